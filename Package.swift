@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+// The package's targets, bottom up: an arrow of import points down this list only.
+// See docs/architecture.md for what each module is for.
+import PackageDescription
+
+/// Every Swift target: Swift 6 language mode (the default of this tools version), strict memory
+/// safety, explicit existentials, imports that do not leak, and warnings as errors.
+let settings: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies + ["HSAETestSupport"], swiftSettings: settings)
+}
+
+let package = Package(
+  name: "hsae",
+  platforms: [.macOS(.v26)],
+  products: [
+    .executable(name: "hsae", targets: ["hsae"]),
+    .library(name: "HSAE", targets: ["HSAEModels", "HSAEActivations", "HSAETraining"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+  ],
+  targets: [
+    // C: innermost loops, and the module maps of the system libraries.
+    .target(name: "CHSAEKernels"),
+    .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
+    .systemLibrary(
+      name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev"])]),
+    .systemLibrary(name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CLlama", pkgConfig: "llama"),
+
+    // Swift, bottom up.
+    library("HSAESupport", ["CCrypto"]),
+    library("HSAETensors", ["CHSAEKernels", "CDNNL", "CLAPACKE"]),
+    library("HSAEModels", ["HSAETensors"]),
+    library("HSAEActivations", ["HSAETensors", "HSAESupport"]),
+    library("HSAELanguageModels", ["CLlama", "HSAETensors", "HSAESupport", "HSAEActivations"]),
+    library(
+      "HSAETraining",
+      ["CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
+    library(
+      "HSAEEvaluation", ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
+    library(
+      "HSAEReport",
+      ["HSAEEvaluation", "HSAETraining", "HSAESupport",
+        .product(name: "Mustache", package: "swift-mustache")]),
+    .executableTarget(
+      name: "hsae",
+      dependencies: [
+        "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations", "HSAELanguageModels",
+        "HSAETraining", "HSAEEvaluation", "HSAEReport",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings),
+
+    // Tests: one folder per target, and what they share.
+    .target(
+      name: "HSAETestSupport", dependencies: ["HSAESupport", "HSAETensors"],
+      path: "Tests/HSAETestSupport", swiftSettings: settings),
+    tests("HSAESupportTests", ["HSAESupport"]),
+    tests("HSAETensorsTests", ["HSAETensors", "CHSAEKernels"]),
+    tests("HSAEModelsTests", ["HSAEModels"]),
+    tests("HSAEActivationsTests", ["HSAEActivations"]),
+    tests("HSAELanguageModelsTests", ["HSAELanguageModels"]),
+    tests("HSAETrainingTests", ["HSAETraining"]),
+    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport"]),
+    tests("CommandTests", []),
+  ]
+)

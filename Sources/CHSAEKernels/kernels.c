@@ -1,0 +1,1 @@
+#include "hsae_kernels.h"

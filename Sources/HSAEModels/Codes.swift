@@ -1,0 +1,47 @@
+// What a dictionary says about a batch of vectors: for each, its active experts and the one
+// sublatent chosen in each of them.
+
+/// One active expert of one vector.
+public struct Activation: Hashable, Sendable {
+  /// The expert (top-level latent), 0 ..< m.
+  public var expert: Int
+  /// Its code z, greater than 0.
+  public var value: Float
+  /// The chosen sublatent within the expert, 0 ..< a; -1 in a flat dictionary.
+  public var sublatent: Int
+  /// Its code c_q, which may be slightly negative (slope below the threshold); 0 if flat.
+  public var subValue: Float
+
+  /// An activation with the given parts.
+  public init(expert: Int, value: Float, sublatent: Int = -1, subValue: Float = 0) {
+    self.expert = expert
+    self.value = value
+    self.sublatent = sublatent
+    self.subValue = subValue
+  }
+}
+
+/// The sparse codes of a batch: at most k activations for each vector, strongest first.
+public struct Codes: Sendable {
+  /// `offsets[i] ..< offsets[i + 1]` are the activations of vector i; count is the batch size + 1.
+  public var offsets: [Int] = [0]
+  /// The activations of all vectors, one vector after another, each vector's by falling `value`.
+  public var activations: [Activation] = []
+
+  /// Codes of no vectors.
+  public init() {}
+
+  /// Number of vectors.
+  public var count: Int { offsets.count - 1 }
+
+  /// The activations of vector `index`, strongest first.
+  public subscript(index: Int) -> ArraySlice<Activation> {
+    activations[offsets[index]..<offsets[index + 1]]
+  }
+
+  /// Adds one vector's activations, which must be sorted by falling `value`.
+  public mutating func append(_ vector: some Sequence<Activation>) {
+    activations.append(contentsOf: vector)
+    offsets.append(activations.count)
+  }
+}

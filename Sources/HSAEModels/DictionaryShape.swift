@@ -1,0 +1,80 @@
+// The sizes of a two-level dictionary and the constants of its activation functions: everything
+// that must be known to run a forward pass, besides the weights.
+
+/// The sizes of a dictionary. A flat TopK SAE is a hierarchical one with `sublatents` 0.
+///
+/// Notation of the paper: d `width`, m `experts`, a `sublatents`, s `subspace`, k `activeExperts`.
+public struct DictionaryShape: Hashable, Sendable, Codable {
+  /// Width of the vectors that are explained, d.
+  public var width: Int
+  /// Number of top-level latents, m; each is also an expert if there are sublatents.
+  public var experts: Int
+  /// Number of sublatents of each expert, a; 0 for a flat dictionary.
+  public var sublatents: Int
+  /// Dimension of each expert's subspace, s; 0 exactly when `sublatents` is 0.
+  public var subspace: Int
+  /// The largest number of experts active for one vector, k.
+  public var activeExperts: Int
+
+  /// A shape; `validate()` says whether it makes sense.
+  public init(width: Int, experts: Int, sublatents: Int, subspace: Int, activeExperts: Int) {
+    self.width = width
+    self.experts = experts
+    self.sublatents = sublatents
+    self.subspace = subspace
+    self.activeExperts = activeExperts
+  }
+
+  /// Whether there is no second level.
+  public var isFlat: Bool { sublatents == 0 }
+  /// Rows an expert keeps on its encoder side, and as many on its decoder side: 1 + s.
+  public var rowsPerExpert: Int { 1 + subspace }
+  /// Number of trainable numbers, without a bias.
+  public var parameterCount: Int {
+    experts * (2 * rowsPerExpert * width + 2 * sublatents * subspace)
+  }
+
+  /// What is wrong with these sizes, as a sentence that names the option; nil if nothing is.
+  public var complaint: String? {
+    if width < 1 { return "The width of the vectors must be at least 1, not \(width)." }
+    if experts < 1 { return "--experts must be at least 1, not \(experts)." }
+    if activeExperts < 1 { return "--k must be at least 1, not \(activeExperts)." }
+    if activeExperts > experts {
+      return "--k \(activeExperts) asks for more active experts than there are (--experts \(experts))."
+    }
+    if sublatents < 0 { return "--sublatents must not be negative." }
+    if subspace < 0 { return "--subspace must not be negative." }
+    if (sublatents == 0) != (subspace == 0) {
+      return "--sublatents \(sublatents) and --subspace \(subspace): both must be 0 (flat) or neither."
+    }
+    if subspace > width { return "--subspace \(subspace) is wider than the vectors (\(width))." }
+    let limit = Int(Int32.max)
+    guard experts <= limit, width <= 1 << 20, sublatents <= 1 << 20,
+      experts.multipliedReportingOverflow(by: max(1, rowsPerExpert * width + sublatents * subspace))
+        .overflow == false,
+      sublatents == 0 || experts <= limit / sublatents
+    else { return "A dictionary of \(experts) × \(sublatents) latents of width \(width) is too large." }
+    return nil
+  }
+}
+
+/// The leaky threshold functions of both levels (`method.md`, "Forward"): f(u) = u where
+/// u ≥ threshold, else slope · u.
+public struct ActivationSettings: Hashable, Sendable, Codable {
+  /// α of the top level; the paper's is 1/√d, a plain ReLU's 0.
+  public var threshold: Float
+  /// α of the sublatents; the published code's is 1/√d too.
+  public var subThreshold: Float
+  /// Slope below the threshold, top level; 0 in the published code.
+  public var slope: Float
+  /// Slope below the threshold, sublatents; 0.01 in the published code.
+  public var subSlope: Float
+
+  /// Settings with the given thresholds and slopes.
+  public init(threshold: Float, subThreshold: Float, slope: Float = 0, subSlope: Float = 0.01) {
+    self.threshold = threshold
+    self.subThreshold = subThreshold
+    self.slope = slope
+    self.subSlope = subSlope
+  }
+}

@@ -1,0 +1,45 @@
+// What can go wrong in the outside world, as a value: one sentence and a sysexits code. Every
+// module throws it for bad input; programmer mistakes (a shape that does not fit) trap instead.
+
+/// A failure a user can act on. `message` is one sentence: what, where, what to do.
+public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
+  /// The exit code of the process, after BSD's `sysexits.h`.
+  public enum Kind: Int32, Sendable {
+    /// The command line or a configuration is wrong.
+    case usage = 64
+    /// The input's content is wrong.
+    case data = 65
+    /// The input is not there or cannot be opened.
+    case missing = 66
+    /// Something the command needs (a processor feature, a tool, a network) is not available.
+    case unavailable = 69
+    /// A fault of this program.
+    case software = 70
+    /// An output cannot be created: no such folder, no permission, another process holds it.
+    case cannotCreate = 73
+    /// Reading or writing failed on the way: no space left, a disk error.
+    case inputOutput = 74
+    /// It failed now and may succeed later: a download that broke off.
+    case temporary = 75
+  }
+
+  /// The class of the failure; its raw value is the exit code.
+  public let kind: Kind
+  /// What went wrong, where, and what to do about it. No trailing full stop is added.
+  public let message: String
+
+  /// A failure of `kind` described by `message`.
+  public init(_ kind: Kind, _ message: String) {
+    self.kind = kind
+    self.message = message
+  }
+
+  public var description: String { message }
+
+  /// The input's content is wrong (exit 65).
+  public static func data(_ message: String) -> Failure { Failure(.data, message) }
+  /// The input is not there (exit 66).
+  public static func missing(_ message: String) -> Failure { Failure(.missing, message) }
+  /// The command line or a configuration is wrong (exit 64).
+  public static func usage(_ message: String) -> Failure { Failure(.usage, message) }
+}

@@ -1,0 +1,137 @@
+// The one owner of numeric memory: a row-major matrix of Float, 64-byte aligned, allocated once.
+// Everything above it reads it through `Span`, or, in the few files that call kernels, through the
+// pointers of `withUnsafe…`. Products are in `Product.swift`, loops over rows in `Parallel.swift`.
+
+import Glibc
+
+/// A row-major matrix of 32-bit floats, `rows` × `columns`, in one allocation aligned to 64 bytes.
+///
+/// It cannot be copied by accident (`copy()` does it on purpose). A new matrix is all zeros. Large
+/// ones ask the kernel for huge pages.
+@safe
+public struct Matrix: ~Copyable, @unchecked Sendable {
+  /// The number of rows.
+  public let rows: Int
+  /// The number of columns; also the distance between rows.
+  public let columns: Int
+  // Safe: allocated in `init` with at least `rows * columns` elements, freed only in `deinit`, and
+  // handed out only for the duration of a borrow or of a closure.
+  @usableFromInline let storage: UnsafeMutablePointer<Float>
+
+  /// The number of elements.
+  @inlinable public var count: Int { rows * columns }
+
+  /// A matrix of zeros. Traps if a side is negative or memory is exhausted.
+  public init(rows: Int, columns: Int) {
+    precondition(rows >= 0 && columns >= 0, "A matrix cannot have \(rows) × \(columns) elements.")
+    let (elements, overflow) = rows.multipliedReportingOverflow(by: columns)
+    precondition(!overflow, "A matrix of \(rows) × \(columns) elements is too large.")
+    self.rows = rows
+    self.columns = columns
+    unsafe self.storage = allocateZeroed(elements)
+  }
+
+  /// A matrix with the given elements in row-major order, `rows * columns` of them.
+  public init(rows: Int, columns: Int, elements: [Float]) {
+    precondition(elements.count == rows * columns, "Elements do not fill \(rows) × \(columns).")
+    self.init(rows: rows, columns: columns)
+    for index in elements.indices { unsafe storage[index] = elements[index] }
+  }
+
+  deinit { unsafe free(storage) }
+
+  /// All elements in row-major order.
+  public var span: Span<Float> {
+    @_lifetime(borrow self)
+    get {
+      let span = unsafe Span(_unsafeStart: UnsafePointer(storage), count: count)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// All elements in row-major order, to write.
+  public var mutableSpan: MutableSpan<Float> {
+    @_lifetime(&self)
+    mutating get {
+      let span = unsafe MutableSpan(_unsafeStart: storage, count: count)
+      return unsafe _overrideLifetime(span, mutating: &self)
+    }
+  }
+
+  /// Row `index` [columns].
+  @_lifetime(borrow self)
+  public func row(_ index: Int) -> Span<Float> {
+    precondition(index >= 0 && index < rows, "Row \(index) of a matrix with \(rows) rows.")
+    let span = unsafe Span(_unsafeStart: UnsafePointer(storage + index * columns), count: columns)
+    return unsafe _overrideLifetime(span, borrowing: self)
+  }
+
+  /// Row `index` [columns], to write.
+  @_lifetime(&self)
+  public mutating func mutableRow(_ index: Int) -> MutableSpan<Float> {
+    precondition(index >= 0 && index < rows, "Row \(index) of a matrix with \(rows) rows.")
+    let span = unsafe MutableSpan(_unsafeStart: storage + index * columns, count: columns)
+    return unsafe _overrideLifetime(span, mutating: &self)
+  }
+
+  /// The element at (`row`, `column`).
+  public subscript(row: Int, column: Int) -> Float {
+    get {
+      precondition(row >= 0 && row < rows && column >= 0 && column < columns)
+      return unsafe storage[row * columns + column]
+    }
+    set {
+      precondition(row >= 0 && row < rows && column >= 0 && column < columns)
+      unsafe storage[row * columns + column] = newValue
+    }
+  }
+
+  /// The elements in row-major order, as an array.
+  public var elements: [Float] { unsafe Array(UnsafeBufferPointer(start: storage, count: count)) }
+
+  /// A second matrix with the same elements.
+  public func copy() -> Matrix {
+    let result = Matrix(rows: rows, columns: columns)
+    unsafe memcpy(result.storage, storage, count * MemoryLayout<Float>.stride)
+    return result
+  }
+
+  /// Overwrites every element with those of `other`, which must have the same shape.
+  public mutating func assign(from other: borrowing Matrix) {
+    precondition(rows == other.rows && columns == other.columns, "Matrix shapes differ.")
+    unsafe memcpy(storage, other.storage, count * MemoryLayout<Float>.stride)
+  }
+
+  /// Sets every element to zero.
+  public mutating func clear() {
+    unsafe memset(storage, 0, count * MemoryLayout<Float>.stride)
+  }
+
+  /// The elements for a kernel to read. The pointer must not outlive `body`.
+  public func withUnsafePointer<Result, E: Error>(
+    _ body: (UnsafePointer<Float>) throws(E) -> Result
+  ) throws(E) -> Result {
+    try unsafe body(UnsafePointer(storage))
+  }
+
+  /// The elements for a kernel to write. The pointer must not outlive `body`.
+  public mutating func withUnsafeMutablePointer<Result, E: Error>(
+    _ body: (UnsafeMutablePointer<Float>) throws(E) -> Result
+  ) throws(E) -> Result {
+    try unsafe body(storage)
+  }
+}
+
+/// Zeroed memory for `count` floats, aligned for the widest vectors and, when large, to huge pages.
+func allocateZeroed(_ count: Int) -> UnsafeMutablePointer<Float> {
+  let bytes = max(64, (count * MemoryLayout<Float>.stride + 63) / 64 * 64)
+  let hugePage = 1 << 21
+  var raw: UnsafeMutableRawPointer?
+  let status = unsafe posix_memalign(&raw, bytes >= hugePage ? hugePage : 64, bytes)
+  guard status == 0, let raw = unsafe raw else {
+    preconditionFailure("Memory is exhausted: \(bytes) bytes were asked for.")
+  }
+  if bytes >= hugePage { _ = unsafe madvise(raw, bytes, 14 /* MADV_HUGEPAGE */) }
+  unsafe memset(raw, 0, bytes)
+  return unsafe raw.bindMemory(to: Float.self, capacity: max(count, 1))
+}
