@@ -165,7 +165,13 @@ public struct Lookup: Sendable {
   }
 
   private func strongest(_ rows: [RankedRow], _ limit: Int) -> [WeightedWord] {
-    let rows = mergesForms ? words.distinct(rows, limit: limit) : Array(rows.prefix(limit))
-    return rows.map { WeightedWord(text: words.text(row: $0.row), value: $0.value) }
+    guard mergesForms else {
+      return rows.prefix(limit).map {
+        WeightedWord(text: words.text(row: $0.row), value: $0.value)
+      }
+    }
+    return words.distinct(rows, limit: limit).map {
+      WeightedWord(text: words.mergedText(row: $0.row), value: $0.value)
+    }
   }
 }

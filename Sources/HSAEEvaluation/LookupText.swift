@@ -11,7 +11,7 @@ extension WordLookup {
         lines.append(
           fit("  Did you mean: ", suggestions.map(readableToken), separator: ", ", width: width))
       }
-      return lines.joined(separator: "\n") + "\n"
+      return lines.map { clipped($0, to: width) }.joined(separator: "\n") + "\n"
     }
     var lines = ["\(readableToken(text))  (token \(token), \(visible(text)))"]
     if !isKept { lines.append("  not among the rows the dictionary was trained on") }
@@ -24,16 +24,11 @@ extension WordLookup {
       guard let chosen = entry.chosen else { continue }
       let label =
         "    └ sub \(pad(String(chosen.sublatent), digits))   c \(fixed(chosen.code))  "
-      if chosen.isRelevant {
-        lines.append(fit(label, chosen.words.map { readableToken($0.text) }, width: width))
-      } else {
-        lines.append(
-          fit(
-            label + "not relevant here: ", chosen.words.map { readableToken($0.text) },
-            width: width))
-      }
+      let words = chosen.words.map { readableToken($0.text) }
+      let remark = chosen.isRelevant ? "" : "not relevant here" + (words.isEmpty ? "" : ": ")
+      lines.append(fit(label + remark, words, width: width))
     }
-    return lines.joined(separator: "\n") + "\n"
+    return lines.map { clipped($0, to: width) }.joined(separator: "\n") + "\n"
   }
 }
 
@@ -56,6 +51,19 @@ private func fit(
     used += columns
   }
   return line
+}
+
+/// The part of `line` that fits into `width` columns, with an ellipsis if that is not all of it.
+private func clipped(_ line: String, to width: Int) -> String {
+  guard displayWidth(line) > width else { return line }
+  var result = ""
+  var used = 1
+  for character in line {
+    used += columns(of: character)
+    if used > width { break }
+    result.append(character)
+  }
+  return result + "…"
 }
 
 private func pad(_ text: String, _ width: Int) -> String {

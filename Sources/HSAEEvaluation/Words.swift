@@ -12,6 +12,8 @@ public struct WordTable: Sendable {
   /// For each row a number that all forms of one word share (`wordForm`).
   public let forms: [Int32]
   private let rowOfToken: [Int32]
+  /// For each number in `forms`, whether a row of that word begins with a space.
+  private let formHasSpace: [Bool]
 
   /// Words of rows. A token outside the vocabulary has the text `<token 123>`.
   public init(tokens: [Int32], vocabulary: [String]) {
@@ -21,6 +23,7 @@ public struct WordTable: Sendable {
     var known: [String: Int32] = [:]
     known.reserveCapacity(tokens.count)
     var forms: [Int32] = []
+    var formHasSpace: [Bool] = []
     forms.reserveCapacity(tokens.count)
     for (row, token) in tokens.enumerated() {
       let inside = token >= 0 && Int(token) < vocabulary.count
@@ -28,10 +31,17 @@ public struct WordTable: Sendable {
       let form = inside ? wordForm(vocabulary[Int(token)]) : "<token \(token)>"
       let next = Int32(known.count)
       forms.append(known[form, default: next])
-      if forms[row] == next { known[form] = next }
+      if forms[row] == next {
+        known[form] = next
+        formHasSpace.append(false)
+      }
+      if inside, vocabulary[Int(token)].first == "\u{2581}" {
+        formHasSpace[Int(forms[row])] = true
+      }
     }
     self.forms = forms
     self.rowOfToken = rowOfToken
+    self.formHasSpace = formHasSpace
   }
 
   /// Number of rows.
@@ -42,6 +52,13 @@ public struct WordTable: Sendable {
     let token = tokens[row]
     return token >= 0 && Int(token) < vocabulary.count
       ? vocabulary[Int(token)] : "<token \(token)>"
+  }
+
+  /// The text of a row's token where forms of one word are merged: with a leading `▁` if any form
+  /// of the word has one.
+  public func mergedText(row: Int) -> String {
+    let text = text(row: row)
+    return formHasSpace[Int(forms[row])] && text.first != "\u{2581}" ? "\u{2581}" + text : text
   }
 
   /// The row of a token; nil if the store does not keep that token.
