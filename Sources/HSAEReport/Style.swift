@@ -2,13 +2,13 @@
 // colour means the hierarchical dictionary, another the baseline.
 
 let style = """
-  :root{--paper:#fbfaf6;--card:#fff;--ink:#1e1c19;--mid:#5d5850;--hush:#8b857a;--rule:#e5e0d5;
+  :root{--paper:#fbfaf6;--card:#fff;--ink:#1e1c19;--mid:#5d5850;--hush:#757064;--rule:#e5e0d5;
   --c0:#0d6a5f;--c1:#b3602a;--c2:#5a55a8;--c3:#8c7a1e;--c4:#a8406f;--c5:#3f7fae;
   --tint:#e3efec;--mark:#fbe7a5;
   --serif:"Iowan Old Style","Palatino Linotype",Palatino,"Noto Serif",Georgia,serif;
   --sans:system-ui,-apple-system,"Segoe UI","Noto Sans",sans-serif}
   @media (prefers-color-scheme:dark){:root{--paper:#161512;--card:#1e1c19;--ink:#ece7de;
-  --mid:#b3aca0;--hush:#857e72;--rule:#35322c;--c0:#5fc4b2;--c1:#e39a62;--c2:#a5a0ee;--c3:#d4bf5c;
+  --mid:#b3aca0;--hush:#908a7e;--rule:#35322c;--c0:#5fc4b2;--c1:#e39a62;--c2:#a5a0ee;--c3:#d4bf5c;
   --c4:#e287b2;--c5:#7fb9e2;--tint:#1f3430;--mark:#5c4b12}}
   *{box-sizing:border-box}
   html{scroll-padding-top:3.5rem;-webkit-text-size-adjust:100%}
@@ -128,7 +128,7 @@ let style = """
   .sub .b,.sub .c{color:inherit}
   .sub .c{opacity:.8}
   .faint{color:var(--hush);font-size:.875rem}
-  .faint b{font-weight:400}
+  .faint b{font-weight:400}.faint .c{opacity:1}
   .other{margin-top:6px;border-top:1px solid var(--rule);padding-top:8px}
   .other>summary{cursor:pointer;font-size:.8125rem;color:var(--mid);list-style:none}
   .other .z i{background:var(--c1)}
