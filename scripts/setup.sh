@@ -101,7 +101,8 @@ fi
 recipe=1 # raise it when the steps below change what they leave
 key=$(printf '%s\n' "$recipe" "$source_sha256" "$clang_version" "${flags[*]}" "$(uname -m)" \
   "$processor" | sha256sum | cut -c 1-16)
-mkdir -p "$cache" || fail 73 "Cannot create the cache folder $cache; set HSAE_CACHE."
+mkdir -p "$cache" 2>/dev/null || fail 73 "Cannot create the cache folder $cache; set HSAE_CACHE."
+cache=$(cd "$cache" && pwd)
 prefix=$cache/llama.cpp-$key
 stamp=$prefix/complete
 
