@@ -130,7 +130,8 @@ public final class TopLevelEncoder {
     for row in 0..<rows.count {
       let x = unsafe vectors + (rows.lowerBound + row) * d
       unsafe keyCounts[row] = 0
-      unsafe floors[row] = startingFloor(precision == .float32 ? 0 : table.dot(x, x, d).squareRoot())
+      unsafe floors[row] = startingFloor(
+        precision == .float32 ? 0 : table.dot(x, x, d).squareRoot())
     }
     var sum = 0.0
     for first in stride(from: 0, to: m, by: width) {

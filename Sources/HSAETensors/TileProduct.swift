@@ -24,7 +24,9 @@ public struct TileLayout: Hashable, Sendable {
   public var columnStride: Int
 
   /// Row-major with `stride` elements between rows.
-  public static func rows(_ stride: Int) -> TileLayout { TileLayout(rowStride: stride, columnStride: 1) }
+  public static func rows(_ stride: Int) -> TileLayout {
+    TileLayout(rowStride: stride, columnStride: 1)
+  }
   /// The transpose of a row-major matrix with `stride` elements between its rows.
   public static func transposed(_ stride: Int) -> TileLayout {
     TileLayout(rowStride: 1, columnStride: stride)
@@ -111,7 +113,9 @@ public final class TileProduct: @unchecked Sendable {
         unsafe dnnl_primitive_attr_destroy(attributes)
         var primitive: dnnl_primitive_t?
         unsafe check(dnnl_primitive_create(&primitive, description), "matmul")
-        guard let primitive = unsafe primitive else { preconditionFailure("oneDNN made no matmul.") }
+        guard let primitive = unsafe primitive else {
+          preconditionFailure("oneDNN made no matmul.")
+        }
         let scratch = unsafe dnnl_primitive_desc_query_md(
           description, dnnl_query_scratchpad_md, 0)
         unsafe scratchBytes = max(scratchBytes, Int(dnnl_memory_desc_get_size(scratch)))
@@ -134,13 +138,13 @@ public final class TileProduct: @unchecked Sendable {
   }
 
   deinit {
-    for unsafe variant in unsafe variants {
-      for unsafe memory in unsafe variant.memories { unsafe dnnl_memory_destroy(memory) }
+    unsafe variants.forEach { variant in
+      unsafe variant.memories.forEach { unsafe dnnl_memory_destroy($0) }
       unsafe dnnl_primitive_destroy(variant.primitive)
     }
     unsafe dnnl_stream_destroy(stream)
     unsafe dnnl_engine_destroy(engine)
-    for unsafe scratchpad in unsafe scratchpads { unsafe scratchpad.deallocate() }
+    unsafe scratchpads.forEach { unsafe $0.deallocate() }
   }
 
   /// Runs one tile on the calling thread: `rows` and `columns` must be among the prepared sizes.
@@ -149,21 +153,27 @@ public final class TileProduct: @unchecked Sendable {
   ///   be in use on another thread.
   @unsafe
   public func run(
-    rows: Int, columns: Int, a: UnsafeRawPointer, b: UnsafeRawPointer, c: UnsafeMutablePointer<Float>,
+    rows: Int, columns: Int, a: UnsafeRawPointer, b: UnsafeRawPointer,
+    c: UnsafeMutablePointer<Float>,
     worker: Int
   ) {
-    guard let index = unsafe variants.firstIndex(where: { unsafe $0.rows == rows && $0.columns == columns })
+    guard
+      let index = unsafe variants.firstIndex(where: {
+        unsafe $0.rows == rows && $0.columns == columns
+      })
     else { preconditionFailure("No product of \(rows) × \(columns) was prepared.") }
     let base = worker * 4
     unsafe withUnsafeTemporaryAllocation(of: dnnl_exec_arg_t.self, capacity: 4) { arguments in
       let variant = unsafe variants[index]
-      unsafe dnnl_memory_set_data_handle(variant.memories[base], UnsafeMutableRawPointer(mutating: a))
+      unsafe dnnl_memory_set_data_handle(
+        variant.memories[base], UnsafeMutableRawPointer(mutating: a))
       unsafe dnnl_memory_set_data_handle(
         variant.memories[base + 1], UnsafeMutableRawPointer(mutating: b))
       unsafe dnnl_memory_set_data_handle(variant.memories[base + 2], UnsafeMutableRawPointer(c))
       unsafe dnnl_memory_set_data_handle(variant.memories[base + 3], scratchpads[worker])
       unsafe arguments[0] = dnnl_exec_arg_t(arg: DNNL_ARG_SRC, memory: variant.memories[base])
-      unsafe arguments[1] = dnnl_exec_arg_t(arg: DNNL_ARG_WEIGHTS, memory: variant.memories[base + 1])
+      unsafe arguments[1] = dnnl_exec_arg_t(
+        arg: DNNL_ARG_WEIGHTS, memory: variant.memories[base + 1])
       unsafe arguments[2] = dnnl_exec_arg_t(arg: DNNL_ARG_DST, memory: variant.memories[base + 2])
       unsafe arguments[3] = dnnl_exec_arg_t(
         arg: DNNL_ARG_SCRATCHPAD, memory: variant.memories[base + 3])
