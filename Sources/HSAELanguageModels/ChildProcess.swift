@@ -134,7 +134,7 @@ enum ChildProcess {
     unsafe posix_spawnattr_setflags(
       &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
     var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
-    defer { for index in words.indices { unsafe free(words[index]) } }
+    defer { for index in unsafe words.indices { unsafe free(words[index]) } }
     var child: pid_t = 0
     let code = unsafe posix_spawnp(&child, arguments[0], &actions, &attributes, &words, environ)
     guard code == 0 else {

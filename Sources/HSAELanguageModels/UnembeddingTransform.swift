@@ -22,6 +22,14 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
   /// Whether it whitens, rather than only centres.
   public var isWhitening: Bool { whitening.sides != nil }
 
+  /// W's elements [width × width, row-major]; nil if rows are only centred.
+  public var whiteningElements: [Float]? {
+    switch whitening {
+    case .some(let matrix): matrix.elements
+    case .none: nil
+    }
+  }
+
   /// A transform with the given parts.
   public init(mean: [Float], whitening: consuming Matrix?) {
     if let size = whitening.sides {

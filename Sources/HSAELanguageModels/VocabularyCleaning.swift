@@ -121,7 +121,8 @@ public struct VocabularyCleaning: Hashable, Sendable {
         })
     }
     let report = CleaningReport(
-      tokenCount: norms.count, rootMeanSquareNorm: rootMeanSquare, minimumNorm: window.minimum,
+      tokenCount: norms.count, rootMeanSquareNorm: rootMeanSquare,
+      requiresLetter: requiresLetter, minimumNorm: window.minimum,
       maximumNorm: window.maximum, kept: group(nil, kept),
       dropped: Reason.allCases.map { group($0, dropped[$0] ?? []) })
     return (kept, report)
@@ -181,6 +182,8 @@ public struct CleaningReport: Codable, Hashable, Sendable {
   public let tokenCount: Int
   /// Root mean square of the whitened norms of all rows.
   public let rootMeanSquareNorm: Float
+  /// Whether tokens had to contain a letter.
+  public let requiresLetter: Bool
   /// Smallest whitened norm that was kept.
   public let minimumNorm: Float
   /// Largest whitened norm that was kept.

@@ -22,7 +22,7 @@ struct Main: ParsableCommand {
       try command.run()
     } catch let failure as Failure {
       report("hsae: \(failure.message)")
-      exit(failure.kind.rawValue)
+      Glibc.exit(failure.kind.rawValue)
     } catch {
       exit(withError: error)
     }

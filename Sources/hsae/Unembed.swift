@@ -22,6 +22,9 @@ struct Unembed: ParsableCommand {
   @Option(help: "The store to write.")
   var out: String
 
+  @Flag(help: "Replace the store at --out, if there is one.")
+  var replace = false
+
   @Option(help: "Smallest whitened norm to keep (default: 0.77 times the root mean square).")
   var minNorm: Float?
 
@@ -37,7 +40,7 @@ struct Unembed: ParsableCommand {
   @Option(help: "Tokens shown for each reason to drop one.")
   var samples = 12
 
-  @Option(help: "Seed of the choice of samples.")
+  @Option(help: "Seed of the order of rows in the store and of the choice of samples.")
   var seed: UInt64 = 0
 
   @Option(help: "Threads (default: all processors).")
@@ -61,6 +64,10 @@ struct Unembed: ParsableCommand {
 
   func run() throws {
     let say = { @Sendable (line: String) in report("hsae unembed: \(line)") }
+    guard replace || !Path.exists(out) else {
+      throw Failure(
+        .cannotCreate, "\(out) is there already; choose another --out, or --replace it.")
+    }
     let path = try ModelFetcher(say: say).resolve(model)
     let file = try GGUFFile(path: path)
     var options = UnembeddingRows.Options()
@@ -72,6 +79,9 @@ struct Unembed: ParsableCommand {
     options.whiten = whiten
     options.threads = threads
     let rows = try UnembeddingRows(file: file, options: options, progress: say)
+    say("writing \(rows.directions.rows) rows to \(out)")
+    try rows.writeStore(
+      at: out, modelSHA256: SHA256.hash(file: path), shuffleSeed: seed, replacing: replace)
     if json {
       print(try JSONFile.encode(Summary(rows, out: out)), terminator: "")
     } else {
@@ -122,7 +132,7 @@ extension String {
   /// With control characters spelled out, so that a line stays a line.
   fileprivate var escaped: String {
     unicodeScalars.map { scalar in
-      scalar.properties.generalCategory == .control
+      [.control, .format].contains(scalar.properties.generalCategory)
         ? scalar.escaped(asASCII: true) : String(scalar)
     }.joined()
   }
