@@ -106,7 +106,7 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
       objective: Objective(beta: 0.1, ortho: 0.1, l1: 1e-2, auxk: 0.05, auxkActive: 12)),
     EngineCase(
       name: "one expert",
-      shape: DictionaryShape(width: 5, experts: 1, sublatents: 2, subspace: 1, activeExperts: 1),
+      shape: DictionaryShape(width: 5, experts: 1, sublatents: 2, subspace: 2, activeExperts: 1),
       batch: 3),
   ]
 }
