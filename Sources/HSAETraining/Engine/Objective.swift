@@ -1,12 +1,6 @@
 // What is minimised: the coefficients of the loss (eqs. 3.2–3.4) and what one step reports of it.
 
-/// Which top-level latents the sparsity penalty reaches.
-public enum SparsityScope: String, Codable, Sendable, CaseIterable {
-  /// Every latent at or above the threshold, inside or outside the top k (section 3.2's prose).
-  case all
-  /// Only the active experts (Algorithm 1, read literally).
-  case topk
-}
+public import HSAEModels
 
 /// The coefficients of the loss, before warm-up.
 public struct Objective: Hashable, Codable, Sendable {
@@ -17,7 +11,7 @@ public struct Objective: Hashable, Codable, Sendable {
   /// λ₂, the weight of the sparsity penalty (section 3.2).
   public var l1: Float
   /// Which top-level latents λ₂ reaches.
-  public var l1Scope: SparsityScope
+  public var l1Scope: L1Scope
   /// The weight of the auxiliary loss of dead latents (Gao et al.); 0 switches it off.
   public var auxk: Float
   /// How many dead latents may try to explain one vector's error.
@@ -25,7 +19,7 @@ public struct Objective: Hashable, Codable, Sendable {
 
   /// An objective with the given coefficients.
   public init(
-    beta: Float, ortho: Float, l1: Float, l1Scope: SparsityScope = .all, auxk: Float = 0,
+    beta: Float, ortho: Float, l1: Float, l1Scope: L1Scope = .all, auxk: Float = 0,
     auxkActive: Int = 0
   ) {
     self.beta = beta

@@ -88,7 +88,7 @@ extension TrainingEngine {
 
     // ∂L/∂z = (g + g_high)·d_j; the penalty joins it in scope `topk`.
     unsafe kernels.rows_dot(dz, weights.decoderSide + block, 1, d, high.base, d, own, count)
-    let penalisesActive = objective.l1 > 0 && objective.l1Scope == .topk
+    let penalisesActive = objective.l1 > 0 && objective.l1Scope == .topK
     for pair in 0..<count {
       let above = unsafe z[pair] >= activation.threshold
       if penalisesActive && above { unsafe dz[pair] += l1 }

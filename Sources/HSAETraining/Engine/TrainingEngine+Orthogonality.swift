@@ -51,7 +51,7 @@ extension TrainingEngine {
   /// nothing was written.
   func orthogonality(weight: Float, report: inout StepReport) -> Float? {
     guard let work = orthogonality, weight > 0 else {
-      report.ortho = .nan
+      report.ortho = shape.experts > 1 ? .nan : 0
       return nil
     }
     let d = shape.width
