@@ -1,6 +1,7 @@
 // Opening model files, whole and hostile, and reading their rows against an independent reading.
 
 import Foundation
+import Glibc
 import HSAESupport
 import HSAETensors
 import Testing
@@ -54,25 +55,24 @@ import Testing
   @Test func refusesEveryTruncation() throws {
     let scratch = try Scratch()
     let whole = Self.small()
-    for length in 0..<whole.count {
-      let path = try scratch.file("cut.gguf", Array(whole[..<length]))
+    let path = try scratch.file("cut.gguf", whole)
+    for length in (0..<whole.count).reversed() {
+      #expect(unsafe truncate(path, off_t(length)) == 0)
       #expect(kind { _ = try GGUFFile(path: path) } == .data, "cut at byte \(length)")
     }
     _ = try GGUFFile(path: scratch.file("whole.gguf", whole))
   }
 
-  /// Every byte of the header set to each of several values: refused or read, never a crash.
+  /// Every byte of the header set to another value: refused or read, never a crash.
   @Test func survivesEveryDamagedByte() throws {
     let scratch = try Scratch()
     let whole = Self.small()
     for offset in 0..<(whole.count - 4 * 64 * 4) {
-      for value: UInt8 in [0, 1, 0x7F, 0xFF] where whole[offset] != value {
-        var damaged = whole
-        damaged[offset] = value
-        let path = try scratch.file("damaged.gguf", damaged)
-        if let failure = readAll(path) {
-          #expect(failure.kind == .data, "byte \(offset): \(failure)")
-        }
+      var damaged = whole
+      damaged[offset] = [0xFF, 0, 1, 0x7F][offset % 4] ^ (offset % 8 < 4 ? 0 : whole[offset])
+      let path = try scratch.file("damaged.gguf", damaged)
+      if let failure = readAll(path) {
+        #expect(failure.kind == .data, "byte \(offset): \(failure)")
       }
     }
   }
