@@ -139,6 +139,6 @@ struct ActivationStoreTests {
   }
 
   private func read(_ path: String) throws -> [UInt8] {
-    try unsafe MappedFile(path: path).bytes.withUnsafeBytes { unsafe Array($0) }
+    try MappedFile(path: path).copy()
   }
 }

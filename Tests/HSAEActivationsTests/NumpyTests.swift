@@ -2,6 +2,7 @@
 // with a sentence.
 
 import HSAESupport
+import HSAETensors
 import HSAETestSupport
 import Testing
 

@@ -5,6 +5,7 @@
 import FoundationEssentials
 import Glibc
 import HSAESupport
+import HSAETensors
 import HSAETestSupport
 import Testing
 
@@ -24,15 +25,16 @@ struct ReaderFuzzTests {
   /// The most memory this process has had, in bytes.
   private var peakMemory: Int {
     var usage = rusage()
-    _ = unsafe getrusage(RUSAGE_SELF, &usage)
+    _ = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     return usage.ru_maxrss * 1024
   }
 
   /// Puts `bytes` at `path` without waiting for the disk.
   private func put(_ bytes: [UInt8], at path: String) throws {
     let file = try Descriptor(updating: path)
-    try file.truncate(to: 0)
+    // In this order: some file systems wait for the disk after a file was emptied and rewritten.
     try unsafe file.write(bytes.span.bytes, at: 0)
+    try file.truncate(to: bytes.count)
   }
 
   /// Feeds `iterations` damaged copies of `originals` to `read` through the file at `path`.
@@ -124,9 +126,7 @@ struct ReaderFuzzTests {
       ]
       let files =
         nodes.map { $0 + "/zarr.json" } + ["/tokens/c/0", "/vocabulary/offsets/c/0", "/norms/c/0"]
-      let originals = try files.map { file in
-        try unsafe MappedFile(path: path + file).bytes.withUnsafeBytes { unsafe Array($0) }
-      }
+      let originals = try files.map { try MappedFile(path: path + $0).copy() }
       let before = peakMemory
       for iteration in 0..<iterations {
         var generator = SeededGenerator(seed: firstSeed &+ UInt64(iteration))

@@ -1,6 +1,7 @@
 // Zarr v3 arrays: the metadata zarr-python writes, chunks of any shape, and what is refused.
 
 import HSAESupport
+import HSAETensors
 import HSAETestSupport
 import Testing
 
