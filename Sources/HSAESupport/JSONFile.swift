@@ -67,7 +67,7 @@ public enum JSONFile {
     guard file.count <= maximumSize else {
       throw .data("\(path): \(file.count) bytes are too many for a JSON file of this kind.")
     }
-    return unsafe file.bytes.withUnsafeBytes { unsafe Array($0) }
+    return file.copy()
   }
 
   /// Fails if the object `tree` has a key that is not among `known`; `source` names the file.

@@ -48,4 +48,10 @@ public final class MappedFile: @unchecked Sendable {
       return unsafe _overrideLifetime(RawSpan(_unsafeBytes: buffer), borrowing: self)
     }
   }
+
+  /// A copy of the bytes `range`; of all of them if it is nil.
+  public func copy(_ range: Range<Int>? = nil) -> [UInt8] {
+    let part = bytes.extracting(range ?? 0..<count)
+    return unsafe part.withUnsafeBytes { unsafe Array($0) }
+  }
 }

@@ -30,3 +30,14 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   /// The elements as an array.
   public var elements: [Element] { unsafe Array(UnsafeBufferPointer(start: base, count: count)) }
 }
+
+extension Buffer {
+  /// Elements `range`, to write. The caller makes sure that no other thread uses them meanwhile.
+  public func withMutableSpan<E: Error>(
+    _ range: Range<Int>, _ body: (inout MutableSpan<Element>) throws(E) -> Void
+  ) throws(E) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "Beyond the buffer.")
+    var span = unsafe MutableSpan(_unsafeStart: base + range.lowerBound, count: range.count)
+    try body(&span)
+  }
+}

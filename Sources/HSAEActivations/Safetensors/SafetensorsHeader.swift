@@ -84,7 +84,7 @@ struct SafetensorsHeader {
           + " or is no .safetensors file.")
     }
     let dataStart = 8 + Int(claimed)
-    let text = unsafe bytes.extracting(8..<dataStart).withUnsafeBytes { unsafe Array($0) }
+    let text = file.copy(8..<dataStart)
     let tree = try JSONValue(
       parsing: text, source: path, offset: 8, limits: JSONLimits(depth: 8, values: 2_000_000))
     guard let members = tree.object else {

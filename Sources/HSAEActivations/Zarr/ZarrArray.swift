@@ -48,7 +48,7 @@ struct ZarrArray: Sendable {
   }
 
   /// The most bytes that are made up for missing chunks when an array is read into memory.
-  private static let maximumFill = 1 << 28
+  private static let maximumFill = 1 << 24
 
   /// All bytes of the array, row-major, little-endian: for arrays that fit in memory.
   ///

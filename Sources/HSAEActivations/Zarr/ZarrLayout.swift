@@ -136,7 +136,7 @@ struct ZarrLayout: Sendable {
     var bytes = type.size
     var chunks = 1
     for (side, chunkSide) in zip(shape, chunk) {
-      guard side >= 0, chunkSide >= 1 else {
+      guard side >= 0, chunkSide >= 1, side < 1 << 56, chunkSide < 1 << 56 else {
         throw .data("\(file): the shape \(shape) in chunks of \(chunk) is impossible.")
       }
       let (product, first) = chunkBytes.multipliedReportingOverflow(by: chunkSide)

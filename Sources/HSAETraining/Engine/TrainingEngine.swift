@@ -51,7 +51,7 @@ public final class TrainingEngine {
 
   /// The batch, to be filled before `step`: fp32, [paddedBatch × d], rows beyond the batch zero.
   /// With a bias, `step` subtracts it here.
-  public let vectors: Buffer<Float>
+  public internal(set) var vectors: Buffer<Float>
 
   let encoder: TopLevelEncoder
   let vectorsBF16: Buffer<UInt16>
