@@ -168,8 +168,8 @@ import Testing
   }
 
   /// Rows of a real model against blocks decoded here, by hand, from the file's bytes.
-  @Test func readsSmolLM2LikeAnIndependentReader() throws {
-    guard let path = cachedModel("smollm2-135m") else { return }
+  @Test(.isCached(.smolLM2)) func readsSmolLM2LikeAnIndependentReader() throws {
+    let path = try #require(TestModel.smolLM2.path)
     let file = try GGUFFile(path: path)
     let stored = try file.unembeddingMatrix()
     #expect(stored.rows == 49152 && stored.columns == 576 && stored.typeName == "q8_0")
@@ -211,11 +211,22 @@ func kind(_ body: () throws -> Void) -> Failure.Kind? {
   }
 }
 
-/// The path of a model of the catalogue, if it has been fetched; says so if it has not.
-func cachedModel(_ name: String) -> String? {
-  guard let model = ModelCatalogue.model(named: name) else { return nil }
-  let path = ModelCache().path(of: model)
-  if Path.exists(path) { return path }
-  print("\(name) is not in the cache, so this test is skipped; run `hsae fetch \(name)`.")
-  return nil
+/// A model of the catalogue that tests read.
+enum TestModel: String, Sendable {
+  case gemma = "gemma-3-270m"
+  case smolLM2 = "smollm2-135m"
+
+  /// Its path, if it has been fetched.
+  var path: String? {
+    let path = ModelCatalogue.model(named: rawValue).map { ModelCache().path(of: $0) }
+    return path.flatMap { Path.exists($0) ? $0 : nil }
+  }
+}
+
+extension Trait where Self == ConditionTrait {
+  /// Skips the test, and says so, if `model` has not been fetched.
+  static func isCached(_ model: TestModel) -> Self {
+    .enabled(
+      if: model.path != nil, "\(model.rawValue) is not in the cache: hsae fetch \(model.rawValue)")
+  }
 }

@@ -134,8 +134,8 @@ import Testing
     #expect(found?.kind == .data)
   }
 
-  @Test func gemmaKeepsWordsAndDropsPlaceholders() throws {
-    guard let path = cachedModel("gemma-3-270m") else { return }
+  @Test(.isCached(.gemma)) func gemmaKeepsWordsAndDropsPlaceholders() throws {
+    let path = try #require(TestModel.gemma.path)
     let file = try GGUFFile(path: path)
     let rows = try UnembeddingRows(file: file)
     #expect((190_000...225_000).contains(rows.tokens.count))
@@ -161,8 +161,8 @@ import Testing
     #expect(neighbours(of: london, in: rows, count: 5).contains("▁Londres"))
   }
 
-  @Test func smolLM2MakesAStoreThatReadsBack() throws {
-    guard let path = cachedModel("smollm2-135m") else { return }
+  @Test(.isCached(.smolLM2)) func smolLM2MakesAStoreThatReadsBack() throws {
+    let path = try #require(TestModel.smolLM2.path)
     let scratch = try Scratch()
     let rows = try UnembeddingRows(file: GGUFFile(path: path))
     #expect((40_000...49_000).contains(rows.tokens.count))
