@@ -13,6 +13,7 @@ struct Main: ParsableCommand {
     subcommands: [
       Fetch.self,
       Unembed.self,
+      Train.self,
     ])
 
   /// Runs the command. A `Failure` is one line on standard error and its kind's exit code.
