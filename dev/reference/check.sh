@@ -33,7 +33,7 @@
 #
 # What `hsae` must mean by its numbers: `step` in metrics.jsonl counts updates made, so 1 for the
 # first; `loss` is that step's batch at the weights before the update, all weighted terms in it;
-# `gradient_norm` is taken after the projection and before clipping. A latent is dead in a step if
+# `gradientNorm` is taken after the projection and before clipping. A latent is dead in a step if
 # it was active for none of the last --dead-window tokens before that step's batch (so none is at
 # first; by default 5 % of the run's tokens, at most 10 M). AuxK acts in the check with a bias,
 # whose dictionary is wide enough to leave latents silent.

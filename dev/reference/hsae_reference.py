@@ -237,7 +237,7 @@ def train(w, data, o, dtype=numpy.float64):
                 w[name] = w[name] / numpy.sqrt((w[name] ** 2).sum(-1, keepdims=True))
         records.append({
             "step": step + 1, "tokens": (step + 1) * o.batch, **parts, "learning_rate": rate,
-            "regularizer": factor, "gradient_norm": norm, "dead": int(dead.sum()),
+            "regularizer": factor, "gradientNorm": norm, "dead": int(dead.sum()),
         })
     return w, records
 
@@ -414,7 +414,7 @@ def losses(o):
     pairs = [(record, reference[record["step"]]) for record in records
              if record.get("step") in reference]
     late = False
-    for key, tolerance in (("loss", o.tolerance), ("gradient_norm", o.norm_tolerance)):
+    for key, tolerance in (("loss", o.tolerance), ("gradientNorm", o.norm_tolerance)):
         errors = [abs(one[key] - two[key]) / abs(two[key]) for one, two in pairs if key in one]
         if not errors:
             sys.exit(f"{o.metrics}: no record with a `{key}` and a `step` of {o.reference}")
