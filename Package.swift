@@ -18,9 +18,12 @@ func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
 
-func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func tests(
+  _ name: String, _ dependencies: [Target.Dependency], exclude: [String] = []
+) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies + ["HSAETestSupport"], swiftSettings: settings)
+    name: name, dependencies: dependencies + ["HSAETestSupport"], exclude: exclude,
+    swiftSettings: settings)
 }
 
 let package = Package(
@@ -73,7 +76,7 @@ let package = Package(
       path: "Tests/HSAETestSupport", swiftSettings: settings),
     tests("HSAESupportTests", ["HSAESupport"]),
     tests("HSAETensorsTests", ["HSAETensors", "CHSAEKernels"]),
-    tests("HSAEModelsTests", ["HSAEModels"]),
+    tests("HSAEModelsTests", ["HSAEModels", "HSAETensors"], exclude: ["Fixtures"]),
     tests("HSAEActivationsTests", ["HSAEActivations"]),
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"]),
     tests("HSAETrainingTests", ["HSAETraining"]),

@@ -1,1 +1,176 @@
+// Compiles kernels-impl.h once per instruction set, without a compiler flag, and picks a table at run
+// time. What does not depend on the instruction set (keys, bit transposition) is written here once.
+
+#define _GNU_SOURCE
 #include "hsae_kernels.h"
+
+#include <dlfcn.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#pragma clang fp contract(fast)
+// Vectors wider than the baseline's registers are passed only between functions that are inlined.
+#pragma clang diagnostic ignored "-Wpsabi"
+
+typedef float v16 __attribute__((vector_size(64), aligned(4)));
+typedef int32_t i16 __attribute__((vector_size(64)));
+typedef _Bool b16 __attribute__((ext_vector_type(16)));
+
+// The sign bits of sixteen lanes as an integer, lane 0 lowest.
+#define HSAE_BITS(comparison) hsae_bits(__builtin_convertvector((comparison), b16))
+static inline __attribute__((always_inline)) uint16_t hsae_bits(b16 lanes) {
+  uint16_t bits;
+  __builtin_memcpy(&bits, &lanes, 2);
+  return bits;
+}
+
+// ---- keys ----
+
+static inline uint32_t ordered(float value) {
+  uint32_t bits;
+  memcpy(&bits, &value, 4);
+  return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+uint64_t hsae_key(float value, int32_t index) {
+  return (uint64_t)ordered(value) << 32 | (uint32_t)~index;
+}
+
+float hsae_key_value(uint64_t key) {
+  uint32_t bits = (uint32_t)(key >> 32);
+  bits = bits & 0x80000000u ? bits & 0x7fffffffu : ~bits;
+  float value;
+  memcpy(&value, &bits, 4);
+  return value;
+}
+
+int32_t hsae_key_index(uint64_t key) { return (int32_t)~(uint32_t)key; }
+
+static void sort_falling(uint64_t *keys, ptrdiff_t n) {
+  for (ptrdiff_t i = 1; i < n; i++) {
+    uint64_t key = keys[i];
+    ptrdiff_t j = i;
+    for (; j > 0 && keys[j - 1] < key; j--) keys[j] = keys[j - 1];
+    keys[j] = key;
+  }
+}
+
+static int falling(const void *a, const void *b) {
+  uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return x < y ? 1 : x > y ? -1 : 0;
+}
+
+ptrdiff_t hsae_keys_top(uint64_t *keys, ptrdiff_t count, ptrdiff_t keep) {
+  // Quickselect by median of three; keys are distinct, because indices are.
+  if (count > keep) {
+    ptrdiff_t low = 0, high = count - 1;
+    while (low < high) {
+      uint64_t a = keys[low], b = keys[low + (high - low) / 2], c = keys[high];
+      uint64_t pivot = a > b ? (b > c ? b : (a > c ? c : a)) : (a > c ? a : (b > c ? c : b));
+      ptrdiff_t i = low, j = high;
+      while (i <= j) {
+        while (keys[i] > pivot) i++;
+        while (keys[j] < pivot) j--;
+        if (i <= j) {
+          uint64_t t = keys[i];
+          keys[i++] = keys[j];
+          keys[j--] = t;
+        }
+      }
+      if (keep - 1 <= j) high = j;
+      else if (keep - 1 >= i) low = i;
+      else break;
+    }
+    count = keep;
+  }
+  if (count <= 48) sort_falling(keys, count);
+  else qsort(keys, (size_t)count, sizeof *keys, falling);
+  return count;
+}
+
+void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld) {
+  for (int r = 0; r < 64; r++) out[r] = in[r * ld];
+  uint64_t mask = 0x00000000ffffffffull;
+  for (int width = 32; width; width >>= 1, mask ^= mask << width)
+    for (int k = 0; k < 64; k = ((k | width) + 1) & ~width) {
+      uint64_t t = ((out[k] >> width) ^ out[k | width]) & mask;
+      out[k | width] ^= t;
+      out[k] ^= t << width;
+    }
+}
+
+// ---- one copy per instruction set ----
+
+#define HSAE_NAME "generic"
+#define HSAE(name) name##_generic
+#include "kernels-impl.h"
+#undef HSAE
+#undef HSAE_NAME
+
+#if defined(__x86_64__)
+#pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,lzcnt"))), apply_to = function)
+#define HSAE_NAME "avx2"
+#define HSAE(name) name##_avx2
+#include "kernels-impl.h"
+#undef HSAE
+#undef HSAE_NAME
+#pragma clang attribute pop
+
+#pragma clang attribute push( \
+    __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c,bmi,bmi2,lzcnt"))), apply_to = function)
+#define HSAE_NAME "avx512"
+#define HSAE(name) name##_avx512
+#include "kernels-impl.h"
+#undef HSAE
+#undef HSAE_NAME
+#pragma clang attribute pop
+#endif
+
+const hsae_kernels *hsae_kernels_named(const char *name) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!strcmp(name, "avx512"))
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq")
+               ? &table_avx512
+               : NULL;
+  if (!strcmp(name, "avx2"))
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &table_avx2 : NULL;
+#endif
+  return strcmp(name, "generic") ? NULL : &table_generic;
+}
+
+const hsae_kernels *hsae_kernels_best(void) {
+  const char *wanted = getenv("HSAE_ISA");
+  const hsae_kernels *table = wanted ? hsae_kernels_named(wanted) : NULL;
+  if (!table) table = hsae_kernels_named("avx512");
+  if (!table) table = hsae_kernels_named("avx2");
+  return table ? table : &table_generic;
+}
+
+int hsae_has_bfloat16(void) {
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512bf16") != 0;
+#else
+  return 0;
+#endif
+}
+
+void hsae_single_openmp_thread(void) {
+  static __thread int done;
+  if (done) return;
+  done = 1;
+  void (*set)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
+  if (set) set(1);
+}
+
+int hsae_processor_count(void) {
+#if defined(__linux__)
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+#endif
+  return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}

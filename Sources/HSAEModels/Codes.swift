@@ -2,7 +2,7 @@
 // sublatent chosen in each of them.
 
 /// One active expert of one vector.
-public struct Activation: Hashable, Sendable {
+public struct Activation: Hashable, Sendable, BitwiseCopyable {
   /// The expert (top-level latent), 0 ..< m.
   public var expert: Int
   /// Its code z, greater than 0.

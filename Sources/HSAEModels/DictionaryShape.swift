@@ -40,12 +40,14 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
     if experts < 1 { return "--experts must be at least 1, not \(experts)." }
     if activeExperts < 1 { return "--k must be at least 1, not \(activeExperts)." }
     if activeExperts > experts {
-      return "--k \(activeExperts) asks for more active experts than there are (--experts \(experts))."
+      return
+        "--k \(activeExperts) asks for more active experts than there are (--experts \(experts))."
     }
     if sublatents < 0 { return "--sublatents must not be negative." }
     if subspace < 0 { return "--subspace must not be negative." }
     if (sublatents == 0) != (subspace == 0) {
-      return "--sublatents \(sublatents) and --subspace \(subspace): both must be 0 (flat) or neither."
+      return
+        "--sublatents \(sublatents) and --subspace \(subspace): both must be 0 (flat) or neither."
     }
     if subspace > width { return "--subspace \(subspace) is wider than the vectors (\(width))." }
     let limit = Int(Int32.max)
@@ -53,7 +55,9 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
       experts.multipliedReportingOverflow(by: max(1, rowsPerExpert * width + sublatents * subspace))
         .overflow == false,
       sublatents == 0 || experts <= limit / sublatents
-    else { return "A dictionary of \(experts) × \(sublatents) latents of width \(width) is too large." }
+    else {
+      return "A dictionary of \(experts) × \(sublatents) latents of width \(width) is too large."
+    }
     return nil
   }
 }

@@ -1,6 +1,8 @@
 // A trained dictionary ready to use: weights and activation settings, with encode and decode.
-// Training it is `HSAETraining`'s, reading it from a folder too.
+// Training it is `HSAETraining`'s, reading it from a folder too. The slow twin of both functions is
+// in `Reference/`.
 
+internal import CHSAEKernels
 public import HSAETensors
 
 /// A dictionary one can encode with: immutable, so it may be shared between threads.
@@ -18,16 +20,133 @@ public final class SparseAutoencoder: Sendable {
     self.activation = activation
   }
 
-  /// The codes of every row of `rows` [n × d], already normalised as in training.
+  /// The codes of every row of `rows` [n × d], already normalised as in training (eq. 3.1), in fp32.
   ///
-  /// The result does not depend on `threads`.
-  public func encode(_ rows: borrowing Matrix, threads: Int = 2) -> Codes {
+  /// A bias is subtracted first. The result does not depend on `threads`.
+  public func encode(_ rows: borrowing Matrix, threads: Int = processorCount) -> Codes {
     precondition(rows.columns == shape.width, "Rows of width \(rows.columns), not \(shape.width).")
-    return Codes()
+    let chunk = min(max(rows.rows, 1), 4096)
+    let encoder = TopLevelEncoder(
+      shape: shape, activation: activation, capacity: chunk,
+      encoderStride: shape.rowsPerExpert * shape.width, precision: .float32, wantsMask: false,
+      threads: threads)
+    let d = shape.width
+    var batch = Matrix(rows: encoder.paddedCapacity, columns: d)
+    let subCodes = Buffer<Activation>(chunk * shape.activeExperts)
+    let scratch = Buffer<Float>(threads * subScratchCount)
+    var codes = Codes()
+    for start in stride(from: 0, to: rows.rows, by: chunk) {
+      let count = min(chunk, rows.rows - start)
+      copyCentred(rows, start: start, count: count, into: &batch)
+      unsafe batch.withUnsafePointer { x in
+        _ = unsafe parameters.encoderSide.withUnsafePointer { weights in
+          unsafe encoder.run(
+            count: count, vectors: x, vectorsBF16: nil, encoder: weights, encoderBF16: nil)
+        }
+        parallelFor(pieceCount(count, size: 64), threads: threads) { piece, worker in
+          for row in pieceRange(piece, size: 64, count: count) {
+            unsafe self.chooseSublatents(
+              encoder, row: row, x: x + row * d, into: subCodes.base + row * shape.activeExperts,
+              scratch: scratch.base + worker * subScratchCount)
+          }
+        }
+      }
+      for row in 0..<count {
+        let base = row * shape.activeExperts
+        let active = unsafe Int(encoder.counts.base[row])
+        codes.append((0..<active).map { unsafe subCodes.base[base + $0] })
+      }
+    }
+    return codes
   }
 
-  /// The reconstructions x̂ [n × d] of `codes`; with `topLevelOnly`, x̂_high.
-  public func decode(_ codes: Codes, topLevelOnly: Bool = false, threads: Int = 2) -> Matrix {
-    Matrix(rows: codes.count, columns: shape.width)
+  /// The reconstructions x̂ [n × d] of `codes`; with `topLevelOnly`, x̂_high. A bias is added.
+  public func decode(
+    _ codes: Codes, topLevelOnly: Bool = false, threads: Int = processorCount
+  ) -> Matrix {
+    let d = shape.width
+    let s = shape.subspace
+    var result = Matrix(rows: codes.count, columns: d)
+    unsafe result.withUnsafeMutablePointer { output in
+      unsafe parameters.decoderSide.withUnsafePointer { decoder in
+        parallelFor(pieceCount(codes.count, size: 64), threads: threads) { piece, _ in
+          for row in pieceRange(piece, size: 64, count: codes.count) {
+            let target = unsafe output + row * d
+            for code in codes[row] {
+              let own = unsafe decoder + code.expert * shape.rowsPerExpert * d
+              unsafe kernels.axpy(target, own, code.value, d)
+              guard !topLevelOnly, code.sublatent >= 0 else { continue }
+              let atom = code.expert * shape.sublatents + code.sublatent
+              for axis in 0..<s {
+                unsafe kernels.axpy(
+                  target, own + (1 + axis) * d,
+                  code.subValue * parameters.subDecoder[atom, axis], d)
+              }
+            }
+            if parameters.hasBias {
+              for column in 0..<d { unsafe target[column] += parameters.bias[0, column] }
+            }
+          }
+        }
+      }
+    }
+    return result
+  }
+
+  /// Floats of scratch one thread needs for the sublatents of one expert.
+  private var subScratchCount: Int {
+    (2 * shape.subspace + 3) * (shape.sublatents + 16) + 2 * shape.subspace
+  }
+
+  private func copyCentred(
+    _ rows: borrowing Matrix, start: Int, count: Int, into batch: inout Matrix
+  ) {
+    let d = shape.width
+    unsafe batch.withUnsafeMutablePointer { target in
+      unsafe rows.withUnsafePointer { source in
+        unsafe target.update(from: source + start * d, count: count * d)
+      }
+      guard parameters.hasBias else { return }
+      unsafe parameters.bias.withUnsafePointer { bias in
+        for row in 0..<count { unsafe kernels.axpy(target + row * d, bias, -1, d) }
+      }
+    }
+  }
+
+  /// Runs the sub-dictionary of each active expert of one vector (eq. 3.1's SAE₁).
+  private func chooseSublatents(
+    _ encoder: TopLevelEncoder, row: Int, x: UnsafePointer<Float>,
+    into activations: UnsafeMutablePointer<Activation>, scratch: UnsafeMutablePointer<Float>
+  ) {
+    let d = shape.width
+    let s = shape.subspace
+    let a = shape.sublatents
+    let y = unsafe scratch + (2 * s + 3) * (a + 16)
+    for index in 0..<Int(unsafe encoder.counts.base[row]) {
+      let slot = row * shape.activeExperts + index
+      let expert = unsafe Int(encoder.experts.base[slot])
+      var code = Activation(expert: expert, value: unsafe encoder.values.base[slot])
+      if !shape.isFlat {
+        unsafe parameters.encoderSide.withUnsafePointer { weights in
+          var zero: Int32 = 0
+          unsafe kernels.rows_dot(
+            y, weights + (expert * shape.rowsPerExpert + 1) * d, s, d, x, d, &zero, 1)
+        }
+        unsafe parameters.subEncoder.withUnsafePointer { subEncoder in
+          unsafe parameters.subDecoder.withUnsafePointer { subDecoder in
+            var expertKernel = unsafe hsae_sub_expert(
+              subspace: s, sublatents: a, threshold: activation.subThreshold,
+              slope: activation.subSlope, encoder: subEncoder + expert * a * s,
+              decoder: subDecoder + expert * a * s, scratch: scratch)
+            var chosen: Int32 = 0
+            var value: Float = 0
+            _ = unsafe kernels.sub_forward(&expertKernel, y, 1, &chosen, &value, y + s)
+            code.sublatent = Int(chosen)
+            code.subValue = value
+          }
+        }
+      }
+      unsafe activations[index] = code
+    }
   }
 }

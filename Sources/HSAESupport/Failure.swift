@@ -34,6 +34,7 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     self.message = message
   }
 
+  /// The message.
   public var description: String { message }
 
   /// The input's content is wrong (exit 65).

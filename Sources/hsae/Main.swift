@@ -1,3 +1,47 @@
-import ArgumentParser
+// The command `hsae`: the list of its subcommands, one file for each, and how a failure ends the
+// process. Results go to standard output, everything else to standard error.
 
-@main struct Main: ParsableCommand { static let configuration = CommandConfiguration(commandName: "hsae") }
+import ArgumentParser
+import Glibc
+import HSAESupport
+
+@main
+struct Main: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "hsae",
+    abstract: "Hierarchical sparse autoencoders for language models.",
+    subcommands: [
+      Fetch.self,
+      Unembed.self,
+      Train.self,
+    ])
+
+  /// Runs the command. A `Failure` is one line on standard error and its kind's exit code.
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch let failure as Failure {
+      report("hsae: \(failure.message)")
+      Glibc.exit(failure.kind.rawValue)
+    } catch {
+      exit(withError: error)
+    }
+  }
+}
+
+/// Writes `line` to standard error.
+func report(_ line: String) {
+  let bytes = Array((line + "\n").utf8)
+  var done = 0
+  while done < bytes.count {
+    let count = unsafe bytes.withUnsafeBytes { buffer in
+      unsafe write(2, buffer.baseAddress?.advanced(by: done), buffer.count - done)
+    }
+    if count > 0 {
+      done += count
+    } else if count == 0 || errno != EINTR {
+      return
+    }
+  }
+}

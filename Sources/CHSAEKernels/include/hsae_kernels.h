@@ -1,4 +1,115 @@
 // The innermost loops, in plain C, compiled once per instruction set and chosen at run time.
+//
+// Every function is reached through a table (`hsae_kernels_best`, `hsae_kernels_named`), so that
+// tests can hold each instruction set against the scalar twins in Swift. All arithmetic is in
+// vectors of 16 floats whatever the machine's width, so sums associate alike everywhere; only fused
+// multiply-adds differ between sets. Matrices are row-major. No kernel allocates or keeps state.
+//
+// Letters: d width of a row, R rows of one expert (1 + s), n number of vectors, ld distance between
+// rows in floats, `vectors` the indices of the n vectors within x.
 #ifndef HSAE_KERNELS_H
 #define HSAE_KERNELS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma clang assume_nonnull begin
+
+/// The sublatents of one expert, for `sub_forward` and `sub_backward`.
+typedef struct {
+  ptrdiff_t subspace;    // s
+  ptrdiff_t sublatents;  // a
+  float threshold;       // α of the second level
+  float slope;           // slope below it
+  const float *encoder;  // [a × s]
+  const float *decoder;  // [a × s]
+  float *scratch;        // (2·s + 3)·(a + 16) floats, owned by the calling thread
+} hsae_sub_expert;
+
+typedef struct {
+  const char *name;
+
+  /// out[i] = bf16(in[i]), rounded to nearest even.
+  void (*to_bfloat16)(uint16_t *out, const float *in, ptrdiff_t n);
+  /// a · b over n.
+  float (*dot)(const float *a, const float *b, ptrdiff_t n);
+  /// y += c x over n.
+  void (*axpy)(float *y, const float *x, float c, ptrdiff_t n);
+  /// out = c · x over n (out may be x).
+  void (*scale)(float *out, const float *x, float c, ptrdiff_t n);
+
+  /// out[t·R + r] = rows[r] · x[vectors[t]]      rows [R × d], out [n × R].
+  void (*rows_dot)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d, const float *x,
+                   ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
+  /// grad[r] += Σ_t coefficients[t·R + r] x[vectors[t]]      grad [R × d].
+  void (*outer)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients, const float *x,
+                ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
+  /// sum += c Σ_t x[vectors[t]]      sum [d].
+  void (*rows_sum)(float *sum, float c, ptrdiff_t d, const float *x, ptrdiff_t ld,
+                   const int32_t *vectors, ptrdiff_t n);
+
+  /// high = Σ_t z[t] decoder[experts[t]·R], low = Σ_t Σ_r v[t·s + r] decoder[experts[t]·R + 1 + r],
+  /// both [d]; decoder [m·R × d], s = R − 1.
+  void (*combine)(float *high, float *low, const float *decoder, ptrdiff_t R, ptrdiff_t d,
+                  const int32_t *experts, const float *z, const float *v, ptrdiff_t n);
+  /// r = high + low − x, h = high − x; low ← a·r, high ← a·r + b·h; sums[0] += ‖r‖², sums[1] += ‖h‖².
+  void (*residuals)(float *high, float *low, const float *x, float a, float b, ptrdiff_t d,
+                    double *sums);
+
+  /// Scans n pre-activations u of latents first, first + 1, …: sets bit i of mask where
+  /// u[i] >= threshold and adds those u to sum (mask may be NULL: then neither), and appends the key
+  /// of every u[i] > *floor to keys; whenever `capacity` keys are held, only the `keep` largest are
+  /// kept and *floor is raised to the least of them. Returns the new number of keys.
+  /// capacity ≥ keep + 16. n need not be a multiple of anything; mask has (n + 63) / 64 words.
+  ptrdiff_t (*scan)(const float *u, ptrdiff_t n, int32_t first, float threshold,
+                    uint64_t *_Nullable mask, double *sum, float *floor, uint64_t *keys,
+                    ptrdiff_t count, ptrdiff_t keep, ptrdiff_t capacity);
+
+  /// For each vector t: pre-codes from y[t] [s], code q[t], c[t] of the strongest sublatent and
+  /// v[t] = c·D[q] [s]; returns Σ_t Σ_a |c_a|.
+  double (*sub_forward)(const hsae_sub_expert *expert, const float *y, ptrdiff_t n, int32_t *q,
+                        float *c, float *v);
+  /// From y[t], q[t], c[t] and the gradient dv[t] of v[t]: adds to the gradients of the sub-encoder
+  /// and sub-decoder [a × s] and writes dy[t] [s]. penalty is the weight of Σ_a |c_a|.
+  void (*sub_backward)(const hsae_sub_expert *expert, const float *y, const float *dv,
+                       const int32_t *q, const float *c, ptrdiff_t n, float penalty,
+                       float *encoder_gradient, float *decoder_gradient, float *dy);
+
+  /// Adam on n numbers with the gradient scaled by `clip`; rate and epsilon hold the bias
+  /// corrections: p −= rate · m / (√v + epsilon).
+  void (*adam)(float *p, float *m, float *v, const float *g, ptrdiff_t n, float clip, float rate,
+               float beta1, float beta2, float epsilon);
+  /// Σ x² over n, in double.
+  double (*sum_squares)(const float *x, ptrdiff_t n);
+} hsae_kernels;
+
+/// The table of the best instruction set this processor has, or of the one that the environment
+/// variable HSAE_ISA names (`generic`, `avx2`, `avx512`) if the processor has it.
+const hsae_kernels *hsae_kernels_best(void);
+/// The table called `name`, or NULL where the processor lacks it.
+const hsae_kernels *_Nullable hsae_kernels_named(const char *name);
+
+/// A key whose order is the order of value, then of falling index: among equal values the lowest
+/// index is the largest key.
+uint64_t hsae_key(float value, int32_t index);
+/// The value in a key.
+float hsae_key_value(uint64_t key);
+/// The index in a key.
+int32_t hsae_key_index(uint64_t key);
+/// Keeps the `keep` largest of `count` keys, sorted from large to small; returns how many there are.
+ptrdiff_t hsae_keys_top(uint64_t *keys, ptrdiff_t count, ptrdiff_t keep);
+
+/// Transposes a 64 × 64 bit matrix: bit c of in[r·ld] becomes bit r of out[c].
+void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld);
+
+/// Makes every OpenMP region that this thread starts run on this thread alone: tiles are handed out
+/// by us, so results cannot depend on the number of threads.
+void hsae_single_openmp_thread(void);
+/// Whether the processor multiplies bf16 pairs in hardware (AVX512_BF16 or AMX).
+int hsae_has_bfloat16(void);
+
+/// Processors this process may use: its affinity mask, which a container or `taskset` may narrow.
+int hsae_processor_count(void);
+
+#pragma clang assume_nonnull end
 #endif

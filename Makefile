@@ -1,0 +1,52 @@
+# One name for each thing a person does with this tree. `make demo` and `make test` do whatever they
+# need first, from a fresh clone. HSAE_CACHE moves the cache of models and of llama.cpp.
+
+HSAE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hsae
+export HSAE_CACHE
+# Set-up leaves a link to this machine's build of llama.cpp; every `swift build` needs its .pc file.
+export PKG_CONFIG_PATH := $(HSAE_CACHE)/llama.cpp/lib/pkgconfig$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
+
+HSAE := .build/release/hsae
+SOURCES := Package.swift Sources Tests
+
+.DEFAULT_GOAL := build
+.NOTPARALLEL:
+.PHONY: setup build demo test test-build models soak bench format lint clean
+
+setup: ## Installs what is missing and builds llama.cpp, once.
+	@scripts/setup.sh
+
+build: setup ## The executable, optimised: .build/release/hsae.
+	swift build -c release --product hsae
+
+demo: build ## From a real model's vocabulary to a page of hierarchies, in minutes.
+	$(HSAE) quickstart
+
+# Tests are built apart (`.build-test`): what @testable needs would rebuild everything each way.
+TEST := --configuration release --scratch-path .build-test
+export HSAE_EXECUTABLE := $(CURDIR)/.build-test/release/hsae
+
+test-build: setup
+	@swift test list $(TEST) >/dev/null
+
+models: test-build ## The models the tests read.
+	@$(HSAE_EXECUTABLE) fetch gemma-3-270m
+	@$(HSAE_EXECUTABLE) fetch smollm2-135m
+
+test: models lint ## What continuous integration runs; the summary comes last.
+	swift test $(TEST)
+
+soak: models ## The slow tests: kill and resume, long runs.
+	HSAE_SOAK=1 swift test $(TEST)
+
+bench: build ## Throughput, and the distance to what the machine allows.
+	$(HSAE) bench
+
+format: ## Rewrites the sources in the project's format.
+	swift format format --in-place --recursive --parallel $(SOURCES)
+
+lint: ## Fails where the format differs.
+	swift format lint --strict --recursive --parallel $(SOURCES)
+
+clean: ## Removes what building left in the tree; the cache stays.
+	rm -rf .build .build-test out

@@ -1,0 +1,390 @@
+// The kernels themselves: included by kernels.c once per instruction set, with HSAE(name) naming the
+// copy. Plain C over vectors of 16 floats; the compiler turns them into whatever the target has.
+// Meaning and shapes of every function: include/hsae_kernels.h.
+
+static inline __attribute__((always_inline)) v16 HSAE(load)(const float *p) { return *(const v16 *)p; }
+static inline __attribute__((always_inline)) void HSAE(store)(float *p, v16 x) { *(v16 *)p = x; }
+
+// Sixteen lanes to one number, always in the same order.
+static inline __attribute__((always_inline)) float HSAE(reduce)(v16 x) {
+  float s[16];
+  for (int i = 0; i < 16; i++) s[i] = x[i];
+  for (int w = 8; w >= 1; w /= 2)
+    for (int i = 0; i < w; i++) s[i] += s[i + w];
+  return s[0];
+}
+
+static void HSAE(to_bfloat16)(uint16_t *out, const float *in, ptrdiff_t n) {
+  for (ptrdiff_t i = 0; i < n; i++) {
+    uint32_t bits;
+    __builtin_memcpy(&bits, in + i, 4);
+    out[i] = (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+  }
+}
+
+static float HSAE(dot)(const float *a, const float *b, ptrdiff_t n) {
+  v16 s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
+  ptrdiff_t i = 0;
+  for (; i + 64 <= n; i += 64) {
+    s0 += HSAE(load)(a + i) * HSAE(load)(b + i);
+    s1 += HSAE(load)(a + i + 16) * HSAE(load)(b + i + 16);
+    s2 += HSAE(load)(a + i + 32) * HSAE(load)(b + i + 32);
+    s3 += HSAE(load)(a + i + 48) * HSAE(load)(b + i + 48);
+  }
+  for (; i + 16 <= n; i += 16) s0 += HSAE(load)(a + i) * HSAE(load)(b + i);
+  float tail = 0;
+  for (; i < n; i++) tail += a[i] * b[i];
+  return HSAE(reduce)((s0 + s1) + (s2 + s3)) + tail;
+}
+
+static void HSAE(axpy)(float *y, const float *x, float c, ptrdiff_t n) {
+  ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16) HSAE(store)(y + i, HSAE(load)(y + i) + c * HSAE(load)(x + i));
+  for (; i < n; i++) y[i] += c * x[i];
+}
+
+static void HSAE(scale)(float *out, const float *x, float c, ptrdiff_t n) {
+  ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16) HSAE(store)(out + i, c * HSAE(load)(x + i));
+  for (; i < n; i++) out[i] = c * x[i];
+}
+
+static double HSAE(sum_squares)(const float *x, ptrdiff_t n) {
+  double total = 0;
+  for (ptrdiff_t start = 0; start < n; start += 4096) {
+    ptrdiff_t part = n - start < 4096 ? n - start : 4096;
+    total += (double)HSAE(dot)(x + start, x + start, part);
+  }
+  return total;
+}
+
+// ---- one expert against its vectors ----
+
+// A block of `rows` (≤ 4) rows against two vectors: eight chains of multiply-adds in flight.
+static inline __attribute__((always_inline)) void HSAE(dots_4x2)(float *out0, float *out1, const float *rows, ptrdiff_t d,
+                                  const float *x0, const float *x1) {
+  const float *r0 = rows, *r1 = rows + d, *r2 = rows + 2 * d, *r3 = rows + 3 * d;
+  v16 a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0};
+  ptrdiff_t i = 0;
+  for (; i + 16 <= d; i += 16) {
+    v16 p = HSAE(load)(x0 + i), q = HSAE(load)(x1 + i);
+    v16 w0 = HSAE(load)(r0 + i), w1 = HSAE(load)(r1 + i);
+    v16 w2 = HSAE(load)(r2 + i), w3 = HSAE(load)(r3 + i);
+    a0 += w0 * p, a1 += w1 * p, a2 += w2 * p, a3 += w3 * p;
+    b0 += w0 * q, b1 += w1 * q, b2 += w2 * q, b3 += w3 * q;
+  }
+  float t[8] = {0};
+  for (; i < d; i++) {
+    t[0] += r0[i] * x0[i], t[1] += r1[i] * x0[i], t[2] += r2[i] * x0[i], t[3] += r3[i] * x0[i];
+    t[4] += r0[i] * x1[i], t[5] += r1[i] * x1[i], t[6] += r2[i] * x1[i], t[7] += r3[i] * x1[i];
+  }
+  out0[0] = HSAE(reduce)(a0) + t[0], out0[1] = HSAE(reduce)(a1) + t[1];
+  out0[2] = HSAE(reduce)(a2) + t[2], out0[3] = HSAE(reduce)(a3) + t[3];
+  out1[0] = HSAE(reduce)(b0) + t[4], out1[1] = HSAE(reduce)(b1) + t[5];
+  out1[2] = HSAE(reduce)(b2) + t[6], out1[3] = HSAE(reduce)(b3) + t[7];
+}
+
+// One row against two vectors, associating as dots_4x2 does, so that a vector's result does not
+// depend on which other vectors its expert has.
+static inline __attribute__((always_inline)) void HSAE(dots_1x2)(float *out0, float *out1, const float *row, ptrdiff_t d,
+                                  const float *x0, const float *x1) {
+  v16 a = {0}, b = {0};
+  ptrdiff_t i = 0;
+  for (; i + 16 <= d; i += 16) {
+    v16 w = HSAE(load)(row + i);
+    a += w * HSAE(load)(x0 + i), b += w * HSAE(load)(x1 + i);
+  }
+  float s = 0, t = 0;
+  for (; i < d; i++) s += row[i] * x0[i], t += row[i] * x1[i];
+  *out0 = HSAE(reduce)(a) + s;
+  *out1 = HSAE(reduce)(b) + t;
+}
+
+static void HSAE(rows_dot)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d, const float *x,
+                           ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
+  for (ptrdiff_t t = 0; t < n; t += 2) {
+    // An odd vector at the end is paired with itself.
+    ptrdiff_t u = t + 1 < n ? t + 1 : t;
+    const float *x0 = x + vectors[t] * ld, *x1 = x + vectors[u] * ld;
+    float *out0 = out + t * R, *out1 = out + u * R;
+    ptrdiff_t r = 0;
+    for (; r + 4 <= R; r += 4) HSAE(dots_4x2)(out0 + r, out1 + r, rows + r * d, d, x0, x1);
+    for (; r < R; r++) HSAE(dots_1x2)(out0 + r, out1 + r, rows + r * d, d, x0, x1);
+  }
+}
+
+// grad[r .. r + rows) over 64 columns held in registers while all vectors pass by.
+#define HSAE_OUTER_BLOCK(ROWS)                                                             \
+  for (; i + 64 <= d; i += 64) {                                                           \
+    v16 acc[ROWS][4];                                                                      \
+    for (int r = 0; r < ROWS; r++)                                                         \
+      for (int c = 0; c < 4; c++) acc[r][c] = HSAE(load)(grad + r * d + i + 16 * c);       \
+    for (ptrdiff_t t = 0; t < n; t++) {                                                    \
+      const float *row = x + vectors[t] * ld + i, *w = coefficients + t * R;               \
+      v16 x0 = HSAE(load)(row), x1 = HSAE(load)(row + 16);                                 \
+      v16 x2 = HSAE(load)(row + 32), x3 = HSAE(load)(row + 48);                            \
+      _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                  \
+        acc[r][0] += w[r] * x0, acc[r][1] += w[r] * x1;                                    \
+        acc[r][2] += w[r] * x2, acc[r][3] += w[r] * x3;                                    \
+      }                                                                                    \
+    }                                                                                      \
+    for (int r = 0; r < ROWS; r++)                                                         \
+      for (int c = 0; c < 4; c++) HSAE(store)(grad + r * d + i + 16 * c, acc[r][c]);       \
+  }                                                                                        \
+  for (; i < d; i++)                                                                       \
+    for (int r = 0; r < ROWS; r++) {                                                       \
+      float s = grad[r * d + i];                                                           \
+      for (ptrdiff_t t = 0; t < n; t++) s += coefficients[t * R + r] * x[vectors[t] * ld + i]; \
+      grad[r * d + i] = s;                                                                 \
+    }
+
+static void HSAE(outer_3)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
+                          const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
+  ptrdiff_t i = 0;
+  HSAE_OUTER_BLOCK(3)
+}
+static void HSAE(outer_2)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
+                          const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
+  ptrdiff_t i = 0;
+  HSAE_OUTER_BLOCK(2)
+}
+static void HSAE(outer_1)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
+                          const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
+  ptrdiff_t i = 0;
+  HSAE_OUTER_BLOCK(1)
+}
+
+static void HSAE(outer)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
+                        const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
+  if (n == 0) return;
+  ptrdiff_t r = 0;
+  for (; r + 3 <= R; r += 3)
+    HSAE(outer_3)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
+  if (R - r == 2) HSAE(outer_2)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
+  if (R - r == 1) HSAE(outer_1)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
+}
+
+static void HSAE(rows_sum)(float *sum, float c, ptrdiff_t d, const float *x, ptrdiff_t ld,
+                           const int32_t *vectors, ptrdiff_t n) {
+  if (n == 0) return;
+  ptrdiff_t i = 0;
+  for (; i + 128 <= d; i += 128) {
+    v16 acc[8] = {0};
+    for (ptrdiff_t t = 0; t < n; t++) {
+      const float *row = x + vectors[t] * ld + i;
+      _Pragma("clang loop unroll(full)") for (int j = 0; j < 8; j++)
+        acc[j] += HSAE(load)(row + 16 * j);
+    }
+    for (int j = 0; j < 8; j++)
+      HSAE(store)(sum + i + 16 * j, HSAE(load)(sum + i + 16 * j) + c * acc[j]);
+  }
+  for (; i < d; i++) {
+    float s = 0;
+    for (ptrdiff_t t = 0; t < n; t++) s += x[vectors[t] * ld + i];
+    sum[i] += c * s;
+  }
+}
+
+// ---- one vector against its experts ----
+
+static void HSAE(combine)(float *high, float *low, const float *decoder, ptrdiff_t R, ptrdiff_t d,
+                          const int32_t *experts, const float *z, const float *v, ptrdiff_t n) {
+  ptrdiff_t s = R - 1, i = 0;
+  for (; i + 64 <= d; i += 64) {
+    v16 h[4] = {0}, l[4] = {0};
+    for (ptrdiff_t t = 0; t < n; t++) {
+      const float *row = decoder + experts[t] * R * d + i;
+      for (int c = 0; c < 4; c++) h[c] += z[t] * HSAE(load)(row + 16 * c);
+      for (ptrdiff_t r = 0; r < s; r++) {
+        row += d;
+        float w = v[t * s + r];
+        for (int c = 0; c < 4; c++) l[c] += w * HSAE(load)(row + 16 * c);
+      }
+    }
+    for (int c = 0; c < 4; c++) {
+      HSAE(store)(high + i + 16 * c, h[c]);
+      HSAE(store)(low + i + 16 * c, l[c]);
+    }
+  }
+  for (; i < d; i++) {
+    float h = 0, l = 0;
+    for (ptrdiff_t t = 0; t < n; t++) {
+      const float *row = decoder + experts[t] * R * d + i;
+      h += z[t] * row[0];
+      for (ptrdiff_t r = 0; r < s; r++) l += v[t * s + r] * row[(r + 1) * d];
+    }
+    high[i] = h, low[i] = l;
+  }
+}
+
+static void HSAE(residuals)(float *high, float *low, const float *x, float a, float b, ptrdiff_t d,
+                            double *sums) {
+  v16 sr = {0}, sh = {0};
+  ptrdiff_t i = 0;
+  for (; i + 16 <= d; i += 16) {
+    v16 h = HSAE(load)(high + i) - HSAE(load)(x + i), r = h + HSAE(load)(low + i);
+    sr += r * r, sh += h * h;
+    v16 g = a * r;
+    HSAE(store)(low + i, g);
+    HSAE(store)(high + i, g + b * h);
+  }
+  float tr = 0, th = 0;
+  for (; i < d; i++) {
+    float h = high[i] - x[i], r = h + low[i];
+    tr += r * r, th += h * h;
+    low[i] = a * r;
+    high[i] = a * r + b * h;
+  }
+  sums[0] += (double)(HSAE(reduce)(sr) + tr);
+  sums[1] += (double)(HSAE(reduce)(sh) + th);
+}
+
+// ---- choosing latents ----
+
+static ptrdiff_t HSAE(scan)(const float *u, ptrdiff_t n, int32_t first, float threshold,
+                            uint64_t *mask, double *sum, float *floor, uint64_t *keys,
+                            ptrdiff_t count, ptrdiff_t keep, ptrdiff_t capacity) {
+  float least = *floor;
+  v16 total = {0};
+  float tail_total = 0;
+  for (ptrdiff_t i = 0; i < n; i += 64) {
+    ptrdiff_t width = n - i < 64 ? n - i : 64;
+    uint64_t bits = 0, above = 0;
+    if (width == 64) {
+      for (int c = 0; c < 4; c++) {
+        v16 x = HSAE(load)(u + i + 16 * c);
+        above |= (uint64_t)HSAE_BITS(x > least) << (16 * c);
+        if (mask) {
+          i16 over = x >= threshold;
+          bits |= (uint64_t)HSAE_BITS(over) << (16 * c);
+          total += (v16)((i16)x & over);
+        }
+      }
+    } else {
+      for (ptrdiff_t j = 0; j < width; j++) {
+        float x = u[i + j];
+        above |= (uint64_t)(x > least) << j;
+        if (mask && x >= threshold) bits |= (uint64_t)1 << j, tail_total += x;
+      }
+    }
+    if (mask) mask[i / 64] = bits;
+    while (above) {
+      int j = __builtin_ctzll(above);
+      above &= above - 1;
+      float x = u[i + j];
+      if (!(x > least)) continue;
+      keys[count++] = hsae_key(x, first + (int32_t)(i + j));
+      if (count == capacity) {
+        count = hsae_keys_top(keys, count, keep);
+        least = hsae_key_value(keys[count - 1]);
+      }
+    }
+  }
+  *floor = least;
+  if (mask) *sum += (double)(HSAE(reduce)(total) + tail_total);
+  return count;
+}
+
+// ---- sublatents ----
+// Scratch: the sub-encoder transposed [s × a'], then one row of pre-codes and one of gradients, then
+// the transposed gradient [s × a']; a' is a rounded up to 16, so the loops over sublatents have no tail.
+
+static inline __attribute__((always_inline)) ptrdiff_t HSAE(padded)(ptrdiff_t a) { return (a + 15) / 16 * 16; }
+
+static void HSAE(sub_transpose)(const hsae_sub_expert *e) {
+  ptrdiff_t s = e->subspace, a = e->sublatents, p = HSAE(padded)(a);
+  for (ptrdiff_t r = 0; r < s; r++)
+    for (ptrdiff_t j = 0; j < p; j++) e->scratch[r * p + j] = j < a ? e->encoder[j * s + r] : 0;
+}
+
+static inline __attribute__((always_inline)) void HSAE(sub_codes)(const hsae_sub_expert *e, const float *y, float *u) {
+  ptrdiff_t s = e->subspace, p = HSAE(padded)(e->sublatents);
+  for (ptrdiff_t j = 0; j < p; j += 16) {
+    v16 x = {0};
+    for (ptrdiff_t r = 0; r < s; r++) x += y[r] * HSAE(load)(e->scratch + r * p + j);
+    HSAE(store)(u + j, x);
+  }
+}
+
+static double HSAE(sub_forward)(const hsae_sub_expert *e, const float *y, ptrdiff_t n, int32_t *q,
+                                float *c, float *v) {
+  ptrdiff_t s = e->subspace, a = e->sublatents, p = HSAE(padded)(a);
+  float *u = e->scratch + s * p;
+  double penalty = 0;
+  if (n == 0) return 0;
+  HSAE(sub_transpose)(e);
+  for (ptrdiff_t t = 0; t < n; t++) {
+    HSAE(sub_codes)(e, y + t * s, u);
+    float total = 0, best = 0;
+    int32_t chosen = -1;
+    for (ptrdiff_t j = 0; j < a; j++) {
+      float x = u[j] >= e->threshold ? u[j] : e->slope * u[j];
+      total += x < 0 ? -x : x;
+      if (chosen < 0 || x > best) best = x, chosen = (int32_t)j;
+    }
+    penalty += (double)total;
+    q[t] = chosen;
+    c[t] = best;
+    for (ptrdiff_t r = 0; r < s; r++) v[t * s + r] = best * e->decoder[chosen * s + r];
+  }
+  return penalty;
+}
+
+static void HSAE(sub_backward)(const hsae_sub_expert *e, const float *y, const float *dv,
+                               const int32_t *q, const float *c, ptrdiff_t n, float penalty,
+                               float *encoder_gradient, float *decoder_gradient, float *dy) {
+  ptrdiff_t s = e->subspace, a = e->sublatents, p = HSAE(padded)(a);
+  float *u = e->scratch + s * p, *du = u + p, *gradient = du + p;
+  if (n == 0) return;
+  HSAE(sub_transpose)(e);
+  for (ptrdiff_t i = 0; i < s * p; i++) gradient[i] = 0;
+  for (ptrdiff_t t = 0; t < n; t++) {
+    HSAE(sub_codes)(e, y + t * s, u);
+    float direct = 0;
+    for (ptrdiff_t r = 0; r < s; r++) {
+      direct += dv[t * s + r] * e->decoder[q[t] * s + r];
+      decoder_gradient[q[t] * s + r] += c[t] * dv[t * s + r];
+    }
+    for (ptrdiff_t j = 0; j < p; j++) {
+      float derivative = u[j] >= e->threshold ? 1.0f : e->slope;
+      float x = derivative * u[j];
+      float sign = x > 0 ? 1.0f : (x < 0 ? -1.0f : 0.0f);
+      du[j] = derivative * penalty * sign;
+    }
+    for (ptrdiff_t j = a; j < p; j++) du[j] = 0;
+    du[q[t]] += (u[q[t]] >= e->threshold ? 1.0f : e->slope) * direct;
+    for (ptrdiff_t r = 0; r < s; r++) {
+      v16 back = {0};
+      float w = y[t * s + r];
+      for (ptrdiff_t j = 0; j < p; j += 16) {
+        v16 g = HSAE(load)(du + j);
+        back += g * HSAE(load)(e->scratch + r * p + j);
+        HSAE(store)(gradient + r * p + j, HSAE(load)(gradient + r * p + j) + w * g);
+      }
+      dy[t * s + r] = HSAE(reduce)(back);
+    }
+  }
+  for (ptrdiff_t j = 0; j < a; j++)
+    for (ptrdiff_t r = 0; r < s; r++) encoder_gradient[j * s + r] += gradient[r * p + j];
+}
+
+// ---- optimizer ----
+
+static void HSAE(adam)(float *restrict p, float *restrict m, float *restrict v,
+                       const float *restrict g, ptrdiff_t n, float clip, float rate, float beta1,
+                       float beta2, float epsilon) {
+  for (ptrdiff_t i = 0; i < n; i++) {
+    float x = clip * g[i];
+    float first = beta1 * m[i] + (1 - beta1) * x;
+    float second = beta2 * v[i] + (1 - beta2) * (x * x);
+    m[i] = first;
+    v[i] = second;
+    p[i] -= rate * first / (__builtin_sqrtf(second) + epsilon);
+  }
+}
+
+static const hsae_kernels HSAE(table) = {
+    HSAE_NAME,          HSAE(to_bfloat16), HSAE(dot),         HSAE(axpy),         HSAE(scale),
+    HSAE(rows_dot),     HSAE(outer),       HSAE(rows_sum),    HSAE(combine),      HSAE(residuals),
+    HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),        HSAE(sum_squares)};
+#undef HSAE_OUTER_BLOCK

@@ -1,0 +1,163 @@
+// Numbers as files hold them, little-endian, and their conversion to and from 32-bit floats: plain
+// loops over bits that vectorise on every processor and give the same result on all of them.
+
+import HSAESupport
+
+/// The floating-point formats a file's rows may have.
+public enum ElementType: String, Sendable, CaseIterable {
+  /// IEEE half precision.
+  case float16
+  /// The upper half of a 32-bit float.
+  case bfloat16
+  /// IEEE single precision.
+  case float32
+  /// IEEE double precision; read, rounded to single.
+  case float64
+
+  /// Bytes per element.
+  public var size: Int {
+    switch self {
+    case .float16, .bfloat16: 2
+    case .float32: 4
+    case .float64: 8
+    }
+  }
+}
+
+extension ElementType {
+  /// Converts `bytes`, little-endian elements of this type, to `floats`, as many as there are.
+  ///
+  /// Returns whether all of them are finite (a float64 beyond single precision is not).
+  @discardableResult
+  func decode(_ bytes: RawSpan, into floats: inout MutableSpan<Float>) -> Bool {
+    let count = floats.count
+    precondition(
+      bytes.byteCount == count * size, "\(bytes.byteCount) bytes are not \(count) numbers.")
+    return unsafe bytes.withUnsafeBytes { source in
+      unsafe floats.withUnsafeMutableBufferPointer { target in
+        guard let from = source.baseAddress, let to = target.baseAddress else { return true }
+        // Safe: both buffers hold `count` elements, as checked above; loads may be unaligned.
+        return switch self {
+        case .float16: unsafe decodeFloat16(from, to, count)
+        case .bfloat16: unsafe decodeBFloat16(from, to, count)
+        case .float32: unsafe decodeFloat32(from, to, count)
+        case .float64: unsafe decodeFloat64(from, to, count)
+        }
+      }
+    }
+  }
+
+  /// Appends `floats` to `bytes` as little-endian elements of this type, rounded to nearest even.
+  func encode(_ floats: Span<Float>, to bytes: inout [UInt8]) {
+    for index in floats.indices {
+      let value = floats[index]
+      switch self {
+      case .float16: appendBytes(of: float16Bits(value), to: &bytes)
+      case .bfloat16: appendBytes(of: bfloat16Bits(value), to: &bytes)
+      case .float32: appendBytes(of: value.bitPattern, to: &bytes)
+      case .float64: appendBytes(of: Double(value).bitPattern, to: &bytes)
+      }
+    }
+  }
+}
+
+extension MutableSpan where Element: Copyable {
+  /// The elements `range`, to write. (The standard library has this under a provisional name.)
+  @inline(__always)
+  @_lifetime(&self)
+  package mutating func part(_ range: Range<Int>) -> MutableSpan<Element> { _mutatingExtracting(range) }
+}
+
+/// Appends the bytes of `value`, little-endian.
+@inline(__always)
+func appendBytes(of value: some FixedWidthInteger, to bytes: inout [UInt8]) {
+  unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
+}
+
+private func decodeFloat16(
+  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
+) -> Bool {
+  var largest: UInt32 = 0
+  for index in 0..<count {
+    let bits = UInt32(
+      UInt16(littleEndian: unsafe from.loadUnaligned(fromByteOffset: 2 &* index, as: UInt16.self)))
+    let magnitude = bits & 0x7FFF
+    largest = max(largest, magnitude)
+    let shifted = magnitude << 13
+    // Exponent 127 - 15 more for ordinary numbers, once more for infinities and NaNs; subnormal
+    // numbers are made ordinary and the surplus subtracted, which is exact.
+    let normal = Float(bitPattern: shifted &+ (112 << 23))
+    let special = Float(bitPattern: shifted | 0x7F80_0000)
+    let subnormal = Float(bitPattern: shifted &+ (113 << 23)) - Float(bitPattern: 113 << 23)
+    let value = magnitude < 0x400 ? subnormal : (magnitude < 0x7C00 ? normal : special)
+    unsafe to[index] = Float(bitPattern: value.bitPattern | (bits & 0x8000) << 16)
+  }
+  return largest < 0x7C00
+}
+
+private func decodeBFloat16(
+  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
+) -> Bool {
+  var largest: UInt32 = 0
+  for index in 0..<count {
+    let half = UInt16(
+      littleEndian: unsafe from.loadUnaligned(fromByteOffset: 2 &* index, as: UInt16.self))
+    let bits = UInt32(half) << 16
+    largest = max(largest, bits & 0x7FFF_FFFF)
+    unsafe to[index] = Float(bitPattern: bits)
+  }
+  return largest < 0x7F80_0000
+}
+
+private func decodeFloat32(
+  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
+) -> Bool {
+  var largest: UInt32 = 0
+  for index in 0..<count {
+    let bits = UInt32(
+      littleEndian: unsafe from.loadUnaligned(fromByteOffset: 4 &* index, as: UInt32.self))
+    largest = max(largest, bits & 0x7FFF_FFFF)
+    unsafe to[index] = Float(bitPattern: bits)
+  }
+  return largest < 0x7F80_0000
+}
+
+private func decodeFloat64(
+  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
+) -> Bool {
+  var largest: UInt32 = 0
+  for index in 0..<count {
+    let bits = UInt64(
+      littleEndian: unsafe from.loadUnaligned(fromByteOffset: 8 &* index, as: UInt64.self))
+    let value = Float(Double(bitPattern: bits))
+    largest = max(largest, value.bitPattern & 0x7FFF_FFFF)
+    unsafe to[index] = value
+  }
+  return largest < 0x7F80_0000
+}
+
+/// `value` in half precision, rounded to nearest even; too large numbers become infinite.
+func float16Bits(_ value: Float) -> UInt16 {
+  let sign = UInt32(value.bitPattern >> 16) & 0x8000
+  let magnitude = value.bitPattern & 0x7FFF_FFFF
+  let result: UInt32
+  if magnitude > 0x7F80_0000 {
+    result = 0x7E00
+  } else if magnitude >= 0x4780_0000 {
+    result = 0x7C00
+  } else if magnitude < 0x3880_0000 {
+    // Adding 0.5 puts the bits of a subnormal half at the end, rounded by the processor.
+    result = (Float(bitPattern: magnitude) + 0.5).bitPattern &- 0x3F00_0000
+  } else {
+    let even = (magnitude >> 13) & 1
+    result = (magnitude &- (112 << 23) &+ 0xFFF &+ even) >> 13
+  }
+  return UInt16(truncatingIfNeeded: result | sign)
+}
+
+/// `value` in bfloat16, rounded to nearest even.
+func bfloat16Bits(_ value: Float) -> UInt16 {
+  let bits = value.bitPattern
+  if bits & 0x7FFF_FFFF > 0x7F80_0000 { return UInt16(truncatingIfNeeded: bits >> 16 | 0x40) }
+  return UInt16(truncatingIfNeeded: (bits &+ 0x7FFF &+ ((bits >> 16) & 1)) >> 16)
+}

@@ -1,0 +1,32 @@
+// A short name for the content of a large file or store: its sizes and a sample of its bytes,
+// hashed. It notices other data by mistake; it is no proof against forgery.
+
+import HSAESupport
+
+/// Collects a fingerprint.
+struct Fingerprint: ~Copyable {
+  private var hash = SHA256()
+
+  /// Adds a piece of text, its end marked.
+  mutating func add(_ text: String) { hash.update(text + "\n") }
+
+  /// Adds the size of `file`, its first and last 64 KiB, and 64 pieces of 1 KiB spread evenly.
+  mutating func add(_ file: MappedFile) {
+    add("\(file.count)")
+    let bytes = file.bytes
+    let edge = 1 << 16
+    if bytes.byteCount <= 4 * edge {
+      hash.update(bytes)
+      return
+    }
+    hash.update(bytes.extracting(0..<edge))
+    for piece in 1...64 {
+      let start = (bytes.byteCount - edge) / 64 * piece
+      hash.update(bytes.extracting(start..<start + 1024))
+    }
+    hash.update(bytes.extracting(bytes.byteCount - edge..<bytes.byteCount))
+  }
+
+  /// The fingerprint: "sample-sha256:" and 32 hexadecimal digits.
+  consuming func finish() -> String { "sample-sha256:" + hash.finish().prefix(32) }
+}

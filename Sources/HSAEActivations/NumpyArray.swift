@@ -1,0 +1,201 @@
+// Reading `.npy` files (formats 1.0, 2.0 and 3.0): matrices of floats in C order. The header is a
+// Python literal; only the subset that NumPy writes is understood. `.npz` archives are not read.
+
+public import HSAESupport
+
+/// A matrix in a `.npy` file: float16, float32 or float64, little-endian, C order, two dimensions.
+public struct NumpyArray: RowSource {
+  private let rows: MappedRows
+  /// Names the content (see `RowSource`).
+  public let fingerprint: String
+
+  /// Number of rows.
+  public var rowCount: Int { rows.rowCount }
+  /// Numbers in a row.
+  public var width: Int { rows.width }
+  /// The path as the user wrote it.
+  public var path: String { rows.file.path }
+  /// What it is, for people.
+  public var summary: String {
+    "NumPy array, \(rowCount) rows of width \(width), \(rows.type)"
+  }
+
+  /// Opens the file at `path`. Fails with a sentence for anything but such a matrix.
+  public init(path: String) throws(Failure) {
+    try self.init(MappedFile(path: path))
+  }
+
+  /// Whether `file` begins as a `.npy` file does.
+  static func isNumpy(_ file: MappedFile) -> Bool {
+    let bytes = file.bytes
+    return bytes.byteCount >= 6 && (0..<6).allSatisfy { byte(bytes, $0) == magic[$0] }
+  }
+
+  private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
+  /// The longest header that is read; NumPy's own limit is 10,000 bytes.
+  private static let maximumHeader = 1 << 20
+
+  init(_ file: MappedFile) throws(Failure) {
+    let bytes = file.bytes
+    guard Self.isNumpy(file), bytes.byteCount >= 10 else {
+      throw .data("\(file.path): this is not a .npy file; its first bytes are others.")
+    }
+    let version = byte(bytes, 6)
+    let start = version == 1 ? 10 : 12
+    guard (1...3).contains(version), bytes.byteCount >= start else {
+      throw .data("\(file.path), byte 6: .npy format version \(version) is not known.")
+    }
+    var length = Int(byte(bytes, 8)) | Int(byte(bytes, 9)) << 8
+    if version > 1 { length |= Int(byte(bytes, 10)) << 16 | Int(byte(bytes, 11)) << 24 }
+    guard length <= Self.maximumHeader, length <= bytes.byteCount - start else {
+      throw .data(
+        "\(file.path), byte 8: the header of \(length) bytes does not fit the file; it was cut"
+          + " short or is damaged.")
+    }
+    let header = try NumpyHeader(
+      bytes.extracting(start..<start + length), path: file.path, offset: start)
+    guard header.shape.count == 2 else {
+      throw .data(
+        "\(file.path): the array has \(header.shape.count) dimensions; a matrix [rows, width] with"
+          + " 2 is needed.")
+    }
+    guard !header.isFortranOrder else {
+      throw .data(
+        "\(file.path): the array is in Fortran order; save it in C order (numpy.ascontiguousarray)."
+      )
+    }
+    rows = try MappedRows(
+      file: file, offset: start + length, end: bytes.byteCount, type: header.type,
+      rowCount: header.shape[0], width: header.shape[1])
+    let end = start + length + rows.byteCount
+    guard end == bytes.byteCount else {
+      throw .data(
+        "\(file.path), byte \(end): \(bytes.byteCount - end) bytes follow the array; the header does"
+          + " not fit the content.")
+    }
+    var fingerprint = Fingerprint()
+    fingerprint.add("npy \(header.type) \(header.shape)")
+    fingerprint.add(file)
+    self.fingerprint = fingerprint.finish()
+  }
+
+  /// Reads the rows with the indices `rows` into `destination` (see `RowSource`).
+  public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
+    if let row = self.rows.read(rows, into: &destination) { throw notFinite(row: row) }
+  }
+}
+
+/// Byte `index` of `bytes`.
+func byte(_ bytes: RawSpan, _ index: Int) -> UInt8 {
+  unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
+}
+
+/// What the header of a `.npy` file says.
+private struct NumpyHeader {
+  var type = ElementType.float32
+  var isFortranOrder = false
+  var shape: [Int] = []
+
+  private let text: [UInt8]
+  private let path: String
+  private let offset: Int
+  private var position = 0
+
+  init(_ bytes: RawSpan, path: String, offset: Int) throws(Failure) {
+    text = unsafe bytes.withUnsafeBytes { unsafe Array($0) }
+    self.path = path
+    self.offset = offset
+    try expect("{")
+    var seen: [String] = []
+    while !take("}") {
+      let key = try string()
+      try expect(":")
+      switch key {
+      case "descr": try readType()
+      case "fortran_order": isFortranOrder = try bool()
+      case "shape": shape = try tuple()
+      default: throw failure("the header has an unknown key")
+      }
+      guard !seen.contains(key) else { throw failure("the header has a key twice") }
+      seen.append(key)
+      if !take(",") {
+        try expect("}")
+        break
+      }
+    }
+    guard seen.count == 3 else { throw failure("the header lacks descr, fortran_order or shape") }
+    skipSpace()
+    if position != text.count { throw failure("something follows the header") }
+  }
+
+  private func failure(_ what: String) -> Failure {
+    .data("\(path), byte \(offset + position): \(what); this .npy file is damaged or unusual.")
+  }
+
+  private mutating func skipSpace() {
+    while position < text.count, text[position] == 0x20 || text[position] == 0x0A { position += 1 }
+  }
+
+  private mutating func take(_ token: String) -> Bool {
+    skipSpace()
+    guard text[position...].starts(with: token.utf8) else { return false }
+    position += token.utf8.count
+    return true
+  }
+
+  private mutating func expect(_ token: String) throws(Failure) {
+    if !take(token) { throw failure("\(token) is missing") }
+  }
+
+  private mutating func string() throws(Failure) -> String {
+    skipSpace()
+    guard position < text.count, text[position] == 0x27 || text[position] == 0x22,
+      let end = text[(position + 1)...].firstIndex(of: text[position])
+    else { throw failure("a string is missing") }
+    defer { position = end + 1 }
+    return String(decoding: text[position + 1..<end], as: UTF8.self)
+  }
+
+  private mutating func bool() throws(Failure) -> Bool {
+    if take("True") { return true }
+    if take("False") { return false }
+    throw failure("True or False is missing")
+  }
+
+  private mutating func tuple() throws(Failure) -> [Int] {
+    try expect("(")
+    var numbers: [Int] = []
+    while !take(")") {
+      skipSpace()
+      let digits = text[position...].prefix { $0 >= 0x30 && $0 <= 0x39 }
+      guard !digits.isEmpty, numbers.count < 64,
+        let number = Int(String(decoding: digits, as: UTF8.self))
+      else { throw failure("a dimension is no number or too large") }
+      numbers.append(number)
+      position += digits.count
+      if !take(",") {
+        try expect(")")
+        break
+      }
+    }
+    return numbers
+  }
+
+  private mutating func readType() throws(Failure) {
+    if take("[") {
+      throw .data("\(path): the array has named fields; a plain matrix of floats is needed.")
+    }
+    let name = try string()
+    switch name {
+    case "<f2": type = .float16
+    case "<f4": type = .float32
+    case "<f8": type = .float64
+    case ">f2", ">f4", ">f8":
+      throw .data("\(path): the numbers are big-endian; save them little-endian (dtype '<f4').")
+    default:
+      throw .data(
+        "\(path): the numbers are of type '\(name.prefix(20))'; float16, float32 or float64 is"
+          + " needed (numpy.astype).")
+    }
+  }
+}

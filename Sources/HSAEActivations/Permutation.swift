@@ -1,0 +1,68 @@
+// A seeded shuffle of 0 ..< n that is a function, not a list: no memory, any element in constant
+// time, in both directions. Stores are written through it, so changing it changes their bytes.
+
+/// A pseudo-random permutation of 0 ..< count.
+///
+/// A Feistel network of ten rounds on the smallest even number of bits that holds `count`; a result
+/// beyond `count` is sent through again until it is below (cycle walking), less than four times on
+/// average. Round keys and the round function are those of SplitMix64.
+public struct Permutation: Sendable {
+  /// The number of elements.
+  public let count: Int
+  private let halfBits: UInt64
+  private let keys: [UInt64]
+
+  /// The name of this construction in the attributes of stores.
+  public static let name = "feistel-10-splitmix64"
+
+  /// The permutation of 0 ..< `count` that `seed` chooses.
+  public init(count: Int, seed: UInt64) {
+    precondition(count >= 0, "A permutation of \(count) elements.")
+    self.count = count
+    let bits = count <= 1 ? 0 : Int.bitWidth - (count - 1).leadingZeroBitCount
+    halfBits = UInt64(max(1, (bits + 1) / 2))
+    var state = seed
+    keys = (0..<10).map { _ in
+      state &+= 0x9E37_79B9_7F4A_7C15
+      return mix(state)
+    }
+  }
+
+  /// Where element `index` goes, π(index).
+  public func position(of index: Int) -> Int {
+    precondition(index >= 0 && index < count, "Element \(index) of \(count).")
+    var value = UInt64(index)
+    repeat { value = forward(value) } while value >= UInt64(count)
+    return Int(value)
+  }
+
+  /// The element that goes to `position`, π⁻¹(position).
+  public func index(at position: Int) -> Int {
+    precondition(position >= 0 && position < count, "Position \(position) of \(count).")
+    var value = UInt64(position)
+    repeat { value = backward(value) } while value >= UInt64(count)
+    return Int(value)
+  }
+
+  private var mask: UInt64 { (1 << halfBits) &- 1 }
+
+  private func forward(_ value: UInt64) -> UInt64 {
+    var (left, right) = (value >> halfBits, value & mask)
+    for key in keys { (left, right) = (right, left ^ (mix(right &+ key) & mask)) }
+    return left << halfBits | right
+  }
+
+  private func backward(_ value: UInt64) -> UInt64 {
+    var (left, right) = (value >> halfBits, value & mask)
+    for key in keys.reversed() { (left, right) = (right ^ (mix(left &+ key) & mask), left) }
+    return left << halfBits | right
+  }
+}
+
+/// The output function of SplitMix64: a bijection of 64-bit numbers that leaves no pattern.
+private func mix(_ value: UInt64) -> UInt64 {
+  var value = value
+  value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+  value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+  return value ^ (value >> 31)
+}

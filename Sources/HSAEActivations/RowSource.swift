@@ -1,0 +1,97 @@
+// Rows to train on, wherever they lie: the one protocol training and evaluation read through, and
+// the function that decides by content what a path is. Formats are in their own files.
+
+public import HSAESupport
+public import HSAETensors
+
+/// A matrix on disk whose rows can be read in any order, by any thread.
+///
+/// Rows come as they are stored, as 32-bit floats; normalising them is the trainer's business.
+public protocol RowSource: Sendable {
+  /// Number of rows.
+  var rowCount: Int { get }
+  /// Numbers in a row.
+  var width: Int { get }
+  /// The path as the user wrote it.
+  var path: String { get }
+  /// What it is, for people: "activation store, 222189 rows of width 640, float16".
+  var summary: String { get }
+  /// Names the content, to notice that a run is resumed on other data: a hash of the layout and of
+  /// a sample of the bytes (`Fingerprint`).
+  var fingerprint: String { get }
+
+  /// Reads the rows with the indices `rows` into `destination`, one after another.
+  ///
+  /// `destination` has `rows.count * width` elements; an index outside 0 ..< rowCount is a
+  /// programmer's mistake. Nothing is allocated. Fails with `.data` and the row's index if a row
+  /// holds a NaN or an infinity.
+  func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure)
+}
+
+extension RowSource {
+  /// Reads the rows with the indices `rows` into the rows of `matrix` from `start` on.
+  public func gather(
+    _ rows: Span<Int>, into matrix: inout Matrix, startingAt start: Int = 0
+  ) throws(Failure) {
+    precondition(
+      matrix.columns == width, "Rows of width \(width) in a matrix of \(matrix.columns).")
+    precondition(start >= 0 && rows.count <= matrix.rows - start, "The rows do not fit the matrix.")
+    var elements = matrix.mutableSpan
+    var part = elements.part(start * width..<(start + rows.count) * width)
+    try read(rows, into: &part)
+  }
+
+  /// Reads the rows with the indices `rows` into the rows of `matrix` from `start` on.
+  public func gather(
+    _ rows: [Int], into matrix: inout Matrix, startingAt start: Int = 0
+  ) throws(Failure) {
+    try gather(rows.span, into: &matrix, startingAt: start)
+  }
+
+  /// The rows `range` as a matrix.
+  public func matrix(rows range: Range<Int>) throws(Failure) -> Matrix {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= rowCount, "Rows \(range) of \(rowCount).")
+    var matrix = Matrix(rows: range.count, columns: width)
+    try gather(Array(range), into: &matrix)
+    return matrix
+  }
+
+  /// The failure for row `row`, which is not finite.
+  func notFinite(row: Int, offset: Int = 0) -> Failure {
+    .data(
+      "\(path): row \(row) (counting from 0) holds a NaN or an infinity"
+        + "; remove the row or repair what wrote it.")
+  }
+}
+
+/// Opens whatever matrix is at `path`: a `.npy` file, a `.safetensors` file with one matrix, an
+/// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name.
+///
+/// `tensor` picks the tensor of a `.safetensors` file with several. `allowIncomplete` opens stores
+/// whose collection has not ended.
+public func openRows(
+  path: String, tensor: String? = nil, allowIncomplete: Bool = false
+) throws(Failure) -> any RowSource {
+  if Path.isDirectory(path) {
+    let metadata = Path.join(path, "zarr.json")
+    guard Path.exists(metadata) else {
+      throw .data(
+        "\(path): this folder has no zarr.json, so it is no activation store; give a store, a Zarr"
+          + " v3 array, a .npy or a .safetensors file.")
+    }
+    let node = try ZarrNode(path: path)
+    switch node {
+    case .group: return try ActivationStore(path: path, allowIncomplete: allowIncomplete)
+    case .array(let layout): return try ZarrRows(path: path, layout: layout)
+    }
+  }
+  let file = try MappedFile(path: path)
+  if NumpyArray.isNumpy(file) { return try NumpyArray(file) }
+  if SafetensorsFile.looksLikeSafetensors(file) {
+    return try SafetensorsRows(SafetensorsFile(file), tensor: tensor)
+  }
+  throw .data(
+    "\(path): this is neither a .npy nor a .safetensors file, nor an activation store; convert it"
+      + " to one of these.")
+}

@@ -1,0 +1,170 @@
+// The header of a `.safetensors` file: 8 bytes of length, then JSON. Checks, before anything is
+// allocated for it, all that the format promises: sizes, types, shapes whose product fits, byte
+// ranges that follow each other without gap or overlap to the end of the file.
+
+import HSAESupport
+
+/// The element types of the format that this project knows.
+public enum SafetensorsType: String, Sendable, CaseIterable {
+  /// IEEE double, single and half precision, and bfloat16.
+  case float64 = "F64"
+  case float32 = "F32"
+  case float16 = "F16"
+  case bfloat16 = "BF16"
+  /// Integers and truth values.
+  case int64 = "I64"
+  case uint64 = "U64"
+  case int32 = "I32"
+  case uint32 = "U32"
+  case int16 = "I16"
+  case uint16 = "U16"
+  case int8 = "I8"
+  case uint8 = "U8"
+  case bool = "BOOL"
+  /// Eight-bit floats, which can be listed but not read.
+  case float8e5m2 = "F8_E5M2"
+  case float8e4m3 = "F8_E4M3"
+
+  /// Bytes per element.
+  public var size: Int {
+    switch self {
+    case .float64, .int64, .uint64: 8
+    case .float32, .int32, .uint32: 4
+    case .float16, .bfloat16, .int16, .uint16: 2
+    case .int8, .uint8, .bool, .float8e5m2, .float8e4m3: 1
+    }
+  }
+
+  /// The float type to read it as; nil if it is none of them.
+  public var elementType: ElementType? {
+    switch self {
+    case .float64: .float64
+    case .float32: .float32
+    case .float16: .float16
+    case .bfloat16: .bfloat16
+    default: nil
+    }
+  }
+}
+
+/// One tensor of a `.safetensors` file.
+public struct SafetensorsTensor: Sendable, Hashable {
+  /// Its name.
+  public let name: String
+  /// Its element type.
+  public let type: SafetensorsType
+  /// Its dimensions, slowest first; empty for a single number.
+  public let shape: [Int]
+  /// Where its bytes lie, counted from the beginning of the file.
+  public let bytes: Range<Int>
+
+  /// The number of elements.
+  public var count: Int { bytes.count / type.size }
+}
+
+struct SafetensorsHeader {
+  /// The longest header that is read, as in the format's reference implementation.
+  static let maximumLength = 100_000_000
+
+  var metadata: [String: String] = [:]
+  /// In the order of their bytes.
+  var tensors: [SafetensorsTensor] = []
+
+  init(_ file: MappedFile) throws(Failure) {
+    let path = file.path
+    let bytes = file.bytes
+    guard bytes.byteCount >= 8 else {
+      throw .data("\(path): \(bytes.byteCount) bytes are too few for a .safetensors file.")
+    }
+    var claimed: UInt64 = 0
+    for index in 0..<8 { claimed |= UInt64(byte(bytes, index)) << UInt64(8 * index) }
+    guard claimed <= UInt64(Self.maximumLength), claimed <= UInt64(bytes.byteCount - 8) else {
+      throw .data(
+        "\(path), byte 0: a header of \(claimed) bytes is too long for this file; it was cut short"
+          + " or is no .safetensors file.")
+    }
+    let dataStart = 8 + Int(claimed)
+    let text = file.copy(8..<dataStart)
+    let tree = try JSONValue(
+      parsing: text, source: path, offset: 8, limits: JSONLimits(depth: 8, values: 2_000_000))
+    guard let members = tree.object else {
+      throw .data("\(path), byte 8: the header is no JSON object.")
+    }
+    for (name, value) in members {
+      if name == "__metadata__" {
+        metadata = try Self.metadata(value, path: path)
+      } else {
+        tensors.append(
+          try Self.tensor(name, value, start: dataStart, end: bytes.byteCount, path: path))
+      }
+    }
+    tensors.sort {
+      ($0.bytes.lowerBound, $0.bytes.upperBound, $0.name)
+        < ($1.bytes.lowerBound, $1.bytes.upperBound, $1.name)
+    }
+    var expected = dataStart
+    for tensor in tensors {
+      guard tensor.bytes.lowerBound == expected else {
+        throw .data(
+          "\(path): tensor \"\(tensor.name)\" begins at byte \(tensor.bytes.lowerBound) and not at"
+            + " \(expected), where the one before ends; the header is damaged.")
+      }
+      expected = tensor.bytes.upperBound
+    }
+    guard expected == bytes.byteCount else {
+      throw .data(
+        "\(path): the tensors end at byte \(expected), but the file has \(bytes.byteCount) bytes; it"
+          + " was cut short or something was added.")
+    }
+  }
+
+  private static func metadata(
+    _ value: JSONValue, path: String
+  ) throws(Failure) -> [String: String] {
+    guard let object = value.object else {
+      throw .data("\(path): \"__metadata__\" is no JSON object.")
+    }
+    var result: [String: String] = [:]
+    for (key, value) in object {
+      guard let text = value.string else {
+        throw .data("\(path): \"\(key.prefix(60))\" of \"__metadata__\" is no string.")
+      }
+      result[key] = text
+    }
+    return result
+  }
+
+  private static func tensor(
+    _ name: String, _ value: JSONValue, start: Int, end: Int, path: String
+  ) throws(Failure) -> SafetensorsTensor {
+    let shown = "\(path): tensor \"\(name.prefix(80))\""
+    guard let typeName = value["dtype"]?.string, let shape = value["shape"]?.integers,
+      let offsets = value["data_offsets"]?.integers, offsets.count == 2
+    else {
+      throw .data("\(shown) lacks a sound dtype, shape or data_offsets; the header is damaged.")
+    }
+    guard let type = SafetensorsType(rawValue: typeName) else {
+      throw .data("\(shown) has the type \"\(typeName.prefix(20))\", which is not known.")
+    }
+    guard offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= end - start else {
+      throw .data(
+        "\(shown) lies at \(offsets[0])..<\(offsets[1]) of \(end - start) bytes of data; the file was"
+          + " cut short or is damaged.")
+    }
+    var size = type.size
+    for dimension in shape {
+      let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
+      guard dimension >= 0, !overflow else {
+        throw .data("\(shown) has the shape \(shape.prefix(8)), which is impossible.")
+      }
+      size = product
+    }
+    guard shape.count <= 32, size == offsets[1] - offsets[0] else {
+      throw .data(
+        "\(shown) has the shape \(shape.prefix(32)) of type \(typeName), \(size) bytes, but"
+          + " \(offsets[1] - offsets[0]) bytes of data; the header is damaged.")
+    }
+    return SafetensorsTensor(
+      name: name, type: type, shape: shape, bytes: start + offsets[0]..<start + offsets[1])
+  }
+}

@@ -1,0 +1,72 @@
+// Writing a Zarr array of one or two dimensions, uncompressed, chunked along its rows. Rows may be
+// written in any order. Durability is the folder's owner's business.
+
+import HSAESupport
+
+/// A Zarr array that is being written.
+struct ZarrArrayWriter: Sendable {
+  /// The array's folder.
+  let path: String
+  let layout: ZarrLayout
+  private let rowBytes: Int
+
+  /// Creates the array of `shape` in the folder `path`, in chunks of `chunkRows` rows.
+  init(
+    creating path: String, shape: [Int], chunkRows: Int, type: ZarrType, dimensions: [String]
+  ) throws(Failure) {
+    let rows = max(1, min(chunkRows, shape[0]))
+    layout = ZarrLayout(
+      shape: shape, chunk: [rows] + shape.dropFirst().map { max(1, $0) }, type: type)
+    self.path = path
+    rowBytes = shape.dropFirst().reduce(type.size, *)
+    try Path.createDirectories(path)
+    let metadata = JSONValue.object([
+      "zarr_format": .integer(3), "node_type": .string("array"),
+      "shape": .array(shape.map { .integer($0) }), "data_type": .string(type.rawValue),
+      "chunk_grid": .object([
+        "name": .string("regular"),
+        "configuration": .object(["chunk_shape": .array(layout.chunk.map { .integer($0) })]),
+      ]),
+      "chunk_key_encoding": .object([
+        "name": .string("default"), "configuration": .object(["separator": .string("/")]),
+      ]),
+      "fill_value": type.elementType == nil ? .integer(0) : .number(0),
+      "codecs": .array([
+        .object([
+          "name": .string("bytes"), "configuration": .object(["endian": .string("little")]),
+        ])
+      ]),
+      "attributes": .object([:]),
+      "dimension_names": .array(dimensions.map { .string($0) }),
+    ])
+    try DurableFile.write(metadata.text() + "\n", to: Path.join(path, "zarr.json"))
+  }
+
+  /// Writes `bytes`, whole rows, at row `start` and those after it.
+  func write(_ bytes: [UInt8], atRow start: Int) throws(Failure) {
+    if rowBytes == 0 { return }
+    let count = bytes.count / rowBytes
+    precondition(
+      start >= 0 && count * rowBytes == bytes.count && count <= layout.shape[0] - start,
+      "These are not whole rows of the array.")
+    var row = start
+    while row < start + count {
+      let chunk = row / layout.chunk[0]
+      let end = min(start + count, (chunk + 1) * layout.chunk[0])
+      let part = (row - start) * rowBytes..<(end - start) * rowBytes
+      let file = try open(chunk: chunk)
+      try unsafe file.write(
+        bytes.span.bytes.extracting(part), at: row % layout.chunk[0] * rowBytes)
+      row = end
+    }
+  }
+
+  private func open(chunk: Int) throws(Failure) -> Descriptor {
+    let key = layout.key(layout.shape.count == 1 ? [chunk] : [chunk, 0])
+    let path = Path.join(path, key)
+    try Path.createDirectories(Path.parent(path))
+    let file = try Descriptor(updating: path)
+    if try file.size() != layout.chunkBytes { try file.truncate(to: layout.chunkBytes) }
+    return file
+  }
+}

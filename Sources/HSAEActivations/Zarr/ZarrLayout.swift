@@ -1,0 +1,191 @@
+// The metadata of a Zarr v3 node (`zarr.json`), checked: the subset this project reads and writes,
+// which is uncompressed, little-endian arrays on a regular chunk grid. What is outside the subset
+// is refused by name. Chunks are `ZarrArray.swift`'s.
+
+import HSAESupport
+
+/// The element types of the arrays that are read or written.
+enum ZarrType: String, Sendable {
+  case float16, float32, float64, bfloat16
+  case int8, int16, int32, int64, uint8, uint16, uint32, uint64
+
+  /// Bytes per element.
+  var size: Int {
+    switch self {
+    case .int8, .uint8: 1
+    case .float16, .bfloat16, .int16, .uint16: 2
+    case .float32, .int32, .uint32: 4
+    case .float64, .int64, .uint64: 8
+    }
+  }
+
+  /// The float type to read it as; nil for integers.
+  var elementType: ElementType? {
+    switch self {
+    case .float16: .float16
+    case .bfloat16: .bfloat16
+    case .float32: .float32
+    case .float64: .float64
+    default: nil
+    }
+  }
+}
+
+/// A node of a Zarr hierarchy.
+enum ZarrNode {
+  case group
+  case array(ZarrLayout)
+
+  /// Reads the metadata of the node in the folder `path`. Fails with `.missing` if it has none and
+  /// `.data` if this project cannot read it.
+  init(path: String) throws(Failure) {
+    let file = Path.join(path, "zarr.json")
+    let tree = try JSONFile.readTree(from: file, limits: JSONLimits(depth: 64, values: 1_000_000))
+    guard let object = tree.object else { throw .data("\(file): this is no JSON object.") }
+    guard object["zarr_format"] == .integer(3) else {
+      throw .data("\(file): this is not Zarr format 3; convert the array to that format.")
+    }
+    switch object["node_type"]?.string {
+    case "group": self = .group
+    case "array": self = .array(try ZarrLayout(object, file: file))
+    default: throw .data("\(file): \"node_type\" is neither \"array\" nor \"group\".")
+    }
+  }
+}
+
+/// Shape, chunks and type of a Zarr array of one or two dimensions.
+struct ZarrLayout: Sendable {
+  /// One or two dimensions, slowest first.
+  var shape: [Int]
+  /// The chunk's sides, as many; all at least 1.
+  var chunk: [Int]
+  var type: ZarrType
+  /// What an element of a chunk without file is.
+  var fill: Double = 0
+  /// How a chunk's indices become its file's name: "/" or "." between them, "c" before them or not.
+  var separator = "/"
+  var hasPrefix = true
+
+  init(shape: [Int], chunk: [Int], type: ZarrType) {
+    self.shape = shape
+    self.chunk = chunk
+    self.type = type
+  }
+
+  /// The number of chunks along dimension `axis`.
+  func chunks(along axis: Int) -> Int { (shape[axis] + chunk[axis] - 1) / chunk[axis] }
+
+  /// The bytes of a chunk's file; chunks at the edge are as large as all.
+  var chunkBytes: Int { chunk.reduce(type.size, *) }
+
+  /// The name of a chunk's file within the array's folder.
+  func key(_ indices: [Int]) -> String {
+    ((hasPrefix ? ["c"] : []) + indices.map { "\($0)" }).joined(separator: separator)
+  }
+
+  init(_ object: [String: JSONValue], file: String) throws(Failure) {
+    let known: Set<String> = [
+      "zarr_format", "node_type", "shape", "data_type", "chunk_grid", "chunk_key_encoding",
+      "fill_value", "codecs", "attributes", "dimension_names", "storage_transformers",
+    ]
+    for (key, value) in object.sorted(by: { $0.key < $1.key }) where !known.contains(key) {
+      if value["must_understand"] == .bool(false) { continue }
+      throw .data("\(file): the extension \"\(key.prefix(40))\" is not supported.")
+    }
+    guard let typeName = object["data_type"]?.string, let type = ZarrType(rawValue: typeName) else {
+      let name = object["data_type"].map { $0.text(indent: nil).prefix(40) } ?? "missing"
+      throw .data("\(file): the data type \(name) is not supported; floats and integers are.")
+    }
+    self.type = type
+    guard let shape = object["shape"]?.integers, let grid = object["chunk_grid"],
+      Self.name(grid) == "regular", let chunk = grid["configuration"]?["chunk_shape"]?.integers
+    else { throw .data("\(file): a sound \"shape\" and a regular \"chunk_grid\" are needed.") }
+    guard (1...2).contains(shape.count), chunk.count == shape.count else {
+      throw .data("\(file): the array has \(shape.count) dimensions; 1 or 2 can be read.")
+    }
+    self.shape = shape
+    self.chunk = chunk
+    try Self.check(shape, chunk, type, file: file)
+    try Self.checkCodecs(object["codecs"], type: type, file: file)
+    if let transformers = object["storage_transformers"], transformers != .array([]) {
+      throw .data("\(file): storage transformers are not supported; write the array without.")
+    }
+    let encoding = object["chunk_key_encoding"]
+    switch Self.name(encoding) {
+    case "default": hasPrefix = true
+    case "v2": hasPrefix = false
+    default: throw .data("\(file): this \"chunk_key_encoding\" is not supported; use \"default\".")
+    }
+    let separator = encoding?["configuration"]?["separator"]?.string ?? (hasPrefix ? "/" : ".")
+    guard separator == "/" || separator == "." else {
+      throw .data("\(file): the separator of chunk names must be \"/\" or \".\".")
+    }
+    self.separator = separator
+    fill = try Self.fill(object["fill_value"], file: file)
+  }
+
+  /// The name of an extension object, which may be written as a string alone.
+  private static func name(_ value: JSONValue?) -> String? {
+    value?.string ?? value?["name"]?.string
+  }
+
+  private static func check(
+    _ shape: [Int], _ chunk: [Int], _ type: ZarrType, file: String
+  ) throws(Failure) {
+    var chunkBytes = type.size
+    var bytes = type.size
+    var chunks = 1
+    for (side, chunkSide) in zip(shape, chunk) {
+      guard side >= 0, chunkSide >= 1, side < 1 << 56, chunkSide < 1 << 56 else {
+        throw .data("\(file): the shape \(shape) in chunks of \(chunk) is impossible.")
+      }
+      let (product, first) = chunkBytes.multipliedReportingOverflow(by: chunkSide)
+      let (all, second) = bytes.multipliedReportingOverflow(by: side)
+      let along = side / chunkSide + (side % chunkSide == 0 ? 0 : 1)
+      let (count, third) = chunks.multipliedReportingOverflow(by: along)
+      guard !first, !second, !third, product < 1 << 56, all < 1 << 56 else {
+        throw .data("\(file): the shape \(shape) in chunks of \(chunk) is too large.")
+      }
+      (chunkBytes, bytes, chunks) = (product, all, count)
+    }
+    guard chunks <= maximumChunks else {
+      throw .data(
+        "\(file): the array has \(chunks) chunks; at most \(maximumChunks) can be read, so write it"
+          + " with larger chunks.")
+    }
+  }
+
+  /// The most chunks an array may have: each is mapped, and systems allow some 65,000 maps.
+  static let maximumChunks = 32_768
+
+  private static func checkCodecs(
+    _ value: JSONValue?, type: ZarrType, file: String
+  ) throws(Failure) {
+    guard let codecs = value?.array, !codecs.isEmpty else {
+      throw .data("\(file): \"codecs\" is missing or no list.")
+    }
+    for codec in codecs {
+      guard let name = name(codec) else { throw .data("\(file): a codec without name.") }
+      guard name == "bytes" else {
+        throw .data(
+          "\(file): the codec \"\(name.prefix(40))\" is not supported; write the array uncompressed"
+            + " and unsharded (codec \"bytes\" alone).")
+      }
+      let endian = codec["configuration"]?["endian"]?.string
+      guard endian == "little" || (endian == nil && type.size == 1) else {
+        throw .data("\(file): the numbers are not little-endian; write them so.")
+      }
+    }
+    guard codecs.count == 1 else { throw .data("\(file): the codec \"bytes\" is there twice.") }
+  }
+
+  private static func fill(_ value: JSONValue?, file: String) throws(Failure) -> Double {
+    if let number = value?.number { return number }
+    if let text = value?.string {
+      if text == "NaN" || text.hasPrefix("0x") { return .nan }
+      if text == "Infinity" { return .infinity }
+      if text == "-Infinity" { return -.infinity }
+    }
+    throw .data("\(file): \"fill_value\" is no number.")
+  }
+}

@@ -1,0 +1,81 @@
+// The rows of a Zarr array of two dimensions, in chunks of any shape: what stores and arrays made by
+// other tools are read through.
+
+public import HSAESupport
+
+/// A two-dimensional Zarr v3 array of floats, as rows.
+public struct ZarrRows: RowSource {
+  private let array: ZarrArray
+  private let type: ElementType
+  private let chunkColumns: Int
+  /// Names the content (see `RowSource`).
+  public let fingerprint: String
+
+  /// Number of rows.
+  public var rowCount: Int { array.layout.shape[0] }
+  /// Numbers in a row.
+  public var width: Int { array.layout.shape[1] }
+  /// The path as the user wrote it.
+  public var path: String { array.path }
+  /// What it is, for people.
+  public var summary: String { "Zarr array, \(rowCount) rows of width \(width), \(type)" }
+
+  /// Opens the array in the folder `path`. Fails with `.data` unless it is a matrix of float16,
+  /// bfloat16, float32 or float64, uncompressed.
+  public init(path: String) throws(Failure) {
+    guard case .array(let layout) = try ZarrNode(path: path) else {
+      throw .data("\(path): this is a Zarr group where an array should be.")
+    }
+    try self.init(path: path, layout: layout)
+  }
+
+  init(path: String, layout: ZarrLayout) throws(Failure) {
+    guard layout.shape.count == 2, layout.shape[0] > 0, layout.shape[1] > 0 else {
+      throw .data(
+        "\(path): the array has the shape \(layout.shape); a matrix [rows, width] is needed.")
+    }
+    guard let type = layout.type.elementType else {
+      throw .data("\(path): the numbers are of type \(layout.type.rawValue); floats are needed.")
+    }
+    self.type = type
+    array = try ZarrArray(path: path, layout: layout)
+    chunkColumns = layout.chunks(along: 1)
+    var fingerprint = Fingerprint()
+    fingerprint.add("zarr \(layout.type) \(layout.shape) \(layout.chunk)")
+    let step = max(1, array.chunks.count / 64)
+    for index in stride(from: 0, to: array.chunks.count, by: step) {
+      if let chunk = array.chunks[index] {
+        fingerprint.add(chunk)
+      } else {
+        fingerprint.add("fill")
+      }
+    }
+    self.fingerprint = fingerprint.finish()
+  }
+
+  /// Reads the rows with the indices `rows` into `destination` (see `RowSource`).
+  public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
+    let width = width
+    let (chunkRows, chunkWidth) = (array.layout.chunk[0], array.layout.chunk[1])
+    precondition(destination.count == rows.count * width, "Rows do not fill the destination.")
+    for index in rows.indices {
+      let row = rows[index]
+      precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
+      let first = row / chunkRows * chunkColumns
+      let rowInChunk = row % chunkRows
+      for column in 0..<chunkColumns {
+        let from = column * chunkWidth
+        let count = min(chunkWidth, width - from)
+        var target = destination.part(index * width + from..<index * width + from + count)
+        guard let chunk = array.chunks[first + column] else {
+          guard array.layout.fill.isFinite else { throw notFinite(row: row) }
+          target.update(repeating: Float(array.layout.fill))
+          continue
+        }
+        let start = rowInChunk * chunkWidth * type.size
+        let bytes = chunk.bytes.extracting(start..<start + count * type.size)
+        if !type.decode(bytes, into: &target) { throw notFinite(row: row) }
+      }
+    }
+  }
+}

@@ -1,0 +1,197 @@
+// Runs another program to its end and takes its output. It dies with us: signals that would end this
+// process end the child first, and where the system offers it, the kernel ends it even if we are
+// killed. What the programs are for is the caller's business.
+
+import Glibc
+import HSAESupport
+import Synchronization
+
+/// The running child's process id, for the signal handler; 0 if there is none.
+private let runningChild = Atomic<Int32>(0)
+private let fatalSignals: [Int32] = [SIGINT, SIGTERM, SIGHUP]
+
+/// Running other programs. One at a time in a process.
+enum ChildProcess {
+  /// What becomes of what a program writes to standard error.
+  enum Errors {
+    /// It goes to ours.
+    case shown
+    /// It is dropped.
+    case dropped
+    /// It joins standard output.
+    case merged
+  }
+
+  private static let turn = Mutex(())
+
+  /// Runs `arguments` (the program's name, looked up in PATH, and what it is told) to its end and
+  /// returns its exit status, or 128 plus the signal that ended it.
+  ///
+  /// Standard input is empty. Standard output is given to `consume` as it comes. Fails with `.unavailable` if the program cannot be started, and with
+  /// what `consume` throws, after ending the program.
+  static func run(
+    _ arguments: [String], errors: Errors = .shown,
+    consume: (RawSpan) throws(Failure) -> Void
+  ) throws(Failure) -> Int32 {
+    precondition(!arguments.isEmpty, "A program has a name.")
+    guard isInPath(arguments[0]) else { throw cannotStart(arguments[0]) }
+    let result = turn.withLock { _ -> Result<Int32, Failure> in
+      do throws(Failure) {
+        return .success(try runAlone(arguments, errors: errors, consume: consume))
+      } catch {
+        return .failure(error)
+      }
+    }
+    return try result.get()
+  }
+
+  /// As above; returns at most the first 16 MiB of the output as text too.
+  static func output(
+    of arguments: [String], errors: Errors = .shown
+  ) throws(Failure) -> (status: Int32, text: String) {
+    var bytes: [UInt8] = []
+    let status = try run(arguments, errors: errors) { (chunk: RawSpan) throws(Failure) in
+      guard bytes.count < 16 << 20 else { return }
+      unsafe chunk.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
+    }
+    return (status, String(decoding: bytes, as: UTF8.self))
+  }
+
+  private static func runAlone(
+    _ arguments: [String], errors: Errors, consume: (RawSpan) throws(Failure) -> Void
+  ) throws(Failure) -> Int32 {
+    var ends: (Int32, Int32) = (-1, -1)
+    let made = unsafe withUnsafeMutableBytes(of: &ends) { buffer in
+      unsafe pipe(buffer.assumingMemoryBound(to: Int32.self).baseAddress)
+    }
+    guard made == 0 else {
+      throw Failure(.unavailable, "\(arguments[0]) cannot be started: no more files can be opened.")
+    }
+    let (reading, writing) = ends
+    _ = fcntl(reading, F_SETFD, FD_CLOEXEC)
+    _ = fcntl(writing, F_SETFD, FD_CLOEXEC)
+    defer { close(reading) }
+    // From here to the restoring, a fatal signal ends the child, then us.
+    var previous: [(Int32, sigaction)] = []
+    for signal in fatalSignals {
+      var old = sigaction()
+      var new = sigaction()
+      unsafe new.__sigaction_handler.sa_handler = { number in
+        let child = runningChild.load(ordering: .relaxed)
+        if child > 0 { kill(child, SIGTERM) }
+        Glibc.signal(number, SIG_DFL)
+        raise(number)
+      }
+      unsafe sigaction(signal, &new, &old)
+      // Safe: a handler is as wide as an Int, and 1 is SIG_IGN: what was ignored stays ignored.
+      if unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1 {
+        unsafe sigaction(signal, &old, nil)
+      } else {
+        previous.append((signal, old))
+      }
+    }
+    defer {
+      for (signal, old) in previous {
+        var old = old
+        unsafe sigaction(signal, &old, nil)
+      }
+    }
+    let spawned = spawn(endingWithUs(arguments), output: writing, errors: errors)
+    close(writing)
+    let child: pid_t
+    switch spawned {
+    case .success(let id): child = id
+    case .failure(let error): throw error
+    }
+    runningChild.store(child, ordering: .relaxed)
+    defer { runningChild.store(0, ordering: .relaxed) }
+    do {
+      try drain(reading, consume)
+    } catch {
+      kill(child, SIGKILL)
+      _ = wait(child)
+      throw error
+    }
+    return wait(child)
+  }
+
+  /// `arguments`, wrapped so that the kernel ends the program when we end, where it can.
+  private static func endingWithUs(_ arguments: [String]) -> [String] {
+    let wrapper = "/usr/bin/setpriv"
+    return unsafe access(wrapper, X_OK) == 0
+      ? [wrapper, "--pdeathsig", "TERM", "--"] + arguments : arguments
+  }
+
+  private static func spawn(
+    _ arguments: [String], output: Int32, errors: Errors
+  ) -> Result<pid_t, Failure> {
+    var actions = unsafe posix_spawn_file_actions_t()
+    unsafe posix_spawn_file_actions_init(&actions)
+    defer { unsafe posix_spawn_file_actions_destroy(&actions) }
+    unsafe posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+    unsafe posix_spawn_file_actions_adddup2(&actions, output, 1)
+    switch errors {
+    case .shown: break
+    case .dropped: unsafe posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0)
+    case .merged: unsafe posix_spawn_file_actions_adddup2(&actions, output, 2)
+    }
+    var attributes = posix_spawnattr_t()
+    unsafe posix_spawnattr_init(&attributes)
+    defer { unsafe posix_spawnattr_destroy(&attributes) }
+    // Whatever we ignore or block, the child starts with the defaults.
+    var defaults = sigset_t()
+    unsafe sigemptyset(&defaults)
+    var blocked = defaults
+    for signal in fatalSignals + [SIGPIPE] { unsafe sigaddset(&defaults, signal) }
+    unsafe posix_spawnattr_setsigdefault(&attributes, &defaults)
+    unsafe posix_spawnattr_setsigmask(&attributes, &blocked)
+    unsafe posix_spawnattr_setflags(
+      &attributes, Int16(POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK))
+    var words: [UnsafeMutablePointer<CChar>?] = unsafe arguments.map { unsafe strdup($0) } + [nil]
+    defer { for index in unsafe words.indices { unsafe free(words[index]) } }
+    var child: pid_t = 0
+    let code = unsafe posix_spawnp(&child, arguments[0], &actions, &attributes, &words, environ)
+    guard code == 0 else {
+      return .failure(cannotStart(arguments[0]))
+    }
+    return .success(child)
+  }
+
+  private static func isInPath(_ program: String) -> Bool {
+    (environmentVariable("PATH") ?? "/usr/bin:/bin").split(separator: ":").contains { folder in
+      unsafe access("\(folder)/\(program)", X_OK) == 0
+    }
+  }
+
+  private static func cannotStart(_ program: String) -> Failure {
+    Failure(
+      .unavailable, "The program \(program) cannot be started; run `make setup` to install it.")
+  }
+
+  private static func drain(
+    _ reading: Int32, _ consume: (RawSpan) throws(Failure) -> Void
+  ) throws(Failure) {
+    let capacity = 1 << 18
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
+    defer { unsafe memory.deallocate() }
+    while true {
+      let count = unsafe read(reading, memory.baseAddress, capacity)
+      if count == 0 { return }
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw Failure(.inputOutput, "Reading another program's output failed; run this again.")
+      }
+      // Safe: `count` bytes of `memory` were just filled, and it lives until this function ends.
+      try unsafe consume(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(memory)[..<count]))
+    }
+  }
+
+  private static func wait(_ child: pid_t) -> Int32 {
+    var status: Int32 = 0
+    while unsafe waitpid(child, &status, 0) < 0 {
+      if errno != EINTR { return 127 }
+    }
+    let signal = status & 0x7F
+    return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
+  }
+}

@@ -1,0 +1,341 @@
+// A GGUF model file, opened to read: metadata, vocabulary, and rows of its matrices as floats. The
+// only file that touches the C interface of llama.cpp and ggml, whose pointers never leave it.
+// Which tokens to keep and what to do with the rows is others' business.
+
+import CLlama
+import Glibc
+public import HSAESupport
+public import HSAETensors
+import Synchronization
+
+/// A GGUF file whose header, metadata and tensor sizes have been checked against the file.
+///
+/// Quantised matrices of every type ggml knows can be read as floats, row by row.
+@safe
+public struct GGUFFile: ~Copyable, @unchecked Sendable {
+  // Safe: ggml only reads through `context` after `open`, it is freed only in `deinit`, and the
+  // methods below copy what they return.
+  /// The file's path, as given.
+  public let path: String
+  /// The file's size in bytes.
+  public let byteCount: Int
+  private let context: OpaquePointer
+  private let descriptor: Int32
+
+  deinit {
+    unsafe gguf_free(context)
+    close(descriptor)
+  }
+
+  /// Opens the model at `path`.
+  ///
+  /// A file that is not there or may not be read is `.missing`; one that is not GGUF, is damaged or
+  /// is cut short is `.data`.
+  public init(path: String) throws(Failure) {
+    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Failure.cannotRead(path, errno: errno) }
+    do {
+      unsafe (context, byteCount) = unsafe try Self.parse(descriptor, path)
+    } catch {
+      close(descriptor)
+      throw error
+    }
+    self.path = path
+    self.descriptor = descriptor
+  }
+
+  private static func parse(
+    _ descriptor: Int32, _ path: String
+  ) throws(Failure) -> (OpaquePointer, Int) {
+    var status = stat()
+    guard unsafe fstat(descriptor, &status) == 0 else {
+      throw Failure.cannotRead(path, errno: errno)
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw .data("\(path) is not a file; give the path of a .gguf file.")
+    }
+    let byteCount = Int(status.st_size)
+    var head = [UInt8](repeating: 0, count: min(GGUFHeader.byteCount, byteCount))
+    let length = unsafe head.withUnsafeMutableBytes { buffer in
+      unsafe pread(descriptor, buffer.baseAddress, buffer.count, 0)
+    }
+    guard length == head.count else { throw Failure.cannotRead(path, errno: errno) }
+    _ = try GGUFHeader(bytes: head, fileSize: byteCount, path: path)
+
+    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+    guard copy >= 0, let file = unsafe fdopen(copy, "rb") else {
+      throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
+    }
+    defer { unsafe fclose(file) }
+    let (context, complaint) = unsafe ErrorLog.collecting {
+      unsafe gguf_init_from_file_ptr(file, gguf_init_params(no_alloc: true, ctx: nil))
+    }
+    guard let context = unsafe context else {
+      throw .data(
+        "\(path) is a damaged or cut-short GGUF file of \(byteCount) bytes"
+          + (complaint.isEmpty ? "" : ": \(complaint)") + "; fetch it again.")
+    }
+    do {
+      try unsafe checkExtents(context, byteCount, path)
+    } catch {
+      unsafe gguf_free(context)
+      throw error
+    }
+    return unsafe (context, byteCount)
+  }
+
+  /// Fails if a tensor's bytes are not all inside the file.
+  private static func checkExtents(
+    _ context: OpaquePointer, _ byteCount: Int, _ path: String
+  ) throws(Failure) {
+    // C's size_t arrives as Int; a damaged file can make it negative.
+    func unsigned(_ size: Int) -> UInt64 { UInt64(UInt(bitPattern: size)) }
+    let start = unsafe unsigned(gguf_get_data_offset(context))
+    for index in 0..<(unsafe gguf_get_n_tensors(context)) {
+      let offset = unsafe unsigned(gguf_get_tensor_offset(context, index))
+      let size = unsafe unsigned(gguf_get_tensor_size(context, index))
+      let (first, overflow) = start.addingReportingOverflow(offset)
+      let (end, overflow2) = first.addingReportingOverflow(size)
+      guard !overflow, !overflow2, end <= UInt64(byteCount) else {
+        let name = unsafe text(gguf_get_tensor_name(context, index)) ?? "\(index)"
+        throw .data(
+          "\(path) is cut short: tensor \(name) needs bytes \(first) to \(overflow2 ? "?" : "\(end)") "
+            + "and the file has \(byteCount); fetch it again.")
+      }
+    }
+  }
+}
+
+// MARK: - Metadata
+
+extension GGUFFile {
+  /// The architecture's name, such as "gemma3".
+  public var architecture: String? { string("general.architecture") }
+  /// The model's name as its maker wrote it.
+  public var name: String? { string("general.name") }
+  /// The licence's name, where the file states one.
+  public var licence: String? { string("general.license.name") ?? string("general.license") }
+
+  /// The metadata entry `key`, if it is there and is text.
+  public func string(_ key: String) -> String? {
+    let index = unsafe gguf_find_key(context, key)
+    guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_STRING else {
+      return nil
+    }
+    return unsafe Self.text(gguf_get_val_str(context, index))
+  }
+
+  /// The index of the array `key` of elements of `type`, and its count; nil if there is none.
+  private func array(_ key: String, of type: gguf_type) -> (index: Int64, count: Int)? {
+    let index = unsafe gguf_find_key(context, key)
+    guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_ARRAY,
+      unsafe gguf_get_arr_type(context, index) == type
+    else { return nil }
+    return unsafe (index, Int(gguf_get_arr_n(context, index)))
+  }
+
+  private static func text(_ pointer: UnsafePointer<CChar>?) -> String? {
+    guard let pointer = unsafe pointer else { return nil }
+    return unsafe String(cString: pointer)
+  }
+}
+
+// MARK: - Vocabulary
+
+extension GGUFFile {
+  /// The model's vocabulary: every token's piece and kind.
+  ///
+  /// Fails with `.data` if the file has no vocabulary or one whose parts differ in length.
+  public func vocabulary() throws(Failure) -> Vocabulary {
+    guard let tokens = array("tokenizer.ggml.tokens", of: GGUF_TYPE_STRING), tokens.count > 0 else {
+      throw .data(
+        "\(path) has no vocabulary (tokenizer.ggml.tokens); give a whole language model.")
+    }
+    var kinds = [Vocabulary.Kind](repeating: .normal, count: tokens.count)
+    if let types = array("tokenizer.ggml.token_type", of: GGUF_TYPE_INT32) {
+      guard types.count == tokens.count else {
+        throw .data(
+          "\(path) has \(tokens.count) tokens but \(types.count) token types; it is damaged.")
+      }
+      // Safe: ggml holds `types.count` 32-bit integers there for as long as the context lives.
+      if let pointer = unsafe gguf_get_arr_data(context, types.index) {
+        let values = unsafe pointer.assumingMemoryBound(to: Int32.self)
+        for index in kinds.indices {
+          kinds[index] = Vocabulary.Kind(rawValue: unsafe values[index]) ?? .undefined
+        }
+      }
+    }
+    var pieces: [[UInt8]] = []
+    pieces.reserveCapacity(tokens.count)
+    for index in 0..<tokens.count {
+      guard let piece = unsafe gguf_get_arr_str(context, tokens.index, index) else {
+        pieces.append([])
+        continue
+      }
+      // Safe: a C string that lives as long as the context; its bytes are copied here.
+      unsafe pieces.append(Array(UnsafeRawBufferPointer(start: piece, count: strlen(piece))))
+    }
+    return Vocabulary(
+      rawPieces: pieces, kinds: kinds, isByteLevel: string("tokenizer.ggml.model") == "gpt2")
+  }
+}
+
+// MARK: - Matrices
+
+extension GGUFFile {
+  /// A matrix in the file: where it is and how its rows are stored.
+  public struct StoredMatrix: Sendable {
+    /// The tensor's name.
+    public let name: String
+    /// How its elements are stored, in ggml's words ("q8_0", "f16", …).
+    public let typeName: String
+    /// Its number of rows.
+    public let rows: Int
+    /// Its number of columns.
+    public let columns: Int
+    /// Byte offset of its first row in the file.
+    public let offset: Int
+    /// Bytes from one row to the next.
+    public let rowByteCount: Int
+    fileprivate let type: ggml_type
+  }
+
+  /// The unembedding matrix [vocabulary × width]: `output.weight`, or `token_embd.weight` where the
+  /// model ties the two. Fails with `.data` if the file has neither, or not as a matrix.
+  public func unembeddingMatrix() throws(Failure) -> StoredMatrix {
+    for name in ["output.weight", "token_embd.weight"] {
+      let index = unsafe gguf_find_tensor(context, name)
+      if index >= 0 { return try matrix(at: index, name: name) }
+    }
+    throw .data(
+      "\(path) has neither output.weight nor token_embd.weight; give a whole language model.")
+  }
+
+  private func matrix(at index: Int64, name: String) throws(Failure) -> StoredMatrix {
+    // Safe: ggml returns GGML_MAX_DIMS (4) sizes, which live as long as the context.
+    guard let sizes = unsafe gguf_get_tensor_ne(context, index) else {
+      throw .data("\(path): tensor \(name) has no shape; it is damaged.")
+    }
+    let columns = unsafe Int(sizes[0])
+    let rows = unsafe Int(sizes[1])
+    guard columns > 0, rows > 0, unsafe sizes[2] == 1, unsafe sizes[3] == 1 else {
+      throw .data("\(path): tensor \(name) is not a matrix of at least one row and column.")
+    }
+    let type = unsafe gguf_get_tensor_type(context, index)
+    // `gguf_init` accepts only types inside ggml's table, and whole blocks per row; but ggml's own
+    // sizes wrap around for absurd shapes, so they are computed again here.
+    let blocks = columns / Int(ggml_blck_size(type))
+    let (rowByteCount, overflow) = blocks.multipliedReportingOverflow(by: ggml_type_size(type))
+    let (needed, overflow2) = rowByteCount.multipliedReportingOverflow(by: rows)
+    let size = unsafe gguf_get_tensor_size(context, index)
+    guard !overflow, !overflow2, needed == size else {
+      throw .data(
+        "\(path): tensor \(name) has \(size) bytes, too few for its shape of \(rows) × \(columns); "
+          + "it is damaged.")
+    }
+    return unsafe StoredMatrix(
+      name: name, typeName: Self.text(ggml_type_name(type)) ?? "?", rows: rows, columns: columns,
+      offset: Int(gguf_get_data_offset(context) + gguf_get_tensor_offset(context, index)),
+      rowByteCount: rowByteCount, type: type)
+  }
+
+  /// All rows of `stored` as floats, dequantised on `threads` threads.
+  ///
+  /// Fails with `.data` if a row holds NaN or infinity or the type has no floats, `.inputOutput` if
+  /// the file cannot be read to its end.
+  public func floats(
+    of stored: StoredMatrix, threads: Int = processorCount
+  ) throws(Failure) -> Matrix {
+    let toFloat = unsafe ggml_get_type_traits(stored.type)?.pointee.to_float
+    guard unsafe stored.type == GGML_TYPE_F32 || toFloat != nil else {
+      throw .data("\(path): tensor \(stored.name) is stored as \(stored.typeName), not as floats.")
+    }
+    var result = Matrix(rows: stored.rows, columns: stored.columns)
+    let block = max(1, (1 << 18) / stored.rowByteCount)
+    let pieces = pieceCount(stored.rows, size: block)
+    // The first row that is not finite, and whether reading failed: set by whichever worker sees it.
+    let badRow = Atomic<Int>(Int.max)
+    let readFailure = Atomic<Int32>(0)
+    unsafe result.withUnsafeMutablePointer { target in
+      // Safe: each piece writes its own rows of `target`, which outlives the synchronous loop.
+      nonisolated(unsafe) let target = unsafe target
+      parallelFor(pieces, threads: threads) { piece, _ in
+        let rows = pieceRange(piece, size: block, count: stored.rows)
+        let bytes = UnsafeMutableRawBufferPointer.allocate(
+          byteCount: rows.count * stored.rowByteCount, alignment: 64)
+        defer { unsafe bytes.deallocate() }
+        let code = unsafe readAll(bytes, stored.offset + rows.lowerBound * stored.rowByteCount)
+        guard code == 0, let source = bytes.baseAddress else {
+          readFailure.store(code, ordering: .relaxed)
+          return
+        }
+        for row in rows {
+          let start = unsafe source + (row - rows.lowerBound) * stored.rowByteCount
+          let floats = unsafe target + row * stored.columns
+          if let toFloat = unsafe toFloat, stored.type != GGML_TYPE_F32 {
+            unsafe toFloat(start, floats, Int64(stored.columns))
+          } else {
+            unsafe memcpy(floats, start, stored.rowByteCount)
+          }
+          // Zero times anything finite is zero; times NaN or infinity it is NaN.
+          var sum: Float = 0
+          for column in 0..<stored.columns { unsafe sum += floats[column] * 0 }
+          if sum != 0 { badRow.min(row, ordering: .relaxed) }
+        }
+      }
+    }
+    guard readFailure.load(ordering: .relaxed) == 0 else {
+      throw Failure.cannotRead(path, errno: readFailure.load(ordering: .relaxed))
+    }
+    let bad = badRow.load(ordering: .relaxed)
+    guard bad == Int.max else {
+      throw .data("\(path): row \(bad) of \(stored.name) holds NaN or infinity; it is damaged.")
+    }
+    return result
+  }
+
+  /// Fills `buffer` from byte `offset` of the file; 0, or the system's error number.
+  private func readAll(_ buffer: UnsafeMutableRawBufferPointer, _ offset: Int) -> Int32 {
+    var done = 0
+    while done < buffer.count {
+      let count = unsafe pread(
+        descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
+        off_t(offset + done))
+      if count > 0 {
+        done += count
+      } else if count == 0 {
+        return EIO
+      } else if errno != EINTR {
+        return errno
+      }
+    }
+    return 0
+  }
+}
+
+// MARK: - What ggml says
+
+/// Collects ggml's error messages, which it would print, for the sentence we throw. ggml has one
+/// log for the whole process, so one collection runs at a time.
+private enum ErrorLog {
+  static let turn = Mutex(())
+  static let lines = Mutex<[String]>([])
+
+  /// `body`'s result, and the first thing ggml complained about on the way.
+  static func collecting<Result>(_ body: () -> Result) -> (Result, String) {
+    turn.withLock { _ in
+      lines.withLock { $0 = [] }
+      unsafe ggml_log_set(
+        { level, text, _ in
+          guard level == GGML_LOG_LEVEL_ERROR, let text = unsafe text else { return }
+          let line = unsafe String(cString: text)
+          ErrorLog.lines.withLock { if $0.count < 16 { $0.append(line) } }
+        }, nil)
+      let result = body()
+      let first = lines.withLock { $0.first ?? "" }
+      // "gguf_init_from_reader: key 3 is empty" → "key 3 is empty"
+      let words = first.split(separator: ": ", maxSplits: 1).last ?? ""
+      return (result, words.filter { $0 != "\n" })
+    }
+  }
+}

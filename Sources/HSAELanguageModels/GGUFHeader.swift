@@ -1,0 +1,60 @@
+// The first 24 bytes of a GGUF file, checked before anything else trusts the file: what it is, which
+// version, and whether what it announces can fit into it. The rest is `GGUFFile`'s.
+
+import HSAESupport
+
+/// The fixed head of a GGUF file: magic, version, number of tensors, number of metadata entries.
+struct GGUFHeader: Hashable {
+  /// Its size in bytes.
+  static let byteCount = 24
+
+  let version: UInt32
+  let tensorCount: Int
+  let metadataCount: Int
+
+  /// Reads the head from `bytes`, the first 24 of the file at `path` (fewer if it is shorter).
+  ///
+  /// Fails with `.data` if this is not GGUF, is a version this program cannot read, or announces
+  /// more than `fileSize` bytes can hold.
+  init(bytes: [UInt8], fileSize: Int, path: String) throws(Failure) {
+    guard bytes.count >= 4 else {
+      throw .data(
+        fileSize == 0
+          ? "\(path) is empty, not a GGUF model; fetch it again."
+          : "\(path) has \(fileSize) bytes, too few for a GGUF model; fetch it again.")
+    }
+    guard bytes.starts(with: Array("GGUF".utf8)) else {
+      throw .data(
+        "\(path) is not a GGUF model: it starts with \(hexadecimal(Array(bytes[..<4]))), not with "
+          + "47475546 (\"GGUF\"); give the path of a .gguf file.")
+    }
+    guard bytes.count >= Self.byteCount else {
+      throw .data(
+        "\(path) is cut short: its header ends at byte \(fileSize) of \(Self.byteCount); "
+          + "fetch it again.")
+    }
+    func unsigned(_ offset: Int, _ count: Int) -> UInt64 {
+      bytes[offset..<offset + count].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+    version = UInt32(truncatingIfNeeded: unsigned(4, 4))
+    guard (2...3).contains(version) else {
+      throw .data(
+        version & 0xFFFF == 0
+          ? "\(path) is a GGUF file of the other byte order, which this machine cannot read."
+          : "\(path) is GGUF version \(version), and this program reads 2 and 3; convert it.")
+    }
+    // The smallest tensor entry takes 24 bytes (name length, dimensions, type, offset), the smallest
+    // metadata entry 13 (key length, type, one byte).
+    let room = UInt64(fileSize - Self.byteCount)
+    for (offset, what, size) in [(8, "tensors", UInt64(24)), (16, "metadata entries", 13)] {
+      let count = unsigned(offset, 8)
+      guard count <= room / size else {
+        throw .data(
+          "\(path) announces \(count) \(what) (byte \(offset)), more than its \(fileSize) bytes "
+            + "can hold: it is cut short or damaged; fetch it again.")
+      }
+    }
+    tensorCount = Int(unsigned(8, 8))
+    metadataCount = Int(unsigned(16, 8))
+  }
+}

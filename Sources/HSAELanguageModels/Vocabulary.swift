@@ -1,0 +1,103 @@
+// A language model's tokens as people read them. Which of them a dictionary is trained on is
+// `VocabularyCleaning`'s decision.
+
+/// The tokens of a language model.
+public struct Vocabulary: Sendable {
+  /// What a token is for, numbered as GGUF numbers it.
+  public enum Kind: Int32, Sendable {
+    /// Not stated.
+    case undefined = 0
+    /// A piece of text.
+    case normal = 1
+    /// Stands for what the tokenizer cannot express.
+    case unknown = 2
+    /// Marks a beginning, an end, a turn, …
+    case control = 3
+    /// Text that the model's maker added by hand: markup, runs of line breaks.
+    case userDefined = 4
+    /// A place left free.
+    case unused = 5
+    /// One byte, for text no other token covers.
+    case byte = 6
+  }
+
+  /// Every token's text, a space written as ▁ (U+2581) whatever the tokenizer's own convention.
+  /// Bytes that are not UTF-8 appear as U+FFFD.
+  public let pieces: [String]
+  /// Every token's kind.
+  public let kinds: [Kind]
+  /// Whether every token's bytes are whole UTF-8 text.
+  public let isDecodable: [Bool]
+
+  /// The number of tokens.
+  public var count: Int { pieces.count }
+
+  /// A vocabulary of the given texts.
+  public init(pieces: [String], kinds: [Kind]) {
+    precondition(pieces.count == kinds.count, "Every token needs a kind.")
+    self.pieces = pieces
+    self.kinds = kinds
+    isDecodable = pieces.map { !$0.contains("\u{FFFD}") }
+  }
+
+  init(pieces: [String], kinds: [Kind], isDecodable: [Bool]) {
+    (self.pieces, self.kinds, self.isDecodable) = (pieces, kinds, isDecodable)
+  }
+
+  /// A vocabulary from the bytes a file holds. `isByteLevel` says that pieces are spelled in GPT-2's
+  /// alphabet of 256 printable characters, one for each byte.
+  init(rawPieces: [[UInt8]], kinds: [Kind], isByteLevel: Bool) {
+    var pieces: [String] = []
+    var isDecodable: [Bool] = []
+    pieces.reserveCapacity(rawPieces.count)
+    isDecodable.reserveCapacity(rawPieces.count)
+    for (raw, kind) in zip(rawPieces, kinds) {
+      var bytes = raw
+      if isByteLevel, kind == .normal || kind == .byte || kind == .undefined {
+        bytes = ByteAlphabet.bytes(of: raw)
+      }
+      let text = String(validating: bytes, as: UTF8.self)
+      isDecodable.append(text.map { !$0.unicodeScalars.contains("\u{FFFD}") } ?? false)
+      let readable = text ?? String(decoding: bytes, as: UTF8.self)
+      pieces.append(
+        readable.utf8.contains(0x20) ? String(readable.map { $0 == " " ? "▁" : $0 }) : readable)
+    }
+    self.pieces = pieces
+    self.kinds = kinds
+    self.isDecodable = isDecodable
+  }
+}
+
+/// GPT-2's spelling of bytes: printable Latin-1 characters stand for themselves, the other 68 byte
+/// values for U+0100 and up, in order.
+enum ByteAlphabet {
+  private static let values: [UInt32: UInt8] = {
+    var values: [UInt32: UInt8] = [:]
+    var next: UInt32 = 0x100
+    for byte in UInt8.min...UInt8.max {
+      switch byte {
+      case 0x21...0x7E, 0xA1...0xAC, 0xAE...0xFF:
+        values[UInt32(byte)] = byte
+      default:
+        values[next] = byte
+        next += 1
+      }
+    }
+    return values
+  }()
+
+  /// The bytes that `spelling` (UTF-8) stands for; a character outside the alphabet stands for its
+  /// own UTF-8 bytes.
+  static func bytes(of spelling: [UInt8]) -> [UInt8] {
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(spelling.count)
+    for scalar in String(decoding: spelling, as: UTF8.self).unicodeScalars {
+      if let byte = values[scalar.value] {
+        bytes.append(byte)
+      } else {
+        bytes.append(contentsOf: Array(String(scalar).utf8))
+      }
+    }
+    return bytes
+  }
+}

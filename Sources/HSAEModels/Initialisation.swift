@@ -1,0 +1,64 @@
+// The weights a training run starts from. Reading them from a file is `HSAETraining`'s, the bias's
+// first value (a geometric median of the data) too.
+
+import HSAETensors
+
+extension Parameters {
+  /// Fresh weights of `method.md`'s table, "initial value":
+  ///
+  /// - `W_enc`: U(±√(6/d)) (He uniform, fan-in d);
+  /// - `W_dec`: e_j / ‖e_j‖;
+  /// - `W_down`: He uniform, each row scaled to unit norm; `W_up` = `W_down`;
+  /// - `sub_W_enc`: He uniform (fan-in s), each row scaled to unit norm; `sub_W_dec` = `sub_W_enc`;
+  /// - `b_dec`, if there is one: 0, for the caller to set.
+  ///
+  /// Expert j draws from stream j of `seed`, in this order. Its weights therefore depend on nothing
+  /// but the seed, j, d, s and a: not on threads, and not on m.
+  public static func initial(
+    shape: DictionaryShape, seed: UInt64, hasBias: Bool = false
+  ) -> Parameters {
+    precondition(shape.complaint == nil, "These sizes make no dictionary: \(shape).")
+    var result = Parameters(shape: shape, hasBias: hasBias)
+    let root = SeededGenerator(seed: seed)
+    let bound = (6 / Double(shape.width)).squareRoot()
+    let subBound = (6 / Double(max(1, shape.subspace))).squareRoot()
+    var row = [Double](repeating: 0, count: shape.width)
+    var subRow = [Double](repeating: 0, count: shape.subspace)
+    for expert in 0..<shape.experts {
+      var generator = root.split(UInt64(expert))
+      let first = expert * shape.rowsPerExpert
+      draw(&row, bound, &generator)
+      store(row, scaledBy: 1, in: &result.encoderSide, row: first)
+      store(row, scaledBy: inverseNorm(row), in: &result.decoderSide, row: first)
+      for axis in 0..<shape.subspace {
+        draw(&row, bound, &generator)
+        store(row, scaledBy: inverseNorm(row), in: &result.encoderSide, row: first + 1 + axis)
+        store(row, scaledBy: inverseNorm(row), in: &result.decoderSide, row: first + 1 + axis)
+      }
+      for sublatent in 0..<shape.sublatents {
+        let index = expert * shape.sublatents + sublatent
+        draw(&subRow, subBound, &generator)
+        store(subRow, scaledBy: inverseNorm(subRow), in: &result.subEncoder, row: index)
+        store(subRow, scaledBy: inverseNorm(subRow), in: &result.subDecoder, row: index)
+      }
+    }
+    return result
+  }
+}
+
+/// Fills `row` with numbers drawn evenly from (-bound, bound), none of them zero.
+private func draw(_ row: inout [Double], _ bound: Double, _ generator: inout SeededGenerator) {
+  for index in row.indices { row[index] = bound * generator.nextSymmetric() }
+}
+
+/// 1 / ‖row‖. The row is not zero: `draw` never draws zero.
+private func inverseNorm(_ row: [Double]) -> Double {
+  1 / row.reduce(0) { $0 + $1 * $1 }.squareRoot()
+}
+
+private func store(
+  _ values: [Double], scaledBy factor: Double, in matrix: inout Matrix, row index: Int
+) {
+  var row = matrix.mutableRow(index)
+  for column in values.indices { row[column] = Float(values[column] * factor) }
+}

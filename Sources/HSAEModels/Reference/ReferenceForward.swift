@@ -1,0 +1,210 @@
+// The forward pass and the loss of `method.md`, written as it reads: one vector after another, one
+// expert after another, in doubles. Gradients are in `ReferenceBackward.swift`.
+
+/// One active expert of one vector, with everything computed on the way to it.
+public struct ReferenceCode: Hashable, Sendable {
+  /// The expert j.
+  public var expert: Int
+  /// Its code z_j, greater than 0.
+  public var value: Double
+  /// y_j = Π↓_j x: s numbers.
+  public var projected: [Double]
+  /// E_j^sub y_j, before the activation: a numbers.
+  public var subPreActivations: [Double]
+  /// c_j, after the activation: a numbers.
+  public var subCodes: [Double]
+  /// q = argmax c_j, the lowest of equals; -1 in a flat dictionary.
+  public var sublatent: Int
+  /// c_jq; 0 in a flat dictionary.
+  public var subValue: Double
+}
+
+/// The loss of a batch and its parts, each a mean over the batch and without its weight, except
+/// `orthogonality`, which does not depend on the batch.
+public struct ReferenceLoss: Hashable, Sendable {
+  /// The weighted sum of the parts.
+  public var total = 0.0
+  /// ‖x − x̂‖².
+  public var reconstruction = 0.0
+  /// ‖x − x̂_high‖².
+  public var topLevel = 0.0
+  /// L_ortho.
+  public var orthogonality = 0.0
+  /// L_sparse = `sparsityTop` + `sparsitySub`.
+  public var sparsity = 0.0
+  /// The share of the top level in L_sparse.
+  public var sparsityTop = 0.0
+  /// The share of the sublatents in L_sparse.
+  public var sparsitySub = 0.0
+  /// AuxK's term: ‖e − ê‖² over the variance of e about its batch mean, e = x − x̂; 0 if that is not
+  /// a number.
+  public var auxiliary = 0.0
+}
+
+/// A forward pass over a batch of B vectors.
+public struct ReferenceForward: Sendable {
+  /// u = (x − b) Eᵀ: B × m.
+  public var preActivations: [Double] = []
+  /// The active experts of each vector, strongest first.
+  public var codes: [[ReferenceCode]] = []
+  /// x̂_high, with the bias: B × d.
+  public var reconstructionHigh: [Double] = []
+  /// x̂ = x̂_high + x̂_low: B × d.
+  public var reconstruction: [Double] = []
+  /// The dead latents AuxK uses for each vector, strongest first; their codes are their
+  /// pre-activations, greater than 0.
+  public var auxiliaryLatents: [[Int]] = []
+  /// AuxK's target e: B × d, a constant to the gradient.
+  public var auxiliaryTarget: [Double] = []
+  /// ê: B × d.
+  public var auxiliaryReconstruction: [Double] = []
+  /// The mean of ‖e − ē‖² over the batch, a constant to the gradient.
+  public var auxiliaryVariance = 0.0
+  /// The loss.
+  public var loss = ReferenceLoss()
+}
+
+extension ReferenceParameters {
+  /// The forward pass and the loss for `rows` [B × d].
+  ///
+  /// Ties in top-k and argmax go to the lowest index. With a bias, the encoders see x − b, and x̂ and
+  /// x̂_high include b. `auxiliaryTarget` [B × d] replaces AuxK's target x − x̂, so that a finite
+  /// difference can hold it still, as the gradient does.
+  public func forward(
+    _ rows: [Double], _ settings: ReferenceSettings, auxiliaryTarget: [Double]? = nil
+  ) -> ReferenceForward {
+    let (d, m) = (shape.width, shape.experts)
+    precondition(rows.count % d == 0, "\(rows.count) numbers are no rows of \(d).")
+    precondition(settings.dead.isEmpty || settings.dead.count == m, "There are \(m) latents.")
+    let batch = rows.count / d
+    let centred = centre(rows)
+    var pass = ReferenceForward()
+    for row in 0..<batch {
+      let x = Array(centred[row * d..<(row + 1) * d])
+      var u = [Double](repeating: 0, count: m)
+      for expert in 0..<m { u[expert] = dot(encoder, expert * d, x, 0, d) }
+      let z = u.map(settings.activate)
+      var high = bias.isEmpty ? [Double](repeating: 0, count: d) : bias
+      var low = [Double](repeating: 0, count: d)
+      var codes: [ReferenceCode] = []
+      for expert in largest(shape.activeExperts, of: z) where z[expert] > 0 {
+        let code = self.code(of: x, expert, z[expert], settings)
+        add(z[expert], decoder, expert * d, to: &high, 0, d)
+        for axis in 0..<(shape.isFlat ? 0 : shape.subspace) {
+          let coordinate = subDecoder[
+            (expert * shape.sublatents + code.sublatent) * shape.subspace + axis]
+          let upRow = (expert * shape.subspace + axis) * d
+          add(code.subValue * coordinate, up, upRow, to: &low, 0, d)
+        }
+        codes.append(code)
+      }
+      pass.preActivations += u
+      pass.codes.append(codes)
+      pass.reconstructionHigh += high
+      pass.reconstruction += zip(high, low).map { $0 + $1 }
+    }
+    measure(rows, settings, auxiliaryTarget, &pass)
+    return pass
+  }
+
+  /// x − b, or x where there is no bias.
+  func centre(_ rows: [Double]) -> [Double] {
+    bias.isEmpty ? rows : rows.indices.map { rows[$0] - bias[$0 % shape.width] }
+  }
+
+  /// What active expert `expert` says about `x` [d].
+  private func code(
+    of x: [Double], _ expert: Int, _ value: Double, _ settings: ReferenceSettings
+  ) -> ReferenceCode {
+    let (d, s, a) = (shape.width, shape.subspace, shape.sublatents)
+    let projected = (0..<s).map { dot(down, (expert * s + $0) * d, x, 0, d) }
+    let before = (0..<a).map { dot(subEncoder, (expert * a + $0) * s, projected, 0, s) }
+    let after = before.map(settings.activateSub)
+    let chosen = largest(1, of: after).first
+    return ReferenceCode(
+      expert: expert, value: value, projected: projected, subPreActivations: before,
+      subCodes: after, sublatent: chosen ?? -1, subValue: chosen.map { after[$0] } ?? 0)
+  }
+
+  /// Fills in AuxK's part of `pass` and the loss.
+  private func measure(
+    _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
+    _ pass: inout ReferenceForward
+  ) {
+    let batch = Double(pass.codes.count)
+    var loss = ReferenceLoss()
+    for index in rows.indices {
+      loss.reconstruction += square(rows[index] - pass.reconstruction[index]) / batch
+      loss.topLevel += square(rows[index] - pass.reconstructionHigh[index]) / batch
+    }
+    for (row, codes) in pass.codes.enumerated() {
+      for latent in penalised(row, pass, settings) {
+        let u = pass.preActivations[row * shape.experts + latent]
+        loss.sparsityTop += abs(settings.activate(u)) / batch
+      }
+      for code in codes {
+        for value in code.subCodes { loss.sparsitySub += abs(value) / batch }
+      }
+    }
+    loss.sparsity = loss.sparsityTop + loss.sparsitySub
+    loss.orthogonality = orthogonality()
+    measureAuxiliary(rows, settings, target, &pass)
+    if pass.auxiliaryVariance > 0 {
+      var error = 0.0
+      for index in rows.indices {
+        error += square(pass.auxiliaryTarget[index] - pass.auxiliaryReconstruction[index]) / batch
+      }
+      loss.auxiliary = error / pass.auxiliaryVariance
+    }
+    loss.total =
+      settings.reconstruction * loss.reconstruction + settings.topLevel * loss.topLevel
+      + settings.orthogonality * loss.orthogonality + settings.sparsity * loss.sparsity
+      + settings.auxiliary * loss.auxiliary
+    pass.loss = loss
+  }
+
+  /// The top-level latents that pay the sparsity penalty for vector `row`.
+  func penalised(
+    _ row: Int, _ pass: ReferenceForward, _ settings: ReferenceSettings
+  ) -> [Int] {
+    let candidates: [Int] =
+      switch settings.scope {
+      case .all: Array(0..<shape.experts)
+      case .topK: pass.codes[row].map(\.expert)
+      }
+    return candidates.filter {
+      pass.preActivations[row * shape.experts + $0] >= settings.threshold
+    }
+  }
+
+  /// AuxK: lets dead latents explain what is left, x − x̂. Each vector uses its largest positive
+  /// pre-activations among the dead, decoded without the bias. Leaves `auxiliaryVariance` 0 where
+  /// there is nothing to do: no dead latents, or a variance of 0.
+  private func measureAuxiliary(
+    _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
+    _ pass: inout ReferenceForward
+  ) {
+    let (d, m, batch) = (shape.width, shape.experts, pass.codes.count)
+    pass.auxiliaryTarget = target ?? rows.indices.map { rows[$0] - pass.reconstruction[$0] }
+    pass.auxiliaryReconstruction = [Double](repeating: 0, count: rows.count)
+    pass.auxiliaryLatents = [[Int]](repeating: [], count: batch)
+    let dead = settings.dead.indices.filter { settings.dead[$0] }
+    guard !dead.isEmpty, settings.auxiliaryCount > 0 else { return }
+    for row in 0..<batch {
+      let u = dead.map { max(0, pass.preActivations[row * m + $0]) }
+      for index in largest(min(settings.auxiliaryCount, dead.count), of: u) where u[index] > 0 {
+        pass.auxiliaryLatents[row].append(dead[index])
+        add(
+          u[index], decoder, dead[index] * d, to: &pass.auxiliaryReconstruction, row * d, d)
+      }
+    }
+    for column in 0..<d {
+      var mean = 0.0
+      for row in 0..<batch { mean += pass.auxiliaryTarget[row * d + column] / Double(batch) }
+      for row in 0..<batch {
+        pass.auxiliaryVariance +=
+          square(pass.auxiliaryTarget[row * d + column] - mean) / Double(batch)
+      }
+    }
+  }
+}

@@ -1,0 +1,65 @@
+// What the slow twin must know besides weights and data: the constants of the forward pass and the
+// weights of the loss's terms, in double precision.
+
+/// Which top-level latents pay the sparsity penalty.
+public enum L1Scope: String, Hashable, Sendable, Codable, CaseIterable {
+  /// Every latent at or above threshold, inside or outside the top k (the paper's section 3.2).
+  case all
+  /// Only active latents at or above threshold (Algorithm 1, read literally).
+  case topK = "topk"
+}
+
+/// The settings of the slow twin. The defaults are a flat dictionary with nothing but its
+/// reconstruction error.
+public struct ReferenceSettings: Hashable, Sendable {
+  /// α of the top level.
+  public var threshold = 0.0
+  /// α of the sublatents.
+  public var subThreshold = 0.0
+  /// Slope below the threshold, top level.
+  public var slope = 0.0
+  /// Slope below the threshold, sublatents.
+  public var subSlope = 0.0
+  /// Weight of ‖x − x̂‖²: 1 in the method; 0 lets a test look at another term alone.
+  public var reconstruction = 1.0
+  /// Weight β of ‖x − x̂_high‖².
+  public var topLevel = 0.0
+  /// Weight λ₁ of L_ortho.
+  public var orthogonality = 0.0
+  /// Weight λ₂ of L_sparse.
+  public var sparsity = 0.0
+  /// Which top-level latents L_sparse counts. Sublatents count in every active expert either way.
+  public var scope = L1Scope.all
+  /// Weight of AuxK's term.
+  public var auxiliary = 0.0
+  /// The largest number of dead latents that explain one residual, before it is bounded by how many
+  /// are dead: d/2 in the method.
+  public var auxiliaryCount = 0
+  /// Which top-level latents count as dead in this step: m flags, or none for none.
+  public var dead: [Bool] = []
+
+  /// A flat dictionary's settings, without regularisers.
+  public init() {}
+
+  /// The paper's settings for vectors of width `width`: β 0.1, λ₁ 0.1, λ₂ 1e-3, thresholds 1/√d,
+  /// slopes 0 and 0.01.
+  public static func paper(width: Int) -> ReferenceSettings {
+    var settings = ReferenceSettings()
+    settings.threshold = 1 / Double(width).squareRoot()
+    settings.subThreshold = settings.threshold
+    settings.subSlope = 0.01
+    settings.topLevel = 0.1
+    settings.orthogonality = 0.1
+    settings.sparsity = 1e-3
+    return settings
+  }
+
+  /// f(u) of the top level: u at or above the threshold, else slope · u.
+  public func activate(_ u: Double) -> Double { u >= threshold ? u : slope * u }
+  /// f′(u) of the top level.
+  public func derivative(_ u: Double) -> Double { u >= threshold ? 1 : slope }
+  /// f(v) of the sublatents.
+  public func activateSub(_ v: Double) -> Double { v >= subThreshold ? v : subSlope * v }
+  /// f′(v) of the sublatents.
+  public func derivativeSub(_ v: Double) -> Double { v >= subThreshold ? 1 : subSlope }
+}

@@ -1,0 +1,114 @@
+// The training step of `method.md`, slow and plain: gradients, projection, clipping, Adam,
+// renormalisation. Schedules are the caller's, from `Schedule.swift`.
+
+/// What one step saw.
+public struct ReferenceStep: Sendable {
+  /// The loss of the batch at the weights before the update.
+  public var loss: ReferenceLoss
+  /// The norm of all gradients together after the projection and before clipping.
+  public var gradientNorm: Double
+}
+
+/// A training run in double precision.
+public struct ReferenceTrainer: Sendable {
+  /// Adam's β₁.
+  public static let firstDecay = 0.9
+  /// Adam's β₂.
+  public static let secondDecay = 0.999
+  /// Adam's ε.
+  public static let epsilon = 1e-8
+
+  /// The weights.
+  public var parameters: ReferenceParameters
+  /// Adam's first moments, not corrected for their bias.
+  public private(set) var firstMoments: ReferenceParameters
+  /// Adam's second moments, not corrected for their bias.
+  public private(set) var secondMoments: ReferenceParameters
+  /// Number of updates made.
+  public private(set) var updates = 0
+
+  /// A run that starts from `parameters`, whose decoder rows are expected to have unit norm.
+  public init(parameters: ReferenceParameters) {
+    self.parameters = parameters
+    firstMoments = ReferenceParameters(shape: parameters.shape, hasBias: parameters.hasBias)
+    secondMoments = firstMoments
+  }
+
+  /// One step on `rows` [B × d]. `clip` 0 turns clipping off. A regulariser warm-up is the caller's:
+  /// it scales `settings.orthogonality` and `settings.sparsity`.
+  public mutating func step(
+    _ rows: [Double], _ settings: ReferenceSettings, learningRate: Double, clip: Double
+  ) -> ReferenceStep {
+    let pass = parameters.forward(rows, settings)
+    var gradient = parameters.gradients(rows, settings, pass)
+    parameters.projectDecoderGradients(&gradient)
+    let norm = gradient.norm
+    if clip > 0, norm > clip { gradient.scale(by: clip / norm) }
+    adam(gradient, learningRate)
+    parameters.renormaliseDecoders()
+    return ReferenceStep(loss: pass.loss, gradientNorm: norm)
+  }
+
+  /// Adam's update of every tensor, with both moments corrected for their bias.
+  private mutating func adam(_ gradient: ReferenceParameters, _ learningRate: Double) {
+    updates += 1
+    var firstBias = 1.0
+    var secondBias = 1.0
+    for _ in 0..<updates {
+      firstBias *= Self.firstDecay
+      secondBias *= Self.secondDecay
+    }
+    for name in parameters.names {
+      var (weights, first, second) = (parameters[name], firstMoments[name], secondMoments[name])
+      for (index, slope) in gradient[name].enumerated() {
+        first[index] = Self.firstDecay * first[index] + (1 - Self.firstDecay) * slope
+        second[index] = Self.secondDecay * second[index] + (1 - Self.secondDecay) * slope * slope
+        let mean = first[index] / (1 - firstBias)
+        let variance = second[index] / (1 - secondBias)
+        weights[index] -= learningRate * mean / (variance.squareRoot() + Self.epsilon)
+      }
+      parameters[name] = weights
+      firstMoments[name] = first
+      secondMoments[name] = second
+    }
+  }
+}
+
+extension ReferenceParameters {
+  /// The Euclidean norm of all tensors together.
+  public var norm: Double {
+    names.reduce(0) { $0 + dot(self[$1], 0, self[$1], 0, self[$1].count) }.squareRoot()
+  }
+
+  /// Multiplies every number by `factor`.
+  public mutating func scale(by factor: Double) {
+    for name in names { self[name] = self[name].map { $0 * factor } }
+  }
+
+  /// Removes from the gradient of each row of `W_dec` and `sub_W_dec` its component along that row,
+  /// which has unit norm.
+  public func projectDecoderGradients(_ gradient: inout ReferenceParameters) {
+    project(&gradient.decoder, along: decoder, shape.width)
+    project(&gradient.subDecoder, along: subDecoder, shape.subspace)
+  }
+
+  /// Scales each row of `W_dec` and `sub_W_dec` to unit norm. A row of zeros is left alone.
+  public mutating func renormaliseDecoders() {
+    normalise(&decoder, shape.width)
+    normalise(&subDecoder, shape.subspace)
+  }
+
+  private func project(_ gradient: inout [Double], along rows: [Double], _ width: Int) {
+    for start in stride(from: 0, to: rows.count, by: max(1, width)) {
+      add(-dot(gradient, start, rows, start, width), rows, start, to: &gradient, start, width)
+    }
+  }
+
+  private func normalise(_ rows: inout [Double], _ width: Int) {
+    for start in stride(from: 0, to: rows.count, by: max(1, width)) {
+      let norm = dot(rows, start, rows, start, width).squareRoot()
+      guard norm > 0 else { continue }
+      for index in start..<start + width { rows[index] /= norm }
+    }
+  }
+}

@@ -1,0 +1,129 @@
+// Files that are there in full or not at all: written beside their final name, brought to the disk,
+// then renamed. Folders of files are `DurableDirectory`'s.
+
+import Glibc
+
+/// A file that takes its name only when it is complete.
+///
+/// Bytes go to `.NAME.partial-PID` in the same folder. `commit()` brings them to the disk and
+/// renames; a file that was there before is replaced in that instant. Without `commit()` (an error,
+/// a crash) the final name is untouched, and the partial file is removed, at the latest when the
+/// next file of that name is written.
+public struct DurableFile: ~Copyable {
+  /// The file's final path.
+  public let path: String
+  /// Where the bytes lie until then.
+  let partialPath: String
+  /// Bytes written so far.
+  public private(set) var count = 0
+  private let descriptor: Descriptor
+  private var buffer: [UInt8] = []
+  private var isCommitted = false
+
+  private static let bufferSize = 1 << 18
+
+  /// Begins the file that shall be at `path`. Its folder must exist.
+  public init(path: String) throws(Failure) {
+    if Path.isDirectory(path) { throw Failure.cannotWrite(path, errno: EISDIR) }
+    try PartialName.removeStale(for: path)
+    let partialPath = PartialName.make(for: path)
+    let number = Descriptor.open(partialPath, O_WRONLY | O_CREAT | O_EXCL)
+    guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
+    self.init(path: path, partialPath: partialPath, Descriptor(owning: number, path: path))
+  }
+
+  /// A file whose bytes go to `descriptor` until it is committed.
+  init(path: String, partialPath: String, _ descriptor: consuming Descriptor) {
+    self.path = path
+    self.partialPath = partialPath
+    // Held until the process ends: tells other processes that this partial file is in use.
+    _ = descriptor.tryLock()
+    self.descriptor = descriptor
+  }
+
+  deinit { if !isCommitted { unsafe unlink(partialPath) } }
+
+  /// Adds `bytes`.
+  public mutating func write(_ bytes: RawSpan) throws(Failure) {
+    count += bytes.byteCount
+    if buffer.count + bytes.byteCount > Self.bufferSize { try flush() }
+    if bytes.byteCount >= Self.bufferSize {
+      try descriptor.write(bytes)
+    } else {
+      unsafe bytes.withUnsafeBytes { unsafe buffer.append(contentsOf: $0) }
+    }
+  }
+
+  /// Adds `bytes`.
+  public mutating func write(_ bytes: [UInt8]) throws(Failure) {
+    try unsafe write(bytes.span.bytes)
+  }
+
+  /// Adds the UTF-8 form of `text`.
+  public mutating func write(_ text: String) throws(Failure) { try write(Array(text.utf8)) }
+
+  private mutating func flush() throws(Failure) {
+    if buffer.isEmpty { return }
+    try unsafe descriptor.write(buffer.span.bytes)
+    buffer.removeAll(keepingCapacity: true)
+  }
+
+  /// Brings the file to the disk and gives it its name.
+  public consuming func commit() throws(Failure) {
+    try flush()
+    try descriptor.synchronize()
+    guard unsafe rename(partialPath, path) == 0 else {
+      throw Failure.cannotWrite(path, errno: errno)
+    }
+    isCommitted = true
+    try synchronizeDirectory(Path.parent(path))
+  }
+
+  /// Writes a whole file: `bytes` at `path`, in full or not at all.
+  public static func write(_ bytes: [UInt8], to path: String) throws(Failure) {
+    var file = try DurableFile(path: path)
+    try file.write(bytes)
+    try file.commit()
+  }
+
+  /// Writes a whole file: the UTF-8 form of `text` at `path`, in full or not at all.
+  public static func write(_ text: String, to path: String) throws(Failure) {
+    try write(Array(text.utf8), to: path)
+  }
+}
+
+/// Returns when the names in the folder `path` have reached the disk.
+public func synchronizeDirectory(_ path: String) throws(Failure) {
+  let number = Descriptor.open(path, O_RDONLY | O_DIRECTORY)
+  guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
+  try Descriptor(owning: number, path: path).synchronize()
+}
+
+/// The names of things that are being written: `.NAME.partial-PID`, beside NAME.
+enum PartialName {
+  /// Where this process writes what shall be at `path`.
+  static func make(for path: String) -> String {
+    Path.join(Path.parent(path), prefix(for: path) + "\(getpid())")
+  }
+
+  private static func prefix(for path: String) -> String { ".\(Path.name(path)).partial-" }
+
+  /// Removes what processes that are gone left beside `path`: partial files and folders that nobody
+  /// holds the lock of.
+  static func removeStale(for path: String) throws(Failure) {
+    let folder = Path.parent(path)
+    let prefix = prefix(for: path)
+    guard Path.isDirectory(folder) else {
+      throw Failure.cannotWrite(path, errno: Path.exists(folder) ? ENOTDIR : ENOENT)
+    }
+    // A folder that may be written but not listed has no stale names that could be found.
+    guard let names = try? Path.list(folder) else { return }
+    for name in names where name.hasPrefix(prefix) {
+      let left = Path.join(folder, name)
+      let number = Descriptor.open(left, O_RDONLY | O_NOFOLLOW)
+      guard number >= 0 else { continue }
+      let descriptor = Descriptor(owning: number, path: left)
+      if descriptor.tryLock() { Path.removeAll(left) }
+    }
+  }
+}

@@ -1,0 +1,71 @@
+// How errors of the operating system become failures: which exit code, which sentence. Every file
+// operation of the project words its errors here.
+
+import Glibc
+
+extension Failure {
+  /// The failure for `path`, which could not be written or created because of the system error
+  /// `code` (an `errno`).
+  ///
+  /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74); everything else,
+  /// such as a folder that is missing or may not be written, is `.cannotCreate` (73).
+  public static func cannotWrite(_ path: String, errno code: Int32) -> Failure {
+    switch code {
+    case ENOSPC:
+      Failure(.inputOutput, "\(path): no space is left on this disk; free some and run again.")
+    case EDQUOT:
+      Failure(.inputOutput, "\(path): the disk quota is used up; free some space and run again.")
+    case EFBIG:
+      Failure(.inputOutput, "\(path): the file would be larger than this system allows.")
+    case EIO:
+      Failure(.inputOutput, "\(path): the disk reported an error while writing.")
+    case ENOENT:
+      Failure(.cannotCreate, "\(path): the folder to write it in does not exist; create it first.")
+    case ENOTDIR:
+      Failure(.cannotCreate, "\(path): a part of this path is a file, not a folder.")
+    case EISDIR:
+      Failure(.cannotCreate, "\(path): this is a folder, and a file should be written here.")
+    case EACCES, EPERM:
+      Failure(.cannotCreate, "\(path): no permission to write here.")
+    case EROFS:
+      Failure(.cannotCreate, "\(path): this file system is read-only.")
+    case EEXIST, ENOTEMPTY:
+      Failure(.cannotCreate, "\(path): something is already there; remove it or choose another.")
+    case ENAMETOOLONG:
+      Failure(.cannotCreate, "\(path): this name is too long.")
+    default:
+      Failure(.cannotCreate, "\(path): it cannot be written: \(systemErrorText(code)).")
+    }
+  }
+
+  /// The failure for `path`, which could not be opened or read because of the system error `code`
+  /// (an `errno`).
+  ///
+  /// A path that is not there or may not be read is `.missing` (66), a folder where a file should
+  /// be is `.data` (65), a disk error `.inputOutput` (74).
+  public static func cannotRead(_ path: String, errno code: Int32) -> Failure {
+    switch code {
+    case ENOENT:
+      .missing("\(path): there is no such file.")
+    case ENOTDIR:
+      .missing("\(path): a part of this path is a file, not a folder.")
+    case EACCES, EPERM:
+      .missing("\(path): no permission to read it.")
+    case EISDIR:
+      .data("\(path): this is a folder, and a file is needed here.")
+    case EIO:
+      Failure(.inputOutput, "\(path): the disk reported an error while reading.")
+    case ELOOP, ENAMETOOLONG:
+      .missing("\(path): \(systemErrorText(code)).")
+    default:
+      Failure(.inputOutput, "\(path): it cannot be read: \(systemErrorText(code)).")
+    }
+  }
+}
+
+/// The system's own words for an error number.
+func systemErrorText(_ code: Int32) -> String {
+  // Safe: `strerror` returns a string that lives until the next call in this thread.
+  guard let text = unsafe strerror(code) else { return "system error \(code)" }
+  return unsafe String(cString: text)
+}

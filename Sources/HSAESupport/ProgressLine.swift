@@ -1,0 +1,110 @@
+// One line on standard error that says how far a long piece of work is, for people at a terminal.
+// Nothing is printed anywhere else; results go to standard output and are the commands' business.
+
+import Glibc
+
+/// A line on standard error that is overwritten as work proceeds: done, rate and time left.
+///
+/// Silent unless standard error is a terminal. Updated at most ten times a second, whatever is
+/// reported. Not to be shared between threads.
+public struct ProgressLine: ~Copyable {
+  private let label: String
+  private let unit: String
+  private let total: Int?
+  private let start = ContinuousClock.now
+  private let first: Int
+  private var lastShown: ContinuousClock.Instant?
+  private var isVisible: Bool
+  private var width = 0
+
+  /// A line that begins with `label` and counts `unit`s up to `total`, if that is known. Work that
+  /// was done before (a run that is resumed) is `done`; the rate leaves it out.
+  public init(_ label: String, unit: String, total: Int?, done: Int = 0) {
+    self.label = label
+    self.unit = unit
+    self.total = total
+    first = done
+    isVisible = isatty(STDERR_FILENO) == 1
+  }
+
+  /// Reports that `done` units are done, with a `note` (such as the present loss) at the end.
+  public mutating func update(_ done: Int, note: @autoclosure () -> String = "") {
+    guard isVisible else { return }
+    let now = ContinuousClock.now
+    if let lastShown, now - lastShown < .milliseconds(100) { return }
+    lastShown = now
+    let text = Self.text(
+      label: label, unit: unit, done: done, total: total, first: first,
+      seconds: Self.seconds(now - start), note: note())
+    show(text)
+  }
+
+  /// Removes the line, so that what is printed next begins at an empty one.
+  public mutating func clear() {
+    if isVisible, width > 0 { show("") }
+  }
+
+  deinit {
+    if isVisible, width > 0 { Self.write("\r\u{1B}[K") }
+  }
+
+  private mutating func show(_ text: String) {
+    var size = winsize()
+    let known = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
+    let text = String(text.prefix((known ? Int(size.ws_col) : 80) - 1))
+    Self.write("\r\u{1B}[K" + text)
+    width = text.count
+  }
+
+  private static func write(_ text: String) {
+    let bytes = Array(text.utf8)
+    // A terminal that is gone is no reason to stop working.
+    _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+  }
+
+  private static func seconds(_ duration: Duration) -> Double {
+    Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
+  }
+
+  /// The line's text: "Training  1,200/5,000 steps  24 %  31.2 steps/s  2 min left  loss 0.71".
+  static func text(
+    label: String, unit: String, done: Int, total: Int?, first: Int, seconds: Double, note: String
+  ) -> String {
+    var parts = [label]
+    if let total {
+      parts.append("\(grouped(done))/\(grouped(total)) \(unit)")
+      if total > 0 { parts.append("\(Int(Double(done) / Double(total) * 100)) %") }
+    } else {
+      parts.append("\(grouped(done)) \(unit)")
+    }
+    if done > first, seconds > 0 {
+      let rate = Double(done - first) / seconds
+      parts.append("\(short(rate)) \(unit)/s")
+      if let total, total > done { parts.append(time(Double(total - done) / rate) + " left") }
+    }
+    if !note.isEmpty { parts.append(note) }
+    return parts.joined(separator: "  ")
+  }
+
+  /// `number` with commas between groups of three digits.
+  static func grouped(_ number: Int) -> String {
+    let digits = Array(String(number.magnitude))
+    var result = number < 0 ? "-" : ""
+    for (index, digit) in digits.enumerated() {
+      if index > 0, (digits.count - index) % 3 == 0 { result += "," }
+      result.append(digit)
+    }
+    return result
+  }
+
+  private static func short(_ rate: Double) -> String {
+    if rate >= 100 { return grouped(Int(min(rate, 1e15).rounded())) }
+    return "\((rate * 10).rounded() / 10)"
+  }
+
+  private static func time(_ seconds: Double) -> String {
+    if seconds < 90 { return "\(Int(seconds.rounded(.up))) s" }
+    if seconds < 5400 { return "\(Int((seconds / 60).rounded(.up))) min" }
+    return "\(short(min(seconds, 1e9) / 3600)) h"
+  }
+}

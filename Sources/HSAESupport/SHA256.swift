@@ -1,0 +1,93 @@
+// SHA-256 of memory and of files, by libcrypto. Hashes are lower-case hexadecimal text wherever the
+// project keeps them.
+
+import CCrypto
+import Glibc
+
+/// A SHA-256 that is being computed: feed it bytes, then `finish()`.
+@safe
+public struct SHA256: ~Copyable {
+  // Safe: made in `init`, freed only in `deinit`, never handed out.
+  private let context: OpaquePointer
+
+  /// The hash of nothing yet. Traps only if libcrypto has no SHA-256 or memory is exhausted.
+  public init() {
+    guard let context = unsafe EVP_MD_CTX_new(),
+      unsafe EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1
+    else { preconditionFailure("libcrypto offers no SHA-256.") }
+    unsafe self.context = context
+  }
+
+  deinit { unsafe EVP_MD_CTX_free(context) }
+
+  /// Adds `bytes`.
+  public mutating func update(_ bytes: RawSpan) {
+    let status = unsafe bytes.withUnsafeBytes { buffer in
+      unsafe EVP_DigestUpdate(context, buffer.baseAddress, buffer.count)
+    }
+    precondition(status == 1, "libcrypto failed to hash \(bytes.byteCount) bytes.")
+  }
+
+  /// Adds `bytes`.
+  public mutating func update(_ bytes: [UInt8]) { unsafe update(bytes.span.bytes) }
+
+  /// Adds the UTF-8 form of `text`.
+  public mutating func update(_ text: String) { update(Array(text.utf8)) }
+
+  /// The hash of all bytes added, as 64 lower-case hexadecimal digits.
+  public consuming func finish() -> String {
+    var digest = [UInt8](repeating: 0, count: 32)
+    let status = unsafe digest.withUnsafeMutableBufferPointer { buffer in
+      unsafe EVP_DigestFinal_ex(context, buffer.baseAddress, nil)
+    }
+    precondition(status == 1, "libcrypto failed to finish a hash.")
+    return hexadecimal(digest)
+  }
+
+  /// The hash of `bytes`, as 64 lower-case hexadecimal digits.
+  public static func hash(_ bytes: RawSpan) -> String {
+    var hash = SHA256()
+    hash.update(bytes)
+    return hash.finish()
+  }
+
+  /// The hash of `bytes`, as 64 lower-case hexadecimal digits.
+  public static func hash(_ bytes: [UInt8]) -> String { unsafe hash(bytes.span.bytes) }
+
+  /// The hash of the UTF-8 form of `text`, as 64 lower-case hexadecimal digits.
+  public static func hash(_ text: String) -> String { hash(Array(text.utf8)) }
+
+  /// The hash of the file at `path`, as 64 lower-case hexadecimal digits; memory stays small
+  /// whatever the file's size. `progress` is told the number of bytes read so far.
+  public static func hash(
+    file path: String, progress: ((Int) -> Void)? = nil
+  ) throws(Failure) -> String {
+    let file = try Descriptor(reading: path)
+    var hash = SHA256()
+    let capacity = 1 << 20
+    let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
+    defer { unsafe memory.deallocate() }
+    var total = 0
+    while true {
+      let count = try unsafe file.read(into: memory)
+      if count == 0 { break }
+      // Safe: `count` bytes of `memory` were just filled, and it lives until this function ends.
+      unsafe hash.update(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(memory)[..<count]))
+      total += count
+      progress?(total)
+    }
+    return hash.finish()
+  }
+}
+
+/// `bytes` as lower-case hexadecimal digits, two for each.
+public func hexadecimal(_ bytes: [UInt8]) -> String {
+  let digits = Array("0123456789abcdef".utf8)
+  var text: [UInt8] = []
+  text.reserveCapacity(bytes.count * 2)
+  for byte in bytes {
+    text.append(digits[Int(byte >> 4)])
+    text.append(digits[Int(byte & 15)])
+  }
+  return String(decoding: text, as: UTF8.self)
+}

@@ -1,0 +1,87 @@
+// Numbers as people write them on a command line or in a configuration: 2M, 16k, 1.5e6, 32_512.
+//
+// `k` has two readings, and each option has one of them. Tokens, rows and steps count in thousands:
+// `--tokens 2M` is 2,000,000. Sizes of dictionaries are powers of two, and the literature's 16k is
+// 16,384: `--experts 16k`. `Ki`, `Mi` and `Gi` are powers of two everywhere.
+
+/// Parses numbers with suffixes.
+public enum SizeArgument {
+  /// A count of tokens, rows or steps: k, M, G (or B) and T are powers of 1,000.
+  ///
+  /// Fails with `.usage` and a sentence for anything that is no whole number of at least 0.
+  public static func count(_ text: String) throws(Failure) -> Int {
+    try parse(text, thousand: 1000, example: "2000000, 2M or 2e6")
+  }
+
+  /// The size of a dictionary: k, M, G (or B) and T are powers of 1,024, so 16k is 16,384.
+  ///
+  /// Fails with `.usage` and a sentence for anything that is no whole number of at least 0.
+  public static func dictionarySize(_ text: String) throws(Failure) -> Int {
+    try parse(text, thousand: 1024, example: "16384 or 16k (k is 1,024 here)")
+  }
+
+  private static func parse(
+    _ text: String, thousand: Int, example: String
+  ) throws(Failure) -> Int {
+    let failure = Failure.usage(
+      "\"\(shortened(text))\" is no whole number; write it like \(example).")
+    var rest = Substring(text)
+    var mantissa = 0
+    var decimals = 0
+    var digits = 0
+    var isFraction = false
+    while let character = rest.first {
+      if let digit = character.wholeNumberValue, character.isASCII {
+        let (tens, first) = mantissa.multipliedReportingOverflow(by: 10)
+        let (sum, second) = tens.addingReportingOverflow(digit)
+        guard !first, !second else { throw failure }
+        mantissa = sum
+        digits += 1
+        if isFraction { decimals += 1 }
+      } else if character == ".", !isFraction, digits > 0 {
+        isFraction = true
+      } else if character != "_" || digits == 0 {
+        break
+      }
+      rest.removeFirst()
+    }
+    guard digits > 0, !isFraction || decimals > 0 else { throw failure }
+    var exponent = 0
+    if let mark = rest.first, mark == "e" || mark == "E" {
+      let power = rest.dropFirst().drop { $0 == "+" }
+      guard power.allSatisfy({ $0.isASCII && $0.isNumber }), let value = Int(power), value <= 18
+      else { throw failure }
+      exponent = value
+      rest = ""
+    }
+    guard let factor = factor(of: rest, thousand: thousand) else { throw failure }
+    var value = mantissa
+    for step in [factor] + Array(repeating: 10, count: exponent) {
+      let (product, overflow) = value.multipliedReportingOverflow(by: step)
+      guard !overflow else { throw failure }
+      value = product
+    }
+    for _ in 0..<decimals {
+      guard value % 10 == 0 else { throw failure }
+      value /= 10
+    }
+    return value
+  }
+
+  private static func factor(of suffix: Substring, thousand: Int) -> Int? {
+    var suffix = suffix.lowercased()
+    var thousand = thousand
+    if suffix.isEmpty { return 1 }
+    if suffix.hasSuffix("i") {
+      suffix.removeLast()
+      thousand = 1024
+    }
+    switch suffix {
+    case "k": return thousand
+    case "m": return thousand * thousand
+    case "g", "b": return thousand * thousand * thousand
+    case "t": return thousand * thousand * thousand * thousand
+    default: return nil
+    }
+  }
+}

@@ -1,0 +1,94 @@
+// The project's one source of random numbers: seeded, splittable, the same on every machine. What is
+// drawn with it is the caller's business.
+
+/// A random number generator whose whole output is a function of a seed.
+///
+/// The generator is xoshiro256** (Blackman and Vigna, 2018), its state filled by SplitMix64 from the
+/// seed. `split` derives an independent generator from the seed and a number, however many values
+/// were drawn before: give each unit of work (an expert, a chunk, an epoch) its own, and the result
+/// does not depend on how many threads do the work.
+public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
+  /// The number this generator was seeded with, or that `split` derived.
+  public let seed: UInt64
+  private var state: (UInt64, UInt64, UInt64, UInt64)
+
+  /// A generator whose output follows from `seed`.
+  public init(seed: UInt64) {
+    self.seed = seed
+    var mixer = seed
+    state = (
+      SeededGenerator.splitMix(&mixer), SeededGenerator.splitMix(&mixer),
+      SeededGenerator.splitMix(&mixer), SeededGenerator.splitMix(&mixer)
+    )
+  }
+
+  /// A generator that starts from the given state, which must not be all zero: for tests against
+  /// published output.
+  init(state: (UInt64, UInt64, UInt64, UInt64)) {
+    precondition(
+      state.0 | state.1 | state.2 | state.3 != 0, "The state of xoshiro256** must not be zero.")
+    seed = 0
+    self.state = state
+  }
+
+  /// The generator of unit of work `stream`. It depends on this generator's seed and on `stream`
+  /// only, not on what was drawn.
+  public func split(_ stream: UInt64) -> SeededGenerator {
+    var parent = seed
+    // Two rounds: the first takes the seed far from its neighbours, the second the stream.
+    var child = SeededGenerator.splitMix(&parent) ^ (stream &* 0xD1B5_4A32_D192_ED03)
+    return SeededGenerator(seed: SeededGenerator.splitMix(&child))
+  }
+
+  /// 64 random bits.
+  public mutating func next() -> UInt64 {
+    let result = SeededGenerator.rotate(state.1 &* 5, 7) &* 9
+    let shifted = state.1 << 17
+    state.2 ^= state.0
+    state.3 ^= state.1
+    state.1 ^= state.2
+    state.0 ^= state.3
+    state.2 ^= shifted
+    state.3 = SeededGenerator.rotate(state.3, 45)
+    return result
+  }
+
+  /// A number drawn evenly from (-1, 1), never zero: (2n + 1) / 2^52 - 1 for 52 random bits n.
+  public mutating func nextSymmetric() -> Double {
+    // An odd number of 53 bits, less 2^52: exact in a Double, and never zero.
+    let odd = Int64(next() >> 12) * 2 + 1
+    return Double(odd - (1 << 52)) * 0x1p-52
+  }
+
+  /// A number drawn evenly from (0, 1), neither end included.
+  public mutating func nextUniform() -> Double {
+    Double(Int64(next() >> 12) * 2 + 1) * 0x1p-53
+  }
+
+  /// Whether both will produce the same numbers.
+  public static func == (left: SeededGenerator, right: SeededGenerator) -> Bool {
+    left.seed == right.seed && left.state == right.state
+  }
+
+  /// Hashes what `==` compares.
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(seed)
+    hasher.combine(state.0)
+    hasher.combine(state.1)
+    hasher.combine(state.2)
+    hasher.combine(state.3)
+  }
+
+  private static func rotate(_ value: UInt64, _ bits: UInt64) -> UInt64 {
+    (value << bits) | (value >> (64 - bits))
+  }
+
+  /// The next output of SplitMix64 (Steele, Lea and Flood, 2014).
+  static func splitMix(_ state: inout UInt64) -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var value = state
+    value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
+    return value ^ (value >> 31)
+  }
+}

@@ -1,0 +1,292 @@
+// A training run's settings with nothing left open: what `config.json` holds. Every default is
+// computed here and nowhere else (`method.md`: "Step", "Short runs", "Flat baseline", "Unembedding").
+
+public import HSAEModels
+public import HSAESupport
+public import HSAETensors
+
+/// Where a run's rows come from.
+public struct DataDescription: Codable, Hashable, Sendable {
+  /// The path as the user gave it, made absolute.
+  public var path: String
+  /// Names the content (`RowSource.fingerprint`).
+  public var fingerprint: String
+  /// Number of rows.
+  public var rows: Int
+  /// Width of a row.
+  public var width: Int
+
+  /// A description with the given parts.
+  public init(path: String, fingerprint: String, rows: Int, width: Int) {
+    self.path = path
+    self.fingerprint = fingerprint
+    self.rows = rows
+    self.width = width
+  }
+}
+
+/// A training run, fully resolved.
+public struct TrainingConfiguration: Codable, Hashable, Sendable {
+  /// The version of this file's layout.
+  public var format = 1
+  /// The rows.
+  public var data: DataDescription
+  /// The dictionary's sizes.
+  public var shape: DictionaryShape
+  /// Thresholds and slopes.
+  public var activation: ActivationSettings
+  /// Coefficients of the loss.
+  public var objective: Objective
+  /// Input bias.
+  public var bias: BiasOption
+  /// Number of steps.
+  public var steps: Int
+  /// Rows in a batch.
+  public var batch: Int
+  /// Seed of weights and order.
+  public var seed: UInt64
+  /// Arithmetic of the dense products on the machine where the run began.
+  public var precision: Precision
+  /// Order of rows.
+  public var order: RowOrder
+  /// Normalisation of rows.
+  public var normalize: Normalisation
+  /// The weights' file, if the run did not start from random ones.
+  public var initialWeights: String?
+  /// The learning rate.
+  public var learningRate: LearningRateSchedule
+  /// Warm-up of λ₁ and λ₂.
+  public var regularizerWarmup: RegularizerWarmup
+  /// Largest gradient norm; 0 for none.
+  public var clip: Double
+  /// Rows after which a silent latent is dead to AuxK.
+  public var deadWindow: Int
+  /// Steps between checkpoints; 0 for none before the last.
+  public var checkpointEvery: Int
+  /// Steps between records in `metrics.jsonl`.
+  public var recordEvery: Int
+  /// Checkpoints kept.
+  public var keep: Int
+
+  /// Epochs of the run.
+  public var epochs: Double { Double(steps) * Double(batch) / Double(max(1, data.rows)) }
+}
+
+/// The values a preset or the paper gives to what the user leaves open.
+private struct Defaults {
+  var experts = 16_384
+  var sublatents = 16
+  var subspace = 4
+  var k = 32
+  var steps: Int?
+  var epochs = 4.0
+  var batch: Int?
+  var learningRate = 5e-4
+  var learningRateStart = 1e-11
+  var warmup: Int?
+  var regularizerWarmup: Int?
+  var clip = 0.75
+  var ortho = 0.1
+  var l1 = 1e-3
+
+  init(_ preset: Preset?) {
+    switch preset {
+    case nil: break
+    case .paper:
+      batch = 32_512
+      warmup = 1_000
+      regularizerWarmup = 1_000
+    case .unembedding:
+      experts = 2_048
+      sublatents = 32
+      subspace = 5
+      k = 5
+      steps = 5_000
+      batch = 8_192
+      learningRate = 8_192e-6
+      learningRateStart = 8_192e-15
+      regularizerWarmup = 0
+      clip = 1
+      ortho = 2.5e-2
+      l1 = 2.5e-3
+    }
+  }
+}
+
+extension TrainingConfiguration {
+  /// Resolves `options` for `data`; `initialShape` are the sizes of the file `--init` names, whose k
+  /// is still open, and `initialHasBias` whether it holds a bias.
+  ///
+  /// Fails with `.usage` and the option's name where values do not fit together.
+  public init(
+    _ options: TrainingOptions, data: DataDescription, initialShape: DictionaryShape? = nil,
+    initialHasBias: Bool = false
+  ) throws(Failure) {
+    let defaults = Defaults(options.preset)
+    self.data = data
+    shape = try Self.shape(options, defaults, width: data.width, initial: initialShape)
+    let flat = shape.isFlat
+
+    batch = options.batch ?? defaults.batch ?? Self.batch(options, defaults, rows: data.rows)
+    guard batch >= 1 else { throw .usage("--batch must be at least 1, not \(batch).") }
+    guard batch <= 1 << 22 else {
+      throw .usage("--batch \(batch) is too large; 4194304 rows are the limit.")
+    }
+    let pairs = batch.multipliedReportingOverflow(by: shape.activeExperts)
+    guard !pairs.overflow, pairs.partialValue <= Int(Int32.max) else {
+      throw .usage("--batch \(batch) with --k \(shape.activeExperts) is too large.")
+    }
+    steps = try Self.steps(options, defaults, rows: data.rows, batch: batch)
+
+    let twentieth = max(1, steps / 20)
+    let warmup = options.warmup ?? defaults.warmup ?? min(1_000, twentieth)
+    let regularizer =
+      options.regularizerWarmup ?? defaults.regularizerWarmup ?? min(1_000, twentieth)
+    guard warmup >= 0 else { throw .usage("--warmup must not be negative.") }
+    guard regularizer >= 0 else { throw .usage("--regularizer-warmup must not be negative.") }
+    let peak = try Self.positive(options.learningRate ?? defaults.learningRate, "--learning-rate")
+    learningRate = LearningRateSchedule(
+      form: options.schedule ?? .cosine,
+      start: try Self.notNegative(
+        options.learningRateStart ?? min(defaults.learningRateStart, peak), "--learning-rate-start"),
+      peak: peak,
+      floor: try Self.notNegative(options.learningRateFloor ?? 0.1, "--learning-rate-floor"),
+      warmup: warmup, steps: steps)
+    regularizerWarmup = RegularizerWarmup(steps: regularizer)
+    clip = try Self.notNegative(options.clip ?? defaults.clip, "--clip")
+
+    activation = try Self.activation(options, flat: flat, width: data.width)
+    objective = try Self.objective(options, defaults, shape: shape)
+    bias = options.bias ?? (initialHasBias ? .geometricMedian : .none)
+    if initialShape != nil, initialHasBias != (bias != .none) {
+      throw .usage(
+        initialHasBias
+          ? "--bias none contradicts --init, whose file has a bias (b_dec); leave out --bias."
+          : "--bias \(bias.rawValue) contradicts --init, whose file has no bias (b_dec).")
+    }
+
+    seed = options.seed ?? 0
+    switch options.precision ?? .auto {
+    case .auto: precision = .best
+    case .float32: precision = .float32
+    case .bfloat16: precision = .bfloat16
+    }
+    order = options.order ?? .shuffled
+    normalize = options.normalize ?? .unit
+    initialWeights = options.initialWeights
+    let total = batch.multipliedReportingOverflow(by: steps)
+    guard !total.overflow else { throw .usage("--steps \(steps) of \(batch) rows are too many.") }
+    deadWindow =
+      options.deadWindow ?? max(1, min(10_000_000, total.partialValue / 20))
+    guard deadWindow >= 1 else { throw .usage("--dead-window must be at least 1.") }
+    checkpointEvery = options.checkpointEvery ?? 1_000
+    guard checkpointEvery >= 0 else { throw .usage("--checkpoint-every must not be negative.") }
+    recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
+    guard recordEvery >= 1 else { throw .usage("--record-every must be at least 1.") }
+    keep = options.keep ?? 2
+    guard keep >= 1 else { throw .usage("--keep must be at least 1.") }
+  }
+
+  private static func shape(
+    _ options: TrainingOptions, _ defaults: Defaults, width: Int, initial: DictionaryShape?
+  ) throws(Failure) -> DictionaryShape {
+    var shape: DictionaryShape
+    if let initial {
+      for (name, given, found) in [
+        ("--experts", options.experts, initial.experts),
+        ("--sublatents", options.sublatents, initial.sublatents),
+        ("--subspace", options.subspace, initial.subspace),
+      ] {
+        if let given, given != found {
+          throw .usage(
+            "\(name) \(given) contradicts --init, whose file has \(found); leave it out.")
+        }
+      }
+      guard initial.width == width else {
+        throw .usage("--init holds weights of width \(initial.width), the data has width \(width).")
+      }
+      shape = initial
+    } else {
+      let sublatents = options.sublatents ?? (options.subspace == 0 ? 0 : defaults.sublatents)
+      shape = DictionaryShape(
+        width: width, experts: options.experts ?? defaults.experts, sublatents: sublatents,
+        subspace: options.subspace ?? (sublatents == 0 ? 0 : min(defaults.subspace, width)),
+        activeExperts: 0)
+    }
+    shape.activeExperts = options.k ?? defaults.k
+    if let complaint = shape.complaint { throw .usage(complaint) }
+    return shape
+  }
+
+  /// `method.md`, "Short runs": 32,512 where that gives 2,000 steps, else the largest power of two
+  /// that does, never under 512.
+  private static func batch(_ options: TrainingOptions, _ defaults: Defaults, rows: Int) -> Int {
+    let total = (options.epochs ?? defaults.epochs) * Double(rows)
+    if total / 32_512 >= 2_000 { return 32_512 }
+    var batch = 16_384
+    while batch > 512, total / Double(batch) < 2_000 { batch /= 2 }
+    return batch
+  }
+
+  private static func steps(
+    _ options: TrainingOptions, _ defaults: Defaults, rows: Int, batch: Int
+  ) throws(Failure) -> Int {
+    if options.steps != nil, options.epochs != nil {
+      throw .usage("--steps and --epochs both set the length of the run; give one.")
+    }
+    if let steps = options.steps ?? (options.epochs == nil ? defaults.steps : nil) {
+      guard steps >= 1 else { throw .usage("--steps must be at least 1, not \(steps).") }
+      return steps
+    }
+    let epochs = options.epochs ?? defaults.epochs
+    guard epochs.isFinite, epochs > 0 else { throw .usage("--epochs must be greater than 0.") }
+    let steps = (epochs * Double(rows) / Double(batch)).rounded(.up)
+    guard steps < 1e12 else { throw .usage("--epochs \(epochs) make too many steps.") }
+    return max(1, Int(steps))
+  }
+
+  private static func activation(
+    _ options: TrainingOptions, flat: Bool, width: Int
+  ) throws(Failure) -> ActivationSettings {
+    let root = 1 / Double(width).squareRoot()
+    let slope = try notNegative(options.slopeTop ?? 0, "--slope-top")
+    let subSlope = try notNegative(options.slopeSub ?? 0.01, "--slope-sub")
+    guard slope <= 1, subSlope <= 1 else {
+      throw .usage("--slope-top and --slope-sub must not exceed 1: codes would lose their order.")
+    }
+    return ActivationSettings(
+      threshold: Float(try notNegative(options.threshold ?? (flat ? 0 : root), "--threshold")),
+      subThreshold: Float(
+        try notNegative(options.thresholdSub ?? (flat ? 0 : root), "--threshold-sub")),
+      slope: Float(slope), subSlope: Float(subSlope))
+  }
+
+  private static func objective(
+    _ options: TrainingOptions, _ defaults: Defaults, shape: DictionaryShape
+  ) throws(Failure) -> Objective {
+    let flat = shape.isFlat
+    let auxkActive = options.auxkK ?? max(1, shape.width / 2)
+    guard auxkActive >= 1 else { throw .usage("--auxk-k must be at least 1.") }
+    return Objective(
+      beta: Float(try notNegative(options.beta ?? (flat ? 0 : 0.1), "--beta")),
+      ortho: Float(try notNegative(options.ortho ?? (flat ? 0 : defaults.ortho), "--ortho")),
+      l1: Float(try notNegative(options.l1 ?? (flat ? 0 : defaults.l1), "--l1")),
+      l1Scope: options.l1Scope ?? .all,
+      auxk: Float(try notNegative(options.auxk ?? (flat ? 1.0 / 30 : 0), "--auxk")),
+      auxkActive: min(auxkActive, shape.experts))
+  }
+
+  private static func notNegative(_ value: Double, _ name: String) throws(Failure) -> Double {
+    guard value.isFinite, value >= 0, value <= 1e30 else {
+      throw .usage("\(name) must be a finite number that is not negative, not \(value).")
+    }
+    return value
+  }
+
+  private static func positive(_ value: Double, _ name: String) throws(Failure) -> Double {
+    guard value.isFinite, value > 0, value <= 1e30 else {
+      throw .usage("\(name) must be a finite number greater than 0, not \(value).")
+    }
+    return value
+  }
+}

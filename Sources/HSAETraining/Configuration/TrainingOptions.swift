@@ -1,0 +1,181 @@
+// What a user may say about a training run: every option optional, under the name it has on the
+// command line and in a configuration file. `TrainingConfiguration` resolves them, in one place.
+
+public import HSAEModels
+public import HSAESupport
+
+/// Named sets of hyper-parameters.
+public enum Preset: String, Codable, Sendable, CaseIterable {
+  /// The paper's (section A.2): 16,384 experts, a 16, s 4, k 32, batch 32,512, warm-ups of 1,000 steps.
+  case paper
+  /// The study of an unembedding matrix (Appendix B): 2,048 experts, a 32, s 5, k 5, batch 8,192.
+  case unembedding
+}
+
+/// In which order rows are read.
+public enum RowOrder: String, Codable, Sendable, CaseIterable {
+  /// Every epoch in a new seeded order.
+  case shuffled
+  /// As they are stored, wrapping round at the end.
+  case file
+}
+
+/// What is done to a row before it is learned from.
+public enum Normalisation: String, Codable, Sendable, CaseIterable {
+  /// Nothing.
+  case none
+  /// x / (‖x‖ + 1e-6).
+  case unit
+}
+
+/// How an input bias starts, if there is one.
+public enum BiasOption: String, Codable, Sendable, CaseIterable {
+  /// No bias.
+  case none
+  /// The geometric median of a sample of rows (Gao et al.).
+  case geometricMedian = "geometric-median"
+}
+
+/// The arithmetic asked for.
+public enum PrecisionOption: String, Codable, Sendable, CaseIterable {
+  /// fp32 throughout.
+  case float32
+  /// Dense products in bf16 with fp32 sums.
+  case bfloat16
+  /// bf16 where the processor has it.
+  case auto
+}
+
+/// The options of `hsae train`; nil where nothing was said.
+///
+/// In a configuration file each has the name of its long option: `{"experts": 2048, "l1-scope": "all"}`.
+public struct TrainingOptions: Codable, Hashable, Sendable {
+  /// A named set of values for what is not given.
+  public var preset: Preset?
+  /// m, a, s and k.
+  public var experts: Int?
+  public var sublatents: Int?
+  public var subspace: Int?
+  public var k: Int?
+  /// Length of the run, by steps or by epochs.
+  public var steps: Int?
+  public var epochs: Double?
+  /// Rows in a batch.
+  public var batch: Int?
+  /// Seed of weights and order.
+  public var seed: UInt64?
+  /// Arithmetic.
+  public var precision: PrecisionOption?
+  /// Order of rows.
+  public var order: RowOrder?
+  /// Normalisation of rows.
+  public var normalize: Normalisation?
+  /// A `.safetensors` file to take sizes and weights from.
+  public var initialWeights: String?
+  /// Learning rate: peak, start of the warm-up, floor as a fraction of the peak, warm-up steps, form.
+  public var learningRate: Double?
+  public var learningRateStart: Double?
+  public var learningRateFloor: Double?
+  public var warmup: Int?
+  public var schedule: LearningRateSchedule.Form?
+  /// Largest gradient norm; 0 for none.
+  public var clip: Double?
+  /// β, λ₁, λ₂ and which latents λ₂ reaches.
+  public var beta: Double?
+  public var ortho: Double?
+  public var l1: Double?
+  public var l1Scope: L1Scope?
+  /// Steps over which λ₁ and λ₂ grow from 0.
+  public var regularizerWarmup: Int?
+  /// Thresholds and slopes of both levels.
+  public var threshold: Double?
+  public var thresholdSub: Double?
+  public var slopeTop: Double?
+  public var slopeSub: Double?
+  /// Input bias.
+  public var bias: BiasOption?
+  /// AuxK: weight, latents per row, rows after which a silent latent is dead.
+  public var auxk: Double?
+  public var auxkK: Int?
+  public var deadWindow: Int?
+  /// Steps between checkpoints and between records, and how many checkpoints are kept.
+  public var checkpointEvery: Int?
+  public var recordEvery: Int?
+  public var keep: Int?
+
+  /// Options that say nothing.
+  public init() {}
+
+  /// The option names, which are also the keys of a configuration file.
+  public enum CodingKeys: String, CodingKey, CaseIterable {
+    case preset, experts, sublatents, subspace, k, steps, epochs, batch, seed, precision, order
+    case normalize
+    case initialWeights = "init"
+    case learningRate = "learning-rate"
+    case learningRateStart = "learning-rate-start"
+    case learningRateFloor = "learning-rate-floor"
+    case warmup, schedule, clip, beta, ortho, l1
+    case l1Scope = "l1-scope"
+    case regularizerWarmup = "regularizer-warmup"
+    case threshold
+    case thresholdSub = "threshold-sub"
+    case slopeTop = "slope-top"
+    case slopeSub = "slope-sub"
+    case bias, auxk
+    case auxkK = "auxk-k"
+    case deadWindow = "dead-window"
+    case checkpointEvery = "checkpoint-every"
+    case recordEvery = "record-every"
+    case keep
+  }
+
+  /// The options in the JSON file at `path`. A key that is no option is refused.
+  public static func read(from path: String) throws(Failure) -> TrainingOptions {
+    try JSONFile.read(
+      TrainingOptions.self, from: path, knownKeys: CodingKeys.allCases.map(\.rawValue))
+  }
+
+  /// These options, and for what they leave open, those of `other`.
+  public func filled(from other: TrainingOptions) -> TrainingOptions {
+    var result = self
+    result.preset = preset ?? other.preset
+    result.experts = experts ?? other.experts
+    result.sublatents = sublatents ?? other.sublatents
+    result.subspace = subspace ?? other.subspace
+    result.k = k ?? other.k
+    // Steps and epochs are one setting: whoever says either says both.
+    if steps == nil && epochs == nil {
+      result.steps = other.steps
+      result.epochs = other.epochs
+    }
+    result.batch = batch ?? other.batch
+    result.seed = seed ?? other.seed
+    result.precision = precision ?? other.precision
+    result.order = order ?? other.order
+    result.normalize = normalize ?? other.normalize
+    result.initialWeights = initialWeights ?? other.initialWeights
+    result.learningRate = learningRate ?? other.learningRate
+    result.learningRateStart = learningRateStart ?? other.learningRateStart
+    result.learningRateFloor = learningRateFloor ?? other.learningRateFloor
+    result.warmup = warmup ?? other.warmup
+    result.schedule = schedule ?? other.schedule
+    result.clip = clip ?? other.clip
+    result.beta = beta ?? other.beta
+    result.ortho = ortho ?? other.ortho
+    result.l1 = l1 ?? other.l1
+    result.l1Scope = l1Scope ?? other.l1Scope
+    result.regularizerWarmup = regularizerWarmup ?? other.regularizerWarmup
+    result.threshold = threshold ?? other.threshold
+    result.thresholdSub = thresholdSub ?? other.thresholdSub
+    result.slopeTop = slopeTop ?? other.slopeTop
+    result.slopeSub = slopeSub ?? other.slopeSub
+    result.bias = bias ?? other.bias
+    result.auxk = auxk ?? other.auxk
+    result.auxkK = auxkK ?? other.auxkK
+    result.deadWindow = deadWindow ?? other.deadWindow
+    result.checkpointEvery = checkpointEvery ?? other.checkpointEvery
+    result.recordEvery = recordEvery ?? other.recordEvery
+    result.keep = keep ?? other.keep
+    return result
+  }
+}

@@ -1,0 +1,197 @@
+// Backward by hand, expert by expert: from the gradients with respect to x̂ and x̂_high to those of
+// every weight the expert owns, projected (`method.md`, "Step" 2) and measured for clipping.
+// An expert that no vector chose still has the gradients of orthogonality, penalty and auxiliary loss.
+
+internal import CHSAEKernels
+internal import HSAEModels
+internal import HSAETensors
+
+/// The base addresses of a set of parameters, for kernels.
+@unsafe
+struct ParameterPointers {
+  var encoderSide: UnsafeMutablePointer<Float>
+  var decoderSide: UnsafeMutablePointer<Float>
+  var subEncoder: UnsafeMutablePointer<Float>
+  var subDecoder: UnsafeMutablePointer<Float>
+
+  /// - Safety: the matrices must outlive every use, and be written through these pointers only.
+  init(_ parameters: inout Parameters) {
+    unsafe encoderSide = parameters.encoderSide.withUnsafeMutablePointer { unsafe $0 }
+    unsafe decoderSide = parameters.decoderSide.withUnsafeMutablePointer { unsafe $0 }
+    unsafe subEncoder = parameters.subEncoder.withUnsafeMutablePointer { unsafe $0 }
+    unsafe subDecoder = parameters.subDecoder.withUnsafeMutablePointer { unsafe $0 }
+  }
+}
+
+extension TrainingEngine {
+  /// All gradients. Returns the square of their global norm.
+  ///
+  /// - Parameters:
+  ///   - l1: the penalty's weight for one pair, λ₂ / B.
+  ///   - orthoScale: the factor of the diagonal's part of eq. 3.4's gradient.
+  ///   - orthoDone: whether row d_j of the gradient already holds orthogonality's part; row e_j is
+  ///     initialised either way.
+  ///   - auxiliary: whether the auxiliary loss has gradients to add.
+  func backward(l1: Float, orthoScale: Float, orthoDone: Bool, auxiliary hasAuxiliary: Bool)
+    -> Double
+  {
+    let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
+    let weights = unsafe ParameterPointers(&parameters)
+    let gradient = unsafe ParameterPointers(&gradients)
+    let d = shape.width
+    parallelFor(pieces, threads: threads) { piece, worker in
+      var squares = 0.0
+      let biasPart = unsafe parameters.hasBias ? biasPieces.base + piece * d : nil
+      unsafe biasPart?.update(repeating: 0, count: d)
+      for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
+        unsafe clearExpert(expert, gradient, keepsDecoder: orthoDone)
+        unsafe backwardPairs(expert, weights, gradient, l1: l1, worker: worker)
+        if let biasPart = unsafe biasPart {
+          unsafe biasGradient(expert, weights, l1: l1, into: biasPart)
+        }
+        if hasAuxiliary { unsafe addAuxiliary(expert, gradient, weights, bias: biasPart) }
+        unsafe squares += finishExpert(expert, weights, gradient, orthoScale: orthoScale)
+      }
+      unsafe pieceSums.base[piece] = squares
+    }
+    var total = (0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] }
+    if parameters.hasBias { total += finishBias(pieces: pieces) }
+    return total
+  }
+
+  private func clearExpert(_ expert: Int, _ gradient: ParameterPointers, keepsDecoder: Bool) {
+    let d = shape.width
+    let block = expert * shape.rowsPerExpert * d
+    let kept = keepsDecoder ? d : 0
+    unsafe (gradient.encoderSide + block + d).update(repeating: 0, count: shape.subspace * d)
+    unsafe (gradient.decoderSide + block + kept).update(
+      repeating: 0, count: shape.rowsPerExpert * d - kept)
+    let sub = shape.sublatents * shape.subspace
+    unsafe (gradient.subEncoder + expert * sub).update(repeating: 0, count: sub)
+    unsafe (gradient.subDecoder + expert * sub).update(repeating: 0, count: sub)
+  }
+
+  private func backwardPairs(
+    _ expert: Int, _ weights: ParameterPointers, _ gradient: ParameterPointers, l1: Float,
+    worker: Int
+  ) {
+    let range = pairs(of: expert)
+    guard !range.isEmpty else { return }
+    let d = shape.width
+    let s = shape.subspace
+    let first = range.lowerBound
+    let count = range.count
+    let block = expert * shape.rowsPerExpert * d
+    let own = unsafe groupVectors.base + first
+    let dz = unsafe pairValueGradients.base + first
+    let z = unsafe pairValues.base + first
+
+    // ∂L/∂z = (g + g_high)·d_j; the penalty joins it in scope `topk`.
+    unsafe kernels.rows_dot(dz, weights.decoderSide + block, 1, d, high.base, d, own, count)
+    let penalisesActive = objective.l1 > 0 && objective.l1Scope == .topK
+    for pair in 0..<count {
+      let above = unsafe z[pair] >= activation.threshold
+      if penalisesActive && above { unsafe dz[pair] += l1 }
+      if !above { unsafe dz[pair] *= activation.slope }
+    }
+    unsafe kernels.outer(gradient.decoderSide + block, 1, d, z, high.base, d, own, count)
+    guard s > 0 else {
+      unsafe kernels.outer(gradient.encoderSide + block, 1, d, dz, vectors.base, d, own, count)
+      return
+    }
+
+    // ∂L/∂v = Π↑ g, then through the sub-dictionary to ∂L/∂y.
+    let dv = unsafe pairStepGradients.base + first * s
+    let dy = unsafe pairCoordinateGradients.base + first * s
+    let sub = expert * shape.sublatents * s
+    unsafe kernels.rows_dot(dv, weights.decoderSide + block + d, s, d, low.base, d, own, count)
+    unsafe kernels.outer(
+      gradient.decoderSide + block + d, s, d, pairSteps.base + first * s, low.base, d, own, count)
+    var subDictionary = unsafe subExpert(
+      expert, encoder: weights.subEncoder, decoder: weights.subDecoder, worker: worker)
+    unsafe kernels.sub_backward(
+      &subDictionary, pairCoordinates.base + first * s, dv, pairSublatents.base + first,
+      pairCodes.base + first, count, l1, gradient.subEncoder + sub, gradient.subDecoder + sub, dy)
+
+    // Encoder side: e_j and Π↓_j in one pass over the expert's vectors.
+    let coefficients = unsafe pairCoefficients.base + first * (1 + s)
+    for pair in 0..<count {
+      unsafe coefficients[pair * (1 + s)] = dz[pair]
+      for axis in 0..<s { unsafe coefficients[pair * (1 + s) + 1 + axis] = dy[pair * s + axis] }
+    }
+    unsafe kernels.outer(
+      gradient.encoderSide + block, 1 + s, d, coefficients, vectors.base, d, own, count)
+  }
+
+  /// −Σ ∂L/∂(x − b) over this expert's pairs: the encoder's part of the bias gradient.
+  private func biasGradient(
+    _ expert: Int, _ weights: ParameterPointers, l1: Float, into part: UnsafeMutablePointer<Float>
+  ) {
+    let d = shape.width
+    let s = shape.subspace
+    let block = expert * shape.rowsPerExpert * d
+    var value = 0.0
+    for pair in pairs(of: expert) { unsafe value += Double(pairValueGradients.base[pair]) }
+    if penalisesAll {
+      var set = 0
+      for vector in 0..<batch {
+        let word = unsafe encoder.mask.base[vector * encoder.maskWords + expert / 64]
+        set += Int(word >> UInt64(expert % 64) & 1)
+      }
+      value += Double(l1) * Double(set)
+    }
+    unsafe kernels.axpy(part, weights.encoderSide + block, Float(-value), d)
+    for axis in 0..<s {
+      var sum = 0.0
+      for pair in pairs(of: expert) {
+        unsafe sum += Double(pairCoordinateGradients.base[pair * s + axis])
+      }
+      unsafe kernels.axpy(part, weights.encoderSide + block + (1 + axis) * d, Float(-sum), d)
+    }
+  }
+
+  /// Orthogonality's diagonal, projection onto the tangents of unit norm, and the squared norm.
+  private func finishExpert(
+    _ expert: Int, _ weights: ParameterPointers, _ gradient: ParameterPointers, orthoScale: Float
+  ) -> Double {
+    let d = shape.width
+    let s = shape.subspace
+    let block = expert * shape.rowsPerExpert * d
+    let e = unsafe weights.encoderSide + block
+    let direction = unsafe weights.decoderSide + block
+    if orthoScale != 0 {
+      let diagonal = unsafe orthoScale * kernels.dot(e, direction, d)
+      unsafe kernels.axpy(gradient.encoderSide + block, direction, -diagonal, d)
+      unsafe kernels.axpy(gradient.decoderSide + block, e, -diagonal, d)
+    }
+    let along = unsafe kernels.dot(gradient.decoderSide + block, direction, d)
+    unsafe kernels.axpy(gradient.decoderSide + block, direction, -along, d)
+    for sublatent in expert * shape.sublatents..<(expert + 1) * shape.sublatents {
+      let row = unsafe weights.subDecoder + sublatent * s
+      let own = unsafe gradient.subDecoder + sublatent * s
+      var along: Float = 0
+      for axis in 0..<s { unsafe along += own[axis] * row[axis] }
+      for axis in 0..<s { unsafe own[axis] -= along * row[axis] }
+    }
+    let sub = shape.sublatents * s
+    let side = shape.rowsPerExpert * d
+    return unsafe kernels.sum_squares(gradient.encoderSide + block, side)
+      + kernels.sum_squares(gradient.decoderSide + block, side)
+      + kernels.sum_squares(gradient.subEncoder + expert * sub, sub)
+      + kernels.sum_squares(gradient.subDecoder + expert * sub, sub)
+  }
+
+  /// The bias gradient: Σ (g + g_high) from the reconstructions, and the encoder's part.
+  private func finishBias(pieces: Int) -> Double {
+    let d = shape.width
+    var total = [Double](repeating: 0, count: d)
+    for row in 0..<batch {
+      for column in 0..<d { unsafe total[column] += Double(high.base[row * d + column]) }
+    }
+    for piece in 0..<pieces {
+      for column in 0..<d { unsafe total[column] += Double(biasPieces.base[piece * d + column]) }
+    }
+    for column in 0..<d { gradients.bias[0, column] = Float(total[column]) }
+    return total.reduce(0) { $0 + Double(Float($1)) * Double(Float($1)) }
+  }
+}

@@ -1,0 +1,98 @@
+// The update, one pass over weights, gradients and moments: clipping factor, Adam, unit norms of both
+// decoders, and the bf16 copies that the next step's products read.
+
+internal import CHSAEKernels
+internal import Foundation
+internal import HSAEModels
+internal import HSAETensors
+
+/// Adam's constants (`method.md`, "Step" 4).
+enum Adam {
+  static let beta1: Float = 0.9
+  static let beta2: Float = 0.999
+  static let epsilon: Float = 1e-8
+}
+
+extension TrainingEngine {
+  /// Clips to the global norm, steps, renormalises.
+  func update(_ settings: StepSettings, norm: Double) {
+    let d = shape.width
+    let s = shape.subspace
+    let clip =
+      settings.clip > 0 && norm > Double(settings.clip)
+      ? Float(Double(settings.clip) / norm) : 1
+    // p −= lr · m̂ / (√v̂ + ε), with the corrections of m̂ and v̂ moved into rate and epsilon.
+    let first = 1 - pow(Double(Adam.beta1), Double(settings.number))
+    let second = (1 - pow(Double(Adam.beta2), Double(settings.number))).squareRoot()
+    let rate = Float(Double(settings.learningRate) * second / first)
+    let epsilon = Float(Double(Adam.epsilon) * second)
+
+    let p = unsafe ParameterPointers(&parameters)
+    let m = unsafe ParameterPointers(&firstMoments)
+    let v = unsafe ParameterPointers(&secondMoments)
+    let g = unsafe ParameterPointers(&gradients)
+    let side = shape.rowsPerExpert * d
+    let sub = shape.sublatents * s
+    parallelFor(
+      pieceCount(shape.experts, size: Self.expertsPerPiece), threads: threads
+    ) { piece, _ in
+      for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
+        let block = expert * side
+        unsafe kernels.adam(
+          p.encoderSide + block, m.encoderSide + block, v.encoderSide + block,
+          g.encoderSide + block, side, clip, rate, Adam.beta1, Adam.beta2, epsilon)
+        unsafe kernels.adam(
+          p.decoderSide + block, m.decoderSide + block, v.decoderSide + block,
+          g.decoderSide + block, side, clip, rate, Adam.beta1, Adam.beta2, epsilon)
+        let rest = expert * sub
+        unsafe kernels.adam(
+          p.subEncoder + rest, m.subEncoder + rest, v.subEncoder + rest, g.subEncoder + rest, sub,
+          clip, rate, Adam.beta1, Adam.beta2, epsilon)
+        unsafe kernels.adam(
+          p.subDecoder + rest, m.subDecoder + rest, v.subDecoder + rest, g.subDecoder + rest, sub,
+          clip, rate, Adam.beta1, Adam.beta2, epsilon)
+        unsafe renormalise(p.decoderSide + block, d)
+        for sublatent in 0..<shape.sublatents {
+          unsafe renormalise(p.subDecoder + rest + sublatent * s, s)
+        }
+        unsafe copyExpert(expert, p)
+      }
+    }
+    if parameters.hasBias { updateBias(clip: clip, rate: rate, epsilon: epsilon) }
+  }
+
+  private func renormalise(_ row: UnsafeMutablePointer<Float>, _ width: Int) {
+    let norm = unsafe kernels.sum_squares(row, width).squareRoot()
+    if norm > 0 { unsafe kernels.scale(row, row, Float(1 / norm), width) }
+  }
+
+  private func updateBias(clip: Float, rate: Float, epsilon: Float) {
+    let d = shape.width
+    unsafe parameters.bias.withUnsafeMutablePointer { p in
+      unsafe firstMoments.bias.withUnsafeMutablePointer { m in
+        unsafe secondMoments.bias.withUnsafeMutablePointer { v in
+          unsafe gradients.bias.withUnsafePointer { g in
+            unsafe kernels.adam(p, m, v, g, d, clip, rate, Adam.beta1, Adam.beta2, epsilon)
+          }
+        }
+      }
+    }
+  }
+
+  private func copyExpert(_ expert: Int, _ p: ParameterPointers) {
+    let d = shape.width
+    let block = expert * shape.rowsPerExpert * d
+    if encoderBF16.count > 0 {
+      unsafe kernels.to_bfloat16(encoderBF16.base + expert * d, p.encoderSide + block, d)
+    }
+    if decoderBF16.count > 0 {
+      unsafe kernels.to_bfloat16(decoderBF16.base + expert * d, p.decoderSide + block, d)
+    }
+  }
+
+  /// Makes the bf16 copies agree with the weights: after `init` and after weights were replaced.
+  func refreshCopies() {
+    let p = unsafe ParameterPointers(&parameters)
+    for expert in 0..<shape.experts { unsafe copyExpert(expert, p) }
+  }
+}

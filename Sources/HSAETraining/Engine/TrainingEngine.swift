@@ -1,0 +1,215 @@
+// The training step: forward, backward, update, as `method.md` has it and as fast as the machine
+// allows. This file owns the memory and the order of the phases; each phase is a file beside it.
+//
+// Phases of a step, each a loop over pieces of fixed size that threads share:
+//   encode     vectors × latents product in tiles; active experts, threshold mask  (TopLevelEncoder)
+//   group      (vector, expert) pairs sorted by expert                             +Group
+//   experts    by expert: subspace, sublatent; then by vector: x̂, residuals        +Forward
+//   ortho      Gram matrices, gradients of eq. 3.4                                 +Orthogonality
+//   penalty    gradient of the latents above the threshold                         +Penalty
+//   backward   by expert: gradients of everything it owns, projected               +Backward
+//   update     clip, Adam, renormalise, bf16 copies                                +Optimizer
+// Nothing is allocated inside a step; results do not depend on the number of threads, because every
+// piece is one thread's and sums over pieces are taken in piece order. The slow twin is
+// `HSAEModels/Reference`.
+
+internal import CHSAEKernels
+public import HSAEModels
+public import HSAETensors
+
+/// Trains one dictionary: owns its weights, gradients, moments and the memory of a step.
+@safe
+public final class TrainingEngine {
+  /// Experts handled by one piece of work.
+  static let expertsPerPiece = 16
+  /// Vectors handled by one piece of work.
+  static let vectorsPerPiece = 64
+
+  /// The sizes.
+  public let shape: DictionaryShape
+  /// Thresholds and slopes.
+  public let activation: ActivationSettings
+  /// The coefficients of the loss.
+  public let objective: Objective
+  /// Vectors in a batch.
+  public let batch: Int
+  /// Arithmetic of the dense products.
+  public let precision: Precision
+  /// Threads used.
+  public let threads: Int
+
+  /// The weights.
+  public internal(set) var parameters: Parameters
+  /// Adam's first moments, laid out like the weights.
+  public internal(set) var firstMoments: Parameters
+  /// Adam's second moments, laid out like the weights.
+  public internal(set) var secondMoments: Parameters
+  /// The gradient of the last step, after projection, before clipping.
+  public internal(set) var gradients: Parameters
+  /// How often latents and sublatents fire.
+  public internal(set) var usage: Usage
+
+  /// The batch, to be filled before `step`: fp32, [paddedBatch × d], rows beyond the batch zero.
+  /// With a bias, `step` subtracts it here.
+  public internal(set) var vectors: Buffer<Float>
+
+  let encoder: TopLevelEncoder
+  let vectorsBF16: Buffer<UInt16>
+  /// bf16 copies of e_j and d_j [m × d]; empty in fp32.
+  let encoderBF16: Buffer<UInt16>
+  let decoderBF16: Buffer<UInt16>
+  /// Pairs sorted by expert: where each expert's begin [m + 1], their vectors, and their place
+  /// vector · k + rank in the encoder's arrays.
+  let groupStarts: Buffer<Int32>
+  let groupVectors: Buffer<Int32>
+  let groupSlots: Buffer<Int32>
+  /// By sorted pair: z, subspace coordinates y [s], sublatent q, its code c, v = c·D[q] [s].
+  let pairValues: Buffer<Float>
+  let pairCoordinates: Buffer<Float>
+  let pairSublatents: Buffer<Int32>
+  let pairCodes: Buffer<Float>
+  let pairSteps: Buffer<Float>
+  /// v by slot [B·k × s], as the vector-major pass reads it.
+  let slotSteps: Buffer<Float>
+  /// By sorted pair: gradients of z, of v [s], of y [s], and the encoder side's coefficients [1 + s].
+  let pairValueGradients: Buffer<Float>
+  let pairStepGradients: Buffer<Float>
+  let pairCoordinateGradients: Buffer<Float>
+  let pairCoefficients: Buffer<Float>
+  /// x̂_high, then ∂L/∂x̂ + ∂L/∂x̂_high; and x̂_low, then ∂L/∂x̂ [B × d].
+  let high: Buffer<Float>
+  let low: Buffer<Float>
+  /// Partial sums of pieces, in piece order.
+  let pieceSums: Buffer<Double>
+  let biasPieces: Buffer<Float>
+  /// Scratch of each worker for sublatents and for the penalty's masks.
+  let subScratch: Buffer<Float>
+  let subScratchCount: Int
+  let maskScratch: Buffer<UInt64>
+  let maskLists: Buffer<Int32>
+  let orthogonality: OrthogonalityWorkspace?
+  let auxiliary: AuxiliaryLoss?
+  /// Whether latents outside the top k are penalised.
+  var penalisesAll: Bool { objective.l1 > 0 && objective.l1Scope == .all }
+
+  /// An engine that trains `parameters` on batches of `batch` vectors.
+  ///
+  /// - Parameters:
+  ///   - precision: arithmetic of the dense products; the weights are fp32 either way.
+  ///   - threads: how many threads; results do not depend on it.
+  public init(
+    parameters: consuming Parameters, activation: ActivationSettings, objective: Objective,
+    batch: Int, precision: Precision = .best, threads: Int = processorCount
+  ) {
+    precondition(batch >= 1, "A batch needs at least one vector.")
+    let shape = parameters.shape
+    let hasBias = parameters.hasBias
+    self.shape = shape
+    self.activation = activation
+    self.objective = objective
+    self.batch = batch
+    self.precision = precision
+    self.threads = threads
+    self.parameters = parameters
+    firstMoments = Parameters(shape: shape, hasBias: hasBias)
+    secondMoments = Parameters(shape: shape, hasBias: hasBias)
+    gradients = Parameters(shape: shape, hasBias: hasBias)
+    usage = Usage(shape: shape)
+
+    let d = shape.width
+    let s = shape.subspace
+    let bf16 = precision == .bfloat16
+    encoder = TopLevelEncoder(
+      shape: shape, activation: activation, capacity: batch,
+      encoderStride: shape.rowsPerExpert * d, precision: precision,
+      wantsMask: objective.l1 > 0 && objective.l1Scope == .all, threads: threads)
+    vectors = Buffer(encoder.paddedCapacity * d)
+    vectorsBF16 = Buffer(bf16 ? encoder.paddedCapacity * d : 0)
+    encoderBF16 = Buffer(bf16 ? shape.experts * d : 0)
+    decoderBF16 = Buffer(bf16 && objective.ortho > 0 ? shape.experts * d : 0)
+    let pairs = batch * shape.activeExperts
+    groupStarts = Buffer(shape.experts + 1)
+    groupVectors = Buffer(pairs)
+    groupSlots = Buffer(pairs)
+    pairValues = Buffer(pairs)
+    pairCoordinates = Buffer(pairs * s)
+    pairSublatents = Buffer(shape.isFlat ? 0 : pairs)
+    pairCodes = Buffer(shape.isFlat ? 0 : pairs)
+    pairSteps = Buffer(pairs * s)
+    slotSteps = Buffer(pairs * s)
+    pairValueGradients = Buffer(pairs)
+    pairStepGradients = Buffer(pairs * s)
+    pairCoordinateGradients = Buffer(pairs * s)
+    pairCoefficients = Buffer(pairs * (1 + s))
+    high = Buffer(batch * d)
+    low = Buffer(batch * d)
+    let pieces = max(
+      pieceCount(shape.experts, size: Self.expertsPerPiece),
+      pieceCount(batch, size: Self.vectorsPerPiece))
+    pieceSums = Buffer(4 * pieces)
+    biasPieces = Buffer(hasBias ? pieces * d : 0)
+    subScratchCount = (2 * s + 3) * (shape.sublatents + 16)
+    subScratch = Buffer(threads * subScratchCount)
+    let groups = pieceCount(batch, size: 64)
+    maskScratch = Buffer(encoder.mask.count > 0 ? threads * 64 * groups : 0)
+    maskLists = Buffer(encoder.mask.count > 0 ? threads * Self.penaltyBlock : 0)
+    orthogonality =
+      objective.ortho > 0 && shape.experts > 1
+      ? OrthogonalityWorkspace(shape: shape, precision: precision, threads: threads) : nil
+    auxiliary =
+      objective.auxk > 0 && objective.auxkActive > 0
+      ? AuxiliaryLoss(
+        shape: shape, batch: batch, paddedBatch: encoder.paddedCapacity,
+        active: objective.auxkActive, threads: threads)
+      : nil
+    refreshCopies()
+  }
+
+  /// One step on the batch in `vectors`: measures, then updates the weights.
+  ///
+  /// Returns what was measured before the update. If the loss or the gradient is not finite nothing
+  /// is updated; the caller decides what to do.
+  public func step(_ settings: StepSettings) -> StepReport {
+    var report = StepReport()
+    let l1 = objective.l1 * settings.regulariserScale
+    let ortho = objective.ortho * settings.regulariserScale
+
+    prepareVectors()
+    let above = encode()
+    groupPairs()
+    let subPenalty = forwardExperts()
+    let squares = forwardVectors()
+    if settings.wantsVariance {
+      report.explainedVariance = 1 - squares.full / totalVariance()
+    }
+    let aux = auxiliaryLoss(settings)
+    let orthoScale = orthogonality(weight: ortho, report: &report)
+    penaliseLatents(weight: l1 / Float(batch), initialised: orthoScale != nil)
+    let squaredNorm = backward(
+      l1: l1 / Float(batch), orthoScale: orthoScale ?? 0, orthoDone: orthoScale != nil,
+      auxiliary: aux.latents > 0)
+
+    let pairs = unsafe Int(groupStarts.base[shape.experts])
+    let count = Double(batch)
+    report.reconstruction = squares.full / count
+    report.topReconstruction = squares.top / count
+    report.l0 = Double(pairs) / count
+    let top = penalisesAll ? above.sum : activePenalty()
+    report.l1 = (top + subPenalty) / count
+    if encoder.mask.count > 0 {
+      report.aboveThreshold = Double(above.count) / count / Double(shape.experts)
+    }
+    report.auxk = aux.loss
+    report.auxkLatents = aux.latents
+    report.gradientNorm = squaredNorm.squareRoot()
+    report.loss =
+      report.reconstruction + Double(objective.beta) * report.topReconstruction
+      + Double(l1) * report.l1 + Double(objective.auxk) * report.auxk
+      + (ortho > 0 ? Double(ortho) * report.ortho : 0)
+    if report.loss.isFinite && report.gradientNorm.isFinite {
+      update(settings, norm: report.gradientNorm)
+      usage.advance(engine: self)
+    }
+    return report
+  }
+}

@@ -1,0 +1,82 @@
+// The folder of a training run, for whoever reads it: evaluation, look-ups, reports, resuming.
+//
+//   RUN/config.json          the resolved configuration
+//       metrics.jsonl        one record a line
+//       checkpoints/step-…   the last few checkpoints
+//       run.lock             held by the process that trains
+
+public import HSAEModels
+public import HSAESupport
+internal import HSAETensors
+
+/// A run that has begun.
+public struct RunDirectory: Sendable {
+  /// The folder.
+  public let path: String
+  /// The resolved configuration.
+  public let configuration: TrainingConfiguration
+
+  /// Opens the run at `path`.
+  public init(path: String) throws(Failure) {
+    let file = Path.join(path, "config.json")
+    guard Path.exists(path) else { throw .missing("\(path): there is no such run.") }
+    guard Path.exists(file) else {
+      throw .missing("\(path): this folder is no run: it has no config.json.")
+    }
+    self.path = path
+    configuration = try JSONFile.read(TrainingConfiguration.self, from: file)
+    if let complaint = configuration.shape.complaint { throw .data("\(file): \(complaint)") }
+  }
+
+  static func configurationFile(_ path: String) -> String { Path.join(path, "config.json") }
+  static func metricsFile(_ path: String) -> String { Path.join(path, "metrics.jsonl") }
+  static func checkpointsFolder(_ path: String) -> String { Path.join(path, "checkpoints") }
+  static func lockFile(_ path: String) -> String { Path.join(path, "run.lock") }
+
+  /// The run's records.
+  public func metrics() throws(Failure) -> [MetricsRecord] {
+    try MetricsLog.read(Self.metricsFile(path))
+  }
+
+  /// Steps of the checkpoints there are, in order.
+  public func checkpointSteps() throws(Failure) -> [Int] {
+    let folder = Self.checkpointsFolder(path)
+    guard Path.exists(folder) else { return [] }
+    return try Path.list(folder).compactMap(CheckpointName.step(of:)).sorted()
+  }
+
+  /// The folder of the checkpoint after `step` steps.
+  public func checkpoint(step: Int) -> String {
+    Path.join(Self.checkpointsFolder(path), CheckpointName.folder(step: step))
+  }
+
+  /// The newest checkpoint whose files are whole; what is passed over is told to `warn`.
+  func newestWholeCheckpoint(
+    warn: (String) -> Void
+  ) throws(Failure) -> (path: String, state: TrainerState)? {
+    for step in try checkpointSteps().reversed() {
+      let folder = checkpoint(step: step)
+      do throws(Failure) {
+        return (folder, try Checkpoint.verify(folder))
+      } catch {
+        warn("\(error.message) Passing over this checkpoint.")
+      }
+    }
+    return nil
+  }
+
+  /// The dictionary in the newest whole checkpoint, and the steps it was trained for.
+  public func dictionary(
+    warn: (String) -> Void = { _ in }
+  ) throws(Failure) -> (model: SparseAutoencoder, step: Int) {
+    guard let (folder, state) = try newestWholeCheckpoint(warn: warn) else {
+      throw .missing(
+        "\(path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
+    }
+    let parameters = try WeightsFile.read(
+      from: Path.join(folder, CheckpointName.weights), shape: configuration.shape)
+    return (
+      SparseAutoencoder(parameters: parameters, activation: configuration.activation), state.step
+    )
+  }
+}

@@ -1,0 +1,189 @@
+// Weights as a `.safetensors` file: the tensors of `method.md`'s table by their names, gathered from
+// and scattered to the engine's layout. Moments use the same names with a prefix.
+
+internal import HSAEActivations
+public import HSAEModels
+public import HSAESupport
+internal import HSAETensors
+
+/// Reading and writing weights in files.
+public enum WeightsFile {
+  /// What the tensors of the file at `path` say: the sizes, with k 0, and whether there is a bias.
+  public static func shape(of path: String) throws(Failure) -> (
+    shape: DictionaryShape, hasBias: Bool
+  ) {
+    let file = try SafetensorsFile(path: path)
+    return (try shape(of: file), file[ParameterName.bias.rawValue] != nil)
+  }
+
+  static func shape(of file: SafetensorsFile) throws(Failure) -> DictionaryShape {
+    func dimensions(_ name: ParameterName, _ rank: Int) throws(Failure) -> [Int] {
+      let tensor = try file.tensor(name.rawValue)
+      guard tensor.shape.count == rank else {
+        throw .data(
+          "\(file.path): \(name.rawValue) has \(tensor.shape.count) dimensions, not \(rank).")
+      }
+      return tensor.shape
+    }
+    let encoder = try dimensions(.encoder, 2)
+    var shape = DictionaryShape(
+      width: encoder[1], experts: encoder[0], sublatents: 0, subspace: 0, activeExperts: 1)
+    if file[ParameterName.subEncoder.rawValue] != nil {
+      let sub = try dimensions(.subEncoder, 3)
+      shape.sublatents = sub[1]
+      shape.subspace = sub[2]
+    }
+    if let complaint = shape.complaint { throw .data("\(file.path): \(complaint)") }
+    shape.activeExperts = 0
+    return shape
+  }
+
+  /// The weights in the file at `path`, for a dictionary of `shape`.
+  ///
+  /// Every decoder row must have unit norm to within 1e-5: none is silently renormalised.
+  public static func read(
+    from path: String, shape: DictionaryShape
+  ) throws(Failure) -> Parameters {
+    let file = try SafetensorsFile(path: path)
+    let hasBias = file[ParameterName.bias.rawValue] != nil
+    let parameters = try read(file, shape: shape, hasBias: hasBias, prefix: "")
+    try checkNorms(parameters.decoderSide, every: shape.rowsPerExpert, path: path, name: .decoder)
+    try checkNorms(parameters.subDecoder, every: 1, path: path, name: .subDecoder)
+    return parameters
+  }
+
+  static func read(
+    _ file: SafetensorsFile, shape: DictionaryShape, hasBias: Bool, prefix: String
+  ) throws(Failure) -> Parameters {
+    var parameters = Parameters(shape: shape, hasBias: hasBias)
+    for name in ParameterName.names(in: shape, hasBias: hasBias) {
+      let full = prefix + name.rawValue
+      let tensor = try file.tensor(full, shape: name.dimensions(in: shape))
+      try scatter(file, tensor, name, into: &parameters)
+    }
+    return parameters
+  }
+
+  private static func scatter(
+    _ file: SafetensorsFile, _ tensor: SafetensorsTensor, _ name: ParameterName,
+    into parameters: inout Parameters
+  ) throws(Failure) {
+    let shape = parameters.shape
+    let layout = RowLayout(name, shape)
+    for expert in 0..<shape.experts where layout.rows > 0 {
+      let range = expert * layout.count..<(expert + 1) * layout.count
+      switch name {
+      case .encoder, .down:
+        var span = parameters.encoderSide.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .decoder, .up:
+        var span = parameters.decoderSide.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .subEncoder:
+        var span = parameters.subEncoder.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .subDecoder:
+        var span = parameters.subDecoder.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .bias:
+        var span = parameters.bias.mutableSpan
+        if expert == 0 { try file.read(tensor, elements: 0..<shape.width, into: &span) }
+      }
+    }
+  }
+
+  /// The tensors of `parameters`, as a writer declares them.
+  static func declarations(
+    _ shape: DictionaryShape, hasBias: Bool, prefix: String = ""
+  ) -> [SafetensorsWriter.Tensor] {
+    ParameterName.names(in: shape, hasBias: hasBias).map { name in
+      SafetensorsWriter.Tensor(prefix + name.rawValue, shape: name.dimensions(in: shape))
+    }
+  }
+
+  /// Appends all tensors of `parameters` to `writer`, which declared them.
+  static func append(
+    _ parameters: borrowing Parameters, to writer: inout SafetensorsWriter, prefix: String = ""
+  ) throws(Failure) {
+    let shape = parameters.shape
+    for name in ParameterName.names(in: shape, hasBias: parameters.hasBias) {
+      let layout = RowLayout(name, shape)
+      let full = prefix + name.rawValue
+      for expert in 0..<(name == .bias ? 1 : shape.experts) {
+        switch name {
+        case .encoder, .down:
+          try writer.append(full, parameters.encoderSide.span.extracting(layout.target(expert)))
+        case .decoder, .up:
+          try writer.append(full, parameters.decoderSide.span.extracting(layout.target(expert)))
+        case .subEncoder:
+          try writer.append(full, parameters.subEncoder.span.extracting(layout.target(expert)))
+        case .subDecoder:
+          try writer.append(full, parameters.subDecoder.span.extracting(layout.target(expert)))
+        case .bias: try writer.append(full, parameters.bias.span)
+        }
+      }
+    }
+  }
+
+  /// Writes `parameters` to `path`; returns the file's SHA-256.
+  @discardableResult
+  public static func write(
+    _ parameters: borrowing Parameters, to path: String, metadata: [String: String] = [:]
+  ) throws(Failure) -> String {
+    var writer = try SafetensorsWriter(
+      path: path, tensors: declarations(parameters.shape, hasBias: parameters.hasBias),
+      metadata: metadata)
+    try append(parameters, to: &writer)
+    return try writer.finish()
+  }
+
+  private static func checkNorms(
+    _ matrix: borrowing Matrix, every step: Int, path: String, name: ParameterName
+  ) throws(Failure) {
+    for (index, row) in stride(from: 0, to: matrix.rows, by: step).enumerated() {
+      let own = matrix.row(row)
+      var squares = 0.0
+      for column in own.indices { squares += Double(own[column]) * Double(own[column]) }
+      let norm = squares.squareRoot()
+      guard abs(norm - 1) <= 1e-5 else {
+        throw .data(
+          "\(path): row \(index) of \(name.rawValue) has norm \(norm), not 1 (to within 1e-5)"
+            + "; scale it before training.")
+      }
+    }
+  }
+}
+
+/// Where one tensor's rows of one expert lie: `rows` rows in the engine's matrix, contiguous.
+private struct RowLayout {
+  let rows: Int
+  let columns: Int
+  private let stride: Int
+  private let offset: Int
+
+  init(_ name: ParameterName, _ shape: DictionaryShape) {
+    switch name {
+    case .encoder, .decoder: (rows, stride, offset) = (1, shape.rowsPerExpert, 0)
+    case .down, .up: (rows, stride, offset) = (shape.subspace, shape.rowsPerExpert, 1)
+    case .subEncoder, .subDecoder: (rows, stride, offset) = (shape.sublatents, shape.sublatents, 0)
+    case .bias: (rows, stride, offset) = (1, 0, 0)
+    }
+    switch name {
+    case .subEncoder, .subDecoder: columns = shape.subspace
+    default: columns = shape.width
+    }
+  }
+
+  /// Elements one expert has of the tensor.
+  var count: Int { rows * columns }
+
+  /// The elements of the engine's matrix that are expert `expert`'s.
+  func target(_ expert: Int) -> Range<Int> {
+    let start = (expert * stride + offset) * columns
+    return start..<start + count
+  }
+}

@@ -1,0 +1,22 @@
+// hsae fetch: a model by name or path, verified. Prints its path, alone, to standard output.
+
+import ArgumentParser
+import HSAELanguageModels
+import HSAESupport
+
+struct Fetch: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Fetch a language model by name, verified, and print its file's path.",
+    discussion: """
+      MODEL is a name of the catalogue (\(ModelCatalogue.models.map(\.name).joined(separator: ", "))) \
+      or the path of a GGUF file, which is then checked. Models are kept in the folder HSAE_CACHE \
+      (default: hsae in the user's cache folder); a download that broke off is continued.
+      """)
+
+  @Argument(help: "A model's name, or the path of a GGUF file.")
+  var model: String
+
+  func run() throws {
+    print(try ModelFetcher(say: { report("hsae fetch: \($0)") }).resolve(model))
+  }
+}

@@ -1,0 +1,150 @@
+// hsae train: options, the progress line and how the run ended. The options' meaning and defaults are
+// `TrainingConfiguration`'s, the work is `Trainer`'s.
+
+import ArgumentParser
+import Foundation
+import HSAEActivations
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+struct Train: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Train a hierarchical (or flat) dictionary on a store or a matrix.",
+    discussion: """
+      DATA is an activation store, a .npy or a .safetensors matrix [rows × width]. Defaults are the \
+      paper's, shortened for short runs: batch 32512 where that gives 2000 steps, else the largest \
+      power of two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 \
+      trains a flat TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
+
+      Every option is also a key of a --config file (JSON), by its long name; the command line wins. \
+      Ctrl-C and SIGTERM write a checkpoint and exit 130 and 143; --resume goes on from the newest \
+      checkpoint with the same bits as if nothing had happened.
+      """)
+
+  @Argument(help: "The rows to train on; may be left out with --resume.")
+  var data: String?
+
+  @Option(help: "The run directory to write.")
+  var out: String
+
+  @Flag(help: "Go on with the run at --out from its newest checkpoint.")
+  var resume = false
+
+  @Option(help: "A JSON file of options.")
+  var config: String?
+
+  @OptionGroup(title: "Dictionary and objective")
+  var given: TrainingArguments
+
+  @Option(help: "Threads (default: all processors). The result does not depend on it.")
+  var threads = processorCount
+
+  @Option(help: "The tensor to read, if DATA is a .safetensors file with several.")
+  var tensor: String?
+
+  @Flag(help: "Train on a store whose collection has not ended.")
+  var allowIncomplete = false
+
+  @Flag(help: "Print a summary of the run as JSON.")
+  var json = false
+
+  func validate() throws {
+    guard threads >= 1, threads <= 4096 else {
+      throw ValidationError("--threads must be between 1 and 4096.")
+    }
+    if data == nil && !resume { throw ValidationError("Missing expected argument '<data>'.") }
+  }
+
+  func run() throws {
+    let trainer = try resume ? resumed() : created()
+    let interruption = Interruption { report("hsae: stopping after a checkpoint (again to kill).") }
+    let outcome = try watch(trainer, interruption)
+    try summarise(trainer)
+    if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
+  }
+
+  private func created() throws -> Trainer {
+    let source = try openRows(
+      path: data ?? "", tensor: tensor, allowIncomplete: allowIncomplete)
+    var options = try given.options()
+    if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
+    let configuration = try resolve(options, source)
+    return try Trainer(
+      creating: out, configuration: configuration, source: source, threads: threads,
+      warn: { report("hsae: \($0)") })
+  }
+
+  private func resumed() throws -> Trainer {
+    guard try given.options() == TrainingOptions(), config == nil else {
+      throw Failure.usage(
+        "--resume takes its settings from \(out)/config.json; leave out the other options.")
+    }
+    let run = try RunDirectory(path: out)
+    let path = data ?? run.configuration.data.path
+    let source = try openRows(path: path, tensor: tensor, allowIncomplete: allowIncomplete)
+    return try Trainer(
+      resuming: out, source: source, threads: threads, warn: { report("hsae: \($0)") })
+  }
+
+  private func watch(
+    _ trainer: Trainer, _ interruption: Interruption
+  ) throws(Failure) -> TrainingOutcome {
+    let batch = trainer.configuration.batch
+    var line = ProgressLine(
+      "train", unit: "row", total: trainer.configuration.steps * batch, done: trainer.step * batch)
+    defer { line.clear() }
+    return try trainer.run(interruption: interruption) { step, record in
+      line.update(step * batch, note: Self.note(record))
+    }
+  }
+
+  private static func note(_ record: MetricsRecord) -> String {
+    var note = String(format: "loss %.4f", record.loss)
+    if let variance = record.explainedVariance {
+      note += String(format: "  explained %.3f", variance)
+    }
+    if record.deadLatents > 0 { note += "  dead \(record.deadLatents)" }
+    return note
+  }
+
+  private func summarise(_ trainer: Trainer) throws {
+    let records = try RunDirectory(path: out).metrics()
+    guard let last = records.last else { return }
+    if json {
+      print(try JSONFile.encode(TrainingSummary(run: out, last: last)), terminator: "")
+      return
+    }
+    print(
+      String(
+        format: "%@: step %d of %d, %d rows, loss %.5f, explained variance %.4f, %d dead latents, "
+          + "%d dead sublatents, %.0f rows/s", out, trainer.step, trainer.configuration.steps,
+        last.tokens, last.loss, last.explainedVariance ?? .nan, last.deadLatents,
+        last.deadSublatents, Double(last.tokens) / max(last.seconds, 1e-9)))
+  }
+}
+
+/// What `hsae train --json` prints.
+struct TrainingSummary: Encodable {
+  var run: String
+  var last: MetricsRecord
+}
+
+/// Resolves `options` for `source`, reading the sizes of the file `--init` names.
+func resolve(
+  _ options: TrainingOptions, _ source: any RowSource
+) throws(Failure) -> TrainingConfiguration {
+  guard source.rowCount > 0 else { throw .data("\(source.path): there are no rows to train on.") }
+  let absolute = URL(fileURLWithPath: source.path).standardizedFileURL.path
+  let data = DataDescription(
+    path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width)
+  var options = options
+  guard let file = options.initialWeights else {
+    return try TrainingConfiguration(options, data: data)
+  }
+  options.initialWeights = URL(fileURLWithPath: file).standardizedFileURL.path
+  let initial = try WeightsFile.shape(of: file)
+  return try TrainingConfiguration(
+    options, data: data, initialShape: initial.shape, initialHasBias: initial.hasBias)
+}

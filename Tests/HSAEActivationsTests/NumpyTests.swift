@@ -1,0 +1,104 @@
+// `.npy` files: what NumPy writes is read, what it could write but is no matrix of floats is refused
+// with a sentence.
+
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAEActivations
+
+/// The bytes of a `.npy` file, format 1.0, with `header` and then `data`.
+func npy(_ header: String, data: [UInt8], version: UInt8 = 1, length: Int? = nil) -> [UInt8] {
+  var bytes: [UInt8] = [0x93] + Array("NUMPY".utf8) + [version, 0]
+  appendBytes(of: UInt16(length ?? header.utf8.count), to: &bytes)
+  return bytes + Array(header.utf8) + data
+}
+
+struct NumpyTests {
+  private func open(_ bytes: [UInt8]) throws -> (any RowSource, [Float]) {
+    try withTemporaryFolder { folder in
+      try DurableFile.write(bytes, to: folder + "/a.npy")
+      let rows = try openRows(path: folder + "/a.npy")
+      return (rows, try rows.matrix(rows: 0..<rows.rowCount).elements)
+    }
+  }
+
+  @Test(arguments: [
+    Fixture.float16, .float32, .float64, .version2, .version3, .singleSafetensors,
+  ])
+  func whatOthersWriteIsRead(fixture: Fixture) throws {
+    let (rows, elements) = try open(fixture.bytes)
+    #expect(rows.rowCount == 2 && rows.width == 3)
+    let small: Float = fixture == .float16 ? 0x1p-24 : 6e-8
+    #expect(elements == [1.5, -2, 0.25, 65504, small, 0])
+    #expect(elements[5].sign == .minus)
+  }
+
+  @Test(arguments: [
+    (Fixture.bigEndian, "big-endian"), (.integers, "'<i4'"), (.complex, "'<c8'"),
+    (.fortran, "Fortran order"), (.oneDimension, "1 dimensions"), (.namedFields, "named fields"),
+    (.safetensors, "holds 2 matrices of floats (W_enc, half)"),
+  ])
+  func whatIsNoMatrixOfFloatsIsRefused(fixture: Fixture, words: String) {
+    let found = failure { _ = try open(fixture.bytes) }
+    #expect(found?.kind == .data)
+    #expect(found?.message.contains(words) == true, "\(found?.message ?? "nothing")")
+  }
+
+  @Test func nonFiniteRowsAreNamed() throws {
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (3, 1), }\n"
+    for bits in [Float.nan, .infinity, -.infinity].map(\.bitPattern) {
+      var data: [UInt8] = []
+      for value in [0, 0, bits] { appendBytes(of: value, to: &data) }
+      let found = failure { _ = try open(npy(header, data: data)) }
+      #expect(found?.kind == .data)
+      #expect(found?.message.contains("row 2 (counting from 0)") == true)
+    }
+  }
+
+  @Test func everyTruncationIsRefused() {
+    let bytes = Fixture.float32.bytes
+    for count in 0..<bytes.count {
+      #expect(failure { _ = try open(Array(bytes[..<count])) }?.kind == .data, "\(count) bytes")
+    }
+    #expect(failure { _ = try open(bytes + [0]) }?.message.contains("1 bytes follow") == true)
+  }
+
+  @Test(arguments: [
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (9223372036854775807, 4), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904, 4), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 1), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (-1, -1), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 0), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (), }",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1, 1), }",
+    "{'descr': '<f4', 'fortran_order': False, }",
+    "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (1, 1)}",
+    "{'descr': '<f4', 'fortran_order': 1, 'shape': (1, 1)}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1), 'more': 1}",
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1)} x",
+    "{'descr': '<f4, 'fortran_order': False, 'shape': (1, 1)}",
+    "{'descr", "{", "", "[]", "{'descr': '|O', 'fortran_order': False, 'shape': (1, 1)}",
+  ])
+  func hostileHeaders(header: String) {
+    let found = failure { _ = try open(npy(header, data: [0, 0, 0, 0])) }
+    #expect(found?.kind == .data)
+  }
+
+  @Test func hostileLengthsAndVersions() {
+    let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 1)}"
+    #expect(failure { _ = try open(npy(header, data: [0, 0, 0, 0])) } == nil)
+    #expect(failure { _ = try open(npy(header, data: [0, 0, 0, 0], length: 65535)) } != nil)
+    #expect(failure { _ = try open(npy(header, data: [0, 0, 0, 0], length: 3)) } != nil)
+    #expect(failure { _ = try open(npy(header, data: [0, 0, 0, 0], version: 9)) } != nil)
+    #expect(failure { _ = try open(npy(header, data: [0, 0, 0, 0], version: 2)) } != nil)
+  }
+
+  @Test func missingFilesAndStrangeOnes() {
+    #expect(failure { _ = try openRows(path: "/nowhere/a.npy") }?.kind == .missing)
+    #expect(failure { _ = try openRows(path: "/") }?.kind == .data)
+    #expect(failure { _ = try open(Array("hello, world".utf8)) }?.kind == .data)
+  }
+}

@@ -1,0 +1,204 @@
+// The hand-written backward pass against finite differences, for every tensor and every term of the
+// loss, separately and together. Rows that stand near a tie, a threshold or a zero of |·| are not
+// used: there the loss has no derivative.
+
+import HSAETensors
+import Testing
+
+@testable import HSAEModels
+
+/// A dictionary, settings and rows to differentiate at.
+struct GradientCase: CustomTestStringConvertible, Sendable {
+  var testDescription: String
+  var shape = DictionaryShape(width: 5, experts: 6, sublatents: 3, subspace: 2, activeExperts: 3)
+  var hasBias = false
+  var settings = ReferenceSettings.paper(width: 5)
+
+  /// Every dictionary with each of its terms alone, and with all of them together.
+  static let all: [GradientCase] = {
+    var hierarchical = GradientCase(testDescription: "H-SAE")
+    hierarchical.settings.sparsity = 0.05
+    var sloped = hierarchical
+    sloped.testDescription = "H-SAE, slopes > 0, scope topk, own sub-threshold"
+    sloped.settings.slope = 0.3
+    sloped.settings.subSlope = 0.2
+    sloped.settings.subThreshold = 0.2
+    sloped.settings.scope = .topK
+    var wide = hierarchical
+    wide.testDescription = "H-SAE, slopes > 0, bias, AuxK"
+    wide.hasBias = true
+    wide.settings.slope = 0.1
+    wide.settings.auxiliary = 0.4
+    wide.settings.auxiliaryCount = 2
+    wide.settings.dead = [true, false, true, true, false, false]
+    var flat = GradientCase(testDescription: "flat")
+    flat.shape.sublatents = 0
+    flat.shape.subspace = 0
+    flat.settings = ReferenceSettings()
+    var biased = flat
+    biased.testDescription = "flat, bias, AuxK"
+    biased.hasBias = true
+    biased.settings.auxiliary = 1.0 / 30
+    biased.settings.auxiliaryCount = 2
+    biased.settings.dead = [true, false, true, false, true, true]
+    var regularised = biased
+    regularised.testDescription = "flat, bias, threshold, L1, orthogonality"
+    regularised.settings.threshold = 0.3
+    regularised.settings.sparsity = 0.05
+    regularised.settings.orthogonality = 0.5
+    return [hierarchical, sloped, wide, flat, biased, regularised].flatMap { $0.separately + [$0] }
+  }()
+
+  /// This case with one term of the loss at a time.
+  var separately: [GradientCase] {
+    let terms: [(String, WritableKeyPath<ReferenceSettings, Double>)] = [
+      ("reconstruction", \.reconstruction), ("top level", \.topLevel),
+      ("orthogonality", \.orthogonality), ("L1", \.sparsity), ("AuxK", \.auxiliary),
+    ]
+    return terms.compactMap { name, kept in
+      guard settings[keyPath: kept] != 0 else { return nil }
+      var alone = self
+      alone.testDescription += ": \(name) alone"
+      for (_, path) in terms where path != kept { alone.settings[keyPath: path] = 0 }
+      return alone
+    }
+  }
+}
+
+struct GradientTests {
+  @Test(arguments: GradientCase.all)
+  func finiteDifferencesAgree(_ example: GradientCase) {
+    let shape = example.shape
+    var generator = SeededGenerator(seed: 11)
+    let weights = drawWeights(shape, example.hasBias, &generator)
+    let rows = drawRows(7, weights, example.settings, &generator)
+    let pass = weights.forward(rows, example.settings)
+    let gradient = weights.gradients(rows, example.settings, pass)
+    let largest = gradient.names.flatMap { gradient[$0] }.reduce(0) { max($0, abs($1)) }
+    #expect(largest > 0)
+    for name in weights.names {
+      for index in weights[name].indices {
+        // Central, fourth order: exact for polynomials of degree 4.
+        func loss(_ offset: Double) -> Double {
+          var moved = weights
+          moved[name][index] += offset
+          return moved.forward(
+            rows, example.settings, auxiliaryTarget: pass.auxiliaryTarget
+          ).loss.total
+        }
+        let h = 1e-3
+        let difference = (8 * (loss(h) - loss(-h)) - (loss(2 * h) - loss(-2 * h))) / (12 * h)
+        let expected = gradient[name][index]
+        #expect(
+          abs(difference - expected) <= 1e-6 * max(abs(expected), 1e-4 * largest),
+          "\(name.rawValue)[\(index)]: \(difference) by differences, \(expected) by hand")
+      }
+    }
+  }
+
+  @Test func casesReachEveryBranch() {
+    // What the cases above are worth: sublatents above and below threshold, experts below threshold
+    // that are active, penalised latents outside the top k, dead latents in use.
+    var found = Set<String>()
+    for example in GradientCase.all {
+      var generator = SeededGenerator(seed: 11)
+      let weights = drawWeights(example.shape, example.hasBias, &generator)
+      let rows = drawRows(7, weights, example.settings, &generator)
+      let pass = weights.forward(rows, example.settings)
+      for (row, codes) in pass.codes.enumerated() {
+        let active = Set(codes.map(\.expert))
+        if codes.count < example.shape.activeExperts { found.insert("fewer than k active") }
+        if !pass.auxiliaryLatents[row].isEmpty { found.insert("dead latent in use") }
+        for latent in weights.penalised(row, pass, example.settings)
+        where !active.contains(latent) {
+          found.insert("penalised outside the top k")
+        }
+        for code in codes {
+          let u = pass.preActivations[row * example.shape.experts + code.expert]
+          if u < example.settings.threshold { found.insert("active below threshold") }
+          for (index, v) in code.subPreActivations.enumerated() {
+            let side = v >= example.settings.subThreshold ? "above" : v >= 0 ? "below" : "negative"
+            found.insert("\(index == code.sublatent ? "chosen" : "other") sublatent \(side)")
+          }
+        }
+      }
+    }
+    #expect(
+      found.isSuperset(of: [
+        "fewer than k active", "dead latent in use", "penalised outside the top k",
+        "active below threshold", "chosen sublatent above", "chosen sublatent below",
+        "other sublatent above", "other sublatent below", "other sublatent negative",
+      ]), "found only \(found.sorted())")
+  }
+
+  @Test func gramFormulaEqualsTheDefinition() {
+    for (experts, width, seed) in [(6, 5, 1), (3, 9, 2), (40, 4, 3), (2, 2, 4)] {
+      var generator = SeededGenerator(seed: UInt64(seed))
+      let shape = DictionaryShape(
+        width: width, experts: experts, sublatents: 0, subspace: 0, activeExperts: 1)
+      let weights = drawWeights(shape, false, &generator)
+      let (gram, direct) = (weights.orthogonalityByGram(), weights.orthogonalityDirectly())
+      #expect(abs(gram.value - direct.value) <= 1e-12 * direct.value)
+      let scale = direct.encoder.reduce(0) { max($0, abs($1)) }
+      for index in gram.encoder.indices {
+        #expect(abs(gram.encoder[index] - direct.encoder[index]) <= 1e-12 * scale)
+        #expect(abs(gram.decoder[index] - direct.decoder[index]) <= 1e-12 * scale)
+      }
+    }
+  }
+}
+
+/// Weights drawn evenly from (-1, 1), decoder rows of unit norm.
+func drawWeights(
+  _ shape: DictionaryShape, _ hasBias: Bool, _ generator: inout SeededGenerator
+) -> ReferenceParameters {
+  var weights = ReferenceParameters(shape: shape, hasBias: hasBias)
+  for name in weights.names {
+    weights[name] = weights[name].map { _ in generator.nextSymmetric() }
+  }
+  weights.bias = weights.bias.map { 0.3 * $0 }
+  weights.renormaliseDecoders()
+  return weights
+}
+
+/// `count` rows, each far from every place where a choice of the forward pass changes.
+func drawRows(
+  _ count: Int, _ weights: ReferenceParameters, _ settings: ReferenceSettings,
+  _ generator: inout SeededGenerator
+) -> [Double] {
+  var rows: [Double] = []
+  for _ in 0..<10_000 where rows.count < count * weights.shape.width {
+    let row = (0..<weights.shape.width).map { _ in generator.nextSymmetric() }
+    if margin(row, weights, settings) > 0.01 { rows += row }
+  }
+  precondition(rows.count == count * weights.shape.width, "Too few rows away from every choice.")
+  return rows
+}
+
+/// How far `row` is from the nearest threshold, zero, or tie.
+func margin(
+  _ row: [Double], _ weights: ReferenceParameters, _ settings: ReferenceSettings
+) -> Double {
+  let pass = weights.forward(row, settings)
+  let u = pass.preActivations
+  var nearest = u.map { min(abs($0 - settings.threshold), abs($0)) }.min() ?? .infinity
+  /// The distance between the last taken and the first left, of the positive.
+  func gap(_ values: [Double], _ taken: Int) -> Double {
+    let sorted = values.sorted(by: >)
+    guard taken > 0, taken < sorted.count, sorted[taken - 1] > 0 else { return .infinity }
+    return sorted[taken - 1] - sorted[taken]
+  }
+  nearest = min(nearest, gap(u.map(settings.activate), weights.shape.activeExperts))
+  let dead = settings.dead.indices.filter { settings.dead[$0] }
+  nearest = min(nearest, gap(dead.map { max(0, u[$0]) }, settings.auxiliaryCount))
+  for code in pass.codes[0] {
+    for v in code.subPreActivations {
+      nearest = min(nearest, abs(v - settings.subThreshold), abs(v))
+    }
+    let sorted = code.subCodes.sorted(by: >)
+    if sorted.count > 1 {
+      nearest = min(nearest, (sorted[0] - sorted[1]) / (sorted[0] > 0 ? 1 : settings.subSlope))
+    }
+  }
+  return nearest
+}

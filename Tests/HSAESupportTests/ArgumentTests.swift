@@ -1,0 +1,47 @@
+// Numbers with suffixes, and the text of the progress line.
+
+import HSAETestSupport
+import Testing
+
+@testable import HSAESupport
+
+struct ArgumentTests {
+  @Test(arguments: [
+    ("0", 0), ("32_512", 32512), ("2M", 2_000_000), ("16k", 16_000), ("1e6", 1_000_000),
+    ("1.5e6", 1_500_000), ("2.5M", 2_500_000), ("1B", 1_000_000_000), ("4Ki", 4096),
+    ("3G", 3_000_000_000), ("1E+3", 1000), ("1e3k", 0),
+  ])
+  func counts(text: String, expected: Int) throws {
+    if expected == 0, text != "0" {
+      #expect(failure { _ = try SizeArgument.count(text) }?.kind == .usage)
+    } else {
+      #expect(try SizeArgument.count(text) == expected)
+    }
+  }
+
+  @Test(arguments: [("16k", 16384), ("2048", 2048), ("1M", 1 << 20), ("1.5k", 1536)])
+  func dictionarySizes(text: String, expected: Int) throws {
+    #expect(try SizeArgument.dictionarySize(text) == expected)
+  }
+
+  @Test(arguments: [
+    "", "k", "-1", "1.", ".5", "1.5", "1e-3", "1e", "1e99", "9e18M", "99999999999999999999", "1 k",
+    "1kk", "1.2.3", "_1", "٣", "1e٣", "0x10", "1e+-3",
+  ])
+  func refused(text: String) {
+    let found = failure { _ = try SizeArgument.count(text) }
+    #expect(found?.kind == .usage)
+    #expect(found?.message.contains("\"\(text)\"") == true)
+  }
+
+  @Test func theProgressLineSaysRateAndTimeLeft() {
+    let text = ProgressLine.text(
+      label: "Training", unit: "steps", done: 1200, total: 5000, first: 200, seconds: 10,
+      note: "loss 0.7")
+    #expect(text == "Training  1,200/5,000 steps  24 %  100 steps/s  38 s left  loss 0.7")
+    let open = ProgressLine.text(
+      label: "Reading", unit: "rows", done: 0, total: nil, first: 0, seconds: 0, note: "")
+    #expect(open == "Reading  0 rows")
+    #expect(ProgressLine.grouped(-1_234_567) == "-1,234,567")
+  }
+}

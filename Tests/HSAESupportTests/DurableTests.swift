@@ -1,0 +1,137 @@
+// Files and folders that are there in full or not at all, and locks.
+
+import Glibc
+import HSAETestSupport
+import Testing
+
+@testable import HSAESupport
+
+struct DurableTests {
+  @Test func aFileAppearsOnlyWhenCommitted() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/out.bin"
+      do {
+        var file = try DurableFile(path: path)
+        try file.write("half")
+        #expect(!Path.exists(path))
+      }
+      #expect(try Path.list(folder) == [])
+      var file = try DurableFile(path: path)
+      try file.write("first ")
+      try file.write([UInt8](repeating: 65, count: 1_000_000))
+      #expect(file.count == 1_000_006)
+      try file.commit()
+      #expect(try Path.list(folder) == ["out.bin"])
+      #expect(Path.fileSize(path) == 1_000_006)
+      try DurableFile.write("second", to: path)
+      #expect(Path.fileSize(path) == 6)
+    }
+  }
+
+  @Test func whatDeadProcessesLeftIsRemovedAndWhatLivingOnesHoldIsNot() throws {
+    try withTemporaryFolder { folder in
+      try DurableFile.write("x", to: folder + "/.out.partial-99999999")
+      try Path.createDirectories(folder + "/.store.partial-99999999/inner")
+      let held = try Descriptor(updating: folder + "/.out.partial-1")
+      let isLocked = held.tryLock()
+      #expect(isLocked)
+      try DurableFile.write("x", to: folder + "/out")
+      let store = try DurableDirectory(path: folder + "/store")
+      #expect(store.partialPath == folder + "/.store.partial-\(getpid())")
+      #expect(
+        try Path.list(folder) == [".out.partial-1", ".store.partial-\(getpid())", "out"])
+      _ = held.number
+    }
+  }
+
+  @Test func aFolderAppearsOnlyWhenCommitted() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/store"
+      do {
+        let store = try DurableDirectory(path: path + "/")
+        try DurableFile.write("x", to: store.file("a"))
+        #expect(!Path.exists(path))
+      }
+      #expect(try Path.list(folder) == [])
+      let store = try DurableDirectory(path: path)
+      try Path.createDirectories(store.file("c/0"))
+      try DurableFile.write("x", to: store.file("c/0/0"))
+      try store.commit()
+      #expect(try Path.list(folder) == ["store"])
+      #expect(try Path.list(path + "/c/0") == ["0"])
+      #expect(failure { _ = try DurableDirectory(path: path) }?.kind == .cannotCreate)
+      let other = try DurableDirectory(path: path, replacing: true)
+      try DurableFile.write("y", to: other.file("new"))
+      try other.commit()
+      #expect(try Path.list(folder) == ["store"])
+      #expect(try Path.list(path) == ["new"])
+    }
+  }
+
+  @Test func whatCannotBeWrittenIsSaidInOneSentence() throws {
+    try withTemporaryFolder { folder in
+      try DurableFile.write("x", to: folder + "/file")
+      for path in [folder + "/no/folder", folder + "/file/below", folder, "/proc/file"] {
+        let found = failure { try DurableFile.write("x", to: path) }
+        #expect(found?.kind == .cannotCreate, "\(path)")
+        #expect(found?.message.hasPrefix(path) == true)
+        #expect(failure { _ = try DurableDirectory(path: path) }?.kind == .cannotCreate)
+      }
+      #expect(try Path.list(folder) == ["file"])
+    }
+  }
+
+  @Test func noSpaceIsAnInputOutputFailureAndLeavesNothing() throws {
+    guard Path.exists("/dev/full") else { return }
+    try withTemporaryFolder { folder in
+      let partial = folder + "/.out.partial-1"
+      try DurableFile.write("x", to: partial)
+      let number = Descriptor.open("/dev/full", O_WRONLY)
+      let found = failure {
+        var file = DurableFile(
+          path: folder + "/out", partialPath: partial, Descriptor(owning: number, path: "out"))
+        try file.write([UInt8](repeating: 1, count: 1 << 20))
+        try file.commit()
+      }
+      #expect(found?.kind == .inputOutput)
+      #expect(found?.message.contains("no space") == true)
+      #expect(try Path.list(folder) == [])
+    }
+  }
+
+  @Test func aSecondHolderOfALockIsRefusedByName() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/lock"
+      do {
+        let lock = try FileLock(path: path, purpose: "The run here")
+        let found = failure { _ = try FileLock(path: path, purpose: "The run here") }
+        #expect(found?.kind == .cannotCreate)
+        #expect(found?.message.contains("The run here is in use by process \(getpid())") == true)
+        _ = lock.path
+      }
+      _ = try FileLock(path: path, purpose: "The run here")
+      #expect(failure { _ = try FileLock(path: folder + "/no/lock", purpose: "x") } != nil)
+    }
+  }
+
+  @Test func mappedFilesShowTheirBytes() throws {
+    try withTemporaryFolder { folder in
+      try DurableFile.write([7, 8, 9], to: folder + "/three")
+      try DurableFile.write([UInt8](), to: folder + "/none")
+      let three = try MappedFile(path: folder + "/three")
+      #expect(three.copy() == [7, 8, 9])
+      #expect(three.copy(1..<2) == [8])
+      #expect(try MappedFile(path: folder + "/none").copy() == [])
+      #expect(failure { _ = try MappedFile(path: folder + "/no") }?.kind == .missing)
+      #expect(failure { _ = try MappedFile(path: folder) }?.kind == .data)
+    }
+  }
+
+  @Test(arguments: [
+    ("a/b", "a", "b"), ("/a", "/", "a"), ("a", ".", "a"), ("a/b/", "a", "b"), ("/", "/", ""),
+  ])
+  func paths(path: String, parent: String, name: String) {
+    #expect(Path.parent(path) == parent)
+    #expect(Path.name(path) == name)
+  }
+}

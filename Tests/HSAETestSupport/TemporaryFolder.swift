@@ -1,0 +1,24 @@
+// A folder for one test's files, removed afterwards.
+
+import FoundationEssentials
+public import HSAESupport
+
+/// Calls `body` with the path of a new, empty folder, and removes the folder with all in it.
+public func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
+  let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+    "hsae-test-\(UUID().uuidString)"
+  ).path
+  try Path.createDirectories(path)
+  defer { Path.removeAll(path) }
+  return try body(path)
+}
+
+/// The failure that `body` throws; nil if it throws none.
+public func failure(_ body: () throws -> Void) -> Failure? {
+  do {
+    try body()
+    return nil
+  } catch {
+    return error as? Failure
+  }
+}

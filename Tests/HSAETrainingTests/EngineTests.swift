@@ -1,0 +1,225 @@
+// The fast step against its slow twin (`HSAEModels/Reference`): same batch, same weights, every
+// gradient, every part of the loss, and the weights after several steps; and the same bits whatever
+// the number of threads.
+
+import HSAEModels
+import HSAETensors
+import Testing
+
+@testable import HSAETraining
+
+/// A dictionary, an objective and a batch to compare on.
+struct EngineCase: Sendable, CustomTestStringConvertible {
+  var name: String
+  var shape: DictionaryShape
+  var activation = ActivationSettings(threshold: 0.05, subThreshold: 0.05)
+  var objective = Objective(beta: 0.1, ortho: 0.1, l1: 1e-2)
+  var hasBias = false
+  var batch = 96
+  var seed: UInt64 = 1
+
+  var testDescription: String { name }
+
+  var settings: ReferenceSettings {
+    var settings = ReferenceSettings()
+    settings.threshold = Double(activation.threshold)
+    settings.subThreshold = Double(activation.subThreshold)
+    settings.slope = Double(activation.slope)
+    settings.subSlope = Double(activation.subSlope)
+    settings.topLevel = Double(objective.beta)
+    settings.orthogonality = Double(objective.ortho)
+    settings.sparsity = Double(objective.l1)
+    settings.scope = objective.l1Scope
+    settings.auxiliary = Double(objective.auxk)
+    settings.auxiliaryCount = objective.auxkActive
+    return settings
+  }
+
+  /// Random unit rows, a little of them in common so that some latents are chosen often.
+  func rows(_ stream: UInt64) -> [Float] {
+    var generator = SeededGenerator(seed: seed).split(1000 + stream)
+    var rows = [Float](repeating: 0, count: batch * shape.width)
+    for row in 0..<batch {
+      var norm: Float = 0
+      for column in 0..<shape.width {
+        let x = Float(generator.nextSymmetric()) + (column % 7 == row % 3 ? 0.6 : 0)
+        rows[row * shape.width + column] = x
+        norm += x * x
+      }
+      for column in 0..<shape.width { rows[row * shape.width + column] /= norm.squareRoot() }
+    }
+    return rows
+  }
+
+  func parameters() -> Parameters {
+    var parameters = Parameters.initial(shape: shape, seed: seed, hasBias: hasBias)
+    if hasBias {
+      var generator = SeededGenerator(seed: seed).split(99)
+      for column in 0..<shape.width {
+        parameters.bias[0, column] = Float(generator.nextSymmetric()) * 0.05
+      }
+    }
+    return parameters
+  }
+
+  func engine(threads: Int, precision: Precision = .float32) -> TrainingEngine {
+    TrainingEngine(
+      parameters: parameters(), activation: activation, objective: objective, batch: batch,
+      precision: precision, threads: threads)
+  }
+
+  static let all: [EngineCase] = [
+    EngineCase(
+      name: "hierarchical",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5)),
+    EngineCase(
+      name: "hierarchical, odd sizes",
+      shape: DictionaryShape(width: 67, experts: 129, sublatents: 17, subspace: 5, activeExperts: 9),
+      batch: 77),
+    EngineCase(
+      name: "hierarchical, several tiles",
+      shape: DictionaryShape(width: 24, experts: 600, sublatents: 4, subspace: 4, activeExperts: 3),
+      batch: 300),
+    EngineCase(
+      name: "hierarchical, scope topk, slopes",
+      shape: DictionaryShape(width: 33, experts: 50, sublatents: 5, subspace: 2, activeExperts: 8),
+      activation: ActivationSettings(
+        threshold: 0.2, subThreshold: 0.1, slope: 0.3, subSlope: 0.05),
+      objective: Objective(beta: 0.3, ortho: 0, l1: 2e-2, l1Scope: .topK)),
+    EngineCase(
+      name: "hierarchical with a bias",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5),
+      hasBias: true),
+    EngineCase(
+      name: "flat",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 0, subspace: 0, activeExperts: 5),
+      activation: ActivationSettings(threshold: 0, subThreshold: 0),
+      objective: Objective(beta: 0, ortho: 0, l1: 0)),
+    EngineCase(
+      name: "flat with a bias and AuxK",
+      shape: DictionaryShape(width: 40, experts: 700, sublatents: 0, subspace: 0, activeExperts: 4),
+      activation: ActivationSettings(threshold: 0, subThreshold: 0),
+      objective: Objective(beta: 0, ortho: 0, l1: 0, auxk: 0.1, auxkActive: 20), hasBias: true),
+    EngineCase(
+      name: "hierarchical with AuxK",
+      shape: DictionaryShape(width: 40, experts: 300, sublatents: 6, subspace: 3, activeExperts: 4),
+      objective: Objective(beta: 0.1, ortho: 0.1, l1: 1e-2, auxk: 0.05, auxkActive: 12)),
+    EngineCase(
+      name: "one expert",
+      shape: DictionaryShape(width: 5, experts: 1, sublatents: 2, subspace: 2, activeExperts: 1),
+      batch: 3),
+  ]
+}
+
+/// ‖a − b‖ / ‖b‖, or ‖a‖ where b is zero.
+func relativeError(_ a: [Double], _ b: [Double]) -> Double {
+  var difference = 0.0
+  var norm = 0.0
+  for (x, y) in zip(a, b) {
+    difference += (x - y) * (x - y)
+    norm += y * y
+  }
+  return norm > 0 ? (difference / norm).squareRoot() : difference.squareRoot()
+}
+
+extension TrainingEngine {
+  func fill(_ rows: [Float]) {
+    for index in rows.indices { unsafe vectors.base[index] = rows[index] }
+  }
+}
+
+@Suite struct EngineTests {
+  @Test(arguments: EngineCase.all)
+  func gradientsAndLossesAgreeWithTheTwin(_ example: EngineCase) {
+    let engine = example.engine(threads: 2)
+    var twin = ReferenceTrainer(parameters: ReferenceParameters(example.parameters()))
+    // AuxK needs latents that have not fired: one step first, with a window of one batch.
+    let window = example.batch
+    for step in 1...3 {
+      let rows = example.rows(UInt64(step))
+      var settings = example.settings
+      if example.objective.auxk > 0 {
+        settings.dead = (0..<example.shape.experts).map { engine.usage.isDead($0, window: window) }
+      }
+      let wide = rows.map(Double.init)
+      let pass = twin.parameters.forward(wide, settings)
+      var gradient = twin.parameters.gradients(wide, settings, pass)
+      twin.parameters.projectDecoderGradients(&gradient)
+      let reference = twin.step(wide, settings, learningRate: 1e-3, clip: 0.5)
+
+      engine.fill(rows)
+      let report = engine.step(
+        StepSettings(number: step, learningRate: 1e-3, clip: 0.5, deadWindow: window))
+      #expect(abs(report.loss - reference.loss.total) < 1e-4 * reference.loss.total)
+      #expect(
+        abs(report.reconstruction - reference.loss.reconstruction)
+          < 1e-4 * reference.loss.reconstruction)
+      #expect(abs(report.topReconstruction - reference.loss.topLevel) < 1e-3)
+      #expect(
+          abs(report.l1 - reference.loss.sparsity) <= 1e-3 * max(1, reference.loss.sparsity)
+            || example.objective.l1 == 0)
+      #expect(abs(report.auxk - reference.loss.auxiliary) < 1e-3)
+      if step > 1, example.objective.auxk > 0 { #expect(report.auxkLatents > 0) }
+      if example.objective.ortho > 0, example.shape.experts > 1 {
+        #expect(abs(report.ortho - reference.loss.orthogonality) < 1e-4 * reference.loss.orthogonality)
+      }
+      #expect(abs(report.gradientNorm - reference.gradientNorm) < 1e-3 * reference.gradientNorm)
+      let mine = ReferenceParameters(engine.gradients)
+      for name in twin.parameters.names {
+        let error = relativeError(mine[name], gradient[name])
+        #expect(error < 2e-4, "gradient of \(name.rawValue) at step \(step): \(error)")
+      }
+      let weights = ReferenceParameters(engine.parameters)
+      for name in twin.parameters.names {
+        let error = relativeError(weights[name], twin.parameters[name])
+        #expect(error < 1e-4, "\(name.rawValue) after step \(step): \(error)")
+      }
+    }
+  }
+
+  @Test(arguments: [Precision.float32, .bfloat16], [0, 1, 2, 4, 6])
+  func bitsDoNotDependOnThreads(_ precision: Precision, _ index: Int) {
+    let example = EngineCase.all[index]
+    let one = example.engine(threads: 1, precision: precision)
+    let three = example.engine(threads: 3, precision: precision)
+    for step in 1...4 {
+      for engine in [one, three] {
+        engine.fill(example.rows(UInt64(step)))
+        _ = engine.step(
+          StepSettings(number: step, learningRate: 1e-3, deadWindow: example.batch))
+      }
+    }
+    let (a, b) = (ReferenceParameters(one.parameters), ReferenceParameters(three.parameters))
+    for name in a.names { #expect(a[name] == b[name], "\(name.rawValue)") }
+  }
+
+  @Test func bfloat16ChoosesAlmostTheSameLatents() {
+    var example = EngineCase.all[2]
+    example.shape.width = 256
+    let exact = example.engine(threads: 2)
+    let fast = example.engine(threads: 2, precision: .bfloat16)
+    let settings = StepSettings(number: 1, learningRate: 1e-3)
+    for engine in [exact, fast] { engine.fill(example.rows(5)) }
+    let a = exact.step(settings)
+    let b = fast.step(settings)
+    #expect(abs(a.loss - b.loss) < 1e-3 * a.loss)
+    var equal = 0
+    let total = example.batch * example.shape.activeExperts
+    for slot in 0..<total {
+      equal += unsafe exact.encoder.experts.base[slot] == fast.encoder.experts.base[slot] ? 1 : 0
+    }
+    #expect(Double(equal) >= 0.9999 * Double(total))
+  }
+
+  @Test func aBatchThatIsNotFiniteChangesNothing() {
+    let example = EngineCase.all[0]
+    let engine = example.engine(threads: 2)
+    var rows = example.rows(1)
+    rows[3] = .nan
+    engine.fill(rows)
+    let before = ReferenceParameters(engine.parameters)
+    let report = engine.step(StepSettings(number: 1, learningRate: 1e-3))
+    #expect(!report.loss.isFinite)
+    #expect(ReferenceParameters(engine.parameters) == before)
+  }
+}
