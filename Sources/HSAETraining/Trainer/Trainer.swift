@@ -55,6 +55,9 @@ public final class Trainer {
         .cannotCreate, "\(path): the folder is not empty (\(others[0])); choose another --out.")
     }
     try Path.createDirectories(RunDirectory.checkpointsFolder(path))
+    if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
+      try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
+    }
     try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
     self.engine = engine
     self.path = path
