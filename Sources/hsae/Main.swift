@@ -17,6 +17,7 @@ struct Main: ParsableCommand {
       Train.self,
       Lookup.self,
       Report.self,
+      Bench.self,
     ])
 
   /// Runs the command. A `Failure` is one line on standard error and its kind's exit code.
