@@ -31,7 +31,8 @@ public final class TopLevelEncoder {
   public let experts: Buffer<Int32>
   /// Their codes z [capacity × k].
   public let values: Buffer<Float>
-  /// Bit j of vector i: u_ij ≥ threshold [capacity × maskWords]; empty unless asked for.
+  /// Bit j of vector i: u_ij ≥ threshold [capacity × maskWords]; empty unless asked for. Rows are
+  /// allocated up to a multiple of 64, for whoever transposes 64 of them at once.
   public let mask: Buffer<UInt64>
 
   private let shape: DictionaryShape
@@ -79,7 +80,7 @@ public final class TopLevelEncoder {
     counts = Buffer(capacity)
     experts = Buffer(capacity * active)
     values = Buffer(capacity * active)
-    mask = Buffer(wantsMask ? paddedCapacity * maskWords : 0)
+    mask = Buffer(wantsMask ? pieceCount(paddedCapacity, size: 64) * 64 * maskWords : 0)
     preActivations = Buffer(threads * tile * width)
     keys = Buffer(threads * tile * keyCapacity)
     keyCounts = Buffer(threads * tile)
