@@ -11,7 +11,7 @@ SOURCES := Package.swift Sources Tests
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: setup build demo test models soak bench format lint clean
+.PHONY: setup build demo test test-build models soak bench format lint clean
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
@@ -22,15 +22,22 @@ build: setup ## The executable, optimised: .build/release/hsae.
 demo: build ## From a real model's vocabulary to a page of hierarchies, in minutes.
 	$(HSAE) quickstart
 
-models: build ## The models the tests read.
-	@$(HSAE) fetch gemma-3-270m
-	@$(HSAE) fetch smollm2-135m
+# Tests are built apart (`.build-test`): what @testable needs would rebuild everything each way.
+TEST := --configuration release --scratch-path .build-test
+export HSAE_EXECUTABLE := $(CURDIR)/.build-test/release/hsae
 
-test: build models lint ## What continuous integration runs; the summary comes last.
-	swift test -c release
+test-build: setup
+	@swift test list $(TEST) >/dev/null
 
-soak: build models ## The slow tests: kill and resume, long runs.
-	HSAE_SOAK=1 swift test -c release
+models: test-build ## The models the tests read.
+	@$(HSAE_EXECUTABLE) fetch gemma-3-270m
+	@$(HSAE_EXECUTABLE) fetch smollm2-135m
+
+test: models lint ## What continuous integration runs; the summary comes last.
+	swift test $(TEST)
+
+soak: models ## The slow tests: kill and resume, long runs.
+	HSAE_SOAK=1 swift test $(TEST)
 
 bench: build ## Throughput, and the distance to what the machine allows.
 	$(HSAE) bench
@@ -42,5 +49,4 @@ lint: ## Fails where the format differs.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
 clean: ## Removes what building left in the tree; the cache stays.
-	swift package clean
-	rm -rf out
+	rm -rf .build .build-test out

@@ -88,10 +88,12 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
   private static func checkExtents(
     _ context: OpaquePointer, _ byteCount: Int, _ path: String
   ) throws(Failure) {
-    let start = UInt64(unsafe gguf_get_data_offset(context))
+    // C's size_t arrives as Int; a damaged file can make it negative.
+    func unsigned(_ size: Int) -> UInt64 { UInt64(UInt(bitPattern: size)) }
+    let start = unsafe unsigned(gguf_get_data_offset(context))
     for index in 0..<(unsafe gguf_get_n_tensors(context)) {
-      let offset = UInt64(unsafe gguf_get_tensor_offset(context, index))
-      let size = UInt64(unsafe gguf_get_tensor_size(context, index))
+      let offset = unsafe unsigned(gguf_get_tensor_offset(context, index))
+      let size = unsafe unsigned(gguf_get_tensor_size(context, index))
       let (first, overflow) = start.addingReportingOverflow(offset)
       let (end, overflow2) = first.addingReportingOverflow(size)
       guard !overflow, !overflow2, end <= UInt64(byteCount) else {
@@ -220,12 +222,16 @@ extension GGUFFile {
       throw .data("\(path): tensor \(name) is not a matrix of at least one row and column.")
     }
     let type = unsafe gguf_get_tensor_type(context, index)
-    // Safe: `gguf_init` accepts only types inside ggml's table, and whole blocks per row.
-    let rowByteCount = ggml_row_size(type, Int64(columns))
+    // `gguf_init` accepts only types inside ggml's table, and whole blocks per row; but ggml's own
+    // sizes wrap around for absurd shapes, so they are computed again here.
+    let blocks = columns / Int(ggml_blck_size(type))
+    let (rowByteCount, overflow) = blocks.multipliedReportingOverflow(by: ggml_type_size(type))
+    let (needed, overflow2) = rowByteCount.multipliedReportingOverflow(by: rows)
     let size = unsafe gguf_get_tensor_size(context, index)
-    let (needed, overflow) = rowByteCount.multipliedReportingOverflow(by: rows)
-    guard !overflow, needed == size else {
-      throw .data("\(path): tensor \(name) has \(size) bytes, not \(rows) rows; it is damaged.")
+    guard !overflow, !overflow2, needed == size else {
+      throw .data(
+        "\(path): tensor \(name) has \(size) bytes, too few for its shape of \(rows) × \(columns); "
+          + "it is damaged.")
     }
     return unsafe StoredMatrix(
       name: name, typeName: Self.text(ggml_type_name(type)) ?? "?", rows: rows, columns: columns,

@@ -57,7 +57,8 @@ def write_tensors(path, tensors, dtype):
     for name, value in tensors.items():
         blob = numpy.ascontiguousarray(value, dtype=TYPES[dtype]).tobytes()
         header[name] = {
-            "dtype": dtype, "shape": list(value.shape), "data_offsets": [offset, offset + len(blob)],
+            "dtype": dtype, "shape": list(value.shape),
+            "data_offsets": [offset, offset + len(blob)],
         }
         blobs.append(blob)
         offset += len(blob)
@@ -236,7 +237,7 @@ def train(w, data, o, dtype=numpy.float64):
                 w[name] = w[name] / numpy.sqrt((w[name] ** 2).sum(-1, keepdims=True))
         records.append({
             "step": step + 1, "tokens": (step + 1) * o.batch, **parts, "learning_rate": rate,
-            "regularizer": factor, "gradient_norm": norm, "dead": int(dead.sum()),
+            "regularizer": factor, "gradientNorm": norm, "dead": int(dead.sum()),
         })
     return w, records
 
@@ -397,14 +398,15 @@ def compare(o):
         late = not weights <= o.tolerance or not update <= o.update_tolerance
         bad += late
         largest = numpy.abs(one[name] - two[name]).max(initial=0)
-        print(f"{name:<10} {weights:10.2e} {update:10.2e} {largest:10.2e}{'   TOO FAR' if late else ''}")
+        print(f"{name:<10} {weights:10.2e} {update:10.2e} {largest:10.2e}"
+              + ("   TOO FAR" if late else ""))
     sys.exit(1 if bad else 0)
 
 
 def losses(o):
-    """The losses of `metrics.jsonl` against those of a reference run, step by step; and the gradient
-    norms (after projection, before clipping), which see what Adam's first step hides: the
-    gradient's scale."""
+    """The losses of `metrics.jsonl` against those of a reference run, step by step; and the
+    gradient norms (after projection, before clipping), which see what Adam's first step hides:
+    the gradient's scale."""
     with open(o.reference) as file:
         reference = {record["step"]: record for record in json.load(file)}
     with open(o.metrics) as file:
@@ -412,7 +414,7 @@ def losses(o):
     pairs = [(record, reference[record["step"]]) for record in records
              if record.get("step") in reference]
     late = False
-    for key, tolerance in (("loss", o.tolerance), ("gradient_norm", o.norm_tolerance)):
+    for key, tolerance in (("loss", o.tolerance), ("gradientNorm", o.norm_tolerance)):
         errors = [abs(one[key] - two[key]) / abs(two[key]) for one, two in pairs if key in one]
         if not errors:
             sys.exit(f"{o.metrics}: no record with a `{key}` and a `step` of {o.reference}")
@@ -453,7 +455,8 @@ def fixture(o):
         x[3] = 0
         options = ["step", "-", "-", "-", "--k", str(k), "--steps", "3", "--batch", str(batch)]
         case = parser().parse_args(options)
-        for key, value in (dict(learning_rate=0.01, warmup=1, regularizer_warmup=2) | changes).items():
+        common = dict(learning_rate=0.01, warmup=1, regularizer_warmup=2)
+        for key, value in (common | changes).items():
             setattr(case, key, value)
         settle(case, w)
         case.dead = numpy.isin(numpy.arange(m), dead)

@@ -124,11 +124,12 @@ enum Checkpoint {
     usage.vectors = state.tokens
     usage.rateWeight = state.rateWeight
     usage.latentLastFired = try integers(file, "usage.latent_last_fired", shape.experts)
-    usage.sublatentLastFired = try integers(
-      file, "usage.sublatent_last_fired", shape.experts * shape.sublatents)
     usage.latentRate = try floats(file, "usage.latent_rate", shape.experts)
-    usage.sublatentRate = try floats(
-      file, "usage.sublatent_rate", shape.experts * shape.sublatents)
+    if !shape.isFlat {
+      let sublatents = shape.experts * shape.sublatents
+      usage.sublatentLastFired = try integers(file, "usage.sublatent_last_fired", sublatents)
+      usage.sublatentRate = try floats(file, "usage.sublatent_rate", sublatents)
+    }
     engine.restore(parameters: weights, first: first, second: second, usage: usage)
   }
 
@@ -138,24 +139,26 @@ enum Checkpoint {
     let shape = engine.shape
     let hasBias = engine.parameters.hasBias
     let sublatents = shape.experts * shape.sublatents
-    let tensors =
+    var tensors =
       WeightsFile.declarations(shape, hasBias: hasBias, prefix: "first.")
       + WeightsFile.declarations(shape, hasBias: hasBias, prefix: "second.")
-      + [
-        .init("usage.latent_last_fired", shape: [shape.experts], type: .int64),
-        .init("usage.sublatent_last_fired", shape: [sublatents], type: .int64),
-        .init("usage.latent_rate", shape: [shape.experts]),
-        .init("usage.sublatent_rate", shape: [sublatents]),
-      ]
+    tensors.append(.init("usage.latent_last_fired", shape: [shape.experts], type: .int64))
+    tensors.append(.init("usage.latent_rate", shape: [shape.experts]))
+    if !shape.isFlat {
+      tensors.append(.init("usage.sublatent_last_fired", shape: [sublatents], type: .int64))
+      tensors.append(.init("usage.sublatent_rate", shape: [sublatents]))
+    }
     var writer = try SafetensorsWriter(path: path, tensors: tensors)
     try WeightsFile.append(engine.firstMoments, to: &writer, prefix: "first.")
     try WeightsFile.append(engine.secondMoments, to: &writer, prefix: "second.")
     let usage = engine.usage
     unsafe try writer.append("usage.latent_last_fired", bytes: usage.latentLastFired.span.bytes)
-    unsafe try writer.append(
-      "usage.sublatent_last_fired", bytes: usage.sublatentLastFired.span.bytes)
     try writer.append("usage.latent_rate", usage.latentRate)
-    try writer.append("usage.sublatent_rate", usage.sublatentRate)
+    if !shape.isFlat {
+      unsafe try writer.append(
+        "usage.sublatent_last_fired", bytes: usage.sublatentLastFired.span.bytes)
+      try writer.append("usage.sublatent_rate", usage.sublatentRate)
+    }
     return try writer.finish()
   }
 

@@ -1,0 +1,103 @@
+// Everything a page or a table says about a dictionary on a set of vectors, measured in one pass
+// over chunks, and the choice of the hierarchies to show.
+
+public import HSAEModels
+public import HSAETensors
+
+/// What was measured of a dictionary.
+public struct DictionaryEvaluation: Sendable {
+  /// The sizes of the dictionary.
+  public var shape: DictionaryShape
+  /// How well it reconstructs.
+  public var reconstruction: ReconstructionSummary
+  /// The words of experts and sublatents, and how often each was used.
+  public var profiles: ExpertProfiles
+  /// How clear each expert's hierarchy is, in the experts' order; empty for a flat dictionary.
+  public var hierarchies: [HierarchyScore]
+
+  /// How often latents and sublatents were used.
+  public var usage: LatentUsage { profiles.usage }
+
+  /// Measures `dictionary` on `rows` [n × d] with their `codes`, `words` naming the rows.
+  ///
+  /// The result does not depend on `threads`; `progress` is told how many rows are done.
+  public init(
+    _ dictionary: SparseAutoencoder, rows: borrowing Matrix, codes: Codes, words: WordTable,
+    scoring: HierarchyScoring = HierarchyScoring(), threads: Int = 2, chunk: Int = 8192,
+    progress: (Int) -> Void = { _ in }
+  ) {
+    precondition(codes.count == rows.rows, "There are \(rows.rows) rows, \(codes.count) codes.")
+    precondition(chunk > 0, "A chunk has at least one row.")
+    shape = dictionary.shape
+    var metrics = ReconstructionMetrics(width: rows.columns)
+    var gains = SublatentGain(experts: shape.experts)
+    profiles = ExpertProfiles(
+      shape: shape, subThreshold: dictionary.activation.subThreshold)
+    var start = 0
+    while start < rows.rows {
+      let end = min(rows.rows, start + chunk)
+      let part = codes.slice(start..<end)
+      let vectors = rows.span.extracting(start * rows.columns..<end * rows.columns)
+      let full = dictionary.decode(part, threads: threads)
+      if shape.isFlat {
+        metrics.add(rows: vectors, codes: part, reconstruction: full.span, topLevel: full.span)
+      } else {
+        let top = dictionary.decode(part, topLevelOnly: true, threads: threads)
+        metrics.add(rows: vectors, codes: part, reconstruction: full.span, topLevel: top.span)
+        gains.add(
+          rows: vectors, codes: part, reconstruction: full.span, dictionary: dictionary)
+      }
+      profiles.add(part, firstRow: start)
+      start = end
+      progress(end)
+    }
+    reconstruction = metrics.summary
+    hierarchies =
+      shape.isFlat
+      ? [] : scoring.scores(profiles: profiles, words: words, rows: rows, gains: gains)
+  }
+
+  /// The `count` clearest hierarchies, clearest first; none that scores 0.
+  public func clearest(_ count: Int) -> [HierarchyScore] {
+    Array(
+      hierarchies.filter { $0.score > 0 }
+        .sorted { $0.score != $1.score ? $0.score > $1.score : $0.expert < $1.expert }
+        .prefix(count))
+  }
+
+  /// `count` experts drawn with `seed` from all that are active for at least one word, whatever
+  /// they score, in the order drawn.
+  public func randomSample(_ count: Int, seed: UInt64) -> [HierarchyScore] {
+    var live = hierarchies.filter { usage.experts[$0.expert] > 0 }
+    var generator = SplitMix(state: seed)
+    let wanted = min(count, live.count)
+    for index in 0..<max(0, wanted) {
+      live.swapAt(index, Int.random(in: index..<live.count, using: &generator))
+    }
+    return Array(live.prefix(max(0, wanted)))
+  }
+}
+
+extension Codes {
+  /// The codes of the vectors in `range`.
+  func slice(_ range: Range<Int>) -> Codes {
+    var result = Codes()
+    let first = offsets[range.lowerBound]
+    result.offsets = offsets[range.lowerBound...range.upperBound].map { $0 - first }
+    result.activations = Array(activations[first..<offsets[range.upperBound]])
+    return result
+  }
+}
+
+/// The SplitMix64 generator (Steele, Lea, Flood 2014): small, seedable, the same everywhere.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}

@@ -1,0 +1,209 @@
+// How clear a hierarchy an expert and its sublatents make: a number between 0 and 1 computed from
+// vectors and counts alone. `docs/evaluation.md` states the formula and its weaknesses; it must be
+// changed together with this file. Taxonomies of words are not consulted here.
+
+import Glibc
+import HSAEModels
+public import HSAETensors
+
+/// How clear one expert's hierarchy is, with the parts the score is made of, each in 0 ... 1.
+public struct HierarchyScore: Hashable, Sendable, Codable {
+  /// The expert.
+  public var expert: Int
+  /// The score: `cohesion` · `margin` · √(`gain` · `richness` · `readability`); 0 unless there are
+  /// `HierarchyScoring.minimumSublatents` live sublatents.
+  public var score = 0.0
+  /// How much alike words of different sublatents are: whether they have a parent in common.
+  public var cohesion = 0.0
+  /// How much more alike words of one sublatent are than words of different ones.
+  public var margin = 0.0
+  /// How much of the remaining squared error the sublatents remove on their words.
+  public var gain = 0.0
+  /// Over how many sublatents the words spread.
+  public var richness = 0.0
+  /// Share of the sublatents' words that are whole words and not forms of one another.
+  public var readability = 0.0
+  /// Mean cosine of words of one sublatent, above that of random words.
+  public var withinCosine = 0.0
+  /// Mean cosine of words of different sublatents, above that of random words.
+  public var betweenCosine = 0.0
+  /// The sublatents with enough distinct words, by falling number of relevant words.
+  public var live: [Int] = []
+
+  /// A score of 0 for `expert`.
+  public init(expert: Int) { self.expert = expert }
+}
+
+/// The constants of the score.
+public struct HierarchyScoring: Hashable, Sendable, Codable {
+  /// Words a sublatent is judged by: this many strongest ones.
+  public var wordsPerSublatent = 16
+  /// A sublatent is live if it is relevant for this many distinct words.
+  public var minimumWords = 5
+  /// A hierarchy with fewer live sublatents scores 0.
+  public var minimumSublatents = 3
+  /// The cosine (above that of random words) at which cohesion is one half.
+  public var halfCohesion = 0.1
+  /// The difference of cosines at which the margin is one half.
+  public var halfMargin = 0.1
+  /// The share of removed error at which the gain is one half.
+  public var halfGain = 0.05
+  /// The effective number of sublatents from which richness is 1.
+  public var fullRichness = 6.0
+
+  /// The constants of `docs/evaluation.md`.
+  public init() {}
+
+  /// The scores of all experts, in their order.
+  ///
+  /// `rows` [n × d] are the vectors of all words, `errors` what the sublatents remove
+  /// (`SublatentGain`).
+  public func scores(
+    profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix, gains: SublatentGain
+  ) -> [HierarchyScore] {
+    precondition(words.count == rows.rows, "There are \(rows.rows) rows, \(words.count) words.")
+    let baseline = meanCosine(of: rows)
+    var result: [HierarchyScore] = []
+    result.reserveCapacity(profiles.shape.experts)
+    for expert in 0..<profiles.shape.experts {
+      result.append(
+        score(
+          expert: expert, profiles: profiles, words: words, rows: rows, gains: gains,
+          baseline: baseline))
+    }
+    return result
+  }
+
+  private func score(
+    expert: Int, profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix,
+    gains: SublatentGain, baseline: Double
+  ) -> HierarchyScore {
+    var children: [(index: Int, relevant: Int, rows: [RankedRow])] = []
+    for sublatent in 0..<profiles.shape.sublatents {
+      let index = expert * profiles.shape.sublatents + sublatent
+      let relevant = profiles.usage.relevant[index]
+      guard relevant >= minimumWords else { continue }
+      let distinct = words.distinct(
+        profiles.rows(expert: expert, sublatent: sublatent), limit: wordsPerSublatent)
+      guard distinct.count >= minimumWords else { continue }
+      children.append((sublatent, relevant, distinct))
+    }
+    children.sort { $0.relevant != $1.relevant ? $0.relevant > $1.relevant : $0.index < $1.index }
+    var result = HierarchyScore(expert: expert)
+    result.live = children.map(\.index)
+    guard children.count >= minimumSublatents else { return result }
+
+    // Sums of unit vectors give mean cosines within and between groups without visiting pairs.
+    var total = UnitSum(width: rows.columns)
+    let sums = children.map { unitSum($0.rows, rows) }
+    for sum in sums { total.add(sum) }
+    for sum in sums {
+      result.withinCosine += sum.meanPairCosine
+      result.betweenCosine += sum.meanCosine(toRestOf: total)
+    }
+    result.withinCosine = result.withinCosine / Double(sums.count) - baseline
+    result.betweenCosine = result.betweenCosine / Double(sums.count) - baseline
+    result.cohesion = saturate(result.betweenCosine, half: halfCohesion)
+    result.margin = saturate(result.withinCosine - result.betweenCosine, half: halfMargin)
+
+    result.gain = saturate(gains.share(expert: expert), half: halfGain)
+
+    let relevant = Double(children.reduce(0) { $0 + $1.relevant })
+    let entropy = children.reduce(0.0) {
+      let share = Double($1.relevant) / relevant
+      return $0 - share * log(share)
+    }
+    result.richness = max(0, min(1, (exp(entropy) - 1) / (fullRichness - 1)))
+
+    var forms: Set<Int32> = []
+    var count = 0
+    for child in children {
+      for row in child.rows where words.isWhole(row: row.row) { forms.insert(words.forms[row.row]) }
+      count += child.rows.count
+    }
+    result.readability = Double(forms.count) / Double(count)
+
+    result.score =
+      result.cohesion * result.margin
+      * (result.gain * result.richness * result.readability).squareRoot()
+    return result
+  }
+
+  private func saturate(_ value: Double, half: Double) -> Double {
+    let value = max(0, value)
+    return value / (value + half)
+  }
+
+  /// The mean cosine of two different rows.
+  private func meanCosine(of rows: borrowing Matrix) -> Double {
+    var sum = UnitSum(width: rows.columns)
+    for row in 0..<rows.rows { sum.add(rows.row(row)) }
+    return sum.meanPairCosine
+  }
+
+  private func unitSum(_ ranked: [RankedRow], _ rows: borrowing Matrix) -> UnitSum {
+    var sum = UnitSum(width: rows.columns)
+    for entry in ranked { sum.add(rows.row(entry.row)) }
+    return sum
+  }
+}
+
+/// The sum of a group's vectors, each scaled to unit norm; zero vectors are left out.
+struct UnitSum {
+  private(set) var count = 0
+  private var sum: [Double]
+
+  init(width: Int) { sum = Array(repeating: 0, count: width) }
+
+  mutating func add(_ vector: Span<Float>) {
+    let squaredNorm = dot(vector, vector)
+    guard squaredNorm > 0 else { return }
+    let scale = 1 / Double(squaredNorm).squareRoot()
+    for index in 0..<vector.count { sum[index] += Double(vector[index]) * scale }
+    count += 1
+  }
+
+  mutating func add(_ other: UnitSum) {
+    for index in sum.indices { sum[index] += other.sum[index] }
+    count += other.count
+  }
+
+  /// Mean cosine of two different members: (‖s‖² − n) / (n(n − 1)); 0 with fewer than two.
+  var meanPairCosine: Double {
+    guard count > 1 else { return 0 }
+    let squared = sum.reduce(0) { $0 + $1 * $1 }
+    return (squared - Double(count)) / Double(count * (count - 1))
+  }
+
+  /// Mean cosine of a member and one of `total`, which contains this group, outside the group.
+  func meanCosine(toRestOf total: UnitSum) -> Double {
+    let others = total.count - count
+    guard count > 0, others > 0 else { return 0 }
+    var product = 0.0
+    for index in sum.indices { product += sum[index] * (total.sum[index] - sum[index]) }
+    return product / Double(count * others)
+  }
+}
+
+/// The inner product, in eight interleaved partial sums that the compiler can keep in registers.
+func dot(_ x: Span<Float>, _ y: Span<Float>) -> Float {
+  precondition(x.count == y.count, "Vectors of \(x.count) and \(y.count) numbers.")
+  var sums = SIMD8<Float>.zero
+  var index = 0
+  while index &+ 8 <= x.count {
+    let a = SIMD8<Float>(
+      x[index], x[index + 1], x[index + 2], x[index + 3], x[index + 4], x[index + 5],
+      x[index + 6], x[index + 7])
+    let b = SIMD8<Float>(
+      y[index], y[index + 1], y[index + 2], y[index + 3], y[index + 4], y[index + 5],
+      y[index + 6], y[index + 7])
+    sums += a * b
+    index &+= 8
+  }
+  var result = sums.sum()
+  while index < x.count {
+    result += x[index] * y[index]
+    index &+= 1
+  }
+  return result
+}

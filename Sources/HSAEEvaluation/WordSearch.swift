@@ -1,0 +1,107 @@
+// From a word someone types to a token of the vocabulary, or to suggestions if there is none.
+
+/// Finds words in a vocabulary.
+public struct WordSearch: Sendable {
+  private let vocabulary: [String]
+  private let tokens: [String: Int]
+
+  /// A token that stands for a word.
+  public struct Match: Hashable, Sendable {
+    /// Index of the token.
+    public var token: Int
+    /// The token's text, as the vocabulary has it.
+    public var text: String
+    /// Whether it is the word as it was typed, with or without a leading space.
+    public var isExact: Bool
+
+    /// A match with the given parts.
+    public init(token: Int, text: String, isExact: Bool) {
+      self.token = token
+      self.text = text
+      self.isExact = isExact
+    }
+  }
+
+  /// A search over `vocabulary`, the text of every token; of equal texts the first counts.
+  public init(vocabulary: [String]) {
+    self.vocabulary = vocabulary
+    var tokens: [String: Int] = [:]
+    tokens.reserveCapacity(vocabulary.count)
+    for (token, text) in vocabulary.enumerated() where tokens[text] == nil { tokens[text] = token }
+    self.tokens = tokens
+  }
+
+  /// The token of `word`: `▁word` if there is one, else `word`, else a variant in other case. A word
+  /// typed with its leading space (or `▁`) is not looked for without. Of tokens found in one way,
+  /// the first that `isKept` is taken, or the first of all if none is.
+  public func find(_ word: String, isKept: (Int) -> Bool = { _ in true }) -> Match? {
+    let spaced = word.first == " " || word.first == "\u{2581}"
+    let bare = spaced ? String(word.dropFirst()) : word
+    guard !bare.isEmpty else { return nil }
+    let variants = [
+      bare, bare.lowercased(), bare.prefix(1).uppercased() + bare.dropFirst().lowercased(),
+      bare.uppercased(),
+    ]
+    var fallback: Match?
+    for (index, variant) in variants.enumerated() {
+      for text in spaced ? ["\u{2581}" + variant] : ["\u{2581}" + variant, variant] {
+        guard let token = tokens[text] else { continue }
+        let match = Match(token: token, text: text, isExact: index == 0)
+        if isKept(token) { return match }
+        if fallback == nil { fallback = match }
+      }
+    }
+    return fallback
+  }
+
+  /// Tokens of at most two edits from `word`, nearest first, then those that begin with it; forms of
+  /// one word once. Only tokens that `isKept` are suggested.
+  public func suggestions(
+    for word: String, limit: Int = 5, isKept: (Int) -> Bool = { _ in true }
+  ) -> [String] {
+    let target = Array(wordForm(word).utf8.prefix(64))
+    guard !target.isEmpty, limit > 0 else { return [] }
+    var found: [(distance: Int, token: Int)] = []
+    for (token, text) in vocabulary.enumerated() {
+      let length = text.utf8.count
+      // A leading ▁ is three bytes that the form does not have.
+      guard length <= target.count + 5, length + 2 >= target.count, isKept(token) else { continue }
+      let form = Array(wordForm(text).utf8)
+      let distance = editDistance(target, form, limit: 2)
+      if distance <= 2 && distance < target.count {
+        found.append((distance, token))
+      } else if target.count >= 3, form.starts(with: target) {
+        found.append((3, token))
+      }
+    }
+    found.sort { $0.distance != $1.distance ? $0.distance < $1.distance : $0.token < $1.token }
+    var seen: Set<String> = []
+    var result: [String] = []
+    for entry in found where result.count < limit {
+      if seen.insert(wordForm(vocabulary[entry.token])).inserted {
+        result.append(vocabulary[entry.token])
+      }
+    }
+    return result
+  }
+}
+
+/// The number of insertions, deletions and replacements between two byte strings; `limit` + 1 if it
+/// is more than `limit`.
+func editDistance(_ a: [UInt8], _ b: [UInt8], limit: Int) -> Int {
+  if abs(a.count - b.count) > limit { return limit + 1 }
+  var previous = Array(0...b.count)
+  var current = previous
+  for (row, byte) in a.enumerated() {
+    current[0] = row + 1
+    var smallest = current[0]
+    for (column, other) in b.enumerated() {
+      current[column + 1] = min(
+        previous[column] + (byte == other ? 0 : 1), previous[column + 1] + 1, current[column] + 1)
+      smallest = min(smallest, current[column + 1])
+    }
+    if smallest > limit { return limit + 1 }
+    swap(&previous, &current)
+  }
+  return min(previous[b.count], limit + 1)
+}

@@ -1,0 +1,172 @@
+// The words behind the rows of a store: their text, and which of them are forms of one word. Reading
+// them from a store is left to the caller.
+
+import Foundation
+
+/// What the rows of a store stand for: row i is token `tokens[i]` of the model's vocabulary.
+public struct WordTable: Sendable {
+  /// The token of each row.
+  public let tokens: [Int32]
+  /// The text of every token of the vocabulary, `▁` for a leading space.
+  public let vocabulary: [String]
+  /// For each row a number that all forms of one word share (`wordForm`).
+  public let forms: [Int32]
+  private let rowOfToken: [Int32]
+  /// For each number in `forms`, whether a row of that word begins with a space.
+  private let formHasSpace: [Bool]
+
+  /// Words of rows. A token outside the vocabulary has the text `<token 123>`.
+  public init(tokens: [Int32], vocabulary: [String]) {
+    self.tokens = tokens
+    self.vocabulary = vocabulary
+    var rowOfToken = [Int32](repeating: -1, count: vocabulary.count)
+    var known: [String: Int32] = [:]
+    known.reserveCapacity(tokens.count)
+    var forms: [Int32] = []
+    var formHasSpace: [Bool] = []
+    forms.reserveCapacity(tokens.count)
+    for (row, token) in tokens.enumerated() {
+      let inside = token >= 0 && Int(token) < vocabulary.count
+      if inside, rowOfToken[Int(token)] < 0 { rowOfToken[Int(token)] = Int32(row) }
+      let form = inside ? wordForm(vocabulary[Int(token)]) : "<token \(token)>"
+      let next = Int32(known.count)
+      forms.append(known[form, default: next])
+      if forms[row] == next {
+        known[form] = next
+        formHasSpace.append(false)
+      }
+      if inside, vocabulary[Int(token)].first == "\u{2581}" {
+        formHasSpace[Int(forms[row])] = true
+      }
+    }
+    self.forms = forms
+    self.rowOfToken = rowOfToken
+    self.formHasSpace = formHasSpace
+  }
+
+  /// Number of rows.
+  public var count: Int { tokens.count }
+
+  /// The text of a row's token, as the vocabulary has it.
+  public func text(row: Int) -> String {
+    let token = tokens[row]
+    return token >= 0 && Int(token) < vocabulary.count
+      ? vocabulary[Int(token)] : "<token \(token)>"
+  }
+
+  /// The text of a row's token where forms of one word are merged: with a leading `▁` if any form
+  /// of the word has one.
+  public func mergedText(row: Int) -> String {
+    let text = text(row: row)
+    return formHasSpace[Int(forms[row])] && text.first != "\u{2581}" ? "\u{2581}" + text : text
+  }
+
+  /// The row of a token; nil if the store does not keep that token.
+  public func row(ofToken token: Int) -> Int? {
+    guard rowOfToken.indices.contains(token), rowOfToken[token] >= 0 else { return nil }
+    return Int(rowOfToken[token])
+  }
+
+  /// Whether the row's token is a whole word and not a piece of one or a single letter.
+  public func isWhole(row: Int) -> Bool { isWholeWord(text(row: row)) }
+
+  /// The first of `rows` for each word, where forms of one word count once, at most `limit`.
+  public func distinct(_ rows: [RankedRow], limit: Int = .max) -> [RankedRow] {
+    var seen: Set<Int32> = []
+    var result: [RankedRow] = []
+    for row in rows where result.count < limit && seen.insert(forms[row.row]).inserted {
+      result.append(row)
+    }
+    return result
+  }
+}
+
+/// The form all spellings of a word share: without leading and trailing space (`▁` too), in lower
+/// case, and, for words of at least four letters a to z, without an English plural ending.
+///
+/// `▁dog`, `dog`, `Dog`, `DOG` and `▁dogs` are one word. Accents are kept: they tell words apart.
+public func wordForm(_ token: String) -> String {
+  var scalars = Array(token.unicodeScalars)
+  func isSpace(_ scalar: Unicode.Scalar) -> Bool {
+    scalar == "\u{2581}" || scalar.properties.isWhitespace
+  }
+  while let last = scalars.last, isSpace(last) { scalars.removeLast() }
+  let start = scalars.firstIndex { !isSpace($0) } ?? scalars.endIndex
+  var text = String.UnicodeScalarView()
+  text.append(contentsOf: scalars[start...])
+  let word = String(text).lowercased()
+  guard word.utf8.count >= 4, word.utf8.allSatisfy({ $0 >= 0x61 && $0 <= 0x7A }) else {
+    return word.isEmpty ? token : word
+  }
+  if word.hasSuffix("ies"), word.utf8.count >= 5 { return word.dropLast(3) + "y" }
+  for ending in ["sses", "xes", "zes", "ches", "shes"] where word.hasSuffix(ending) {
+    return String(word.dropLast(2))
+  }
+  for ending in ["ss", "us", "is"] where word.hasSuffix(ending) { return word }
+  return word.hasSuffix("s") ? String(word.dropLast()) : word
+}
+
+/// Whether a token is likely a whole word: in scripts that write spaces, it begins with `▁` and has at
+/// least three letters; in those that do not (Chinese, Japanese, Thai, …), any letter will do.
+public func isWholeWord(_ token: String) -> Bool {
+  let letters = token.unicodeScalars.filter { $0.properties.isAlphabetic }
+  guard let first = letters.first else { return false }
+  return writesNoSpaces(first) || (token.first == "\u{2581}" && letters.count >= 3)
+}
+
+/// Whether a letter belongs to a script that does not part words by spaces.
+func writesNoSpaces(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar.value {
+  // Thai, Lao, Tibetan, Burmese; Khmer; Chinese and Japanese, the supplementary planes included.
+  case 0x0E00...0x109F, 0x1780...0x17FF, 0x2E80...0xA4CF, 0xF900...0xFAFF, 0xFE30...0xFE4F,
+    0xFF66...0xFF9F, 0x1B000...0x1B16F, 0x20000...0x3FFFD:
+    return true
+  default: return false
+  }
+}
+
+/// A token as people should see it: no leading `▁`, and everything that would be invisible or would
+/// disturb its surroundings (controls, bidirectional overrides, lone combining marks) spelled out.
+public func readableToken(_ token: String) -> String {
+  var scalars = Substring(token).unicodeScalars
+  if scalars.first == "\u{2581}", scalars.count > 1 { scalars.removeFirst() }
+  var result = String.UnicodeScalarView()
+  var previousIsBase = false
+  for scalar in scalars {
+    switch scalar.properties.generalCategory {
+    case .nonspacingMark, .enclosingMark, .spacingMark:
+      // A mark with nothing to sit on gets the dotted circle that Unicode charts use.
+      if !previousIsBase { result.append("\u{25CC}") }
+      result.append(scalar)
+      previousIsBase = true
+    case .format where previousIsBase && (scalar == "\u{200C}" || scalar == "\u{200D}"):
+      result.append(scalar)
+    case .control, .format, .lineSeparator, .paragraphSeparator, .unassigned, .privateUse,
+      .surrogate:
+      result.append(contentsOf: "⟨\(codePoint(scalar))⟩".unicodeScalars)
+      previousIsBase = false
+    default:
+      result.append(scalar == "\u{2581}" ? " " : scalar)
+      previousIsBase = !scalar.properties.isWhitespace && scalar != "\u{2581}"
+    }
+  }
+  let text = String(result)
+  return text.allSatisfy(\.isWhitespace) ? "⟨\(scalars.count) × space⟩" : text
+}
+
+/// Whether a token continues a word in a script that writes spaces between words: it has no leading
+/// `▁` and begins with a letter, digit or mark.
+public func continuesWord(_ token: String) -> Bool {
+  guard let first = token.unicodeScalars.first, !writesNoSpaces(first) else { return false }
+  switch first.properties.generalCategory {
+  case .lowercaseLetter, .uppercaseLetter, .titlecaseLetter, .otherLetter, .modifierLetter,
+    .decimalNumber, .nonspacingMark, .spacingMark:
+    return true
+  default: return false
+  }
+}
+
+private func codePoint(_ scalar: Unicode.Scalar) -> String {
+  let digits = String(scalar.value, radix: 16, uppercase: true)
+  return "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+}

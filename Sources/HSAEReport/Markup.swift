@@ -1,0 +1,99 @@
+// HTML that is known to be safe: the only way text from outside gets into a page. Literals are
+// trusted, everything interpolated into them is escaped.
+//
+// Escaping works on Unicode scalars, not on characters: a combining mark after `<` makes another
+// character of it for Swift, but not for a browser.
+
+/// A piece of HTML. `"<b>\(word)</b>"` escapes `word`; an interpolated `Markup` is taken as it is.
+struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation, CustomStringConvertible {
+  /// The HTML.
+  private(set) var html: String
+
+  var description: String { html }
+  var isEmpty: Bool { html.isEmpty }
+
+  init(stringLiteral value: String) { html = value }
+
+  init(stringInterpolation: StringInterpolation) { html = stringInterpolation.html }
+
+  /// Text, escaped.
+  init(text: String) { html = escapeHTML(text) }
+
+  /// Text of this program that already is HTML.
+  init(trusted: String) { html = trusted }
+
+  struct StringInterpolation: StringInterpolationProtocol {
+    var html = ""
+
+    init(literalCapacity: Int, interpolationCount: Int) { html.reserveCapacity(literalCapacity) }
+
+    mutating func appendLiteral(_ literal: String) { html += literal }
+    mutating func appendInterpolation(_ text: String) { html += escapeHTML(text) }
+    mutating func appendInterpolation(_ number: Int) { html += String(number) }
+    mutating func appendInterpolation(_ markup: Markup) { html += markup.html }
+  }
+
+  static func + (left: Markup, right: Markup) -> Markup {
+    Markup(trusted: left.html + right.html)
+  }
+}
+
+extension Sequence<Markup> {
+  /// All pieces one after another.
+  func joined(_ separator: Markup = "") -> Markup {
+    Markup(trusted: map(\.html).joined(separator: separator.html))
+  }
+}
+
+/// `text` with what HTML gives a meaning (in content and in quoted attributes) escaped, and with
+/// controls and bidirectional overrides, which no token should smuggle in, replaced by U+FFFD.
+func escapeHTML(_ text: String) -> String {
+  var result = String.UnicodeScalarView()
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "&": result.append(contentsOf: "&amp;".unicodeScalars)
+    case "<": result.append(contentsOf: "&lt;".unicodeScalars)
+    case ">": result.append(contentsOf: "&gt;".unicodeScalars)
+    case "\"": result.append(contentsOf: "&quot;".unicodeScalars)
+    case "'": result.append(contentsOf: "&#39;".unicodeScalars)
+    case "\t", "\n": result.append(scalar)
+    default: result.append(isDisturbing(scalar) ? "\u{FFFD}" : scalar)
+    }
+  }
+  return String(result)
+}
+
+/// A JSON string literal that is also safe inside `<script>`: everything outside plain ASCII text
+/// that a parser of HTML or of script might take for something else is written as `\uXXXX`.
+func scriptSafeJSON(_ text: String) -> String {
+  var result = "\""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "\"": result += "\\\""
+    case "\\": result += "\\\\"
+    case "<", ">", "&", "'", "\u{2028}", "\u{2029}": result += unicodeEscape(UInt16(scalar.value))
+    default:
+      if isDisturbing(scalar) || scalar.value < 0x20 {
+        for unit in String(scalar).utf16 { result += unicodeEscape(unit) }
+      } else {
+        result.unicodeScalars.append(scalar)
+      }
+    }
+  }
+  return result + "\""
+}
+
+private func unicodeEscape(_ unit: UInt16) -> String {
+  let digits = String(unit, radix: 16)
+  return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+}
+
+/// Controls, line and paragraph separators, and the characters that turn the direction of text.
+private func isDisturbing(_ scalar: Unicode.Scalar) -> Bool {
+  switch scalar.value {
+  case 0..<0x20, 0x7F..<0xA0, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069, 0xFEFF:
+    return true
+  case 0xFDD0...0xFDEF: return true
+  default: return scalar.value & 0xFFFE == 0xFFFE
+  }
+}

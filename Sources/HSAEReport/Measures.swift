@@ -1,0 +1,144 @@
+// The numbers of runs as rows and columns of a table, and which value is best.
+
+import HSAEEvaluation
+import HSAEModels
+
+/// A number that every run may have.
+struct Measure: Sendable {
+  /// What people call it.
+  var label: Markup
+  /// Which direction is better; nil if neither is.
+  var better: Direction?
+  /// The number as text, and as what it is compared by; nil if a run does not have it.
+  var value: @Sendable (RunReport) -> (text: String, number: Double)?
+
+  enum Direction: Sendable { case lower, higher }
+
+  /// The cells of this measure for `runs`. The best is marked if it beats the worst by 0.1 %.
+  func cells(_ runs: [RunReport]) -> [[String: View]] {
+    let values = runs.map(value)
+    let numbers = values.compactMap { $0?.number }.filter(\.isFinite)
+    var best: Double?
+    if let better, let low = numbers.min(), let high = numbers.max(), numbers.count > 1,
+      high - low > 1e-3 * max(abs(low), abs(high))
+    {
+      best = better == .lower ? low : high
+    }
+    return values.map { value in
+      [
+        "value": value.map { "\($0.text)" } ?? "–",
+        "isBest": .flag(best != nil && value?.number == best),
+      ]
+    }
+  }
+}
+
+private func number(
+  _ digits: Int, _ path: @escaping @Sendable (EvaluationNumbers) -> Double?
+) -> @Sendable (RunReport) -> (text: String, number: Double)? {
+  { run in
+    run.numbers.flatMap(path).map { (decimal($0, digits), $0) }
+  }
+}
+
+/// The number only of runs that have a second level: of others "the top level alone" says nothing.
+private func twoLevel(
+  _ value: @escaping @Sendable (RunReport) -> (text: String, number: Double)?
+) -> @Sendable (RunReport) -> (text: String, number: Double)? {
+  { run in run.shape.isFlat ? nil : value(run) }
+}
+
+private func count(_ number: Int, of total: Int) -> (text: String, number: Double) {
+  let share = total > 0 ? Double(number) / Double(total) : 0
+  return ("\(grouped(number)) of \(grouped(total))", share)
+}
+
+/// What of a run's speed and length is known from its last records.
+struct RunLength {
+  var steps: Double?
+  var vectors: Double?
+  var seconds: Double?
+  /// Vectors per second over the whole run if its time is known, else the median of the records'.
+  var rate: Double?
+
+  init(_ metrics: [MetricsRecord]) {
+    func last(_ key: MetricsRecord.Key) -> Double? { metrics.lazy.compactMap { $0[key] }.last }
+    steps = last(.step)
+    vectors = last(.tokens)
+    seconds = last(.seconds)
+    let rates = metrics.compactMap { $0[.tokensPerSecond] }.sorted()
+    if let vectors, let seconds, seconds > 0 {
+      rate = vectors / seconds
+    } else if !rates.isEmpty {
+      rate = rates[rates.count / 2]
+    }
+  }
+}
+
+/// All measures, in the order a table shows them.
+let measures: [Measure] = [
+  Measure(
+    label: "squared error ‖x − x̂‖²", better: .lower,
+    value: number(4) { $0.reconstruction.full.squaredError }),
+  Measure(
+    label: "squared error, top level alone", better: .lower,
+    value: twoLevel(number(4) { $0.reconstruction.topLevel.squaredError })),
+  Measure(
+    label: "explained variance", better: .higher,
+    value: number(4) { $0.reconstruction.full.explainedVariance }),
+  Measure(
+    label: "explained variance, top level alone", better: .higher,
+    value: twoLevel(number(4) { $0.reconstruction.topLevel.explainedVariance })),
+  Measure(
+    label: "explained variance, legacy", better: .higher,
+    value: number(4) { $0.reconstruction.full.legacyExplainedVariance }),
+  Measure(
+    label: "cosine of x and x̂", better: .higher,
+    value: number(4) { $0.reconstruction.full.cosine }),
+  Measure(
+    label: "norm ratio ‖x̂‖ / ‖x‖", better: nil,
+    value: number(4) { $0.reconstruction.full.normRatio }),
+  Measure(label: "L0, active experts", better: nil, value: number(2) { $0.reconstruction.l0 }),
+  Measure(label: "dead latents", better: .lower) { run in
+    run.numbers.map { count($0.deadExperts, of: run.shape.experts) }
+  },
+  Measure(label: "dead sublatents", better: .lower) { run in
+    run.shape.isFlat
+      ? nil
+      : run.numbers.map {
+        count($0.deadSublatents, of: run.shape.experts * run.shape.sublatents)
+      }
+  },
+  Measure(label: "sublatents never relevant", better: .lower) { run in
+    run.shape.isFlat
+      ? nil
+      : run.numbers.map {
+        count($0.neverRelevantSublatents, of: run.shape.experts * run.shape.sublatents)
+      }
+  },
+  Measure(label: "experts m × sublatents a", better: nil) { run in
+    let shape = run.shape
+    let text =
+      shape.isFlat
+      ? grouped(shape.experts) + ", flat" : "\(grouped(shape.experts)) × \(shape.sublatents)"
+    return (text, Double(shape.experts))
+  },
+  Measure(label: "subspace s, active k", better: nil) { run in
+    ("\(run.shape.isFlat ? "–" : "\(run.shape.subspace)"), \(run.shape.activeExperts)", 0)
+  },
+  Measure(label: "parameters", better: nil) { run in
+    (short(Double(run.shape.parameterCount)), Double(run.shape.parameterCount))
+  },
+  Measure(label: "steps", better: nil) { run in
+    RunLength(run.metrics).steps.map { (decimal($0, 0), $0) }
+  },
+  Measure(label: "vectors trained on", better: nil) { run in
+    RunLength(run.metrics).vectors.map { (short($0), $0) }
+  },
+  Measure(label: "vectors per second", better: .higher) { run in
+    RunLength(run.metrics).rate.map { (short($0), $0) }
+  },
+  Measure(label: "training time", better: .lower) { run in
+    RunLength(run.metrics).seconds.map { (duration($0), $0) }
+  },
+]

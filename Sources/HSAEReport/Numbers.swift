@@ -1,0 +1,55 @@
+// Numbers as people read them.
+
+import Foundation
+
+/// An integer with a comma between thousands.
+func grouped(_ number: Int) -> String {
+  var digits = String(number.magnitude)
+  var parts: [Substring] = []
+  while digits.count > 3 {
+    parts.insert(digits.suffix(3)[...], at: 0)
+    digits = String(digits.dropLast(3))
+  }
+  parts.insert(digits[...], at: 0)
+  return (number < 0 ? "−" : "") + parts.joined(separator: ",")
+}
+
+/// A number with `digits` decimals; a dash if it is not finite.
+func decimal(_ number: Double, _ digits: Int) -> String {
+  guard number.isFinite else { return "–" }
+  let text = String(format: "%.\(digits)f", abs(number))
+  let isZero = text.allSatisfy { $0 == "0" || $0 == "." }
+  return (number < 0 && !isZero ? "−" : "") + text
+}
+
+/// A share as a percentage, with a decimal below 10 %.
+func percent(_ share: Double) -> String {
+  guard share.isFinite else { return "–" }
+  return decimal(share * 100, abs(share) < 0.0995 && share != 0 ? 1 : 0) + " %"
+}
+
+/// A rounded count: 13.6 M, 940 k, 512.
+func short(_ number: Double) -> String {
+  guard number.isFinite else { return "–" }
+  let size = abs(number)
+  for (unit, name) in [(1e9, " B"), (1e6, " M"), (1e3, " k")] where size >= unit {
+    return decimal(number / unit, size / unit < 100 ? 1 : 0) + name
+  }
+  return decimal(number, 0)
+}
+
+/// A duration: 8.2 s, 3 min 20 s, 2 h 05 min.
+func duration(_ seconds: Double) -> String {
+  guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "–" }
+  if seconds < 60 { return decimal(seconds, 1) + " s" }
+  let whole = Int(seconds.rounded())
+  if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+  return "\(whole / 3600) h " + String(format: "%02d", whole / 60 % 60) + " min"
+}
+
+/// A number as an axis label: as few digits as tell neighbouring ticks apart.
+func tick(_ value: Double, step: Double) -> String {
+  if abs(value) >= 10_000 { return short(value).replacingOccurrences(of: ".0 ", with: " ") }
+  let digits = step >= 1 ? 0 : min(6, Int((-log10(step) - 1e-9).rounded(.up)))
+  return decimal(value, digits)
+}

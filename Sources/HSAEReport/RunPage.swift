@@ -1,0 +1,157 @@
+// The page of a run: hierarchies first, then words, numbers, curves and densities.
+
+import HSAEEvaluation
+import HSAEModels
+import HSAESupport
+
+/// The body of the page of `run`, with `baseline` beside it.
+func runPage(
+  _ run: RunReport, baseline: RunReport?, _ templates: Templates
+) throws(Failure) -> PageBody {
+  let runs = [run] + (baseline.map { [$0] } ?? [])
+  let trees = !run.clearest.isEmpty || !run.sample.isEmpty
+  let hasIndex = trees && !run.index.isEmpty
+  let charts = trainingCharts(runs)
+  let densities = densityCharts(run, baseline)
+  let configurations = runs.filter { !$0.configuration.isEmpty }
+
+  var view: [String: View] = [
+    "hasTrees": .flag(trees), "hasIndex": .flag(hasIndex),
+    "experts": "\(grouped(run.index.count))",
+    "hasClearest": .flag(!run.clearest.isEmpty),
+    "clearestCount": "\(run.clearest.count)", "sampleCount": "\(run.sample.count)",
+    "seed": "\(String(run.sampleSeed))",
+    "clearest": TreeList(idPrefix: "e", open: 3).view(run.clearest),
+    "sample": TreeList(idPrefix: "r").view(run.sample),
+    "hasWords": .flag(!run.lookups.isEmpty),
+    "threshold": "\(decimal(Double(run.lookups.first?.subThreshold ?? 0), 3))",
+    "words": .list(words(run, baseline)),
+    "hasCharts": .flag(charts != nil), "charts": .markup(charts ?? ""),
+    "hasDensities": .flag(densities != nil), "densities": .markup(densities ?? ""),
+    "hasConfigurations": .flag(!configurations.isEmpty),
+    "configurations": .list(
+      configurations.map { run in
+        [
+          "name": "\(run.name)",
+          "entries": .list(
+            run.configuration.map { ["key": "\($0.key)", "value": "\($0.value)"] }),
+        ]
+      }),
+  ]
+  view.merge(numbers(runs)) { _, new in new }
+
+  var sections: [(anchor: Markup, label: Markup)] = []
+  if trees { sections.append(("hierarchies", "Hierarchies")) }
+  if !run.lookups.isEmpty { sections.append(("words", "Words")) }
+  sections.append(("numbers", "Numbers"))
+  if charts != nil { sections.append(("training", "Training")) }
+  if densities != nil { sections.append(("densities", "Densities")) }
+  if !configurations.isEmpty { sections.append(("configuration", "Configuration")) }
+  let html = try templates.render("run", view)
+  // The search index takes what is left of 2.8 MB, so that a page stays below 3 MB.
+  let room = max(200_000, 2_750_000 - html.html.utf8.count)
+  return PageBody(
+    html: html, figures: figures(run, baseline), sections: sections,
+    index: hasIndex ? searchIndex(run.index, limit: min(1_600_000, room)) : "")
+}
+
+/// The table of numbers, a column per run.
+private func numbers(_ runs: [RunReport]) -> [String: View] {
+  let rows = measures.filter { measure in runs.contains { measure.value($0) != nil } }
+  return [
+    "hasNumbers": .flag(!rows.isEmpty),
+    "columns": .list(runs.map { ["name": "\($0.name)"] }),
+    "rows": .list(
+      rows.map { ["label": .markup($0.label), "cells": .list($0.cells(runs))] }),
+    "evaluated": .markup(evaluatedNote(runs)),
+  ]
+}
+
+/// Says what the numbers were measured on.
+func evaluatedNote(_ runs: [RunReport]) -> Markup {
+  var places: [String] = []
+  for run in runs where run.numbers != nil && !run.evaluatedOn.isEmpty {
+    if !places.contains(run.evaluatedOn) { places.append(run.evaluatedOn) }
+  }
+  return places.isEmpty ? "" : "Measured on \(places.joined(separator: "; ")); means over vectors."
+}
+
+private func words(_ run: RunReport, _ baseline: RunReport?) -> [[String: View]] {
+  run.lookups.map { lookup in
+    var view = lookupView(lookup)
+    let other = baseline?.lookups.first { $0.word == lookup.word && !$0.experts.isEmpty }
+    view["hasOther"] = .flag(other != nil)
+    view["other"] = other.map { .object(lookupView($0)) } ?? false
+    return view
+  }
+}
+
+/// The large numbers under the title.
+private func figures(_ run: RunReport, _ baseline: RunReport?) -> [[String: View]] {
+  var result: [[String: View]] = []
+  func add(_ label: Markup, _ value: String, _ aside: Markup) {
+    result.append(["label": .markup(label), "value": "\(value)", "aside": .markup(aside)])
+  }
+  let shape = run.shape
+  if shape.isFlat {
+    add("latents", grouped(shape.experts), "\(shape.activeExperts) active for each vector")
+  } else {
+    add(
+      "experts × sublatents", "\(grouped(shape.experts)) × \(shape.sublatents)",
+      "\(shape.activeExperts) active for each vector")
+  }
+  if let numbers = run.numbers {
+    let error = numbers.reconstruction.full.squaredError
+    var aside: Markup = "of each vector’s squared norm"
+    if let other = baseline?.numbers?.reconstruction.full.squaredError, other > 0 {
+      let change = 1 - error / other
+      aside =
+        "\(percent(abs(change))) \(change >= 0 ? "below" : "above") flat, \(decimal(other, 3))"
+    }
+    add("squared error", decimal(error, 3), aside)
+    if shape.isFlat {
+      add("explained variance", percent(numbers.reconstruction.full.explainedVariance), "")
+    } else {
+      add(
+        "explained variance", percent(numbers.reconstruction.full.explainedVariance),
+        "\(percent(numbers.reconstruction.topLevel.explainedVariance)) by the top level alone")
+    }
+    let alive = shape.experts - numbers.deadExperts
+    let aside2: Markup =
+      shape.isFlat
+      ? "of \(grouped(shape.experts))"
+      : """
+      of \(grouped(shape.experts)); \
+      \(grouped(shape.experts * shape.sublatents - numbers.deadSublatents)) sublatents
+      """
+    add(shape.isFlat ? "latents alive" : "experts alive", grouped(alive), aside2)
+  }
+  let length = RunLength(run.metrics)
+  if let rate = length.rate {
+    let time = length.seconds.map { "\(duration($0)) of training" } ?? ""
+    add("vectors per second", short(rate), "\(time)")
+  }
+  return result
+}
+
+private func densityCharts(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
+  var charts: [HistogramChart] = []
+  if let numbers = run.numbers {
+    charts.append(
+      HistogramChart(
+        title: run.shape.isFlat ? "Latents, \(run.name)" : "Experts, \(run.name)",
+        histogram: numbers.expertHistogram, color: 0))
+    if !run.shape.isFlat {
+      charts.append(
+        HistogramChart(
+          title: "Sublatents, \(run.name)", histogram: numbers.sublatentHistogram, color: 0))
+    }
+  }
+  if let baseline, let numbers = baseline.numbers {
+    charts.append(
+      HistogramChart(
+        title: "Latents, \(baseline.name)", histogram: numbers.expertHistogram, color: 1))
+  }
+  let drawn = charts.compactMap { $0.markup() }
+  return drawn.isEmpty ? nil : drawn.joined()
+}

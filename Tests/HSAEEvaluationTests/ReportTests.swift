@@ -1,0 +1,287 @@
+// Pages: hostile words stay words, ids are unique, tags are balanced, scripts hold valid JSON.
+
+import Foundation
+import HSAEModels
+import Testing
+
+@testable import HSAEEvaluation
+@testable import HSAEReport
+
+/// Tokens a page must survive.
+private let hostile = [
+  "</script><script>alert(1)</script>", "<img src=x onerror=alert(1)>", "<\u{0338}b>\u{0301}",
+  "a\u{2028}b\u{2029}c", "\u{202E}evil\u{2066}", "\"'&amp;{{{x}}}{{/x}}", "]]>", "<!--",
+  "\u{0000}\u{FFFF}",
+  "\u{FEFF}", "\u{0301}", "\\u003c\\", "▁", "", "\u{FFFD}", "👩‍👩‍👧", "\n\r\t",
+]
+
+private func sampleTree(_ expert: Int, _ words: [String]) -> HierarchyTree {
+  func weighted(_ words: [String]) -> [WeightedWord] {
+    words.enumerated().map { WeightedWord(text: $1, value: 1 / Float($0 + 1)) }
+  }
+  var score = HierarchyScore(expert: expert)
+  score.score = 0.25
+  score.live = [0, 1]
+  return HierarchyTree(
+    parent: TreeNode(index: expert, count: 40, words: weighted(words)),
+    children: (0..<14).map {
+      TreeNode(index: $0, count: 20 - $0, words: weighted(Array(words.reversed())))
+    }, score: score)
+}
+
+private func sampleRun(_ name: String, flat: Bool = false, words: [String] = hostile) -> RunReport {
+  let shape = DictionaryShape(
+    width: 8, experts: 16, sublatents: flat ? 0 : 14, subspace: flat ? 0 : 2, activeExperts: 2)
+  let quality = ReconstructionQuality(
+    squaredError: flat ? 0.8 : 0.7, explainedVariance: 0.3, legacyExplainedVariance: .nan,
+    cosine: 0.5, normRatio: 0.5)
+  let experts = words.prefix(3).enumerated().map { index, word in
+    ActiveExpert(
+      expert: index, strength: 0.5, count: 3, words: [WeightedWord(text: word, value: 1)],
+      chosen: flat
+        ? nil
+        : ChosenSublatent(
+          sublatent: 1, code: 0.2, isRelevant: index == 0, count: 2,
+          words: [WeightedWord(text: word, value: 1)]))
+  }
+  return RunReport(
+    name: name, shape: shape,
+    configuration: [
+      ConfigurationEntry("l1", flat ? "0" : "</dd><b>"), ConfigurationEntry("k", "2"),
+    ],
+    metrics: MetricsRecord.parse(
+      jsonLines: (1...500).map {
+        #"{"step": \#($0), "loss": \#(1 / Double($0)), "reconstruction": 1}"#
+      }
+      .joined(separator: "\n")),
+    numbers: EvaluationNumbers(
+      reconstruction: ReconstructionSummary(vectors: 9, l0: 2, full: quality, topLevel: quality),
+      deadExperts: 1, deadSublatents: 2, neverRelevantSublatents: 3,
+      expertHistogram: DensityHistogram(counts: [0, 1, 5], vectors: 10),
+      sublatentHistogram: DensityHistogram(counts: [1, 2], vectors: 10)),
+    evaluatedOn: "nine rows", clearest: flat ? [] : [sampleTree(3, words), sampleTree(5, words)],
+    sample: flat ? [] : [sampleTree(3, words)], sampleSeed: 7, index: [sampleTree(3, words)],
+    lookups: words.map {
+      WordLookup(
+        word: $0, token: 4, text: $0, isKept: true, subThreshold: 0.1, experts: experts)
+    } + [WordLookup(word: "<none>", token: nil, text: nil, isKept: false, suggestions: words)])
+}
+
+/// A strict reader of the HTML that pages are made of. Complains about what a browser would repair.
+private struct PageReader {
+  var ids: [String] = []
+  var problems: [String] = []
+  var json: [String] = []
+  var scripts = 0
+  var elements: Set<String> = []
+
+  init(_ html: String) {
+    let void: Set = ["meta", "link", "input", "path", "rect"]
+    var open: [String] = []
+    var rest = Substring(html)
+    while let start = rest.firstIndex(of: "<") {
+      let text = rest[..<start]
+      if text.contains(">") { problems.append("a bare > in: \(text.suffix(40))") }
+      rest = rest[rest.index(after: start)...]
+      guard let end = rest.firstIndex(of: ">") else {
+        problems.append("an unfinished tag")
+        return
+      }
+      let tag = rest[..<end]
+      rest = rest[rest.index(after: end)...]
+      if tag.hasPrefix("!") {
+        if tag != "!doctype html" { problems.append("a declaration \(tag)") }
+        continue
+      }
+      if tag.hasPrefix("/") {
+        if open.popLast() != String(tag.dropFirst()) { problems.append("unbalanced <\(tag)>") }
+        continue
+      }
+      let name = String(tag.prefix { $0.isLetter || $0.isNumber })
+      if name.isEmpty { problems.append("no element: <\(tag.prefix(30))>") }
+      elements.insert(name)
+      for match in tag.matches(of: /\s([a-z-]+)="([^"]*)"/) {
+        if match.1 == "id" { ids.append(String(match.2)) }
+        if match.1.hasPrefix("on") { problems.append("an event attribute \(match.1)") }
+        if (match.1 == "src" || match.1 == "href") && !match.2.hasPrefix("#") && match.2 != "data:,"
+        {
+          problems.append("an outside address \(match.2)")
+        }
+      }
+      if name == "script" || name == "style" {
+        guard let close = rest.range(of: "</\(name)>") else {
+          problems.append("an endless \(name)")
+          return
+        }
+        if tag.contains("application/json") { json.append(String(rest[..<close.lowerBound])) }
+        if name == "script" { scripts += 1 }
+        rest = rest[close.upperBound...]
+      } else if !tag.hasSuffix("/") && !void.contains(name) {
+        open.append(name)
+      }
+    }
+    if !open.isEmpty { problems.append("never closed: \(open)") }
+  }
+}
+
+@Suite struct ReportTests {
+  @Test func hostileWordsStayWords() throws {
+    let page = try makeReport(
+      ReportInput(
+        title: "<b>T & T</b>", subtitle: "</title>",
+        runs: [sampleRun("<i>h</i>"), sampleRun("flat", flat: true)],
+        command: "hsae report '</code>'"))
+    let reader = PageReader(page)
+    #expect(reader.problems == [])
+    #expect(Set(reader.ids).count == reader.ids.count)
+    #expect(reader.ids.contains("e3") && reader.ids.contains("r3") && reader.ids.contains("index"))
+    #expect(reader.scripts == 2)
+    #expect(!reader.elements.contains("img") && !reader.elements.contains("iframe"))
+    for scalar in page.unicodeScalars {
+      switch scalar.value {
+      case 0x0A: break
+      case 0..<0x20, 0x7F..<0xA0, 0x2028...0x202E, 0x2066...0x2069, 0xFEFF, 0xFFFF:
+        Issue.record("U+\(String(scalar.value, radix: 16)) is on the page")
+      default: break
+      }
+    }
+    #expect(!page.contains("{{") || page.contains("{{{x}}}"))
+    #expect(page.contains("T &amp; T") && page.contains("&lt;none&gt;"))
+  }
+
+  @Test func theIndexIsJSONAndFindsItsWords() throws {
+    let page = try makeReport(
+      ReportInput(title: "t", subtitle: "", runs: [sampleRun("h")]))
+    let json = try #require(PageReader(page).json.first)
+    let object = try #require(
+      try JSONSerialization.jsonObject(with: Data(json.utf8)) as? [String: Any])
+    let words = try #require(object["w"] as? [String])
+    #expect(words.contains("</script><script>alert(1)</script>"))
+    #expect(Set(words).count == words.count)
+    let experts = try #require(object["e"] as? [[Any]])
+    #expect(experts.count == 1 && (experts[0][4] as? [[Int]])?.count == 14)
+  }
+
+  @Test func theIndexKeepsToItsSize() {
+    let trees = (0..<50).map { sampleTree($0, (0..<9).map { "▁word\($0)" }) }
+    let full = searchIndex(trees, limit: .max).html.utf8.count
+    #expect(searchIndex(trees, limit: full / 2).html.utf8.count <= full / 2)
+    #expect(searchIndex(trees, limit: 0).html.contains("\"e\":[[0,40,250,["))
+  }
+
+  @Test func comparison() throws {
+    var other = sampleRun("other")
+    other.configuration[0].value = "0.1"
+    let page = try makeReport(
+      ReportInput(
+        title: "Ablations", subtitle: "", runs: [sampleRun("a"), other, sampleRun("f", flat: true)])
+    )
+    let reader = PageReader(page)
+    #expect(reader.problems == [])
+    #expect(Set(reader.ids).count == reader.ids.count)
+    #expect(page.contains("What differs between the runs") && page.contains("<code>l1</code>"))
+    #expect(!page.contains("<code>k</code>"))
+  }
+
+  @Test func bareRunsMakePagesToo() throws {
+    let shape = DictionaryShape(
+      width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
+    for runs in [1, 2, 3] {
+      let page = try makeReport(
+        ReportInput(
+          title: "", subtitle: "",
+          runs: (0..<runs).map { RunReport(name: "run \($0)", shape: shape) }))
+      #expect(PageReader(page).problems == [])
+    }
+    #expect(throws: (any Error).self) {
+      try makeReport(ReportInput(title: "", subtitle: "", runs: []))
+    }
+  }
+
+  @Test func aTreeAsHTML() throws {
+    let templates = try Templates(["tree": treeTemplate, "list": "{{#trees}}{{> tree}}{{/trees}}"])
+    var score = HierarchyScore(expert: 7)
+    score.live = [2]
+    let tree = HierarchyTree(
+      parent: TreeNode(
+        index: 7, count: 4,
+        words: [WeightedWord(text: "▁dog", value: 1), WeightedWord(text: "ging", value: 0.5)]),
+      children: [TreeNode(index: 2, count: 1, words: [WeightedWord(text: "▁<pug>", value: 1)])],
+      score: score)
+    let html = try templates.render("list", ["trees": TreeList(idPrefix: "e").view([tree])])
+    #expect(
+      html.html == """
+        <details class="tree" id="e7">
+        <summary><span class="rank">1</span><span class="head"><bdi>dog</bdi>, <bdi>·ging</bdi></span>\
+        <span class="strip" aria-hidden="true"><i style="width:25.0%"></i></span><span class="meta">\
+        <span>4 words</span><span>1 sublatent</span></span><span class="score">\
+        <span class="hush">score </span>0.000</span></summary>
+        <p class="words"><bdi>dog</bdi> <bdi class="b">·ging</bdi></p>
+        <ul class="subs">
+        <li><span class="share" title="sublatent 2: 1 words"><b>25 %</b>\
+        <i style="width:72px"></i></span><span class="words"><bdi>&lt;pug&gt;</bdi></span></li>
+        </ul>
+        <p class="note">expert 7</p>
+        </details>
+        """)
+  }
+}
+
+@Suite struct ReportPartsTests {
+  @Test func escaping() {
+    let word = "<b>&\"'\u{0301}"
+    let markup: Markup = "<i>\(word)</i>\(3)\(Markup(text: ">"))"
+    #expect(markup.html == "<i>&lt;b&gt;&amp;&quot;&#39;\u{0301}</i>3&gt;")
+    // A mark after `<` makes another character of it, but not another scalar.
+    #expect(Markup(text: "<\u{0338}").html == "&lt;\u{0338}")
+    #expect(scriptSafeJSON("</a>\u{2028}\"\\\n") == #""\u003c/a\u003e\u2028\"\\\u000a""#)
+  }
+
+  @Test func metricsAreTolerant() {
+    let records = MetricsRecord.parse(
+      jsonLines: """
+        {"step": 0, "loss": 1, "deadLatents": 0, "name": "x", "flag": true}
+
+        {"step": 2, "loss": NaN, "l1": -Infinity, "auxk": null}
+        not json
+        {"step": 3, "lo
+        """)
+    #expect(records.count == 2)
+    #expect(records[0][.step] == 0 && records[0][.loss] == 1 && records[0][.deadLatents] == 0)
+    #expect(records[0].values["flag"] == nil)
+    #expect(records[1][.step] == 2 && records[1][.loss] == nil && records[1][.l1] == nil)
+    #expect(MetricsRecord(["loss": .nan]).values.isEmpty)
+  }
+
+  @Test func numbers() {
+    #expect(grouped(1_234_567) == "1,234,567" && grouped(-1000) == "−1,000" && grouped(7) == "7")
+    #expect(short(13_600_000) == "13.6 M" && short(940_000) == "940 k" && short(512) == "512")
+    #expect(percent(0.0123) == "1.2 %" && percent(0.256) == "26 %" && percent(.nan) == "–")
+    #expect(duration(8.25) == "8.2 s" && duration(200) == "3 min 20 s")
+    #expect(duration(7500) == "2 h 05 min")
+    #expect(decimal(-0.0001, 2) == "0.00")
+  }
+
+  @Test func axes() {
+    #expect(ticks(0, 600, count: 4).values == [0, 200, 400, 600])
+    #expect(ticks(0.73, 0.94, count: 4).step == 0.1)
+    #expect(ticks(1, 1, count: 4).values == [1])
+    #expect(ticks(.nan, 1, count: 4).values.count == 1)
+    #expect(tick(20_000, step: 10_000) == "20 k" && tick(0.25, step: 0.05) == "0.25")
+  }
+
+  @Test func chartsOfAlmostNothing() {
+    #expect(LineChart(title: "t", xLabel: "step", series: []).markup() == nil)
+    let one = Series(name: "<a>", points: [(5, 2)], color: 0)
+    let chart = LineChart(title: "t", xLabel: "step", series: [one]).markup()
+    #expect(chart?.html.contains("&lt;a&gt;") == true)
+    #expect(
+      HistogramChart(
+        title: "t", histogram: DensityHistogram(counts: [], vectors: 0), color: 0
+      ).markup() == nil)
+    let long = Series(
+      name: "", points: (0..<1000).map { (Double($0), Double($0)) }, color: 0
+    ).thinned
+    #expect(long.points.count == 300 && long.points.last?.x == 999)
+  }
+}

@@ -1,0 +1,156 @@
+// Fetching from a folder of made-up wheels: verified, resumed, and never taken for whole when it is
+// not.
+
+import Foundation
+import HSAESupport
+import Synchronization
+import Testing
+
+@testable import HSAELanguageModels
+
+@Suite(.serialized) struct ModelFetcherTests {
+  /// Archives in a folder, and a count of what was asked for. May break off once, half-way.
+  final class Folder: WheelSource {
+    let path: String
+    let asked = Mutex<[String]>([])
+    let breaksOff = Mutex(false)
+
+    init(_ path: String) { self.path = path }
+
+    func download(
+      _ wheel: CatalogueModel.Wheel, to target: String, say: (String) -> Void
+    ) throws(Failure) {
+      asked.withLock { $0.append(wheel.fileName) }
+      guard let data = FileManager.default.contents(atPath: Path.join(path, wheel.fileName)) else {
+        throw Failure(.temporary, "no \(wheel.fileName)")
+      }
+      let broken = breaksOff.withLock { value in
+        defer { value = false }
+        return value
+      }
+      let bytes = [UInt8](broken ? data.prefix(data.count / 2) : data)
+      _ = FileManager.default.createFile(atPath: target, contents: Data(bytes))
+      if broken { throw Failure(.temporary, "broken off") }
+    }
+  }
+
+  let scratch: Scratch
+  let source: Folder
+  let cache: ModelCache
+  let content = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 7919 >> 3) }
+
+  init() throws {
+    scratch = try Scratch()
+    source = Folder(scratch.path)
+    cache = ModelCache(folder: scratch.path + "/cache")
+  }
+
+  /// A model of two wheels, each made by Python's own zipfile.
+  func model() throws -> CatalogueModel {
+    let parts = [Array(content[..<60_000]), Array(content[60_000...])]
+    var wheels: [CatalogueModel.Wheel] = []
+    for (index, part) in parts.enumerated() {
+      let plain = try scratch.file("part\(index)", part)
+      let name = "fake_part\(index)-1.0-py3-none-any.whl"
+      let archive = Path.join(scratch.path, name)
+      let script =
+        "import sys, zipfile; zipfile.ZipFile(sys.argv[1], 'w').write(sys.argv[2], 'data/p')"
+      let status = try ChildProcess.run(["python3", "-c", script, archive, plain]) {
+        (_: RawSpan) throws(Failure) in
+      }
+      #expect(status == 0)
+      wheels.append(
+        CatalogueModel.Wheel(
+          project: "fake-part\(index)", version: "1.0", fileName: name,
+          byteCount: try #require(Path.fileSize(archive)), sha256: try SHA256.hash(file: archive),
+          member: "data/p"))
+    }
+    return CatalogueModel(
+      name: "fake", fileName: "fake.gguf", byteCount: content.count, sha256: SHA256.hash(content),
+      licence: "none", wheels: wheels)
+  }
+
+  func damage(_ path: String) throws {
+    var data = try #require(FileManager.default.contents(atPath: path))
+    data[data.count / 2] ^= 1
+    try data.write(to: URL(fileURLWithPath: path))
+  }
+
+  @Test func putsPartsTogetherOnce() throws {
+    let model = try model()
+    let fetcher = ModelFetcher(cache: cache, source: source)
+    let path = try fetcher.fetch(model)
+    #expect(path.hasPrefix("/"))
+    #expect([UInt8](try #require(FileManager.default.contents(atPath: path))) == content)
+    #expect(try fetcher.fetch(model) == path)
+    #expect(source.asked.withLock { $0.count } == 2)
+    #expect(try Path.list(cache.downloads).isEmpty)
+  }
+
+  @Test func refusesADamagedPart() throws {
+    let model = try model()
+    try damage(Path.join(scratch.path, model.wheels[1].fileName))
+    let fetcher = ModelFetcher(cache: cache, source: source)
+    #expect(kind { _ = try fetcher.fetch(model) } == .data)
+    #expect(!Path.exists(cache.path(of: model)))
+    // The good part is kept; the bad one was tried twice and is gone.
+    #expect(try Path.list(cache.downloads) == [model.wheels[0].fileName])
+    #expect(source.asked.withLock { $0.count } == 3)
+  }
+
+  @Test func keepsWhatCameBeforeABreak() throws {
+    let model = try model()
+    let fetcher = ModelFetcher(cache: cache, source: source)
+    source.breaksOff.withLock { $0 = true }
+    #expect(kind { _ = try fetcher.fetch(model) } == .temporary)
+    #expect(try Path.list(cache.downloads) == [model.wheels[0].fileName + ".part"])
+    _ = try fetcher.fetch(model)
+  }
+
+  @Test func replacesDamagedFilesInTheCache() throws {
+    let model = try model()
+    let fetcher = ModelFetcher(cache: cache, source: source)
+    let path = try fetcher.fetch(model)
+    try damage(path)
+    _ = try fetcher.fetch(model)
+    #expect(try SHA256.hash(file: path) == model.sha256)
+    #expect(source.asked.withLock { $0.count } == 4)
+  }
+
+  @Test func refusesAWholeThatIsNotAsPinned() throws {
+    let good = try model()
+    let model = CatalogueModel(
+      name: good.name, fileName: good.fileName, byteCount: good.byteCount,
+      sha256: String(repeating: "0", count: 64), licence: good.licence, wheels: good.wheels)
+    let fetcher = ModelFetcher(cache: cache, source: source)
+    #expect(kind { _ = try fetcher.fetch(model) } == .data)
+    #expect(!Path.exists(cache.path(of: model)))
+  }
+
+  @Test func findsFilesAndRefusesUnknownNames() throws {
+    let fetcher = ModelFetcher(cache: cache, source: source)
+    #expect(kind { _ = try fetcher.resolve("no-such-model") } == .missing)
+    let path = try scratch.file("m.gguf", GGUFFileTests.small())
+    #expect(try fetcher.resolve(path).hasSuffix("/m.gguf"))
+    let text = try scratch.file("notes.txt", Array("hello".utf8))
+    #expect(kind { _ = try fetcher.resolve(text) } == .data)
+  }
+
+  @Test func childrenAreRunAndReported() throws {
+    let (status, text) = try ChildProcess.output(
+      of: ["sh", "-c", "echo out; echo err >&2; exit 3"], errors: .merged)
+    #expect(status == 3 && text == "out\nerr\n")
+    let signalled = try ChildProcess.output(of: ["sh", "-c", "kill -9 $$"])
+    #expect(signalled.status == 128 + 9)
+    #expect(
+      kind { _ = try ChildProcess.output(of: ["no-such-program"]) }
+        == .unavailable)
+  }
+
+  @Test func catalogueIsWellFormed() {
+    for model in ModelCatalogue.models {
+      #expect(model.sha256.count == 64 && model.wheels.allSatisfy { $0.sha256.count == 64 })
+      #expect(ModelCatalogue.model(named: model.name.uppercased()) == model)
+    }
+  }
+}
