@@ -19,7 +19,8 @@ public final class TopLevelEncoder {
 
   /// Largest number of vectors in a batch.
   public let capacity: Int
-  /// Rows the input buffers must have: `capacity` rounded up to whole tiles, the rest zero.
+  /// Rows the input buffers must have, those beyond the batch zero: `capacity` rounded up to whole
+  /// tiles and to a multiple of 64, since others (masks, dead latents) take 64 rows at a time.
   public let paddedCapacity: Int
   /// k of each vector at most.
   public let active: Int
@@ -66,7 +67,7 @@ public final class TopLevelEncoder {
     active = shape.activeExperts
     maskWords = (shape.experts + 63) / 64
     tile = min(Self.tileRows, (capacity + 15) / 16 * 16)
-    paddedCapacity = pieceCount(capacity, size: tile) * tile
+    paddedCapacity = pieceCount(pieceCount(capacity, size: tile) * tile, size: 64) * 64
     keep =
       precision == .float32 ? active : min(shape.experts, active + max(8, active / 2))
     keyCapacity = 2 * keep + 64

@@ -11,9 +11,21 @@ public func scaleRowsToUnit(_ rows: inout MutableSpan<Float>, width: Int) {
     for row in 0..<count {
       let x = unsafe base + row * width
       let norm = unsafe kernels.sum_squares(x, width).squareRoot()
-      unsafe kernels.scale(x, x, Float(1 / (norm + 1e-6)), width)
+      if norm.isFinite {
+        unsafe kernels.scale(x, x, Float(1 / (norm + 1e-6)), width)
+      } else {
+        unsafe scaleHugeRow(x, width)
+      }
     }
   }
+}
+
+/// The same for a row whose squares are beyond single precision, in double.
+private func scaleHugeRow(_ x: UnsafeMutablePointer<Float>, _ width: Int) {
+  var squares = 0.0
+  for column in 0..<width { unsafe squares += Double(x[column]) * Double(x[column]) }
+  let norm = squares.squareRoot() + 1e-6
+  for column in 0..<width { unsafe x[column] = Float(Double(x[column]) / norm) }
 }
 
 extension Matrix {

@@ -128,22 +128,13 @@ extension TrainingConfiguration {
     let flat = shape.isFlat
 
     batch = options.batch ?? defaults.batch ?? Self.batch(options, defaults, rows: data.rows)
-    guard batch >= 1 else { throw .usage("--batch must be at least 1, not \(batch).") }
-    guard batch <= 1 << 22 else {
-      throw .usage("--batch \(batch) is too large; 4194304 rows are the limit.")
-    }
-    let pairs = batch.multipliedReportingOverflow(by: shape.activeExperts)
-    guard !pairs.overflow, pairs.partialValue <= Int(Int32.max) else {
-      throw .usage("--batch \(batch) with --k \(shape.activeExperts) is too large.")
-    }
+    if let complaint = Self.complaint(batch: batch, shape) { throw .usage(complaint) }
     steps = try Self.steps(options, defaults, rows: data.rows, batch: batch)
 
     let twentieth = max(1, steps / 20)
     let warmup = options.warmup ?? defaults.warmup ?? min(1_000, twentieth)
     let regularizer =
       options.regularizerWarmup ?? defaults.regularizerWarmup ?? min(1_000, twentieth)
-    guard warmup >= 0 else { throw .usage("--warmup must not be negative.") }
-    guard regularizer >= 0 else { throw .usage("--regularizer-warmup must not be negative.") }
     let peak = try Self.positive(options.learningRate ?? defaults.learningRate, "--learning-rate")
     learningRate = LearningRateSchedule(
       form: options.schedule ?? .cosine,
@@ -175,16 +166,72 @@ extension TrainingConfiguration {
     normalize = options.normalize ?? .unit
     initialWeights = options.initialWeights
     let total = batch.multipliedReportingOverflow(by: steps)
-    guard !total.overflow else { throw .usage("--steps \(steps) of \(batch) rows are too many.") }
     deadWindow =
       options.deadWindow ?? max(1, min(10_000_000, total.partialValue / 20))
-    guard deadWindow >= 1 else { throw .usage("--dead-window must be at least 1.") }
     checkpointEvery = options.checkpointEvery ?? 1_000
-    guard checkpointEvery >= 0 else { throw .usage("--checkpoint-every must not be negative.") }
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
-    guard recordEvery >= 1 else { throw .usage("--record-every must be at least 1.") }
     keep = options.keep ?? 2
-    guard keep >= 1 else { throw .usage("--keep must be at least 1.") }
+    if let complaint { throw .usage(complaint) }
+  }
+
+  /// What is wrong with these settings, as a sentence that names the option; nil if nothing is.
+  ///
+  /// Asked when a configuration is resolved, and when one is read from a file, which may have been
+  /// edited or damaged.
+  public var complaint: String? {
+    if format != 1 { return "The layout is version \(format); this program knows version 1." }
+    if let complaint = shape.complaint { return complaint }
+    if let complaint = Self.complaint(batch: batch, shape) { return complaint }
+    guard shape.width == data.width, data.rows >= 1 else {
+      return "The data, \(data.rows) rows of width \(data.width), do not fit the dictionary."
+    }
+    if steps < 1 { return "--steps must be at least 1, not \(steps)." }
+    if batch.multipliedReportingOverflow(by: steps).overflow {
+      return "--steps \(steps) of \(batch) rows are too many."
+    }
+    for (name, value, least) in [
+      ("--warmup", learningRate.warmup, 0), ("--regularizer-warmup", regularizerWarmup.steps, 0),
+      ("--dead-window", deadWindow, 1), ("--checkpoint-every", checkpointEvery, 0),
+      ("--record-every", recordEvery, 1), ("--keep", keep, 1),
+      ("--auxk-k", objective.auxkActive, objective.auxk > 0 ? 1 : 0),
+    ] where value < least {
+      return "\(name) must \(least == 0 ? "not be negative" : "be at least 1"), not \(value)."
+    }
+    for (name, value) in [
+      ("--learning-rate", learningRate.peak), ("--learning-rate-start", learningRate.start),
+      ("--learning-rate-floor", learningRate.floor), ("--clip", clip),
+      ("--threshold", Double(activation.threshold)),
+      ("--threshold-sub", Double(activation.subThreshold)),
+      ("--slope-top", Double(activation.slope)), ("--slope-sub", Double(activation.subSlope)),
+      ("--beta", Double(objective.beta)), ("--ortho", Double(objective.ortho)),
+      ("--l1", Double(objective.l1)), ("--auxk", Double(objective.auxk)),
+    ] where !(value >= 0 && value <= 2e30) {
+      return "\(name) must be a finite number that is not negative, not \(value)."
+    }
+    if activation.slope > 1 || activation.subSlope > 1 {
+      return "--slope-top and --slope-sub must not exceed 1: codes would lose their order."
+    }
+    return nil
+  }
+
+  /// What is wrong with batches of `batch` rows.
+  private static func complaint(batch: Int, _ shape: DictionaryShape) -> String? {
+    if batch < 1 { return "--batch must be at least 1, not \(batch)." }
+    if batch > 1 << 22 { return "--batch \(batch) is too large; 4194304 rows are the limit." }
+    let pairs = batch.multipliedReportingOverflow(by: shape.activeExperts)
+    if pairs.overflow || pairs.partialValue > Int(Int32.max) {
+      return "--batch \(batch) with --k \(shape.activeExperts) is too large."
+    }
+    return nil
+  }
+
+  /// The bytes a run needs at the very least: weights, gradients, two moments, and the batch's rows
+  /// (twice, since one batch is read ahead) and reconstructions.
+  var leastMemory: Double {
+    let (d, s) = (Double(shape.width), Double(shape.subspace))
+    let expert = 2 * (1 + s) * d + 2 * Double(shape.sublatents) * s
+    let vector = 4 * d + Double(shape.activeExperts) * (6 + 6 * s)
+    return 4 * (4 * Double(shape.experts) * expert + Double(batch) * vector)
   }
 
   private static func shape(
@@ -251,9 +298,6 @@ extension TrainingConfiguration {
     let root = 1 / Double(width).squareRoot()
     let slope = try notNegative(options.slopeTop ?? 0, "--slope-top")
     let subSlope = try notNegative(options.slopeSub ?? 0.01, "--slope-sub")
-    guard slope <= 1, subSlope <= 1 else {
-      throw .usage("--slope-top and --slope-sub must not exceed 1: codes would lose their order.")
-    }
     return ActivationSettings(
       threshold: Float(try notNegative(options.threshold ?? (flat ? 0 : root), "--threshold")),
       subThreshold: Float(

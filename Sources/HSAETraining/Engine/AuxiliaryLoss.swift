@@ -64,7 +64,8 @@ final class AuxiliaryLoss {
     sortedGradients = Buffer(batch * self.active)
     reconstruction = Buffer(batch * d)
     keyCapacity = 2 * self.active + 64
-    let tile = min(Self.tileVectors, paddedBatch)
+    let tile = Self.tileVectors
+    precondition(paddedBatch % tile == 0, "Tiles would reach beyond the batch's rows.")
     product = TileProduct(
       rowSizes: [tile], columnSizes: [Self.tileLatents], depth: d, a: .rows(d),
       b: .transposed(d), cStride: Self.tileLatents, precision: .float32, workers: threads)

@@ -42,6 +42,16 @@ struct TrainerState: Codable, Hashable, Sendable {
   var rateWeight: Double
   /// SHA-256 of the other files, by name.
   var hashes: [String: String]
+  /// SHA-256 of this file as it would be without this line.
+  var seal: String?
+
+  /// The same state with its seal.
+  func sealed() throws(Failure) -> TrainerState {
+    var state = self
+    state.seal = nil
+    state.seal = SHA256.hash(try JSONFile.encode(state))
+    return state
+  }
 }
 
 /// The names of a checkpoint's files and of its folder.
@@ -86,13 +96,17 @@ enum Checkpoint {
     let state = TrainerState(
       step: step, tokens: engine.usage.vectors, seconds: seconds,
       rateWeight: engine.usage.rateWeight, hashes: hashes)
-    try JSONFile.write(state, to: directory.file(CheckpointName.state))
+    try JSONFile.write(state.sealed(), to: directory.file(CheckpointName.state))
     try directory.commit()
   }
 
   /// Checks every file of the checkpoint `path` against its hash and returns its state.
   static func verify(_ path: String) throws(Failure) -> TrainerState {
-    let state = try JSONFile.read(TrainerState.self, from: Path.join(path, CheckpointName.state))
+    let file = Path.join(path, CheckpointName.state)
+    let state = try JSONFile.read(TrainerState.self, from: file)
+    guard try state == state.sealed() else {
+      throw .data("\(file): the content does not fit the seal in it; it is damaged.")
+    }
     for name in [CheckpointName.description, CheckpointName.weights, CheckpointName.optimizer] {
       let file = Path.join(path, name)
       guard let expected = state.hashes[name] else {

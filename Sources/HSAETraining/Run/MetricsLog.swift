@@ -46,9 +46,9 @@ public struct MetricsRecord: Codable, Hashable, Sendable {
 }
 
 /// The file of a run's records.
-struct MetricsLog {
-  let path: String
-  private let handle: FileHandle
+struct MetricsLog: ~Copyable {
+  private let file: Descriptor
+  private var size: Int
 
   /// Opens the log at `path` to append, keeping only the records up to step `step`.
   init(path: String, keepingThrough step: Int) throws(Failure) {
@@ -56,24 +56,19 @@ struct MetricsLog {
     var text = ""
     for record in kept { text += try Self.line(record) }
     try DurableFile.write(text, to: path)
-    guard let handle = FileHandle(forWritingAtPath: path) else {
-      throw Failure(.cannotCreate, "\(path): the file cannot be opened to write.")
-    }
-    self.path = path
-    self.handle = handle
-    do { try handle.seekToEnd() } catch {
-      throw Failure(.inputOutput, "\(path): \(error.localizedDescription)")
-    }
+    file = try Descriptor(updating: path)
+    size = text.utf8.count
   }
 
   /// Appends one record.
-  func append(_ record: MetricsRecord) throws(Failure) {
-    let line = try Self.line(record)
-    do { try handle.write(contentsOf: Data(line.utf8)) } catch {
-      throw Failure(
-        .inputOutput, "\(path): a record cannot be written (no space left?): \(error)")
-    }
+  mutating func append(_ record: MetricsRecord) throws(Failure) {
+    let line = Array(try Self.line(record).utf8)
+    try unsafe file.write(line.span.bytes, at: size)
+    size += line.count
   }
+
+  /// Returns when all records have reached the disk.
+  func synchronize() throws(Failure) { try file.synchronize() }
 
   /// The records in the file at `path`, none if it is not there. A last line that was cut off by a
   /// crash is passed over.

@@ -27,7 +27,7 @@ public struct RunDirectory: Sendable {
     }
     self.path = path
     configuration = try JSONFile.read(TrainingConfiguration.self, from: file)
-    if let complaint = configuration.shape.complaint { throw .data("\(file): \(complaint)") }
+    if let complaint = configuration.complaint { throw .data("\(file): \(complaint)") }
   }
 
   static func configurationFile(_ path: String) -> String { Path.join(path, "config.json") }
@@ -64,6 +64,16 @@ public struct RunDirectory: Sendable {
   /// The folder of the checkpoint after `step` steps.
   public func checkpoint(step: Int) -> String {
     Path.join(Self.checkpointsFolder(path), CheckpointName.folder(step: step))
+  }
+
+  /// Removes what a trainer that was killed left half-written. Only for whoever holds the run's lock.
+  func removePartialFiles() {
+    for folder in [path, Self.checkpointsFolder(path)] {
+      for name in (try? Path.list(folder)) ?? []
+      where name.hasPrefix(".") && name.contains(".partial-") {
+        Path.removeAll(Path.join(folder, name))
+      }
+    }
   }
 
   /// The newest checkpoint whose files are whole; what is passed over is told to `warn`.

@@ -2,6 +2,7 @@
 // mathematics of a step is `TrainingEngine`'s; this file reads batches, keeps records, writes
 // checkpoints and stops when asked.
 
+internal import Glibc
 public import HSAEActivations
 internal import HSAEModels
 public import HSAESupport
@@ -41,20 +42,12 @@ public final class Trainer {
     creating path: String, configuration: TrainingConfiguration, source: any RowSource,
     threads: Int, warn: @escaping (String) -> Void = { _ in }
   ) throws(Failure) {
+    try Self.refuseOccupied(path)
     let engine = try Self.freshEngine(configuration, source: source, threads: threads)
     try Path.createDirectories(path)
     lock = try FileLock(path: RunDirectory.lockFile(path), purpose: "The run \(path)")
-    if Path.exists(RunDirectory.configurationFile(path)) {
-      throw Failure(
-        .cannotCreate,
-        "\(path): a run is there already; add --resume to go on with it, or choose another --out.")
-    }
-    let others = try Path.list(path).filter { $0 != "run.lock" && !$0.hasPrefix(".") }
-    guard others.isEmpty else {
-      throw Failure(
-        .cannotCreate, "\(path): the folder is not empty (\(others[0])); choose another --out.")
-    }
-    try Path.createDirectories(RunDirectory.checkpointsFolder(path))
+    // Again: another process may have begun a run here while the engine was made.
+    try Self.refuseOccupied(path)
     if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
       try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
     }
@@ -66,6 +59,22 @@ public final class Trainer {
     self.warn = warn
     step = 0
     seconds = 0
+  }
+
+  /// Fails if a run, or anything else, is in the folder `path`.
+  private static func refuseOccupied(_ path: String) throws(Failure) {
+    guard Path.isDirectory(path) else { return }
+    if Path.exists(RunDirectory.configurationFile(path)) {
+      throw Failure(
+        .cannotCreate,
+        "\(path): a run is there already; add --resume to go on with it, or choose another --out.")
+    }
+    // What was killed before it wrote config.json left a lock file and hidden partial files.
+    let others = try Path.list(path).filter { $0 != "run.lock" && !$0.hasPrefix(".") }
+    guard others.isEmpty else {
+      throw Failure(
+        .cannotCreate, "\(path): the folder is not empty (\(others[0])); choose another --out.")
+    }
   }
 
   /// Goes on with the run at `path` from its newest whole checkpoint.
@@ -85,11 +94,13 @@ public final class Trainer {
         "\(source.path): this is not the data the run \(path) was begun on (\(data.path),"
           + " \(data.rows) rows of width \(data.width)); give the same data.")
     }
+    run.removePartialFiles()
     configuration = run.configuration
     self.path = path
     self.source = source
     self.warn = warn
     if let (folder, state) = try run.newestWholeCheckpoint(warn: warn) {
+      try Self.checkMachine(configuration)
       engine = TrainingEngine(
         parameters: Parameters(
           shape: configuration.shape, hasBias: configuration.bias != .none),
@@ -107,11 +118,7 @@ public final class Trainer {
   private static func freshEngine(
     _ configuration: TrainingConfiguration, source: any RowSource, threads: Int
   ) throws(Failure) -> TrainingEngine {
-    if configuration.precision == .bfloat16, Precision.best != .bfloat16 {
-      throw Failure(
-        .unavailable,
-        "This processor does not multiply bf16 in hardware; use --precision float32 or auto.")
-    }
+    try checkMachine(configuration)
     var parameters: Parameters
     if let file = configuration.initialWeights {
       parameters = try WeightsFile.read(from: file, shape: configuration.shape)
@@ -125,6 +132,24 @@ public final class Trainer {
     }
     return TrainingEngine(
       parameters: parameters, configuration: configuration, threads: threads)
+  }
+
+  /// Fails if this machine cannot do what `configuration` asks for.
+  private static func checkMachine(_ configuration: TrainingConfiguration) throws(Failure) {
+    if configuration.precision == .bfloat16, Precision.best != .bfloat16 {
+      throw Failure(
+        .unavailable,
+        "This processor does not multiply bf16 in hardware; use --precision float32 or auto.")
+    }
+    let needed = configuration.leastMemory
+    let present = Double(sysconf(Int32(_SC_PHYS_PAGES))) * Double(sysconf(Int32(_SC_PAGESIZE)))
+    guard present <= 0 || needed <= present else {
+      let gigabytes = { (bytes: Double) in (bytes / 1e8).rounded() / 10 }
+      throw Failure(
+        .unavailable,
+        "Training needs at least \(gigabytes(needed)) GB of memory, and this machine has"
+          + " \(gigabytes(present)) GB; choose a smaller --experts or --batch.")
+    }
   }
 
   /// The geometric median of up to 32,768 rows, as Gao et al. take it.
@@ -147,7 +172,7 @@ public final class Trainer {
   public func run(
     interruption: Interruption? = nil, progress: (_ step: Int, _ record: MetricsRecord) -> Void
   ) throws(Failure) -> TrainingOutcome {
-    let log = try MetricsLog(path: RunDirectory.metricsFile(path), keepingThrough: step)
+    var log = try MetricsLog(path: RunDirectory.metricsFile(path), keepingThrough: step)
     guard step < configuration.steps else { return .finished }
     let reader = BatchReader(
       source: source,
@@ -189,6 +214,7 @@ public final class Trainer {
       let signal = interruption?.signalNumber
       let due = configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0
       if due || signal != nil || step == configuration.steps {
+        try log.synchronize()
         try checkpoint()
         lastCheckpoint = step
       }
@@ -200,10 +226,13 @@ public final class Trainer {
   /// Writes a checkpoint and removes those beyond `keep`.
   private func checkpoint() throws(Failure) {
     let folder = RunDirectory.checkpointsFolder(path)
+    try Path.createDirectories(folder)
     try Checkpoint.write(
       engine, configuration: configuration, step: step, seconds: seconds, into: folder)
     let steps = try Path.list(folder).compactMap(CheckpointName.step(of:)).sorted()
-    for old in steps.dropLast(configuration.keep) {
+    // Those of later steps were damaged when the run was resumed from an earlier one.
+    let later = steps.filter { $0 > step }
+    for old in later + steps.filter({ $0 <= step }).dropLast(configuration.keep) {
       Path.removeAll(Path.join(folder, CheckpointName.folder(step: old)))
     }
   }
