@@ -40,7 +40,7 @@ public struct StoredVocabulary: Sendable {
 
   /// Writes the folder `path`, in full or not at all.
   public func write(to path: String) throws(Failure) {
-    let folder = try DurableDirectory(path: path)
+    let folder = try DurableDirectory(path: path, replacing: true)
     try JSONFile.write(attributes, to: folder.file("attributes.json"))
     try Vocabulary.write(texts, to: folder.file("vocabulary"))
     let width = attributes.width

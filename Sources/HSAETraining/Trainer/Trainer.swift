@@ -69,8 +69,10 @@ public final class Trainer {
         .cannotCreate,
         "\(path): a run is there already; add --resume to go on with it, or choose another --out.")
     }
-    // What was killed before it wrote config.json left a lock file and hidden partial files.
-    let others = try Path.list(path).filter { $0 != "run.lock" && !$0.hasPrefix(".") }
+    // What was killed before it wrote config.json left a lock file, a vocabulary, hidden partial files.
+    let others = try Path.list(path).filter {
+      $0 != "run.lock" && $0 != "vocabulary" && !$0.hasPrefix(".")
+    }
     guard others.isEmpty else {
       throw Failure(
         .cannotCreate, "\(path): the folder is not empty (\(others[0])); choose another --out.")
