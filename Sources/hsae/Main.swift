@@ -14,6 +14,8 @@ struct Main: ParsableCommand {
       Fetch.self,
       Unembed.self,
       Train.self,
+      LookUp.self,
+      Report.self,
     ])
 
   /// Runs the command. A `Failure` is one line on standard error and its kind's exit code.

@@ -1,0 +1,79 @@
+// hsae lookup: what a dictionary of words makes of a word. Options and printing; the work is
+// `HSAEEvaluation`'s.
+
+import ArgumentParser
+import Glibc
+import HSAEEvaluation
+import HSAESupport
+import HSAETensors
+
+struct LookUp: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "lookup",
+    abstract: "Show the experts and sublatents of a word.",
+    discussion: """
+      For each word: the experts active for it with their codes z and strongest words, and under \
+      each the sublatent it chose with its code c and strongest words. A sublatent whose code is \
+      below the threshold is marked as not relevant here. A word is looked for as a token with a \
+      leading space, then without, then in other case.
+      """)
+
+  @Argument(
+    help: ArgumentHelp(
+      "A run directory, trained on a store with a vocabulary (hsae unembed).", valueName: "run"))
+  var folder: String
+
+  @Argument(help: "The words.")
+  var words: [String]
+
+  @Option(help: "Words listed of each expert and sublatent.")
+  var limit = 12
+
+  @Flag(help: "List every token, and not forms of one word (case, space, plural) once.")
+  var allForms = false
+
+  @Option(help: "The store to use instead of the one the run was trained on.")
+  var store: String?
+
+  @Option(help: "Threads (default: all processors). The result does not depend on it.")
+  var threads = processorCount
+
+  @Flag(help: "Print the look-ups as JSON.")
+  var json = false
+
+  func validate() throws {
+    guard threads >= 1, threads <= 4096 else {
+      throw ValidationError("--threads must be between 1 and 4096.")
+    }
+    guard limit >= 1, limit <= 64 else {
+      throw ValidationError("--limit must be between 1 and 64.")
+    }
+  }
+
+  func run() throws {
+    let trained = try TrainedRun(
+      path: folder, store: store, threads: threads, warn: { report("hsae: \($0)") })
+    guard trained.hasWords else {
+      throw Failure.data(
+        "\(folder): it was trained on rows without words; look words up in a run on a store that hsae"
+          + " unembed wrote.")
+    }
+    let results = trained.lookup(words, limit: limit, mergesForms: !allForms)
+    if json {
+      print(try JSONFile.encode(results), terminator: "")
+    } else {
+      let width = terminalWidth()
+      print(results.map { $0.rendered(width: width) }.joined(separator: "\n"), terminator: "")
+    }
+    if results.allSatisfy({ $0.token == nil }) { throw ExitCode(Failure.Kind.data.rawValue) }
+  }
+}
+
+/// The columns of the terminal, 100 if standard output is none.
+private func terminalWidth() -> Int {
+  var size = winsize()
+  guard isatty(STDOUT_FILENO) == 1,
+    unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0
+  else { return 100 }
+  return Int(size.ws_col)
+}

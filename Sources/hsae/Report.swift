@@ -1,0 +1,91 @@
+// hsae report: one page about a run, or several runs side by side. Options, names and the table on
+// standard output; the page is `HSAEReport`'s.
+
+import ArgumentParser
+import HSAEEvaluation
+import HSAEReport
+import HSAESupport
+import HSAETensors
+
+struct Report: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Make one self-contained HTML page about runs.",
+    discussion: """
+      One hierarchical run, alone or with one flat run, gets a page about its hierarchies; any other \
+      set of runs is compared side by side. Every run is evaluated on the rows it was trained on.
+      """)
+
+  /// The words of the paper's Figure 6 and of its ablations.
+  static let paperWords = [
+    "dog", "Chicago", "Queen", "python", "red", "London", "violin", "September", "the",
+  ]
+
+  @Argument(help: "Run directories.")
+  var runs: [String]
+
+  @Option(help: "The page to write.")
+  var out: String
+
+  @Option(parsing: .upToNextOption, help: "Words to look up (default: the paper's).")
+  var words: [String] = Self.paperWords
+
+  @Option(help: "The page's title.")
+  var title: String?
+
+  @Option(help: "Seed of the random sample of hierarchies.")
+  var seed: UInt64 = 0
+
+  @Option(help: "The store to evaluate on instead of the ones the runs were trained on.")
+  var store: String?
+
+  @Option(help: "Threads (default: all processors). The result does not depend on it.")
+  var threads = processorCount
+
+  @Flag(help: "Print the numbers and the ten clearest hierarchies as JSON.")
+  var json = false
+
+  func validate() throws {
+    guard threads >= 1, threads <= 4096 else {
+      throw ValidationError("--threads must be between 1 and 4096.")
+    }
+  }
+
+  func run() throws {
+    guard Path.isDirectory(Path.parent(out)) else {
+      throw Failure(
+        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
+    }
+    var reports: [RunReport] = []
+    var subject: String?
+    var subtitle = ""
+    for (path, name) in zip(runs, runNames(runs)) {
+      report("hsae report: evaluating \(path)")
+      let trained = try TrainedRun(
+        path: path, store: store, threads: threads, warn: { report("hsae: \($0)") })
+      reports.append(
+        try RunReport(trained, name: name, lookupWords: words, seed: seed, threads: threads))
+      if subject == nil {
+        subject = trained.title
+        subtitle = trained.subtitle
+      }
+    }
+    let input = ReportInput(
+      title: title ?? subject ?? "", subtitle: subtitle, runs: reports,
+      command: "hsae report \(runNames(runs).joined(separator: " ")) --out \(Path.name(out))")
+    try DurableFile.write(try makeReport(input), to: out)
+    if json {
+      print(try JSONFile.encode(reports.map(RunSummary.init)), terminator: "")
+    } else {
+      print(summaryTable(reports), terminator: "")
+      report("hsae report: wrote \(out)")
+    }
+  }
+}
+
+/// Short names for runs: the folder's, or the whole path where two folders have the same.
+func runNames(_ paths: [String]) -> [String] {
+  let names = paths.map { Path.name(Path.trimmed($0)) }
+  return zip(paths, names).map { path, name in
+    names.count { $0 == name } > 1 ? Path.trimmed(path) : name
+  }
+}
