@@ -56,11 +56,14 @@ let package = Package(
       "HSAETraining",
       ["CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
     library(
-      "HSAEEvaluation", ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
+      "HSAEEvaluation",
+      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
     library(
       "HSAEReport",
-      ["HSAEEvaluation", "HSAETraining", "HSAESupport",
-        .product(name: "Mustache", package: "swift-mustache")]),
+      [
+        "HSAEEvaluation", "HSAETraining", "HSAESupport",
+        .product(name: "Mustache", package: "swift-mustache"),
+      ]),
     .executableTarget(
       name: "hsae",
       dependencies: [

@@ -65,7 +65,9 @@ extension MutableSpan where Element: Copyable {
   /// The elements `range`, to write. (The standard library has this under a provisional name.)
   @inline(__always)
   @_lifetime(&self)
-  package mutating func part(_ range: Range<Int>) -> MutableSpan<Element> { _mutatingExtracting(range) }
+  package mutating func part(_ range: Range<Int>) -> MutableSpan<Element> {
+    _mutatingExtracting(range)
+  }
 }
 
 /// Appends the bytes of `value`, little-endian.

@@ -2,8 +2,8 @@
 
 public import CHSAEKernels
 
-/// The kernels of the best instruction set here, or of the one HSAE_ISA names.
 // Safe: written once, before anyone can read it, and never again.
+/// The kernels of the best instruction set here, or of the one HSAE_ISA names.
 @unsafe public nonisolated(unsafe) let kernels: hsae_kernels = unsafe hsae_kernels_best().pointee
 
 /// The instruction set whose kernels are in use: `generic`, `avx2` or `avx512`.

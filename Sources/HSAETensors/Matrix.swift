@@ -131,7 +131,8 @@ func allocateZeroed(_ count: Int) -> UnsafeMutablePointer<Float> {
   guard status == 0, let raw = unsafe raw else {
     preconditionFailure("Memory is exhausted: \(bytes) bytes were asked for.")
   }
-  if bytes >= hugePage { _ = unsafe madvise(raw, bytes, 14 /* MADV_HUGEPAGE */) }
+  let adviceForHugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc's module map leaves out
+  if bytes >= hugePage { _ = unsafe madvise(raw, bytes, adviceForHugePages) }
   unsafe memset(raw, 0, bytes)
   return unsafe raw.bindMemory(to: Float.self, capacity: max(count, 1))
 }

@@ -11,9 +11,13 @@ struct Main: ParsableCommand {
     commandName: "hsae",
     abstract: "Hierarchical sparse autoencoders for language models.",
     subcommands: [
+      Quickstart.self,
       Fetch.self,
       Unembed.self,
       Train.self,
+      Lookup.self,
+      Report.self,
+      Bench.self,
     ])
 
   /// Runs the command. A `Failure` is one line on standard error and its kind's exit code.

@@ -60,7 +60,7 @@ struct Train: ParsableCommand {
   func run() throws {
     let trainer = try resume ? resumed() : created()
     let interruption = Interruption { report("hsae: stopping after a checkpoint (again to kill).") }
-    let outcome = try watch(trainer, interruption)
+    let outcome = try runWithProgress(trainer, label: "train", interruption: interruption)
     try summarise(trainer)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
   }
@@ -88,41 +88,45 @@ struct Train: ParsableCommand {
       resuming: out, source: source, threads: threads, warn: { report("hsae: \($0)") })
   }
 
-  private func watch(
-    _ trainer: Trainer, _ interruption: Interruption
-  ) throws(Failure) -> TrainingOutcome {
-    let batch = trainer.configuration.batch
-    var line = ProgressLine(
-      "train", unit: "row", total: trainer.configuration.steps * batch, done: trainer.step * batch)
-    defer { line.clear() }
-    return try trainer.run(interruption: interruption) { step, record in
-      line.update(step * batch, note: Self.note(record))
-    }
-  }
-
-  private static func note(_ record: MetricsRecord) -> String {
-    var note = String(format: "loss %.4f", record.loss)
-    if let variance = record.explainedVariance {
-      note += String(format: "  explained %.3f", variance)
-    }
-    if record.deadLatents > 0 { note += "  dead \(record.deadLatents)" }
-    return note
-  }
-
   private func summarise(_ trainer: Trainer) throws {
-    let records = try RunDirectory(path: out).metrics()
-    guard let last = records.last else { return }
+    guard let last = try RunDirectory(path: out).metrics().last else { return }
     if json {
       print(try JSONFile.encode(TrainingSummary(run: out, last: last)), terminator: "")
-      return
+    } else {
+      print(summaryLine(trainer, last))
     }
-    print(
-      String(
-        format: "%@: step %d of %d, %d rows, loss %.5f, explained variance %.4f, %d dead latents, "
-          + "%d dead sublatents, %.0f rows/s", out, trainer.step, trainer.configuration.steps,
-        last.tokens, last.loss, last.explainedVariance ?? .nan, last.deadLatents,
-        last.deadSublatents, Double(last.tokens) / max(last.seconds, 1e-9)))
   }
+}
+
+/// Runs `trainer` with a progress line.
+func runWithProgress(
+  _ trainer: Trainer, label: String, interruption: Interruption
+) throws(Failure) -> TrainingOutcome {
+  let batch = trainer.configuration.batch
+  var line = ProgressLine(
+    label, unit: "row", total: trainer.configuration.steps * batch, done: trainer.step * batch)
+  defer { line.clear() }
+  return try trainer.run(interruption: interruption) { step, record in
+    line.update(step * batch, note: progressNote(record))
+  }
+}
+
+private func progressNote(_ record: MetricsRecord) -> String {
+  var note = String(format: "loss %.4f", record.loss)
+  if let variance = record.explainedVariance {
+    note += String(format: "  explained %.3f", variance)
+  }
+  if record.deadLatents > 0 { note += "  dead \(record.deadLatents)" }
+  return note
+}
+
+/// How a run stands, in one line.
+func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
+  String(
+    format: "%@: step %d of %d, %d rows, loss %.5f, explained variance %.4f, %d dead latents, "
+      + "%d dead sublatents, %.0f rows/s", trainer.path, trainer.step, trainer.configuration.steps,
+    last.tokens, last.loss, last.explainedVariance ?? .nan, last.deadLatents,
+    last.deadSublatents, Double(last.tokens) / max(last.seconds, 1e-9))
 }
 
 /// What `hsae train --json` prints.

@@ -81,18 +81,18 @@ private struct Stored {
   func agreesWithAPlainProduct(_ example: ProductCase) {
     var generator = SeededGenerator(seed: 31)
     let (M, N) = (example.rows.max() ?? 0, example.columns.max() ?? 0)
-    let K = example.depth
+    let depth = example.depth
     var a = Stored(
-      rows: M, columns: K, gap: example.gap, isTransposed: example.transposesA, &generator)
+      rows: M, columns: depth, gap: example.gap, isTransposed: example.transposesA, &generator)
     var b = Stored(
-      rows: K, columns: N, gap: example.gap, isTransposed: example.transposesB, &generator)
+      rows: depth, columns: N, gap: example.gap, isTransposed: example.transposesB, &generator)
     let stride = N + example.gap
     let before = generator.floats(M * stride)
     let product = TileProduct(
-      rowSizes: Set(example.rows), columnSizes: Set(example.columns), depth: K, a: a.layout,
+      rowSizes: Set(example.rows), columnSizes: Set(example.columns), depth: depth, a: a.layout,
       b: b.layout, cStride: stride, precision: example.precision,
       accumulate: example.accumulates, workers: 1)
-    #expect(product.maxRows == M && product.maxColumns == N && product.depth == K)
+    #expect(product.maxRows == M && product.maxColumns == N && product.depth == depth)
     let isRounded = example.precision == .bfloat16
     let (aBits, bBits) = isRounded ? (a.round(), b.round()) : ([], [])
     for rows in example.rows {
@@ -116,9 +116,9 @@ private struct Stored {
               continue
             }
             var sum = example.accumulates ? Bounded(old) : .zero
-            for k in 0..<K { sum += Bounded(a[i, k]) * Bounded(b[k, j]) }
+            for k in 0..<depth { sum += Bounded(a[i, k]) * Bounded(b[k, j]) }
             // The order of oneDNN's sums is its own: at worst one after another.
-            wrong += sum.allows(Double(found[i * stride + j]), roundings: K + 4) ? 0 : 1
+            wrong += sum.allows(Double(found[i * stride + j]), roundings: depth + 4) ? 0 : 1
           }
         }
         #expect(wrong == 0, "\(rows) × \(columns)")

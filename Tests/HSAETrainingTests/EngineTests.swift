@@ -74,7 +74,8 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
       shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5)),
     EngineCase(
       name: "hierarchical, odd sizes",
-      shape: DictionaryShape(width: 67, experts: 129, sublatents: 17, subspace: 5, activeExperts: 9),
+      shape: DictionaryShape(
+        width: 67, experts: 129, sublatents: 17, subspace: 5, activeExperts: 9),
       batch: 77),
     EngineCase(
       name: "hierarchical, several tiles",
@@ -156,12 +157,13 @@ extension TrainingEngine {
           < 1e-4 * reference.loss.reconstruction)
       #expect(abs(report.topReconstruction - reference.loss.topLevel) < 1e-3)
       #expect(
-          abs(report.l1 - reference.loss.sparsity) <= 1e-3 * max(1, reference.loss.sparsity)
-            || example.objective.l1 == 0)
+        abs(report.l1 - reference.loss.sparsity) <= 1e-3 * max(1, reference.loss.sparsity)
+          || example.objective.l1 == 0)
       #expect(abs(report.auxk - reference.loss.auxiliary) < 1e-3)
       if step > 1, example.objective.auxk > 0 { #expect(report.auxkLatents > 0) }
       if example.objective.ortho > 0, example.shape.experts > 1 {
-        #expect(abs(report.ortho - reference.loss.orthogonality) < 1e-4 * reference.loss.orthogonality)
+        #expect(
+          abs(report.ortho - reference.loss.orthogonality) < 1e-4 * reference.loss.orthogonality)
       }
       #expect(abs(report.gradientNorm - reference.gradientNorm) < 1e-3 * reference.gradientNorm)
       let mine = ReferenceParameters(engine.gradients)

@@ -52,13 +52,17 @@ public enum PrecisionOption: String, Codable, Sendable, CaseIterable {
 public struct TrainingOptions: Codable, Hashable, Sendable {
   /// A named set of values for what is not given.
   public var preset: Preset?
-  /// m, a, s and k.
+  /// m, the number of top-level latents.
   public var experts: Int?
+  /// a, the sublatents of each expert.
   public var sublatents: Int?
+  /// s, the dimension of each subspace.
   public var subspace: Int?
+  /// k, the active experts of each row.
   public var k: Int?
-  /// Length of the run, by steps or by epochs.
+  /// Length of the run in steps.
   public var steps: Int?
+  /// Length of the run in passes over the data.
   public var epochs: Double?
   /// Rows in a batch.
   public var batch: Int?
@@ -72,35 +76,49 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public var normalize: Normalisation?
   /// A `.safetensors` file to take sizes and weights from.
   public var initialWeights: String?
-  /// Learning rate: peak, start of the warm-up, floor as a fraction of the peak, warm-up steps, form.
+  /// Peak learning rate.
   public var learningRate: Double?
+  /// Learning rate of step 0, if there is a warm-up.
   public var learningRateStart: Double?
+  /// Learning rate at the end of the cosine, as a fraction of the peak.
   public var learningRateFloor: Double?
+  /// Steps of the learning rate's warm-up.
   public var warmup: Int?
+  /// What follows the warm-up.
   public var schedule: LearningRateSchedule.Form?
   /// Largest gradient norm; 0 for none.
   public var clip: Double?
-  /// β, λ₁, λ₂ and which latents λ₂ reaches.
+  /// β, the weight of the top level's own error (eq. 3.3).
   public var beta: Double?
+  /// λ₁, the weight of the bi-orthogonality penalty (eq. 3.4).
   public var ortho: Double?
+  /// λ₂, the weight of the sparsity penalty.
   public var l1: Double?
+  /// Which top-level latents λ₂ reaches.
   public var l1Scope: L1Scope?
   /// Steps over which λ₁ and λ₂ grow from 0.
   public var regularizerWarmup: Int?
-  /// Thresholds and slopes of both levels.
+  /// α of the top level.
   public var threshold: Double?
+  /// α of the sublatents.
   public var thresholdSub: Double?
+  /// Slope below α, top level.
   public var slopeTop: Double?
+  /// Slope below α, sublatents.
   public var slopeSub: Double?
   /// Input bias.
   public var bias: BiasOption?
-  /// AuxK: weight, latents per row, rows after which a silent latent is dead.
+  /// Weight of the auxiliary loss of dead latents.
   public var auxk: Double?
+  /// Dead latents that may explain one row's error.
   public var auxkK: Int?
+  /// Rows after which a silent latent is dead to the auxiliary loss.
   public var deadWindow: Int?
-  /// Steps between checkpoints and between records, and how many checkpoints are kept.
+  /// Steps between checkpoints; 0 for one at the end only.
   public var checkpointEvery: Int?
+  /// Steps between records.
   public var recordEvery: Int?
+  /// Checkpoints kept.
   public var keep: Int?
 
   /// Options that say nothing.

@@ -17,6 +17,11 @@ internal import CHSAEKernels
 public import HSAEModels
 public import HSAETensors
 
+/// The phases of a step, as `hsae bench` reports them.
+public enum Phase: Int, CaseIterable, Sendable {
+  case encode, group, forward, auxiliary, orthogonality, penalty, backward, update, usage
+}
+
 /// Trains one dictionary: owns its weights, gradients, moments and the memory of a step.
 @safe
 public final class TrainingEngine {
@@ -48,6 +53,8 @@ public final class TrainingEngine {
   public internal(set) var gradients: Parameters
   /// How often latents and sublatents fire.
   public internal(set) var usage: Usage
+  /// Seconds spent in each phase so far, by `Phase.rawValue`.
+  public private(set) var phaseSeconds = [Double](repeating: 0, count: Phase.allCases.count)
 
   /// The batch, to be filled before `step`: fp32, [paddedBatch × d], rows beyond the batch zero.
   /// With a bias, `step` subtracts it here.
@@ -174,20 +181,25 @@ public final class TrainingEngine {
     let l1 = objective.l1 * settings.regulariserScale
     let ortho = objective.ortho * settings.regulariserScale
 
-    prepareVectors()
-    let above = encode()
-    groupPairs()
-    let subPenalty = forwardExperts()
-    let squares = forwardVectors()
+    let above = timed(.encode) {
+      prepareVectors()
+      return encode()
+    }
+    timed(.group) { groupPairs() }
+    let (subPenalty, squares) = timed(.forward) { (forwardExperts(), forwardVectors()) }
     if settings.wantsVariance {
       report.explainedVariance = 1 - squares.full / totalVariance()
     }
-    let aux = auxiliaryLoss(settings)
-    let orthoScale = orthogonality(weight: ortho, report: &report)
-    penaliseLatents(weight: l1 / Float(batch), initialised: orthoScale != nil)
-    let squaredNorm = backward(
-      l1: l1 / Float(batch), orthoScale: orthoScale ?? 0, orthoDone: orthoScale != nil,
-      auxiliary: aux.latents > 0)
+    let aux = timed(.auxiliary) { auxiliaryLoss(settings) }
+    let orthoScale = timed(.orthogonality) { orthogonality(weight: ortho, report: &report) }
+    timed(.penalty) {
+      penaliseLatents(weight: l1 / Float(batch), initialised: orthoScale != nil)
+    }
+    let squaredNorm = timed(.backward) {
+      backward(
+        l1: l1 / Float(batch), orthoScale: orthoScale ?? 0, orthoDone: orthoScale != nil,
+        auxiliary: aux.latents > 0)
+    }
 
     let pairs = unsafe Int(groupStarts.base[shape.experts])
     let count = Double(batch)
@@ -207,9 +219,16 @@ public final class TrainingEngine {
       + Double(l1) * report.l1 + Double(objective.auxk) * report.auxk
       + (ortho > 0 ? Double(ortho) * report.ortho : 0)
     if report.loss.isFinite && report.gradientNorm.isFinite {
-      update(settings, norm: report.gradientNorm)
-      usage.advance(engine: self)
+      timed(.update) { update(settings, norm: report.gradientNorm) }
+      timed(.usage) { usage.advance(engine: self) }
     }
     return report
+  }
+
+  private func timed<Result>(_ phase: Phase, _ body: () -> Result) -> Result {
+    let begin = ContinuousClock.now
+    let result = body()
+    phaseSeconds[phase.rawValue] += (ContinuousClock.now - begin) / .seconds(1)
+    return result
   }
 }

@@ -2,9 +2,11 @@
 //
 //   RUN/config.json          the resolved configuration
 //       metrics.jsonl        one record a line
+//       vocabulary/          of the store, with mean and whitening, if it had one
 //       checkpoints/step-…   the last few checkpoints
 //       run.lock             held by the process that trains
 
+public import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 internal import HSAETensors
@@ -31,11 +33,25 @@ public struct RunDirectory: Sendable {
   static func configurationFile(_ path: String) -> String { Path.join(path, "config.json") }
   static func metricsFile(_ path: String) -> String { Path.join(path, "metrics.jsonl") }
   static func checkpointsFolder(_ path: String) -> String { Path.join(path, "checkpoints") }
+  static func vocabularyFolder(_ path: String) -> String { Path.join(path, "vocabulary") }
   static func lockFile(_ path: String) -> String { Path.join(path, "run.lock") }
 
   /// The run's records.
   public func metrics() throws(Failure) -> [MetricsRecord] {
     try MetricsLog.read(Self.metricsFile(path))
+  }
+
+  /// The run's records as they stand in the file.
+  public func metricsText() throws(Failure) -> String {
+    let file = Self.metricsFile(path)
+    guard Path.exists(file) else { return "" }
+    return String(decoding: try MappedFile(path: file).copy(), as: UTF8.self)
+  }
+
+  /// The vocabulary and transform of the store the run was trained on; nil if it had none.
+  public func vocabulary() throws(Failure) -> StoredVocabulary? {
+    let folder = Self.vocabularyFolder(path)
+    return Path.exists(folder) ? try StoredVocabulary(path: folder) : nil
   }
 
   /// Steps of the checkpoints there are, in order.

@@ -48,6 +48,9 @@ public final class Trainer {
     lock = try FileLock(path: RunDirectory.lockFile(path), purpose: "The run \(path)")
     // Again: another process may have begun a run here while the engine was made.
     try Self.refuseOccupied(path)
+    if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
+      try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
+    }
     try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
     self.engine = engine
     self.path = path
@@ -66,8 +69,10 @@ public final class Trainer {
         .cannotCreate,
         "\(path): a run is there already; add --resume to go on with it, or choose another --out.")
     }
-    // What was killed before it wrote config.json left a lock file and hidden partial files.
-    let others = try Path.list(path).filter { $0 != "run.lock" && !$0.hasPrefix(".") }
+    // What was killed before it wrote config.json left a lock file, a vocabulary, hidden partial files.
+    let others = try Path.list(path).filter {
+      $0 != "run.lock" && $0 != "vocabulary" && !$0.hasPrefix(".")
+    }
     guard others.isEmpty else {
       throw Failure(
         .cannotCreate, "\(path): the folder is not empty (\(others[0])); choose another --out.")

@@ -1,0 +1,117 @@
+// hsae quickstart: the whole story on the default model, from nothing to a page. What an earlier call
+// has finished is kept, what it began is gone on with.
+
+import ArgumentParser
+import Foundation
+import HSAEActivations
+import HSAELanguageModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+struct Quickstart: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "From a real model's vocabulary to a page of hierarchies, in minutes.",
+    discussion: """
+      Fetches Gemma 3 270M, takes its unembedding matrix, trains a hierarchical dictionary of it and \
+      a flat one to compare with (the paper's section 4 and Appendix B), and writes a page where dog \
+      breaks into breeds. 600 steps of 8192 rows each; --full trains the paper's 5000.
+      """)
+
+  @Option(help: "The model: a name of the catalogue or a GGUF file.")
+  var model = "gemma-3-270m"
+
+  @Option(help: "The folder for everything (default out/quickstart, with --full out/full).")
+  var out: String?
+
+  @Flag(help: "Train the paper's 5000 steps.")
+  var full = false
+
+  @Option(help: "Steps to train (default 600).")
+  var steps: String?
+
+  @Option(help: "Seed of weights and orders.")
+  var seed: UInt64 = 0
+
+  @Option(help: "Threads (default: all processors).")
+  var threads = processorCount
+
+  func validate() throws {
+    guard threads >= 1, threads <= 4096 else {
+      throw ValidationError("--threads must be between 1 and 4096.")
+    }
+    if full && steps != nil { throw ValidationError("--full and --steps exclude each other.") }
+  }
+
+  func run() throws {
+    let begin = ContinuousClock.now
+    let folder = out ?? (full ? "out/full" : "out/quickstart")
+    let count = try full ? 5_000 : steps.map(SizeArgument.count) ?? 600
+    try Path.createDirectories(folder)
+    let interruption = Interruption { report("hsae: stopping after a checkpoint (again to kill).") }
+
+    let store = Path.join(folder, "vocabulary.store")
+    try prepare(store)
+    let hierarchical = Path.join(folder, "h-sae")
+    let flat = Path.join(folder, "flat-sae")
+    var options = TrainingOptions()
+    options.preset = .unembedding
+    options.steps = count
+    options.seed = seed
+    options.checkpointEvery = 200
+    try train(hierarchical, on: store, options, interruption)
+    options.sublatents = 0
+    options.subspace = 0
+    try train(flat, on: store, options, interruption)
+
+    let page = Path.join(folder, "index.html")
+    if let signal = interruption.signalNumber { throw ExitCode(128 + signal) }
+    try DurableFile.write(
+      reportPage(
+        runs: [hierarchical, flat], title: "What the vocabulary holds", words: paperWords,
+        store: store, threads: threads), to: page)
+    let seconds = Int((ContinuousClock.now - begin) / .seconds(1))
+    report("hsae quickstart: done in \(seconds / 60) min \(seconds % 60) s. Look words up with")
+    report("    hsae lookup \(hierarchical) dog Chicago python")
+    report("and open this page:")
+    print(URL(fileURLWithPath: page).standardizedFileURL.path)
+  }
+
+  private func prepare(_ store: String) throws {
+    if Path.exists(store), (try? ActivationStore(path: store)) != nil { return }
+    let say = { @Sendable (line: String) in report("hsae quickstart: \(line)") }
+    let path = try ModelFetcher(say: say).resolve(model)
+    var options = UnembeddingRows.Options()
+    options.threads = threads
+    let rows = try UnembeddingRows(file: GGUFFile(path: path), options: options, progress: say)
+    say("\(rows.directions.rows) of \(rows.vocabulary.count) tokens kept")
+    try rows.writeStore(
+      at: store, modelSHA256: SHA256.hash(file: path), shuffleSeed: seed, replacing: true)
+  }
+
+  private func train(
+    _ path: String, on store: String, _ options: TrainingOptions, _ interruption: Interruption
+  ) throws {
+    let source = try openRows(path: store)
+    let trainer: Trainer
+    if Path.exists(Path.join(path, "config.json")) {
+      trainer = try Trainer(
+        resuming: path, source: source, threads: threads, warn: { report("hsae: \($0)") })
+      guard trainer.configuration.steps == options.steps, trainer.configuration.seed == seed else {
+        throw Failure.usage(
+          "\(path): an earlier run there has other settings; choose another --out or remove it.")
+      }
+    } else {
+      trainer = try Trainer(
+        creating: path, configuration: resolve(options, source), source: source, threads: threads)
+    }
+    if trainer.step == trainer.configuration.steps { return }
+    report("hsae quickstart: training \(Path.name(path)), \(trainer.configuration.steps) steps")
+    let outcome = try runWithProgress(
+      trainer, label: Path.name(path), interruption: interruption)
+    if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
+    if let last = try RunDirectory(path: path).metrics().last {
+      report("hsae quickstart: \(summaryLine(trainer, last))")
+    }
+  }
+}
