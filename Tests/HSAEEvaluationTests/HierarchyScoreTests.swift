@@ -137,6 +137,6 @@ private struct Planted {
     first.add(unit.span)
     #expect(abs(first.meanCosine(toRestOf: sum) - half / 2) < 1e-6)
     let (a, b): ([Float], [Float]) = ((1...19).map(Float.init), Array(repeating: 2, count: 19))
-    #expect(dot(a.span, b.span) == 380)
+    #expect(HSAEEvaluation.dot(a.span, b.span) == 380)
   }
 }

@@ -13,7 +13,8 @@ public struct PlantedHierarchy: Sendable {
   public let children: Int
   /// Unit directions of the parents [parents × d].
   public let parentDirections: [[Float]]
-  /// Unit directions of the children [parents][children × d], each in its family's own subspace.
+  /// Directions of the children [parents][children × d], each in its family's own subspace; a
+  /// family sums to zero, and its root mean square norm is 1.
   public let childDirections: [[[Float]]]
   /// Parents in one vector.
   public let active: Int
@@ -36,15 +37,20 @@ public struct PlantedHierarchy: Sendable {
       let axes = (0..<subspace).map { _ in
         Self.unit((0..<width).map { _ in Float(generator.nextSymmetric()) })
       }
-      childRows.append(
-        (0..<children).map { _ in
-          var row = [Float](repeating: 0, count: width)
-          for axis in axes {
-            let weight = Float(generator.nextSymmetric())
-            for column in 0..<width { row[column] += weight * axis[column] }
-          }
-          return Self.unit(row)
-        })
+      var family = (0..<children).map { _ in
+        var row = [Float](repeating: 0, count: width)
+        for axis in axes {
+          let weight = Float(generator.nextSymmetric())
+          for column in 0..<width { row[column] += weight * axis[column] }
+        }
+        return row
+      }
+      // Children sum to nothing, so that a family's mean is its parent.
+      for column in 0..<width {
+        let mean = family.reduce(0) { $0 + $1[column] } / Float(children)
+        for child in family.indices { family[child][column] -= mean }
+      }
+      childRows.append(family.map { $0.map { $0 / Self.meanNorm(family) } })
     }
     parentDirections = parentRows
     childDirections = childRows
@@ -70,6 +76,12 @@ public struct PlantedHierarchy: Sendable {
       }
     }
     return rows
+  }
+
+  /// The root of the mean squared norm of `rows`.
+  private static func meanNorm(_ rows: [[Float]]) -> Float {
+    let squares = rows.reduce(0) { $0 + $1.reduce(0) { $0 + $1 * $1 } }
+    return max((squares / Float(rows.count)).squareRoot(), 1e-6)
   }
 
   private static func unit(_ row: [Float]) -> [Float] {

@@ -123,7 +123,7 @@ private func resolve(
     #expect(flat.objective.beta == 0)
     #expect(flat.objective.ortho == 0)
     #expect(flat.objective.l1 == 0)
-    #expect(flat.objective.auxk == 1 / 30)
+    #expect(flat.objective.auxk == Float(1.0 / 30))
     #expect(flat.objective.auxkActive == 320)
     #expect(flat.activation.threshold == 0)
     #expect(try resolve { $0.subspace = 0 }.shape.isFlat)
@@ -287,7 +287,10 @@ private func resolve(
   @Test(arguments: [
     (#"{"expert": 5}"#, #"did you mean "experts"?"#), (#"{"learning_rate": 5}"#, "learning-rate"),
     (#"{"l1scope": 5}"#, "l1-scope"), (#"{"colour": 5}"#, "colour"), (#"{"k": "five"}"#, "k"),
-    (#"{"k": 5.5}"#, "k"), (#"{"precision": "float16"}"#, "precision"),
+    (#"{"k": 5.5}"#, "k"),
+    (#"{"precision": "float16"}"#, "\"precision\" must be one of float32, bfloat16, auto"),
+    (#"{"seed": 5.5}"#, "seed"), (#"{"seed": -1}"#, "seed"), (#"{"clip": "a"}"#, "clip"),
+    (#"{"order": 5}"#, "order"),
     (#"{"k": 5, "k": 6}"#, "byte"), (#"[]"#, "object"), (#"{"k": 5"#, "byte"), ("", "byte"),
     (#"{"k": 99999999999999999999}"#, "k"),
   ])
@@ -327,7 +330,8 @@ private func resolve(
       for (index, line) in lines.enumerated() {
         let parts = line.split(separator: " : ", maxSplits: 1)
         guard parts.count == 2, parts[1].first?.isNumber == true else { continue }
-        for number in ["-1", "0", "1e300", "9223372036854775807", "4611686018427387904", "\"NaN\""] {
+        for number in ["-1", "0", "1e300", "9223372036854775807", "4611686018427387904", "\"NaN\""]
+        {
           var edited = lines
           edited[index] = parts[0] + " : " + number + (line.hasSuffix(",") ? "," : "")
           try DurableFile.write(edited.joined(separator: "\n"), to: path)

@@ -15,6 +15,7 @@ import Testing
       let fixture = try TrainingFixture(in: folder)
       var options = fixture.options
       options.steps = 300
+      options.learningRate = 3e-3
       var seen: [Int] = []
       let trainer = try fixture.train("run", options: options) { step, _ in seen.append(step) }
       #expect(seen == Array(1...300))
