@@ -22,6 +22,8 @@ struct Main: ParsableCommand {
 
   /// Runs the command. A `Failure` is one line on standard error and its kind's exit code.
   static func main() {
+    // A file that grows beyond a limit (`ulimit -f`) is then an error of the write, with a sentence.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot()
       try command.run()

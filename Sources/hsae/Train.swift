@@ -39,7 +39,7 @@ struct Train: ParsableCommand {
   var given: TrainingArguments
 
   @Option(help: "Threads (default: all processors). The result does not depend on it.")
-  var threads = processorCount
+  var threads: Int?
 
   @Option(help: "The tensor to read, if DATA is a .safetensors file with several.")
   var tensor: String?
@@ -51,7 +51,7 @@ struct Train: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard threads >= 1, threads <= 4096 else {
+    guard (1...4096).contains(threads ?? 1) else {
       throw ValidationError("--threads must be between 1 and 4096.")
     }
     if data == nil && !resume { throw ValidationError("Missing expected argument '<data>'.") }
@@ -72,7 +72,8 @@ struct Train: ParsableCommand {
     if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
     let configuration = try resolve(options, source)
     return try Trainer(
-      creating: out, configuration: configuration, source: source, threads: threads,
+      creating: out, configuration: configuration, source: source,
+      threads: threads ?? processorCount,
       warn: { report("hsae: \($0)") })
   }
 
@@ -85,7 +86,8 @@ struct Train: ParsableCommand {
     let path = data ?? run.configuration.data.path
     let source = try openRows(path: path, tensor: tensor, allowIncomplete: allowIncomplete)
     return try Trainer(
-      resuming: out, source: source, threads: threads, warn: { report("hsae: \($0)") })
+      resuming: out, source: source, threads: threads ?? processorCount,
+      warn: { report("hsae: \($0)") })
   }
 
   private func summarise(_ trainer: Trainer) throws {

@@ -114,15 +114,18 @@ public struct SafetensorsWriter: ~Copyable {
 
   /// Moves to the tensor called `name`, which must be the present one or the next.
   private mutating func begin(_ name: String) -> Tensor {
-    skipFull()
+    // A tensor without elements is full from the beginning and may still be named.
+    if current < tensors.count, tensors[current].name != name { skipFull(upTo: name) }
     precondition(
       current < tensors.count && tensors[current].name == name,
       "Tensor \(name) is not the next to be written.")
     return tensors[current]
   }
 
-  private mutating func skipFull() {
-    while current < tensors.count, currentBytes == tensors[current].byteCount {
+  private mutating func skipFull(upTo name: String? = nil) {
+    while current < tensors.count, currentBytes == tensors[current].byteCount,
+      tensors[current].name != name
+    {
       current += 1
       currentBytes = 0
     }

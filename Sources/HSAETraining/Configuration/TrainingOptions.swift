@@ -149,8 +149,29 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
 
   /// The options in the JSON file at `path`. A key that is no option is refused.
   public static func read(from path: String) throws(Failure) -> TrainingOptions {
-    try JSONFile.read(
-      TrainingOptions.self, from: path, knownKeys: CodingKeys.allCases.map(\.rawValue))
+    let tree = try JSONFile.readTree(from: path)
+    try JSONFile.rejectUnknownKeys(
+      of: tree, known: CodingKeys.allCases.map(\.rawValue), source: path)
+    // What the decoder would refuse without saying what is allowed, or where it is.
+    for key in CodingKeys.allCases {
+      guard let value = tree[key.rawValue], value != .null else { continue }
+      if let names = key.names {
+        guard let name = value.string, names.contains(name) else {
+          throw .data(
+            "\(path): \"\(key.rawValue)\" must be one of \(names.joined(separator: ", ")).")
+        }
+      } else if key.isCount, !Self.isWhole(value, isSeed: key == .seed) {
+        throw .data(
+          "\(path): \"\(key.rawValue)\" must be a whole number, neither too small nor too large.")
+      }
+    }
+    return try JSONFile.read(TrainingOptions.self, from: path)
+  }
+
+  /// Whether `value` is a whole number that the option can hold, however it is written.
+  private static func isWhole(_ value: JSONValue, isSeed: Bool) -> Bool {
+    guard let number = value.number, number.rounded() == number else { return false }
+    return isSeed ? number >= 0 && number < 0x1p64 : abs(number) < 0x1p62
   }
 
   /// These options, and for what they leave open, those of `other`.
@@ -195,5 +216,31 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
     result.recordEvery = recordEvery ?? other.recordEvery
     result.keep = keep ?? other.keep
     return result
+  }
+}
+
+extension TrainingOptions.CodingKeys {
+  /// The values an option by name may have; nil for options that are numbers or paths.
+  fileprivate var names: [String]? {
+    switch self {
+    case .preset: Preset.allCases.map(\.rawValue)
+    case .precision: PrecisionOption.allCases.map(\.rawValue)
+    case .order: RowOrder.allCases.map(\.rawValue)
+    case .normalize: Normalisation.allCases.map(\.rawValue)
+    case .schedule: LearningRateSchedule.Form.allCases.map(\.rawValue)
+    case .l1Scope: L1Scope.allCases.map(\.rawValue)
+    case .bias: BiasOption.allCases.map(\.rawValue)
+    default: nil
+    }
+  }
+
+  /// Whether the option is a whole number.
+  fileprivate var isCount: Bool {
+    switch self {
+    case .experts, .sublatents, .subspace, .k, .steps, .batch, .warmup, .regularizerWarmup, .auxkK,
+      .deadWindow, .checkpointEvery, .recordEvery, .keep, .seed:
+      true
+    default: false
+    }
   }
 }

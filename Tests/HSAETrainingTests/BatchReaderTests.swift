@@ -1,0 +1,110 @@
+// Which rows make up which batch, and that what is read ahead is what was asked for.
+
+import HSAEActivations
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAETraining
+
+@Suite struct RowSequenceTests {
+  @Test(arguments: [1, 2, 3, 17, 64, 1000], [0, 7] as [UInt64])
+  func everyEpochVisitsEveryRowOnce(_ count: Int, _ seed: UInt64) {
+    let sequence = RowSequence(count: count, order: .shuffled, seed: seed)
+    for epoch in 0..<4 {
+      let rows = sequence.rows(at: epoch * count..<(epoch + 1) * count)
+      #expect(rows.sorted() == Array(0..<count))
+    }
+  }
+
+  @Test func epochsAndSeedsDiffer() {
+    let count = 1000
+    var orders: Set<[Int]> = []
+    for seed: UInt64 in 0..<4 {
+      let sequence = RowSequence(count: count, order: .shuffled, seed: seed)
+      for epoch in 0..<4 {
+        orders.insert(sequence.rows(at: epoch * count..<(epoch + 1) * count))
+      }
+    }
+    #expect(orders.count == 16)
+    #expect(!orders.contains(Array(0..<count)))
+  }
+
+  @Test(arguments: RowOrder.allCases)
+  func batchesAreCutFromOneSequence(_ order: RowOrder) {
+    let sequence = RowSequence(count: 23, order: order, seed: 5)
+    let all = sequence.rows(at: 0..<230)
+    for size in [1, 7, 23, 50, 100] {
+      for start in stride(from: 0, to: 230 - size, by: size) {
+        #expect(sequence.rows(at: start..<start + size) == Array(all[start..<start + size]))
+      }
+    }
+    #expect(sequence.rows(at: 5..<5).isEmpty)
+  }
+
+  @Test func fileOrderWrapsRound() {
+    let sequence = RowSequence(count: 5, order: .file, seed: 1)
+    #expect(sequence.rows(at: 3..<12) == [3, 4, 0, 1, 2, 3, 4, 0, 1])
+  }
+}
+
+@Suite struct BatchReaderTests {
+  /// A reader of `count` rows (i, 2i), and what its batches should hold.
+  private func withReader(
+    count: Int = 10, batch: Int, first: Int = 0, normalisation: Normalisation = .none,
+    bad: Int? = nil, _ body: (BatchReader, RowSequence) throws -> Void
+  ) throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "rows.npy")
+      var elements = (0..<count).flatMap { [Float($0), Float(2 * $0)] }
+      if let bad { elements[2 * bad + 1] = .nan }
+      try writeNumpy(elements, width: 2, to: path)
+      let sequence = RowSequence(count: count, order: .shuffled, seed: 3)
+      let reader = BatchReader(
+        source: try openRows(path: path), sequence: sequence, batch: batch,
+        normalisation: normalisation, firstBatch: first, bufferSize: batch * 2 + 6)
+      defer { reader.finish() }
+      try body(reader, sequence)
+    }
+  }
+
+  @Test(arguments: [1, 3, 10, 25], [0, 4])
+  func batchesFollowTheSequence(_ batch: Int, _ first: Int) throws {
+    try withReader(batch: batch, first: first) { reader, sequence in
+      var buffer = Buffer<Float>(batch * 2 + 6)
+      for index in first..<first + 6 {
+        try reader.next(index, into: &buffer)
+        let rows = sequence.rows(at: index * batch..<(index + 1) * batch)
+        #expect(
+          Array(buffer.elements.prefix(2 * batch)) == rows.flatMap { [Float($0), Float(2 * $0)] })
+        #expect(buffer.elements.suffix(6).allSatisfy { $0 == 0 }, "rows beyond the batch")
+      }
+    }
+  }
+
+  @Test func rowsAreScaledToUnitNorm() throws {
+    try withReader(batch: 10, normalisation: .unit) { reader, sequence in
+      var buffer = Buffer<Float>(26)
+      try reader.next(0, into: &buffer)
+      for (place, row) in sequence.rows(at: 0..<10).enumerated() {
+        let length: Float = row == 0 ? 0 : 1 / Float(5).squareRoot()
+        #expect(abs(buffer.elements[2 * place] - length) < 1e-5)
+        #expect(abs(buffer.elements[2 * place + 1] - 2 * length) < 1e-5)
+      }
+    }
+  }
+
+  /// A bad row fails the batch it is in, not the one before, and is named by its place in the file.
+  @Test func aBadRowFailsItsOwnBatch() throws {
+    let sequence = RowSequence(count: 10, order: .shuffled, seed: 3)
+    let bad = sequence.rows(at: 0..<10)[7]
+    try withReader(batch: 2, bad: bad) { reader, _ in
+      var buffer = Buffer<Float>(10)
+      for index in 0..<3 { try reader.next(index, into: &buffer) }
+      let refusal = failure { try reader.next(3, into: &buffer) }
+      #expect(refusal?.kind == .data)
+      #expect(refusal?.message.contains("row \(bad) ") == true, "\(refusal?.message ?? "")")
+    }
+  }
+}

@@ -1,0 +1,350 @@
+// What becomes of options: the paper's defaults, presets, the rule for short runs, refusals, and
+// configuration files.
+
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAETraining
+
+/// The configuration of `options` for `rows` rows of width `width`.
+private func resolve(
+  rows: Int = 1_000_000, width: Int = 640, _ change: (inout TrainingOptions) -> Void = { _ in }
+) throws(Failure) -> TrainingConfiguration {
+  var options = TrainingOptions()
+  change(&options)
+  return try TrainingConfiguration(
+    options, data: DataDescription(path: "/data.npy", fingerprint: "f", rows: rows, width: width))
+}
+
+@Suite struct ConfigurationTests {
+  @Test func defaultsAreThePapers() throws {
+    let paper = try resolve(rows: 1_000_000_000)
+    #expect(
+      paper.shape
+        == DictionaryShape(
+          width: 640, experts: 16_384, sublatents: 16, subspace: 4, activeExperts: 32))
+    #expect(paper.batch == 32_512)
+    #expect(paper.steps == 123_032)  // 4 epochs, rounded up
+    #expect(paper.learningRate.start == 1e-11)
+    #expect(paper.learningRate.peak == 5e-4)
+    #expect(paper.learningRate.floor == 0.1)
+    #expect(paper.learningRate.form == .cosine)
+    #expect(paper.learningRate.warmup == 1000)
+    #expect(paper.learningRate.steps == paper.steps)
+    #expect(paper.regularizerWarmup.steps == 1000)
+    #expect(paper.clip == 0.75)
+    #expect(paper.objective.beta == 0.1)
+    #expect(paper.objective.ortho == 0.1)
+    #expect(paper.objective.l1 == 1e-3)
+    #expect(paper.objective.l1Scope == .all)
+    #expect(paper.objective.auxk == 0)
+    let root = Float(1 / 640.0.squareRoot())
+    #expect(paper.activation.threshold == root)
+    #expect(paper.activation.subThreshold == root)
+    #expect(paper.activation.slope == 0)
+    #expect(paper.activation.subSlope == 0.01)
+    #expect(paper.normalize == .unit)
+    #expect(paper.bias == .none)
+    #expect(paper.order == .shuffled)
+    #expect(paper.seed == 0)
+    #expect(paper.precision == Precision.best)
+    #expect(paper.complaint == nil)
+  }
+
+  /// `method.md`, "Short runs": rows, and the batch they get.
+  @Test(arguments: [
+    (1, 512), (1_000, 512), (511_999, 512), (512_000, 1024), (2_000_000, 2048),
+    (8_191_999, 8192), (8_192_000, 16_384), (16_255_999, 16_384), (16_256_000, 32_512),
+    (1_000_000_000, 32_512),
+  ])
+  func shortRunsHaveSmallerBatches(_ rows: Int, _ batch: Int) throws {
+    let short = try resolve(rows: rows)
+    #expect(short.batch == batch)
+    #expect(short.steps == (4 * rows + batch - 1) / batch)
+    let twentieth = max(1, min(1000, short.steps / 20))
+    #expect(short.learningRate.warmup == twentieth)
+    #expect(short.regularizerWarmup.steps == twentieth)
+    #expect(short.deadWindow == max(1, min(10_000_000, short.steps * batch / 20)))
+    // Asked for, the paper's batch and warm-ups stay.
+    let paper = try resolve(rows: rows) { $0.preset = .paper }
+    #expect(paper.batch == 32_512)
+    #expect(paper.learningRate.warmup == 1000)
+    #expect(paper.regularizerWarmup.steps == 1000)
+  }
+
+  @Test func epochsAndStepsSetTheLength() throws {
+    let once = try resolve(rows: 100_000) {
+      $0.epochs = 0.5; $0.batch = 1000
+    }
+    #expect(once.steps == 50)
+    #expect(once.epochs == 0.5)
+    #expect(
+      try resolve(rows: 100_000) {
+        $0.steps = 7; $0.batch = 1000
+      }.epochs == 0.07)
+    let preset = try resolve(rows: 100_000) {
+      $0.preset = .unembedding; $0.epochs = 2
+    }
+    #expect(preset.steps == (200_000 + 8191) / 8192)
+  }
+
+  @Test func theUnembeddingPreset() throws {
+    let preset = try resolve(rows: 200_000) { $0.preset = .unembedding }
+    #expect(
+      preset.shape
+        == DictionaryShape(
+          width: 640, experts: 2048, sublatents: 32, subspace: 5, activeExperts: 5))
+    #expect(preset.batch == 8192)
+    #expect(preset.steps == 5000)
+    #expect(preset.learningRate.peak == 8192e-6)
+    #expect(preset.learningRate.start == 8192e-15)
+    #expect(preset.learningRate.warmup == 250)
+    #expect(preset.regularizerWarmup.factor(at: 0) == 1)
+    #expect(preset.clip == 1)
+    #expect(preset.objective.ortho == 2.5e-2)
+    #expect(preset.objective.l1 == 2.5e-3)
+    // What is given wins over the preset.
+    let other = try resolve {
+      $0.preset = .unembedding; $0.experts = 100; $0.clip = 0
+    }
+    #expect(other.shape.experts == 100)
+    #expect(other.clip == 0)
+  }
+
+  @Test(arguments: [Preset?.none, .paper, .unembedding])
+  func aFlatDictionaryIsTheBaseline(_ preset: Preset?) throws {
+    let flat = try resolve {
+      $0.sublatents = 0; $0.preset = preset
+    }
+    #expect(flat.shape.isFlat && flat.shape.subspace == 0)
+    #expect(flat.objective.beta == 0)
+    #expect(flat.objective.ortho == 0)
+    #expect(flat.objective.l1 == 0)
+    #expect(flat.objective.auxk == Float(1.0 / 30))
+    #expect(flat.objective.auxkActive == 320)
+    #expect(flat.activation.threshold == 0)
+    #expect(try resolve { $0.subspace = 0 }.shape.isFlat)
+    #expect(
+      try resolve {
+        $0.sublatents = 0; $0.threshold = 0.5
+      }.activation.threshold == 0.5)
+  }
+
+  @Test func smallSizesGetDefaultsThatFit() throws {
+    #expect(try resolve(width: 2).shape.subspace == 2)
+    #expect(
+      try resolve {
+        $0.sublatents = 0; $0.experts = 40
+      }.objective.auxkActive == 40)
+    #expect(try resolve { $0.learningRate = 1e-12 }.learningRate.start == 1e-12)
+    #expect(try resolve(width: 1) { $0.sublatents = 0 }.objective.auxkActive == 1)
+  }
+
+  @Test func weightsFromAFileSetTheSizes() throws {
+    let initial = DictionaryShape(
+      width: 64, experts: 100, sublatents: 3, subspace: 2, activeExperts: 0)
+    func resolve(
+      bias: Bool = false, width: Int = 64, _ change: (inout TrainingOptions) -> Void
+    ) throws(Failure) -> TrainingConfiguration {
+      var options = TrainingOptions()
+      options.k = 4
+      options.initialWeights = "/w.safetensors"
+      change(&options)
+      return try TrainingConfiguration(
+        options, data: DataDescription(path: "/d", fingerprint: "f", rows: 10, width: width),
+        initialShape: initial, initialHasBias: bias)
+    }
+    let plain = try resolve { _ in }
+    #expect(plain.shape.experts == 100 && plain.shape.activeExperts == 4 && plain.bias == .none)
+    #expect(try resolve { $0.experts = 100 }.shape == plain.shape)
+    #expect(try resolve(bias: true) { _ in }.bias == .geometricMedian)
+    let refusals: [(String, Failure?)] = [
+      ("--experts", failure { _ = try resolve { $0.experts = 99 } }),
+      ("--sublatents", failure { _ = try resolve { $0.sublatents = 0 } }),
+      ("--subspace", failure { _ = try resolve { $0.subspace = 3 } }),
+      ("--init", failure { _ = try resolve(width: 65) { _ in } }),
+      ("--k", failure { _ = try resolve { $0.k = 101 } }),
+      ("--bias", failure { _ = try resolve { $0.bias = .geometricMedian } }),
+      ("--bias", failure { _ = try resolve(bias: true) { $0.bias = BiasOption.none } }),
+    ]
+    for (option, refusal) in refusals { expectSentence(refusal, option) }
+  }
+
+  /// What is refused, by the option the sentence must name.
+  static let refusals: [(option: String, change: @Sendable (inout TrainingOptions) -> Void)] = [
+    ("--experts", { $0.experts = 0 }), ("--experts", { $0.experts = -5 }),
+    ("--k", { $0.k = 0 }), ("--k", { $0.k = 16_385 }), ("--k", { $0.experts = 31 }),
+    ("--sublatents", { $0.sublatents = -1 }), ("--subspace", { $0.subspace = -1 }),
+    ("--subspace", { $0.subspace = 641 }),
+    (
+      "--sublatents",
+      {
+        $0.sublatents = 3; $0.subspace = 0
+      }
+    ),
+    (
+      "--sublatents",
+      {
+        $0.sublatents = 0; $0.subspace = 3
+      }
+    ),
+    ("too large", { $0.experts = .max }), ("too large", { $0.sublatents = .max }),
+    ("too large", { $0.experts = Int(Int32.max) }),
+    ("--batch", { $0.batch = 0 }), ("--batch", { $0.batch = -1 }), ("--batch", { $0.batch = .max }),
+    (
+      "--batch",
+      {
+        $0.batch = 1 << 22; $0.k = 1000
+      }
+    ),
+    ("--steps", { $0.steps = 0 }), ("--steps", { $0.steps = -1 }), ("--steps", { $0.steps = .max }),
+    (
+      "--steps",
+      {
+        $0.steps = 5; $0.epochs = 1
+      }
+    ),
+    ("--epochs", { $0.epochs = 0 }), ("--epochs", { $0.epochs = -1 }),
+    ("--epochs", { $0.epochs = .nan }), ("--epochs", { $0.epochs = .infinity }),
+    ("--epochs", { $0.epochs = 1e300 }),
+    ("--warmup", { $0.warmup = -1 }), ("--regularizer-warmup", { $0.regularizerWarmup = -1 }),
+    ("--learning-rate", { $0.learningRate = 0 }), ("--learning-rate", { $0.learningRate = -1 }),
+    ("--learning-rate", { $0.learningRate = .nan }),
+    ("--learning-rate", { $0.learningRate = 1e300 }),
+    ("--learning-rate-start", { $0.learningRateStart = -1 }),
+    ("--learning-rate-floor", { $0.learningRateFloor = .infinity }),
+    ("--clip", { $0.clip = -0.5 }), ("--clip", { $0.clip = .nan }),
+    ("--beta", { $0.beta = -1 }), ("--ortho", { $0.ortho = .nan }), ("--l1", { $0.l1 = -1 }),
+    ("--threshold", { $0.threshold = -0.1 }), ("--threshold-sub", { $0.thresholdSub = .nan }),
+    ("--slope-top", { $0.slopeTop = 1.5 }), ("--slope-sub", { $0.slopeSub = -1 }),
+    ("--slope-sub", { $0.slopeSub = 2 }),
+    ("--auxk", { $0.auxk = -1 }), ("--auxk-k", { $0.auxkK = 0 }),
+    ("--dead-window", { $0.deadWindow = 0 }),
+    ("--checkpoint-every", { $0.checkpointEvery = -1 }),
+    ("--record-every", { $0.recordEvery = 0 }), ("--keep", { $0.keep = 0 }),
+  ]
+
+  @Test(arguments: refusals.indices)
+  func whatDoesNotFitIsRefused(_ index: Int) {
+    let (option, change) = Self.refusals[index]
+    expectSentence(failure { _ = try resolve(change) }, option)
+  }
+
+  /// Whether `failure` is one sentence about the option.
+  private func expectSentence(
+    _ failure: Failure?, _ option: String, at location: SourceLocation = #_sourceLocation
+  ) {
+    #expect(failure?.kind == .usage, sourceLocation: location)
+    let message = failure?.message ?? ""
+    #expect(message.contains(option), "\(message)", sourceLocation: location)
+    #expect(
+      message.hasSuffix(".") && !message.contains("\n"), "\(message)", sourceLocation: location)
+  }
+}
+
+@Suite struct ConfigurationFileTests {
+  @Test func everyOptionIsAKey() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "options.json")
+      try DurableFile.write(
+        """
+        {"preset": "unembedding", "experts": 10, "sublatents": 3, "subspace": 2, "k": 4, "steps": 6,
+         "batch": 8, "seed": 9, "precision": "float32", "order": "file", "normalize": "none",
+         "init": "w.safetensors", "learning-rate": 1e-3, "learning-rate-start": 0,
+         "learning-rate-floor": 0.5, "warmup": 2, "schedule": "constant", "clip": 2, "beta": 0.5,
+         "ortho": 0.25, "l1": 0.125, "l1-scope": "topk", "regularizer-warmup": 3, "threshold": 0.1,
+         "threshold-sub": 0.2, "slope-top": 0.3, "slope-sub": 0.4, "bias": "geometric-median",
+         "auxk": 0.5, "auxk-k": 7, "dead-window": 100, "checkpoint-every": 11, "record-every": 12,
+         "keep": 3}
+        """, to: path)
+      let options = try TrainingOptions.read(from: path)
+      #expect(options.learningRateFloor == 0.5 && options.l1Scope == .topK && options.auxkK == 7)
+      #expect(options.bias == .geometricMedian && options.keep == 3)
+      #expect(options.initialWeights == "w.safetensors")
+      // All keys but epochs, which excludes steps.
+      let tree = try JSONFile.readTree(from: path)
+      let names = Set(TrainingOptions.CodingKeys.allCases.map(\.rawValue))
+      #expect(Set(tree.object?.keys.map { $0 } ?? []) == names.subtracting(["epochs"]))
+      // The command line wins, key by key.
+      var given = TrainingOptions()
+      given.experts = 20
+      given.epochs = 2
+      let both = given.filled(from: options)
+      #expect(both.experts == 20 && both.epochs == 2 && both.steps == nil && both.k == 4)
+      var rest = options
+      rest.experts = 20
+      rest.epochs = 2
+      rest.steps = nil
+      #expect(both == rest)
+      #expect(TrainingOptions().filled(from: options) == options)
+      #expect(options.filled(from: given).experts == 10)
+    }
+  }
+
+  @Test(arguments: [
+    (#"{"expert": 5}"#, #"did you mean "experts"?"#), (#"{"learning_rate": 5}"#, "learning-rate"),
+    (#"{"l1scope": 5}"#, "l1-scope"), (#"{"colour": 5}"#, "colour"), (#"{"k": "five"}"#, "k"),
+    (#"{"k": 5.5}"#, "k"),
+    (#"{"precision": "float16"}"#, "\"precision\" must be one of float32, bfloat16, auto"),
+    (#"{"seed": 5.5}"#, "seed"), (#"{"seed": -1}"#, "seed"), (#"{"clip": "a"}"#, "clip"),
+    (#"{"order": 5}"#, "order"),
+    (#"{"k": 5, "k": 6}"#, "byte"), (#"[]"#, "object"), (#"{"k": 5"#, "byte"), ("", "byte"),
+    (#"{"k": 99999999999999999999}"#, "k"),
+  ])
+  func wrongFilesAreRefused(_ text: String, _ named: String) throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "options.json")
+      try DurableFile.write(text, to: path)
+      let refusal = failure { _ = try TrainingOptions.read(from: path) }
+      #expect(refusal?.kind == .data)
+      let message = refusal?.message ?? ""
+      #expect(message.contains(path) && message.contains(named), "\(message)")
+      #expect(!message.contains("\n"))
+    }
+  }
+
+  @Test func aResolvedConfigurationRoundTrips() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "config.json")
+      let configuration = try resolve {
+        $0.preset = .unembedding; $0.seed = .max
+      }
+      try JSONFile.write(configuration, to: path)
+      #expect(try JSONFile.read(TrainingConfiguration.self, from: path) == configuration)
+    }
+  }
+
+  /// Each number of config.json replaced by one that makes no sense: refused or harmless, no trap.
+  @Test func editedConfigurationsAreCheckedAgain() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "config.json")
+      let text = try JSONFile.encode(
+        try resolve {
+          $0.experts = 64; $0.k = 3
+        })
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+      var refused = 0
+      for (index, line) in lines.enumerated() {
+        let parts = line.split(separator: " : ", maxSplits: 1)
+        guard parts.count == 2, parts[1].first?.isNumber == true else { continue }
+        for number in ["-1", "0", "1e300", "9223372036854775807", "4611686018427387904", "\"NaN\""]
+        {
+          var edited = lines
+          edited[index] = parts[0] + " : " + number + (line.hasSuffix(",") ? "," : "")
+          try DurableFile.write(edited.joined(separator: "\n"), to: path)
+          do throws(Failure) {
+            let run = try RunDirectory(path: folder)
+            #expect(run.configuration.leastMemory > 0)
+          } catch {
+            #expect(error.kind == .data && error.message.contains(path), "\(error)")
+            refused += 1
+          }
+        }
+      }
+      #expect(refused > 60)
+    }
+  }
+}

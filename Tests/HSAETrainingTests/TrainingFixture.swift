@@ -1,0 +1,121 @@
+// A small run for tests: planted data in a file, its configuration, and what a run leaves behind in
+// a form that can be compared.
+
+import HSAEActivations
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAETraining
+
+/// A data file and the options of runs on it.
+struct TrainingFixture {
+  let folder: String
+  let dataPath: String
+  var options: TrainingOptions
+
+  /// Planted rows in `folder`/rows.npy, and options of a hierarchical run of 24 steps.
+  init(in folder: String) throws {
+    self.folder = folder
+    dataPath = Path.join(folder, "rows.npy")
+    let planted = PlantedHierarchy(
+      width: 20, parents: 12, children: 3, subspace: 2, active: 2, seed: 1)
+    try writeNumpy(planted.rows(300), width: 20, to: dataPath)
+    options = TrainingOptions()
+    options.experts = 40
+    options.sublatents = 4
+    options.subspace = 3
+    options.k = 3
+    options.steps = 24
+    // No divisor of the rows: batches span epochs. No multiple of 64: tails everywhere.
+    options.batch = 77
+    options.seed = 5
+    options.learningRate = 1e-3
+    options.l1 = 1e-2
+    options.recordEvery = 5
+    options.checkpointEvery = 7
+  }
+
+  func source() throws(Failure) -> any RowSource { try openRows(path: dataPath) }
+
+  func configuration(_ options: TrainingOptions? = nil) throws(Failure) -> TrainingConfiguration {
+    let source = try source()
+    return try TrainingConfiguration(
+      options ?? self.options,
+      data: DataDescription(
+        path: dataPath, fingerprint: source.fingerprint, rows: source.rowCount,
+        width: source.width))
+  }
+
+  func path(_ name: String) -> String { Path.join(folder, name) }
+
+  /// Begins the run `name`.
+  func create(
+    _ name: String, options: TrainingOptions? = nil, threads: Int = 2
+  ) throws(Failure) -> Trainer {
+    try Trainer(
+      creating: path(name), configuration: configuration(options), source: source(),
+      threads: threads)
+  }
+
+  /// Trains the run `name` to its end; `each` is called after every step.
+  @discardableResult
+  func train(
+    _ name: String, options: TrainingOptions? = nil, threads: Int = 2,
+    each: (Int, MetricsRecord) -> Void = { _, _ in }
+  ) throws(Failure) -> Trainer {
+    let trainer = try create(name, options: options, threads: threads)
+    let outcome = try trainer.run(progress: each)
+    #expect(outcome == .finished)
+    return trainer
+  }
+
+  /// Resumes the run `name` and trains it to its end; the warnings.
+  @discardableResult
+  func resume(_ name: String, threads: Int = 2) throws(Failure) -> [String] {
+    var warnings: [String] = []
+    let trainer = try Trainer(
+      resuming: path(name), source: source(), threads: threads, warn: { warnings.append($0) })
+    let outcome = try trainer.run { _, _ in }
+    #expect(outcome == .finished)
+    return warnings
+  }
+
+  /// The folder of the checkpoint of the run `name` after `step` steps.
+  func checkpoint(_ name: String, _ step: Int) -> String {
+    Path.join(path(name), "checkpoints/\(CheckpointName.folder(step: step))")
+  }
+
+  /// What a run came to.
+  func result(_ name: String) throws(Failure) -> RunResult { try RunResult(path(name)) }
+}
+
+/// All of a run that must not depend on threads, interruptions or time.
+struct RunResult: Equatable {
+  var checkpoints: [Int]
+  /// The bytes of the files of each checkpoint.
+  var files: [[UInt8]]
+  var records: [MetricsRecord]
+  /// Names in the run directory and below `checkpoints`.
+  var names: [String]
+
+  init(_ path: String) throws(Failure) {
+    let run = try RunDirectory(path: path)
+    checkpoints = try run.checkpointSteps()
+    files = []
+    for step in checkpoints {
+      for name in [CheckpointName.description, CheckpointName.weights, CheckpointName.optimizer] {
+        files.append(fileBytes(Path.join(run.checkpoint(step: step), name)))
+      }
+    }
+    records = try run.metrics().map {
+      var record = $0
+      record.seconds = 0
+      record.tokensPerSecond = 0
+      return record
+    }
+    names = try Path.list(path) + Path.list(Path.join(path, "checkpoints"))
+  }
+}
