@@ -36,8 +36,12 @@ models: test-build ## The models the tests read.
 test: models lint ## What continuous integration runs; the summary comes last.
 	swift test $(TEST)
 
-soak: models ## The slow tests: kill and resume, long runs.
-	HSAE_SOAK=1 swift test $(TEST)
+soak: models ## The long rounds: 20 kills, a million mutated inputs a reader, sanitizers.
+	HSAE_SOAK=1 HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST)
+	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
+	  --filter 'HSAE(Support|Activations|LanguageModels|Tensors|Training)Tests'
+	swift test -c release --scratch-path .build-tsan --sanitize thread \
+	  --filter 'HSAE(Tensors|Models|Training)Tests'
 
 bench: build ## Throughput, and the distance to what the machine allows.
 	$(HSAE) bench
@@ -49,4 +53,4 @@ lint: ## Fails where the format differs.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
 clean: ## Removes what building left in the tree; the cache stays.
-	rm -rf .build .build-test out
+	rm -rf .build .build-test .build-asan .build-tsan out

@@ -69,7 +69,7 @@ public struct DictionaryEvaluation: Sendable {
   /// they score, in the order drawn.
   public func randomSample(_ count: Int, seed: UInt64) -> [HierarchyScore] {
     var live = hierarchies.filter { usage.experts[$0.expert] > 0 }
-    var generator = SplitMix(state: seed)
+    var generator = SeededGenerator(seed: seed)
     let wanted = min(count, live.count)
     for index in 0..<max(0, wanted) {
       live.swapAt(index, Int.random(in: index..<live.count, using: &generator))
@@ -86,18 +86,5 @@ extension Codes {
     result.offsets = offsets[range.lowerBound...range.upperBound].map { $0 - first }
     result.activations = Array(activations[first..<offsets[range.upperBound]])
     return result
-  }
-}
-
-/// The SplitMix64 generator (Steele, Lea, Flood 2014): small, seedable, the same everywhere.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }

@@ -184,26 +184,3 @@ struct UnitSum {
     return product / Double(count * others)
   }
 }
-
-/// The inner product, in eight interleaved partial sums that the compiler can keep in registers.
-func dot(_ x: Span<Float>, _ y: Span<Float>) -> Float {
-  precondition(x.count == y.count, "Vectors of \(x.count) and \(y.count) numbers.")
-  var sums = SIMD8<Float>.zero
-  var index = 0
-  while index &+ 8 <= x.count {
-    let a = SIMD8<Float>(
-      x[index], x[index + 1], x[index + 2], x[index + 3], x[index + 4], x[index + 5],
-      x[index + 6], x[index + 7])
-    let b = SIMD8<Float>(
-      y[index], y[index + 1], y[index + 2], y[index + 3], y[index + 4], y[index + 5],
-      y[index + 6], y[index + 7])
-    sums += a * b
-    index &+= 8
-  }
-  var result = sums.sum()
-  while index < x.count {
-    result += x[index] * y[index]
-    index &+= 1
-  }
-  return result
-}

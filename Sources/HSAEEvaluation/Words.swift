@@ -107,11 +107,13 @@ public func wordForm(_ token: String) -> String {
 }
 
 /// Whether a token is likely a whole word: in scripts that write spaces, it begins with `▁` and has at
-/// least three letters; in those that do not (Chinese, Japanese, Thai, …), any letter will do.
+/// least three letters; in those that do not (Chinese, Japanese, Thai, …), it has at least two, for a
+/// single character is as often a piece of a word.
 public func isWholeWord(_ token: String) -> Bool {
   let letters = token.unicodeScalars.filter { $0.properties.isAlphabetic }
   guard let first = letters.first else { return false }
-  return writesNoSpaces(first) || (token.first == "\u{2581}" && letters.count >= 3)
+  return writesNoSpaces(first)
+    ? letters.count >= 2 : token.first == "\u{2581}" && letters.count >= 3
 }
 
 /// Whether a letter belongs to a script that does not part words by spaces.

@@ -61,8 +61,8 @@ struct RunLength {
   /// Vectors per second over the whole run if its time is known, else the median of the records'.
   var rate: Double?
 
-  init(_ metrics: [MetricsRecord]) {
-    func last(_ key: MetricsRecord.Key) -> Double? { metrics.lazy.compactMap { $0[key] }.last }
+  init(_ metrics: [CurveRecord]) {
+    func last(_ key: CurveRecord.Key) -> Double? { metrics.lazy.compactMap { $0[key] }.last }
     steps = last(.step)
     vectors = last(.tokens)
     seconds = last(.seconds)

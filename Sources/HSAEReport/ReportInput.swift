@@ -120,7 +120,7 @@ public struct RunReport: Sendable {
   /// Its resolved configuration.
   public var configuration: [ConfigurationEntry]
   /// Its training records.
-  public var metrics: [MetricsRecord]
+  public var metrics: [CurveRecord]
   /// Its evaluation.
   public var numbers: EvaluationNumbers?
   /// What it was evaluated on, as a clause: "the 221,937 rows it was trained on".
@@ -139,7 +139,7 @@ public struct RunReport: Sendable {
   /// A report with the given parts.
   public init(
     name: String, shape: DictionaryShape, configuration: [ConfigurationEntry] = [],
-    metrics: [MetricsRecord] = [], numbers: EvaluationNumbers? = nil, evaluatedOn: String = "",
+    metrics: [CurveRecord] = [], numbers: EvaluationNumbers? = nil, evaluatedOn: String = "",
     clearest: [HierarchyTree] = [], sample: [HierarchyTree] = [], sampleSeed: UInt64 = 0,
     index: [HierarchyTree] = [], lookups: [WordLookup] = []
   ) {

@@ -34,7 +34,7 @@ extension RunReport {
   public init(
     name: String, evaluation: DictionaryEvaluation, words: WordTable, codes: Codes,
     lookupWords: [String], configuration: [ConfigurationEntry] = [],
-    metrics: [MetricsRecord] = [], evaluatedOn: String, seed: UInt64 = 0,
+    metrics: [CurveRecord] = [], evaluatedOn: String, seed: UInt64 = 0,
     limits: ReportLimits = ReportLimits(), encode: (_ token: Int) -> [Activation]? = { _ in nil }
   ) {
     let lookup = Lookup(profiles: evaluation.profiles, words: words, mergesForms: true)

@@ -34,12 +34,28 @@ let script = #"""
     select(tabs[0]);
   }
 
+  // On request, only the trees whose words are mostly written in Latin letters.
+  const latin = $("latin");
+  if (latin) {
+    latin.closest("p").hidden = false;
+    latin.checked = false;
+    const count = (text, pattern) => (text.match(pattern) || []).length;
+    latin.addEventListener("change", () => {
+      for (const tree of document.querySelectorAll("#lists .tree")) {
+        const text = [...tree.querySelectorAll(".words")].map(words => words.textContent).join(" ");
+        tree.hidden = latin.checked &&
+          count(text, /\p{Script=Latin}/gu) < 0.8 * count(text, /\p{L}/gu);
+      }
+    });
+  }
+
   // A link to a tree unfolds it.
   const show = () => {
     const tree = location.hash.length > 1 && $(decodeURIComponent(location.hash.slice(1)));
     if (!tree || tree.tagName !== "DETAILS") return;
     const tab = tabs.find(tab => $(tab.getAttribute("aria-controls")).contains(tree));
     if (tab) select(tab);
+    tree.hidden = false;
     tree.open = true;
     tree.scrollIntoView();
   };

@@ -60,6 +60,9 @@ let style = """
   .tabs button{font:600 .9375rem var(--sans);color:var(--mid);background:none;border:0;
   border-bottom:2px solid transparent;padding:10px 14px;margin-bottom:-1px;cursor:pointer}
   .tabs button[aria-selected=true]{color:var(--c0);border-color:var(--c0)}
+  .filter{margin:-34px 0 12px;text-align:right;font-size:.8125rem;color:var(--mid)}
+  .filter label{cursor:pointer}
+  .filter input{accent-color:var(--c0);vertical-align:-2px;margin:0 4px 0 0}
   .js .plain{display:none}
   .tree{border-bottom:1px solid var(--rule)}
   .tree>summary{display:grid;grid-template-columns:2.2rem minmax(0,1fr) 150px 11rem 3.4rem;gap:14px;
@@ -187,7 +190,7 @@ let style = """
   .figures{grid-template-columns:1fr 1fr;gap:18px 20px}.figures dd{font-size:1.4375rem}
   main>section{padding-top:34px}.numbers th,.numbers td{padding:7px 9px;font-size:.875rem}
   .terms div,.configuration div{grid-template-columns:minmax(0,1fr);gap:0}
-  .tabs button{padding:10px 10px}}
+  .tabs button{padding:10px 10px}.filter{margin:4px 0 8px;text-align:left}}
   @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}
   @media print{.sections,.search,.tabs{display:none}}
   """

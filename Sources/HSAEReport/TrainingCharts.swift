@@ -6,7 +6,7 @@ import HSAEModels
 func trainingCharts(_ runs: [RunReport]) -> Markup? {
   /// The points of one key; `scale` turns a count into a share.
   func points(
-    _ run: RunReport, _ key: MetricsRecord.Key, scale: Double = 1
+    _ run: RunReport, _ key: CurveRecord.Key, scale: Double = 1
   ) -> [(x: Double, y: Double)] {
     run.metrics.compactMap { record in
       guard let x = record[.step], let y = record[key] else { return nil }

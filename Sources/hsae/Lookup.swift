@@ -1,75 +1,88 @@
-// hsae lookup: a word's experts and sublatents, as the paper's Figure 6 shows them.
+// hsae lookup: what a dictionary of words makes of a word. Options and printing; the work is
+// `HSAEEvaluation`'s.
 
 import ArgumentParser
 import Glibc
 import HSAEEvaluation
-import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAETraining
 
-struct Lookup: ParsableCommand {
+struct LookUp: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Show which experts and sublatents explain a word.",
+    commandName: "lookup",
+    abstract: "Show the experts and sublatents of a word.",
     discussion: """
-      For each WORD: its active experts, strongest first, with their strongest words; in each the \
-      chosen sublatent with its code and its strongest words, and whether it is relevant here (code \
-      at or above the threshold). A word is a token of the model: "dog" finds ▁dog.
+      For each word: the experts active for it with their codes z and strongest words, and under \
+      each the sublatent it chose with its code c and strongest words. A sublatent whose code is \
+      below the threshold is marked as not relevant here. A word is looked for as a token with a \
+      leading space, then without, then in other case.
       """)
 
-  @Argument(help: ArgumentHelp("A run trained on an unembedding store.", valueName: "run"))
-  var runDirectory: String
+  @Argument(
+    help: ArgumentHelp(
+      "A run directory, trained on a store with a vocabulary (hsae unembed).", valueName: "run"))
+  var folder: String
 
-  @Argument(help: "Words to look up.")
-  var words: [String] = []
+  @Argument(help: "The words.")
+  var words: [String]
 
-  @Option(help: "The store, if it is not where the run was trained on it.")
+  @Option(help: "Words listed of each expert and sublatent.")
+  var limit = 12
+
+  @Flag(help: "List every token, and not forms of one word (case, space, plural) once.")
+  var allForms = false
+
+  @Option(help: "The store to use instead of the one the run was trained on.")
   var store: String?
 
-  @Option(help: "The model, to look up tokens that the store dropped: a name or a GGUF file.")
+  @Option(help: "The model (a name or a GGUF file), to look up tokens that cleaning dropped.")
   var model: String?
 
-  @Option(help: "Words shown of each latent.")
-  var limit = 10
-
-  @Option(help: "Threads (default: all processors).")
+  @Option(help: "Threads (default: all processors). The result does not depend on it.")
   var threads = processorCount
 
-  @Flag(help: "Print JSON.")
+  @Flag(help: "Print the look-ups as JSON.")
   var json = false
 
   func validate() throws {
-    guard !words.isEmpty else { throw ValidationError("Missing expected argument '<words>'.") }
-    guard limit >= 1 else { throw ValidationError("--limit must be at least 1.") }
     guard threads >= 1, threads <= 4096 else {
       throw ValidationError("--threads must be between 1 and 4096.")
+    }
+    guard limit >= 1, limit <= 64 else {
+      throw ValidationError("--limit must be between 1 and 64.")
     }
   }
 
   func run() throws {
-    let evaluated = try EvaluatedRun(path: runDirectory, store: store, threads: threads)
-    let lookup = HSAEEvaluation.Lookup(
-      profiles: evaluated.profiles(), words: evaluated.rows.words, mergesForms: true)
+    let trained = try TrainedRun(
+      path: folder, store: store, threads: threads, warn: { report("hsae: \($0)") })
+    guard trained.hasWords else {
+      throw Failure.data(
+        "\(folder): it was trained on rows without words; look words up in a run on a store that hsae"
+          + " unembed wrote.")
+    }
     let raw = try model.map {
-      try RawRowEncoder(model: $0, run: evaluated.run, dictionary: evaluated.dictionary)
+      try RawRowEncoder(
+        model: $0, run: RunDirectory(path: folder), dictionary: trained.dictionary)
     }
-    let results = words.map { word in
-      lookup.lookup(
-        word, limit: limit, codes: { Array(evaluated.codes[$0]) },
-        encode: { raw?.codes(token: $0) })
-    }
+    let results = trained.lookup(
+      words, limit: limit, mergesForms: !allForms, encode: { raw?.codes(token: $0) })
     if json {
       print(try JSONFile.encode(results), terminator: "")
     } else {
-      print(
-        results.map { $0.rendered(width: terminalWidth()) }.joined(separator: "\n"), terminator: "")
+      let width = terminalWidth()
+      print(results.map { $0.rendered(width: width) }.joined(separator: "\n"), terminator: "")
     }
     if results.allSatisfy({ $0.token == nil }) { throw ExitCode(Failure.Kind.data.rawValue) }
   }
 }
 
-/// Columns of the terminal on standard output; 100 where there is none.
+/// The columns of the terminal, 100 if standard output is none.
 private func terminalWidth() -> Int {
   var size = winsize()
-  guard unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 100 }
+  guard isatty(STDOUT_FILENO) == 1,
+    unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0
+  else { return 100 }
   return Int(size.ws_col)
 }

@@ -15,7 +15,7 @@ struct Main: ParsableCommand {
       Fetch.self,
       Unembed.self,
       Train.self,
-      Lookup.self,
+      LookUp.self,
       Report.self,
       Bench.self,
     ])

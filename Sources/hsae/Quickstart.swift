@@ -5,6 +5,7 @@ import ArgumentParser
 import Foundation
 import HSAEActivations
 import HSAELanguageModels
+import HSAEReport
 import HSAESupport
 import HSAETensors
 import HSAETraining
@@ -66,10 +67,11 @@ struct Quickstart: ParsableCommand {
 
     let page = Path.join(folder, "index.html")
     if let signal = interruption.signalNumber { throw ExitCode(128 + signal) }
-    try DurableFile.write(
-      reportPage(
-        runs: [hierarchical, flat], title: "What the vocabulary holds", words: paperWords,
-        store: store, threads: threads), to: page)
+    let input = try reportInput(
+      runs: [hierarchical, flat], title: nil, words: Report.paperWords, seed: seed, store: store,
+      threads: threads, page: Path.name(page))
+    try DurableFile.write(makeReport(input), to: page)
+    report(summaryTable(input.runs))
     let seconds = Int((ContinuousClock.now - begin) / .seconds(1))
     report("hsae quickstart: done in \(seconds / 60) min \(seconds % 60) s. Look words up with")
     report("    hsae lookup \(hierarchical) dog Chicago python")

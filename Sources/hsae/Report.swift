@@ -1,20 +1,24 @@
-// hsae report: one self-contained page about one or more runs.
+// hsae report: one page about a run, or several runs side by side. Options, names and the table on
+// standard output; the page is `HSAEReport`'s.
 
 import ArgumentParser
-import HSAEActivations
+import HSAEEvaluation
 import HSAEReport
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write one self-contained HTML page about runs.",
+    abstract: "Make one self-contained HTML page about runs.",
     discussion: """
-      One hierarchical run, alone or with a flat one as its baseline, gets a page about its \
-      hierarchies; any other set of runs is compared side by side. Runs must have been trained on a \
-      store of hsae unembed.
+      One hierarchical run, alone or with one flat run, gets a page about its hierarchies; any other \
+      set of runs is compared side by side. Every run is evaluated on the rows it was trained on.
       """)
+
+  /// The words of the paper's Figure 6 and of its ablations.
+  static let paperWords = [
+    "dog", "Chicago", "Queen", "python", "red", "London", "violin", "September", "the",
+  ]
 
   @Argument(help: "Run directories.")
   var runs: [String]
@@ -22,17 +26,23 @@ struct Report: ParsableCommand {
   @Option(help: "The page to write.")
   var out: String
 
+  @Option(parsing: .upToNextOption, help: "Words to look up (default: the paper's).")
+  var words: [String] = Self.paperWords
+
   @Option(help: "The page's title.")
-  var title = "What the vocabulary holds"
+  var title: String?
 
-  @Option(help: "A word to look up on the page; may be given several times (default: the paper's).")
-  var word: [String] = []
+  @Option(help: "Seed of the random sample of hierarchies.")
+  var seed: UInt64 = 0
 
-  @Option(help: "The store, if it is not where the runs were trained on it.")
+  @Option(help: "The store to evaluate on instead of the ones the runs were trained on.")
   var store: String?
 
-  @Option(help: "Threads (default: all processors).")
+  @Option(help: "Threads (default: all processors). The result does not depend on it.")
   var threads = processorCount
+
+  @Flag(help: "Print the numbers and the ten clearest hierarchies as JSON.")
+  var json = false
 
   func validate() throws {
     guard threads >= 1, threads <= 4096 else {
@@ -45,36 +55,47 @@ struct Report: ParsableCommand {
       throw Failure(
         .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
     }
-    let page = try reportPage(
-      runs: runs, title: title, words: word.isEmpty ? paperWords : word, store: store,
-      threads: threads)
-    try DurableFile.write(page, to: out)
-    print(out)
+    let input = try reportInput(
+      runs: runs, title: title, words: words, seed: seed, store: store, threads: threads,
+      page: Path.name(out))
+    try DurableFile.write(try makeReport(input), to: out)
+    if json {
+      print(try JSONFile.encode(input.runs.map(RunSummary.init)), terminator: "")
+    } else {
+      print(summaryTable(input.runs), terminator: "")
+      report("hsae report: wrote \(out)")
+    }
   }
 }
 
-/// The page about `runs`, which may share a store.
-func reportPage(
-  runs: [String], title: String, words: [String], store: String?, threads: Int
-) throws(Failure) -> String {
+/// Evaluates `runs` and gathers what a page says of them.
+func reportInput(
+  runs: [String], title: String?, words: [String], seed: UInt64, store: String?, threads: Int,
+  page: String
+) throws(Failure) -> ReportInput {
   var reports: [RunReport] = []
-  var shared: VocabularyRows?
+  var subject: String?
   var subtitle = ""
-  for path in runs {
+  for (path, name) in zip(runs, runNames(runs)) {
     report("hsae report: evaluating \(path)")
-    let evaluated = try EvaluatedRun(
-      path: path, store: store, sharing: shared, threads: threads)
-    shared = evaluated.rows
+    let trained = try TrainedRun(
+      path: path, store: store, threads: threads, warn: { report("hsae: \($0)") })
     reports.append(
-      try evaluated.reported(name: Path.name(Path.trimmed(path)), words: words, threads: threads))
-    if let vocabulary = try evaluated.run.vocabulary() {
-      subtitle =
-        "The unembedding of \(vocabulary.attributes.modelName): \(evaluated.rows.rows.rows) tokens, "
-        + (vocabulary.attributes.preprocessing ?? "as they are")
+      try RunReport(trained, name: name, lookupWords: words, seed: seed, threads: threads))
+    if subject == nil {
+      subject = trained.title
+      subtitle = trained.subtitle
     }
   }
-  return try makeReport(
-    ReportInput(
-      title: title, subtitle: subtitle, runs: reports,
-      command: "hsae report " + runs.map { Path.name(Path.trimmed($0)) }.joined(separator: " ")))
+  return ReportInput(
+    title: title ?? subject ?? "", subtitle: subtitle, runs: reports,
+    command: "hsae report \(runNames(runs).joined(separator: " ")) --out \(page)")
+}
+
+/// Short names for runs: the folder's, or the whole path where two folders have the same.
+func runNames(_ paths: [String]) -> [String] {
+  let names = paths.map { Path.name(Path.trimmed($0)) }
+  return zip(paths, names).map { path, name in
+    names.count { $0 == name } > 1 ? Path.trimmed(path) : name
+  }
 }

@@ -1,12 +1,13 @@
 // The heaps of the strongest rows against sorting.
 
+import HSAETensors
 import Testing
 
 @testable import HSAEEvaluation
 
 @Suite struct RankedRowsTests {
   @Test(arguments: [1, 2, 3, 8, 33]) func agreesWithSorting(capacity: Int) {
-    var generator = SplitMix(state: UInt64(capacity))
+    var generator = SeededGenerator(seed: UInt64(capacity))
     // Few distinct values, so that ties are common.
     let entries = (0..<200).map {
       RankedRow(row: $0, value: Float(Int.random(in: 0..<20, using: &generator)))

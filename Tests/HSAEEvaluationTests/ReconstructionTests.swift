@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test func chunksAndMergesAgreeWithTheWhole() {
-    var generator = SplitMix(state: 3)
+    var generator = SeededGenerator(seed: 3)
     let (count, width) = (50, 7)
     func random() -> [Float] {
       (0..<count * width).map { _ in Float.random(in: -1...1, using: &generator) + 1000 }

@@ -49,7 +49,7 @@ private func sampleRun(_ name: String, flat: Bool = false, words: [String] = hos
     configuration: [
       ConfigurationEntry("l1", flat ? "0" : "</dd><b>"), ConfigurationEntry("k", "2"),
     ],
-    metrics: MetricsRecord.parse(
+    metrics: CurveRecord.parse(
       jsonLines: (1...500).map {
         #"{"step": \#($0), "loss": \#(1 / Double($0)), "reconstruction": 1}"#
       }
@@ -238,7 +238,7 @@ private struct PageReader {
   }
 
   @Test func metricsAreTolerant() {
-    let records = MetricsRecord.parse(
+    let records = CurveRecord.parse(
       jsonLines: """
         {"step": 0, "loss": 1, "deadLatents": 0, "name": "x", "flag": true}
 
@@ -250,7 +250,7 @@ private struct PageReader {
     #expect(records[0][.step] == 0 && records[0][.loss] == 1 && records[0][.deadLatents] == 0)
     #expect(records[0].values["flag"] == nil)
     #expect(records[1][.step] == 2 && records[1][.loss] == nil && records[1][.l1] == nil)
-    #expect(MetricsRecord(["loss": .nan]).values.isEmpty)
+    #expect(CurveRecord(["loss": .nan]).values.isEmpty)
   }
 
   @Test func numbers() {

@@ -4,7 +4,7 @@
 import Foundation
 
 /// One record of a training run. A number that is missing, null or not finite is nil.
-public struct MetricsRecord: Hashable, Sendable {
+public struct CurveRecord: Hashable, Sendable {
   /// The numbers of the record by their key.
   public var values: [String: Double]
 
@@ -52,9 +52,9 @@ public struct MetricsRecord: Hashable, Sendable {
 
   /// The records of a JSON-lines file, in its order. Lines that are not JSON objects (a last line
   /// cut off by a crash) are left out; bare NaN and Infinity, which are not JSON, count as missing.
-  public static func parse(jsonLines text: String) -> [MetricsRecord] {
+  public static func parse(jsonLines text: String) -> [CurveRecord] {
     text.split(whereSeparator: \.isNewline).compactMap { line in
-      (object(String(line)) ?? object(withoutBareNaN(String(line)))).map(MetricsRecord.init)
+      (object(String(line)) ?? object(withoutBareNaN(String(line)))).map(CurveRecord.init)
     }
   }
 

@@ -1,0 +1,55 @@
+// The report of a run in a folder: evaluates it, reads its records and configuration.
+
+public import HSAEEvaluation
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+
+extension RunReport {
+  /// The report of `run`, called `name`: evaluated, with look-ups of `lookupWords` if its rows have
+  /// words, and with a random sample of hierarchies drawn with `seed`.
+  public init(
+    _ run: borrowing TrainedRun, name: String, lookupWords: [String], seed: UInt64 = 0,
+    threads: Int, limits: ReportLimits = ReportLimits(), progress: (Int) -> Void = { _ in }
+  ) throws(Failure) {
+    let evaluation = DictionaryEvaluation(
+      run.dictionary, rows: run.rows, codes: run.codes, words: run.words, threads: threads,
+      progress: progress)
+    self.init(
+      name: name, evaluation: evaluation, words: run.words, codes: run.codes,
+      lookupWords: run.hasWords ? lookupWords : [],
+      configuration: try configurationEntries(run), metrics: try curves(run.path),
+      evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
+  }
+}
+
+/// The records of the run at `path`, none if there are none.
+private func curves(_ path: String) throws(Failure) -> [CurveRecord] {
+  let file = Path.join(path, "metrics.jsonl")
+  guard Path.exists(file), Path.fileSize(file) ?? 0 > 0 else { return [] }
+  let text = String(decoding: try MappedFile(path: file).copy(), as: UTF8.self)
+  return CurveRecord.parse(jsonLines: text)
+}
+
+/// The run's configuration, one line for each number: `objective.beta`, `shape.experts`, … Of paths
+/// only the last part is shown: a page goes to other people.
+private func configurationEntries(
+  _ run: borrowing TrainedRun
+) throws(Failure) -> [ConfigurationEntry] {
+  let text = try JSONFile.encode(run.configuration)
+  let tree = try JSONValue(parsing: Array(text.utf8), source: "the configuration of \(run.path)")
+  var entries: [ConfigurationEntry] = []
+  func add(_ value: JSONValue, _ key: String) {
+    switch value {
+    case .object(let members):
+      for (name, member) in members.sorted(by: { $0.key < $1.key }) {
+        add(member, key.isEmpty ? name : "\(key).\(name)")
+      }
+    case .string(let text):
+      entries.append(ConfigurationEntry(key, text.hasPrefix("/") ? Path.name(text) : text))
+    default: entries.append(ConfigurationEntry(key, value.text(indent: nil)))
+    }
+  }
+  add(tree, "")
+  return entries.filter { $0.key != "format" }
+}

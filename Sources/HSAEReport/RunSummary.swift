@@ -1,0 +1,95 @@
+// The numbers of a page without the page: for programs as JSON, for people as a table.
+
+public import HSAEEvaluation
+public import HSAEModels
+
+/// A hierarchy by its words alone.
+public struct HierarchySummary: Hashable, Sendable, Codable {
+  /// The expert.
+  public var expert: Int
+  /// How clear its hierarchy is.
+  public var score: Double
+  /// Its strongest words.
+  public var words: [String]
+  /// The strongest words of its live sublatents, those with most words first.
+  public var sublatents: [[String]]
+}
+
+/// What `hsae report --json` says of a run. A number that is not known is absent.
+public struct RunSummary: Hashable, Sendable, Codable {
+  /// The run's name.
+  public var run: String
+  /// The sizes of its dictionary.
+  public var shape: DictionaryShape
+  /// Number of trained numbers, without a bias.
+  public var parameters: Int
+  /// What it was evaluated on.
+  public var evaluatedOn: String
+  /// How well it reconstructs.
+  public var reconstruction: ReconstructionSummary?
+  /// Experts active for no vector.
+  public var deadLatents: Int?
+  /// Sublatents chosen for no vector.
+  public var deadSublatents: Int?
+  /// Sublatents relevant for no vector.
+  public var neverRelevantSublatents: Int?
+  /// Steps of training.
+  public var steps: Int?
+  /// Seconds of training.
+  public var seconds: Double?
+  /// Vectors trained on in a second.
+  public var vectorsPerSecond: Double?
+  /// Its ten clearest hierarchies.
+  public var clearest: [HierarchySummary]
+
+  /// The summary of `run`.
+  public init(_ run: RunReport) {
+    self.run = run.name
+    shape = run.shape
+    parameters = run.shape.parameterCount
+    evaluatedOn = run.evaluatedOn
+    reconstruction = run.numbers?.reconstruction
+    deadLatents = run.numbers?.deadExperts
+    deadSublatents = run.shape.isFlat ? nil : run.numbers?.deadSublatents
+    neverRelevantSublatents = run.shape.isFlat ? nil : run.numbers?.neverRelevantSublatents
+    let length = RunLength(run.metrics)
+    steps = length.steps.flatMap { Int(exactly: $0.rounded()) }
+    seconds = length.seconds
+    vectorsPerSecond = length.rate
+    clearest = run.clearest.prefix(10).map { tree in
+      let live = Set(tree.score.live)
+      return HierarchySummary(
+        expert: tree.parent.index, score: tree.score.score, words: tree.parent.words.map(\.text),
+        sublatents: tree.children.filter { live.contains($0.index) }.map {
+          $0.words.map(\.text)
+        })
+    }
+  }
+}
+
+/// The most important numbers of `runs` as a table of text, a line for each run.
+public func summaryTable(_ runs: [RunReport]) -> String {
+  let heads = [
+    "run", "squared error", "top level", "explained", "dead", "dead sub", "vectors/s", "time",
+  ]
+  let lines = runs.map { run -> [String] in
+    let length = RunLength(run.metrics)
+    let quality = run.numbers?.reconstruction
+    return [
+      run.name, quality.map { decimal($0.full.squaredError, 4) } ?? "–",
+      run.shape.isFlat ? "–" : quality.map { decimal($0.topLevel.squaredError, 4) } ?? "–",
+      quality.map { decimal($0.full.explainedVariance, 4) } ?? "–",
+      run.numbers.map { grouped($0.deadExperts) } ?? "–",
+      run.shape.isFlat ? "–" : run.numbers.map { grouped($0.deadSublatents) } ?? "–",
+      length.rate.map { short($0) } ?? "–", length.seconds.map(duration) ?? "–",
+    ]
+  }
+  let table = [heads] + lines
+  let widths = heads.indices.map { column in table.map { displayWidth($0[column]) }.max() ?? 0 }
+  return table.map { cells in
+    cells.enumerated().map { column, cell in
+      let space = String(repeating: " ", count: max(0, widths[column] - displayWidth(cell)))
+      return column == 0 ? cell + space : space + cell
+    }.joined(separator: "  ") + "\n"
+  }.joined()
+}

@@ -1,0 +1,107 @@
+// From a store through a short training to a page: what `hsae lookup` and `hsae report` do.
+
+import HSAEActivations
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import HSAETraining
+import Testing
+
+@testable import HSAEEvaluation
+@testable import HSAEReport
+
+@Suite struct TrainedRunTests {
+  private static let words = [
+    "dog", "puppy", "terrier", "cat", "kitten", "Paris", "London", "Chicago", "red", "blue",
+  ]
+
+  private func makeStore(_ path: String, width: Int = 8) throws {
+    var generator = SeededGenerator(seed: 4)
+    var rows = Matrix(rows: 40, columns: width)
+    for row in 0..<40 {
+      for column in 0..<width { rows[row, column] = Float.random(in: -1...1, using: &generator) }
+    }
+    rows.scaleRowsToUnit()
+    try ActivationStore.create(
+      at: path,
+      attributes: StoreAttributes(
+        kind: .unembedding, modelName: "tiny", modelSHA256: "", hookPoint: "unembedding"),
+      rows: rows, norms: Array(repeating: 1, count: 40), tokens: (0..<40).map { $0 + 2 },
+      vocabulary: ["<pad>", "<unused0>"]
+        + (0..<40).map { "▁" + Self.words[$0 % 10] + "s" * ($0 / 10) },
+      shuffleSeed: 3)
+  }
+
+  private func train(_ store: String, to path: String, sublatents: Int) throws {
+    let source = try openRows(path: store)
+    var options = TrainingOptions()
+    (options.experts, options.sublatents, options.subspace) = (8, sublatents, min(sublatents, 2))
+    (options.k, options.steps, options.batch, options.seed) = (2, 3, 16, 1)
+    let configuration = try TrainingConfiguration(
+      options,
+      data: DataDescription(
+        path: store, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width))
+    let trainer = try Trainer(
+      creating: path, configuration: configuration, source: source, threads: 1, warn: { _ in })
+    _ = try trainer.run { _, _ in }
+  }
+
+  @Test func fromAStoreToAPage() throws {
+    try withTemporaryFolder { folder in
+      let store = Path.join(folder, "store")
+      try makeStore(store)
+      for (name, sublatents) in [("hsae", 4), ("flat", 0)] {
+        try train(store, to: Path.join(folder, name), sublatents: sublatents)
+      }
+      let run = try TrainedRun(path: Path.join(folder, "hsae"), threads: 1)
+      #expect(run.step == 3 && run.hasWords && run.title == "The vocabulary of tiny")
+      #expect(run.evaluatedOn == "all 40 rows it was trained on")
+      let found = run.lookup(["dog", "<unused0>", "nothing"])
+      #expect(found[0].isKept && !found[0].experts.isEmpty)
+      // The codes looked up are those of the word's own row.
+      let row = try #require(run.words.row(ofToken: 2))
+      #expect(found[0].experts.map(\.expert) == run.codes[row].map(\.expert))
+      #expect(found[1].token == 1 && !found[1].isKept && found[2].token == nil)
+
+      var reports: [RunReport] = []
+      for name in ["hsae", "flat"] {
+        let run = try TrainedRun(path: Path.join(folder, name), threads: 2)
+        reports.append(
+          try RunReport(run, name: name, lookupWords: ["dog", "nothing"], seed: 1, threads: 2))
+      }
+      #expect(reports[0].metrics.last?[.step] == 3)
+      #expect(reports[0].configuration.contains(ConfigurationEntry("shape.experts", "8")))
+      #expect(reports[0].configuration.contains(ConfigurationEntry("data.path", "store")))
+      let quality = try #require(reports[0].numbers?.reconstruction)
+      #expect(quality.vectors == 40 && quality.full.squaredError > 0)
+      #expect(reports[1].sample.isEmpty && !reports[0].sample.isEmpty)
+      let page = try makeReport(ReportInput(title: run.title, subtitle: "", runs: reports))
+      #expect(page.contains("The vocabulary of tiny") && !page.contains(folder))
+      let table = summaryTable(reports)
+      #expect(table.split(separator: "\n").count == 3)
+      #expect(RunSummary(reports[1]).deadSublatents == nil)
+    }
+  }
+
+  @Test func whatIsWrongIsSaid() throws {
+    try withTemporaryFolder { folder in
+      let store = Path.join(folder, "store")
+      try makeStore(store)
+      let path = Path.join(folder, "run")
+      try train(store, to: path, sublatents: 4)
+      #expect(failure { _ = try TrainedRun(path: folder + "/none") }?.kind == .missing)
+      #expect(failure { _ = try TrainedRun(path: path, store: folder + "/none") }?.kind == .missing)
+      try makeStore(folder + "/wide", width: 9)
+      #expect(failure { _ = try TrainedRun(path: path, store: folder + "/wide") }?.kind == .data)
+      Path.removeAll(store)
+      let gone = failure { _ = try TrainedRun(path: path) }
+      #expect(gone?.kind == .missing && gone?.message.contains("--store") == true)
+      Path.removeAll(path + "/checkpoints")
+      #expect(failure { _ = try TrainedRun(path: path) }?.message.contains("checkpoint") == true)
+    }
+  }
+}
+
+/// `text` repeated; makes distinct tokens out of few words.
+private func * (text: String, count: Int) -> String { String(repeating: text, count: count) }
