@@ -34,7 +34,7 @@ models: test-build ## The models the tests read.
 	@$(HSAE_EXECUTABLE) fetch smollm2-135m
 
 test: models lint ## What continuous integration runs; the summary comes last.
-	swift test $(TEST)
+	swift test $(TEST) --disable-xctest
 
 soak: models ## The long rounds: 20 kills, a million mutated inputs a reader, sanitizers.
 	HSAE_SOAK=1 HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST)
@@ -52,5 +52,5 @@ format: ## Rewrites the sources in the project's format.
 lint: ## Fails where the format differs.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
-clean: ## Removes what building left in the tree; the cache stays.
-	rm -rf .build .build-test .build-asan .build-tsan out
+clean: ## Removes what building left in the tree; the cache and what was trained (out) stay.
+	rm -rf .build .build-test .build-asan .build-tsan

@@ -97,8 +97,8 @@ public struct TrainedRun: ~Copyable, Sendable {
   public var evaluatedOn: String {
     let training = configuration.data.rows == availableRows
     return rows.rows == availableRows
-      ? "\(training ? "all" : "the") \(availableRows) rows\(training ? " it was trained on" : "")"
-      : "\(rows.rows) of \(availableRows) rows"
+      ? "\(training ? "all" : "the") \(grouped(availableRows)) rows\(training ? " it was trained on" : "")"
+      : "\(grouped(rows.rows)) of \(grouped(availableRows)) rows"
   }
 
   /// What the dictionary makes of each of `words`, listing at most `limit` words of a latent.
@@ -128,10 +128,10 @@ public struct TrainedRun: ~Copyable, Sendable {
 
   /// The rows it is of, as a sentence.
   public var subtitle: String {
-    let rows = "\(availableRows) rows of width \(dictionary.shape.width)"
+    let rows = "\(grouped(availableRows)) rows of width \(dictionary.shape.width)"
     guard let attributes else { return rows }
     return attributes.kind == .unembedding
-      ? "A dictionary of its unembedding matrix: \(rows), one for each word"
+      ? "A dictionary of its unembedding matrix: \(rows), one for each token"
         + (attributes.preprocessing.map { ", \($0)." } ?? ".")
       : "A dictionary of its activations: \(rows)."
   }

@@ -2,6 +2,7 @@
 
 import HSAEEvaluation
 import HSAEModels
+import HSAESupport
 
 /// A number that every run may have.
 struct Measure: Sendable {

@@ -2,18 +2,6 @@
 
 import Foundation
 
-/// An integer with a comma between thousands.
-func grouped(_ number: Int) -> String {
-  var digits = String(number.magnitude)
-  var parts: [Substring] = []
-  while digits.count > 3 {
-    parts.insert(digits.suffix(3)[...], at: 0)
-    digits = String(digits.dropLast(3))
-  }
-  parts.insert(digits[...], at: 0)
-  return (number < 0 ? "−" : "") + parts.joined(separator: ",")
-}
-
 /// A number with `digits` decimals; a dash if it is not finite.
 func decimal(_ number: Double, _ digits: Int) -> String {
   guard number.isFinite else { return "–" }

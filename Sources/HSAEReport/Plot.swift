@@ -3,6 +3,7 @@
 
 import Foundation
 import HSAEEvaluation
+import HSAESupport
 
 /// A line of a chart.
 struct Series {

@@ -2,6 +2,7 @@
 
 public import HSAEEvaluation
 public import HSAEModels
+import HSAESupport
 
 /// A hierarchy by its words alone.
 public struct HierarchySummary: Hashable, Sendable, Codable {

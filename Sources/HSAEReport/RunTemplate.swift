@@ -23,7 +23,7 @@ let runTemplate = """
   <button type="button" role="tab" id="tab-sample" aria-controls="sample"
   aria-selected="false" tabindex="-1">Random {{{sampleCount}}}</button>
   </div>
-  <p class="filter" hidden><label><input type="checkbox" id="latin"> mostly Latin letters</label></p>
+  <p class="filter" hidden><label><input type="checkbox" id="latin"> only hierarchies in mostly Latin letters</label></p>
   <div class="panel" id="clearest" role="region" aria-label="Clearest hierarchies">
   <h3 class="plain">The clearest</h3>
   {{^hasClearest}}<p class="empty">No expert has a hierarchy that scores above 0.</p>{{/hasClearest}}

@@ -34,19 +34,28 @@ let script = #"""
     select(tabs[0]);
   }
 
-  // On request, only the trees whose words are mostly written in Latin letters.
+  // Only the trees whose words are mostly written in Latin letters, unless asked for all; the first
+  // three that show are unfolded.
   const latin = $("latin");
   if (latin) {
     latin.closest("p").hidden = false;
-    latin.checked = false;
+    latin.checked = true;
     const count = (text, pattern) => (text.match(pattern) || []).length;
-    latin.addEventListener("change", () => {
-      for (const tree of document.querySelectorAll("#lists .tree")) {
-        const text = [...tree.querySelectorAll(".words")].map(words => words.textContent).join(" ");
-        tree.hidden = latin.checked &&
-          count(text, /\p{Script=Latin}/gu) < 0.8 * count(text, /\p{L}/gu);
+    const filter = () => {
+      for (const panel of document.querySelectorAll("#lists .panel")) {
+        let shown = 0;
+        for (const tree of panel.querySelectorAll(".tree")) {
+          const words = [...tree.querySelectorAll(".words")];
+          const text = words.map(words => words.textContent).join(" ");
+          tree.hidden = latin.checked &&
+            count(text, /\p{Script=Latin}/gu) < 0.8 * count(text, /\p{L}/gu);
+          if (panel.id === "clearest") tree.open = !tree.hidden && shown < 3;
+          if (!tree.hidden) shown += 1;
+        }
       }
-    });
+    };
+    latin.addEventListener("change", filter);
+    filter();
   }
 
   // A link to a tree unfolds it.

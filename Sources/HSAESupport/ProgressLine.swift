@@ -86,17 +86,6 @@ public struct ProgressLine: ~Copyable {
     return parts.joined(separator: "  ")
   }
 
-  /// `number` with commas between groups of three digits.
-  static func grouped(_ number: Int) -> String {
-    let digits = Array(String(number.magnitude))
-    var result = number < 0 ? "-" : ""
-    for (index, digit) in digits.enumerated() {
-      if index > 0, (digits.count - index) % 3 == 0 { result += "," }
-      result.append(digit)
-    }
-    return result
-  }
-
   private static func short(_ rate: Double) -> String {
     if rate >= 100 { return grouped(Int(min(rate, 1e15).rounded())) }
     return "\((rate * 10).rounded() / 10)"

@@ -49,7 +49,7 @@ struct Quickstart: ParsableCommand {
     let folder = out ?? (full ? "out/full" : "out/quickstart")
     let count = try full ? 5_000 : steps.map(SizeArgument.count) ?? 600
     try Path.createDirectories(folder)
-    let interruption = Interruption { report("hsae: stopping after a checkpoint (again to kill).") }
+    let interruption = Interruption(notify: announceStop)
 
     let store = Path.join(folder, "vocabulary.store")
     try prepare(store)
@@ -74,7 +74,7 @@ struct Quickstart: ParsableCommand {
     report(summaryTable(input.runs))
     let seconds = Int((ContinuousClock.now - begin) / .seconds(1))
     report("hsae quickstart: done in \(seconds / 60) min \(seconds % 60) s. Look words up with")
-    report("    hsae lookup \(hierarchical) dog Chicago python")
+    report("    \(CommandLine.arguments[0]) lookup \(hierarchical) dog Chicago python")
     report("and open this page:")
     print(URL(fileURLWithPath: page).standardizedFileURL.path)
   }
@@ -99,9 +99,11 @@ struct Quickstart: ParsableCommand {
     if Path.exists(Path.join(path, "config.json")) {
       trainer = try Trainer(
         resuming: path, source: source, threads: threads, warn: { report("hsae: \($0)") })
-      guard trainer.configuration.steps == options.steps, trainer.configuration.seed == seed else {
+      let (steps, oldSeed) = (trainer.configuration.steps, trainer.configuration.seed)
+      guard steps == options.steps, oldSeed == seed else {
         throw Failure.usage(
-          "\(path): an earlier run there has other settings; choose another --out or remove it.")
+          "\(path): an earlier run there has \(steps) steps and seed \(oldSeed); ask for the same, or"
+            + " choose another --out.")
       }
     } else {
       trainer = try Trainer(

@@ -59,7 +59,7 @@ struct Train: ParsableCommand {
 
   func run() throws {
     let trainer = try resume ? resumed() : created()
-    let interruption = Interruption { report("hsae: stopping after a checkpoint (again to kill).") }
+    let interruption = Interruption(notify: announceStop)
     let outcome = try runWithProgress(trainer, label: "train", interruption: interruption)
     try summarise(trainer)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
@@ -106,7 +106,7 @@ func runWithProgress(
 ) throws(Failure) -> TrainingOutcome {
   let batch = trainer.configuration.batch
   var line = ProgressLine(
-    label, unit: "row", total: trainer.configuration.steps * batch, done: trainer.step * batch)
+    label, unit: "rows", total: trainer.configuration.steps * batch, done: trainer.step * batch)
   defer { line.clear() }
   return try trainer.run(interruption: interruption) { step, record in
     line.update(step * batch, note: progressNote(record))
@@ -122,13 +122,26 @@ private func progressNote(_ record: MetricsRecord) -> String {
   return note
 }
 
+/// Says that Ctrl-C was heard, in the place of the progress line.
+@Sendable func announceStop() {
+  let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
+  report(clear + "hsae: stopping after a checkpoint (again to kill).")
+}
+
 /// How a run stands, in one line.
 func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
-  String(
-    format: "%@: step %d of %d, %d rows, loss %.5f, explained variance %.4f, %d dead latents, "
-      + "%d dead sublatents, %.0f rows/s", trainer.path, trainer.step, trainer.configuration.steps,
-    last.tokens, last.loss, last.explainedVariance ?? .nan, last.deadLatents,
-    last.deadSublatents, Double(last.tokens) / max(last.seconds, 1e-9))
+  let shape = trainer.configuration.shape
+  var line =
+    "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps), "
+    + "\(grouped(last.tokens)) rows, "
+    + String(
+      format: "loss %.5f, explained variance %.4f, ", last.loss, last.explainedVariance ?? .nan)
+    + "dead lately \(grouped(last.deadLatents)) of \(grouped(shape.experts)) latents"
+  if !shape.isFlat {
+    line +=
+      " and \(grouped(last.deadSublatents)) of \(grouped(shape.experts * shape.sublatents)) sublatents"
+  }
+  return line + ", \(grouped(Int(Double(last.tokens) / max(last.seconds, 1e-9)))) rows/s"
 }
 
 /// What `hsae train --json` prints.

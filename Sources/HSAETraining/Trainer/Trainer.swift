@@ -198,7 +198,7 @@ public final class Trainer {
       let report = engine.step(settings)
       guard report.loss.isFinite, report.gradientNorm.isFinite else {
         throw Failure(
-          .software,
+          .data,
           "\(path): the loss of step \(step + 1) is not finite; try a lower --learning-rate"
             + " (the last checkpoint is step \(lastCheckpoint)).")
       }
