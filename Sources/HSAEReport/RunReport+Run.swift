@@ -51,5 +51,5 @@ private func configurationEntries(
     }
   }
   add(tree, "")
-  return entries.filter { $0.key != "format" }
+  return entries.filter { $0.key != "format" && $0.key != "data.fingerprint" }
 }

@@ -45,10 +45,10 @@ let script = #"""
       for (const panel of document.querySelectorAll("#lists .panel")) {
         let shown = 0;
         for (const tree of panel.querySelectorAll(".tree")) {
-          const words = [...tree.querySelectorAll(".words")];
-          const text = words.map(words => words.textContent).join(" ");
+          const words = [...tree.querySelectorAll(".words")].map(words => words.textContent);
           tree.hidden = latin.checked &&
-            count(text, /\p{Script=Latin}/gu) < 0.8 * count(text, /\p{L}/gu);
+            [words[0] || "", words.join(" ")].some(text =>
+              count(text, /\p{Script=Latin}/gu) < 0.8 * count(text, /\p{L}/gu));
           if (panel.id === "clearest") tree.open = !tree.hidden && shown < 3;
           if (!tree.hidden) shown += 1;
         }
