@@ -41,13 +41,6 @@ public struct RunDirectory: Sendable {
     try MetricsLog.read(Self.metricsFile(path))
   }
 
-  /// The run's records as they stand in the file.
-  public func metricsText() throws(Failure) -> String {
-    let file = Self.metricsFile(path)
-    guard Path.exists(file) else { return "" }
-    return String(decoding: try MappedFile(path: file).copy(), as: UTF8.self)
-  }
-
   /// The vocabulary and transform of the store the run was trained on; nil if it had none.
   public func vocabulary() throws(Failure) -> StoredVocabulary? {
     let folder = Self.vocabularyFolder(path)
