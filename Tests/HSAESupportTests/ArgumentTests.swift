@@ -42,6 +42,6 @@ struct ArgumentTests {
     let open = ProgressLine.text(
       label: "Reading", unit: "rows", done: 0, total: nil, first: 0, seconds: 0, note: "")
     #expect(open == "Reading  0 rows")
-    #expect(ProgressLine.grouped(-1_234_567) == "-1,234,567")
+    #expect(grouped(-1_234_567) == "-1,234,567")
   }
 }
