@@ -373,7 +373,17 @@ static void HSAE(sub_backward)(const hsae_sub_expert *e, const float *y, const f
 static void HSAE(adam)(float *restrict p, float *restrict m, float *restrict v,
                        const float *restrict g, ptrdiff_t n, float clip, float rate, float beta1,
                        float beta2, float epsilon) {
-  for (ptrdiff_t i = 0; i < n; i++) {
+  // In vectors by hand: sqrtf may set errno, which keeps the compiler from vectorising a plain loop.
+  ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    v16 x = clip * HSAE(load)(g + i);
+    v16 first = beta1 * HSAE(load)(m + i) + (1 - beta1) * x;
+    v16 second = beta2 * HSAE(load)(v + i) + (1 - beta2) * (x * x);
+    HSAE(store)(m + i, first);
+    HSAE(store)(v + i, second);
+    HSAE(store)(p + i, HSAE(load)(p + i) - rate * first / (__builtin_elementwise_sqrt(second) + epsilon));
+  }
+  for (; i < n; i++) {
     float x = clip * g[i];
     float first = beta1 * m[i] + (1 - beta1) * x;
     float second = beta2 * v[i] + (1 - beta2) * (x * x);

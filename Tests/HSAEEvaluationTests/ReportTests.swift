@@ -254,7 +254,6 @@ private struct PageReader {
   }
 
   @Test func numbers() {
-    #expect(grouped(1_234_567) == "1,234,567" && grouped(-1000) == "−1,000" && grouped(7) == "7")
     #expect(short(13_600_000) == "13.6 M" && short(940_000) == "940 k" && short(512) == "512")
     #expect(percent(0.0123) == "1.2 %" && percent(0.256) == "26 %" && percent(.nan) == "–")
     #expect(duration(8.25) == "8.2 s" && duration(200) == "3 min 20 s")

@@ -36,24 +36,25 @@ extension TrainingEngine {
     parallelFor(
       pieceCount(shape.experts, size: Self.expertsPerPiece), threads: threads
     ) { piece, _ in
-      for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
-        let block = expert * side
+      // A whole piece at a time: long runs of memory, which the processor prefetches.
+      let experts = pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts)
+      func step(
+        _ part: KeyPath<ParameterPointers, UnsafeMutablePointer<Float>>, _ width: Int
+      ) {
+        let start = experts.lowerBound * width
         unsafe kernels.adam(
-          p.encoderSide + block, m.encoderSide + block, v.encoderSide + block,
-          g.encoderSide + block, side, clip, rate, Adam.beta1, Adam.beta2, epsilon)
-        unsafe kernels.adam(
-          p.decoderSide + block, m.decoderSide + block, v.decoderSide + block,
-          g.decoderSide + block, side, clip, rate, Adam.beta1, Adam.beta2, epsilon)
-        let rest = expert * sub
-        unsafe kernels.adam(
-          p.subEncoder + rest, m.subEncoder + rest, v.subEncoder + rest, g.subEncoder + rest, sub,
-          clip, rate, Adam.beta1, Adam.beta2, epsilon)
-        unsafe kernels.adam(
-          p.subDecoder + rest, m.subDecoder + rest, v.subDecoder + rest, g.subDecoder + rest, sub,
-          clip, rate, Adam.beta1, Adam.beta2, epsilon)
-        unsafe renormalise(p.decoderSide + block, d)
-        for sublatent in 0..<shape.sublatents {
-          unsafe renormalise(p.subDecoder + rest + sublatent * s, s)
+          p[keyPath: part] + start, m[keyPath: part] + start, v[keyPath: part] + start,
+          g[keyPath: part] + start, experts.count * width, clip, rate, Adam.beta1, Adam.beta2,
+          epsilon)
+      }
+      unsafe step(\.encoderSide, side)
+      unsafe step(\.decoderSide, side)
+      unsafe step(\.subEncoder, sub)
+      unsafe step(\.subDecoder, sub)
+      for expert in experts {
+        unsafe renormalise(p.decoderSide + expert * side, d)
+        for sublatent in expert * shape.sublatents..<(expert + 1) * shape.sublatents {
+          unsafe renormalise(p.subDecoder + sublatent * s, s)
         }
         unsafe copyExpert(expert, p)
       }
