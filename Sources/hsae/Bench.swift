@@ -10,7 +10,8 @@ import HSAETraining
 
 struct Bench: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Measure training: rows per second and seconds per phase.",
+    abstract:
+      "Measure training: rows per second, seconds per phase, distance to the machine's limit.",
     discussion: """
       Trains on DATA (or on random unit rows of --width) for some steps, then measures the steps \
       after them; nothing is written. Sizes are those of --preset unembedding unless given.
@@ -68,6 +69,11 @@ struct Bench: ParsableCommand {
         format: "%.0f rows/s, %.4f s a step (%@, %d threads, kernels %@), batch %d",
         result.tokensPerSecond, result.secondsPerStep, configuration.precision.rawValue, threads,
         kernelsName, configuration.batch))
+    print(
+      String(
+        format: "limit %.4f s a step (product %.0f GFLOP/s, memory %.1f GB/s); step / limit %.2f",
+        result.limitSeconds, result.productRate / 1e9, result.bandwidth / 1e9,
+        result.stepOverLimit))
     if let above = result.aboveThreshold {
       print(String(format: "%.2f %% of latents above the threshold", above * 100))
     }

@@ -15,6 +15,14 @@ public struct BenchResult: Codable, Hashable, Sendable {
   public var phases: [String: Double]
   /// Share of latents at or above the threshold in the last step, where it was counted.
   public var aboveThreshold: Double?
+  /// What the machine would allow for one step (docs/architecture.md, "The limit").
+  public var limitSeconds: Double
+  /// `secondsPerStep` over `limitSeconds`.
+  public var stepOverLimit: Double
+  /// Operations per second of the encoder product alone.
+  public var productRate: Double
+  /// Bytes per second of memory.
+  public var bandwidth: Double
 }
 
 /// Trains a fresh dictionary in memory and times it.
@@ -62,9 +70,21 @@ public struct TrainingBench {
       phases["\(phase)"] =
         (engine.phaseSeconds[phase.rawValue] - before[phase.rawValue]) / Double(steps)
     }
+    let shape = configuration.shape
+    let product = MachineRates.product(
+      rows: configuration.batch, latents: shape.experts, width: shape.width,
+      precision: configuration.precision, threads: engine.threads)
+    let bandwidth = MachineRates.bandwidth(threads: engine.threads)
+    let (m, d) = (Double(shape.experts), Double(shape.width))
+    let ortho = configuration.objective.ortho > 0 ? 6 * m * d * d : 0
+    let limit =
+      (2 * Double(configuration.batch) * m * d + ortho) / product
+      + 28 * Double(shape.parameterCount) / bandwidth
     return BenchResult(
       tokensPerSecond: Double(configuration.batch) / seconds, secondsPerStep: seconds,
       phases: phases,
-      aboveThreshold: report.aboveThreshold.isFinite ? report.aboveThreshold : nil)
+      aboveThreshold: report.aboveThreshold.isFinite ? report.aboveThreshold : nil,
+      limitSeconds: limit, stepOverLimit: seconds / limit, productRate: product,
+      bandwidth: bandwidth)
   }
 }

@@ -1,0 +1,57 @@
+// What the machine gives, measured in this process: the rate of the encoder's dense product and the
+// bandwidth of memory. `hsae bench` holds a step against them.
+
+internal import CHSAEKernels
+
+/// Rates of this machine with some number of threads.
+public enum MachineRates {
+  /// Operations per second of x Eᵀ alone for `rows` vectors and `latents` latents of `width`, oneDNN at
+  /// its best of a few tile shapes, best of 3.
+  public static func product(
+    rows: Int, latents: Int, width: Int, precision: Precision, threads: Int
+  ) -> Double {
+    let rows = min(pieceCount(rows, size: 512) * 512, 4096)
+    let latents = max(512, latents / 512 * 512)
+    let element = precision == .bfloat16 ? 2 : 4
+    let x = Buffer<UInt8>(rows * width * element)
+    let e = Buffer<UInt8>(latents * width * element)
+    var best = 0.0
+    for (tileRows, tileLatents) in [(256, 512), (512, 256), (512, 512)] {
+      let product = TileProduct(
+        rowSizes: [tileRows], columnSizes: [tileLatents], depth: width, a: .rows(width),
+        b: .transposed(width), cStride: tileLatents, precision: precision, workers: threads)
+      let c = Buffer<Float>(threads * tileRows * tileLatents)
+      for _ in 0..<3 {
+        let begin = ContinuousClock.now
+        parallelFor(rows / tileRows, threads: threads) { piece, worker in
+          for first in stride(from: 0, to: latents, by: tileLatents) {
+            unsafe product.run(
+              rows: tileRows, columns: tileLatents, a: x.base + piece * tileRows * width * element,
+              b: e.base + first * width * element,
+              c: c.base + worker * tileRows * tileLatents, worker: worker)
+          }
+        }
+        let seconds = (ContinuousClock.now - begin) / .seconds(1)
+        best = max(best, 2 * Double(rows) * Double(latents) * Double(width) / seconds)
+      }
+    }
+    return best
+  }
+
+  /// Bytes read and written per second by y += c·x over two arrays of 1 GiB, best of 10.
+  public static func bandwidth(threads: Int) -> Double {
+    let count = 1 << 28
+    let x = Buffer<Float>(count)
+    let y = Buffer<Float>(count)
+    let size = 1 << 18
+    var best = 0.0
+    for _ in 0..<10 {
+      let begin = ContinuousClock.now
+      parallelFor(count / size, threads: threads) { piece, _ in
+        unsafe kernels.axpy(y.base + piece * size, x.base + piece * size, 0.5, size)
+      }
+      best = max(best, 12 * Double(count) / ((ContinuousClock.now - begin) / .seconds(1)))
+    }
+    return best
+  }
+}
