@@ -49,7 +49,6 @@ struct Quickstart: ParsableCommand {
     let folder = out ?? (full ? "out/full" : "out/quickstart")
     let count = try full ? 5_000 : steps.map(SizeArgument.count) ?? 600
     try Path.createDirectories(folder)
-    let interruption = Interruption(notify: announceStop)
 
     let store = Path.join(folder, "vocabulary.store")
     try prepare(store)
@@ -60,13 +59,12 @@ struct Quickstart: ParsableCommand {
     options.steps = count
     options.seed = seed
     options.checkpointEvery = 200
-    try train(hierarchical, on: store, options, interruption)
+    try train(hierarchical, on: store, options)
     options.sublatents = 0
     options.subspace = 0
-    try train(flat, on: store, options, interruption)
+    try train(flat, on: store, options)
 
     let page = Path.join(folder, "index.html")
-    if let signal = interruption.signalNumber { throw ExitCode(128 + signal) }
     let input = try reportInput(
       runs: [hierarchical, flat], title: nil, words: Report.paperWords, seed: seed, store: store,
       threads: threads, page: Path.name(page))
@@ -92,7 +90,7 @@ struct Quickstart: ParsableCommand {
   }
 
   private func train(
-    _ path: String, on store: String, _ options: TrainingOptions, _ interruption: Interruption
+    _ path: String, on store: String, _ options: TrainingOptions
   ) throws {
     let source = try openRows(path: store)
     let trainer: Trainer
@@ -111,6 +109,7 @@ struct Quickstart: ParsableCommand {
     }
     if trainer.step == trainer.configuration.steps { return }
     report("hsae quickstart: training \(Path.name(path)), \(trainer.configuration.steps) steps")
+    let interruption = Interruption(notify: announceStop)
     let outcome = try runWithProgress(
       trainer, label: Path.name(path), interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }

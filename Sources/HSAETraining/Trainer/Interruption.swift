@@ -1,11 +1,16 @@
 // Ctrl-C and SIGTERM: the first one asks the trainer to stop after a checkpoint, the second ends the
 // process as usual.
+//
+// Both signals are blocked, so that no handler ever runs on a computing thread: oneDNN's fp32 kernels
+// keep data below the stack pointer and do not survive one. Dispatch reads them from a descriptor.
 
 internal import Dispatch
 internal import Glibc
 internal import Synchronization
 
 /// Watches for SIGINT and SIGTERM while it lives.
+///
+/// Make it on the main thread, before others have been started.
 public final class Interruption: @unchecked Sendable {
   // Safe: `sources` is written once in `init`; `received` is atomic.
   private let received = Atomic<Int32>(0)
@@ -13,17 +18,22 @@ public final class Interruption: @unchecked Sendable {
 
   /// Begins to watch. `notify` is called once, on another thread, when the first signal comes.
   public init(notify: @escaping @Sendable () -> Void = {}) {
+    Self.mask(SIG_BLOCK)
     let queue = DispatchQueue(label: "hsae.signals")
-    sources = [SIGINT, SIGTERM].map { number in
+    sources = Self.signals.map { number in
       signal(number, SIG_IGN)
       return DispatchSource.makeSignalSource(signal: number, queue: queue)
     }
-    for (source, number) in zip(sources, [SIGINT, SIGTERM]) {
+    for (source, number) in zip(sources, Self.signals) {
       source.setEventHandler { [weak self] in
         guard let self else { return }
         if received.compareExchange(expected: 0, desired: number, ordering: .relaxed).exchanged {
-          signal(number, SIG_DFL)
           notify()
+        } else {
+          // The second time: what the signal does to any process.
+          signal(number, SIG_DFL)
+          Self.mask(SIG_UNBLOCK)
+          kill(getpid(), number)
         }
       }
       source.activate()
@@ -32,8 +42,18 @@ public final class Interruption: @unchecked Sendable {
 
   deinit {
     for source in sources { source.cancel() }
-    signal(SIGINT, SIG_DFL)
-    signal(SIGTERM, SIG_DFL)
+    for number in Self.signals { signal(number, SIG_DFL) }
+    Self.mask(SIG_UNBLOCK)
+  }
+
+  private static let signals = [SIGINT, SIGTERM]
+
+  /// Blocks or unblocks both signals for this thread and those it starts.
+  private static func mask(_ how: Int32) {
+    var set = sigset_t()
+    unsafe sigemptyset(&set)
+    for number in signals { unsafe sigaddset(&set, number) }
+    unsafe pthread_sigmask(how, &set, nil)
   }
 
   /// The signal received, if any.
