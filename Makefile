@@ -37,7 +37,8 @@ test: models lint ## What continuous integration runs; the summary comes last.
 	swift test $(TEST) --disable-xctest
 
 soak: models ## The long rounds: 20 kills, a million mutated inputs a reader, sanitizers.
-	HSAE_SOAK=1 HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST)
+	HSAE_SOAK=1 swift test $(TEST) --disable-xctest
+	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
 	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
 	  --filter 'HSAE(Support|Activations|LanguageModels|Tensors|Training)Tests'
 	swift test -c release --scratch-path .build-tsan --sanitize thread \

@@ -21,6 +21,10 @@ run() {
   local name=$1 store=$2
   shift 2
   if [ -f "$folder/$name/config.json" ]; then
+    if ! grep -q "\"steps\" : $steps,\?$" "$folder/$name/config.json"; then
+      echo "$0: $folder/$name was begun with other steps than $steps; choose another folder" >&2
+      exit 64
+    fi
     "$hsae" train --out "$folder/$name" --resume
   else
     "$hsae" train "$folder/$store" --preset unembedding --steps "$steps" "$@" --out "$folder/$name"

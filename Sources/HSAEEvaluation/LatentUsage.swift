@@ -53,9 +53,9 @@ public struct LatentUsage: Sendable {
   /// Number of experts active for no vector of the set.
   public var deadExperts: Int { experts.count { $0 == 0 } }
   /// Number of sublatents chosen for no vector of the set.
-  public var deadSublatents: Int { chosen.count { $0 == 0 } }
+  public var neverChosenSublatents: Int { chosen.count { $0 == 0 } }
   /// Number of sublatents relevant for no vector of the set, the dead ones among them.
-  public var neverRelevantSublatents: Int { relevant.count { $0 == 0 } }
+  public var deadSublatents: Int { relevant.count { $0 == 0 } }
 
   /// Share of the vectors for which each expert is active: m numbers.
   public var expertDensity: [Double] { experts.map(density) }

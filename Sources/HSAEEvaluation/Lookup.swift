@@ -77,6 +77,8 @@ public struct WordLookup: Hashable, Sendable, Codable {
   public var text: String?
   /// Whether the token is among the rows the dictionary was trained on.
   public var isKept: Bool
+  /// Whether its codes are known: it has a row, or they were computed from the model's own row.
+  public var isEncoded: Bool
   /// Words to try instead, if there is no token.
   public var suggestions: [String]
   /// α of the sublatents: codes from here on are relevant.
@@ -86,13 +88,15 @@ public struct WordLookup: Hashable, Sendable, Codable {
 
   /// A look-up with the given parts.
   public init(
-    word: String, token: Int?, text: String?, isKept: Bool, suggestions: [String] = [],
+    word: String, token: Int?, text: String?, isKept: Bool, isEncoded: Bool? = nil,
+    suggestions: [String] = [],
     subThreshold: Float = 0, experts: [ActiveExpert] = []
   ) {
     self.word = word
     self.token = token
     self.text = text
     self.isKept = isKept
+    self.isEncoded = isEncoded ?? isKept
     self.suggestions = suggestions
     self.subThreshold = subThreshold
     self.experts = experts
@@ -138,10 +142,11 @@ public struct Lookup: Sendable {
         subThreshold: profiles.usage.subThreshold)
     }
     let row = words.row(ofToken: match.token)
-    let activations = row.map(codes) ?? encode(match.token) ?? []
+    let activations = row.map(codes) ?? encode(match.token)
     return WordLookup(
       word: word, token: match.token, text: match.text, isKept: row != nil,
-      subThreshold: profiles.usage.subThreshold, experts: experts(activations, limit: limit))
+      isEncoded: activations != nil,
+      subThreshold: profiles.usage.subThreshold, experts: experts(activations ?? [], limit: limit))
   }
 
   /// The experts of `activations` with at most `limit` words of each latent.

@@ -14,6 +14,10 @@ extension WordLookup {
       return lines.map { clipped($0, to: width) }.joined(separator: "\n") + "\n"
     }
     var lines = ["\(readableToken(text))  (token \(token), \(visible(text)))"]
+    guard isEncoded else {
+      lines.append("  cleaning dropped this token; add --model MODEL to look it up all the same")
+      return lines.map { clipped($0, to: width) }.joined(separator: "\n") + "\n"
+    }
     if !isKept { lines.append("  not among the rows the dictionary was trained on") }
     if experts.isEmpty { lines.append("  no active experts") }
     let digits = experts.map { String($0.expert).count }.max() ?? 1

@@ -103,18 +103,18 @@ let measures: [Measure] = [
   Measure(label: "dead latents", better: .lower) { run in
     run.numbers.map { count($0.deadExperts, of: run.shape.experts) }
   },
+  Measure(label: "sublatents never chosen", better: .lower) { run in
+    run.shape.isFlat
+      ? nil
+      : run.numbers.map {
+        count($0.neverChosenSublatents, of: run.shape.experts * run.shape.sublatents)
+      }
+  },
   Measure(label: "dead sublatents", better: .lower) { run in
     run.shape.isFlat
       ? nil
       : run.numbers.map {
         count($0.deadSublatents, of: run.shape.experts * run.shape.sublatents)
-      }
-  },
-  Measure(label: "sublatents never relevant", better: .lower) { run in
-    run.shape.isFlat
-      ? nil
-      : run.numbers.map {
-        count($0.neverRelevantSublatents, of: run.shape.experts * run.shape.sublatents)
       }
   },
   Measure(label: "experts m × sublatents a", better: nil) { run in

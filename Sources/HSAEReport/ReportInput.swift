@@ -78,9 +78,9 @@ public struct EvaluationNumbers: Hashable, Sendable {
   /// Experts active for no vector.
   public var deadExperts: Int
   /// Sublatents chosen for no vector.
-  public var deadSublatents: Int
+  public var neverChosenSublatents: Int
   /// Sublatents relevant for no vector.
-  public var neverRelevantSublatents: Int
+  public var deadSublatents: Int
   /// Densities of the experts.
   public var expertHistogram: DensityHistogram
   /// Densities of the sublatents.
@@ -90,22 +90,22 @@ public struct EvaluationNumbers: Hashable, Sendable {
   public init(_ evaluation: DictionaryEvaluation) {
     self.init(
       reconstruction: evaluation.reconstruction, deadExperts: evaluation.usage.deadExperts,
+      neverChosenSublatents: evaluation.usage.neverChosenSublatents,
       deadSublatents: evaluation.usage.deadSublatents,
-      neverRelevantSublatents: evaluation.usage.neverRelevantSublatents,
       expertHistogram: evaluation.usage.expertHistogram,
       sublatentHistogram: evaluation.usage.sublatentHistogram)
   }
 
   /// Numbers given outright.
   public init(
-    reconstruction: ReconstructionSummary, deadExperts: Int, deadSublatents: Int,
-    neverRelevantSublatents: Int, expertHistogram: DensityHistogram,
+    reconstruction: ReconstructionSummary, deadExperts: Int, neverChosenSublatents: Int,
+    deadSublatents: Int, expertHistogram: DensityHistogram,
     sublatentHistogram: DensityHistogram
   ) {
     self.reconstruction = reconstruction
     self.deadExperts = deadExperts
+    self.neverChosenSublatents = neverChosenSublatents
     self.deadSublatents = deadSublatents
-    self.neverRelevantSublatents = neverRelevantSublatents
     self.expertHistogram = expertHistogram
     self.sublatentHistogram = sublatentHistogram
   }

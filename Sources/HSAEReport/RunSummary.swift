@@ -31,9 +31,9 @@ public struct RunSummary: Hashable, Sendable, Codable {
   /// Experts active for no vector.
   public var deadLatents: Int?
   /// Sublatents chosen for no vector.
-  public var deadSublatents: Int?
+  public var neverChosenSublatents: Int?
   /// Sublatents relevant for no vector.
-  public var neverRelevantSublatents: Int?
+  public var deadSublatents: Int?
   /// Steps of training.
   public var steps: Int?
   /// Seconds of training.
@@ -51,8 +51,8 @@ public struct RunSummary: Hashable, Sendable, Codable {
     evaluatedOn = run.evaluatedOn
     reconstruction = run.numbers?.reconstruction
     deadLatents = run.numbers?.deadExperts
+    neverChosenSublatents = run.shape.isFlat ? nil : run.numbers?.neverChosenSublatents
     deadSublatents = run.shape.isFlat ? nil : run.numbers?.deadSublatents
-    neverRelevantSublatents = run.shape.isFlat ? nil : run.numbers?.neverRelevantSublatents
     let length = RunLength(run.metrics)
     steps = length.steps.flatMap { Int(exactly: $0.rounded()) }
     seconds = length.seconds

@@ -1,6 +1,6 @@
 // The one owner of numeric memory: a row-major matrix of Float, 64-byte aligned, allocated once.
 // Everything above it reads it through `Span`, or, in the few files that call kernels, through the
-// pointers of `withUnsafe…`. Products are in `Product.swift`, loops over rows in `Parallel.swift`.
+// pointers of `withUnsafe…`. Products are in `TileProduct.swift`, loops over pieces of work in `Parallel.swift`.
 
 import Glibc
 

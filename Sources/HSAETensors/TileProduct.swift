@@ -50,7 +50,7 @@ public final class TileProduct: @unchecked Sendable {
     let rows: Int
     let columns: Int
     let primitive: dnnl_primitive_t
-    /// Three memory objects (A, B, C, scratch) for each worker, whose handles are set before a run.
+    /// Four memory objects (A, B, C, scratch) for each worker, whose handles are set before a run.
     let memories: [dnnl_memory_t]
   }
 

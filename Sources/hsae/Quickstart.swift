@@ -41,6 +41,9 @@ struct Quickstart: ParsableCommand {
     guard threads >= 1, threads <= 4096 else {
       throw ValidationError("--threads must be between 1 and 4096.")
     }
+    if let steps, (try? SizeArgument.count(steps)) ?? 0 < 1 {
+      throw ValidationError("--steps must be a whole number of at least 1.")
+    }
     if full && steps != nil { throw ValidationError("--full and --steps exclude each other.") }
   }
 
@@ -78,15 +81,21 @@ struct Quickstart: ParsableCommand {
   }
 
   private func prepare(_ store: String) throws {
-    if Path.exists(store), (try? ActivationStore(path: store)) != nil { return }
     let say = { @Sendable (line: String) in report("hsae quickstart: \(line)") }
     let path = try ModelFetcher(say: say).resolve(model)
+    let hash = try SHA256.hash(file: path)
+    if Path.exists(store), let old = try? ActivationStore(path: store) {
+      guard old.attributes.modelSHA256 == hash else {
+        throw Failure.usage("\(store): made from another model; choose another --out.")
+      }
+      return
+    }
     var options = UnembeddingRows.Options()
     options.threads = threads
     let rows = try UnembeddingRows(file: GGUFFile(path: path), options: options, progress: say)
     say("\(rows.directions.rows) of \(rows.vocabulary.count) tokens kept")
     try rows.writeStore(
-      at: store, modelSHA256: SHA256.hash(file: path), shuffleSeed: seed, replacing: true)
+      at: store, modelSHA256: hash, shuffleSeed: seed, replacing: true)
   }
 
   private func train(

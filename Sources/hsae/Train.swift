@@ -131,17 +131,23 @@ private func progressNote(_ record: MetricsRecord) -> String {
 /// How a run stands, in one line.
 func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
   let shape = trainer.configuration.shape
-  var line =
-    "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps), "
-    + "\(grouped(last.tokens)) rows, "
-    + String(
-      format: "loss %.5f, explained variance %.4f, ", last.loss, last.explainedVariance ?? .nan)
-    + "dead lately \(grouped(last.deadLatents)) of \(grouped(shape.experts)) latents"
-  if !shape.isFlat {
-    line +=
-      " and \(grouped(last.deadSublatents)) of \(grouped(shape.experts * shape.sublatents)) sublatents"
+  var parts = [
+    "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps)",
+    "\(grouped(last.tokens)) rows", String(format: "loss %.5f", last.loss),
+  ]
+  if let variance = last.explainedVariance {
+    parts.append(String(format: "explained variance %.4f", variance))
   }
-  return line + ", \(grouped(Int(Double(last.tokens) / max(last.seconds, 1e-9)))) rows/s"
+  // Nothing can be called dead before a million rows were seen.
+  if last.tokens >= Usage.reportingWindow {
+    let latents = "dead lately \(grouped(last.deadLatents)) of \(grouped(shape.experts)) latents"
+    let all = grouped(shape.experts * shape.sublatents)
+    parts.append(
+      latents
+        + (shape.isFlat ? "" : " and \(grouped(last.deadSublatents)) of \(all) sublatents"))
+  }
+  parts.append("\(grouped(Int(Double(last.tokens) / max(last.seconds, 1e-9)))) rows/s")
+  return parts.joined(separator: ", ")
 }
 
 /// What `hsae train --json` prints.

@@ -52,7 +52,10 @@ struct ReaderFuzzTests {
         accepted += 1
       } catch is Failure {}
     }
-    #expect(peakMemory - before < 512 << 20)
+    // The peak is the process's, so it says something only where no other suite runs beside this one.
+    if ProcessInfo.processInfo.environment["HSAE_FUZZ_ITERATIONS"] != nil {
+      #expect(peakMemory - before < 512 << 20)
+    }
     // Some damage is harmless (a changed number); most is not.
     #expect(accepted < iterations)
   }
@@ -136,7 +139,10 @@ struct ReaderFuzzTests {
         try put(originals[which], at: path + files[which])
       }
       try readRows(path)
-      #expect(peakMemory - before < 512 << 20)
+      // The peak is the process's, so it says something only where no other suite runs beside this one.
+      if ProcessInfo.processInfo.environment["HSAE_FUZZ_ITERATIONS"] != nil {
+        #expect(peakMemory - before < 512 << 20)
+      }
     }
   }
 }

@@ -88,8 +88,8 @@ import Testing
     #expect(usage.experts == [2, 0, 1])
     #expect(usage.chosen == [0, 2, 0, 0, 1, 0])
     #expect(usage.relevant == [0, 1, 0, 0, 0, 0])
-    #expect(usage.deadExperts == 1 && usage.deadSublatents == 4)
-    #expect(usage.neverRelevantSublatents == 5)
+    #expect(usage.deadExperts == 1 && usage.neverChosenSublatents == 4)
+    #expect(usage.deadSublatents == 5)
     #expect(usage.expertDensity == [1, 0, 0.5])
     var twice = usage
     twice.merge(usage)

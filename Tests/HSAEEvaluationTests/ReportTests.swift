@@ -56,7 +56,7 @@ private func sampleRun(_ name: String, flat: Bool = false, words: [String] = hos
       .joined(separator: "\n")),
     numbers: EvaluationNumbers(
       reconstruction: ReconstructionSummary(vectors: 9, l0: 2, full: quality, topLevel: quality),
-      deadExperts: 1, deadSublatents: 2, neverRelevantSublatents: 3,
+      deadExperts: 1, neverChosenSublatents: 2, deadSublatents: 3,
       expertHistogram: DensityHistogram(counts: [0, 1, 5], vectors: 10),
       sublatentHistogram: DensityHistogram(counts: [1, 2], vectors: 10)),
     evaluatedOn: "nine rows", clearest: flat ? [] : [sampleTree(3, words), sampleTree(5, words)],

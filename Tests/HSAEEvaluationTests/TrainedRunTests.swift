@@ -80,7 +80,7 @@ import Testing
       #expect(page.contains("The vocabulary of tiny") && !page.contains(folder))
       let table = summaryTable(reports)
       #expect(table.split(separator: "\n").count == 3)
-      #expect(RunSummary(reports[1]).deadSublatents == nil)
+      #expect(RunSummary(reports[1]).neverChosenSublatents == nil)
     }
   }
 

@@ -189,7 +189,7 @@ extension TrainingEngine {
     }
     let variance = squares - mean.reduce(0) { $0 + $1 * $1 } / Double(batch)
     let loss = error / variance
-    guard loss.isFinite, variance > 0 else { return .nan }
+    guard loss.isFinite, variance > squares * 1e-6 else { return .nan }
     let scale = Float(2 * Double(objective.auxk) / variance)
     parallelFor(pieces, threads: threads) { piece, _ in
       let rows = pieceRange(piece, size: size, count: batch)

@@ -164,7 +164,7 @@ extension TrainingEngine {
     return (full, top)
   }
 
-  /// Σ‖x − x̄‖² of the batch, x̄ its mean.
+  /// Σ‖x − x̄‖² of the batch, x̄ its mean; NaN if its rows do not differ.
   func totalVariance() -> Double {
     let d = shape.width
     var squares = 0.0
@@ -174,7 +174,9 @@ extension TrainingEngine {
       unsafe squares += kernels.sum_squares(x, d)
       for column in 0..<d { unsafe sums[column] += Double(x[column]) }
     }
-    return squares - sums.reduce(0) { $0 + $1 * $1 } / Double(batch)
+    let variance = squares - sums.reduce(0) { $0 + $1 * $1 } / Double(batch)
+    // What is left of rows that are all alike is rounding.
+    return variance > squares * 1e-6 ? variance : .nan
   }
 
   /// Σ z over active pairs at or above the threshold: the penalty's top part in scope `topk`.

@@ -55,7 +55,6 @@ extension TrainingEngine {
               gradient + latent * stride, weight, d, vectors.base, d, list, count)
           }
         }
-        // The bias sees each latent's penalty as often as its bit is set (`backward` uses it).
       }
     }
   }

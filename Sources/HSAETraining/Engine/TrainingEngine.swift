@@ -3,12 +3,14 @@
 //
 // Phases of a step, each a loop over pieces of fixed size that threads share:
 //   encode     vectors × latents product in tiles; active experts, threshold mask  (TopLevelEncoder)
-//   group      (vector, expert) pairs sorted by expert                             +Group
-//   experts    by expert: subspace, sublatent; then by vector: x̂, residuals        +Forward
-//   ortho      Gram matrices, gradients of eq. 3.4                                 +Orthogonality
+//   group      (vector, expert) pairs sorted by expert                             +Forward
+//   forward    by expert: subspace, sublatent; then by vector: x̂, residuals        +Forward
+//   auxiliary  dead latents explain the residual, if asked to                      AuxiliaryLoss
+//   orthogonality  Gram matrices, gradients of eq. 3.4                             +Orthogonality
 //   penalty    gradient of the latents above the threshold                         +Penalty
 //   backward   by expert: gradients of everything it owns, projected               +Backward
 //   update     clip, Adam, renormalise, bf16 copies                                +Optimizer
+//   usage      which latents and sublatents fired                                  Usage
 // Nothing is allocated inside a step; results do not depend on the number of threads, because every
 // piece is one thread's and sums over pieces are taken in piece order. The slow twin is
 // `HSAEModels/Reference`.
