@@ -81,6 +81,7 @@ struct Quickstart: ParsableCommand {
 
   private func prepare(_ store: String) throws {
     if Path.exists(store), (try? ActivationStore(path: store)) != nil { return }
+    try ActivationStore.requireReplaceable(store)
     let say = { @Sendable (line: String) in report("hsae quickstart: \(line)") }
     let path = try ModelFetcher(say: say).resolve(model)
     var options = UnembeddingRows.Options()
