@@ -76,7 +76,7 @@ struct Quickstart: ParsableCommand {
     report("hsae quickstart: done in \(seconds / 60) min \(seconds % 60) s. Look words up with")
     report("    \(CommandLine.arguments[0]) lookup \(hierarchical) dog Chicago python")
     report("and open this page:")
-    print(URL(fileURLWithPath: page).standardizedFileURL.path)
+    try output(URL(fileURLWithPath: page).standardizedFileURL.path + "\n")
   }
 
   private func prepare(_ store: String) throws {

@@ -89,9 +89,9 @@ struct Unembed: ParsableCommand {
     try rows.writeStore(
       at: out, modelSHA256: SHA256.hash(file: path), shuffleSeed: seed, replacing: replace)
     if json {
-      print(try JSONFile.encode(Summary(rows, out: out)), terminator: "")
+      try output(JSONFile.encode(Summary(rows, out: out)))
     } else {
-      print(text(rows.report))
+      try output(text(rows.report) + "\n")
     }
   }
 
