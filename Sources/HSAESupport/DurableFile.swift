@@ -8,10 +8,13 @@ import Glibc
 /// Bytes go to `.NAME.partial-PID` in the same folder. `commit()` brings them to the disk and
 /// renames; a file that was there before is replaced in that instant. Without `commit()` (an error,
 /// a crash) the final name is untouched, and the partial file is removed, at the latest when the
-/// next file of that name is written.
+/// next file of that name is written. Where a symbolic link is at the path, all this happens to the
+/// file it points to, and the link stays.
 public struct DurableFile: ~Copyable {
   /// The file's final path.
   public let path: String
+  /// The path without links at its end: where the file is in fact put.
+  private let target: String
   /// Where the bytes lie until then.
   let partialPath: String
   /// Bytes written so far.
@@ -23,18 +26,45 @@ public struct DurableFile: ~Copyable {
   private static let bufferSize = 1 << 18
 
   /// Begins the file that shall be at `path`. Its folder must exist.
+  ///
+  /// Fails with `.cannotCreate` if a folder, a device, a pipe or a socket is there.
   public init(path: String) throws(Failure) {
-    if Path.isDirectory(path) { throw Failure.cannotWrite(path, errno: EISDIR) }
-    try PartialName.removeStale(for: path)
-    let partialPath = PartialName.make(for: path)
+    let target = try Self.target(of: path)
+    try PartialName.removeStale(for: target)
+    let partialPath = PartialName.make(for: target)
     let number = Descriptor.open(partialPath, O_WRONLY | O_CREAT | O_EXCL)
     guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
-    self.init(path: path, partialPath: partialPath, Descriptor(owning: number, path: path))
+    self.init(
+      path: path, target: target, partialPath: partialPath,
+      Descriptor(owning: number, path: path))
+  }
+
+  /// Where `path` leads: itself, or the end of the links that begin there, which need not exist.
+  private static func target(of path: String) throws(Failure) -> String {
+    var status = stat()
+    if unsafe stat(path, &status) == 0 {
+      let type = status.st_mode & S_IFMT
+      if type == S_IFDIR { throw Failure.cannotWrite(path, errno: EISDIR) }
+      guard type == S_IFREG else {
+        throw Failure(
+          .cannotCreate, "\(path): this is no ordinary file; choose another path.")
+      }
+    }
+    var target = path
+    // As many links as Linux follows.
+    for _ in 0...40 {
+      guard let next = Path.linkDestination(target) else { return target }
+      target = next.hasPrefix("/") ? next : Path.join(Path.parent(target), next)
+    }
+    throw Failure.cannotWrite(path, errno: ELOOP)
   }
 
   /// A file whose bytes go to `descriptor` until it is committed.
-  init(path: String, partialPath: String, _ descriptor: consuming Descriptor) {
+  init(
+    path: String, target: String? = nil, partialPath: String, _ descriptor: consuming Descriptor
+  ) {
     self.path = path
+    self.target = target ?? path
     self.partialPath = partialPath
     // Held until the process ends: tells other processes that this partial file is in use.
     _ = descriptor.tryLock()
@@ -72,11 +102,11 @@ public struct DurableFile: ~Copyable {
   public consuming func commit() throws(Failure) {
     try flush()
     try descriptor.synchronize()
-    guard unsafe rename(partialPath, path) == 0 else {
+    guard unsafe rename(partialPath, target) == 0 else {
       throw Failure.cannotWrite(path, errno: errno)
     }
     isCommitted = true
-    try synchronizeDirectory(Path.parent(path))
+    try synchronizeDirectory(Path.parent(target))
   }
 
   /// Writes a whole file: `bytes` at `path`, in full or not at all.

@@ -38,6 +38,12 @@ extension Failure {
     }
   }
 
+  /// The failure of standard output, to which the system error `code` (an `errno`) ended writing.
+  public static func cannotPrint(errno code: Int32) -> Failure {
+    Failure(
+      .inputOutput, "standard output: \(systemErrorText(code)); nothing more was printed.")
+  }
+
   /// The failure for `path`, which could not be opened or read because of the system error `code`
   /// (an `errno`).
   ///

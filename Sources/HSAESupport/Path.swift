@@ -44,6 +44,13 @@ public enum Path {
     return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// What the symbolic link at `path` says; nil if no link is there.
+  static func linkDestination(_ path: String) -> String? {
+    var status = stat()
+    guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return nil }
+    return try? FileManager.default.destinationOfSymbolicLink(atPath: path)
+  }
+
   /// The size of the file at `path` in bytes; nil if it cannot be looked at.
   public static func fileSize(_ path: String) -> Int? {
     var status = stat()

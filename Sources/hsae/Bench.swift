@@ -61,28 +61,28 @@ struct Bench: ParsableCommand {
       configuration: configuration, source: source, threads: threads)
     let result = try bench.measure(warmSteps: warmSteps, steps: measured)
     if json {
-      print(try JSONFile.encode(result), terminator: "")
+      try output(JSONFile.encode(result))
       return
     }
-    print(
+    try output(
       String(
-        format: "%.0f rows/s, %.4f s a step (%@, %d threads, kernels %@), batch %d",
+        format: "%.0f rows/s, %.4f s a step (%@, %d threads, kernels %@), batch %d\n",
         result.tokensPerSecond, result.secondsPerStep, configuration.precision.rawValue, threads,
         kernelsName, configuration.batch))
-    print(
+    try output(
       String(
-        format: "limit %.4f s a step (product %.0f GFLOP/s, memory %.1f GB/s); step / limit %.2f",
+        format: "limit %.4f s a step (product %.0f GFLOP/s, memory %.1f GB/s); step / limit %.2f\n",
         result.limitSeconds, result.productRate / 1e9, result.bandwidth / 1e9,
         result.stepOverLimit))
     if let above = result.aboveThreshold {
-      print(String(format: "%.2f %% of latents above the threshold", above * 100))
+      try output(String(format: "%.2f %% of latents above the threshold\n", above * 100))
     }
     for phase in Phase.allCases {
       let seconds = result.phases["\(phase)"] ?? 0
-      print(
+      try output(
         "\(phase)".padding(toLength: 14, withPad: " ", startingAt: 0)
           + String(
-            format: "%8.2f ms %5.1f %%", seconds * 1e3, seconds / result.secondsPerStep * 100))
+            format: "%8.2f ms %5.1f %%\n", seconds * 1e3, seconds / result.secondsPerStep * 100))
     }
   }
 }

@@ -17,6 +17,7 @@ struct Fetch: ParsableCommand {
   var model: String
 
   func run() throws {
-    print(try ModelFetcher(say: { report("hsae fetch: \($0)") }).resolve(model))
+    let path = try ModelFetcher(say: { report("hsae fetch: \($0)") }).resolve(model)
+    try output(path + "\n")
   }
 }

@@ -69,10 +69,10 @@ struct LookUp: ParsableCommand {
     let results = trained.lookup(
       words, limit: limit, mergesForms: !allForms, encode: { raw?.codes(token: $0) })
     if json {
-      print(try JSONFile.encode(results), terminator: "")
+      try output(JSONFile.encode(results))
     } else {
       let width = terminalWidth()
-      print(results.map { $0.rendered(width: width) }.joined(separator: "\n"), terminator: "")
+      try output(results.map { $0.rendered(width: width) }.joined(separator: "\n"))
     }
     if results.allSatisfy({ $0.token == nil }) { throw ExitCode(Failure.Kind.data.rawValue) }
   }

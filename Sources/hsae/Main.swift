@@ -36,6 +36,28 @@ struct Main: ParsableCommand {
   }
 }
 
+/// Writes `text`, as it is, to standard output; a result that is lost is a failure (exit 74).
+///
+/// Where nobody reads any more (a closed pipe), the process ends without a word.
+func output(_ text: String) throws(Failure) {
+  let bytes = Array(text.utf8)
+  var done = 0
+  while done < bytes.count {
+    let count = unsafe bytes.withUnsafeBytes { buffer in
+      unsafe write(1, buffer.baseAddress?.advanced(by: done), buffer.count - done)
+    }
+    if count > 0 {
+      done += count
+    } else if count == 0 {
+      throw .cannotPrint(errno: EIO)
+    } else if errno != EINTR {
+      // The signal of a closed pipe ends the process before this, unless it is ignored.
+      if errno == EPIPE { Glibc.exit(128 + SIGPIPE) }
+      throw .cannotPrint(errno: errno)
+    }
+  }
+}
+
 /// Writes `line` to standard error.
 func report(_ line: String) {
   let bytes = Array((line + "\n").utf8)

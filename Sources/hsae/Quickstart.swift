@@ -77,7 +77,7 @@ struct Quickstart: ParsableCommand {
     report("hsae quickstart: done in \(seconds / 60) min \(seconds % 60) s. Look words up with")
     report("    \(CommandLine.arguments[0]) lookup \(hierarchical) dog Chicago python")
     report("and open this page:")
-    print(URL(fileURLWithPath: page).standardizedFileURL.path)
+    try output(URL(fileURLWithPath: page).standardizedFileURL.path + "\n")
   }
 
   private func prepare(_ store: String) throws {
@@ -90,6 +90,7 @@ struct Quickstart: ParsableCommand {
       }
       return
     }
+    try ActivationStore.requireReplaceable(store)
     var options = UnembeddingRows.Options()
     options.threads = threads
     let rows = try UnembeddingRows(file: GGUFFile(path: path), options: options, progress: say)

@@ -60,9 +60,9 @@ struct Report: ParsableCommand {
       page: Path.name(out))
     try DurableFile.write(try makeReport(input), to: out)
     if json {
-      print(try JSONFile.encode(input.runs.map(RunSummary.init)), terminator: "")
+      try output(JSONFile.encode(input.runs.map(RunSummary.init)))
     } else {
-      print(summaryTable(input.runs), terminator: "")
+      try output(summaryTable(input.runs))
       report("hsae report: wrote \(out)")
     }
   }

@@ -93,9 +93,9 @@ struct Train: ParsableCommand {
   private func summarise(_ trainer: Trainer) throws {
     guard let last = try RunDirectory(path: out).metrics().last else { return }
     if json {
-      print(try JSONFile.encode(TrainingSummary(run: out, last: last)), terminator: "")
+      try output(JSONFile.encode(TrainingSummary(run: out, last: last)))
     } else {
-      print(summaryLine(trainer, last))
+      try output(summaryLine(trainer, last) + "\n")
     }
   }
 }

@@ -2,6 +2,7 @@
 // the work is `UnembeddingRows`'.
 
 import ArgumentParser
+import HSAEActivations
 import HSAELanguageModels
 import HSAESupport
 import HSAETensors
@@ -68,6 +69,7 @@ struct Unembed: ParsableCommand {
       throw Failure(
         .cannotCreate, "\(out) is there already; choose another --out, or --replace it.")
     }
+    if replace { try ActivationStore.requireReplaceable(out) }
     guard Path.isDirectory(Path.parent(out)) else {
       throw Failure(
         .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
@@ -87,9 +89,9 @@ struct Unembed: ParsableCommand {
     try rows.writeStore(
       at: out, modelSHA256: SHA256.hash(file: path), shuffleSeed: seed, replacing: replace)
     if json {
-      print(try JSONFile.encode(Summary(rows, out: out)), terminator: "")
+      try output(JSONFile.encode(Summary(rows, out: out)))
     } else {
-      print(text(rows.report))
+      try output(text(rows.report) + "\n")
     }
   }
 

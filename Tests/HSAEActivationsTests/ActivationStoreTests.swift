@@ -26,12 +26,13 @@ struct ActivationStoreTests {
     ["", "\u{0}", "▁dog", "é\n\"\\", "🐕\u{200D}🦺", "<unused\(id)>"][id % 6]
   }
 
-  private func create(_ path: String, seed: UInt64 = 7) throws {
+  private func create(_ path: String, seed: UInt64 = 7, replacing: Bool = false) throws {
     try ActivationStore.create(
       at: path, attributes: attributes, rows: rows(),
       norms: (0..<count).map { Float($0 + 1) }, tokens: (0..<count).map { Int32(2 * $0) },
       vocabulary: vocabulary, mean: (0..<width).map { Float($0) / 3 },
-      whitening: (0..<width * width).map { Float($0) / 7 }, shuffleSeed: seed)
+      whitening: (0..<width * width).map { Float($0) / 7 }, shuffleSeed: seed,
+      replacing: replacing)
   }
 
   @Test func roundTrip() throws {
@@ -86,6 +87,47 @@ struct ActivationStoreTests {
       #expect(failure { try create(folder + "/store") }?.kind == .cannotCreate)
       #expect(failure { try create(folder + "/no/store") }?.kind == .cannotCreate)
       #expect(try Path.list(folder) == ["store"])
+    }
+  }
+
+  @Test func onlyStoresAndEmptyFoldersAreReplaced() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/store"
+      try create(path, replacing: true)
+      try create(path + "/", seed: 8, replacing: true)
+      #expect(try ActivationStore(path: path).attributes.shuffleSeed == 8)
+      // An incomplete store, and an empty folder.
+      let text = try String(decoding: read(path + "/zarr.json"), as: UTF8.self)
+      try DurableFile.write(
+        text.replacing(#""complete" : true"#, with: #""complete" : false"#),
+        to: path + "/zarr.json")
+      try create(path, replacing: true)
+      Path.removeAll(path)
+      try Path.createDirectories(path)
+      try create(path, replacing: true)
+      #expect(try ActivationStore(path: path).attributes.shuffleSeed == 7)
+
+      let mine = folder + "/mine"
+      try Path.createDirectories(mine)
+      try DurableFile.write("keep", to: mine + "/notes")
+      func refusal(_ path: String) -> Failure? {
+        let found = failure { try create(path, replacing: true) }
+        #expect(failure { try ActivationStore.requireReplaceable(path) } == found)
+        return found
+      }
+      let expected = Failure(
+        .cannotCreate,
+        "\(mine): this folder is no activation store, so it is not replaced; choose another --out.")
+      #expect(refusal(mine) == expected)
+      // Groups and arrays of others, and what is not JSON.
+      for text in [#"{"node_type": "group", "attributes": {}}"#, "{", ""] {
+        try DurableFile.write(text, to: mine + "/zarr.json")
+        #expect(refusal(mine) == expected)
+      }
+      #expect(refusal(path + "/directions")?.kind == .cannotCreate)
+      #expect(refusal(mine + "/notes")?.kind == .cannotCreate)
+      #expect(try read(mine + "/notes") == Array("keep".utf8))
+      #expect(try Path.list(folder) == ["mine", "store"])
     }
   }
 

@@ -81,6 +81,50 @@ struct DurableTests {
     }
   }
 
+  @Test func whatIsNoOrdinaryFileIsNotReplaced() throws {
+    try withTemporaryFolder { folder in
+      let (pipe, link) = (folder + "/pipe", folder + "/link")
+      try #require(unsafe mkfifo(pipe, 0o600) == 0)
+      try #require(unsafe symlink("pipe", link) == 0)
+      for path in [pipe, link] {
+        let found = failure { try DurableFile.write("x", to: path) }
+        #expect(
+          found
+            == Failure(.cannotCreate, "\(path): this is no ordinary file; choose another path."))
+      }
+      var status = stat()
+      #expect(unsafe lstat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+      #expect(try Path.list(folder) == ["link", "pipe"])
+    }
+  }
+
+  @Test func aSymbolicLinkStaysAndItsFileIsWritten() throws {
+    try withTemporaryFolder { folder in
+      try Path.createDirectories(folder + "/there")
+      try DurableFile.write("old", to: folder + "/there/file")
+      let links = [
+        ("link", "there/file"), ("second", folder + "/link"), ("dangling", "there/new"),
+        ("lost", "nowhere/file"), ("round", "round"),
+      ]
+      for (name, target) in links {
+        try #require(unsafe symlink(target, folder + "/" + name) == 0)
+      }
+      for (name, file) in [("link", "file"), ("second", "file"), ("dangling", "new")] {
+        try DurableFile.write(name, to: folder + "/" + name)
+        #expect(try MappedFile(path: folder + "/there/" + file).copy() == Array(name.utf8))
+      }
+      for name in ["lost", "round"] {
+        let found = failure { try DurableFile.write("x", to: folder + "/" + name) }
+        #expect(found?.kind == .cannotCreate)
+      }
+      for (name, target) in links {
+        #expect(Path.linkDestination(folder + "/" + name) == target)
+      }
+      #expect(try Path.list(folder + "/there") == ["file", "new"])
+      #expect(try Path.list(folder).count == links.count + 1)
+    }
+  }
+
   @Test func noSpaceIsAnInputOutputFailureAndLeavesNothing() throws {
     guard Path.exists("/dev/full") else { return }
     try withTemporaryFolder { folder in

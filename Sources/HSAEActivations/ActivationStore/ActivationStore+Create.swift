@@ -1,6 +1,7 @@
 // Writing an activation store from rows that are in memory: shuffled, durable, there in full or not
 // at all.
 
+import Glibc
 public import HSAESupport
 public import HSAETensors
 
@@ -12,7 +13,8 @@ extension ActivationStore {
   /// `whitening` [d × d, row-major] say how the rows were made, so that others can be made alike:
   /// (x − mean)·whitening, then unit norm.
   ///
-  /// Fails with `.cannotCreate` or `.inputOutput`; nothing is left at `path` then.
+  /// Fails with `.cannotCreate` or `.inputOutput`; `path` is as it was then. A folder that is no
+  /// store is not replaced, unless it is empty.
   public static func create(
     at path: String, attributes: StoreAttributes, rows: borrowing Matrix, norms: [Float],
     tokens: [Int32], vocabulary: [String]? = nil, mean: [Float]? = nil, whitening: [Float]? = nil,
@@ -26,6 +28,7 @@ extension ActivationStore {
     guard count > 0, width > 0 else {
       throw .data("\(path): a store of \(count) rows of width \(width) would be empty.")
     }
+    if replacing { try requireReplaceable(path) }
     let folder = try DurableDirectory(path: path, replacing: replacing)
     let order = {
       let permutation = Permutation(count: count, seed: shuffleSeed)
@@ -73,6 +76,23 @@ extension ActivationStore {
     attributes.complete = true
     try JSONFile.write(StoreGroup(attributes: attributes), to: folder.file("zarr.json"))
     try folder.commit()
+  }
+
+  /// Fails with `.cannotCreate` if what is at `path` must not be replaced by a store: anything but
+  /// an empty folder and a store, complete or not. Nothing at all may be there too.
+  public static func requireReplaceable(_ path: String) throws(Failure) {
+    let path = Path.trimmed(path)
+    guard Path.exists(path) else { return }
+    guard Path.isDirectory(path) else { throw Failure.cannotWrite(path, errno: EEXIST) }
+    if let names = try? Path.list(path), names.isEmpty { return }
+    let group = try? JSONFile.readTree(from: Path.join(path, "zarr.json"))
+    guard group?["node_type"]?.string == "group",
+      group?["attributes"]?[StoreAttributes.CodingKeys.formatVersion.rawValue] != nil
+    else {
+      throw Failure(
+        .cannotCreate,
+        "\(path): this folder is no activation store, so it is not replaced; choose another --out.")
+    }
   }
 
   /// Rows per chunk: a power of two with at most 32 MiB, and more in stores so large that there
