@@ -84,6 +84,6 @@ let package = Package(
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"]),
     tests("HSAETrainingTests", ["HSAETraining"]),
     tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport"]),
-    tests("CommandTests", [], exclude: ["Snapshots"]),
+    tests("CommandTests", ["HSAEActivations"], exclude: ["Snapshots"]),
   ]
 )

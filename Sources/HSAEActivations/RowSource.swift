@@ -58,7 +58,7 @@ extension RowSource {
   }
 
   /// The failure for row `row`, which is not finite.
-  func notFinite(row: Int, offset: Int = 0) -> Failure {
+  func notFinite(row: Int) -> Failure {
     .data(
       "\(path): row \(row) (counting from 0) holds a NaN or an infinity"
         + "; remove the row or repair what wrote it.")

@@ -45,7 +45,7 @@ public struct TrainedRun: ~Copyable, Sendable {
     let run = try RunDirectory(path: path)
     let (dictionary, step) = try run.dictionary(warn: warn)
     let data = run.configuration.data
-    let source = try Self.open(store ?? data.path, isGiven: store != nil, run: path)
+    let source = try Self.open(store, of: data, run: path)
     guard source.width == dictionary.shape.width else {
       throw .data(
         "\(source.path): its rows have the width \(source.width), and the dictionary of \(path) is"
@@ -82,15 +82,18 @@ public struct TrainedRun: ~Copyable, Sendable {
   }
 
   private static func open(
-    _ path: String, isGiven: Bool, run: String
+    _ store: String?, of data: DataDescription, run: String
   ) throws(Failure) -> any RowSource {
+    let path = store ?? data.path
     guard Path.exists(path) else {
       throw .missing(
-        isGiven
+        store != nil
           ? "\(path): there is no such store."
           : "\(path): the rows \(run) was trained on are gone; name their new place with --store.")
     }
-    return try openRows(path: path)
+    // Rows at another place are most likely a tensor of the same name, and may be the only one.
+    if store != nil, let rows = try? openRows(path: path, tensor: data.tensor) { return rows }
+    return try openRows(path: path, tensor: store == nil ? data.tensor : nil)
   }
 
   /// What the rows are, as a clause.

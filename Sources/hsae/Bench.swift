@@ -13,7 +13,7 @@ struct Bench: ParsableCommand {
     abstract:
       "Measure training: rows per second, seconds per phase, distance to the machine's limit.",
     discussion: """
-      Trains on DATA (or on random unit rows of --width) for some steps, then measures the steps \
+      Trains on DATA (or on random rows of --width) for some steps, then measures the steps \
       after them; nothing is written. Sizes are those of --preset unembedding unless given.
       """)
 
@@ -51,6 +51,9 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
+    guard given.initialWeights == nil else {
+      throw Failure.usage("hsae bench starts from random weights; leave out --init.")
+    }
     let source: any RowSource =
       try data.map { (path) throws(Failure) in try openRows(path: path) }
       ?? RandomRows(rowCount: 100_000, width: width, seed: 0)
@@ -87,7 +90,7 @@ struct Bench: ParsableCommand {
   }
 }
 
-/// Seeded random unit rows, for measurements without data.
+/// Seeded random rows, for measurements without data.
 struct RandomRows: RowSource {
   let rowCount: Int
   let width: Int

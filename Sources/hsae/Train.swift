@@ -18,7 +18,8 @@ struct Train: ParsableCommand {
       power of two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 \
       trains a flat TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option is also a key of a --config file (JSON), by its long name; the command line wins. \
+      Every option but --out, --resume, --config, --allow-incomplete and --json is also a key of a \
+      --config file (JSON), by its long name; the command line wins. \
       Ctrl-C and SIGTERM write a checkpoint and exit 130 and 143; --resume goes on from the newest \
       checkpoint with the same bits as if nothing had happened.
       """)
@@ -66,15 +67,15 @@ struct Train: ParsableCommand {
   }
 
   private func created() throws -> Trainer {
-    let source = try openRows(
-      path: data ?? "", tensor: tensor, allowIncomplete: allowIncomplete)
     var options = try given.options()
+    (options.threads, options.tensor) = (threads, tensor)
     if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
+    let source = try openRows(
+      path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete)
     let configuration = try resolve(options, source)
     return try Trainer(
       creating: out, configuration: configuration, source: source,
-      threads: threads ?? processorCount,
-      warn: { report("hsae: \($0)") })
+      threads: options.threads ?? processorCount)
   }
 
   private func resumed() throws -> Trainer {
@@ -83,8 +84,14 @@ struct Train: ParsableCommand {
         "--resume takes its settings from \(out)/config.json; leave out the other options.")
     }
     let run = try RunDirectory(path: out)
-    let path = data ?? run.configuration.data.path
-    let source = try openRows(path: path, tensor: tensor, allowIncomplete: allowIncomplete)
+    let begun = run.configuration.data
+    guard data != nil || Path.exists(begun.path) else {
+      throw Failure.missing(
+        "\(begun.path): the rows \(out) was begun on are gone; name their new place:"
+          + " hsae train DATA --out \(out) --resume.")
+    }
+    let source = try openRows(
+      path: data ?? begun.path, tensor: tensor ?? begun.tensor, allowIncomplete: allowIncomplete)
     return try Trainer(
       resuming: out, source: source, threads: threads ?? processorCount,
       warn: { report("hsae: \($0)") })
@@ -163,7 +170,8 @@ func resolve(
   guard source.rowCount > 0 else { throw .data("\(source.path): there are no rows to train on.") }
   let absolute = URL(fileURLWithPath: source.path).standardizedFileURL.path
   let data = DataDescription(
-    path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width)
+    path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width,
+    tensor: (source as? SafetensorsRows)?.tensor)
   var options = options
   guard let file = options.initialWeights else {
     return try TrainingConfiguration(options, data: data)

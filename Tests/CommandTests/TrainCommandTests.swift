@@ -2,6 +2,7 @@
 // one trainer at a time.
 
 import Glibc
+import HSAEActivations
 import HSAESupport
 import HSAETestSupport
 import Testing
@@ -30,6 +31,32 @@ import Testing
       let arguments = ["train", "rows.npy", "--out", "run", "--steps", "4"] + CommandFixture.small
       #expect(try runHSAE(arguments, currentFolder: folder).code == 0)
       #expect(try runHSAE(fixture.resuming("run"), currentFolder: "/").code == 0)
+    }
+  }
+
+  /// A run on one tensor of several, named in a configuration file, is resumed on the same.
+  @Test func theTensorIsRemembered() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let file = fixture.path("rows.safetensors")
+      var writer = try SafetensorsWriter(
+        path: file, tensors: ["first", "second"].map { .init($0, shape: [200, 20]) })
+      for prime in [7, 11] {
+        let numbers = (0..<4000).map { Float(($0 * prime) % 23) - 11 }
+        try writer.append(prime == 7 ? "first" : "second", numbers)
+      }
+      _ = try writer.finish()
+      let config = fixture.path("options.json")
+      try DurableFile.write(#"{"tensor": "second", "threads": 1, "steps": 4}"#, to: config)
+      let begun = try runHSAE(
+        ["train", file, "--out", fixture.path("run"), "--config", config] + CommandFixture.small)
+      #expect(begun.code == 0, "\(begun.errors)")
+      let resolved = try JSONFile.readTree(from: fixture.path("run/config.json"))
+      #expect(resolved["data"]?["tensor"]?.string == "second")
+      let resumed = try runHSAE(fixture.resuming("run"))
+      #expect(resumed.code == 0, "\(resumed.errors)")
+      Path.removeAll(file)
+      expectRefusal(try runHSAE(fixture.resuming("run")), 66, [file, "name their new place"])
     }
   }
 

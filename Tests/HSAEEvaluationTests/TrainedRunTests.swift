@@ -43,7 +43,7 @@ import Testing
       data: DataDescription(
         path: store, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width))
     let trainer = try Trainer(
-      creating: path, configuration: configuration, source: source, threads: 1, warn: { _ in })
+      creating: path, configuration: configuration, source: source, threads: 1)
     _ = try trainer.run { _, _ in }
   }
 
@@ -81,6 +81,36 @@ import Testing
       let table = summaryTable(reports)
       #expect(table.split(separator: "\n").count == 3)
       #expect(RunSummary(reports[1]).neverChosenSublatents == nil)
+    }
+  }
+
+  /// A run on one of several tensors finds its rows again, also where the file has moved.
+  @Test func theTensorIsRemembered() throws {
+    try withTemporaryFolder { folder in
+      let (file, run) = (Path.join(folder, "w.safetensors"), Path.join(folder, "run"))
+      var writer = try SafetensorsWriter(
+        path: file, tensors: [.init("first", shape: [30, 8]), .init("second", shape: [30, 8])])
+      for name in ["first", "second"] {
+        let numbers = (0..<240).map { Float(($0 * (name == "first" ? 7 : 11)) % 23) - 11 }
+        try writer.append(name, numbers)
+      }
+      _ = try writer.finish()
+      let source = try openRows(path: file, tensor: "second")
+      var options = TrainingOptions()
+      (options.experts, options.sublatents, options.k) = (8, 0, 2)
+      (options.steps, options.batch) = (2, 16)
+      let data = DataDescription(
+        path: file, fingerprint: source.fingerprint, rows: 30, width: 8, tensor: "second")
+      let configuration = try TrainingConfiguration(options, data: data)
+      let trainer = try Trainer(
+        creating: run, configuration: configuration, source: source, threads: 1)
+      _ = try trainer.run { _, _ in }
+      let opened = try TrainedRun(path: run, threads: 1)
+      #expect(opened.configuration.data.tensor == "second" && opened.availableRows == 30)
+      let moved = Path.join(folder, "moved.safetensors")
+      try DurableFile.write(fileBytes(file), to: moved)
+      Path.removeAll(file)
+      #expect(try TrainedRun(path: run, store: moved, threads: 1).availableRows == 30)
     }
   }
 

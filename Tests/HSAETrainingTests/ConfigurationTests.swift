@@ -200,6 +200,12 @@ private func resolve(
         $0.batch = 1 << 22; $0.k = 1000
       }
     ),
+    (
+      "--auxk-k",
+      {
+        $0.batch = 1 << 20; $0.auxk = 1; $0.auxkK = 4096
+      }
+    ),
     ("--steps", { $0.steps = 0 }), ("--steps", { $0.steps = -1 }), ("--steps", { $0.steps = .max }),
     (
       "--steps",
@@ -258,12 +264,13 @@ private func resolve(
          "ortho": 0.25, "l1": 0.125, "l1-scope": "topk", "regularizer-warmup": 3, "threshold": 0.1,
          "threshold-sub": 0.2, "slope-top": 0.3, "slope-sub": 0.4, "bias": "geometric-median",
          "auxk": 0.5, "auxk-k": 7, "dead-window": 100, "checkpoint-every": 11, "record-every": 12,
-         "keep": 3}
+         "keep": 3, "threads": 2, "tensor": "rows"}
         """, to: path)
       let options = try TrainingOptions.read(from: path)
       #expect(options.learningRateFloor == 0.5 && options.l1Scope == .topK && options.auxkK == 7)
       #expect(options.bias == .geometricMedian && options.keep == 3)
       #expect(options.initialWeights == "w.safetensors")
+      #expect(options.threads == 2 && options.tensor == "rows")
       // All keys but epochs, which excludes steps.
       let tree = try JSONFile.readTree(from: path)
       let names = Set(TrainingOptions.CodingKeys.allCases.map(\.rawValue))
@@ -284,6 +291,24 @@ private func resolve(
     }
   }
 
+  /// Sublatents and subspace are one choice between flat and hierarchical: the command line's.
+  @Test func aFlatDictionaryMayBeChosenAgainstAFile() {
+    func options(_ sublatents: Int?, _ subspace: Int?) -> TrainingOptions {
+      var options = TrainingOptions()
+      (options.sublatents, options.subspace) = (sublatents, subspace)
+      return options
+    }
+    let (file, flat) = (options(16, 4), options(0, 0))
+    #expect(options(0, nil).filled(from: file) == options(0, nil))
+    #expect(options(nil, 0).filled(from: file) == options(nil, 0))
+    #expect(options(8, nil).filled(from: flat) == options(8, nil))
+    #expect(options(nil, 2).filled(from: flat) == options(nil, 2))
+    #expect(options(8, nil).filled(from: file) == options(8, 4))
+    #expect(options(nil, nil).filled(from: flat) == flat)
+    // What contradicts itself on the command line is still refused.
+    #expect(options(0, 3).filled(from: file) == options(0, 3))
+  }
+
   @Test(arguments: [
     (#"{"expert": 5}"#, #"did you mean "experts"?"#), (#"{"learning_rate": 5}"#, "learning-rate"),
     (#"{"l1scope": 5}"#, "l1-scope"), (#"{"colour": 5}"#, "colour"), (#"{"k": "five"}"#, "k"),
@@ -292,7 +317,8 @@ private func resolve(
     (#"{"seed": 5.5}"#, "seed"), (#"{"seed": -1}"#, "seed"), (#"{"clip": "a"}"#, "clip"),
     (#"{"order": 5}"#, "order"),
     (#"{"k": 5, "k": 6}"#, "byte"), (#"[]"#, "object"), (#"{"k": 5"#, "byte"), ("", "byte"),
-    (#"{"k": 99999999999999999999}"#, "k"),
+    (#"{"k": 99999999999999999999}"#, "k"), (#"{"threads": 0}"#, "threads"),
+    (#"{"out": "run"}"#, "out"),
   ])
   func wrongFilesAreRefused(_ text: String, _ named: String) throws {
     try withTemporaryFolder { folder in

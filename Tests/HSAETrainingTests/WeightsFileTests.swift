@@ -84,6 +84,42 @@ import Testing
     }
   }
 
+  /// What is missing or misspelt must not make a dictionary of another kind.
+  @Test func everyTensorMustBelong() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "weights.safetensors")
+      func refusal(_ shape: DictionaryShape, _ names: [(String, ParameterName)]) throws -> String? {
+        let tensors = Self.tensors(shape, hasBias: true)
+        var writer = try SafetensorsWriter(
+          path: path,
+          tensors: names.map { .init($0.0, shape: $0.1.dimensions(in: shape), type: .float32) })
+        for (name, of) in names { try writer.append(name, tensors[of] ?? []) }
+        _ = try writer.finish()
+        let refused = failure { _ = try WeightsFile.shape(of: path) }
+        #expect(refused == nil || refused?.kind == .data)
+        return refused?.message
+      }
+      let all = ParameterName.names(in: Self.hierarchical, hasBias: false)
+      func named(_ change: [ParameterName: String]) -> [(String, ParameterName)] {
+        all.map { (change[$0] ?? $0.rawValue, $0) }
+      }
+      #expect(try refusal(Self.hierarchical, named([:])) == nil)
+      for name in all where name != .encoder {
+        let message = try refusal(Self.hierarchical, named([name: "x"])) ?? ""
+        #expect(message.contains("\"x\" that no dictionary of this shape has"), "\(message)")
+      }
+      // The sub-encoder left out: not a flat dictionary.
+      let without =
+        try refusal(
+          Self.hierarchical, named([:]).filter { $0.1 != .subEncoder }) ?? ""
+      #expect(without.contains("but none called \"sub_W_enc\""), "\(without)")
+      let noDecoder = try refusal(Self.flat, [("W_enc", .encoder)]) ?? ""
+      #expect(noDecoder.contains("no tensor \"W_dec\""), "\(noDecoder)")
+      let flatBias = [("W_enc", ParameterName.encoder), ("W_dec", .decoder), ("b_enc", .bias)]
+      #expect(try refusal(Self.flat, flatBias)?.contains("\"b_enc\"") == true)
+    }
+  }
+
   /// The refusal of a file made by `change`.
   private func refusal(
     _ shape: DictionaryShape = hierarchical, hasBias: Bool = false,

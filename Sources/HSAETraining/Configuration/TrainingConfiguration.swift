@@ -15,10 +15,13 @@ public struct DataDescription: Codable, Hashable, Sendable {
   public var rows: Int
   /// Width of a row.
   public var width: Int
+  /// The tensor the rows are, if the data are a `.safetensors` file.
+  public var tensor: String?
 
   /// A description with the given parts.
-  public init(path: String, fingerprint: String, rows: Int, width: Int) {
+  public init(path: String, fingerprint: String, rows: Int, width: Int, tensor: String? = nil) {
     self.path = path
+    self.tensor = tensor
     self.fingerprint = fingerprint
     self.rows = rows
     self.width = width
@@ -208,6 +211,10 @@ extension TrainingConfiguration {
     ] where !(value >= 0 && value <= 2e30) {
       return "\(name) must be a finite number that is not negative, not \(value)."
     }
+    let dead = batch.multipliedReportingOverflow(by: objective.auxkActive)
+    if objective.auxk > 0, dead.overflow || dead.partialValue > Int(Int32.max) {
+      return "--auxk-k \(objective.auxkActive) with --batch \(batch) is too large."
+    }
     if activation.slope > 1 || activation.subSlope > 1 {
       return "--slope-top and --slope-sub must not exceed 1: codes would lose their order."
     }
@@ -226,12 +233,18 @@ extension TrainingConfiguration {
   }
 
   /// The bytes a run needs at the very least: weights, gradients, two moments, and the batch's rows
-  /// (twice, since one batch is read ahead) and reconstructions.
+  /// (twice, since one batch is read ahead) and reconstructions; with an auxiliary loss also its
+  /// codes, its reconstructions, and the dead latents' rows and gradients.
   var leastMemory: Double {
     let (d, s) = (Double(shape.width), Double(shape.subspace))
     let expert = 2 * (1 + s) * d + 2 * Double(shape.sublatents) * s
     let vector = 4 * d + Double(shape.activeExperts) * (6 + 6 * s)
-    return 4 * (4 * Double(shape.experts) * expert + Double(batch) * vector)
+    var numbers = 4 * Double(shape.experts) * expert + Double(batch) * vector
+    if objective.auxk > 0 {
+      numbers += Double(batch) * (Double(objective.auxkActive) * 5 + d)
+      numbers += 4 * Double(shape.experts) * d
+    }
+    return 4 * numbers
   }
 
   private static func shape(

@@ -120,6 +120,10 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public var recordEvery: Int?
   /// Checkpoints kept.
   public var keep: Int?
+  /// Threads. The result does not depend on them, so `TrainingConfiguration` has none.
+  public var threads: Int?
+  /// The tensor to read, if the data are a `.safetensors` file; for whoever opens the rows.
+  public var tensor: String?
 
   /// Options that say nothing.
   public init() {}
@@ -144,7 +148,7 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
     case deadWindow = "dead-window"
     case checkpointEvery = "checkpoint-every"
     case recordEvery = "record-every"
-    case keep
+    case keep, threads, tensor
   }
 
   /// The options in the JSON file at `path`. A key that is no option is refused.
@@ -165,7 +169,11 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
           "\(path): \"\(key.rawValue)\" must be a whole number, neither too small nor too large.")
       }
     }
-    return try JSONFile.read(TrainingOptions.self, from: path)
+    let options = try JSONFile.read(TrainingOptions.self, from: path)
+    guard (1...4096).contains(options.threads ?? 1) else {
+      throw .data("\(path): \"threads\" must be between 1 and 4096.")
+    }
+    return options
   }
 
   /// Whether `value` is a whole number that the option can hold, however it is written.
@@ -179,8 +187,13 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
     var result = self
     result.preset = preset ?? other.preset
     result.experts = experts ?? other.experts
-    result.sublatents = sublatents ?? other.sublatents
-    result.subspace = subspace ?? other.subspace
+    // Sublatents and subspace are both 0 or neither is: what is said of one decides for the other.
+    let sizes = [sublatents, subspace].compactMap(\.self)
+    if !sizes.contains(0) {
+      func fits(_ size: Int?) -> Int? { size == 0 && !sizes.isEmpty ? nil : size }
+      result.sublatents = sublatents ?? fits(other.sublatents)
+      result.subspace = subspace ?? fits(other.subspace)
+    }
     result.k = k ?? other.k
     // Steps and epochs are one setting: whoever says either says both.
     if steps == nil && epochs == nil {
@@ -215,6 +228,8 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
     result.checkpointEvery = checkpointEvery ?? other.checkpointEvery
     result.recordEvery = recordEvery ?? other.recordEvery
     result.keep = keep ?? other.keep
+    result.threads = threads ?? other.threads
+    result.tensor = tensor ?? other.tensor
     return result
   }
 }
@@ -238,7 +253,7 @@ extension TrainingOptions.CodingKeys {
   fileprivate var isCount: Bool {
     switch self {
     case .experts, .sublatents, .subspace, .k, .steps, .batch, .warmup, .regularizerWarmup, .auxkK,
-      .deadWindow, .checkpointEvery, .recordEvery, .keep, .seed:
+      .deadWindow, .checkpointEvery, .recordEvery, .keep, .seed, .threads:
       true
     default: false
     }

@@ -9,11 +9,31 @@ internal import HSAETensors
 /// Reading and writing weights in files.
 public enum WeightsFile {
   /// What the tensors of the file at `path` say: the sizes, with k 0, and whether there is a bias.
+  ///
+  /// Fails with `.data` and the tensor's name if one that a dictionary of these sizes has is missing,
+  /// or if there is one that it does not have.
   public static func shape(of path: String) throws(Failure) -> (
     shape: DictionaryShape, hasBias: Bool
   ) {
     let file = try SafetensorsFile(path: path)
-    return (try shape(of: file), file[ParameterName.bias.rawValue] != nil)
+    let shape = try shape(of: file)
+    let hasBias = file[ParameterName.bias.rawValue] != nil
+    let names = ParameterName.names(in: shape, hasBias: hasBias).map(\.rawValue)
+    let others = file.tensors.map(\.name).filter { !names.contains($0) }
+    // A misspelt tensor also seems missing, but its name is what has to be corrected.
+    if let unknown = others.first(where: { ParameterName(rawValue: $0) == nil }) {
+      throw .data(
+        "\(file.path): there is a tensor \"\(unknown)\" that no dictionary of this shape has;"
+          + " correct its name or remove it.")
+    }
+    // Parts of a hierarchical dictionary without the tensor that says its sizes.
+    if let part = others.first {
+      throw .data(
+        "\(file.path): there is a tensor \"\(part)\" but none called"
+          + " \"\(ParameterName.subEncoder.rawValue)\"; add the one or remove the other.")
+    }
+    for name in names { _ = try file.tensor(name) }
+    return (shape, hasBias)
   }
 
   static func shape(of file: SafetensorsFile) throws(Failure) -> DictionaryShape {

@@ -30,17 +30,14 @@ public final class Trainer {
   let engine: TrainingEngine
   private let source: any RowSource
   private let lock: FileLock
-  private let warn: (String) -> Void
   private var seconds: Double
 
   /// Begins a run at `path`, which must not exist or be an empty folder, and writes its `config.json`.
   ///
-  /// - Parameters:
-  ///   - weightsPath: the file the configuration's `initialWeights` names, if any.
-  ///   - warn: takes sentences that are worth saying but no failure.
+  /// The weights are those of the file the configuration's `initialWeights` names, if it names one.
   public init(
     creating path: String, configuration: TrainingConfiguration, source: any RowSource,
-    threads: Int, warn: @escaping (String) -> Void = { _ in }
+    threads: Int
   ) throws(Failure) {
     try Self.refuseOccupied(path)
     let engine = try Self.freshEngine(configuration, source: source, threads: threads)
@@ -56,7 +53,6 @@ public final class Trainer {
     self.path = path
     self.configuration = configuration
     self.source = source
-    self.warn = warn
     step = 0
     seconds = 0
   }
@@ -81,10 +77,11 @@ public final class Trainer {
 
   /// Goes on with the run at `path` from its newest whole checkpoint.
   ///
-  /// Fails if `source` is not what the run was begun on.
+  /// Fails if `source` is not what the run was begun on. A checkpoint that is passed over is told to
+  /// `warn`.
   public init(
     resuming path: String, source: any RowSource, threads: Int,
-    warn: @escaping (String) -> Void = { _ in }
+    warn: (String) -> Void = { _ in }
   ) throws(Failure) {
     let run = try RunDirectory(path: path)
     lock = try FileLock(path: RunDirectory.lockFile(path), purpose: "The run \(path)")
@@ -100,7 +97,6 @@ public final class Trainer {
     configuration = run.configuration
     self.path = path
     self.source = source
-    self.warn = warn
     if let (folder, state) = try run.newestWholeCheckpoint(warn: warn) {
       try Self.checkMachine(configuration)
       engine = TrainingEngine(
@@ -115,6 +111,8 @@ public final class Trainer {
       step = 0
       seconds = 0
     }
+    let done = step
+    lastRecord = try run.metrics().last { $0.step <= done } ?? lastRecord
   }
 
   private static func freshEngine(
@@ -137,7 +135,7 @@ public final class Trainer {
   }
 
   /// Fails if this machine cannot do what `configuration` asks for.
-  private static func checkMachine(_ configuration: TrainingConfiguration) throws(Failure) {
+  static func checkMachine(_ configuration: TrainingConfiguration) throws(Failure) {
     if configuration.precision == .bfloat16, Precision.best != .bfloat16 {
       throw Failure(
         .unavailable,

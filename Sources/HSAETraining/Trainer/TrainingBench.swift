@@ -31,10 +31,13 @@ public struct TrainingBench {
   private let source: any RowSource
   private let engine: TrainingEngine
 
-  /// A measurement of `configuration` on rows of `source`.
+  /// A measurement of `configuration` on rows of `source`, with random weights.
+  ///
+  /// Fails with `.unavailable` if this machine cannot do what `configuration` asks for.
   public init(
     configuration: TrainingConfiguration, source: any RowSource, threads: Int
   ) throws(Failure) {
+    try Trainer.checkMachine(configuration)
     self.configuration = configuration
     self.source = source
     engine = TrainingEngine(
