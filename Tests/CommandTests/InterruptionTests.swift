@@ -36,6 +36,23 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
     }
   }
 
+  /// oneDNN's fp32 kernels do not survive a signal handler on their stack, so none may run there.
+  @Test func signalsDoNotDisturbProductsInFloat32() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let options = ["--steps", "100000", "--precision", "float32", "--record-every", "1"]
+      for moment in 0..<(isSoak ? 20 : 3) {
+        let name = "run\(moment)"
+        let run = try RunningCommand(hsaeExecutable, fixture.training(name, options))
+        #expect(run.waits { fixture.hasRecord(name) })
+        usleep(UInt32(moment * 7_919 % 50_000))
+        run.send(moment % 2 == 0 ? SIGINT : SIGTERM)
+        let result = run.result()
+        #expect(result.code == (moment % 2 == 0 ? 130 : 143), "\(result.errors)")
+      }
+    }
+  }
+
   @Test func killedAtRandomMoments() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
