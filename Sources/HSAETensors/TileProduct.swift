@@ -72,6 +72,9 @@ public final class TileProduct: @unchecked Sendable {
     rowSizes: Set<Int>, columnSizes: Set<Int>, depth: Int, a: TileLayout, b: TileLayout,
     cStride: Int, precision: Precision, accumulate: Bool = false, workers: Int
   ) {
+    // oneDNN sizes scratch memory by the threads of whoever creates a primitive and uses those of
+    // whoever runs it: both must be one, or a product could write beyond its scratch.
+    hsae_single_openmp_thread()
     maxRows = rowSizes.max() ?? 0
     maxColumns = columnSizes.max() ?? 0
     self.depth = depth
@@ -162,6 +165,7 @@ public final class TileProduct: @unchecked Sendable {
         unsafe $0.rows == rows && $0.columns == columns
       })
     else { preconditionFailure("No product of \(rows) × \(columns) was prepared.") }
+    hsae_single_openmp_thread()
     let base = worker * 4
     unsafe withUnsafeTemporaryAllocation(of: dnnl_exec_arg_t.self, capacity: 4) { arguments in
       let variant = unsafe variants[index]
