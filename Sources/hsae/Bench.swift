@@ -32,16 +32,12 @@ struct Bench: ParsableCommand {
   @Option(help: "Steps measured.")
   var measured = 10
 
-  @Option(help: "Threads (default: all processors).")
-  var threads = processorCount
+  @OptionGroup var threading: ThreadsOption
 
   @Flag(help: "Print JSON.")
   var json = false
 
   func validate() throws {
-    guard threads >= 1, threads <= 4096 else {
-      throw ValidationError("--threads must be between 1 and 4096.")
-    }
     guard warmSteps >= 0, measured >= 1 else {
       throw ValidationError("--warm-steps must not be negative, --measured at least 1.")
     }
@@ -61,7 +57,7 @@ struct Bench: ParsableCommand {
     options.preset = options.preset ?? .unembedding
     let configuration = try resolve(options, source)
     let bench = try TrainingBench(
-      configuration: configuration, source: source, threads: threads)
+      configuration: configuration, source: source, threads: threading.count)
     let result = try bench.measure(warmSteps: warmSteps, steps: measured)
     if json {
       try output(JSONFile.encode(result))
@@ -70,7 +66,8 @@ struct Bench: ParsableCommand {
     try output(
       String(
         format: "%.0f rows/s, %.4f s a step (%@, %d threads, kernels %@), batch %d\n",
-        result.tokensPerSecond, result.secondsPerStep, configuration.precision.rawValue, threads,
+        result.tokensPerSecond, result.secondsPerStep, configuration.precision.rawValue,
+        threading.count,
         kernelsName, configuration.batch))
     try output(
       String(

@@ -39,16 +39,12 @@ struct LookUp: ParsableCommand {
   @Option(help: "The model (a name or a GGUF file), to look up tokens that cleaning dropped.")
   var model: String?
 
-  @Option(help: "Threads (default: all processors). The result does not depend on it.")
-  var threads = processorCount
+  @OptionGroup var threading: ThreadsOption
 
   @Flag(help: "Print the look-ups as JSON.")
   var json = false
 
   func validate() throws {
-    guard threads >= 1, threads <= 4096 else {
-      throw ValidationError("--threads must be between 1 and 4096.")
-    }
     guard limit >= 1, limit <= 64 else {
       throw ValidationError("--limit must be between 1 and 64.")
     }
@@ -56,7 +52,7 @@ struct LookUp: ParsableCommand {
 
   func run() throws {
     let trained = try TrainedRun(
-      path: folder, store: store, threads: threads, warn: { report("hsae: \($0)") })
+      path: folder, store: store, threads: threading.count, warn: { report("hsae: \($0)") })
     guard trained.hasWords else {
       throw Failure.data(
         "\(folder): it was trained on rows without words; look words up in a run on a store that hsae"

@@ -34,13 +34,9 @@ struct Quickstart: ParsableCommand {
   @Option(help: "Seed of weights and orders.")
   var seed: UInt64 = 0
 
-  @Option(help: "Threads (default: all processors).")
-  var threads = processorCount
+  @OptionGroup var threading: ThreadsOption
 
   func validate() throws {
-    guard threads >= 1, threads <= 4096 else {
-      throw ValidationError("--threads must be between 1 and 4096.")
-    }
     if let steps, (try? SizeArgument.count(steps)) ?? 0 < 1 {
       throw ValidationError("--steps must be a whole number of at least 1.")
     }
@@ -70,7 +66,7 @@ struct Quickstart: ParsableCommand {
     let page = Path.join(folder, "index.html")
     let input = try reportInput(
       runs: [hierarchical, flat], title: nil, words: Report.paperWords, seed: seed, store: store,
-      threads: threads, page: Path.name(page))
+      threads: threading.count, page: Path.name(page))
     try DurableFile.write(makeReport(input), to: page)
     report(summaryTable(input.runs))
     let seconds = Int((ContinuousClock.now - begin) / .seconds(1))
@@ -92,7 +88,7 @@ struct Quickstart: ParsableCommand {
     }
     try ActivationStore.requireReplaceable(store)
     var options = UnembeddingRows.Options()
-    options.threads = threads
+    options.threads = threading.count
     let rows = try UnembeddingRows(file: GGUFFile(path: path), options: options, progress: say)
     say("\(rows.directions.rows) of \(rows.vocabulary.count) tokens kept")
     try rows.writeStore(
@@ -106,7 +102,7 @@ struct Quickstart: ParsableCommand {
     let trainer: Trainer
     if Path.exists(Path.join(path, "config.json")) {
       trainer = try Trainer(
-        resuming: path, source: source, threads: threads, warn: { report("hsae: \($0)") })
+        resuming: path, source: source, threads: threading.count, warn: { report("hsae: \($0)") })
       let (steps, oldSeed) = (trainer.configuration.steps, trainer.configuration.seed)
       guard steps == options.steps, oldSeed == seed else {
         throw Failure.usage(
@@ -115,7 +111,8 @@ struct Quickstart: ParsableCommand {
       }
     } else {
       trainer = try Trainer(
-        creating: path, configuration: resolve(options, source), source: source, threads: threads)
+        creating: path, configuration: resolve(options, source), source: source,
+        threads: threading.count)
     }
     if trainer.step == trainer.configuration.steps { return }
     report("hsae quickstart: training \(Path.name(path)), \(trainer.configuration.steps) steps")

@@ -38,17 +38,10 @@ struct Report: ParsableCommand {
   @Option(help: "The store to evaluate on instead of the ones the runs were trained on.")
   var store: String?
 
-  @Option(help: "Threads (default: all processors). The result does not depend on it.")
-  var threads = processorCount
+  @OptionGroup var threading: ThreadsOption
 
   @Flag(help: "Print the numbers and the ten clearest hierarchies as JSON.")
   var json = false
-
-  func validate() throws {
-    guard threads >= 1, threads <= 4096 else {
-      throw ValidationError("--threads must be between 1 and 4096.")
-    }
-  }
 
   func run() throws {
     guard Path.isDirectory(Path.parent(out)) else {
@@ -56,7 +49,7 @@ struct Report: ParsableCommand {
         .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
     }
     let input = try reportInput(
-      runs: runs, title: title, words: words, seed: seed, store: store, threads: threads,
+      runs: runs, title: title, words: words, seed: seed, store: store, threads: threading.count,
       page: Path.name(out))
     try DurableFile.write(try makeReport(input), to: out)
     if json {

@@ -44,16 +44,12 @@ struct Unembed: ParsableCommand {
   @Option(help: "Seed of the order of rows in the store and of the choice of samples.")
   var seed: UInt64 = 0
 
-  @Option(help: "Threads (default: all processors).")
-  var threads = processorCount
+  @OptionGroup var threading: ThreadsOption
 
   @Flag(help: "Print a summary as JSON.")
   var json = false
 
   func validate() throws {
-    guard threads >= 1, threads <= 4096 else {
-      throw ValidationError("--threads must be between 1 and 4096.")
-    }
     guard samples >= 0 else { throw ValidationError("--samples must not be negative.") }
     for norm in [minNorm, maxNorm].compactMap(\.self) where !(norm.isFinite && norm >= 0) {
       throw ValidationError("--min-norm and --max-norm must be finite and not negative.")
@@ -83,7 +79,7 @@ struct Unembed: ParsableCommand {
     options.cleaning.sampleCount = samples
     options.cleaning.seed = seed
     options.whiten = whiten
-    options.threads = threads
+    options.threads = threading.count
     let rows = try UnembeddingRows(file: file, options: options, progress: say)
     say("writing \(rows.directions.rows) rows to \(out)")
     try rows.writeStore(
