@@ -23,6 +23,11 @@ public struct MachineMemory: Hashable, Sendable {
     return memory
   }
 
+  /// Memory with a limit, all of it free.
+  public init(limit: Double, source: String) {
+    (self.limit, self.source, available) = (limit, source, limit)
+  }
+
   /// What the files below `root`, "/" for a real machine, say: proc/meminfo, proc/self/cgroup and the
   /// groups below sys/fs/cgroup, of which each may allow less than the one above it.
   init(root: String) {

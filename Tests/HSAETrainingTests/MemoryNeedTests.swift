@@ -44,8 +44,8 @@ private func configuration(
     }
     func complaint(_ gibibytes: Double, _ runs: Int = 1) -> String? {
       MemoryNeed.complaint(
-        Array(repeating: large, count: runs), threads: 2, limit: gibibytes * 0x1p30,
-        source: "this machine has")
+        Array(repeating: large, count: runs), threads: 2,
+        memory: MachineMemory(limit: gibibytes * 0x1p30, source: "this machine has"))
     }
     #expect(complaint(24) == nil)
     let twenty = complaint(18)
@@ -57,10 +57,12 @@ private func configuration(
       ($0.experts, $0.batch) = (256, 1 << 20)
     }
     let batch = MemoryNeed.complaint(
-      [wide], threads: 2, limit: 0x1p30, source: "the control group allows")
+      [wide], threads: 2,
+      memory: MachineMemory(limit: 0x1p30, source: "the control group allows"))
     #expect(batch?.contains("--batch ") == true && batch?.contains("group allows 1.0 GiB") == true)
     #expect(
-      MemoryNeed.complaint([wide], threads: 2, limit: 1e6, source: "")?.contains("much smaller")
-        == true)
+      MemoryNeed.complaint(
+        [wide], threads: 2, memory: MachineMemory(limit: 1e6, source: "this machine has"))?
+        .contains("much smaller") == true)
   }
 }

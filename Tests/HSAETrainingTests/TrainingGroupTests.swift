@@ -161,7 +161,7 @@ private struct GroupFixture {
       }
       // One folder for two; and a folder that is taken leaves no run behind in the free one.
       let configuration = try fixture.configuration()
-      for paths in [["a", "a/"], ["b", "taken"]] {
+      for paths in [["a", "./a/"], ["b", "taken"]] {
         try Path.createDirectories(fixture.path("taken"))
         try DurableFile.write("mine", to: fixture.path("taken/notes"))
         let refusal = failure {

@@ -57,20 +57,19 @@ public struct MemoryNeed: Hashable, Sendable {
     return "\(MachineMemory.text(total)) needed (\(parts.joined(separator: ", ")))"
   }
 
-  /// Why runs with `configurations` cannot fit into `limit` bytes and which options would make them
-  /// fit; nil if they fit.
+  /// Why runs with `configurations` can never fit into `memory` and which options would make them fit;
+  /// nil if they can.
   static func complaint(
-    _ configurations: [TrainingConfiguration], threads: Int, limit: Double,
-    source: String = MachineMemory.current.source
+    _ configurations: [TrainingConfiguration], threads: Int, memory: MachineMemory
   ) -> String? {
     let need = MemoryNeed(configurations, threads: threads)
-    guard need.total > limit else { return nil }
-    let remedies = remedies(configurations, threads: threads, limit: limit)
+    guard need.total > memory.limit else { return nil }
+    let remedies = remedies(configurations, threads: threads, limit: memory.limit)
     let advice =
       remedies.isEmpty
       ? "choose much smaller --experts." : remedies.joined(separator: " or ") + " would fit."
-    return "Training does not fit into memory: \(need.text), and \(source)"
-      + " \(MachineMemory.text(limit)); \(advice)"
+    return "Training does not fit into memory: \(need.text), and \(memory.source)"
+      + " \(MachineMemory.text(memory.limit)); \(advice)"
   }
 
   /// Changes after which `configurations` would fit into `limit` bytes, the mildest first.

@@ -161,7 +161,7 @@ public final class Trainer {
         "This processor does not multiply bf16 in hardware; use --precision float32 or auto.")
     }
     if let complaint = MemoryNeed.complaint(
-      configurations, threads: threads, limit: MachineMemory.current.limit)
+      configurations, threads: threads, memory: .current)
     {
       throw Failure(.unavailable, complaint)
     }

@@ -2,6 +2,7 @@
 // step on it. Each run directory comes out as if its run had been alone; what one run is, is `Trainer`'s
 // business.
 
+internal import Foundation
 public import HSAEActivations
 public import HSAESupport
 internal import HSAETensors
@@ -58,7 +59,7 @@ public final class TrainingGroup {
   ) throws(Failure) {
     let (first, own) = (runs[0].path, runs[0].configuration)
     for (index, (path, other)) in runs.enumerated().dropFirst() {
-      if runs[..<index].contains(where: { Path.trimmed($0.path) == Path.trimmed(path) }) {
+      if runs[..<index].contains(where: { standard($0.path) == standard(path) }) {
         throw .usage("\(path): two of the runs have this folder; give each its own.")
       }
       for (name, differs) in [
@@ -72,6 +73,10 @@ public final class TrainingGroup {
             + " apart.")
       }
     }
+  }
+
+  private static func standard(_ path: String) -> String {
+    URL(fileURLWithPath: path).standardizedFileURL.path
   }
 
   /// Trains until all runs have done their steps or `interruption` has received a signal; every run
