@@ -73,6 +73,12 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // What instructions are counted of; `make bench-check`.
+    .executableTarget(
+      name: "hsae-benchmarks",
+      dependencies: ["CHSAEKernels", "HSAETensors", "HSAEModels", "HSAETraining"],
+      path: "Benchmarks", exclude: ["check.sh", "thresholds.txt"], swiftSettings: settings),
+
     // Tests: one folder per target, and what they share.
     .target(
       name: "HSAETestSupport", dependencies: ["HSAESupport", "HSAETensors"],

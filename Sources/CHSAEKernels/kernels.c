@@ -17,6 +17,8 @@
 typedef float v16 __attribute__((vector_size(64), aligned(4)));
 typedef int32_t i16 __attribute__((vector_size(64)));
 typedef int32_t i16u __attribute__((vector_size(64), aligned(4)));
+typedef uint32_t w16 __attribute__((vector_size(64)));
+typedef uint16_t h16 __attribute__((vector_size(32), aligned(2)));
 typedef _Bool b16 __attribute__((ext_vector_type(16)));
 
 // The sign bits of sixteen lanes as an integer, lane 0 lowest.

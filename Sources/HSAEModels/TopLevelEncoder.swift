@@ -140,7 +140,9 @@ public final class TopLevelEncoder {
       unsafe keyCounts[row] = 0
       unsafe errors[row] =
         precision == .float32
-        ? 0 : Self.roundingBound * (table.fourth_powers(x, d).squareRoot().squareRoot()) * encoderSpread
+        ? 0
+        : Self.roundingBound * encoderSpread
+          * table.fourth_powers(x, d).squareRoot().squareRoot()
       unsafe floors[row] = startingFloor(errors[row])
     }
     var sum = 0.0
@@ -184,8 +186,8 @@ public final class TopLevelEncoder {
   }
 
   private func choose(
-    row: Int, keys: UnsafeMutablePointer<UInt64>, count: Int, error: Float, x: UnsafePointer<Float>,
-    encoder: UnsafePointer<Float>, table: hsae_kernels
+    row: Int, keys: UnsafeMutablePointer<UInt64>, count: Int, error: Float,
+    x: UnsafePointer<Float>, encoder: UnsafePointer<Float>, table: hsae_kernels
   ) {
     var candidates = unsafe hsae_keys_top(keys, count, keep)
     if error > 0 {

@@ -49,6 +49,13 @@ public final class MappedFile: @unchecked Sendable {
     }
   }
 
+  /// Gives back the memory that what was read so far takes; what is read again comes from the file.
+  public func releasePages() {
+    if let start = unsafe start {
+      _ = unsafe madvise(UnsafeMutableRawPointer(mutating: start), count, MADV_DONTNEED)
+    }
+  }
+
   /// A copy of the bytes `range`; of all of them if it is nil.
   public func copy(_ range: Range<Int>? = nil) -> [UInt8] {
     let part = bytes.extracting(range ?? 0..<count)

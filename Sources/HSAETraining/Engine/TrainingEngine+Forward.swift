@@ -152,7 +152,9 @@ extension TrainingEngine {
       unsafe top += pieceSums.base[2 * piece + 1]
     }
     var penalty = 0.0
-    if !shape.isFlat { for pair in 0..<pairTotal { unsafe penalty += Double(pairPenalties.base[pair]) } }
+    if !shape.isFlat {
+      for pair in 0..<pairTotal { unsafe penalty += Double(pairPenalties.base[pair]) }
+    }
     return (full, top, penalty)
   }
 
