@@ -37,8 +37,11 @@ settings=(
 
 install() {
   [ ! -f "$venv/installed" ] || return 0
-  "${PYTHON:-python3}" -m venv "$venv"
-  "$venv/bin/pip" install --quiet -r runs/peers/requirements.txt
+  if ! "${PYTHON:-python3}" -m venv "$venv" ||
+    ! "$venv/bin/pip" install --quiet -r runs/peers/requirements.txt; then
+    echo "$0: the neighbours' packages could not be installed in $venv" >&2
+    exit 69
+  fi
   # A dependency of a dependency; nothing here needs it, and beside a CPU build of torch it fails to load.
   "$venv/bin/pip" uninstall --quiet --yes torchvision
   touch "$venv/installed"
@@ -56,13 +59,16 @@ measure() {
         --batch "$batch" --comparison-batch "$batch" --warm-steps 2 --blocks 5 --block-steps 1 \
         --json 2>"$out.log" >"$out.part" ;;
     jax)
-      "$JAX_STEP" "${sizes[@]}" --batch "$batch" | tail -n 1 |
-        awk -v batch="$batch" '{ printf "{\"name\": \"jax\", \"variant\": \"\", \"batch\": %d, \"tokensPerSecond\": %s}\n", batch, $1 }' \
+      "$JAX_STEP" "${sizes[@]}" --batch "$batch" 2>"$out.log" | tail -n 1 |
+        sed "s/.*/{\"name\": \"jax\", \"variant\": \"\", \"batch\": $batch, \"tokensPerSecond\": &}/" \
           >"$out.part" ;;
     *)
       install
-      "$venv/bin/python" runs/peers/peer.py "$name" "${sizes[@]}" --batch "$batch" \
-        --variant "$variant" --seconds "${SECONDS_EACH:-15}" 2>"$out.log" | tail -n 1 >"$out.part" ;;
+      # Memory of a step is kept for the next one rather than given back and faulted in again.
+      MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 \
+        "$venv/bin/python" runs/peers/peer.py "$name" "${sizes[@]}" --batch "$batch" \
+        --variant "$variant" --seconds "${SECONDS_EACH:-15}" 2>"$out.log" | tail -n 1 \
+        >"$out.part" ;;
   esac && [ -s "$out.part" ] && mv "$out.part" "$out" || {
     echo "$0: $name, batch $batch, ${variant:-plain} failed; see $out.log" >&2
     rm -f "$out.part"

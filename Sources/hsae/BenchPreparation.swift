@@ -70,15 +70,15 @@ struct BenchPreparation {
       let run = try RunDirectory(path: path)
       if try run.checkpointSteps().last == settings.steps { return run }
     }
-    say(
-      "training \(grouped(settings.steps)) steps of \(grouped(settings.batch)) rows first, on"
-        + " \(source.path); kept in \(path)")
     try Path.createDirectories(folder)
     let trainer =
       begun
       ? try Trainer(
         resuming: path, source: source, threads: threads, warn: { report("hsae: \($0)") })
       : try Trainer(creating: path, configuration: settings, source: source, threads: threads)
+    say(
+      "training \(grouped(settings.steps)) steps of \(grouped(settings.batch)) rows first, on"
+        + " \(source.path); kept in \(path)")
     let interruption = Interruption(notify: announceStop)
     let outcome = try runWithProgress(trainer, label: "bench", interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
