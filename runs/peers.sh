@@ -27,7 +27,7 @@ mkdir -p "$folder"
 # Name, batch, settings. A neighbour's memory bounds its batch: dense codes are batch × experts × 4 bytes.
 settings=(
   hsae:32768:
-  sae_lens:4096:bf16 sae_lens:8192:bf16 sae_lens:16384:bf16 sae_lens:8192: sae_lens:8192:sparse
+  sae_lens:4096:bf16 sae_lens:8192:bf16 sae_lens:16384:bf16 sae_lens:8192:
   sparsify:2048:bf16 sparsify:8192:bf16 sparsify:8192: sparsify:8192:adam,bf16
   sparsify:16384:bf16 sparsify:32768:bf16,chunks
   dictionary_learning:2048:bf16 dictionary_learning:8192:bf16 dictionary_learning:8192:

@@ -1,4 +1,5 @@
-"""SAELens's TopK SAE through its own SAETrainer. Variants: bf16 (autocast), sparse (sparse codes)."""
+"""SAELens's TopK SAE through its own SAETrainer. Variant: bf16 (autocast).
+Its sparse codes (use_sparse_activations) do not run on a CPU with this version of PyTorch."""
 
 from sae_lens.config import SAETrainerConfig
 from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
@@ -8,7 +9,6 @@ from sae_lens.training.sae_trainer import SAETrainer
 def trainer(options, variant):
     sae = TopKTrainingSAE(TopKTrainingSAEConfig(
         d_in=options.width, d_sae=options.experts, k=options.k, device="cpu", dtype="float32",
-        use_sparse_activations="sparse" in variant,
     ))
     config = SAETrainerConfig(
         total_training_samples=options.batch * 100_000, train_batch_size_samples=options.batch,
