@@ -56,7 +56,7 @@ measure() {
     hsae)
       # --width is for rows that are made up; rows that are given have theirs.
       "$hsae" bench ${DATA:+"$DATA"} --preset gemma-3-270m "${sizes[@]:${DATA:+2}}" \
-        --batch "$batch" --comparison-batch "$batch" --warm-steps 2 --blocks 5 --block-steps 1 \
+        --batch "$batch" --comparison-batch "$batch" --warm-steps 1 --blocks 3 --block-steps 1 \
         --json 2>"$out.log" >"$out.part" ;;
     jax)
       "$JAX_STEP" "${sizes[@]}" --batch "$batch" 2>"$out.log" | tail -n 1 |
