@@ -150,7 +150,9 @@ struct Bench: ParsableCommand {
       source = try preparation.rows(width: width ?? options.preset?.width ?? 640)
     }
     let configuration = try resolve(options, source)
-    let run = try preparation.run(configuration, source)
+    // Resolved anew: other settings depend on the batch, and batches above the largest share one run.
+    options.batch = min(configuration.batch, BenchPreparation.largestBatch)
+    let run = try preparation.run(resolve(options, source), source)
     return PreparedBench(configuration: configuration, source: source, run: run)
   }
 }

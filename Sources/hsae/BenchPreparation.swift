@@ -53,15 +53,13 @@ struct BenchPreparation {
     return path
   }
 
-  /// A run of `configuration` in batches of at most `largestBatch` rows, trained to its end.
+  /// A run of `settings`, trained to its end.
   ///
   /// Its folder is named by a hash of its settings and of its data's fingerprint. Ctrl-C leaves a
   /// checkpoint that the next call goes on from.
   func run(
-    _ configuration: TrainingConfiguration, _ source: any RowSource
+    _ settings: TrainingConfiguration, _ source: any RowSource
   ) throws -> RunDirectory {
-    var settings = configuration
-    settings.batch = min(configuration.batch, Self.largestBatch)
     var key = settings
     key.data.path = ""
     let path = Path.join(folder, "run-\(SHA256.hash(try JSONFile.encode(key)).prefix(16))")

@@ -33,9 +33,9 @@ import Testing
     try withTemporaryFolder { folder in
       let fixture = try Fixture(in: folder)
       let arguments = [fixture.command.data, "--steps", "30"] + CommandFixture.small
-      let first = try fixture.bench(arguments)
+      let first = try fixture.bench(arguments + ["--batch", "5000"])
       #expect(first.code == 0, "\(first.errors)")
-      #expect(first.errors.contains("training 30 steps of 64 rows first"))
+      #expect(first.errors.contains("training 30 steps of 4,096 rows first"))
       #expect(try fixture.runs().count == 1)
       let result = try fixture.json(first)
       func number(_ key: String) -> Double { result[key]?.number ?? .nan }
@@ -46,7 +46,7 @@ import Testing
       ] { #expect(number(key) > 0, "\(key)") }
       #expect(number("trainedSteps") == 30)
       #expect(number("comparisonBatch") == 96)
-      #expect(abs(number("tokensPerSecond") * number("secondsPerStep") - 64) < 1e-6)
+      #expect(abs(number("tokensPerSecond") * number("secondsPerStep") - 5000) < 1e-6)
       let ratio = number("secondsPerStep") / number("limitSeconds")
       #expect(abs(number("stepOverLimit") - ratio) < 1e-9 * ratio)
       #expect(number("aboveThreshold") >= 0 && number("aboveThreshold") <= 1)
@@ -55,8 +55,8 @@ import Testing
         .reduce(0) { $0 + (phases?[$1]?.number ?? .nan) }
       #expect(sum > 0 && sum <= number("secondsPerStep") * 3)
 
-      // The same settings again: the run is found.
-      let second = try fixture.bench(arguments)
+      // The run is found again, for another batch too: it had the largest a run is made with.
+      let second = try fixture.bench(arguments + ["--batch", "6000"])
       #expect(second.code == 0 && second.errors.isEmpty, "\(second.errors)")
       #expect(try fixture.runs().count == 1)
     }
