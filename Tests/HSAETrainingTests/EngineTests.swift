@@ -220,11 +220,11 @@ extension TrainingEngine {
     let (folder, state) = try #require(newest)
     let batch = 8192
     let engines = try [Precision.float32, .bfloat16].map { precision in
-      let engine = TrainingEngine(
-        parameters: Parameters(shape: run.configuration.shape, hasBias: false),
-        activation: run.configuration.activation, objective: run.configuration.objective,
-        batch: batch, precision: precision)
-      try Checkpoint.restore(engine, from: folder, state: state)
+      var configuration = run.configuration
+      configuration.batch = batch
+      configuration.precision = precision
+      let engine = try Checkpoint.restore(
+        configuration, from: folder, state: state, threads: processorCount)
       var rows = Matrix(rows: batch, columns: source.width)
       let order = Permutation(count: source.rowCount, seed: 3)
       try source.gather((0..<batch).map(order.index(at:)), into: &rows)
