@@ -14,6 +14,7 @@ struct Main: ParsableCommand {
       Quickstart.self,
       Fetch.self,
       Unembed.self,
+      Collect.self,
       Train.self,
       LookUp.self,
       Report.self,
