@@ -60,6 +60,7 @@ python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("pip")
 need_header dnnl.h libdnnl-dev
 need_header lapacke.h liblapacke-dev
 need_header openssl/evp.h libssl-dev
+need_header zlib.h zlib1g-dev
 [ "${HSAE_VALGRIND:-0}" = 0 ] || need_command valgrind valgrind
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -18,8 +18,8 @@ struct Train: ParsableCommand {
       power of two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 \
       trains a flat TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option but --out, --also, --resume, --config, --allow-incomplete and --json is also a \
-      key of a --config file (JSON), by its long name; the command line wins.
+      Every option but --out, --also, --resume, --config, --giant-norms, --allow-incomplete and \
+      --json is also a key of a --config file (JSON), by its long name; the command line wins.
 
       --also trains another dictionary over the same reading of the data and may be repeated: \
       --out out/h --also out/flat:sublatents=0 --also out/other:seed=1,config=other.json. Its \
@@ -58,6 +58,9 @@ struct Train: ParsableCommand {
   @Option(help: "The tensor to read, if DATA is a .safetensors file with several.")
   var tensor: String?
 
+  @Option(help: "Skip or keep rows that a store flags for their giant norm (default skip).")
+  var giantNorms: GiantNorms?
+
   @Flag(help: "Train on a store whose collection has not ended.")
   var allowIncomplete = false
 
@@ -85,7 +88,8 @@ struct Train: ParsableCommand {
     (options.threads, options.tensor) = (threads, tensor)
     if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
     let source = try openRows(
-      path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete)
+      path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete,
+      giantNorms: giantNorms ?? .skip)
     let first = try resolve(options, source)
     var runs = [(path: out, configuration: first)]
     for run in also {
@@ -115,7 +119,8 @@ struct Train: ParsableCommand {
           + " hsae train DATA --out \(out) --resume.")
     }
     let source = try openRows(
-      path: data ?? begun.path, tensor: tensor ?? begun.tensor, allowIncomplete: allowIncomplete)
+      path: data ?? begun.path, tensor: tensor ?? begun.tensor, allowIncomplete: allowIncomplete,
+      giantNorms: giantNorms ?? begun.giantNorms ?? .skip)
     let threads = threads ?? processorCount
     sayMemory(runs.map(\.configuration), threads: threads)
     return try TrainingGroup(
@@ -233,8 +238,10 @@ func resolve(
   let absolute = URL(fileURLWithPath: source.path).standardizedFileURL.path
   let data = DataDescription(
     path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width,
-    tensor: (source as? SafetensorsRows)?.tensor)
+    tensor: (source as? SafetensorsRows)?.tensor,
+    giantNorms: (source as? ActivationStore)?.giantNorms == .keep ? .keep : nil)
   var options = options
+  options.order = options.order ?? (source.isShuffled ? .chunks : .shuffled)
   guard let file = options.initialWeights else {
     return try TrainingConfiguration(options, data: data)
   }
