@@ -41,7 +41,7 @@ struct BenchPreparation {
   }
 
   /// The store that `hsae unembed` makes of `model` with its default options.
-  private func unembedding(of model: CatalogueModel) throws -> String {
+  private func unembedding(of model: CatalogueFile) throws -> String {
     let path = Path.join(folder, "unembedding-\(model.name)-\(model.sha256.prefix(8)).store")
     guard !Path.exists(path) else { return path }
     let file = try ModelFetcher(say: say).fetch(model)
