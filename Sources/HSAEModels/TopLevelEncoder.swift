@@ -169,7 +169,8 @@ public final class TopLevelEncoder {
     for row in 0..<rows.count {
       unsafe choose(
         row: rows.lowerBound + row, keys: keys + row * keyCapacity, count: keyCounts[row],
-        error: errors[row], x: vectors + (rows.lowerBound + row) * d, encoder: encoder, table: table)
+        error: errors[row], x: vectors + (rows.lowerBound + row) * d, encoder: encoder,
+        table: table)
     }
     unsafe tileSums.base[piece] = sum
   }
