@@ -14,9 +14,11 @@ struct Main: ParsableCommand {
       Quickstart.self,
       Fetch.self,
       Unembed.self,
+      Corpus.self,
       Train.self,
       LookUp.self,
       Report.self,
+      Info.self,
       Bench.self,
     ])
 
