@@ -1,6 +1,6 @@
 // A GGUF model file, opened to read: metadata, vocabulary, and rows of its matrices as floats. The
-// only file that touches the C interface of llama.cpp and ggml, whose pointers never leave it.
-// Which tokens to keep and what to do with the rows is others' business.
+// C interface of ggml is touched here and in `ResidualStream/Llama….swift` only, and its pointers never
+// leave these files. Which tokens to keep and what to do with the rows is others' business.
 
 import CLlama
 import Glibc
@@ -67,7 +67,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
       throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
     }
     defer { unsafe fclose(file) }
-    let (context, complaint) = unsafe ErrorLog.collecting {
+    let (context, complaint) = unsafe LlamaLog.collecting {
       unsafe gguf_init_from_file_ptr(file, gguf_init_params(no_alloc: true, ctx: nil))
     }
     guard let context = unsafe context else {
@@ -123,6 +123,15 @@ extension GGUFFile {
       return nil
     }
     return unsafe Self.text(gguf_get_val_str(context, index))
+  }
+
+  /// How most of the weights are stored, as llama.cpp numbers it; nil if the file does not say.
+  var fileType: llama_ftype? {
+    let index = unsafe gguf_find_key(context, "general.file_type")
+    guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_UINT32 else {
+      return nil
+    }
+    return unsafe llama_ftype(rawValue: gguf_get_val_u32(context, index))
   }
 
   /// The index of the array `key` of elements of `type`, and its count; nil if there is none.
@@ -310,32 +319,5 @@ extension GGUFFile {
       }
     }
     return 0
-  }
-}
-
-// MARK: - What ggml says
-
-/// Collects ggml's error messages, which it would print, for the sentence we throw. ggml has one
-/// log for the whole process, so one collection runs at a time.
-private enum ErrorLog {
-  static let turn = Mutex(())
-  static let lines = Mutex<[String]>([])
-
-  /// `body`'s result, and the first thing ggml complained about on the way.
-  static func collecting<Result>(_ body: () -> Result) -> (Result, String) {
-    turn.withLock { _ in
-      lines.withLock { $0 = [] }
-      unsafe ggml_log_set(
-        { level, text, _ in
-          guard level == GGML_LOG_LEVEL_ERROR, let text = unsafe text else { return }
-          let line = unsafe String(cString: text)
-          ErrorLog.lines.withLock { if $0.count < 16 { $0.append(line) } }
-        }, nil)
-      let result = body()
-      let first = lines.withLock { $0.first ?? "" }
-      // "gguf_init_from_reader: key 3 is empty" → "key 3 is empty"
-      let words = first.split(separator: ": ", maxSplits: 1).last ?? ""
-      return (result, words.filter { $0 != "\n" })
-    }
   }
 }

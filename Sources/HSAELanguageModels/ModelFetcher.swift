@@ -66,7 +66,9 @@ public struct ModelFetcher: Sendable {
     if Stamp.isValid(for: path, model) { return try finish(model) }
     try Path.createDirectories(Path.parent(path))
     try Path.createDirectories(cache.downloads)
-    let lock = try lock(path + ".lock", model)
+    let lock = try FileLock(
+      waitingFor: path + ".lock", purpose: "The download of \(model.name)",
+      onWait: { say("\(model.name) is being fetched by another process; waiting for it") })
     defer { withExtendedLifetime(lock) {} }
     if Stamp.isValid(for: path, model) { return try finish(model) }
     if Path.fileSize(path) == model.byteCount {
@@ -97,22 +99,6 @@ public struct ModelFetcher: Sendable {
     guard let resolved = unsafe realpath(path, nil) else { return path }
     defer { unsafe free(resolved) }
     return unsafe String(cString: resolved)
-  }
-
-  /// The fetch lock of `model`; waits while another process holds it.
-  private func lock(_ path: String, _ model: CatalogueFile) throws(Failure) -> FileLock {
-    var hasSaidSo = false
-    while true {
-      do {
-        return try FileLock(path: path, purpose: "The download of \(model.name)")
-      } catch {
-        // Only another holder is worth waiting for; a folder that cannot be written is not.
-        guard unsafe access(path, R_OK | W_OK) == 0 else { throw error }
-        if !hasSaidSo { say("\(model.name) is being fetched by another process; waiting for it") }
-        hasSaidSo = true
-        usleep(300_000)
-      }
-    }
   }
 
   // MARK: Parts

@@ -21,6 +21,26 @@ public struct FileLock: ~Copyable, Sendable {
     self.descriptor = try Self.lock(path, purpose)
   }
 
+  /// Takes the lock at `path` as above, but waits while another process holds it; `onWait` is called
+  /// once before that.
+  public init(
+    waitingFor path: String, purpose: String, onWait: () -> Void
+  ) throws(Failure) {
+    var hasWaited = false
+    while true {
+      do {
+        self = try FileLock(path: path, purpose: purpose)
+        return
+      } catch {
+        // Only another holder is worth waiting for; a folder that cannot be written is not.
+        guard unsafe access(path, R_OK | W_OK) == 0 else { throw error }
+        if !hasWaited { onWait() }
+        hasWaited = true
+        usleep(300_000)
+      }
+    }
+  }
+
   deinit { _ = ftruncate(descriptor.number, 0) }
 
   private static func lock(_ path: String, _ purpose: String) throws(Failure) -> Descriptor {

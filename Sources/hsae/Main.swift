@@ -15,6 +15,7 @@ struct Main: ParsableCommand {
       Fetch.self,
       Unembed.self,
       Corpus.self,
+      Collect.self,
       Train.self,
       LookUp.self,
       Report.self,

@@ -17,10 +17,10 @@ public final class ActivationStore: RowSource {
   public let giantNorms: GiantNorms
   private let directions: ZarrRows
   private let visible: VisibleRows
-  private let storedNorms: ZarrVector
-  private let storedTokens: ZarrVector
-  private let storedDocuments: ZarrVector?
-  private let storedPositions: ZarrVector?
+  private let storedNorms: ZarrIntegers<UInt32>
+  private let storedTokens: ZarrIntegers<Int32>
+  private let storedDocuments: ZarrIntegers<Int32>?
+  private let storedPositions: ZarrIntegers<Int32>?
 
   /// The text of every token of the model, by token id, dropped ones included; empty if the store
   /// has none.
@@ -93,20 +93,24 @@ public final class ActivationStore: RowSource {
       return array
     }
     func has(_ name: String) -> Bool { Path.exists(Path.join(path, name)) }
-    storedNorms = try ZarrVector(
-      path: Path.join(path, "norms"), type: .float32, count: rowCount)
-    storedTokens = try ZarrVector(path: Path.join(path, "tokens"), type: .int32, count: rowCount)
-    func places(_ name: String) throws(Failure) -> ZarrVector? {
-      guard has(name) else { return nil }
-      return try ZarrVector(path: Path.join(path, name), type: .int32, count: rowCount)
+    func rowArray<Element>(
+      _ name: String, _ type: ZarrType, as element: Element.Type
+    ) throws(Failure) -> ZarrIntegers<Element> {
+      try ZarrIntegers(
+        path: Path.join(path, name), type: type, count: rowCount,
+        allowsGaps: !attributes.complete || attributes.kind == .residualStream)
+    }
+    storedNorms = try rowArray("norms", .float32, as: UInt32.self)
+    storedTokens = try rowArray("tokens", .int32, as: Int32.self)
+    func places(_ name: String) throws(Failure) -> ZarrIntegers<Int32>? {
+      has(name) ? try rowArray(name, .int32, as: Int32.self) : nil
     }
     storedDocuments = try places("documents")
     storedPositions = try places("positions")
     visible =
       has("flags")
       ? VisibleRows(
-        flags: try ZarrVector(path: Path.join(path, "flags"), type: .uint8, count: rowCount),
-        giantNorms: giantNorms)
+        flags: try rowArray("flags", .uint8, as: UInt8.self), giantNorms: giantNorms)
       : VisibleRows(count: rowCount)
     guard visible.count > 0 else {
       throw .data("\(path): all \(rowCount) rows are flagged, so there is nothing to read.")
@@ -119,7 +123,7 @@ public final class ActivationStore: RowSource {
     if attributes.kind == .unembedding {
       rowsOfTokens.reserveCapacity(rowCount)
       for row in 0..<rowCount {
-        let token = storedTokens.integer(row, as: Int32.self)
+        let token = storedTokens[row]
         guard token >= 0, vocabulary.isEmpty || Int(token) < vocabulary.count,
           rowsOfTokens.updateValue(row, forKey: token) == nil
         else {
@@ -162,11 +166,11 @@ public final class ActivationStore: RowSource {
 
   /// The token of row `row`.
   public func token(_ row: Int) -> Int32 {
-    storedTokens.integer(visible.stored(row), as: Int32.self)
+    storedTokens[visible.stored(row)]
   }
 
   /// The length of row `row` before it was scaled to unit norm.
-  public func norm(_ row: Int) -> Float { storedNorms.float(visible.stored(row)) }
+  public func norm(_ row: Int) -> Float { Float(bitPattern: storedNorms[visible.stored(row)]) }
 
   /// The tokens of all rows [rowCount].
   public var tokens: [Int32] { (0..<rowCount).map(token) }
@@ -177,20 +181,12 @@ public final class ActivationStore: RowSource {
   public func place(_ row: Int) -> (document: Int, position: Int)? {
     guard let storedDocuments, let storedPositions else { return nil }
     let row = visible.stored(row)
-    return (
-      Int(storedDocuments.integer(row, as: Int32.self)),
-      Int(storedPositions.integer(row, as: Int32.self))
-    )
+    return (Int(storedDocuments[row]), Int(storedPositions[row]))
   }
 
   /// The text of `token`, with "▁" for a leading space; its number where the store has no vocabulary.
   public func text(ofToken token: Int32) -> String {
     token >= 0 && Int(token) < vocabulary.count ? vocabulary[Int(token)] : "<token \(token)>"
-  }
-
-  /// The number of rows that the store in the folder `path` says it has.
-  static func rowCount(path: String) throws(Failure) -> Int {
-    try JSONFile.read(StoreGroup.self, from: Path.join(path, "zarr.json")).attributes.rowCount
   }
 
   /// Where row `row` is in the store's arrays, which include the rows that are left out here.

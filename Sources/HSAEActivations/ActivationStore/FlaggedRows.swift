@@ -9,15 +9,6 @@ public enum GiantNorms: String, Codable, CaseIterable, Sendable {
   case keep
 }
 
-/// The bits of a row's flags.
-struct RowFlags: OptionSet {
-  let rawValue: UInt8
-  /// The norm exceeds a multiple of the median.
-  static let giantNorm = RowFlags(rawValue: 1)
-  /// The vector was zero or not finite; its direction is all zeros.
-  static let noDirection = RowFlags(rawValue: 2)
-}
-
 /// The rows of a store that are read, as indices without gaps.
 struct VisibleRows: Sendable {
   /// All rows of the store.
@@ -40,14 +31,13 @@ struct VisibleRows: Sendable {
   }
 
   /// Those that `flags` leaves under the rule for giant norms.
-  init(flags: ZarrVector, giantNorms: GiantNorms) {
+  init(flags: ZarrIntegers<UInt8>, giantNorms: GiantNorms) {
     storedCount = flags.count
     var flagged = 0
     var gaps: [Int] = []
-    flags.forEachNonzeroByte { row in
+    flags.forEachNonzero { row, bits in
       flagged += 1
-      let bits = RowFlags(rawValue: flags.integer(row, as: UInt8.self))
-      if giantNorms == .skip || bits != .giantNorm { gaps.append(row - gaps.count) }
+      if giantNorms == .skip || RowFlags(rawValue: bits) != .giantNorm { gaps.append(row - gaps.count) }
     }
     flaggedCount = flagged
     self.gaps = gaps

@@ -40,6 +40,8 @@ public struct StoreAttributes: Codable, Hashable, Sendable {
   public var width = 0
   /// Whether all rows are written.
   public var complete = false
+  /// How the rows were collected; nil for an unembedding.
+  public var collection: CollectionAttributes?
   /// Anything else worth keeping, as text.
   public var notes: [String: String] = [:]
 
@@ -53,7 +55,7 @@ public struct StoreAttributes: Codable, Hashable, Sendable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case kind, layer, preprocessing, shuffle, width, complete, notes
+    case kind, layer, preprocessing, shuffle, width, complete, collection, notes
     case formatVersion = "hsae_store_version"
     case modelName = "model_name"
     case modelSHA256 = "model_sha256"

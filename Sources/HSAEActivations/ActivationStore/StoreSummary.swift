@@ -90,10 +90,7 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     attributes = store.attributes
     rows = store.rowCount
     flagged = store.flaggedCount
-    let holdout = Path.join(store.path, "holdout")
-    heldOut =
-      Path.isDirectory(holdout)
-      ? try ActivationStore.rowCount(path: holdout) : nil
+    heldOut = attributes.collection.flatMap { $0.part == .training ? $0.holdoutRows : nil }
     let count = min(store.rowCount, max(1, limits.rows))
     sampled = count
     norms = Norms((0..<count).map(store.norm))
@@ -107,12 +104,13 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     }
     languages = []
     contexts = []
-    guard let corpus = try StoredCorpus(store: store.path) else { return }
+    guard Path.isDirectory(Path.join(store.path, "corpus")) else { return }
+    let corpus = try StoredCorpus(store: store.path)
     documents = corpus.documentCount
     corpusTokens = corpus.tokenCount
     var byLanguage: [String: Int] = [:]
     for document in 0..<corpus.documentCount {
-      byLanguage[corpus.language(document), default: 0] += 1
+      byLanguage[corpus.language(of: document) ?? "", default: 0] += 1
     }
     if byLanguage.keys.contains(where: { !$0.isEmpty }) {
       languages = byLanguage.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
@@ -132,18 +130,17 @@ public struct StoreSummary: Codable, Hashable, Sendable {
 extension StoreSummary.Context {
   /// Row `row` of `store` with `count` tokens on each side; nil if the store does not say where it is.
   init?(_ store: ActivationStore, _ corpus: StoredCorpus, row: Int, _ count: Int) {
-    guard let place = store.place(row),
-      let found = corpus.context(
-        document: place.document, position: place.position, before: count, after: count)
+    guard let place = store.place(row), (0..<corpus.documentCount).contains(place.document),
+      let tokens = try? corpus.tokens(of: place.document), tokens.indices.contains(place.position)
     else { return nil }
-    title = corpus.title(place.document)
-    language = corpus.language(place.document)
+    title = corpus.title(of: place.document) ?? ""
+    language = corpus.language(of: place.document) ?? ""
     func text(_ tokens: [Int32]) -> String {
       tokens.map(store.text).joined().replacing("\u{2581}", with: " ")
     }
-    before = text(found.before)
-    token = text([found.token])
-    after = text(found.after)
+    before = text(Array(tokens[..<place.position].suffix(count)))
+    token = text([tokens[place.position]])
+    after = text(Array(tokens[(place.position + 1)...].prefix(count)))
   }
 }
 

@@ -1,79 +1,113 @@
-// The corpus a residual-stream store was collected on, in reading order: which tokens stand around a
-// row, and what its document is. The layout is in docs/formats.md.
+// The corpus inside a residual-stream store: every document's tokens in reading order, as the model
+// saw them, and what is known of each document. Read in place, so its size does not matter.
 
 public import HSAESupport
 
-/// The documents of a store, tokenised.
+/// The corpus of a residual-stream store.
 public struct StoredCorpus: Sendable {
-  private let tokens: ZarrVector
-  private let offsets: ZarrVector
-  private let languages: [String]
-  private let titles: [String]
-  private let topics: [String]
-
-  /// Number of documents, held-out ones included.
-  public var documentCount: Int { offsets.count - 1 }
-  /// Number of tokens of all documents.
+  /// The number of documents.
+  public var documentCount: Int { holdout.count }
+  /// The number of tokens of all documents.
   public var tokenCount: Int { tokens.count }
 
-  /// Opens the corpus of the store in the folder `path`; nil if the store has none.
-  public init?(store path: String) throws(Failure) {
-    let folder = Path.join(path, "corpus")
-    guard Path.isDirectory(folder) else { return nil }
-    tokens = try ZarrVector(path: Path.join(folder, "tokens"), type: .int32)
-    offsets = try ZarrVector(path: Path.join(folder, "offsets"), type: .int64)
-    guard offsets.count > 0 else { throw .data("\(folder): there are no offsets.") }
-    let count = offsets.count - 1
-    func texts(_ name: String) throws(Failure) -> [String] {
-      let list = Path.join(folder, name)
-      guard Path.exists(list) else { return [] }
-      let texts = try Vocabulary.read(from: list)
-      guard texts.count == count else {
-        throw .data("\(list): it names \(texts.count) documents, and there are \(count).")
-      }
-      return texts
+  private let path: String
+  private let tokens: ZarrIntegers<Int32>
+  private let offsets: ZarrIntegers<Int64>
+  private let rows: ZarrIntegers<Int64>
+  private let partRows: ZarrIntegers<Int64>
+  private let holdout: ZarrIntegers<UInt8>
+  private let titles, languages, topics: StoredTexts?
+
+  /// Opens the corpus of the store at `store`. Fails with `.data` if it has none or it is damaged.
+  public init(store: String) throws(Failure) {
+    let path = Path.join(store, "corpus")
+    guard Path.isDirectory(path) else {
+      throw .data("\(store): this store has no corpus; collect one with hsae collect.")
     }
-    languages = try texts("languages")
+    self.path = path
+    tokens = try ZarrIntegers(path: Path.join(path, "tokens"), type: .int32)
+    offsets = try ZarrIntegers(path: Path.join(path, "offsets"), type: .int64)
+    rows = try ZarrIntegers(path: Path.join(path, "rows"), type: .int64)
+    partRows = try ZarrIntegers(path: Path.join(path, "part_rows"), type: .int64)
+    holdout = try ZarrIntegers(path: Path.join(path, "holdout"), type: .uint8)
+    let count = holdout.count
+    func texts(_ name: String) throws(Failure) -> StoredTexts? {
+      let folder = Path.join(path, name)
+      return Path.isDirectory(folder) ? try StoredTexts(path: folder, count: count) : nil
+    }
     titles = try texts("titles")
+    languages = try texts("languages")
     topics = try texts("topics")
-    guard Int(offsets.integer(count, as: Int64.self)) == tokens.count else {
-      throw .data("\(folder): the offsets do not fit the tokens; the store is damaged.")
+    guard offsets.count == count + 1, rows.count == count + 1, partRows.count == count,
+      offsets[0] == 0, offsets[count] == Int64(tokens.count), rows[0] == 0
+    else { throw .data("\(path): the arrays do not fit each other; the store is damaged.") }
+  }
+
+  /// Where the tokens of document `document` lie among those of all.
+  public func range(of document: Int) throws(Failure) -> Range<Int> {
+    let (start, end) = (offsets[document], offsets[document + 1])
+    guard start >= 0, start <= end, end <= Int64(tokens.count) else {
+      throw .data("\(path)/offsets: document \(document) is impossible; the store is damaged.")
+    }
+    return Int(start)..<Int(end)
+  }
+
+  /// The tokens of document `document`, as the model saw them.
+  public func tokens(of document: Int) throws(Failure) -> [Int32] {
+    tokens.elements(try range(of: document))
+  }
+
+  /// The document to which the token at `place` among all tokens belongs.
+  public func document(at place: Int) throws(Failure) -> Int {
+    precondition(place >= 0 && place < tokenCount, "Token \(place) of \(tokenCount).")
+    var (low, high) = (0, documentCount)
+    // The last document that begins at or before `place`.
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if offsets[middle] <= Int64(place) { low = middle } else { high = middle }
+    }
+    guard try range(of: low).contains(place) else {
+      throw .data("\(path)/offsets: the documents are out of order; the store is damaged.")
+    }
+    return low
+  }
+
+  /// Whether document `document` is held out.
+  public func isHeldOut(_ document: Int) -> Bool { holdout[document] != 0 }
+
+  /// The index, before shuffling, of the document's first row within its part.
+  public func firstRow(of document: Int) -> Int { Int(partRows[document]) }
+
+  /// The number of rows of document `document`.
+  public func rowCount(of document: Int) -> Int { Int(rows[document + 1] - rows[document]) }
+
+  /// The document's title; nil if none is stated.
+  public func title(of document: Int) -> String? { titles?[document] }
+
+  /// The document's language; nil if none is stated.
+  public func language(of document: Int) -> String? { languages?[document] }
+
+  /// The document's topic; nil if none is stated.
+  public func topic(of document: Int) -> String? { topics?[document] }
+}
+
+/// A list of texts in a store, read in place.
+private struct StoredTexts: Sendable {
+  private let bytes: ZarrIntegers<UInt8>
+  private let offsets: ZarrIntegers<Int64>
+
+  init(path: String, count: Int) throws(Failure) {
+    bytes = try ZarrIntegers(path: Path.join(path, "bytes"), type: .uint8)
+    offsets = try ZarrIntegers(path: Path.join(path, "offsets"), type: .int64)
+    guard offsets.count == count + 1 else {
+      throw .data("\(path): there are not as many texts as documents; the store is damaged.")
     }
   }
 
-  /// The language of document `index`; empty if it is not known.
-  public func language(_ index: Int) -> String { index < languages.count ? languages[index] : "" }
-  /// The title of document `index`; empty if it has none.
-  public func title(_ index: Int) -> String { index < titles.count ? titles[index] : "" }
-  /// What document `index` is about; empty if that is not known.
-  public func topic(_ index: Int) -> String { index < topics.count ? topics[index] : "" }
-
-  /// The tokens of document `index`, as a range of all tokens; empty for one that is not there or
-  /// whose offsets are damaged.
-  func range(_ index: Int) -> Range<Int> {
-    guard index >= 0, index < documentCount else { return 0..<0 }
-    let start = Int(offsets.integer(index, as: Int64.self))
-    let end = Int(offsets.integer(index + 1, as: Int64.self))
-    return 0 <= start && start <= end && end <= tokens.count ? start..<end : 0..<0
-  }
-
-  /// The number of tokens of document `index`.
-  public func length(_ index: Int) -> Int { range(index).count }
-
-  /// The tokens around `position` of document `index`: up to `before` before it, itself, and up to
-  /// `after` behind it; nil if there is no such token.
-  public func context(
-    document index: Int, position: Int, before: Int, after: Int
-  ) -> (before: [Int32], token: Int32, after: [Int32])? {
-    let range = range(index)
-    guard position >= 0, position < range.count else { return nil }
-    let place = range.lowerBound + position
-    func read(_ part: Range<Int>) -> [Int32] {
-      part.map { tokens.integer($0, as: Int32.self) }
-    }
-    return (
-      read(max(range.lowerBound, place - before)..<place), tokens.integer(place, as: Int32.self),
-      read(place + 1..<min(range.upperBound, place + 1 + after))
-    )
+  /// The text of document `index`; nil if it is empty or its place impossible.
+  subscript(index: Int) -> String? {
+    let (start, end) = (offsets[index], offsets[index + 1])
+    guard start >= 0, start < end, end <= Int64(bytes.count) else { return nil }
+    return String(decoding: bytes.elements(Int(start)..<Int(end)), as: UTF8.self)
   }
 }

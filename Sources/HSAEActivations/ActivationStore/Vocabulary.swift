@@ -13,11 +13,7 @@ enum Vocabulary {
       bytes += Array(text.utf8)
       appendBytes(of: Int64(bytes.count), to: &offsets)
     }
-    try Path.createDirectories(path)
-    let group = JSONValue.object([
-      "zarr_format": .integer(3), "node_type": .string("group"), "attributes": .object([:]),
-    ])
-    try DurableFile.write(group.text() + "\n", to: Path.join(path, "zarr.json"))
+    try ZarrGroup.write(to: path)
     let byteArray = try ZarrArrayWriter(
       creating: Path.join(path, "bytes"), shape: [bytes.count], chunkRows: bytes.count,
       type: .uint8, dimensions: ["byte"])

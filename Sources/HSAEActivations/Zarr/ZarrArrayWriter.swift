@@ -19,27 +19,7 @@ struct ZarrArrayWriter: Sendable {
       shape: shape, chunk: [rows] + shape.dropFirst().map { max(1, $0) }, type: type)
     self.path = path
     rowBytes = shape.dropFirst().reduce(type.size, *)
-    try Path.createDirectories(path)
-    let metadata = JSONValue.object([
-      "zarr_format": .integer(3), "node_type": .string("array"),
-      "shape": .array(shape.map { .integer($0) }), "data_type": .string(type.rawValue),
-      "chunk_grid": .object([
-        "name": .string("regular"),
-        "configuration": .object(["chunk_shape": .array(layout.chunk.map { .integer($0) })]),
-      ]),
-      "chunk_key_encoding": .object([
-        "name": .string("default"), "configuration": .object(["separator": .string("/")]),
-      ]),
-      "fill_value": type.elementType == nil ? .integer(0) : .number(0),
-      "codecs": .array([
-        .object([
-          "name": .string("bytes"), "configuration": .object(["endian": .string("little")]),
-        ])
-      ]),
-      "attributes": .object([:]),
-      "dimension_names": .array(dimensions.map { .string($0) }),
-    ])
-    try DurableFile.write(metadata.text() + "\n", to: Path.join(path, "zarr.json"))
+    try layout.writeMetadata(to: path, dimensions: dimensions)
   }
 
   /// Writes `bytes`, whole rows, at row `start` and those after it.
@@ -68,5 +48,32 @@ struct ZarrArrayWriter: Sendable {
     let file = try Descriptor(updating: path)
     if try file.size() != layout.chunkBytes { try file.truncate(to: layout.chunkBytes) }
     return file
+  }
+}
+
+extension ZarrLayout {
+  /// Makes the folder `path` with the metadata of an array of this layout.
+  func writeMetadata(to path: String, dimensions: [String]) throws(Failure) {
+    try Path.createDirectories(path)
+    let metadata = JSONValue.object([
+      "zarr_format": .integer(3), "node_type": .string("array"),
+      "shape": .array(shape.map { .integer($0) }), "data_type": .string(type.rawValue),
+      "chunk_grid": .object([
+        "name": .string("regular"),
+        "configuration": .object(["chunk_shape": .array(chunk.map { .integer($0) })]),
+      ]),
+      "chunk_key_encoding": .object([
+        "name": .string("default"), "configuration": .object(["separator": .string("/")]),
+      ]),
+      "fill_value": type.elementType == nil ? .integer(0) : .number(0),
+      "codecs": .array([
+        .object([
+          "name": .string("bytes"), "configuration": .object(["endian": .string("little")]),
+        ])
+      ]),
+      "attributes": .object([:]),
+      "dimension_names": .array(dimensions.map { .string($0) }),
+    ])
+    try DurableFile.write(metadata.text() + "\n", to: Path.join(path, "zarr.json"))
   }
 }

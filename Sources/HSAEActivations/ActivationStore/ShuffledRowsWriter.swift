@@ -1,0 +1,106 @@
+// Writing the rows of one part of a residual-stream store to their shuffled places. Rows are gathered
+// in memory, then written in the order of their places, so that a disk is swept over and not jumped on.
+// Writing a row again writes the same bytes.
+
+import HSAESupport
+
+/// Gathers rows and writes row i at π(i).
+struct ShuffledRowsWriter {
+  private let path: String
+  private let width: Int
+  private let permutation: Permutation
+  private let layouts: [RowArray: ZarrLayout]
+
+  /// The places of the rows in memory, and what goes there.
+  private var places: [Int] = []
+  private var bytes: [RowArray: [UInt8]] = [:]
+
+  /// A writer of the part in the folder `path`.
+  init(path: String, rows: Int, width: Int, seed: UInt64) {
+    self.path = path
+    self.width = width
+    permutation = Permutation(count: rows, seed: seed)
+    layouts = Dictionary(
+      uniqueKeysWithValues: RowArray.allCases.map { ($0, $0.layout(rows: rows, width: width)) })
+  }
+
+  /// The bytes in memory.
+  var byteCount: Int { places.count * (2 * width + 24) }
+
+  /// Adds row `index`: the vector `row` [width] of the token at `position` of `document`.
+  ///
+  /// A vector that is not finite, or is zero, becomes a direction and a norm of zero.
+  mutating func add(
+    _ index: Int, _ row: Span<Float>, token: Int32, document: Int32, position: Int32
+  ) {
+    var sum = 0.0
+    for column in row.indices { sum += Double(row[column]) * Double(row[column]) }
+    let norm = Float(sum.squareRoot())
+    let isSound = norm.isFinite && norm > 0
+    let scale = isSound ? 1 / Double(norm) : 0
+    places.append(permutation.position(of: index))
+    for column in row.indices {
+      let value = isSound ? Float(Double(row[column]) * scale) : 0
+      appendBytes(of: float16Bits(value), to: &bytes[.directions, default: []])
+    }
+    appendBytes(of: (isSound ? norm : 0).bitPattern, to: &bytes[.norms, default: []])
+    appendBytes(of: token, to: &bytes[.tokens, default: []])
+    appendBytes(of: document, to: &bytes[.documents, default: []])
+    appendBytes(of: position, to: &bytes[.positions, default: []])
+  }
+
+  /// Writes all rows in memory and returns when they have reached the disk.
+  mutating func flush() throws(Failure) {
+    if places.isEmpty { return }
+    let order = places.indices.sorted { places[$0] < places[$1] }
+    for (array, bytes) in bytes {
+      if let layout = layouts[array] { try write(bytes, order, array, layout) }
+    }
+    places.removeAll(keepingCapacity: true)
+    for array in RowArray.allCases { bytes[array]?.removeAll(keepingCapacity: true) }
+  }
+
+  private func write(
+    _ bytes: [UInt8], _ order: [Int], _ array: RowArray, _ layout: ZarrLayout
+  ) throws(Failure) {
+    let rowBytes = layout.shape.dropFirst().reduce(layout.type.size, *)
+    let chunkRows = layout.chunk[0]
+    let source = unsafe bytes.span.bytes
+    var next = 0
+    var run: [UInt8] = []
+    while next < order.count {
+      let chunk = places[order[next]] / chunkRows
+      let key = layout.key(layout.shape.count == 1 ? [chunk] : [chunk, 0])
+      let file = try Self.open(Path.join(Path.join(path, array.rawValue), key), layout.chunkBytes)
+      while next < order.count, places[order[next]] / chunkRows == chunk {
+        // Neighbours in the file are written at once.
+        let first = places[order[next]]
+        run.removeAll(keepingCapacity: true)
+        repeat {
+          let start = order[next] * rowBytes
+          unsafe source.extracting(start..<start + rowBytes).withUnsafeBytes {
+            unsafe run.append(contentsOf: $0)
+          }
+          next += 1
+        } while next < order.count && places[order[next]] == places[order[next - 1]] + 1
+          && places[order[next]] / chunkRows == chunk
+        try unsafe file.write(run.span.bytes, at: first % chunkRows * rowBytes)
+      }
+      try file.synchronize()
+    }
+  }
+
+  /// Opens the chunk file at `path`, which has `size` bytes; a new one's name reaches the disk.
+  private static func open(_ path: String, _ size: Int) throws(Failure) -> Descriptor {
+    let isNew = !Path.exists(path)
+    let folder = Path.parent(path)
+    if isNew { try Path.createDirectories(folder) }
+    let file = try Descriptor(updating: path)
+    if try file.size() != size { try file.truncate(to: size) }
+    if isNew {
+      try synchronizeDirectory(folder)
+      try synchronizeDirectory(Path.parent(folder))
+    }
+    return file
+  }
+}

@@ -1,0 +1,145 @@
+// The manifest of a residual-stream store: all that is known once the corpus is tokenised, which fixes
+// the number of rows and their places. There in full or not at all; rows are `ShuffledRowsWriter`'s.
+
+public import HSAESupport
+
+/// A manifest that is being written: documents are appended, then it is committed.
+public struct StoreManifest: ~Copyable {
+  /// A document, tokenised.
+  public struct Document: Sendable {
+    /// Its tokens as the model will read them, special ones included.
+    public var tokens: [Int32]
+    /// How many of them have rows.
+    public var rowCount: Int
+    /// Whether it is held out.
+    public var isHeldOut: Bool
+    /// Its language, title and topic; nil where not stated.
+    public var language, title, topic: String?
+
+    /// A document without language, title and topic.
+    public init(tokens: [Int32], rowCount: Int, isHeldOut: Bool) {
+      (self.tokens, self.rowCount, self.isHeldOut) = (tokens, rowCount, isHeldOut)
+    }
+  }
+
+  /// Documents appended so far.
+  public private(set) var documentCount = 0
+  /// Rows of the part that is trained on, so far.
+  public private(set) var trainingRows = 0
+  /// Rows of the part that is held out, so far.
+  public private(set) var holdoutRows = 0
+
+  private let folder: DurableDirectory
+  private var tokens: ZarrArrayStream
+  private var offsets: ZarrArrayStream
+  private var rows: ZarrArrayStream
+  private var holdout: ZarrArrayStream
+  private var partRows: ZarrArrayStream
+  private var titles: TextListStream
+  private var languages: TextListStream
+  private var topics: TextListStream
+
+  /// Begins the store that shall be at `path`, where nothing may be.
+  public init(path: String) throws(Failure) {
+    let folder = try DurableDirectory(path: path)
+    let corpus = folder.file("corpus")
+    func stream(_ name: String, _ type: ZarrType) throws(Failure) -> ZarrArrayStream {
+      try ZarrArrayStream(
+        creating: Path.join(corpus, name), type: type,
+        dimension: name == "tokens" ? "token" : "document")
+    }
+    let tokens = try stream("tokens", .int32)
+    var offsets = try stream("offsets", .int64)
+    var rows = try stream("rows", .int64)
+    let holdout = try stream("holdout", .uint8)
+    let partRows = try stream("part_rows", .int64)
+    let titles = try TextListStream(creating: Path.join(corpus, "titles"))
+    let languages = try TextListStream(creating: Path.join(corpus, "languages"))
+    let topics = try TextListStream(creating: Path.join(corpus, "topics"))
+    try offsets.append(Int64(0))
+    try rows.append(Int64(0))
+    // Nothing fails from here on: a value that cannot be copied is made whole at once.
+    self.tokens = tokens
+    self.offsets = offsets
+    self.rows = rows
+    self.holdout = holdout
+    self.partRows = partRows
+    self.titles = titles
+    self.languages = languages
+    self.topics = topics
+    self.folder = folder
+  }
+
+  /// Appends `document`.
+  public mutating func append(_ document: Document) throws(Failure) {
+    for token in document.tokens { try tokens.append(token) }
+    try offsets.append(Int64(tokens.count))
+    try holdout.append(UInt8(document.isHeldOut ? 1 : 0))
+    try partRows.append(Int64(document.isHeldOut ? holdoutRows : trainingRows))
+    if document.isHeldOut {
+      holdoutRows += document.rowCount
+    } else {
+      trainingRows += document.rowCount
+    }
+    try rows.append(Int64(trainingRows + holdoutRows))
+    try titles.append(document.title ?? "")
+    try languages.append(document.language ?? "")
+    try topics.append(document.topic ?? "")
+    documentCount += 1
+  }
+
+  /// Writes the arrays' metadata, `vocabulary` and `attributes`, whose counts are filled in, and gives
+  /// the store its name. The store is incomplete then.
+  public consuming func commit(
+    attributes: StoreAttributes, vocabulary: [String]
+  ) throws(Failure) {
+    precondition(attributes.collection != nil, "These are no attributes of a collection.")
+    var attributes = attributes
+    attributes.complete = false
+    attributes.collection?.documentCount = documentCount
+    attributes.collection?.corpusTokenCount = tokens.count
+    attributes.collection?.trainingRows = trainingRows
+    attributes.collection?.holdoutRows = holdoutRows
+    try ZarrGroup.write(to: folder.file("corpus"))
+    try tokens.finish()
+    try offsets.finish()
+    try rows.finish()
+    try holdout.finish()
+    try partRows.finish()
+    try titles.finish()
+    try languages.finish()
+    try topics.finish()
+    try Vocabulary.write(vocabulary, to: folder.file("vocabulary"))
+    for part in CollectionAttributes.Part.allCases {
+      let path = part == .training ? folder.partialPath : folder.file("holdout")
+      attributes.rowCount = part == .training ? trainingRows : holdoutRows
+      attributes.collection?.part = part
+      if attributes.rowCount == 0 { continue }
+      for array in RowArray.allCases {
+        try array.layout(rows: attributes.rowCount, width: attributes.width).writeMetadata(
+          to: Path.join(path, array.rawValue), dimensions: array.dimensions)
+      }
+      try JSONFile.write(StoreGroup(attributes: attributes), to: Path.join(path, "zarr.json"))
+    }
+    try Path.createDirectories(folder.file(StoreProgress.folderName))
+    try folder.commit()
+  }
+}
+
+/// The arrays over rows of a residual-stream store.
+enum RowArray: String, CaseIterable {
+  case directions, norms, tokens, documents, positions, flags
+
+  func layout(rows: Int, width: Int) -> ZarrLayout {
+    if self == .directions {
+      let chunk = min(rows, ActivationStore.chunkRows(count: rows, rowBytes: 2 * width))
+      return ZarrLayout(shape: [rows, width], chunk: [chunk, width], type: .float16)
+    }
+    let type: ZarrType = self == .norms ? .float32 : self == .flags ? .uint8 : .int32
+    // 2²⁰ rows, or more in very large stores.
+    let chunk = min(rows, ActivationStore.chunkRows(count: rows, rowBytes: 32))
+    return ZarrLayout(shape: [rows], chunk: [chunk], type: type)
+  }
+
+  var dimensions: [String] { self == .directions ? ["row", "dimension"] : ["row"] }
+}

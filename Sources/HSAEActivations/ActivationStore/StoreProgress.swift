@@ -1,0 +1,87 @@
+// What an incomplete store has on the disk: which units of work are done. Each shard notes its own in
+// a file of its own, so shards may run at once; together the files say what is left.
+
+import HSAESupport
+
+/// A set of units of work, as ranges.
+struct UnitSet: Codable, Equatable {
+  /// Disjoint ranges in order, none empty, none touching the next: [first, end] pairs.
+  private(set) var ranges: [[Int]] = []
+
+  /// Adds the units `range`.
+  mutating func insert(_ range: Range<Int>) {
+    guard !range.isEmpty else { return }
+    var (first, end) = (range.lowerBound, range.upperBound)
+    var rest: [[Int]] = []
+    for other in ranges {
+      if other[1] < first || other[0] > end {
+        rest.append(other)
+      } else {
+        (first, end) = (min(first, other[0]), max(end, other[1]))
+      }
+    }
+    rest.append([first, end])
+    ranges = rest.sorted { $0[0] < $1[0] }
+  }
+
+  mutating func formUnion(_ other: UnitSet) { for range in other.ranges { insert(range[0]..<range[1]) } }
+
+  /// Whether all units of `range` are in the set.
+  func contains(_ range: Range<Int>) -> Bool {
+    range.isEmpty || ranges.contains { $0[0] <= range.lowerBound && range.upperBound <= $0[1] }
+  }
+
+  /// The number of units of `range` that are in the set.
+  func count(in range: Range<Int>) -> Int {
+    ranges.reduce(0) { $0 + ($1[0]..<$1[1]).clamped(to: range).count }
+  }
+
+  var isSound: Bool {
+    ranges.allSatisfy { $0.count == 2 && $0[0] >= 0 && $0[0] < $0[1] }
+      && zip(ranges, ranges.dropFirst()).allSatisfy { $0[1] < $1[0] }
+  }
+}
+
+/// The notes of one shard about what it has brought to the disk.
+struct StoreProgress {
+  static let folderName = "progress"
+
+  /// The shard's file.
+  private let path: String
+  /// What this shard has done, in this process and earlier ones.
+  private(set) var own = UnitSet()
+  /// What all shards had done when this was opened.
+  let known: UnitSet
+
+  /// The notes of shard `shard` of `count` of the store at `store`.
+  init(store: String, shard: Int, of count: Int) throws(Failure) {
+    path = Path.join(Self.folder(store), "shard-\(shard)-of-\(count).json")
+    if Path.exists(path) { own = try Self.read(path) }
+    known = try Self.all(store)
+  }
+
+  static func folder(_ store: String) -> String { Path.join(store, folderName) }
+
+  /// What all shards together have done in the store at `store`.
+  static func all(_ store: String) throws(Failure) -> UnitSet {
+    var units = UnitSet()
+    for name in try Path.list(folder(store)) where name.hasPrefix("shard-") && name.hasSuffix(".json") {
+      units.formUnion(try read(Path.join(folder(store), name)))
+    }
+    return units
+  }
+
+  private static func read(_ path: String) throws(Failure) -> UnitSet {
+    let units = try JSONFile.read(UnitSet.self, from: path)
+    guard units.isSound else {
+      throw .data("\(path): these are no ranges of units; remove the file to do its work again.")
+    }
+    return units
+  }
+
+  /// Notes that the units `range` are on the disk.
+  mutating func note(_ range: Range<Int>) throws(Failure) {
+    own.insert(range)
+    try JSONFile.write(own, to: path)
+  }
+}

@@ -1,0 +1,111 @@
+// Writing a Zarr array of one dimension whose length is not known before its end: elements are
+// appended, chunk after chunk; metadata come last.
+
+import HSAESupport
+
+/// A one-dimensional Zarr array that grows. Durability is the folder's owner's business.
+struct ZarrArrayStream: ~Copyable {
+  /// Elements of a chunk.
+  static let chunkLength = 1 << 20
+
+  private let path: String
+  private let type: ZarrType
+  private let dimension: String
+  private var buffer: [UInt8] = []
+  /// Elements appended so far.
+  private(set) var count = 0
+  private var writtenChunks = 0
+
+  /// Begins the array in the folder `path`.
+  init(creating path: String, type: ZarrType, dimension: String) throws(Failure) {
+    (self.path, self.type, self.dimension) = (path, type, dimension)
+    try Path.createDirectories(Path.join(path, "c"))
+  }
+
+  /// Appends `value`, which must have the array's type.
+  mutating func append(_ value: some FixedWidthInteger) throws(Failure) {
+    appendBytes(of: value, to: &buffer)
+    try added(1)
+  }
+
+  /// Appends all of `bytes` to an array of bytes.
+  mutating func append(bytes: some Collection<UInt8>) throws(Failure) {
+    buffer.append(contentsOf: bytes)
+    try added(bytes.count)
+  }
+
+  private mutating func added(_ elements: Int) throws(Failure) {
+    count += elements
+    let chunkBytes = Self.chunkLength * type.size
+    while buffer.count >= chunkBytes {
+      try write(Array(buffer[..<chunkBytes]))
+      buffer.removeFirst(chunkBytes)
+    }
+  }
+
+  private mutating func write(_ chunk: [UInt8]) throws(Failure) {
+    let file = try Descriptor(updating: Path.join(path, "c/\(writtenChunks)"))
+    try unsafe file.write(chunk.span.bytes, at: 0)
+    writtenChunks += 1
+  }
+
+  /// Writes what is left, and the metadata.
+  consuming func finish() throws(Failure) {
+    let length = writtenChunks == 0 ? max(1, count) : Self.chunkLength
+    if !buffer.isEmpty {
+      try write(buffer + [UInt8](repeating: 0, count: length * type.size - buffer.count))
+    }
+    try ZarrLayout(shape: [count], chunk: [length], type: type)
+      .writeMetadata(to: path, dimensions: [dimension])
+  }
+}
+
+/// A list of texts that grows, in the layout of `Vocabulary`.
+struct TextListStream: ~Copyable {
+  private let path: String
+  private var bytes: ZarrArrayStream
+  private var offsets: ZarrArrayStream
+  /// Whether a text had a byte.
+  private(set) var hasText = false
+
+  /// Begins the list in the folder `path`.
+  init(creating path: String) throws(Failure) {
+    let bytes = try ZarrArrayStream(
+      creating: Path.join(path, "bytes"), type: .uint8, dimension: "byte")
+    var offsets = try ZarrArrayStream(
+      creating: Path.join(path, "offsets"), type: .int64, dimension: "text_boundary")
+    try offsets.append(Int64(0))
+    self.path = path
+    self.bytes = bytes
+    self.offsets = offsets
+  }
+
+  /// Appends `text`.
+  mutating func append(_ text: String) throws(Failure) {
+    hasText = hasText || !text.isEmpty
+    try bytes.append(bytes: text.utf8)
+    try offsets.append(Int64(bytes.count))
+  }
+
+  /// Writes what is left; a list without any text is removed.
+  consuming func finish() throws(Failure) {
+    guard hasText else {
+      Path.removeAll(path)
+      return
+    }
+    try ZarrGroup.write(to: path)
+    try bytes.finish()
+    try offsets.finish()
+  }
+}
+
+enum ZarrGroup {
+  /// Makes the folder `path` a group without attributes.
+  static func write(to path: String) throws(Failure) {
+    try Path.createDirectories(path)
+    let group = JSONValue.object([
+      "zarr_format": .integer(3), "node_type": .string("group"), "attributes": .object([:]),
+    ])
+    try DurableFile.write(group.text() + "\n", to: Path.join(path, "zarr.json"))
+  }
+}

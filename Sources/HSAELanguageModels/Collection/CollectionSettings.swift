@@ -1,0 +1,99 @@
+// What a collection is to do, and the rule by which tokens have rows. Two collections with the same
+// settings, model and corpus give the same bytes.
+
+import HSAEActivations
+import HSAETensors
+
+/// What to collect of a corpus.
+public struct CollectionSettings: Hashable, Sendable {
+  /// The block whose output is collected, counting from 0.
+  public var block: Int
+  /// Tokens of a context, special ones included.
+  public var contextLength = 256
+  /// Whether documents are taken whole, in several contexts, or only their first one.
+  public var wholeDocuments = false
+  /// The number of rows to collect, held-out ones included; nil: all there are.
+  public var rowLimit: Int?
+  /// The probability of a document to be held out.
+  public var holdoutFraction = 0.05
+  /// The seed of the shuffle and of the choice of held-out documents.
+  public var seed: UInt64 = 0
+  /// Tokens before this position of their context have no row.
+  public var minimumPosition = 0
+  /// Whether special tokens (BOS, EOS, …) have rows.
+  public var keepsSpecialTokens = false
+  /// A row whose norm exceeds this multiple of the median is flagged.
+  public var giantNormMultiple = 10.0
+
+  /// The default settings for the output of block `block`.
+  public init(block: Int) { self.block = block }
+
+  /// The attributes of a store that is collected so; counts are still missing.
+  func attributes(
+    _ model: ModelDescription, corpus: [CollectionAttributes.Source]
+  ) -> StoreAttributes {
+    var attributes = StoreAttributes(
+      kind: .residualStream, modelName: model.name, modelSHA256: model.sha256,
+      hookPoint: ModelDescription.hookPoint(afterBlock: block))
+    attributes.weightsType = model.weightsType
+    attributes.layer = block
+    attributes.contextLength = contextLength
+    attributes.width = model.width
+    attributes.shuffleSeed = seed
+    attributes.tokenRule = tokenRule
+    var collection = CollectionAttributes()
+    collection.wholeDocuments = wholeDocuments
+    collection.holdoutFraction = holdoutFraction
+    collection.seed = seed
+    collection.minimumPosition = minimumPosition
+    collection.keepsSpecialTokens = keepsSpecialTokens
+    collection.tokenLimit = rowLimit
+    collection.giantNormMultiple = giantNormMultiple
+    collection.corpus = corpus
+    attributes.collection = collection
+    return attributes
+  }
+
+  private var tokenRule: String {
+    let special =
+      keepsSpecialTokens
+      ? "Special tokens are kept" : "Dropped: special tokens (BOS, EOS, control, unknown)"
+    let early =
+      minimumPosition == 0
+      ? "" : (keepsSpecialTokens ? "; dropped:" : ",") + " tokens before position \(minimumPosition)"
+    return special + early + "."
+  }
+
+  /// Whether the document with number `number` is held out.
+  func isHeldOut(_ number: Int) -> Bool {
+    // A stream of its own, away from those of other users of the seed.
+    var generator = SeededGenerator(seed: seed).split(0x686F_6C64_6F75_7421).split(UInt64(number))
+    return generator.nextUniform() < holdoutFraction
+  }
+}
+
+/// Which tokens of a document have rows.
+struct TokenRule: Sendable {
+  let tokenizer: any Tokenizer
+  let contextLength: Int
+  let minimumPosition: Int
+  let keepsSpecialTokens: Bool
+
+  init(_ attributes: StoreAttributes, tokenizer: any Tokenizer) {
+    self.tokenizer = tokenizer
+    contextLength = attributes.contextLength ?? 1
+    minimumPosition = attributes.collection?.minimumPosition ?? 0
+    keepsSpecialTokens = attributes.collection?.keepsSpecialTokens ?? false
+  }
+
+  /// Whether `token` at `position` of its document has a row.
+  func keeps(_ token: Int32, at position: Int) -> Bool {
+    position % contextLength >= minimumPosition
+      && (keepsSpecialTokens || !tokenizer.isSpecial(token))
+  }
+
+  /// How many of `tokens`, the beginning of a document, have rows.
+  func count(_ tokens: some Collection<Int32>) -> Int {
+    tokens.enumerated().count { keeps($0.element, at: $0.offset) }
+  }
+}

@@ -1,0 +1,208 @@
+// Collecting a model's residual stream into a store: the manifest first, then unit after unit, resumable
+// at any moment and shared by any number of processes.
+
+public import HSAEActivations
+public import HSAESupport
+public import HSAETensors
+
+/// A collection: a model, a store, and what is to be done.
+public struct Collector {
+  /// How the work of one call ended.
+  public enum Outcome: Hashable, Sendable {
+    /// The store is complete.
+    case complete
+    /// This shard's work is done; others have work left.
+    case shardDone
+    /// It was asked to stop; what was done is kept.
+    case stopped
+  }
+
+  /// How rows get from memory to the disk.
+  public struct Pace: Hashable, Sendable {
+    /// Seconds between two times that rows in memory are brought to the disk: what a crash costs.
+    public var seconds = 60.0
+    /// Bytes of rows in memory that are brought to the disk before that.
+    public var bytes = 256 << 20
+
+    /// Every minute or 256 MiB.
+    public init() {}
+  }
+
+  private let model: any ResidualStreamModel
+  private let settings: CollectionSettings
+  private let path: String
+  private let corpus: [CollectionAttributes.Source]
+
+  /// A collection into the store at `path` of a corpus described by `corpus`.
+  ///
+  /// Fails with `.usage` if the settings do not suit the model.
+  public init(
+    model: any ResidualStreamModel, settings: CollectionSettings, path: String,
+    corpus: [CollectionAttributes.Source]
+  ) throws(Failure) {
+    let blocks = model.description.blockCount
+    guard (0..<blocks).contains(settings.block) else {
+      throw .usage(
+        "There is no block \(settings.block) in \(model.description.name): it has blocks 0 to"
+          + " \(blocks - 1).")
+    }
+    let prefix = model.tokenizer.prefix.count
+    guard settings.contextLength > prefix, settings.contextLength <= model.contextLength,
+      settings.minimumPosition < settings.contextLength
+    else {
+      throw .usage(
+        "No token would have a row: contexts of \(settings.contextLength) tokens begin with"
+          + " \(prefix) special ones, and rows begin at position \(settings.minimumPosition).")
+    }
+    self.model = model
+    self.settings = settings
+    self.path = Path.trimmed(path)
+    self.corpus = corpus
+  }
+
+  /// What `prepare` found or did.
+  public struct Preparation: Sendable {
+    /// Whether the store was there already.
+    public var wasThere: Bool
+    /// Whether it is complete.
+    public var isComplete: Bool
+    /// Documents that have no row, if the corpus was tokenised now.
+    public var documentsWithoutRows = 0
+    /// What the store says about itself.
+    public var attributes: StoreAttributes
+  }
+
+  /// Makes sure that the store and its manifest are there: tokenises `documents`, or finds that this
+  /// was done before with the same settings, model and corpus.
+  ///
+  /// Fails with `.cannotCreate` if something else is at the path, or a store of other settings, and
+  /// with `.data` if the corpus gives no rows.
+  public func prepare(
+    documents: () throws(Failure) -> any DocumentSource, threads: Int = processorCount,
+    say: (String) -> Void = { _ in }, progress: (_ rows: Int) -> Void = { _ in }
+  ) throws(Failure) -> Preparation {
+    if Path.exists(path) { return try found() }
+    // Others that begin the same store wait until this one has tokenised.
+    let lock = try FileLock(
+      waitingFor: path + ".lock", purpose: "The tokenising of \(path)",
+      onWait: { say("another process is tokenising the corpus; waiting for it") })
+    defer { withExtendedLifetime(lock) { Path.removeAll(path + ".lock") } }
+    if Path.exists(path) { return try found() }
+    var attributes = settings.attributes(model.description, corpus: corpus)
+    let rule = TokenRule(attributes, tokenizer: model.tokenizer)
+    var manifest = try StoreManifest(path: path)
+    var source = try documents()
+    let tokenizer = CorpusTokenizer(
+      settings: settings, tokenizer: model.tokenizer, threads: threads)
+    let summary = try tokenizer.run(&source, rule: rule, into: &manifest, progress: progress)
+    guard manifest.trainingRows > 0 else {
+      throw .data(
+        "The corpus gives no rows to train on: \(summary.read) documents were read,"
+          + " \(summary.withoutRows) of them without a token to collect; give more or other text.")
+    }
+    try manifest.commit(attributes: attributes, vocabulary: model.tokenizer.pieces)
+    attributes = try ResidualStoreWriter.attributes(of: path)
+    return Preparation(
+      wasThere: false, isComplete: false, documentsWithoutRows: summary.withoutRows,
+      attributes: attributes)
+  }
+
+  /// The store that is at the path; it must be this collection's.
+  private func found() throws(Failure) -> Preparation {
+    guard Path.exists(Path.join(path, "zarr.json")) else {
+      throw Failure(
+        .cannotCreate, "\(path): something that is no store is there; choose another --out.")
+    }
+    let attributes = try ResidualStoreWriter.attributes(of: path)
+    let wanted = settings.attributes(model.description, corpus: corpus)
+    if let difference = Self.difference(wanted, attributes) {
+      throw Failure(
+        .cannotCreate,
+        "\(path): a store with another \(difference) is there; collect with the same, or choose"
+          + " another --out.")
+    }
+    return Preparation(wasThere: true, isComplete: attributes.complete, attributes: attributes)
+  }
+
+  /// What differs between what is wanted and what is there.
+  private static func difference(_ wanted: StoreAttributes, _ found: StoreAttributes) -> String? {
+    guard let new = wanted.collection, let old = found.collection else { return "kind of rows" }
+    let differences: [(Bool, String)] = [
+      (wanted.modelSHA256 != found.modelSHA256, "model (\(found.modelName))"),
+      (wanted.weightsType != found.weightsType, "--weights (\(found.weightsType ?? "?"))"),
+      (wanted.layer != found.layer, "--layer (\(found.layer ?? 0))"),
+      (wanted.contextLength != found.contextLength, "--context (\(found.contextLength ?? 0))"),
+      (wanted.shuffleSeed != found.shuffleSeed, "--seed (\(found.shuffleSeed))"),
+      (new.wholeDocuments != old.wholeDocuments, "setting of --whole-documents"),
+      (new.holdoutFraction != old.holdoutFraction, "--holdout (\(old.holdoutFraction))"),
+      (new.minimumPosition != old.minimumPosition, "--min-position (\(old.minimumPosition))"),
+      (new.keepsSpecialTokens != old.keepsSpecialTokens, "setting of --keep-special"),
+      (new.tokenLimit != old.tokenLimit, "--tokens (\(old.tokenLimit.map(String.init) ?? "all"))"),
+      (
+        new.giantNormMultiple != old.giantNormMultiple, "--giant-norm (\(old.giantNormMultiple))"
+      ),
+      (new.corpus != old.corpus, "corpus (\(old.corpus.map(\.name).joined(separator: ", ")))"),
+    ]
+    return differences.first { $0.0 }?.1
+  }
+
+  /// Does the work of shard `shard` (counting from 1) of `count` that is not done yet.
+  ///
+  /// `shouldStop` is asked between units; `progress` is told the tokens that this shard has behind it
+  /// and has in all. Fails with `.inputOutput` if the disk is full; what was brought to it is kept.
+  public func run(
+    shard: Int = 1, of count: Int = 1, pace: Pace = Pace(), shouldStop: () -> Bool = { false },
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws(Failure) -> Outcome {
+    let writer = try ResidualStoreWriter(path: path, shard: shard, of: count)
+    let rule = TokenRule(writer.attributes, tokenizer: model.tokenizer)
+    let units = CollectionUnits(writer.corpus, rule: rule)
+    let range = units.range(shard: shard, of: count)
+    let tokens = CollectionUnits.unitTokens
+    let total = min(range.upperBound * tokens, writer.corpus.tokenCount) - range.lowerBound * tokens
+    var done = writer.doneCount(in: range) * tokens
+    var lastFlush = ContinuousClock.now
+    var isStopped = false
+    progress(min(done, total), total)
+    for unit in range where !writer.isDone(unit) {
+      isStopped = shouldStop()
+      if isStopped { break }
+      try collect(unit, units, rule, into: writer)
+      done += tokens
+      progress(min(done, total), total)
+      if writer.byteCount >= pace.bytes || ContinuousClock.now - lastFlush >= .seconds(pace.seconds)
+      {
+        try writer.flush()
+        lastFlush = ContinuousClock.now
+      }
+    }
+    try writer.flush()
+    if isStopped { return .stopped }
+    return try writer.complete(units: units.count) ? .complete : .shardDone
+  }
+
+  private func collect(
+    _ unit: Int, _ units: CollectionUnits, _ rule: TokenRule, into writer: ResidualStoreWriter
+  ) throws(Failure) {
+    let contexts = try units.contexts(unit)
+    let tokens = contexts.reduce(0) { $0 + $1.tokens.count }
+    var rows = Matrix(rows: tokens, columns: model.description.width)
+    try model.capture(contexts.map(\.tokens), afterBlock: settings.block, into: &rows)
+    var row = 0
+    for context in contexts {
+      let isHeldOut = writer.corpus.isHeldOut(context.document)
+      var index = context.firstRow
+      for (offset, token) in context.tokens.enumerated() {
+        let position = context.start + offset
+        if rule.keeps(token, at: position) {
+          writer.add(
+            index, rows.row(row), token: token, document: context.document, position: position,
+            isHeldOut: isHeldOut)
+          index += 1
+        }
+        row += 1
+      }
+    }
+    writer.end(unit: unit)
+  }
+}

@@ -1,0 +1,161 @@
+// Running batches of contexts through a model loaded by llama.cpp, with a tap on the residual stream.
+// All sequences of a batch are equally long (`PackedBatch` pads them), fit into one ubatch and have a
+// cache of their own, so the rows at the tap are sequence after sequence. Flash attention is off: its
+// rounding depends on how many tokens a batch has, and on processors it is no faster here.
+
+import CLlama
+import Glibc
+import HSAESupport
+import HSAETensors
+
+/// A place to compute: the memory for one batch at a time. Not to be shared between threads.
+@safe
+final class LlamaContext {
+  // Safe: made in `init`, freed only in `deinit`; `tap` outlives `context`, which calls it during
+  // `llama_decode` only, on the calling thread. `batch` has room for `batchTokens` tokens.
+  private let weights: LlamaWeights
+  private let context: OpaquePointer
+  private var batch: llama_batch
+  private let tap: Tap
+  /// The most tokens of a batch, padding included.
+  let batchTokens: Int
+  /// The most contexts of a batch.
+  let sequences: Int
+
+  /// Memory for `sequences` contexts of up to `contextLength` tokens at once.
+  ///
+  /// With `hasLogits`, every token of a batch may have logits, which takes 8 bytes for each token of
+  /// the batch and each of the vocabulary. Fails with `.software` if memory does not suffice.
+  init(
+    _ weights: LlamaWeights, contextLength: Int, sequences: Int, hasLogits: Bool, threads: Int
+  ) throws(Failure) {
+    let tokens = contextLength * sequences
+    let tap = Tap()
+    var parameters = unsafe llama_context_default_params()
+    unsafe parameters.n_ctx = UInt32(tokens)
+    unsafe parameters.n_batch = UInt32(tokens)
+    unsafe parameters.n_ubatch = UInt32(tokens)
+    unsafe parameters.n_seq_max = UInt32(sequences)
+    unsafe parameters.n_outputs_max = UInt32(hasLogits ? tokens : sequences)
+    unsafe parameters.n_threads = Int32(threads)
+    unsafe parameters.n_threads_batch = Int32(threads)
+    unsafe parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED
+    unsafe parameters.kv_unified = false
+    unsafe parameters.no_perf = true
+    unsafe parameters.cb_eval = { tensor, isQuestion, data in
+      guard let tensor = unsafe tensor, let data = unsafe data else { return false }
+      let tap = unsafe Unmanaged<Tap>.fromOpaque(data).takeUnretainedValue()
+      // Asked: whether we want to see this tensor. Told: what it is; false ends the computation.
+      guard unsafe tap.isPlaced(at: tensor) else { return !isQuestion }
+      return unsafe isQuestion || tap.receive(tensor)
+    }
+    unsafe parameters.cb_eval_user_data = Unmanaged.passUnretained(tap).toOpaque()
+    let (context, complaint) = unsafe LlamaLog.collecting {
+      unsafe llama_init_from_model(weights.model, parameters)
+    }
+    guard let context = unsafe context else {
+      throw Failure(
+        .software,
+        "\(weights.path): llama.cpp cannot compute contexts of \(contextLength) tokens with this model"
+          + (complaint.isEmpty ? "" : ": \(complaint)") + "; try a shorter --context.")
+    }
+    unsafe self.context = context
+    self.weights = weights
+    self.tap = tap
+    self.sequences = sequences
+    batchTokens = tokens
+    unsafe batch = unsafe llama_batch_init(Int32(tokens), 0, 1)
+  }
+
+  deinit {
+    unsafe llama_batch_free(batch)
+    unsafe llama_free(context)
+  }
+
+  /// Runs the contexts of `packed` through the model.
+  ///
+  /// Logits are computed for their tokens if `logits`. `receive` is given the residual stream after
+  /// block `block`, if there is one, and says whether to go on from there.
+  func run(
+    _ packed: PackedBatch, of contexts: [[Int32]], logits: Bool, block: Int?,
+    receive: @escaping (borrowing BlockRows) throws(Failure) -> Bool
+  ) throws(Failure) {
+    precondition(
+      packed.contexts.count <= sequences && packed.contexts.count * packed.length <= batchTokens,
+      "A batch of \(packed.contexts.count) × \(packed.length) is too large.")
+    fill(packed, contexts, logits: logits)
+    unsafe llama_memory_clear(llama_get_memory(context), false)
+    // The last block computes only the rows that have logits.
+    let isCut = block == weights.blockCount - 1
+    tap.place(
+      block: block,
+      BlockRows.Layout(packed, contexts, width: weights.width, isPadded: !isCut), receive)
+    let status = unsafe llama_decode(context, batch)
+    let (isSeen, failure) = tap.remove()
+    if let failure { throw failure }
+    guard status == 0 else {
+      throw Failure(
+        .software,
+        "\(weights.path): llama.cpp failed to compute a batch of \(packed.contexts.count) contexts"
+          + " (status \(status)).")
+    }
+    guard block == nil || isSeen else {
+      throw .data(
+        "\(weights.path): llama.cpp does not name the output of block \(block ?? 0) for models of this"
+          + " architecture, so it cannot be read.")
+    }
+  }
+
+  private func fill(_ packed: PackedBatch, _ contexts: [[Int32]], logits: Bool) {
+    var count = 0
+    for (sequence, index) in packed.contexts.enumerated() {
+      let tokens = contexts[index]
+      for position in 0..<packed.length {
+        let isReal = position < tokens.count
+        // Safe: `count` stays below `batchTokens`, for which the batch was made.
+        unsafe batch.token[count] = isReal ? tokens[position] : tokens[tokens.count - 1]
+        unsafe batch.pos[count] = Int32(position)
+        unsafe batch.n_seq_id[count] = 1
+        unsafe batch.seq_id[count]?[0] = Int32(sequence)
+        unsafe batch.logits[count] = logits && isReal ? 1 : 0
+        count += 1
+      }
+    }
+    unsafe batch.n_tokens = Int32(count)
+  }
+
+  /// The cross-entropy of each next token of the contexts of `packed`, which were just run with
+  /// logits; `losses[i]` is for `packed.contexts[i]`.
+  func losses(
+    _ packed: PackedBatch, of contexts: [[Int32]], threads: Int
+  ) throws(Failure) -> [[Float]] {
+    guard let logits = unsafe llama_get_logits(context) else {
+      throw Failure(.software, "\(weights.path): llama.cpp computed no logits.")
+    }
+    let tokenCount = weights.tokenCount
+    return packed.contexts.indices.map { place in
+      let tokens = contexts[packed.contexts[place]]
+      let first = packed.contexts[..<place].reduce(0) { $0 + contexts[$1].count }
+      var losses = Matrix(rows: 1, columns: max(0, tokens.count - 1))
+      unsafe losses.withUnsafeMutablePointer { target in
+        // Safe: each piece writes its own element; llama.cpp keeps one row of logits for each token
+        // that asked for them, in their order, until the next batch.
+        nonisolated(unsafe) let (target, logits) = unsafe (target, logits)
+        parallelFor(max(0, tokens.count - 1), threads: threads) { position, _ in
+          let row = unsafe logits + (first + position) * tokenCount
+          unsafe target[position] = crossEntropy(row, tokenCount, Int(tokens[position + 1]))
+        }
+      }
+      return losses.elements
+    }
+  }
+}
+
+/// -log softmax(logits)[target], of `count` logits.
+private func crossEntropy(_ logits: UnsafePointer<Float>, _ count: Int, _ target: Int) -> Float {
+  var largest = unsafe logits[0]
+  for index in 1..<count { unsafe largest = max(largest, logits[index]) }
+  var sum = 0.0
+  for index in 0..<count { unsafe sum += Double(expf(logits[index] - largest)) }
+  return Float(log(sum) - Double(unsafe logits[target] - largest))
+}

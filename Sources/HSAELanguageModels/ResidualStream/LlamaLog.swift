@@ -1,0 +1,30 @@
+// What llama.cpp and ggml say: their error messages, which they would print, collected for the
+// sentence we throw.
+
+import CLlama
+import Synchronization
+
+/// Collects the error messages of llama.cpp and ggml. They have one log for the whole process, so one
+/// collection runs at a time.
+enum LlamaLog {
+  private static let turn = Mutex(())
+  fileprivate static let lines = Mutex<[String]>([])
+
+  /// `body`'s result, and the first thing that was complained about on the way.
+  static func collecting<Result>(_ body: () -> Result) -> (Result, String) {
+    turn.withLock { _ in
+      lines.withLock { $0 = [] }
+      unsafe llama_log_set(
+        { level, text, _ in
+          guard level == GGML_LOG_LEVEL_ERROR, let text = unsafe text else { return }
+          let line = unsafe String(cString: text)
+          LlamaLog.lines.withLock { if $0.count < 16 { $0.append(line) } }
+        }, nil)
+      let result = body()
+      let first = lines.withLock { $0.first ?? "" }
+      // "gguf_init_from_reader: key 3 is empty" → "key 3 is empty"
+      let words = first.split(separator: ": ", maxSplits: 1).last ?? ""
+      return (result, words.filter { $0 != "\n" })
+    }
+  }
+}

@@ -1,0 +1,149 @@
+// Any GGUF model as a `ResidualStreamModel`, by llama.cpp. How the pieces are called is here; the C
+// interface is in the files `Llama….swift` beside this one.
+
+public import HSAESupport
+public import HSAETensors
+
+/// A GGUF model whose residual stream can be read and replaced.
+public final class LlamaModel: ResidualStreamModel {
+  /// What the model is.
+  public let description: ModelDescription
+  /// Its tokens.
+  public let tokenizer: any Tokenizer
+  /// The longest context that may be given, in tokens.
+  public let contextLength: Int
+
+  private let weights: LlamaWeights
+  private let threads: Int
+  private var forCapture: LlamaContext?
+  private var forLogits: LlamaContext?
+
+  /// The tokens of a batch: enough for full speed, few enough to stay in cache.
+  private static let batchTokens = 1024
+  /// The same where every token has logits, which take memory.
+  private static let batchTokensWithLogits = 256
+
+  /// Loads the model in the GGUF file at `path` for contexts of up to `contextLength` tokens.
+  ///
+  /// `weights` says what the model is to compute with; other weights than the file's are made once
+  /// and kept in `cache`. Fails with `.missing` or `.data` if the file is none that llama.cpp can use,
+  /// `.usage` if the context is longer than the model was made for.
+  public init(
+    path: String, weights choice: WeightsChoice = .auto, contextLength: Int,
+    threads: Int = processorCount, cache: ModelCache = ModelCache(),
+    say: @escaping @Sendable (String) -> Void = { _ in }
+  ) throws(Failure) {
+    precondition(contextLength >= 1 && threads >= 1, "A context has tokens, and a thread runs it.")
+    let file = try GGUFFile(path: path)
+    let sha256 = try SHA256.hash(file: path)
+    let prepared = try PreparedWeights(
+      file, sha256: sha256, choice: choice, cache: cache, threads: threads, say: say)
+    weights = try LlamaWeights(path: prepared.path)
+    guard contextLength <= weights.longestContext else {
+      throw .usage(
+        "\(path): this model was made for contexts of at most \(weights.longestContext) tokens, not"
+          + " \(contextLength).")
+    }
+    tokenizer = try LlamaTokenizer(weights, vocabulary: file.vocabulary())
+    description = ModelDescription(
+      name: file.name ?? Path.name(path), sha256: sha256, weightsType: prepared.type,
+      width: weights.width, blockCount: weights.blockCount, longestContext: weights.longestContext)
+    self.contextLength = contextLength
+    self.threads = threads
+  }
+
+  /// The memory for batches, made when it is first needed.
+  private func context(hasLogits: Bool) throws(Failure) -> LlamaContext {
+    if let context = hasLogits ? forLogits : forCapture { return context }
+    let tokens = hasLogits ? Self.batchTokensWithLogits : Self.batchTokens
+    let context = try LlamaContext(
+      weights, contextLength: contextLength, sequences: max(1, min(64, tokens / contextLength)),
+      hasLogits: hasLogits, threads: threads)
+    if hasLogits { forLogits = context } else { forCapture = context }
+    return context
+  }
+
+  private func check(_ contexts: [[Int32]], block: Int?) {
+    precondition(
+      contexts.allSatisfy { (1...contextLength).contains($0.count) },
+      "A context has 1 to \(contextLength) tokens.")
+    precondition(
+      contexts.allSatisfy { $0.allSatisfy { $0 >= 0 && $0 < weights.tokenCount } },
+      "There is a token outside the vocabulary.")
+    precondition(
+      block.map { (0..<weights.blockCount).contains($0) } ?? true,
+      "There are blocks 0 to \(weights.blockCount - 1).")
+  }
+
+  /// Reads the residual stream after block `block` (see `ResidualStreamModel`).
+  public func capture(
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
+  ) throws(Failure) {
+    check(contexts, block: block)
+    var starts = [0]
+    for context in contexts { starts.append(starts[starts.count - 1] + context.count) }
+    let width = weights.width
+    precondition(
+      rows.columns == width && rows.rows >= starts[contexts.count], "The rows do not fit.")
+    // llama.cpp computes the last block only where logits are asked for.
+    let isLast = block == weights.blockCount - 1
+    let context = try context(hasLogits: isLast)
+    let batches = PackedBatch.pack(
+      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences)
+    try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
+      // Safe: each context's rows go to its own place, and `run` calls the closure before it returns.
+      nonisolated(unsafe) let target = unsafe target
+      for batch in batches {
+        try context.run(batch, of: contexts, logits: isLast, block: block) { rows in
+          for (part, place) in rows.layout.parts.enumerated() {
+            unsafe rows.read(part, into: target + starts[place.context] * width)
+          }
+          return false
+        }
+      }
+    }
+  }
+
+  /// The cross-entropy of each next token (see `ResidualStreamModel`).
+  public func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]] {
+    check(contexts, block: splice?.block)
+    let context = try context(hasLogits: true)
+    var losses = [[Float]](repeating: [], count: contexts.count)
+    let batches = PackedBatch.pack(
+      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences)
+    for batch in batches {
+      try context.run(batch, of: contexts, logits: true, block: splice?.block) {
+        (rows) throws(Failure) in
+        if let splice { try Self.apply(splice, to: rows) }
+        return true
+      }
+      let results = try context.losses(batch, of: contexts, threads: threads)
+      for (index, result) in zip(batch.contexts, results) { losses[index] = result }
+    }
+    return losses
+  }
+
+  /// Replaces the rows at the tap by what `splice` makes of them; padding stays as it is.
+  private static func apply(_ splice: Splice, to rows: borrowing BlockRows) throws(Failure) {
+    let layout = rows.layout
+    let places = layout.parts.flatMap { part in
+      part.tokens.enumerated().map {
+        Splice.Place(context: part.context, position: $0.offset, token: $0.element)
+      }
+    }
+    var matrix = Matrix(rows: places.count, columns: layout.width)
+    var start = 0
+    for (part, place) in layout.parts.enumerated() {
+      unsafe matrix.withUnsafeMutablePointer { unsafe rows.read(part, into: $0 + start) }
+      start += place.tokens.count * layout.width
+    }
+    try splice.replace(&matrix, places)
+    precondition(
+      matrix.rows == places.count && matrix.columns == layout.width, "The splice lost rows.")
+    start = 0
+    for (part, place) in layout.parts.enumerated() {
+      unsafe matrix.withUnsafePointer { unsafe rows.write(part, from: $0 + start) }
+      start += place.tokens.count * layout.width
+    }
+  }
+}

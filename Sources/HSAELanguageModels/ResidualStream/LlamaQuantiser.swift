@@ -1,0 +1,61 @@
+// Writing a model's weights in another type, by llama.cpp, and which type this processor computes
+// fastest with. Where the files are kept is `PreparedWeights`' business.
+
+import CLlama
+import HSAESupport
+
+enum LlamaQuantiser {
+  /// Writes the model at `source` to `target` with all matrices as `type`.
+  ///
+  /// Fails with `.inputOutput` if `target` cannot be written, or `.data` if the model cannot be
+  /// converted.
+  static func convert(
+    _ source: String, to target: String, type: WeightsType, threads: Int
+  ) throws(Failure) {
+    var parameters = unsafe llama_model_quantize_default_params()
+    unsafe parameters.ftype = type.fileType
+    unsafe parameters.allow_requantize = true
+    unsafe parameters.pure = true
+    unsafe parameters.nthread = Int32(threads)
+    let (status, complaint) = LlamaLog.collecting {
+      unsafe llama_model_quantize(source, target, &parameters)
+    }
+    guard status == 0 else {
+      throw .data(
+        "\(source): llama.cpp cannot write this model as \(type.rawValue) to \(target)"
+          + (complaint.isEmpty ? "" : ": \(complaint)")
+          + "; see that there is space, or use --weights keep.")
+    }
+  }
+
+  /// The version of llama.cpp, for the names of files it made.
+  static var version: String {
+    guard let text = unsafe llama_version() else { return "unknown" }
+    return unsafe String(cString: text)
+  }
+
+  /// The type of weights this processor computes fastest with, of those that keep results good:
+  /// 8-bit integers where it has AMX or nothing for narrow floats, else bfloat16.
+  static var fastestType: WeightsType {
+    if ggml_cpu_has_amx_int8() != 0 { return .q8_0 }
+    return ggml_cpu_has_avx512_bf16() != 0 ? .bf16 : .q8_0
+  }
+
+  /// The name of the type of the weights in `file`.
+  static func typeName(of file: borrowing GGUFFile) -> String {
+    guard let type = file.fileType, let name = unsafe llama_ftype_name(type) else {
+      return "as in the file"
+    }
+    return unsafe String(cString: name)
+  }
+}
+
+extension WeightsType {
+  var fileType: llama_ftype {
+    switch self {
+    case .q8_0: LLAMA_FTYPE_MOSTLY_Q8_0
+    case .bf16: LLAMA_FTYPE_MOSTLY_BF16
+    case .f32: LLAMA_FTYPE_ALL_F32
+    }
+  }
+}

@@ -1,0 +1,102 @@
+// What happens when llama.cpp has computed the residual stream after a block: the rows are read, and
+// perhaps replaced, before the next block reads them.
+
+import CLlama
+import Glibc
+import HSAESupport
+import HSAETensors
+
+/// The residual stream of a batch at the tap. Valid only during the call it is given to: the tensor is
+/// llama.cpp's.
+@safe
+struct BlockRows: ~Copyable {
+  /// Which rows of the tensor are which tokens.
+  struct Layout {
+    /// The first row of each context, and its tokens, in the order of the batch.
+    let parts: [(row: Int, context: Int, tokens: [Int32])]
+    let rowCount: Int
+    let width: Int
+
+    init(_ packed: PackedBatch, _ contexts: [[Int32]], width: Int, isPadded: Bool) {
+      var row = 0
+      parts = packed.contexts.map { index in
+        defer { row += isPadded ? packed.length : contexts[index].count }
+        return (row, index, contexts[index])
+      }
+      rowCount = row
+      self.width = width
+    }
+  }
+
+  let layout: Layout
+  fileprivate let tensor: UnsafeMutablePointer<ggml_tensor>
+
+  /// Copies the rows of the part `part` to `target`, which has room for them.
+  func read(_ part: Int, into target: UnsafeMutablePointer<Float>) {
+    let (row, _, tokens) = layout.parts[part]
+    // Safe: the tensor has `layout.rowCount` rows, as `Tap.receive` checked.
+    unsafe ggml_backend_tensor_get(
+      tensor, target, row * layout.width * 4, tokens.count * layout.width * 4)
+  }
+
+  /// Replaces the rows of the part `part` by those at `source`.
+  func write(_ part: Int, from source: UnsafePointer<Float>) {
+    let (row, _, tokens) = layout.parts[part]
+    unsafe ggml_backend_tensor_set(
+      tensor, source, row * layout.width * 4, tokens.count * layout.width * 4)
+  }
+}
+
+/// Watches for one tensor while a batch is computed.
+final class Tap {
+  private var name: [CChar] = []
+  private var layout: BlockRows.Layout?
+  private var consume: ((borrowing BlockRows) throws(Failure) -> Bool)?
+  private var isSeen = false
+  private var failure: Failure?
+
+  /// Watches for the output of block `block` of the coming batch; for nothing if it is nil.
+  func place(
+    block: Int?, _ layout: BlockRows.Layout,
+    _ consume: @escaping (borrowing BlockRows) throws(Failure) -> Bool
+  ) {
+    // llama.cpp's name of what all architectures compute last in a block.
+    name = block.map { Array("l_out-\($0)".utf8CString) } ?? []
+    (self.layout, self.consume) = (layout, consume)
+    (isSeen, failure) = (false, nil)
+  }
+
+  /// Ends watching; whether the tensor was seen, and what went wrong with it.
+  func remove() -> (isSeen: Bool, failure: Failure?) {
+    (name, layout, consume) = ([], nil, nil)
+    return (isSeen, failure)
+  }
+
+  /// Whether `tensor` is the one watched for.
+  func isPlaced(at tensor: UnsafeMutablePointer<ggml_tensor>) -> Bool {
+    guard !name.isEmpty, let other = unsafe ggml_get_name(tensor) else { return false }
+    return unsafe strcmp(name, other) == 0
+  }
+
+  /// Hands the rows of `tensor` on; whether the computation should go on.
+  func receive(_ tensor: UnsafeMutablePointer<ggml_tensor>) -> Bool {
+    guard let layout, let consume else { return false }
+    let (columns, rows) = unsafe (tensor.pointee.ne.0, tensor.pointee.ne.1)
+    guard unsafe tensor.pointee.type == GGML_TYPE_F32, unsafe ggml_is_contiguous(tensor),
+      columns == layout.width, rows == layout.rowCount, !isSeen
+    else {
+      failure = Failure(
+        .software,
+        "llama.cpp computed \(rows) rows of \(columns) numbers where \(layout.rowCount) of"
+          + " \(layout.width) 32-bit floats were expected; this architecture is not supported.")
+      return false
+    }
+    isSeen = true
+    do throws(Failure) {
+      return try unsafe consume(BlockRows(layout: layout, tensor: tensor))
+    } catch {
+      failure = error
+      return false
+    }
+  }
+}

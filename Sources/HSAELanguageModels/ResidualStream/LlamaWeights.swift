@@ -1,0 +1,115 @@
+// A language model loaded by llama.cpp: its weights, what they are, and its tokenizer. Computing with
+// them is `LlamaContext`'s.
+
+import CLlama
+import HSAESupport
+
+/// The weights of a model in memory. Tokenising may be done by several threads at once.
+@safe
+final class LlamaWeights: @unchecked Sendable {
+  // Safe: made in `init`, freed only in `deinit`, and only read in between, as llama.cpp allows from
+  // any thread. Only the files ResidualStream/Llama….swift use it.
+  let model: OpaquePointer
+  private let vocabulary: OpaquePointer
+  let path: String
+  let width: Int
+  let blockCount: Int
+  let longestContext: Int
+  let tokenCount: Int
+
+  /// Loads the model in the GGUF file at `path`, which must have been opened as `GGUFFile` before,
+  /// since llama.cpp trusts its input. Fails with `.data` if llama.cpp cannot use it.
+  init(path: String) throws(Failure) {
+    llama_backend_init()
+    let (model, complaint) = unsafe LlamaLog.collecting {
+      unsafe llama_model_load_from_file(path, llama_model_default_params())
+    }
+    guard let model = unsafe model else {
+      throw .data(
+        "\(path): llama.cpp cannot load this model" + (complaint.isEmpty ? "" : ": \(complaint)")
+          + "; use another file or another model.")
+    }
+    guard let vocabulary = unsafe llama_model_get_vocab(model),
+      unsafe llama_model_has_decoder(model), unsafe !llama_model_is_diffusion(model),
+      unsafe !llama_model_has_encoder(model), unsafe llama_vocab_n_tokens(vocabulary) > 0
+    else {
+      unsafe llama_model_free(model)
+      throw .data("\(path): this is no causal language model; give one that predicts next tokens.")
+    }
+    unsafe (self.model, self.vocabulary) = unsafe (model, vocabulary)
+    self.path = path
+    width = unsafe Int(llama_model_n_embd(model))
+    blockCount = unsafe Int(llama_model_n_layer(model))
+    longestContext = unsafe Int(llama_model_n_ctx_train(model))
+    tokenCount = unsafe Int(llama_vocab_n_tokens(vocabulary))
+  }
+
+  deinit { unsafe llama_model_free(model) }
+
+  /// What every context begins with.
+  var prefix: [Int32] {
+    let token = unsafe llama_vocab_bos(vocabulary)
+    return unsafe llama_vocab_get_add_bos(vocabulary) && token >= 0 ? [token] : []
+  }
+
+  /// Which tokens mark a beginning, an end or a turn, or stand for unknown text.
+  var specials: [Bool] {
+    (0..<Int32(tokenCount)).map { token in
+      let attributes = unsafe llama_vocab_get_attr(vocabulary, token).rawValue
+      return unsafe llama_vocab_is_control(vocabulary, token)
+        || llama_vocab_is_eog(vocabulary, token)
+        || attributes & LLAMA_TOKEN_ATTR_UNKNOWN.rawValue != 0
+    }
+  }
+
+  /// The tokens of `text`, which is UTF-8.
+  func encode(_ text: ArraySlice<UInt8>) -> [Int32] {
+    // llama.cpp counts in 32 bits.
+    let text = text.prefix(1 << 30)
+    // A token takes at least a byte, but for a space that some tokenizers put in front.
+    var tokens = [Int32](repeating: 0, count: text.count + 16)
+    while true {
+      let count = unsafe text.withUnsafeBytes { bytes in
+        unsafe tokens.withUnsafeMutableBufferPointer { target in
+          // Safe: llama.cpp reads `bytes.count` bytes and writes at most `target.count` tokens.
+          unsafe Int(
+            llama_tokenize(
+              vocabulary, bytes.bindMemory(to: CChar.self).baseAddress, Int32(bytes.count),
+              target.baseAddress, Int32(target.count), false, false))
+        }
+      }
+      if count >= 0 { return Array(tokens.prefix(count)) }
+      guard count > -Int(Int32.max) else { return [] }
+      tokens = [Int32](repeating: 0, count: -count)
+    }
+  }
+}
+
+/// The tokenizer of a GGUF model.
+struct LlamaTokenizer: Tokenizer {
+  let pieces: [String]
+  let prefix: [Int32]
+  private let specials: [Bool]
+  private let weights: LlamaWeights
+
+  init(_ weights: LlamaWeights, vocabulary: Vocabulary) throws(Failure) {
+    guard vocabulary.count == weights.tokenCount else {
+      throw .data(
+        "\(weights.path): its vocabulary has \(vocabulary.count) tokens, and llama.cpp reads"
+          + " \(weights.tokenCount); the file is damaged.")
+    }
+    self.weights = weights
+    pieces = vocabulary.pieces
+    prefix = weights.prefix
+    specials = weights.specials
+  }
+
+  func encode(_ text: ArraySlice<UInt8>) -> [Int32] {
+    if String(validating: text, as: UTF8.self) != nil { return weights.encode(text) }
+    return weights.encode(Array(String(decoding: text, as: UTF8.self).utf8)[...])
+  }
+
+  func isSpecial(_ token: Int32) -> Bool {
+    specials.indices.contains(Int(token)) && specials[Int(token)]
+  }
+}

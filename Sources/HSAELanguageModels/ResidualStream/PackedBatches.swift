@@ -1,0 +1,28 @@
+// How contexts of different lengths are packed into batches for a model that wants all sequences of a
+// batch equally long: contexts of like length together, padded at the end. Causal models do not see
+// the padding.
+
+/// Some contexts that go through the model together.
+struct PackedBatch: Equatable {
+  /// The indices of the contexts, longest first.
+  var contexts: [Int]
+  /// The length all are padded to: that of the longest.
+  var length: Int
+
+  /// Packs contexts of the given `lengths` into batches of at most `tokens` tokens with padding, and
+  /// at most `sequences` contexts. A context longer than `tokens` has a batch of its own.
+  static func pack(lengths: [Int], tokens: Int, sequences: Int) -> [PackedBatch] {
+    let order = lengths.indices.sorted { (lengths[$1], $0) < (lengths[$0], $1) }
+    var batches: [PackedBatch] = []
+    for index in order {
+      if let last = batches.last, last.contexts.count < sequences,
+        (last.contexts.count + 1) * last.length <= tokens
+      {
+        batches[batches.count - 1].contexts.append(index)
+      } else {
+        batches.append(PackedBatch(contexts: [index], length: lengths[index]))
+      }
+    }
+    return batches
+  }
+}

@@ -1,0 +1,116 @@
+// The seam between language models and everything else: reading the residual stream of contexts after
+// a block, replacing it there, and reading next-token losses. Implementations: `LlamaModel` (any GGUF
+// file) and `SyntheticModel` (planted features, no download).
+
+public import HSAESupport
+public import HSAETensors
+
+/// What a language model is.
+public struct ModelDescription: Hashable, Sendable {
+  /// The model's name as its file gives it.
+  public var name: String
+  /// SHA-256 of the file the user named, in hexadecimal.
+  public var sha256: String
+  /// The type of the weights that compute: "q8_0", "bf16", "f32".
+  public var weightsType: String
+  /// Numbers in a row of the residual stream.
+  public var width: Int
+  /// The number of blocks (layers), each attention and feed-forward.
+  public var blockCount: Int
+  /// The longest context the model was made for, in tokens.
+  public var longestContext: Int
+
+  /// What the output of block `block` is called in stores.
+  public static func hookPoint(afterBlock block: Int) -> String {
+    "output of block \(block), counting from 0"
+  }
+}
+
+/// A language model whose residual stream can be read and replaced.
+///
+/// A *context* is a sequence of tokens, special ones included, of at least 1 and at most
+/// `contextLength`. Contexts are independent of each other: a context's rows and losses are the same
+/// to the bit, whichever others it is given with. Not to be shared between threads.
+public protocol ResidualStreamModel: AnyObject {
+  /// What the model is.
+  var description: ModelDescription { get }
+  /// Its tokens.
+  var tokenizer: any Tokenizer { get }
+  /// The longest context that may be given, in tokens.
+  var contextLength: Int { get }
+
+  /// Reads the residual stream after block `block` (attention, feed-forward and both additions;
+  /// blocks count from 0) into the first rows of `rows`: context after context, token after token.
+  ///
+  /// `rows` has `description.width` columns and at least as many rows as there are tokens. Blocks
+  /// after `block` are not computed. Fails with `.data` if the model has no such place and
+  /// `.software` if it cannot compute.
+  func capture(
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
+  ) throws(Failure)
+
+  /// The cross-entropy of each next token, in nats: for a context of n tokens, n - 1 numbers, the
+  /// p-th that of token p + 1 given those up to p.
+  ///
+  /// With a `splice`, the residual stream is replaced on the way.
+  func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]]
+}
+
+/// A replacement of the residual stream after a block.
+public struct Splice {
+  /// Where a row of the residual stream belongs.
+  public struct Place: Hashable, Sendable {
+    /// The index of its context among those given.
+    public var context: Int
+    /// Its position in the context.
+    public var position: Int
+    /// Its token.
+    public var token: Int32
+  }
+
+  /// The block after which rows are replaced, counting from 0.
+  public var block: Int
+  /// Replaces rows in place. It is called for one batch after another, on the calling thread;
+  /// `rows` [places.count × width] are as the model computed them, row i at `places[i]`.
+  public var replace: (_ rows: inout Matrix, _ places: [Place]) throws(Failure) -> Void
+
+  /// A replacement after block `block` by what `replace` leaves.
+  public init(
+    afterBlock block: Int,
+    _ replace: @escaping (_ rows: inout Matrix, _ places: [Place]) throws(Failure) -> Void
+  ) {
+    self.block = block
+    self.replace = replace
+  }
+}
+
+/// A language model's tokens.
+public protocol Tokenizer: Sendable {
+  /// The readable text of every token.
+  var pieces: [String] { get }
+  /// What every context begins with: the beginning-of-sequence token, or nothing.
+  var prefix: [Int32] { get }
+
+  /// The tokens of `text` (UTF-8; bytes that are not are replaced by U+FFFD). No special token is
+  /// added, and text that spells one does not become it.
+  func encode(_ text: ArraySlice<UInt8>) -> [Int32]
+
+  /// Whether `token` is special: it marks a beginning, an end, a turn, or stands for unknown text.
+  func isSpecial(_ token: Int32) -> Bool
+}
+
+extension Tokenizer {
+  /// The first `limit` tokens of `text`, without reading much more of it than they take.
+  ///
+  /// Only the beginning is tokenised if that gives 64 tokens more than are asked for, so that the cut
+  /// is too far away to matter.
+  public func encode(_ text: [UInt8], limit: Int) -> [Int32] {
+    var end = limit * 16 + 1024
+    if end < text.count {
+      while end > 0, text[end] & 0xC0 == 0x80 { end -= 1 }
+      let tokens = encode(text[..<end])
+      if tokens.count >= limit + 64 { return Array(tokens.prefix(limit)) }
+    }
+    return Array(encode(text[...]).prefix(limit))
+  }
+}

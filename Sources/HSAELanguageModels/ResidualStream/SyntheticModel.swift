@@ -1,0 +1,168 @@
+// A made-up language model with planted two-level features: instant, the same everywhere, for tests
+// and for trying commands without a download. Its tokens are bytes.
+//
+// Every pair of neighbouring bytes (one and the one before) has a parent feature, chosen by the byte,
+// and a child of it, chosen by the byte before; so has every pair at distance two and three. A row is
+// the sum of these `active` = 3 parents, each with half its child, and a little noise; rows at the
+// first position are fifty times as long, as those of real models often are. The next byte is
+// predicted by a fixed readout of the last block's rows.
+
+import Glibc
+public import HSAESupport
+public import HSAETensors
+
+/// A model without training whose rows are sums of known features.
+public final class SyntheticModel: ResidualStreamModel {
+  /// What the model is.
+  public let description: ModelDescription
+  /// Its tokens.
+  public let tokenizer: any Tokenizer = ByteTokenizer()
+  /// The longest context that may be given, in tokens.
+  public let contextLength: Int
+  /// Unit directions of the parents [parents × width].
+  public let parents: Matrix
+  /// Unit directions of the children [parents · children × width], family after family.
+  public let children: Matrix
+  /// The number of children of each parent.
+  public let childCount = 4
+
+  private static let active = 3
+  private let readout: Matrix
+  private let seed: UInt64
+
+  /// A model of `blocks` blocks and rows of `width` numbers, made from `seed`.
+  public init(
+    width: Int = 64, blocks: Int = 4, parents: Int = 24, seed: UInt64 = 0,
+    contextLength: Int = 256
+  ) {
+    let root = SeededGenerator(seed: seed)
+    self.parents = Self.directions(parents, width, root.split(1))
+    children = Self.directions(parents * childCount, width, root.split(2))
+    readout = Self.directions(ByteTokenizer.count, width, root.split(3))
+    self.seed = seed
+    self.contextLength = contextLength
+    description = ModelDescription(
+      name: "synthetic-\(width)-\(blocks)-\(parents)-\(seed)",
+      sha256: SHA256.hash("synthetic 1 \(width) \(blocks) \(parents) \(seed)"), weightsType: "f32",
+      width: width, blockCount: blocks, longestContext: 1 << 20)
+  }
+
+  private static func directions(
+    _ count: Int, _ width: Int, _ generator: SeededGenerator
+  ) -> Matrix {
+    var generator = generator
+    var matrix = Matrix(rows: count, columns: width)
+    for row in 0..<count {
+      for column in 0..<width { matrix[row, column] = Float(generator.nextSymmetric()) }
+    }
+    let norms = matrix.rowNorms()
+    for row in 0..<count {
+      for column in 0..<width { matrix[row, column] /= norms[row] }
+    }
+    return matrix
+  }
+
+  /// The features of the token at `position` of `context`: its parents, and the child of each.
+  public func features(
+    of context: [Int32], at position: Int
+  ) -> [(parent: Int, child: Int)] {
+    (1...Self.active).map { distance in
+      let before = position >= distance ? context[position - distance] : -1
+      let draw = SeededGenerator(seed: seed).split(UInt64(distance))
+      var parent = draw.split(UInt64(context[position]))
+      var child = draw.split(UInt64(context[position]) << 32 | UInt64(before + 1))
+      return (
+        Int(parent.next() % UInt64(parents.rows)), Int(child.next() % UInt64(childCount))
+      )
+    }
+  }
+
+  /// Reads the residual stream after block `block` (see `ResidualStreamModel`).
+  public func capture(
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
+  ) throws(Failure) {
+    precondition((0..<description.blockCount).contains(block), "There is no block \(block).")
+    var row = 0
+    for context in contexts {
+      precondition((1...contextLength).contains(context.count), "The context does not fit.")
+      for position in context.indices {
+        var target = rows.mutableRow(row)
+        fill(&target, context, position, block)
+        row += 1
+      }
+    }
+  }
+
+  private func fill(
+    _ row: inout MutableSpan<Float>, _ context: [Int32], _ position: Int, _ block: Int
+  ) {
+    var noise = SeededGenerator(seed: seed).split(UInt64(position))
+      .split(UInt64(context[position])).split(UInt64(block))
+    for column in row.indices { row[column] = 0.01 * Float(noise.nextSymmetric()) }
+    for (parent, child) in features(of: context, at: position) {
+      let family = parent * childCount
+      for column in row.indices {
+        row[column] += parents[parent, column] + 0.5 * children[family + child, column]
+      }
+    }
+    let scale = Float(100 * (block + 1)) * (position == 0 ? 50 : 1)
+    for column in row.indices { row[column] *= scale }
+  }
+
+  /// The cross-entropy of each next token (see `ResidualStreamModel`).
+  public func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]] {
+    let last = description.blockCount - 1
+    var losses: [[Float]] = []
+    for (index, context) in contexts.enumerated() {
+      var rows = Matrix(rows: context.count, columns: description.width)
+      try capture([context], afterBlock: splice?.block ?? last, into: &rows)
+      if let splice {
+        try splice.replace(
+          &rows,
+          context.enumerated().map {
+            Splice.Place(context: index, position: $0.offset, token: $0.element)
+          })
+        // Blocks only make rows longer.
+        let growth = Float(last + 1) / Float(splice.block + 1)
+        var elements = rows.mutableSpan
+        for place in elements.indices { elements[place] *= growth }
+      }
+      losses.append(
+        context.indices.dropLast().map { position in
+          crossEntropy(rows.row(position), target: Int(context[position + 1]))
+        })
+    }
+    return losses
+  }
+
+  private func crossEntropy(_ row: Span<Float>, target: Int) -> Float {
+    let logits = (0..<readout.rows).map { token in
+      var sum = 0.0
+      for column in row.indices { sum += Double(row[column] * readout[token, column]) }
+      return sum / 100
+    }
+    let largest = logits.max() ?? 0
+    return Float(
+      log(logits.reduce(0) { $0 + exp($1 - largest) }) - (logits[target] - largest))
+  }
+}
+
+/// A tokenizer whose tokens are bytes, and two special ones.
+struct ByteTokenizer: Tokenizer {
+  static let count = 258
+  var prefix: [Int32] { [256] }
+
+  var pieces: [String] {
+    (0..<256).map { byte in
+      switch byte {
+      case 0x20: "▁"
+      case 0x21...0x7E: String(UnicodeScalar(UInt8(byte)))
+      default: "<0x" + hexadecimal([UInt8(byte)]) + ">"
+      }
+    } + ["<bos>", "<eos>"]
+  }
+
+  func encode(_ text: ArraySlice<UInt8>) -> [Int32] { text.map { Int32($0) } }
+
+  func isSpecial(_ token: Int32) -> Bool { token >= 256 }
+}

@@ -1,0 +1,244 @@
+// hsae collect: a language model's residual stream over a corpus, as a store. Options, the progress line
+// and the summary; the work is `Collector`'s.
+
+public import ArgumentParser
+import Foundation
+import HSAEActivations
+public import HSAELanguageModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+struct Collect: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a model's residual stream over a corpus as a shuffled store.",
+    discussion: """
+      Rows are the output of block --layer (counting from 0) for every token of the corpus, shuffled \
+      on the way to the disk. Each document gives its first --context tokens, or with \
+      --whole-documents all of them, in contexts that do not see each other. Special tokens are read \
+      by the model and have no row. --holdout of the documents go to STORE/holdout, for evaluation.
+
+      The same command again goes on where the last one stopped, whatever stopped it. With --shard, \
+      several processes fill one store: each i of 1/N to N/N must be run, at once or in turn. The \
+      bytes of the store do not depend on shards, threads or interruptions.
+
+      MODEL may be "synthetic": made-up rows of width 64 with planted two-level features.
+
+      \(CorpusFormatOptions.help)
+      """)
+
+  @Argument(help: "A model's name (it is fetched), the path of a GGUF file, or synthetic.")
+  var model: String
+
+  @Option(help: "The block whose output to collect, counting from 0.")
+  var layer: Int
+
+  @Option(parsing: .upToNextOption, help: "Corpus files, or folders of them.")
+  var text: [String]
+
+  @Option(help: "The store to write, or to go on with.")
+  var out: String
+
+  @Option(help: "Rows to collect, such as 2M (default: all the corpus gives).")
+  var tokens: String?
+
+  @Option(help: "Tokens of a context, special ones included.")
+  var context = 256
+
+  @Flag(help: "Take all of each document, in several contexts.")
+  var wholeDocuments = false
+
+  @OptionGroup var format: CorpusFormatOptions
+
+  @Option(help: "Documents to hold out for evaluation, such as 5% or 0.05.")
+  var holdout = "5%"
+
+  @Option(help: "Seed of the shuffle and of the choice of held-out documents.")
+  var seed: UInt64 = 0
+
+  @Option(help: "Tokens before this position of their context get no row.")
+  var minPosition = 0
+
+  @Flag(help: "Give special tokens (BOS, EOS, …) rows too.")
+  var keepSpecial = false
+
+  @Option(
+    help: "Flag rows whose norm exceeds this multiple of the median; training skips flagged rows.")
+  var giantNorm = 10.0
+
+  @Option(
+    help: """
+      Weights to compute with: the file's own (keep), converted once to q8_0, bf16 or f32, or the \
+      one of q8_0 and bf16 that this processor is fastest with (auto).
+      """)
+  var weights = WeightsChoice.auto
+
+  @Option(help: "Do only the i-th of N parts of the work, such as 2/4.")
+  var shard = Shard(index: 1, count: 1)
+
+  @Option(help: "Seconds between two times that rows are brought to the disk.")
+  var flushSeconds = 60.0
+
+  @OptionGroup var threading: ThreadsOption
+
+  @Flag(help: "Print a summary as JSON.")
+  var json = false
+
+  func validate() throws {
+    if let tokens, (try? SizeArgument.count(tokens)) ?? 0 < 1 {
+      throw ValidationError("--tokens must be a whole number of at least 1, such as 2000000 or 2M.")
+    }
+    guard (1...1 << 20).contains(context) else {
+      throw ValidationError("--context must be between 1 and 1048576.")
+    }
+    guard holdoutFraction != nil else {
+      throw ValidationError("--holdout must be at least 0 and less than 1, such as 5% or 0.05.")
+    }
+    guard minPosition >= 0, minPosition < context else {
+      throw ValidationError("--min-position must not be negative, and less than --context.")
+    }
+    guard giantNorm > 1, giantNorm.isFinite else {
+      throw ValidationError("--giant-norm must be more than 1.")
+    }
+    guard flushSeconds >= 0, flushSeconds.isFinite else {
+      throw ValidationError("--flush-seconds must not be negative.")
+    }
+    guard layer >= 0 else { throw ValidationError("--layer counts from 0.") }
+  }
+
+  private var holdoutFraction: Double? {
+    let isPercent = holdout.hasSuffix("%")
+    guard let number = Double(isPercent ? holdout.dropLast() : holdout[...]) else { return nil }
+    let fraction = isPercent ? number / 100 : number
+    return fraction >= 0 && fraction < 1 ? fraction : nil
+  }
+
+  func run() throws {
+    let say = { @Sendable (line: String) in report("hsae collect: \(line)") }
+    let interruption = Interruption(notify: {
+      let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
+      report(clear + "hsae: stopping when what is done is on the disk (again to kill).")
+    })
+    guard Path.isDirectory(Path.parent(out)) else {
+      throw Failure(
+        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
+    }
+    let corpus = try CollectionAttributes.sources(at: text)
+    let collector = try Collector(
+      model: loaded(say), settings: settings(), path: out, corpus: corpus)
+    let begin = ContinuousClock.now
+    let reader = try CorpusReader(paths: text, format: format.format)
+    let prepared = try prepare(collector, reader, say)
+    if prepared.isComplete, prepared.wasThere { say("\(out) is complete; nothing is left to do") }
+    if !prepared.isComplete {
+      var pace = Collector.Pace()
+      pace.seconds = flushSeconds
+      var line = ProgressLine("collect", unit: "tokens", total: nil)
+      var isBegun = false
+      let outcome = try collector.run(
+        shard: shard.index, of: shard.count, pace: pace,
+        shouldStop: { interruption.signalNumber != nil }
+      ) { done, total in
+        if !isBegun { line = ProgressLine("collect", unit: "tokens", total: total, done: done) }
+        isBegun = true
+        line.update(done)
+      }
+      line.clear()
+      if outcome == .stopped, let signal = interruption.signalNumber {
+        say("stopped; the same command goes on from here")
+        throw ExitCode(128 + signal)
+      }
+      if outcome == .shardDone {
+        say("shard \(shard) is done; \(out) is complete when the other shards are")
+      }
+    }
+    try summarise(seconds: (ContinuousClock.now - begin) / .seconds(1))
+  }
+
+  private func settings() throws -> CollectionSettings {
+    var settings = CollectionSettings(block: layer)
+    settings.contextLength = context
+    settings.wholeDocuments = wholeDocuments
+    settings.rowLimit = try tokens.map { (text) throws(Failure) in try SizeArgument.count(text) }
+    settings.holdoutFraction = holdoutFraction ?? 0
+    settings.seed = seed
+    settings.minimumPosition = minPosition
+    settings.keepsSpecialTokens = keepSpecial
+    settings.giantNormMultiple = giantNorm
+    return settings
+  }
+
+  private func loaded(
+    _ say: @escaping @Sendable (String) -> Void
+  ) throws -> any ResidualStreamModel {
+    if model == "synthetic" { return SyntheticModel(contextLength: context) }
+    return try LlamaModel(
+      path: ModelFetcher(say: say).resolve(model), weights: weights, contextLength: context,
+      threads: threading.count, say: say)
+  }
+
+  private func prepare(
+    _ collector: Collector, _ reader: CorpusReader, _ say: (String) -> Void
+  ) throws -> Collector.Preparation {
+    var line = ProgressLine(
+      "tokenise", unit: "rows", total: try tokens.map { try SizeArgument.count($0) })
+    defer { line.clear() }
+    let prepared = try collector.prepare(
+      documents: { reader }, threads: threading.count, say: say, progress: { line.update($0) })
+    line.clear()
+    report(reader.summary, command: "collect")
+    if prepared.documentsWithoutRows > 0 {
+      say("\(grouped(prepared.documentsWithoutRows)) documents had no token to collect, skipped")
+    }
+    return prepared
+  }
+
+  private func summarise(seconds: Double) throws {
+    let attributes = try ResidualStoreWriter.attributes(of: out)
+    if json {
+      try output(JSONFile.encode(Summary(out: out, attributes: attributes)))
+      return
+    }
+    guard let collection = attributes.collection else { return }
+    var text =
+      "\(out): \(grouped(collection.trainingRows)) rows of width \(attributes.width)"
+      + " and \(grouped(collection.holdoutRows)) held out, from"
+      + " \(grouped(collection.documentCount)) documents; \(attributes.modelName)"
+      + " (\(attributes.weightsType ?? "?")), \(attributes.hookPoint)"
+    if let median = collection.medianNorm, let flagged = collection.flaggedRows {
+      text += "; median norm \(Int(median.rounded())), \(grouped(flagged)) rows flagged"
+    }
+    if !attributes.complete { text += "; incomplete" }
+    try output(text + "\n")
+  }
+
+  /// What `--json` prints.
+  private struct Summary: Encodable {
+    var out: String
+    var attributes: StoreAttributes
+  }
+}
+
+/// One of several parts of a work: "2/4".
+struct Shard: ExpressibleByArgument, CustomStringConvertible {
+  var index: Int
+  var count: Int
+  var description: String { "\(index)/\(count)" }
+  var defaultValueDescription: String { description }
+
+  init(index: Int, count: Int) { (self.index, self.count) = (index, count) }
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+    guard parts.count == 2, let index = parts[0], let count = parts[1], index >= 1, index <= count,
+      count <= 1 << 20
+    else { return nil }
+    self.init(index: index, count: count)
+  }
+}
+
+extension WeightsChoice: ExpressibleByArgument {
+  public init?(argument: String) { self.init(name: argument) }
+  public static var allValueStrings: [String] { names }
+  public var defaultValueDescription: String { "auto" }
+}
