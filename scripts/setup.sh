@@ -59,6 +59,7 @@ python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("pip")
 need_header dnnl.h libdnnl-dev
 need_header lapacke.h liblapacke-dev
 need_header openssl/evp.h libssl-dev
+need_header zlib.h zlib1g-dev
 
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null ||

@@ -22,6 +22,50 @@ static void HSAE(to_bfloat16)(uint16_t *out, const float *in, ptrdiff_t n) {
   }
 }
 
+// Sixteen half-precision numbers, from any address.
+static inline __attribute__((always_inline)) v16 HSAE(load_half)(const uint8_t *p, u16x16 *largest) {
+  u16x16 bits;
+  __builtin_memcpy(&bits, p, 32);
+  u16x16 magnitude = bits & 0x7fff;
+  *largest = __builtin_elementwise_max(*largest, magnitude);
+#if HSAE_F16C
+  f16x16 half;
+  __builtin_memcpy(&half, &bits, 32);
+  return __builtin_convertvector(half, v16);
+#else
+  // Exponent 127 - 15 more for ordinary numbers. Subnormal ones are made ordinary and the surplus
+  // subtracted, which is exact. Infinities and NaNs come out as large numbers: the caller sees them.
+  i16 wide = __builtin_convertvector(magnitude, i16) << 13;
+  i16 small = (i16)((v16)(wide + (113 << 23)) - (v16)((i16){0} + (113 << 23)));
+  i16 is_small = wide < (0x400 << 13);
+  i16 sign = __builtin_convertvector(bits & 0x8000, i16) << 16;
+  return (v16)((is_small & small) | (~is_small & (wide + (112 << 23))) | sign);
+#endif
+}
+
+static ptrdiff_t HSAE(gather_half)(float *out, const void *const *rows, ptrdiff_t n, ptrdiff_t d) {
+  enum { ahead = 3 };
+  for (ptrdiff_t t = 0; t < n; t++) {
+    if (t + ahead < n) {
+      const uint8_t *next = rows[t + ahead];
+      for (ptrdiff_t i = 0; i < 2 * d; i += 64) __builtin_prefetch(next + i, 0, 2);
+    }
+    const uint8_t *row = rows[t];
+    float *to = out + t * d;
+    u16x16 largest = {0};
+    ptrdiff_t i = 0;
+    for (; i + 16 <= d; i += 16) HSAE(store)(to + i, HSAE(load_half)(row + 2 * i, &largest));
+    if (i < d) {
+      uint8_t rest[32] = {0};
+      __builtin_memcpy(rest, row + 2 * i, (size_t)(2 * (d - i)));
+      v16 last = HSAE(load_half)(rest, &largest);
+      __builtin_memcpy(to + i, &last, (size_t)(4 * (d - i)));
+    }
+    if (__builtin_reduce_max(largest) >= 0x7c00) return t;
+  }
+  return n;
+}
+
 static float HSAE(dot)(const float *a, const float *b, ptrdiff_t n) {
   v16 s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
   ptrdiff_t i = 0;
@@ -396,5 +440,6 @@ static void HSAE(adam)(float *restrict p, float *restrict m, float *restrict v,
 static const hsae_kernels HSAE(table) = {
     HSAE_NAME,          HSAE(to_bfloat16), HSAE(dot),         HSAE(axpy),         HSAE(scale),
     HSAE(rows_dot),     HSAE(outer),       HSAE(rows_sum),    HSAE(combine),      HSAE(residuals),
-    HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),        HSAE(sum_squares)};
+    HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),        HSAE(sum_squares),
+    HSAE(gather_half)};
 #undef HSAE_OUTER_BLOCK

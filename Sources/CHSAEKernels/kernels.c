@@ -16,6 +16,10 @@
 
 typedef float v16 __attribute__((vector_size(64), aligned(4)));
 typedef int32_t i16 __attribute__((vector_size(64)));
+typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
+#if defined(__x86_64__)
+typedef _Float16 f16x16 __attribute__((ext_vector_type(16)));
+#endif
 typedef _Bool b16 __attribute__((ext_vector_type(16)));
 
 // The sign bits of sixteen lanes as an integer, lane 0 lowest.
@@ -103,12 +107,15 @@ void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld) {
 
 // ---- one copy per instruction set ----
 
+#define HSAE_F16C 0
 #define HSAE_NAME "generic"
 #define HSAE(name) name##_generic
 #include "kernels-impl.h"
 #undef HSAE
 #undef HSAE_NAME
+#undef HSAE_F16C
 
+#define HSAE_F16C 1
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,lzcnt"))), apply_to = function)
 #define HSAE_NAME "avx2"

@@ -45,6 +45,13 @@ struct MappedRows: Sendable {
     precondition(destination.count == rows.count * width, "Rows do not fill the destination.")
     let bytes = file.bytes
     let rowBytes = width * type.size
+    if type == .float16, let start = unsafe file.start {
+      return unsafe readHalfRows(rows, width: width, into: &destination) { row in
+        precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
+        // Safe: the matrix lies within the file, as was checked when it was opened.
+        return unsafe start + (offset + row * rowBytes)
+      }
+    }
     for index in rows.indices {
       let row = rows[index]
       precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
@@ -54,5 +61,11 @@ struct MappedRows: Sendable {
       if !isFinite { return row }
     }
     return nil
+  }
+
+  /// Has the system bring `rows` into memory.
+  func prefetch(_ rows: Range<Int>) {
+    let rowBytes = width * type.size
+    file.prefetch(offset + rows.lowerBound * rowBytes..<offset + rows.upperBound * rowBytes)
   }
 }

@@ -23,12 +23,29 @@ public protocol RowSource: Sendable {
   /// Reads the rows with the indices `rows` into `destination`, one after another.
   ///
   /// `destination` has `rows.count * width` elements; an index outside 0 ..< rowCount is a
-  /// programmer's mistake. Nothing is allocated. Fails with `.data` and the row's index if a row
-  /// holds a NaN or an infinity.
+  /// programmer's mistake. Fails with `.data` and the row's index if a row holds a NaN or an
+  /// infinity.
   func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure)
+
+  /// The rows that lie together on disk, piece by piece: together all rows, in order.
+  var chunks: [Range<Int>] { get }
+  /// Whether rows were shuffled when they were written, so that those of a chunk are a fair sample.
+  var isShuffled: Bool { get }
+  /// Has the system bring `rows` into memory, so that reading them soon will not wait for a disk.
+  func prefetch(_ rows: Range<Int>)
 }
 
 extension RowSource {
+  /// Pieces of a power of two of rows, 32 MiB of half-precision numbers or less.
+  public var chunks: [Range<Int>] {
+    let size = ActivationStore.chunkRows(count: rowCount, rowBytes: 2 * max(1, width))
+    return stride(from: 0, to: rowCount, by: size).map { $0..<min(rowCount, $0 + size) }
+  }
+  /// Nothing is known of the order of rows.
+  public var isShuffled: Bool { false }
+  /// Nothing can be done.
+  public func prefetch(_ rows: Range<Int>) {}
+
   /// Reads the rows with the indices `rows` into the rows of `matrix` from `start` on.
   public func gather(
     _ rows: Span<Int>, into matrix: inout Matrix, startingAt start: Int = 0
@@ -69,9 +86,10 @@ extension RowSource {
 /// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name.
 ///
 /// `tensor` picks the tensor of a `.safetensors` file with several. `allowIncomplete` opens stores
-/// whose collection has not ended.
+/// whose collection has not ended; `giantNorms` says what becomes of rows flagged for
+/// their norm.
 public func openRows(
-  path: String, tensor: String? = nil, allowIncomplete: Bool = false
+  path: String, tensor: String? = nil, allowIncomplete: Bool = false, giantNorms: GiantNorms = .skip
 ) throws(Failure) -> any RowSource {
   if Path.isDirectory(path) {
     let metadata = Path.join(path, "zarr.json")
@@ -82,7 +100,8 @@ public func openRows(
     }
     let node = try ZarrNode(path: path)
     switch node {
-    case .group: return try ActivationStore(path: path, allowIncomplete: allowIncomplete)
+    case .group: return try ActivationStore(
+      path: path, allowIncomplete: allowIncomplete, giantNorms: giantNorms)
     case .array(let layout): return try ZarrRows(path: path, layout: layout)
     }
   }

@@ -74,8 +74,8 @@ public struct TrainedRun: ~Copyable, Sendable {
     codes = dictionary.encode(rows, threads: threads)
     self.rows = rows
     attributes = opened?.attributes
-    if let opened, opened.tokens.count >= count {
-      words = WordTable(tokens: Array(opened.tokens.prefix(count)), vocabulary: opened.vocabulary)
+    if let opened {
+      words = WordTable(tokens: (0..<count).map(opened.token), vocabulary: opened.vocabulary)
     } else {
       words = WordTable(tokens: (0..<count).map(Int32.init), vocabulary: [])
     }
@@ -92,8 +92,11 @@ public struct TrainedRun: ~Copyable, Sendable {
           : "\(path): the rows \(run) was trained on are gone; name their new place with --store.")
     }
     // Rows at another place are most likely a tensor of the same name, and may be the only one.
-    if store != nil, let rows = try? openRows(path: path, tensor: data.tensor) { return rows }
-    return try openRows(path: path, tensor: store == nil ? data.tensor : nil)
+    let norms = data.giantNorms ?? .skip
+    if store != nil, let rows = try? openRows(path: path, tensor: data.tensor, giantNorms: norms) {
+      return rows
+    }
+    return try openRows(path: path, tensor: store == nil ? data.tensor : nil, giantNorms: norms)
   }
 
   /// What the rows are, as a clause.

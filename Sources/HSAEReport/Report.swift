@@ -6,24 +6,31 @@ public import HSAESupport
 /// The self-contained HTML page of `input`.
 ///
 /// One hierarchical run, alone or with one flat one, gets a page about its hierarchies; any other set
-/// of runs is compared side by side. The page depends on nothing but `input`.
+/// of runs is compared side by side. Activations come last, or alone. The page depends on nothing but
+/// `input`.
 public func makeReport(_ input: ReportInput) throws(Failure) -> String {
-  guard !input.runs.isEmpty else {
-    throw Failure.usage("A report needs at least one run; name its folder.")
+  guard !input.runs.isEmpty || input.store != nil else {
+    throw Failure.usage("A report needs at least one run or a store; name its folder.")
   }
   let templates = try Templates([
     "page": pageTemplate, "run": runTemplate, "comparison": comparisonTemplate,
     "tree": treeTemplate, "how": howTemplate, "card": cardTemplate,
-    "experts": expertsTemplate, "numbers": numbersTemplate,
+    "experts": expertsTemplate, "numbers": numbersTemplate, "store": storeTemplate,
   ])
   let hierarchical = input.runs.filter { !$0.shape.isFlat }.count
-  let body: PageBody
-  if input.runs.count == 1 || (input.runs.count == 2 && hierarchical == 1) {
+  var body: PageBody
+  if input.runs.isEmpty {
+    body = PageBody(html: "")
+  } else if input.runs.count == 1 || (input.runs.count == 2 && hierarchical == 1) {
     // The page is about the hierarchical run, whichever was named first.
     let runs = input.runs.sorted { !$0.shape.isFlat && $1.shape.isFlat }
     body = try runPage(runs[0], baseline: runs.count > 1 ? runs[1] : nil, templates)
   } else {
     body = try comparisonPage(input.runs, templates)
+  }
+  if let store = input.store {
+    body.html = body.html + (try templates.render("store", storeView(store)))
+    body.sections.append(("activations", "Activations"))
   }
   let page = try templates.render(
     "page",

@@ -1,5 +1,6 @@
 // What a page is made from: plain values, so that pages can be made and tested without runs.
 
+public import HSAEActivations
 public import HSAEEvaluation
 public import HSAEModels
 
@@ -13,9 +14,15 @@ public struct ReportInput: Sendable {
   public var runs: [RunReport]
   /// The command that makes this page, shown at its end; nil if unknown.
   public var command: String?
+  /// The activations, if the page shows them.
+  public var store: StoreSummary?
 
   /// An input with the given parts.
-  public init(title: String, subtitle: String, runs: [RunReport], command: String? = nil) {
+  public init(
+    title: String, subtitle: String, runs: [RunReport], command: String? = nil,
+    store: StoreSummary? = nil
+  ) {
+    self.store = store
     self.title = title
     self.subtitle = subtitle
     self.runs = runs

@@ -172,6 +172,10 @@ let style = """
   font-variant-numeric:tabular-nums;white-space:nowrap}
   .ylabels span{right:calc(100% + 8px);transform:translateY(-50%)}
   .xlabels span{top:calc(100% + 5px);transform:translateX(-50%)}
+  .contexts{list-style:none;margin:8px 0 0;padding:0}
+  .contexts li{padding:8px 0;border-bottom:1px solid var(--rule)}
+  .contexts mark{background:none;color:inherit;font-weight:700;border-bottom:2px solid var(--c0)}
+  .contexts .small{display:block}
   .axis{margin:0 8px 0 48px;text-align:center;font-size:.75rem;color:var(--mid)}
   sup{font-size:.75em;line-height:0}
   footer{margin-top:40px;padding-block:22px 48px!important;border-top:1px solid var(--rule);

@@ -3,6 +3,9 @@
 
 import Glibc
 
+/// Linux's MADV_POPULATE_READ, which the C library's headers may lack.
+private let populateRead: Int32 = 22
+
 /// A file mapped into memory to read.
 ///
 /// The file must not be made shorter while it is mapped: reading what was cut off would end the
@@ -13,8 +16,10 @@ public final class MappedFile: @unchecked Sendable {
   public let path: String
   /// Its size in bytes.
   public let count: Int
-  // Safe: `count` bytes mapped until `deinit`, never written; nil if there are none.
-  private let start: UnsafeRawPointer?
+  /// The first byte; nil if there are none.
+  ///
+  /// - Safety: `count` bytes mapped until `deinit`, never written.
+  @unsafe public let start: UnsafeRawPointer?
 
   /// Maps the file at `path`. A missing or unreadable file is `.missing`, a folder `.data`.
   public init(path: String) throws(Failure) {
@@ -46,6 +51,22 @@ public final class MappedFile: @unchecked Sendable {
       // Safe: a buffer of nil and 0 bytes is an empty span.
       let buffer = unsafe UnsafeRawBufferPointer(start: start, count: count)
       return unsafe _overrideLifetime(RawSpan(_unsafeBytes: buffer), borrowing: self)
+    }
+  }
+
+  /// Has the system bring the bytes `range` into memory, so that reading them soon will not wait.
+  public func prefetch(_ range: Range<Int>) {
+    guard let start = unsafe start, range.lowerBound >= 0, range.upperBound <= count,
+      !range.isEmpty
+    else { return }
+    let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+    let first = range.lowerBound / page * page
+    // Safe: whole pages that hold bytes of the mapping; advice changes nothing. Where the kernel
+    // cannot fill the page table as well (before Linux 5.14), it begins to read ahead.
+    let address = unsafe UnsafeMutableRawPointer(mutating: start + first)
+    let length = range.upperBound - first
+    if unsafe madvise(address, length, populateRead) != 0 {
+      unsafe madvise(address, length, Int32(MADV_WILLNEED))
     }
   }
 

@@ -14,10 +14,12 @@ struct Main: ParsableCommand {
       Quickstart.self,
       Fetch.self,
       Unembed.self,
+      Corpus.self,
       Collect.self,
       Train.self,
       LookUp.self,
       Report.self,
+      Info.self,
       Bench.self,
     ])
 

@@ -2,17 +2,21 @@
 // standard output; the page is `HSAEReport`'s.
 
 import ArgumentParser
+import HSAEActivations
 import HSAEEvaluation
 import HSAEReport
 import HSAESupport
 import HSAETensors
+import HSAETraining
 
 struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Make one self-contained HTML page about runs.",
     discussion: """
       One hierarchical run, alone or with one flat run, gets a page about its hierarchies; any other \
-      set of runs is compared side by side. Every run is evaluated on the rows it was trained on.
+      set of runs is compared side by side. Every run is evaluated on the rows it was trained on. \
+      The page of a run on a residual stream ends with its activations: norms, languages, tokens in \
+      context; a store alone gets a page of these.
       """)
 
   /// The words of the paper's Figure 6 and of its ablations.
@@ -20,7 +24,7 @@ struct Report: ParsableCommand {
     "dog", "Chicago", "Queen", "python", "red", "London", "violin", "September", "the",
   ]
 
-  @Argument(help: "Run directories.")
+  @Argument(help: "Run directories, or one activation store.")
   var runs: [String]
 
   @Option(help: "The page to write.")
@@ -48,17 +52,46 @@ struct Report: ParsableCommand {
       throw Failure(
         .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
     }
-    let input = try reportInput(
-      runs: runs, title: title, words: words, seed: seed, store: store, threads: threading.count,
-      page: Path.name(out))
+    let input: ReportInput
+    if runs.count == 1, Path.exists(Path.join(runs[0], "zarr.json")) {
+      input = try storeInput(runs[0])
+    } else {
+      input = try reportInput(
+        runs: runs, title: title, words: words, seed: seed, store: store, threads: threading.count,
+        page: Path.name(out))
+    }
     try DurableFile.write(try makeReport(input), to: out)
     if json {
-      try output(JSONFile.encode(input.runs.map(RunSummary.init)))
+      try output(
+        input.runs.isEmpty
+          ? JSONFile.encode(input.store) : JSONFile.encode(input.runs.map(RunSummary.init)))
     } else {
-      try output(summaryTable(input.runs))
+      if !input.runs.isEmpty { try output(summaryTable(input.runs)) }
       report("hsae report: wrote \(out)")
     }
   }
+}
+
+extension Report {
+  /// A page about the activations in the store at `path`.
+  private func storeInput(_ path: String) throws(Failure) -> ReportInput {
+    let store = try ActivationStore(path: path)
+    var limits = StoreSummary.Limits()
+    limits.seed = seed
+    return ReportInput(
+      title: title ?? "Activations of \(store.attributes.modelName)",
+      subtitle: "\(store.attributes.hookPoint), \(grouped(store.rowCount)) rows", runs: [],
+      command: "hsae report \(Path.name(Path.trimmed(path))) --out \(Path.name(out))",
+      store: try StoreSummary(store, limits: limits))
+  }
+}
+
+/// What is in the store at `path`, if it is one of a residual stream.
+private func activations(_ path: String) throws(Failure) -> StoreSummary? {
+  guard let store = try openRows(path: path) as? ActivationStore,
+    store.attributes.kind == .residualStream
+  else { return nil }
+  return try StoreSummary(store)
 }
 
 /// Evaluates `runs` and gathers what a page says of them.
@@ -69,6 +102,7 @@ func reportInput(
   var reports: [RunReport] = []
   var subject: String?
   var subtitle = ""
+  var summary: StoreSummary?
   for (path, name) in zip(runs, runNames(runs)) {
     report("hsae report: evaluating \(path)")
     let trained = try TrainedRun(
@@ -78,11 +112,15 @@ func reportInput(
     if subject == nil {
       subject = trained.title
       subtitle = trained.subtitle
+      if trained.attributes?.kind == .residualStream {
+        summary = try activations(store ?? trained.configuration.data.path)
+      }
     }
   }
   return ReportInput(
     title: title ?? subject ?? "", subtitle: subtitle, runs: reports,
-    command: "hsae report \(runNames(runs).joined(separator: " ")) --out \(page)")
+    command: "hsae report \(runNames(runs).joined(separator: " ")) --out \(page)",
+    store: summary)
 }
 
 /// Short names for runs: the folder's, or the whole path where two folders have the same.

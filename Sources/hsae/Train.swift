@@ -45,6 +45,9 @@ struct Train: ParsableCommand {
   @Option(help: "The tensor to read, if DATA is a .safetensors file with several.")
   var tensor: String?
 
+  @Option(help: "Skip or keep rows that a store flags for their giant norm (default skip).")
+  var giantNorms: GiantNorms?
+
   @Flag(help: "Train on a store whose collection has not ended.")
   var allowIncomplete = false
 
@@ -71,7 +74,8 @@ struct Train: ParsableCommand {
     (options.threads, options.tensor) = (threads, tensor)
     if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
     let source = try openRows(
-      path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete)
+      path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete,
+      giantNorms: giantNorms ?? .skip)
     let configuration = try resolve(options, source)
     return try Trainer(
       creating: out, configuration: configuration, source: source,
@@ -91,7 +95,8 @@ struct Train: ParsableCommand {
           + " hsae train DATA --out \(out) --resume.")
     }
     let source = try openRows(
-      path: data ?? begun.path, tensor: tensor ?? begun.tensor, allowIncomplete: allowIncomplete)
+      path: data ?? begun.path, tensor: tensor ?? begun.tensor, allowIncomplete: allowIncomplete,
+      giantNorms: giantNorms ?? begun.giantNorms ?? .skip)
     return try Trainer(
       resuming: out, source: source, threads: threads ?? processorCount,
       warn: { report("hsae: \($0)") })
@@ -171,8 +176,10 @@ func resolve(
   let absolute = URL(fileURLWithPath: source.path).standardizedFileURL.path
   let data = DataDescription(
     path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width,
-    tensor: (source as? SafetensorsRows)?.tensor)
+    tensor: (source as? SafetensorsRows)?.tensor,
+    giantNorms: (source as? ActivationStore)?.giantNorms == .keep ? .keep : nil)
   var options = options
+  options.order = options.order ?? (source.isShuffled ? .chunks : .shuffled)
   guard let file = options.initialWeights else {
     return try TrainingConfiguration(options, data: data)
   }

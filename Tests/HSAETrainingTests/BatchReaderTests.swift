@@ -49,6 +49,113 @@ import Testing
   }
 }
 
+/// Rows (i, 2i) in chunks of given sizes.
+private struct ChunkedRows: RowSource {
+  var sizes: [Int]
+  var rowCount: Int { sizes.reduce(0, +) }
+  var width: Int { 2 }
+  var path: String { "chunked" }
+  var summary: String { "chunked" }
+  var fingerprint: String { "chunked" }
+
+  var chunks: [Range<Int>] {
+    var start = 0
+    return sizes.map { size in
+      defer { start += size }
+      return start..<start + size
+    }
+  }
+
+  func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) {
+    for place in rows.indices {
+      destination[2 * place] = Float(rows[place])
+      destination[2 * place + 1] = Float(2 * rows[place])
+    }
+  }
+}
+
+@Suite struct ChunkOrderTests {
+  private func sequence(_ sizes: [Int], seed: UInt64 = 0) -> RowSequence {
+    let rows = ChunkedRows(sizes: sizes)
+    return RowSequence(count: rows.rowCount, order: .chunks, seed: seed).following(rows)
+  }
+
+  @Test(arguments: [
+    [1], [5], [3, 0, 4], [30_000, 30_000, 30_000, 1, 30_000], [70_000, 70_000, 70_000],
+  ])
+  func everyEpochVisitsEveryRowOnceInANewOrder(_ sizes: [Int]) {
+    let count = sizes.reduce(0, +)
+    var orders: Set<[Int]> = []
+    for seed: UInt64 in 0..<2 {
+      for epoch in 0..<2 {
+        let rows = sequence(sizes, seed: seed).rows(at: epoch * count..<(epoch + 1) * count)
+        #expect(rows.sorted() == Array(0..<count))
+        orders.insert(rows)
+      }
+    }
+    #expect(orders.count == 4 || count < 10)
+  }
+
+  @Test func batchesDoNotDependOnWhereReadingBegan() {
+    let sizes = [30_000, 30_000, 30_000, 1, 30_000]
+    let sequence = sequence(sizes, seed: 3)
+    let all = sequence.rows(at: 0..<300_000)
+    var places = RowSequence.Places()
+    for start in stride(from: 0, to: 290_000, by: 9_999) {
+      let range = start..<start + 9_999
+      #expect(sequence.rows(at: range) == Array(all[range]))
+      #expect(sequence.rows(at: range, reusing: &places) == Array(all[range]))
+    }
+    // Going back is no different.
+    #expect(sequence.rows(at: 5..<10, reusing: &places) == Array(all[5..<10]))
+  }
+
+  /// A pool is read before the next begins, and mixes several chunks.
+  @Test func poolsAreReadOneAfterAnother() throws {
+    let sizes = [Int](repeating: 10_000, count: 20)
+    let sequence = sequence(sizes, seed: 1)
+    let first = try #require(sequence.pool(at: 0))
+    #expect(first.positions == 0..<70_000 && first.chunks.count == 7)
+    let rows = sequence.rows(at: 0..<200_000)
+    #expect(Set(rows[first.positions]) == Set(first.chunks.flatMap { Array($0) }))
+    let second = try #require(sequence.pool(at: 70_000))
+    #expect(Set(rows[second.positions]) == Set(second.chunks.flatMap { Array($0) }))
+    // The first thousand rows come from all of the pool's chunks alike.
+    for chunk in first.chunks {
+      let share = rows[..<1000].count { chunk.contains($0) }
+      #expect(abs(share - 143) < 60)
+    }
+    #expect(sequence.pool(at: 200_000)?.positions.lowerBound == 200_000)
+    #expect(RowSequence(count: 9, order: .shuffled, seed: 0).pool(at: 0) == nil)
+  }
+
+  @Test func readersFollowTheChunks() throws {
+    let rows = ChunkedRows(sizes: [3, 4, 5])
+    let reader = BatchReader(
+      source: rows, sequence: RowSequence(count: 12, order: .chunks, seed: 9), batch: 5,
+      normalisation: .none, firstBatch: 1, bufferSize: 10)
+    defer { reader.finish() }
+    let sequence = RowSequence(count: 12, order: .chunks, seed: 9).following(rows)
+    var buffer = Buffer<Float>(10)
+    for index in 1..<9 {
+      try reader.next(index, into: &buffer)
+      let expected = sequence.rows(at: index * 5..<(index + 1) * 5)
+      #expect(buffer.elements == expected.flatMap { [Float($0), Float(2 * $0)] })
+    }
+  }
+
+  /// The orders of this version: runs that were begun with it go on with the same bits.
+  @Test func ordersStayAsTheyAre() {
+    func first(_ order: RowOrder) -> [Int] {
+      let rows = ChunkedRows(sizes: [4, 4, 4])
+      return RowSequence(count: 12, order: order, seed: 42).following(rows).rows(at: 0..<12)
+    }
+    #expect(first(.shuffled) == [8, 4, 10, 9, 11, 7, 1, 3, 2, 0, 5, 6])
+    #expect(first(.chunks) == [5, 3, 4, 11, 0, 7, 6, 8, 1, 2, 9, 10])
+    #expect(first(.file) == Array(0..<12))
+  }
+}
+
 @Suite struct BatchReaderTests {
   /// A reader of `count` rows (i, 2i), and what its batches should hold.
   private func withReader(

@@ -81,6 +81,11 @@ typedef struct {
                float beta1, float beta2, float epsilon);
   /// Σ x² over n, in double.
   double (*sum_squares)(const float *x, ptrdiff_t n);
+
+  /// out[t·d + i] = the half-precision number i of rows[t] (any address), for n rows of d numbers;
+  /// stops at the first row with an infinity or a NaN and returns its t, or n.
+  ptrdiff_t (*gather_half)(float *out, const void *_Nonnull const *_Nonnull rows, ptrdiff_t n,
+                           ptrdiff_t d);
 } hsae_kernels;
 
 /// The table of the best instruction set this processor has, or of the one that the environment

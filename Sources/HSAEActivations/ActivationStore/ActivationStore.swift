@@ -4,7 +4,8 @@
 
 public import HSAESupport
 
-/// An activation store, opened to read. Its rows are the `directions`: unit rows, shuffled.
+/// An activation store, opened to read. Its rows are the `directions`: unit rows, shuffled. Rows that
+/// collection flagged are left out, unless asked for; indices count the others.
 public final class ActivationStore: RowSource {
   /// What the store says about itself.
   public let attributes: StoreAttributes
@@ -12,12 +13,15 @@ public final class ActivationStore: RowSource {
   public let path: String
   /// Names the content (see `RowSource`).
   public let fingerprint: String
+  /// What becomes of rows flagged for their norm.
+  public let giantNorms: GiantNorms
   private let directions: ZarrRows
+  private let visible: VisibleRows
+  private let storedNorms: ZarrIntegers<UInt32>
+  private let storedTokens: ZarrIntegers<Int32>
+  private let storedDocuments: ZarrIntegers<Int32>?
+  private let storedPositions: ZarrIntegers<Int32>?
 
-  /// The length of each row before it was scaled to unit norm [rowCount].
-  public let norms: [Float]
-  /// The token of each row [rowCount].
-  public let tokens: [Int32]
   /// The text of every token of the model, by token id, dropped ones included; empty if the store
   /// has none.
   public let vocabulary: [String]
@@ -29,22 +33,32 @@ public final class ActivationStore: RowSource {
 
   private let rowsOfTokens: [Int32: Int]
 
-  /// Number of rows.
-  public var rowCount: Int { directions.rowCount }
+  /// Number of rows, without those that are left out.
+  public var rowCount: Int { visible.count }
+  /// Number of rows that carry a flag.
+  public var flaggedCount: Int { visible.flaggedCount }
+  /// Number of rows that are left out because of their flags.
+  public var skippedCount: Int { visible.skippedCount }
+  /// Whether rows were shuffled and a chunk may stand for all: so where there are many.
+  public var isShuffled: Bool { attributes.kind == .residualStream }
   /// Numbers in a row.
   public var width: Int { directions.width }
   /// What it is, for people.
   public var summary: String {
     "activation store (\(attributes.kind.rawValue) of \(attributes.modelName),"
       + " \(attributes.hookPoint)), \(rowCount) rows of width \(width)"
+      + (skippedCount > 0 ? ", \(skippedCount) flagged rows left out" : "")
   }
 
   /// Opens the store in the folder `path`.
   ///
   /// Fails with `.missing` if there is none, and with `.data` if it is damaged, of a later version,
   /// or incomplete and not `allowIncomplete`.
-  public init(path: String, allowIncomplete: Bool = false) throws(Failure) {
+  public init(
+    path: String, allowIncomplete: Bool = false, giantNorms: GiantNorms = .skip
+  ) throws(Failure) {
     self.path = path
+    self.giantNorms = giantNorms
     let file = Path.join(path, "zarr.json")
     guard Path.isDirectory(path), Path.exists(file) else {
       throw .missing("\(path): there is no activation store here.")
@@ -79,8 +93,28 @@ public final class ActivationStore: RowSource {
       return array
     }
     func has(_ name: String) -> Bool { Path.exists(Path.join(path, name)) }
-    norms = try array("norms", shape: [rowCount]).floats()
-    tokens = try array("tokens", shape: [rowCount]).integers(Int32.self, as: .int32)
+    func rowArray<Element>(
+      _ name: String, _ type: ZarrType, as element: Element.Type
+    ) throws(Failure) -> ZarrIntegers<Element> {
+      try ZarrIntegers(
+        path: Path.join(path, name), type: type, count: rowCount,
+        allowsGaps: !attributes.complete || attributes.kind == .residualStream)
+    }
+    storedNorms = try rowArray("norms", .float32, as: UInt32.self)
+    storedTokens = try rowArray("tokens", .int32, as: Int32.self)
+    func places(_ name: String) throws(Failure) -> ZarrIntegers<Int32>? {
+      has(name) ? try rowArray(name, .int32, as: Int32.self) : nil
+    }
+    storedDocuments = try places("documents")
+    storedPositions = try places("positions")
+    visible =
+      has("flags")
+      ? VisibleRows(
+        flags: try rowArray("flags", .uint8, as: UInt8.self), giantNorms: giantNorms)
+      : VisibleRows(count: rowCount)
+    guard visible.count > 0 else {
+      throw .data("\(path): all \(rowCount) rows are flagged, so there is nothing to read.")
+    }
     vocabulary = has("vocabulary") ? try Vocabulary.read(from: Path.join(path, "vocabulary")) : []
     mean = has("mean") ? try array("mean", shape: [width]).floats() : nil
     whitening = has("whitening") ? try array("whitening", shape: [width, width]).floats() : nil
@@ -88,7 +122,8 @@ public final class ActivationStore: RowSource {
     var rowsOfTokens: [Int32: Int] = [:]
     if attributes.kind == .unembedding {
       rowsOfTokens.reserveCapacity(rowCount)
-      for (row, token) in tokens.enumerated() {
+      for row in 0..<rowCount {
+        let token = storedTokens[row]
         guard token >= 0, vocabulary.isEmpty || Int(token) < vocabulary.count,
           rowsOfTokens.updateValue(row, forKey: token) == nil
         else {
@@ -100,13 +135,62 @@ public final class ActivationStore: RowSource {
     var fingerprint = Fingerprint()
     fingerprint.add(try JSONFile.encode(attributes))
     fingerprint.add(directions.fingerprint)
+    if visible.skippedCount > 0 { fingerprint.add("without \(visible.skippedCount) rows") }
     self.fingerprint = fingerprint.finish()
   }
 
   /// Reads the rows with the indices `rows` into `destination` (see `RowSource`).
   public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
-    try directions.read(rows, into: &destination)
+    if visible.skippedCount == 0 {
+      try directions.read(rows, into: &destination)
+    } else {
+      var stored: [Int] = []
+      stored.reserveCapacity(rows.count)
+      for index in rows.indices { stored.append(visible.stored(rows[index])) }
+      try directions.read(stored.span, into: &destination)
+    }
   }
+
+  /// The chunks of the store, without the rows that are left out.
+  public var chunks: [Range<Int>] {
+    directions.chunks.map {
+      visible.index(from: $0.lowerBound)..<visible.index(from: $0.upperBound)
+    }
+  }
+
+  /// Has the system bring `rows` into memory (see `RowSource`).
+  public func prefetch(_ rows: Range<Int>) {
+    if rows.isEmpty { return }
+    directions.prefetch(visible.stored(rows.lowerBound)..<visible.stored(rows.upperBound - 1) + 1)
+  }
+
+  /// The token of row `row`.
+  public func token(_ row: Int) -> Int32 {
+    storedTokens[visible.stored(row)]
+  }
+
+  /// The length of row `row` before it was scaled to unit norm.
+  public func norm(_ row: Int) -> Float { Float(bitPattern: storedNorms[visible.stored(row)]) }
+
+  /// The tokens of all rows [rowCount].
+  public var tokens: [Int32] { (0..<rowCount).map(token) }
+  /// The lengths of all rows before they were scaled to unit norm [rowCount].
+  public var norms: [Float] { (0..<rowCount).map(norm) }
+
+  /// The document of row `row` and its position there; nil if the store does not know.
+  public func place(_ row: Int) -> (document: Int, position: Int)? {
+    guard let storedDocuments, let storedPositions else { return nil }
+    let row = visible.stored(row)
+    return (Int(storedDocuments[row]), Int(storedPositions[row]))
+  }
+
+  /// The text of `token`, with "▁" for a leading space; its number where the store has no vocabulary.
+  public func text(ofToken token: Int32) -> String {
+    token >= 0 && Int(token) < vocabulary.count ? vocabulary[Int(token)] : "<token \(token)>"
+  }
+
+  /// Where row `row` is in the store's arrays, which include the rows that are left out here.
+  public func storedRow(_ row: Int) -> Int { visible.stored(row) }
 
   /// The row of `token` in a store of an unembedding matrix; nil if the token was dropped.
   public func row(of token: Int32) -> Int? { rowsOfTokens[token] }

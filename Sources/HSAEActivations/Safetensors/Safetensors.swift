@@ -167,4 +167,7 @@ public struct SafetensorsRows: RowSource {
   public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
     if let row = self.rows.read(rows, into: &destination) { throw notFinite(row: row) }
   }
+
+  /// Has the system bring `rows` into memory (see `RowSource`).
+  public func prefetch(_ rows: Range<Int>) { self.rows.prefetch(rows) }
 }

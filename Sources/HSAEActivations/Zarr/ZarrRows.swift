@@ -8,6 +8,8 @@ public struct ZarrRows: RowSource {
   private let array: ZarrArray
   private let type: ElementType
   private let chunkColumns: Int
+  /// Whether every chunk has a file.
+  private let isWhole: Bool
   /// Names the content (see `RowSource`).
   public let fingerprint: String
 
@@ -40,6 +42,7 @@ public struct ZarrRows: RowSource {
     self.type = type
     array = try ZarrArray(path: path, layout: layout)
     chunkColumns = layout.chunks(along: 1)
+    isWhole = array.chunks.allSatisfy { $0 != nil }
     var fingerprint = Fingerprint()
     fingerprint.add("zarr \(layout.type) \(layout.shape) \(layout.chunk)")
     let step = max(1, array.chunks.count / 64)
@@ -58,6 +61,18 @@ public struct ZarrRows: RowSource {
     let width = width
     let (chunkRows, chunkWidth) = (array.layout.chunk[0], array.layout.chunk[1])
     precondition(destination.count == rows.count * width, "Rows do not fill the destination.")
+    if type == .float16, chunkColumns == 1, isWhole {
+      let row = unsafe readHalfRows(rows, width: width, into: &destination) { row in
+        precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
+        guard let start = unsafe array.chunks[row / chunkRows]?.start else {
+          preconditionFailure("A chunk has no bytes.")
+        }
+        // Safe: a chunk's file has chunkRows · chunkWidth elements, as was checked when it was mapped.
+        return unsafe start + row % chunkRows * chunkWidth * 2
+      }
+      if let row { throw notFinite(row: row) }
+      return
+    }
     for index in rows.indices {
       let row = rows[index]
       precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
@@ -75,6 +90,26 @@ public struct ZarrRows: RowSource {
         let start = rowInChunk * chunkWidth * type.size
         let bytes = chunk.bytes.extracting(start..<start + count * type.size)
         if !type.decode(bytes, into: &target) { throw notFinite(row: row) }
+      }
+    }
+  }
+
+  /// The array's own chunks, along its rows.
+  public var chunks: [Range<Int>] {
+    stride(from: 0, to: rowCount, by: array.layout.chunk[0]).map {
+      $0..<min(rowCount, $0 + array.layout.chunk[0])
+    }
+  }
+
+  /// Has the system bring `rows` into memory (see `RowSource`).
+  public func prefetch(_ rows: Range<Int>) {
+    let (chunkRows, rowBytes) = (array.layout.chunk[0], array.layout.chunk[1] * type.size)
+    for chunk in rows.lowerBound / chunkRows...max(rows.lowerBound, rows.upperBound - 1) / chunkRows {
+      let part = rows.clamped(to: chunk * chunkRows..<(chunk + 1) * chunkRows)
+      for column in 0..<chunkColumns {
+        array.chunks[chunk * chunkColumns + column]?.prefetch(
+          (part.lowerBound - chunk * chunkRows) * rowBytes..<(part.upperBound - chunk * chunkRows)
+            * rowBytes)
       }
     }
   }

@@ -1,6 +1,7 @@
 // A training run's settings with nothing left open: what `config.json` holds. Every default is
 // computed here and nowhere else (`method.md`: "Step", "Short runs", "Flat baseline", "Unembedding").
 
+public import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 public import HSAETensors
@@ -17,11 +18,17 @@ public struct DataDescription: Codable, Hashable, Sendable {
   public var width: Int
   /// The tensor the rows are, if the data are a `.safetensors` file.
   public var tensor: String?
+  /// What becomes of the store's rows of giant norm; they are left out if this is nil.
+  public var giantNorms: GiantNorms?
 
   /// A description with the given parts.
-  public init(path: String, fingerprint: String, rows: Int, width: Int, tensor: String? = nil) {
+  public init(
+    path: String, fingerprint: String, rows: Int, width: Int, tensor: String? = nil,
+    giantNorms: GiantNorms? = nil
+  ) {
     self.path = path
     self.tensor = tensor
+    self.giantNorms = giantNorms
     self.fingerprint = fingerprint
     self.rows = rows
     self.width = width

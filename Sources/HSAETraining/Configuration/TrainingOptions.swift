@@ -14,8 +14,11 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
 
 /// In which order rows are read.
 public enum RowOrder: String, Codable, Sendable, CaseIterable {
-  /// Every epoch in a new seeded order.
+  /// Every epoch in a new seeded order of all rows.
   case shuffled
+  /// Every epoch takes chunks in a new seeded order, some at a time, and mixes their rows: for rows
+  /// that were shuffled when they were written, and are too many to be read from all over a disk.
+  case chunks
   /// As they are stored, wrapping round at the end.
   case file
 }

@@ -1,62 +1,24 @@
 // Batches from a row source, one ahead of the trainer: while a step runs, the next batch is read and
-// normalised on another thread. Which rows make up batch n depends on the seed and n alone, so a run
-// can go on at any batch.
+// normalised on another thread. Which rows make up batch n is `RowSequence`'s to say.
 
 internal import Dispatch
 public import HSAEActivations
 public import HSAESupport
 public import HSAETensors
 
-/// Which row stands at each position of an endless sequence of epochs.
-public struct RowSequence: Sendable {
-  /// Rows in an epoch.
-  public let count: Int
-  private let order: RowOrder
-  private let seed: UInt64
-
-  /// The sequence of `count` rows in the given order.
-  public init(count: Int, order: RowOrder, seed: UInt64) {
-    precondition(count > 0, "There are no rows.")
-    self.count = count
-    self.order = order
-    self.seed = seed
-  }
-
-  /// The rows at `positions`, which may span epochs.
-  public func rows(at positions: Range<Int>) -> [Int] {
-    switch order {
-    case .file: return positions.map { $0 % count }
-    case .shuffled:
-      var result: [Int] = []
-      result.reserveCapacity(positions.count)
-      var position = positions.lowerBound
-      while position < positions.upperBound {
-        let epoch = position / count
-        let end = min(positions.upperBound, (epoch + 1) * count)
-        let permutation = Permutation(count: count, seed: epochSeed(epoch))
-        for place in position..<end {
-          result.append(permutation.index(at: place - epoch * count))
-        }
-        position = end
-      }
-      return result
-    }
-  }
-
-  private func epochSeed(_ epoch: Int) -> UInt64 {
-    var generator = SeededGenerator(seed: seed).split(0x6570_6f63_68).split(UInt64(epoch))
-    return generator.next()
-  }
-}
-
 /// Reads batches ahead. One consumer calls `next` for batch 0, 1, 2, … in order.
 @safe
 public final class BatchReader: @unchecked Sendable {
   private let source: any RowSource
   private let sequence: RowSequence
+  // Safe: touched by the queue alone.
+  private var places = RowSequence.Places()
+  private var prefetchedThrough = Int.min
   private let batch: Int
   private let normalisation: Normalisation
   private let queue = DispatchQueue(label: "hsae.batches", qos: .userInitiated)
+  /// Waits for disks, where the other queue must not.
+  private let prefetching = DispatchQueue(label: "hsae.prefetch", qos: .utility)
   // Safe: `spare` and `outcome` are touched by the queue between a request and its wait, and by the
   // consumer otherwise.
   private var spare: Buffer<Float>
@@ -69,7 +31,7 @@ public final class BatchReader: @unchecked Sendable {
     firstBatch: Int, bufferSize: Int
   ) {
     self.source = source
-    self.sequence = sequence
+    self.sequence = sequence.following(source)
     self.batch = batch
     self.normalisation = normalisation
     spare = Buffer(bufferSize)
@@ -98,10 +60,31 @@ public final class BatchReader: @unchecked Sendable {
 
   private func fill(_ index: Int) throws(Failure) {
     let d = source.width
-    let rows = sequence.rows(at: index * batch..<(index + 1) * batch)
+    let positions = index * batch..<(index + 1) * batch
+    prefetch(around: positions.lowerBound)
+    let rows = sequence.rows(at: positions, reusing: &places)
     try spare.withMutableSpan(0..<batch * d) { span throws(Failure) in
-      try source.read(rows.span, into: &span)
-      if normalisation == .unit { scaleRowsToUnit(&span, width: d) }
+      // Piece by piece, so that rows are still in cache when they are scaled.
+      for start in stride(from: 0, to: batch, by: Self.pieceRows) {
+        let end = min(batch, start + Self.pieceRows)
+        var part = span.part(start * d..<end * d)
+        try source.read(rows.span.extracting(start..<end), into: &part)
+        if normalisation == .unit { scaleRowsToUnit(&part, width: d) }
+      }
     }
+  }
+
+  private static let pieceRows = 64
+
+  /// Where rows come chunk by chunk: has the system read the chunks that are needed next.
+  private func prefetch(around position: Int) {
+    guard position >= prefetchedThrough, let pool = sequence.pool(at: position),
+      let next = sequence.pool(at: pool.positions.upperBound)
+    else { return }
+    // The first pool of all is needed at once, each other one was the next before.
+    let chunks = (prefetchedThrough == .min ? pool.chunks : []) + next.chunks
+    prefetchedThrough = next.positions.lowerBound
+    let source = source
+    prefetching.async { for rows in chunks { source.prefetch(rows) } }
   }
 }

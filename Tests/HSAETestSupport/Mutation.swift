@@ -1,20 +1,5 @@
 // Damage to files, by seed: what the fuzz tests feed their readers.
 
-/// SplitMix64 as a generator of random numbers.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-    return value ^ (value >> 31)
-  }
-}
-
 /// Numbers that parsers stumble over.
 private let numbers = [
   "0", "-1", "1", "2", "255", "65536", "2147483648", "4294967295", "4611686018427387904",
@@ -23,7 +8,9 @@ private let numbers = [
 ]
 
 /// A damaged copy of `bytes`: one to six changes at random places.
-func mutated(_ bytes: [UInt8], by generator: inout SeededGenerator) -> [UInt8] {
+public func mutated(
+  _ bytes: [UInt8], by generator: inout some RandomNumberGenerator
+) -> [UInt8] {
   var bytes = bytes
   for _ in 0..<Int.random(in: 1...6, using: &generator) {
     let place = Int.random(in: 0...bytes.count, using: &generator)

@@ -1,0 +1,2 @@
+// zlib: what gzip-compressed corpora are read through.
+#include <zlib.h>

@@ -1,0 +1,65 @@
+// Which rows of a store are read: collection flags rows and removes nothing, readers leave flagged
+// ones out. Rows that are left out have no index; the others move up.
+
+/// What becomes of rows whose norm is giant.
+public enum GiantNorms: String, Codable, CaseIterable, Sendable {
+  /// They are left out, as all flagged rows are.
+  case skip
+  /// They are read; only rows without a direction are left out.
+  case keep
+}
+
+/// The rows of a store that are read, as indices without gaps.
+struct VisibleRows: Sendable {
+  /// All rows of the store.
+  let storedCount: Int
+  /// Rows with any flag.
+  let flaggedCount: Int
+  /// For each row that is left out, in order, the number of rows before it that are not.
+  private let gaps: [Int]
+
+  /// Number of rows that are read.
+  var count: Int { storedCount - gaps.count }
+  /// Number of rows that are left out.
+  var skippedCount: Int { gaps.count }
+
+  /// All of `count` rows.
+  init(count: Int) {
+    storedCount = count
+    flaggedCount = 0
+    gaps = []
+  }
+
+  /// Those that `flags` leaves under the rule for giant norms.
+  init(flags: ZarrIntegers<UInt8>, giantNorms: GiantNorms) {
+    storedCount = flags.count
+    var flagged = 0
+    var gaps: [Int] = []
+    flags.forEachNonzero { row, bits in
+      flagged += 1
+      if giantNorms == .skip || RowFlags(rawValue: bits) != .giantNorm { gaps.append(row - gaps.count) }
+    }
+    flaggedCount = flagged
+    self.gaps = gaps
+  }
+
+  /// Where the row with index `row` is stored.
+  func stored(_ row: Int) -> Int {
+    row + count(of: gaps) { _, gap in gap <= row }
+  }
+
+  /// The index of the first row that is stored at `position` or behind it.
+  func index(from position: Int) -> Int {
+    position - count(of: gaps) { number, gap in gap + number < position }
+  }
+
+  /// How many of the rising `gaps` are before the first that is not `isBefore`.
+  private func count(of gaps: [Int], _ isBefore: (_ number: Int, _ gap: Int) -> Bool) -> Int {
+    var (low, high) = (0, gaps.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if isBefore(middle, gaps[middle]) { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+}

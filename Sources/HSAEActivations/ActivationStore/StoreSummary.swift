@@ -1,0 +1,166 @@
+// What is in a store, in numbers and examples: for people who have one and no longer know, and for
+// the page of a run. Counted on a sample, which the first rows of a shuffled store are.
+
+import Glibc
+public import HSAESupport
+import HSAETensors
+
+/// A description of an activation store.
+public struct StoreSummary: Codable, Hashable, Sendable {
+  /// A number of rows or documents that share something.
+  public struct Share: Codable, Hashable, Sendable {
+    /// What they share: a token's text, a language.
+    public var name: String
+    /// How many they are.
+    public var count: Int
+    /// Of how many.
+    public var total: Int
+  }
+
+  /// The norms of rows.
+  public struct Norms: Codable, Hashable, Sendable {
+    /// The least, and the norms that 1, 25, 50, 75 and 99 % of rows do not exceed, and the greatest.
+    public var quantiles: [Float]
+    /// The decimal logarithm of the least norm in the first bin.
+    public var lowest: Double
+    /// The width of a bin as a decimal logarithm.
+    public var binWidth: Double
+    /// Rows in each bin.
+    public var counts: [Int]
+    /// Rows of norm zero.
+    public var zeros: Int
+  }
+
+  /// A token in its document.
+  public struct Context: Codable, Hashable, Sendable {
+    /// The document's title, empty if it has none.
+    public var title: String
+    /// Its language, empty if unknown.
+    public var language: String
+    /// The text before the token, the token's text, and the text behind it.
+    public var before: String
+    /// The token's text.
+    public var token: String
+    /// The text behind it.
+    public var after: String
+  }
+
+  /// What the store says of itself.
+  public var attributes: StoreAttributes
+  /// Rows that are read, and those left out because of their flags.
+  public var rows: Int
+  /// Rows that carry a flag.
+  public var flagged: Int
+  /// Rows that were held out for evaluation; nil if there are none.
+  public var heldOut: Int?
+  /// The number of rows that norms and tokens were counted on.
+  public var sampled: Int
+  /// Their norms.
+  public var norms: Norms
+  /// The most frequent tokens of the sample; empty for unembeddings, which have each once.
+  public var tokens: [Share]
+  /// Documents, and the tokens of all; nil if the store has no corpus.
+  public var documents: Int?
+  /// Tokens of the corpus as the model read it.
+  public var corpusTokens: Int?
+  /// Documents by language, most frequent first.
+  public var languages: [Share]
+  /// Rows drawn by seed, in their documents.
+  public var contexts: [Context]
+
+  /// What is sampled and shown.
+  public struct Limits: Sendable {
+    /// Rows looked at.
+    public var rows = 1_000_000
+    /// Most frequent tokens shown.
+    public var tokens = 30
+    /// Contexts shown.
+    public var contexts = 8
+    /// Tokens before and after a context's.
+    public var contextTokens = 12
+    /// Seed of the draw of contexts.
+    public var seed: UInt64 = 0
+
+    /// The limits above.
+    public init() {}
+  }
+
+  /// Describes `store`.
+  public init(_ store: ActivationStore, limits: Limits = Limits()) throws(Failure) {
+    attributes = store.attributes
+    rows = store.rowCount
+    flagged = store.flaggedCount
+    heldOut = attributes.collection.flatMap { $0.part == .training ? $0.holdoutRows : nil }
+    let count = min(store.rowCount, max(1, limits.rows))
+    sampled = count
+    norms = Norms((0..<count).map(store.norm))
+    tokens = []
+    if attributes.kind != .unembedding {
+      var counts: [Int32: Int] = [:]
+      for row in 0..<count { counts[store.token(row), default: 0] += 1 }
+      tokens = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(limits.tokens).map {
+        Share(name: store.text(ofToken: $0.key), count: $0.value, total: count)
+      }
+    }
+    languages = []
+    contexts = []
+    guard Path.isDirectory(Path.join(store.path, "corpus")) else { return }
+    let corpus = try StoredCorpus(store: store.path)
+    documents = corpus.documentCount
+    corpusTokens = corpus.tokenCount
+    var byLanguage: [String: Int] = [:]
+    for document in 0..<corpus.documentCount {
+      byLanguage[corpus.language(of: document) ?? "", default: 0] += 1
+    }
+    if byLanguage.keys.contains(where: { !$0.isEmpty }) {
+      languages = byLanguage.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
+        Share(name: $0.key, count: $0.value, total: corpus.documentCount)
+      }
+    }
+    var generator = SeededGenerator(seed: limits.seed)
+    for _ in 0..<limits.contexts {
+      let row = Int.random(in: 0..<store.rowCount, using: &generator)
+      if let context = Context(store, corpus, row: row, limits.contextTokens) {
+        contexts.append(context)
+      }
+    }
+  }
+}
+
+extension StoreSummary.Context {
+  /// Row `row` of `store` with `count` tokens on each side; nil if the store does not say where it is.
+  init?(_ store: ActivationStore, _ corpus: StoredCorpus, row: Int, _ count: Int) {
+    guard let place = store.place(row), (0..<corpus.documentCount).contains(place.document),
+      let tokens = try? corpus.tokens(of: place.document), tokens.indices.contains(place.position)
+    else { return nil }
+    title = corpus.title(of: place.document) ?? ""
+    language = corpus.language(of: place.document) ?? ""
+    func text(_ tokens: [Int32]) -> String {
+      tokens.map(store.text).joined().replacing("\u{2581}", with: " ")
+    }
+    before = text(Array(tokens[..<place.position].suffix(count)))
+    token = text([tokens[place.position]])
+    after = text(Array(tokens[(place.position + 1)...].prefix(count)))
+  }
+}
+
+extension StoreSummary.Norms {
+  /// Counts `norms`, of which there is at least one.
+  public init(_ norms: [Float]) {
+    precondition(!norms.isEmpty, "There are no norms.")
+    let sorted = norms.sorted()
+    quantiles = [0, 0.01, 0.25, 0.5, 0.75, 0.99, 1].map {
+      sorted[Int(Double(sorted.count - 1) * $0)]
+    }
+    binWidth = 0.05
+    let logarithms = sorted.lazy.filter { $0 > 0 && $0.isFinite }.map { log10(Double($0)) }
+    zeros = sorted.count { $0 == 0 }
+    let first = ((logarithms.first ?? 0) / binWidth).rounded(.down)
+    let last = ((logarithms.last ?? 0) / binWidth).rounded(.down)
+    lowest = first * binWidth
+    counts = [Int](repeating: 0, count: Int(last - first) + 1)
+    for value in logarithms {
+      counts[min(counts.count - 1, max(0, Int((value / binWidth).rounded(.down) - first)))] += 1
+    }
+  }
+}

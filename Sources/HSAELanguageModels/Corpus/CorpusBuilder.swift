@@ -1,0 +1,150 @@
+// A corpus from others: documents of the catalogue and of files, one of each title, selected, written
+// as JSON Lines. Sources are read twice, so that only what is selected must fit in memory.
+
+public import HSAESupport
+
+/// Builds a corpus file.
+public struct CorpusBuilder {
+  /// What was built.
+  public struct Result: Codable, Hashable, Sendable {
+    /// Documents that were found.
+    public var found = 0
+    /// Those whose language and title an at least as long one has too.
+    public var duplicates = 0
+    /// Documents that were written.
+    public var written = 0
+    /// Bytes of their texts.
+    public var bytes = 0
+    /// Documents written, by language; "" for those without.
+    public var languages: [String: Int] = [:]
+    /// What reading files passed over.
+    public var reading = CorpusSummary()
+
+    /// Nothing yet.
+    public init() {}
+  }
+
+  /// Names of the catalogue, and paths.
+  private let sources: [String]
+  private let format: CorpusFormat
+  private let fetcher: ModelFetcher
+
+  /// A builder from `sources`: names of the catalogue's corpora, files and folders.
+  ///
+  /// Fails with `.missing` if a source is neither; corpora of the catalogue are fetched as they are
+  /// read.
+  public init(
+    sources: [String], format: CorpusFormat, fetcher: ModelFetcher
+  ) throws(Failure) {
+    for source in sources where CorpusCatalogue.corpus(named: source) == nil {
+      guard Path.exists(source) else {
+        let names = CorpusCatalogue.corpora.map(\.name).joined(separator: ", ")
+        throw .missing(
+          "\(source): there is no such file, and no corpus of that name; known names: \(names).")
+      }
+    }
+    self.sources = sources
+    self.format = format
+    self.fetcher = fetcher
+  }
+
+  /// Writes the documents that `selection` takes to the file at `path`, in full or not at all.
+  ///
+  /// Of documents with the same language and title the longest is kept. Fails with `.data` if nothing
+  /// is left.
+  public func write(
+    to path: String, selection: CorpusSelection, seed: UInt64
+  ) throws(Failure) -> Result {
+    var result = Result()
+    var candidates: [CorpusSelection.Candidate] = []
+    // Where the candidate stands among all documents, and which candidate has a title.
+    var numbers: [Int] = []
+    var titles: [String: Int] = [:]
+    let sources = try located()
+    result.reading = try forEach(sources) { document in
+      let candidate = CorpusSelection.Candidate(
+        language: document.language, byteCount: document.text.count)
+      let number = result.found
+      result.found += 1
+      if let title = document.title {
+        let key = "\(document.language ?? "")\u{0}\(title)"
+        if let other = titles[key] {
+          result.duplicates += 1
+          if candidates[other].byteCount < candidate.byteCount {
+            (candidates[other], numbers[other]) = (candidate, number)
+          }
+          return
+        }
+        titles[key] = candidates.count
+      }
+      candidates.append(candidate)
+      numbers.append(number)
+    }
+    titles = [:]
+    let chosen = selection.indices(of: candidates, seed: seed).map { numbers[$0] }
+    guard !chosen.isEmpty else {
+      throw .data(
+        "\(path): none of the \(result.found) documents that were found is selected, so nothing is"
+          + " written; relax the selection.")
+    }
+    var places: [Int: Int] = [:]
+    for (place, number) in chosen.enumerated() { places[number] = place }
+    var lines = [[UInt8]](repeating: [], count: chosen.count)
+    var number = 0
+    _ = try forEach(sources) { document in
+      if let place = places[number] {
+        lines[place] = Self.line(document)
+        result.written += 1
+        result.bytes += document.text.count
+        result.languages[document.language ?? "", default: 0] += 1
+      }
+      number += 1
+    }
+    guard number == result.found, result.written == chosen.count else {
+      throw Failure(.temporary, "The sources changed while they were read; run this again.")
+    }
+    var file = try DurableFile(path: path)
+    for line in lines { try file.write(line) }
+    try file.commit()
+    return result
+  }
+
+  /// The sources' paths, those of the catalogue fetched.
+  private func located() throws(Failure) -> [(corpus: CatalogueCorpus?, path: String)] {
+    var result: [(corpus: CatalogueCorpus?, path: String)] = []
+    for source in sources {
+      let corpus = CorpusCatalogue.corpus(named: source)
+      if let corpus {
+        result.append((corpus, try fetcher.fetch(corpus.file)))
+      } else {
+        result.append((nil, source))
+      }
+    }
+    return result
+  }
+
+  /// Calls `body` with every document of every source: those of the catalogue, then those of files.
+  private func forEach(
+    _ sources: [(corpus: CatalogueCorpus?, path: String)], _ body: (Document) -> Void
+  ) throws(Failure) -> CorpusSummary {
+    for source in sources {
+      guard let corpus = source.corpus else { continue }
+      for document in try corpus.documents(path: source.path) { body(document) }
+    }
+    let paths = sources.filter { $0.corpus == nil }.map(\.path)
+    guard !paths.isEmpty else { return CorpusSummary() }
+    let reader = try CorpusReader(paths: paths, format: format)
+    while let document = try reader.next() { body(document) }
+    return reader.summary
+  }
+
+  private static func line(_ document: Document) -> [UInt8] {
+    var members: [String: JSONValue] = [
+      "text": .string(String(decoding: document.text, as: UTF8.self))
+    ]
+    members["language"] = document.language.map { .string($0) }
+    members["title"] = document.title.map { .string($0) }
+    members["topic"] = document.topic.map { .string($0) }
+    return Array((JSONValue.object(members).text(indent: nil) + "\n").utf8)
+  }
+}

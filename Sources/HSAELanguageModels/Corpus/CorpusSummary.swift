@@ -1,0 +1,77 @@
+// What was found in a corpus, and what was passed over and why: one bad line in a million must
+// neither stop the work nor go unsaid.
+
+import HSAESupport
+
+/// Counts of a corpus that was read.
+public struct CorpusSummary: Codable, Hashable, Sendable {
+  /// Why something was not taken as it is.
+  public enum Reason: String, Codable, CaseIterable, Sendable {
+    /// A file without a byte.
+    case emptyFile
+    /// A document of white space only.
+    case blank
+    /// A document that is not UTF-8, or a plain one with zero bytes.
+    case notUTF8
+    /// A line longer than the limit.
+    case tooLong
+    /// A text file longer than the limit, whose beginning was taken.
+    case shortened
+    /// A line that is not JSON.
+    case notJSON
+    /// A JSON value without the field, or whose field is no string.
+    case withoutField
+    /// A compressed file that is damaged from some point on.
+    case damagedFile
+
+    /// The reason in a sentence: "3 … (first: …)".
+    var words: String {
+      switch self {
+      case .emptyFile: "empty files"
+      case .blank: "blank lines or documents"
+      case .notUTF8: "documents that are not UTF-8 text, skipped"
+      case .tooLong: "lines longer than the limit, skipped"
+      case .shortened: "files longer than the limit, their beginning taken"
+      case .notJSON: "lines that are not JSON, skipped"
+      case .withoutField: "JSON values without the text field, skipped"
+      case .damagedFile: "damaged compressed files, read up to the damage"
+      }
+    }
+  }
+
+  /// How often something happened, and where first.
+  public struct Occurrence: Codable, Hashable, Sendable {
+    /// How often.
+    public var count = 0
+    /// Where first: a path, with the line if it has lines.
+    public var first: String
+  }
+
+  /// Files that were opened.
+  public var files = 0
+  /// Documents that were given out.
+  public var documents = 0
+  /// Bytes of their texts.
+  public var bytes = 0
+  /// What was passed over, by reason (`Reason.rawValue`).
+  public private(set) var passedOver: [String: Occurrence] = [:]
+
+  /// A summary of nothing yet.
+  public init() {}
+
+  /// How often `reason` occurred.
+  public func count(_ reason: Reason) -> Int { passedOver[reason.rawValue]?.count ?? 0 }
+
+  mutating func add(_ reason: Reason, at place: @autoclosure () -> String) {
+    passedOver[reason.rawValue, default: Occurrence(first: place())].count += 1
+  }
+
+  /// One line for each reason that occurred, the most frequent kinds of damage in a fixed order.
+  public var lines: [String] {
+    Reason.allCases.compactMap { reason in
+      passedOver[reason.rawValue].map {
+        "\(grouped($0.count)) \(reason.words) (first: \($0.first))"
+      }
+    }
+  }
+}

@@ -1,0 +1,98 @@
+// hsae corpus: text to collect activations on, from the catalogue and from files, in the paper's
+// selection, as JSON Lines. Options, printing and the call; the work is `CorpusBuilder`'s.
+
+import ArgumentParser
+import HSAELanguageModels
+import HSAESupport
+
+struct Corpus: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write a corpus as JSON Lines, from the catalogue and from files.",
+    discussion: """
+      SOURCE is a name of the catalogue, which is fetched and verified, a file or a folder:
+      \(CorpusCatalogue.corpora.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
+
+      \(CorpusFormatOptions.help)
+
+      Of documents with the same language and title the longest is kept. Without --longest, \
+      --documents, --others and --mix all are taken; with them, the paper's selection (Appendix A.1): \
+      of --language, --documents at random among the --longest longest; of the other languages, \
+      --others at random, in a mix by weight. What is taken comes in random order, by seed.
+      """)
+
+  @Argument(help: "Names of the catalogue, files or folders.")
+  var source: [String]
+
+  @Option(help: "The file to write.")
+  var out: String
+
+  @OptionGroup(title: "Reading files")
+  var reading: CorpusFormatOptions
+
+  @Option(help: "The main language; documents that name none are of it.")
+  var language = "en"
+
+  @Option(help: "Only this many of the longest documents of the main language are candidates.")
+  var longest: String?
+
+  @Option(help: "Documents of the main language to take (default: all candidates).")
+  var documents: String?
+
+  @Option(help: "Documents of other languages to take (default: all, of the languages of --mix).")
+  var others: String?
+
+  @Option(
+    help: "Weights of other languages, as fr=3,es=2,de=1 (default: as many as each has).")
+  var mix: String?
+
+  @Option(help: "Seed of the selection and the order.")
+  var seed: UInt64 = 0
+
+  @Flag(help: "Print a summary as JSON.")
+  var json = false
+
+  func run() throws {
+    var selection = CorpusSelection()
+    selection.mainLanguage = language
+    selection.longest = try longest.map(SizeArgument.count)
+    selection.mainCount = try documents.map(SizeArgument.count)
+    selection.otherCount = try others.map(SizeArgument.count)
+    selection.mix = try mix.map(weights)
+    guard Path.isDirectory(Path.parent(out)) else {
+      throw Failure(
+        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
+    }
+    let builder = try CorpusBuilder(
+      sources: source, format: reading.format,
+      fetcher: ModelFetcher(say: { report("hsae corpus: \($0)") }))
+    let result = try builder.write(to: out, selection: selection, seed: seed)
+    report(result.reading, command: "corpus")
+    if json {
+      try output(JSONFile.encode(result))
+    } else {
+      let languages = result.languages.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
+        "\($0.key.isEmpty ? "no language" : $0.key) \(grouped($0.value))"
+      }
+      try output(
+        "\(out): \(grouped(result.written)) of \(grouped(result.found)) documents,"
+          + " \(grouped(result.bytes)) bytes of text; \(languages.joined(separator: ", "));"
+          + " \(grouped(result.duplicates)) duplicates left out\n")
+    }
+  }
+
+  /// The weights that `text` spells: "fr=3,es=2".
+  private func weights(_ text: String) throws(Failure) -> [String: Double] {
+    var weights: [String: Double] = [:]
+    for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let sides = part.split(separator: "=", omittingEmptySubsequences: false)
+      guard sides.count == 2, !sides[0].isEmpty, sides[0] != language[...],
+        let weight = Double(sides[1]), weight.isFinite, weight > 0,
+        weights.updateValue(weight, forKey: String(sides[0])) == nil
+      else {
+        throw .usage(
+          "--mix: \"\(part)\" is no other language with a positive weight; write it like fr=3,es=2.")
+      }
+    }
+    return weights
+  }
+}

@@ -1,0 +1,203 @@
+// What `hsae info` prints of each kind of thing, as text and as JSON.
+
+import Foundation
+import HSAEActivations
+import HSAELanguageModels
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+/// What a path is: lines for people, a value for machines.
+struct Description {
+  var text: [String]
+  private let encode: () throws(Failure) -> String
+
+  func json() throws(Failure) -> String { try encode() }
+
+  private init(_ text: [String], _ value: some Encodable) {
+    self.text = text
+    encode = { () throws(Failure) in try JSONFile.encode(value) }
+  }
+
+  // MARK: Stores
+
+  init(store: StoreSummary, path: String) {
+    let attributes = store.attributes
+    var lines = [
+      "\(path): activation store, \(attributes.kind.rawValue) of \(attributes.modelName),"
+        + " \(attributes.hookPoint)",
+      "\(grouped(store.rows)) rows of width \(attributes.width)"
+        + (attributes.complete ? "" : ", INCOMPLETE: its collection has not ended")
+        + (store.flagged > 0 ? "; \(grouped(store.flagged)) flagged rows are left out" : "")
+        + (store.heldOut.map { "; \(grouped($0)) rows held out for evaluation" } ?? ""),
+    ]
+    let facts = [
+      attributes.weightsType.map { "weights \($0)" },
+      attributes.contextLength.map { "contexts of \($0) tokens" },
+      attributes.tokenRule, attributes.preprocessing, "shuffled by seed \(attributes.shuffleSeed)",
+    ].compactMap(\.self)
+    lines.append(facts.joined(separator: "; "))
+    lines += normLines(store.norms, rows: store.sampled)
+    if let documents = store.documents, let tokens = store.corpusTokens {
+      lines.append("corpus: \(grouped(documents)) documents, \(grouped(tokens)) tokens")
+    }
+    if !store.languages.isEmpty {
+      lines.append(
+        "languages of documents: "
+          + store.languages.map { "\($0.name.isEmpty ? "unknown" : $0.name) \(percent($0))" }
+          .joined(separator: ", "))
+    }
+    if !store.tokens.isEmpty {
+      lines.append("most frequent tokens of \(grouped(store.sampled)) rows:")
+      lines.append(
+        "    " + store.tokens.map { "\($0.name.spelledOut) \(percent($0))" }.joined(separator: " · "))
+    }
+    if !store.contexts.isEmpty { lines.append("rows in context:") }
+    for context in store.contexts {
+      let source = [context.language, context.title].filter { !$0.isEmpty }.joined(separator: " ")
+      lines.append(
+        "    …\(context.before)[\(context.token)]\(context.after)…".spelledOut
+          + (source.isEmpty ? "" : "  (\(source.spelledOut))"))
+    }
+    self.init(lines, store)
+  }
+
+  // MARK: Runs
+
+  private struct Run: Encodable {
+    var configuration: TrainingConfiguration
+    var checkpoints: [Int]
+    var last: MetricsRecord?
+  }
+
+  init(run path: String) throws(Failure) {
+    let run = try RunDirectory(path: path)
+    let configuration = run.configuration
+    let shape = configuration.shape
+    let checkpoints = try run.checkpointSteps()
+    let last = try run.metrics().last
+    var lines = [
+      "\(path): run, "
+        + (shape.isFlat
+          ? "flat dictionary of \(grouped(shape.experts)) latents"
+          : "dictionary of \(grouped(shape.experts)) experts × \(shape.sublatents) sublatents in"
+            + " subspaces of \(shape.subspace)") + ", \(shape.activeExperts) active, width \(shape.width)",
+      "data: \(configuration.data.path), \(grouped(configuration.data.rows)) rows",
+      "steps: \(grouped(checkpoints.last ?? 0)) of \(grouped(configuration.steps)) in a checkpoint,"
+        + " \(grouped(configuration.batch)) rows each, seed \(configuration.seed), order"
+        + " \(configuration.order.rawValue)",
+    ]
+    if let last {
+      lines.append(
+        "last record, step \(grouped(last.step)): loss \(String(format: "%.5f", last.loss))"
+          + (last.explainedVariance.map { String(format: ", explained variance %.4f", $0) } ?? "")
+          + ", \(grouped(last.deadLatents)) latents dead lately")
+    }
+    self.init(
+      lines, Run(configuration: configuration, checkpoints: checkpoints, last: last))
+  }
+
+  // MARK: Matrices, models, corpora
+
+  private struct MatrixFacts: Encodable {
+    var summary: String
+    var rows: Int
+    var width: Int
+    var sampled: Int
+    var norms: StoreSummary.Norms
+  }
+
+  init(matrix: any RowSource, sample: Int) throws(Failure) {
+    // Spread evenly, as nothing says that the first rows are like the others.
+    let count = min(matrix.rowCount, max(1, sample))
+    var norms: [Float] = []
+    norms.reserveCapacity(count)
+    let piece = 4_096
+    for start in stride(from: 0, to: count, by: piece) {
+      let rows = (start..<min(count, start + piece)).map {
+        Int((Double($0) * Double(matrix.rowCount) / Double(count)).rounded(.down))
+      }
+      var part = Matrix(rows: rows.count, columns: matrix.width)
+      try matrix.gather(rows, into: &part)
+      for row in 0..<part.rows { norms.append(dot(part.row(row), part.row(row)).squareRoot()) }
+    }
+    let summary = StoreSummary.Norms(norms)
+    self.init(
+      ["\(matrix.path): \(matrix.summary)"] + normLines(summary, rows: count),
+      MatrixFacts(
+        summary: matrix.summary, rows: matrix.rowCount, width: matrix.width, sampled: count,
+        norms: summary))
+  }
+
+  private struct Model: Encodable {
+    var architecture: String?
+    var name: String?
+    var licence: String?
+  }
+
+  init(model: borrowing GGUFFile) {
+    let parts = [
+      model.architecture ?? "unknown architecture", model.name.map { "\"\($0)\"" },
+      "licence \(model.licence ?? "not stated in the file")",
+    ].compactMap(\.self)
+    self.init(
+      ["\(model.path): GGUF model, " + parts.joined(separator: ", ")],
+      Model(architecture: model.architecture, name: model.name, licence: model.licence))
+  }
+
+  private struct Corpus: Encodable {
+    var summary: CorpusSummary
+    var languages: [String: Int]
+  }
+
+  init(corpus: CorpusSummary, languages: [String: Int], path: String) {
+    let named = languages.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
+      "\($0.key.isEmpty ? "unknown" : $0.key) \(grouped($0.value))"
+    }
+    let lines = [
+      "\(path): corpus, \(grouped(corpus.documents)) documents, \(grouped(corpus.bytes)) bytes of text"
+        + " in \(grouped(corpus.files)) files",
+      "languages: " + named.joined(separator: ", "),
+    ]
+    self.init(lines + corpus.lines, Corpus(summary: corpus, languages: languages))
+  }
+}
+
+/// Quantiles and a histogram of norms, one line a bin.
+private func normLines(_ norms: StoreSummary.Norms, rows: Int) -> [String] {
+  let names = ["least", "1 %", "25 %", "median", "75 %", "99 %", "greatest"]
+  let quantiles = zip(names, norms.quantiles).map { "\($0) \(short(Double($1)))" }
+  var lines = ["norms of \(grouped(rows)) rows: " + quantiles.joined(separator: ", ")]
+  // At most twelve bars: neighbours are joined.
+  let joined = max(1, (norms.counts.count + 11) / 12)
+  let bars = stride(from: 0, to: norms.counts.count, by: joined).map {
+    norms.counts[$0..<min(norms.counts.count, $0 + joined)].reduce(0, +)
+  }
+  let tallest = max(1, bars.max() ?? 1)
+  for (index, count) in bars.enumerated() where bars.count > 1 {
+    let from = pow(10, norms.lowest + Double(index * joined) * norms.binWidth)
+    let bar = String(repeating: "█", count: (count * 40 + tallest - 1) / tallest)
+    let label = String(repeating: " ", count: max(0, 10 - short(from).count)) + short(from)
+    lines.append("\(label)  \(bar) \(grouped(count))")
+  }
+  return lines
+}
+
+/// Four digits that matter.
+private func short(_ value: Double) -> String { String(format: "%.4g", value) }
+
+private func percent(_ share: StoreSummary.Share) -> String {
+  String(format: "%.1f %%", Double(share.count) / Double(max(1, share.total)) * 100)
+}
+
+extension String {
+  /// With control characters spelled out, so that a line stays a line.
+  var spelledOut: String {
+    unicodeScalars.map { scalar in
+      [.control, .format, .lineSeparator, .paragraphSeparator].contains(
+        scalar.properties.generalCategory)
+        ? scalar.escaped(asASCII: true) : String(scalar)
+    }.joined()
+  }
+}
