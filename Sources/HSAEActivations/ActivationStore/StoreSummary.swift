@@ -15,6 +15,11 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     public var count: Int
     /// Of how many.
     public var total: Int
+
+    /// A number of things.
+    public init(name: String, count: Int, total: Int) {
+      (self.name, self.count, self.total) = (name, count, total)
+    }
   }
 
   /// The norms of rows.
@@ -43,6 +48,12 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     public var token: String
     /// The text behind it.
     public var after: String
+
+    /// A token with the texts around it.
+    public init(title: String, language: String, before: String, token: String, after: String) {
+      (self.title, self.language) = (title, language)
+      (self.before, self.token, self.after) = (before, token, after)
+    }
   }
 
   /// What the store says of itself.
@@ -67,6 +78,18 @@ public struct StoreSummary: Codable, Hashable, Sendable {
   public var languages: [Share]
   /// Rows drawn by seed, in their documents.
   public var contexts: [Context]
+
+  /// A description of the numbers alone.
+  public init(
+    attributes: StoreAttributes, rows: Int, flagged: Int, sampled: Int, norms: Norms
+  ) {
+    self.attributes = attributes
+    self.rows = rows
+    self.flagged = flagged
+    self.sampled = sampled
+    self.norms = norms
+    (tokens, languages, contexts) = ([], [], [])
+  }
 
   /// What is sampled and shown.
   public struct Limits: Sendable {

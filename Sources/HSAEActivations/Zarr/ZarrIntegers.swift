@@ -52,7 +52,7 @@ extension ZarrIntegers<UInt8> {
       let start = number * length
       let bytes = chunk.bytes.extracting(0..<min(length, count - start))
       unsafe bytes.withUnsafeBytes { buffer in
-        for index in unsafe buffer.indices where unsafe buffer[index] != 0 {
+        for index in buffer.indices where unsafe buffer[index] != 0 {
           unsafe body(start + index, buffer[index])
         }
       }
