@@ -15,7 +15,8 @@ import Testing
       }
       try DurableFile.write(lines.joined(separator: "\n"), to: folder + "/in.jsonl")
       try DurableFile.write("du texte\n\nencore\n", to: folder + "/in.txt")
-      let built = try runHSAE(["corpus", "in.jsonl", "in.txt", "--out", "c.jsonl"], currentFolder: folder)
+      let built = try runHSAE(
+        ["corpus", "in.jsonl", "in.txt", "--out", "c.jsonl"], currentFolder: folder)
       try #require(built.code == 0, "\(built.errors)")
       #expect(built.output.contains("42 of 42 documents"))
       #expect(built.errors.contains("1 blank"))
@@ -46,7 +47,8 @@ import Testing
       let configuration = try JSONFile.readTree(from: folder + "/run/config.json")
       #expect(configuration["order"]?.string == "chunks")
       let run = try runHSAE(["info", folder + "/run"])
-      #expect(run.output.contains("8 experts × 2 sublatents") && run.output.contains("order chunks"))
+      #expect(
+        run.output.contains("8 experts × 2 sublatents") && run.output.contains("order chunks"))
 
       let page = try runHSAE(["report", folder + "/run", "--out", folder + "/p.html"])
       #expect(page.code == 0, "\(page.errors)")
@@ -66,8 +68,11 @@ import Testing
       // Everything beyond the median is giant to this store.
       let strict = folder + "/strict.store"
       let collected = try runHSAE(
-        ["collect", "synthetic", "--layer", "1", "--text", "c.jsonl", "--giant-norm", "1.01", "--out",
-         strict], currentFolder: folder)
+        [
+          "collect", "synthetic", "--layer", "1", "--text", "c.jsonl", "--giant-norm", "1.01",
+          "--out",
+          strict,
+        ], currentFolder: folder)
       try #require(collected.code == 0, "\(collected.errors)")
       func rows(_ name: String, _ arguments: [String]) throws -> Int? {
         let run = Path.join(folder, name)

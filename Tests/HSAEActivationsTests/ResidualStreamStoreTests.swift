@@ -110,10 +110,11 @@ func writeCollectedStore(at path: String) throws {
 }
 
 @Suite struct ResidualStreamStoreTests {
-  @Test(arguments: [
-    [:], [0: 1, 1: 1, 2: 2], [99: 1], [7: 1, 8: 2, 9: 3, 10: 1, 50: 1, 63: 1, 64: 1],
-    Dictionary(uniqueKeysWithValues: (16..<48).map { ($0, 1) }),
-  ] as [[Int: UInt8]])
+  @Test(
+    arguments: [
+      [:], [0: 1, 1: 1, 2: 2], [99: 1], [7: 1, 8: 2, 9: 3, 10: 1, 50: 1, 63: 1, 64: 1],
+      Dictionary(uniqueKeysWithValues: (16..<48).map { ($0, 1) }),
+    ] as [[Int: UInt8]])
   func flaggedRowsAreLeftOut(_ flags: [Int: UInt8]) throws {
     try withTemporaryFolder { folder in
       try writeResidualStore(at: folder, count: 100, chunkRows: 16, flags: flags)

@@ -114,13 +114,16 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     rows = store.rowCount
     flagged = store.flaggedCount
     heldOut = attributes.collection.flatMap { $0.part == .training ? $0.holdoutRows : nil }
-    let count = min(store.rowCount, max(1, limits.rows))
+    var sample = Array(0..<min(store.rowCount, max(1, limits.rows)))
+    // What an incomplete store lacks is zeros, and tells nothing.
+    if !attributes.complete { sample = sample.filter { store.norm($0) > 0 } }
+    let count = sample.count
     sampled = count
-    norms = Norms((0..<count).map(store.norm))
+    norms = Norms(sample.isEmpty ? [0] : sample.map(store.norm))
     tokens = []
     if attributes.kind != .unembedding {
       var counts: [Int32: Int] = [:]
-      for row in 0..<count { counts[store.token(row), default: 0] += 1 }
+      for row in sample { counts[store.token(row), default: 0] += 1 }
       tokens = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(limits.tokens).map {
         Share(name: store.text(ofToken: $0.key), count: $0.value, total: count)
       }
@@ -142,8 +145,9 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     }
     var generator = SeededGenerator(seed: limits.seed)
     for _ in 0..<limits.contexts {
-      let row = Int.random(in: 0..<store.rowCount, using: &generator)
-      if let context = Context(store, corpus, row: row, limits.contextTokens) {
+      if let row = sample.randomElement(using: &generator),
+        let context = Context(store, corpus, row: row, limits.contextTokens)
+      {
         contexts.append(context)
       }
     }
