@@ -11,7 +11,8 @@ SOURCES := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: setup build demo demo-activations test test-build models soak bench format lint clean
+.PHONY: setup build demo demo-activations test test-build models soak bench valgrind bench-check \
+  bench-record format lint clean
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
@@ -39,7 +40,7 @@ models: test-build ## The models the tests read.
 test: models lint ## What continuous integration runs; the summary comes last.
 	HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 
-soak: models ## The long rounds: 20 kills, a million mutated inputs a reader, sanitizers.
+soak: models bench-check ## The long rounds: kills, a million mutated inputs, sanitizers, counts.
 	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
 	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
@@ -49,6 +50,15 @@ soak: models ## The long rounds: 20 kills, a million mutated inputs a reader, sa
 
 bench: build ## Throughput, and the distance to what the machine allows.
 	$(HSAE) bench
+
+valgrind:
+	@command -v valgrind >/dev/null || HSAE_VALGRIND=1 scripts/setup.sh
+
+bench-check: test-build valgrind ## Instructions of every kernel and phase against what is recorded.
+	Benchmarks/check.sh .build-test/release/hsae-benchmarks
+
+bench-record: test-build valgrind ## Writes those numbers (Benchmarks/thresholds.txt) anew.
+	Benchmarks/check.sh .build-test/release/hsae-benchmarks --record
 
 format: ## Rewrites the sources in the project's format.
 	swift format format --in-place --recursive --parallel $(SOURCES)
