@@ -7,11 +7,12 @@ export HSAE_CACHE
 export PKG_CONFIG_PATH := $(HSAE_CACHE)/llama.cpp/lib/pkgconfig$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
 
 HSAE := .build/release/hsae
-SOURCES := Package.swift Sources Tests
+SOURCES := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: setup build demo test test-build models soak bench format lint clean
+.PHONY: setup build demo demo-activations test test-build models soak bench valgrind bench-check \
+  bench-record format lint clean
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
@@ -21,6 +22,9 @@ build: setup ## The executable, optimised: .build/release/hsae.
 
 demo: build ## From a real model's vocabulary to a page of hierarchies, in minutes.
 	$(HSAE) quickstart
+
+demo-activations: build ## From a model's residual stream over Wikipedia to a page, in minutes.
+	scripts/demo-activations.sh $(HSAE)
 
 # Tests are built apart (`.build-test`): what @testable needs would rebuild everything each way.
 TEST := --configuration release --scratch-path .build-test
@@ -34,10 +38,10 @@ models: test-build ## The models the tests read.
 	@$(HSAE_EXECUTABLE) fetch smollm2-135m
 
 test: models lint ## What continuous integration runs; the summary comes last.
-	swift test $(TEST) --disable-xctest
+	HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 
-soak: models ## The long rounds: 20 kills, a million mutated inputs a reader, sanitizers.
-	HSAE_SOAK=1 swift test $(TEST) --disable-xctest
+soak: models bench-check ## The long rounds: kills, a million mutated inputs, sanitizers, counts.
+	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
 	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
 	  --filter 'HSAE(Support|Activations|LanguageModels|Tensors|Training)Tests'
@@ -46,6 +50,15 @@ soak: models ## The long rounds: 20 kills, a million mutated inputs a reader, sa
 
 bench: build ## Throughput, and the distance to what the machine allows.
 	$(HSAE) bench
+
+valgrind:
+	@command -v valgrind >/dev/null || HSAE_VALGRIND=1 scripts/setup.sh
+
+bench-check: test-build valgrind ## Instructions of every kernel and phase against what is recorded.
+	Benchmarks/check.sh .build-test/release/hsae-benchmarks
+
+bench-record: test-build valgrind ## Writes those numbers (Benchmarks/thresholds.txt) anew.
+	Benchmarks/check.sh .build-test/release/hsae-benchmarks --record
 
 format: ## Rewrites the sources in the project's format.
 	swift format format --in-place --recursive --parallel $(SOURCES)

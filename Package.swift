@@ -75,6 +75,11 @@ let package = Package(
       ],
       swiftSettings: settings),
 
+    // What instructions are counted of; `make bench-check`.
+    .executableTarget(
+      name: "hsae-benchmarks",
+      dependencies: ["CHSAEKernels", "HSAETensors", "HSAEModels", "HSAETraining"],
+      path: "Benchmarks", exclude: ["check.sh", "thresholds.txt", "Reading"], swiftSettings: settings),
     // What is measured and not tested; `swift run -c release NAME`.
     .executableTarget(
       name: "read-bench",

@@ -7,6 +7,7 @@
 #              HSAE_NATIVE   OFF builds llama.cpp for any processor of this architecture, at about a
 #                            quarter of the speed (default ON: for this one)
 #              HSAE_JOBS     compilers at once (default: all processors)
+#              HSAE_VALGRIND 1 installs valgrind too, which make bench-check needs
 # Exit codes after sysexits.h: 65 wrong hash, 69 something needed is not available.
 set -euo pipefail
 
@@ -60,6 +61,7 @@ need_header dnnl.h libdnnl-dev
 need_header lapacke.h liblapacke-dev
 need_header openssl/evp.h libssl-dev
 need_header zlib.h zlib1g-dev
+[ "${HSAE_VALGRIND:-0}" = 0 ] || need_command valgrind valgrind
 
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null ||

@@ -437,9 +437,52 @@ static void HSAE(adam)(float *restrict p, float *restrict m, float *restrict v,
   }
 }
 
+// 32 random bits of each element, from its number and a key: rounds of xor-shift and multiply
+// (Wellons' lowbias32, the key's halves mixed in before each multiplication).
+#define HSAE_DRAW(type, index, key) \
+  type x = (index) ^ (uint32_t)(key); \
+  x = (x ^ (x >> 16)) * 0x7feb352du; \
+  x = (x ^ (x >> 15) ^ (uint32_t)((key) >> 32)) * 0x846ca68bu; \
+  x ^= x >> 16;
+
+static void HSAE(adam_bfloat16)(float *restrict p, uint16_t *restrict m, uint16_t *restrict v,
+                                const float *restrict g, ptrdiff_t n, float clip, float rate,
+                                float beta1, float beta2, float epsilon, uint64_t key,
+                                uint32_t first) {
+  const w16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    v16 y = clip * HSAE(load)(g + i);
+    v16 old_m = (v16)(__builtin_convertvector(*(const h16 *)(m + i), w16) << 16);
+    v16 old_v = (v16)(__builtin_convertvector(*(const h16 *)(v + i), w16) << 16);
+    v16 mean = beta1 * old_m + (1 - beta1) * y;
+    v16 square = beta2 * old_v + (1 - beta2) * (y * y);
+    HSAE(store)(p + i, HSAE(load)(p + i) - rate * mean / (__builtin_elementwise_sqrt(square) + epsilon));
+    HSAE_DRAW(w16, lanes + (first + (uint32_t)i), key)
+    // Adding a random number below the cut carries into the kept half as often as it should.
+    *(h16 *)(m + i) = __builtin_convertvector(((w16)mean + (x & 0xffffu)) >> 16, h16);
+    *(h16 *)(v + i) = __builtin_convertvector(((w16)square + (x >> 16)) >> 16, h16);
+  }
+  for (; i < n; i++) {
+    uint32_t bits_m = (uint32_t)m[i] << 16, bits_v = (uint32_t)v[i] << 16;
+    float old_m, old_v, y = clip * g[i];
+    __builtin_memcpy(&old_m, &bits_m, 4);
+    __builtin_memcpy(&old_v, &bits_v, 4);
+    float mean = beta1 * old_m + (1 - beta1) * y;
+    float square = beta2 * old_v + (1 - beta2) * (y * y);
+    p[i] -= rate * mean / (__builtin_sqrtf(square) + epsilon);
+    HSAE_DRAW(uint32_t, first + (uint32_t)i, key)
+    __builtin_memcpy(&bits_m, &mean, 4);
+    __builtin_memcpy(&bits_v, &square, 4);
+    m[i] = (uint16_t)((bits_m + (x & 0xffffu)) >> 16);
+    v[i] = (uint16_t)((bits_v + (x >> 16)) >> 16);
+  }
+}
+#undef HSAE_DRAW
+
 static const hsae_kernels HSAE(table) = {
     HSAE_NAME,          HSAE(to_bfloat16), HSAE(dot),         HSAE(axpy),         HSAE(scale),
     HSAE(rows_dot),     HSAE(outer),       HSAE(rows_sum),    HSAE(combine),      HSAE(residuals),
-    HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),        HSAE(sum_squares),
-    HSAE(gather_half)};
+    HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),
+    HSAE(adam_bfloat16), HSAE(sum_squares), HSAE(gather_half)};
 #undef HSAE_OUTER_BLOCK

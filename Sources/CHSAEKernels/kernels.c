@@ -20,6 +20,8 @@ typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
 #if defined(__x86_64__)
 typedef _Float16 f16x16 __attribute__((ext_vector_type(16)));
 #endif
+typedef uint32_t w16 __attribute__((vector_size(64)));
+typedef uint16_t h16 __attribute__((vector_size(32), aligned(2)));
 typedef _Bool b16 __attribute__((ext_vector_type(16)));
 
 // The sign bits of sixteen lanes as an integer, lane 0 lowest.

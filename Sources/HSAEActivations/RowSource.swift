@@ -100,8 +100,9 @@ public func openRows(
     }
     let node = try ZarrNode(path: path)
     switch node {
-    case .group: return try ActivationStore(
-      path: path, allowIncomplete: allowIncomplete, giantNorms: giantNorms)
+    case .group:
+      return try ActivationStore(
+        path: path, allowIncomplete: allowIncomplete, giantNorms: giantNorms)
     case .array(let layout): return try ZarrRows(path: path, layout: layout)
     }
   }

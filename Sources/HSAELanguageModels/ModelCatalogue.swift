@@ -76,7 +76,8 @@ public struct CatalogueFile: Hashable, Sendable {
 
   /// A file with the given parts.
   public init(
-    kind: Kind = .model, name: String, fileName: String, byteCount: Int, sha256: String, licence: String,
+    kind: Kind = .model, name: String, fileName: String, byteCount: Int, sha256: String,
+    licence: String,
     wheels: [Wheel]
   ) {
     self.kind = kind

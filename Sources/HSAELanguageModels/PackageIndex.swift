@@ -83,7 +83,8 @@ public struct PackageIndex: WheelSource {
     let (status, text) = try ChildProcess.output(
       of: [
         "python3", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        wheel.fileName.hasSuffix(".whl") ? "--only-binary" : "--no-binary", ":all:", "--dest", folder, "\(wheel.project)==\(wheel.version)",
+        wheel.fileName.hasSuffix(".whl") ? "--only-binary" : "--no-binary", ":all:", "--dest",
+        folder, "\(wheel.project)==\(wheel.version)",
       ], errors: .merged)
     let result = Path.join(folder, wheel.fileName)
     guard status == 0, Path.exists(result) else {

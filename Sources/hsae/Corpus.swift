@@ -90,7 +90,8 @@ struct Corpus: ParsableCommand {
         weights.updateValue(weight, forKey: String(sides[0])) == nil
       else {
         throw .usage(
-          "--mix: \"\(part)\" is no other language with a positive weight; write it like fr=3,es=2.")
+          "--mix: \"\(part)\" is no other language with a positive weight; write it like fr=3,es=2."
+        )
       }
     }
     return weights

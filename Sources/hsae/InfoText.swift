@@ -51,7 +51,8 @@ struct Description {
     if !store.tokens.isEmpty {
       lines.append("most frequent tokens of \(grouped(store.sampled)) rows:")
       lines.append(
-        "    " + store.tokens.map { "\($0.name.spelledOut) \(percent($0))" }.joined(separator: " · "))
+        "    "
+          + store.tokens.map { "\($0.name.spelledOut) \(percent($0))" }.joined(separator: " · "))
     }
     if !store.contexts.isEmpty { lines.append("rows in context:") }
     for context in store.contexts {
@@ -82,7 +83,8 @@ struct Description {
         + (shape.isFlat
           ? "flat dictionary of \(grouped(shape.experts)) latents"
           : "dictionary of \(grouped(shape.experts)) experts × \(shape.sublatents) sublatents in"
-            + " subspaces of \(shape.subspace)") + ", \(shape.activeExperts) active, width \(shape.width)",
+            + " subspaces of \(shape.subspace)")
+        + ", \(shape.activeExperts) active, width \(shape.width)",
       "data: \(configuration.data.path), \(grouped(configuration.data.rows)) rows",
       "steps: \(grouped(checkpoints.last ?? 0)) of \(grouped(configuration.steps)) in a checkpoint,"
         + " \(grouped(configuration.batch)) rows each, seed \(configuration.seed), order"

@@ -1,5 +1,5 @@
-// hsae train: options, the progress line and how the run ended. The options' meaning and defaults are
-// `TrainingConfiguration`'s, the work is `Trainer`'s.
+// hsae train: options, the progress line and how the runs ended. The options' meaning and defaults are
+// `TrainingConfiguration`'s, the work is `Trainer`'s and `TrainingGroup`'s.
 
 import ArgumentParser
 import Foundation
@@ -18,8 +18,16 @@ struct Train: ParsableCommand {
       power of two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 \
       trains a flat TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option but --out, --resume, --config, --allow-incomplete and --json is also a key of a \
-      --config file (JSON), by its long name; the command line wins. \
+      Every option but --out, --also, --resume, --config, --allow-incomplete and --json is also a \
+      key of a --config file (JSON), by its long name; the command line wins.
+
+      --also trains another dictionary over the same reading of the data and may be repeated: \
+      --out out/h --also out/flat:sublatents=0 --also out/other:seed=1,config=other.json. Its \
+      settings are those of the first run but for what follows the colon; batch, order and \
+      normalisation are the same for all. Every run directory holds what its run alone would have \
+      given, to the bit (seed=1 here stands for --seed 1 --order-seed 0).
+
+      The memory needed and the memory there is are said before training begins. \
       Ctrl-C and SIGTERM write a checkpoint and exit 130 and 143; --resume goes on from the newest \
       checkpoint with the same bits as if nothing had happened.
       """)
@@ -30,7 +38,12 @@ struct Train: ParsableCommand {
   @Option(help: "The run directory to write.")
   var out: String
 
-  @Flag(help: "Go on with the run at --out from its newest checkpoint.")
+  @Option(
+    help: ArgumentHelp(
+      "Another run over the same reading, and its own settings.", valueName: "run[:key=value,...]"))
+  var also: [String] = []
+
+  @Flag(help: "Go on with the run at --out, and those of --also, from their newest checkpoints.")
   var resume = false
 
   @Option(help: "A JSON file of options.")
@@ -62,33 +75,44 @@ struct Train: ParsableCommand {
   }
 
   func run() throws {
-    let trainer = try resume ? resumed() : created()
+    let also = try also.map(AlsoRun.init)
+    let group = try resume ? resumed(also) : created(also)
     let interruption = Interruption(notify: announceStop)
-    let outcome = try runWithProgress(trainer, label: "train", interruption: interruption)
-    try summarise(trainer)
+    let outcome = try runWithProgress(group, label: "train", interruption: interruption)
+    try summarise(group)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
   }
 
-  private func created() throws -> Trainer {
+  private func created(_ also: [AlsoRun]) throws -> TrainingGroup {
     var options = try given.options()
     (options.threads, options.tensor) = (threads, tensor)
     if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
     let source = try openRows(
       path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete,
       giantNorms: giantNorms ?? .skip)
-    let configuration = try resolve(options, source)
-    return try Trainer(
-      creating: out, configuration: configuration, source: source,
-      threads: options.threads ?? processorCount)
+    let first = try resolve(options, source)
+    var runs = [(path: out, configuration: first)]
+    for run in also {
+      do throws(Failure) {
+        runs.append((run.path, try resolve(run.options(beside: options, first), source)))
+      } catch { throw Failure(error.kind, "--also \(run.path): \(error.message)") }
+    }
+    let threads = options.threads ?? processorCount
+    sayMemory(runs.map(\.configuration), threads: threads)
+    return try TrainingGroup(creating: runs, source: source, threads: threads)
   }
 
-  private func resumed() throws -> Trainer {
+  private func resumed(_ also: [AlsoRun]) throws -> TrainingGroup {
     guard try given.options() == TrainingOptions(), config == nil else {
       throw Failure.usage(
         "--resume takes its settings from \(out)/config.json; leave out the other options.")
     }
-    let run = try RunDirectory(path: out)
-    let begun = run.configuration.data
+    if let run = also.first(where: { $0.settings != nil }) {
+      throw Failure.usage(
+        "--resume takes its settings from \(run.path)/config.json; write --also \(run.path).")
+    }
+    let runs = try ([out] + also.map(\.path)).map(RunDirectory.init(path:))
+    let begun = runs[0].configuration.data
     guard data != nil || Path.exists(begun.path) else {
       throw Failure.missing(
         "\(begun.path): the rows \(out) was begun on are gone; name their new place:"
@@ -97,32 +121,70 @@ struct Train: ParsableCommand {
     let source = try openRows(
       path: data ?? begun.path, tensor: tensor ?? begun.tensor, allowIncomplete: allowIncomplete,
       giantNorms: giantNorms ?? begun.giantNorms ?? .skip)
-    return try Trainer(
-      resuming: out, source: source, threads: threads ?? processorCount,
+    let threads = threads ?? processorCount
+    sayMemory(runs.map(\.configuration), threads: threads)
+    return try TrainingGroup(
+      resuming: runs.map(\.path), source: source, threads: threads,
       warn: { report("hsae: \($0)") })
   }
 
-  private func summarise(_ trainer: Trainer) throws {
-    guard let last = try RunDirectory(path: out).metrics().last else { return }
-    if json {
-      try output(JSONFile.encode(TrainingSummary(run: out, last: last)))
-    } else {
-      try output(summaryLine(trainer, last) + "\n")
+  private func summarise(_ group: TrainingGroup) throws {
+    var summaries: [TrainingSummary] = []
+    for trainer in group.trainers {
+      guard let last = try RunDirectory(path: trainer.path).metrics().last else { continue }
+      summaries.append(TrainingSummary(run: trainer.path, last: last))
+      if !json { try output(summaryLine(trainer, last) + "\n") }
+    }
+    guard json, let first = summaries.first else { return }
+    try output(group.trainers.count == 1 ? JSONFile.encode(first) : JSONFile.encode(summaries))
+  }
+}
+
+/// Says what runs with `configurations` need of memory and what there is, where it is worth a line.
+private func sayMemory(_ configurations: [TrainingConfiguration], threads: Int) {
+  let need = MemoryNeed(configurations, threads: threads)
+  let memory = MachineMemory.current
+  // What cannot fit is refused in a moment, with the same numbers.
+  guard need.total <= memory.limit else { return }
+  var line = "hsae: memory: \(need.text)"
+  if memory.available.isFinite {
+    line += "; \(MachineMemory.text(memory.available)) of \(MachineMemory.text(memory.limit)) free"
+    if need.total > memory.available {
+      line += ": too little unless other programs end; the system may kill this run"
     }
   }
+  report(line + ".")
 }
 
 /// Runs `trainer` with a progress line.
 func runWithProgress(
   _ trainer: Trainer, label: String, interruption: Interruption
 ) throws(Failure) -> TrainingOutcome {
-  let batch = trainer.configuration.batch
-  var line = ProgressLine(
-    label, unit: "rows", total: trainer.configuration.steps * batch, done: trainer.step * batch)
-  defer { line.clear() }
-  return try trainer.run(interruption: interruption) { step, record in
-    line.update(step * batch, note: progressNote(record))
+  try runWithProgress(TrainingGroup([trainer]), label: label, interruption: interruption)
+}
+
+/// Runs all of `group` with one progress line.
+func runWithProgress(
+  _ group: TrainingGroup, label: String, interruption: Interruption
+) throws(Failure) -> TrainingOutcome {
+  func rows(_ count: (Trainer) -> Int) -> Int {
+    group.trainers.reduce(0) { $0 + count($1) * $1.configuration.batch }
   }
+  var line = ProgressLine(
+    label, unit: "rows", total: rows(\.configuration.steps), done: rows(\.step))
+  defer { line.clear() }
+  return try group.run(
+    interruption: interruption,
+    warn: { report((isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : "") + "hsae: \($0)") }
+  ) { _ in
+    line.update(rows(\.step), note: progressNote(group.trainers))
+  }
+}
+
+private func progressNote(_ trainers: [Trainer]) -> String {
+  guard trainers.count > 1 else { return progressNote(trainers[0].lastRecord) }
+  return trainers.map { "\(Path.name($0.path)) " + progressNote($0.lastRecord) }
+    .joined(separator: "  ")
 }
 
 private func progressNote(_ record: MetricsRecord) -> String {

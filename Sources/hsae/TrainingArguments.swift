@@ -5,6 +5,7 @@ public import ArgumentParser
 public import HSAEActivations
 public import HSAEModels
 import HSAESupport
+public import HSAETensors
 public import HSAETraining
 
 struct TrainingArguments: ParsableArguments {
@@ -35,8 +36,14 @@ struct TrainingArguments: ParsableArguments {
   @Option(help: "Seed of the weights and of the order of rows (default 0).")
   var seed: UInt64?
 
+  @Option(help: "Seed of the order of rows alone (default: --seed).")
+  var orderSeed: UInt64?
+
   @Option(help: "Arithmetic of dense products: float32, bfloat16 or auto.")
   var precision: PrecisionOption?
+
+  @Option(help: "Format of Adam's moments: float32 (default) or bfloat16, which halves them.")
+  var moments: Precision?
 
   @Option(help: "Order of rows: shuffled, or file (as stored, wrapping round).")
   var order: RowOrder?
@@ -125,7 +132,9 @@ struct TrainingArguments: ParsableArguments {
     options.epochs = epochs
     options.batch = try size(batch, "--batch", SizeArgument.count)
     options.seed = seed
+    options.orderSeed = orderSeed
     options.precision = precision
+    options.moments = moments
     options.order = order
     options.normalize = normalize
     options.initialWeights = initialWeights
@@ -167,6 +176,7 @@ struct TrainingArguments: ParsableArguments {
 
 extension Preset: ExpressibleByArgument {}
 extension PrecisionOption: ExpressibleByArgument {}
+extension Precision: ExpressibleByArgument {}
 extension RowOrder: ExpressibleByArgument {}
 extension Normalisation: ExpressibleByArgument {}
 extension LearningRateSchedule.Form: ExpressibleByArgument {}

@@ -25,7 +25,7 @@ import Testing
         #expect(small.weights("run") == before)
         #expect(try resize("16m"))
         let result = try runHSAE(["train", "--resume", "--out", run])
-        #expect(result.code == 0 && result.errors.isEmpty, "\(result.errors)")
+        #expect(result.code == 0 && result.complaints.isEmpty, "\(result.errors)")
         #expect(small.weights("run") == fixture.weights("whole"))
         #expect(
           try records(run + "/metrics.jsonl") == records(fixture.path("whole/metrics.jsonl")))

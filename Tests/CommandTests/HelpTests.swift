@@ -47,6 +47,7 @@ import Testing
       "learning-rate-floor", "warmup", "schedule", "clip", "beta", "ortho", "l1", "l1-scope",
       "regularizer-warmup", "threshold", "threshold-sub", "slope-top", "slope-sub", "bias", "auxk",
       "auxk-k", "dead-window", "preset", "checkpoint-every", "keep", "out", "resume", "config",
+      "also", "moments", "order-seed",
     ] {
       #expect(help.contains("--\(option) ") || help.contains("--\(option)\n"), "--\(option)")
     }

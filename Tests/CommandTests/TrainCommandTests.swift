@@ -13,7 +13,7 @@ import Testing
       let fixture = try CommandFixture(in: folder)
       let plain = try runHSAE(fixture.training("plain", ["--steps", "5"]))
       #expect(plain.code == 0)
-      #expect(plain.errors.isEmpty, "\(plain.errors)")
+      #expect(plain.complaints.isEmpty, "\(plain.errors)")
       #expect(plain.output.contains("step 5 of 5") && plain.output.contains("loss"))
       let json = try runHSAE(fixture.training("json", ["--steps", "5", "--json"]))
       let tree = try JSONValue(parsing: Array(json.output.utf8), source: "output")

@@ -112,6 +112,40 @@ struct ReaderFuzzTests {
     }
   }
 
+  /// A store of a residual stream with its corpus, described as `hsae info` does.
+  @Test func residualStoreMetadata() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/store"
+      try writeCollectedStore(at: path)
+      let names = try FileManager.default.subpathsOfDirectory(atPath: path).filter { name in
+        !Path.isDirectory(Path.join(path, name)) && !name.contains("directions/c")
+      }.sorted()
+      let originals = try names.map { try MappedFile(path: Path.join(path, $0)).copy() }
+      var limits = StoreSummary.Limits()
+      limits.contexts = 3
+      let before = peakMemory
+      var described = 0
+      for iteration in 0..<iterations {
+        var generator = SeededGenerator(seed: firstSeed &+ UInt64(iteration))
+        let which = iteration % names.count
+        let file = Path.join(path, names[which])
+        try put(mutated(originals[which], by: &generator), at: file)
+        do {
+          let store = try ActivationStore(path: path, allowIncomplete: true)
+          for row in [0, store.rowCount - 1] { _ = try store.matrix(rows: row..<row + 1) }
+          _ = try StoreSummary(store, limits: limits)
+          described += 1
+        } catch is Failure {}
+        try put(originals[which], at: file)
+      }
+      #expect(described > 0 && described < iterations)
+      #expect(try StoreSummary(ActivationStore(path: path)).documents == 10)
+      if ProcessInfo.processInfo.environment["HSAE_FUZZ_ITERATIONS"] != nil {
+        #expect(peakMemory - before < 512 << 20)
+      }
+    }
+  }
+
   @Test func storeMetadata() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/store"

@@ -45,11 +45,76 @@ func writeResidualStore(
   try JSONFile.write(StoreGroup(attributes: attributes), to: Path.join(path, "zarr.json"))
 }
 
+/// Writes a store of 100 rows as above with the corpus they come from: ten documents of ten tokens,
+/// document i in language "en" or "fr", called "Title i".
+func writeCollectedStore(at path: String) throws {
+  var attributes = StoreAttributes(
+    kind: .residualStream, modelName: "tiny", modelSHA256: "0",
+    hookPoint: "output of block 3, counting from 0")
+  attributes.layer = 3
+  attributes.width = 2
+  attributes.collection = CollectionAttributes()
+  var manifest = try StoreManifest(path: path)
+  for document in 0..<10 {
+    let first = document * 10
+    var entry = StoreManifest.Document(
+      tokens: (first..<first + 10).map { Int32($0 % 7) }, rowCount: 10, isHeldOut: false)
+    entry.language = document.isMultiple(of: 3) ? "fr" : "en"
+    entry.title = "Title \(document)"
+    try manifest.append(entry)
+  }
+  try manifest.commit(
+    attributes: attributes, vocabulary: (0..<7).map { "\u{2581}token\($0)" })
+  let collected = try JSONFile.read(StoreGroup.self, from: path + "/zarr.json").attributes
+  try writeResidualStore(at: path, count: 100, chunkRows: 16, flags: [3: 1])
+  attributes = collected
+  attributes.complete = true
+  try JSONFile.write(StoreGroup(attributes: attributes), to: Path.join(path, "zarr.json"))
+}
+
+@Suite struct StoreSummaryTests {
+  @Test func aStoreIsDescribed() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/store"
+      try writeCollectedStore(at: path)
+      let summary = try StoreSummary(ActivationStore(path: path))
+      #expect(summary.rows == 99 && summary.flagged == 1 && summary.sampled == 99)
+      #expect(summary.documents == 10 && summary.corpusTokens == 100 && summary.heldOut == 0)
+      #expect(summary.languages.map(\.name) == ["en", "fr"])
+      #expect(summary.languages.map(\.count) == [6, 4])
+      // 100 rows of tokens 0 ..< 7 in turn, without row 3.
+      #expect(summary.tokens.map(\.count) == [15, 15, 14, 14, 14, 14, 13])
+      #expect(summary.tokens[0].name == "\u{2581}token0")
+      #expect(summary.contexts.count == 8)
+      for context in summary.contexts {
+        #expect(context.token.hasPrefix(" token") && context.title.hasPrefix("Title "))
+        let number = try #require(Int(context.token.dropFirst(6)))
+        if !context.before.isEmpty { #expect(context.before.hasSuffix("token\((number + 6) % 7)")) }
+        if !context.after.isEmpty { #expect(context.after.hasPrefix(" token\((number + 1) % 7)")) }
+      }
+      var other = StoreSummary.Limits()
+      other.seed = 1
+      let again = try StoreSummary(ActivationStore(path: path), limits: other)
+      #expect(again.contexts != summary.contexts && again.norms == summary.norms)
+    }
+  }
+
+  @Test func normsAreCountedOnALogarithmicScale() {
+    let norms = StoreSummary.Norms([0, 1, 10, 10.1, 100, 1000])
+    #expect(norms.zeros == 1 && norms.counts.reduce(0, +) == 5)
+    #expect(norms.quantiles.first == 0 && norms.quantiles.last == 1000)
+    #expect(norms.counts.first == 1 && norms.counts.last == 1 && norms.lowest == 0)
+    #expect(StoreSummary.Norms([0]).counts == [0])
+    #expect(StoreSummary.Norms([5, 5]).counts == [2])
+  }
+}
+
 @Suite struct ResidualStreamStoreTests {
-  @Test(arguments: [
-    [:], [0: 1, 1: 1, 2: 2], [99: 1], [7: 1, 8: 2, 9: 3, 10: 1, 50: 1, 63: 1, 64: 1],
-    Dictionary(uniqueKeysWithValues: (16..<48).map { ($0, 1) }),
-  ] as [[Int: UInt8]])
+  @Test(
+    arguments: [
+      [:], [0: 1, 1: 1, 2: 2], [99: 1], [7: 1, 8: 2, 9: 3, 10: 1, 50: 1, 63: 1, 64: 1],
+      Dictionary(uniqueKeysWithValues: (16..<48).map { ($0, 1) }),
+    ] as [[Int: UInt8]])
   func flaggedRowsAreLeftOut(_ flags: [Int: UInt8]) throws {
     try withTemporaryFolder { folder in
       try writeResidualStore(at: folder, count: 100, chunkRows: 16, flags: flags)

@@ -90,7 +90,8 @@ private let python = ProcessInfo.processInfo.environment["HSAE_INTEROP_PYTHON"] 
       }
       let run = folder + "/run"
       let result = try runHSAE([
-        "train", folder + "/single", "--experts", "8", "--sublatents", "2", "--subspace", "2", "--k",
+        "train", folder + "/single", "--experts", "8", "--sublatents", "2", "--subspace", "2",
+        "--k",
         "2", "--batch", "64", "--steps", "3", "--out", run,
       ])
       #expect(result.code == 0, "\(result.errors)")

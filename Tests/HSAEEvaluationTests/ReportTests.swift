@@ -1,6 +1,7 @@
 // Pages: hostile words stay words, ids are unique, tags are balanced, scripts hold valid JSON.
 
 import Foundation
+import HSAEActivations
 import HSAEModels
 import Testing
 
@@ -259,6 +260,30 @@ private struct PageReader {
     #expect(duration(8.25) == "8.2 s" && duration(200) == "3 min 20 s")
     #expect(duration(7500) == "2 h 05 min")
     #expect(decimal(-0.0001, 2) == "0.00")
+  }
+
+  @Test func activationsAreEscapedAndShown() throws {
+    var attributes = StoreAttributes(
+      kind: .residualStream, modelName: "<b>", modelSHA256: "", hookPoint: "output of block 3")
+    attributes.width = 4
+    var summary = StoreSummary(
+      attributes: attributes, rows: 1000, flagged: 2, sampled: 1000,
+      norms: StoreSummary.Norms([1, 20, 300]))
+    summary.heldOut = 50
+    summary.documents = 9
+    summary.languages = [.init(name: "</td>", count: 3, total: 9)]
+    summary.tokens = hostile.map { .init(name: $0, count: 1, total: 10) }
+    summary.contexts = hostile.map {
+      .init(title: $0, language: "", before: $0, token: $0, after: $0)
+    }
+    let alone = try makeReport(
+      ReportInput(title: "t", subtitle: "s", runs: [], store: summary))
+    #expect(alone.contains("id=\"activations\"") && alone.contains("50 rows held out"))
+    #expect(!alone.contains("<b>;") && !alone.contains("alert(1)</script>"))
+    #expect(alone.contains("&lt;/td&gt;"))
+    let withRun = try makeReport(
+      ReportInput(title: "t", subtitle: "s", runs: [sampleRun("a")], store: summary))
+    #expect(withRun.contains("href=\"#activations\"") && withRun.contains("id=\"numbers\""))
   }
 
   @Test func axes() {

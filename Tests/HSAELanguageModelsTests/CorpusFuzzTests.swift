@@ -29,9 +29,12 @@ struct CorpusFuzzTests {
 
   /// Reads `iterations` damaged copies of the hostile files whose names end in `suffix`.
   private func fuzz(_ suffix: String) throws {
-    let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Hostile").path
+    let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Hostile")
+      .path
     var originals: [[UInt8]] = []
-    for name in try Path.list(folder) where name.hasSuffix(suffix) {
+    // A short file with a very long line would be most of the work.
+    for name in try Path.list(folder)
+    where name.hasSuffix(suffix) && !name.hasPrefix("many-values") {
       let bytes = try MappedFile(path: Path.join(folder, name)).copy()
       if bytes.count < 10_000 { originals.append(bytes) }
     }

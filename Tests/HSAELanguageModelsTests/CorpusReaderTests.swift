@@ -140,12 +140,13 @@ import Testing
 
   @Test(
     arguments: [
-    ("several-members.txt.gz", ["one", "two", "three"]), ("trailing-garbage.txt.gz", ["one", "two"]),
-    ("byte-order-mark.txt", ["one", "two"]), ("no-line-end.txt", ["one", "two"]),
-    ("not-utf8.txt", ["good", "été"]), ("zero-bytes.txt", []),
-    ("many-values.jsonl.gz", ["y"]), ("empty.txt", []), ("blank.txt", []), ("utf16.txt", []),
-    ("header-only.txt.gz", []), ("two-bytes.txt.gz", []),
-    ("hostile.jsonl", ["good", "fine", "last\0\n😀"]),
+      ("several-members.txt.gz", ["one", "two", "three"]),
+      ("trailing-garbage.txt.gz", ["one", "two"]),
+      ("byte-order-mark.txt", ["one", "two"]), ("no-line-end.txt", ["one", "two"]),
+      ("not-utf8.txt", ["good", "été"]), ("zero-bytes.txt", []),
+      ("many-values.jsonl.gz", ["y"]), ("empty.txt", []), ("blank.txt", []), ("utf16.txt", []),
+      ("header-only.txt.gz", []), ("two-bytes.txt.gz", []),
+      ("hostile.jsonl", ["good", "fine", "last\0\n😀"]),
     ] as [(String, [String])])
   func oddFilesGiveWhatIsGood(_ name: String, _ texts: [String]) throws {
     #expect(try hostile(name).texts == texts)

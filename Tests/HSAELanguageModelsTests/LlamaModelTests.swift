@@ -53,8 +53,9 @@ import Testing
       let alone = try contexts.flatMap { try Self.rows(model, [$0], block) }
       #expect(packed == alone, "block \(block)")
       let reversed = try Self.rows(model, contexts.reversed(), block)
-      #expect(reversed.suffix(contexts[0].count * model.description.width).elementsEqual(
-        packed.prefix(contexts[0].count * model.description.width)))
+      #expect(
+        reversed.suffix(contexts[0].count * model.description.width).elementsEqual(
+          packed.prefix(contexts[0].count * model.description.width)))
     }
   }
 
@@ -178,8 +179,9 @@ import Testing
       GGUFFile(path: first.path), sha256: "", choice: .type(.q8_0), cache: cache, threads: 2,
       say: { _ in })
     #expect(own.path == first.path)
-    #expect(try PreparedWeights(
-      GGUFFile(path: path), sha256: "", choice: .keep, cache: cache, threads: 2, say: { _ in }
-    ).path == path)
+    #expect(
+      try PreparedWeights(
+        GGUFFile(path: path), sha256: "", choice: .keep, cache: cache, threads: 2, say: { _ in }
+      ).path == path)
   }
 }

@@ -145,7 +145,8 @@ import Testing
               info.size = len(content)
               file.addfile(info, io.BytesIO(content))
       """
-    let status = try ChildProcess.run(["python3", "-c", script, scratch.path + "/base.db", archive]) {
+    let status = try ChildProcess.run(["python3", "-c", script, scratch.path + "/base.db", archive])
+    {
       (_: RawSpan) throws(Failure) in
     }
     #expect(status == 0)

@@ -31,7 +31,9 @@ import Testing
     var addresses: [UnsafeRawPointer] = unsafe []
     for row in rows.reversed() {
       unsafe place -= 2 * row.count
-      unsafe row.withUnsafeBytes { unsafe UnsafeMutableRawBufferPointer(start: place, count: $0.count).copyMemory(from: $0) }
+      unsafe row.withUnsafeBytes {
+        unsafe UnsafeMutableRawBufferPointer(start: place, count: $0.count).copyMemory(from: $0)
+      }
       unsafe addresses.append(UnsafeRawPointer(place))
       unsafe place -= 1
     }

@@ -1,6 +1,7 @@
-// Rounding to bf16, and Adam.
+// Rounding to bf16, and Adam with moments in fp32 and in bf16.
 
 import CHSAEKernels
+import Glibc
 import HSAETensors
 import Testing
 
@@ -84,6 +85,94 @@ import Testing
         if !(isRight && error <= allowed + 1e-30) { wrong.append(i) }
       }
       #expect(wrong.isEmpty, "of \(count): \(wrong.prefix(3))")
+    }
+  }
+
+  /// The bf16 step against a twin that rounds by definition, with the random bits written out.
+  @Test(arguments: InstructionSet.all)
+  func adamInBFloat16AgreesWithTheTwin(_ set: InstructionSet) {
+    var generator = SeededGenerator(seed: 9)
+    for count in KernelDescription.widths {
+      let (first, key): (UInt32, UInt64) = (UInt32.max - 20, generator.next())
+      let weights = generator.floats(count)
+      let gradients = generator.floats(count)
+      let means = generator.floats(count).map { UInt16($0.bitPattern >> 16) }
+      let squares = generator.floats(count).map { UInt16(($0 * $0).bitPattern >> 16) }
+      let arrays = [weights, gradients].map { FencedArray($0, .beforeFence) }
+      var (m, v) = (means + [0xABCD], squares + [0xABCD])
+      unsafe set.table.adam_bfloat16(
+        arrays[0].base, &m, &v, arrays[1].base, count, 0.4, 1e-3, 0.9, 0.999, 1e-8, key, first)
+      // The step itself is that of the fp32 kernel on the same numbers, but for a rounding or two.
+      func wide(_ bits: [UInt16]) -> [Float] { bits.map { Float(bitPattern: UInt32($0) << 16) } }
+      var (p, m32, v32) = (weights, wide(means), wide(squares))
+      unsafe set.table.adam(
+        &p, &m32, &v32, gradients, count, 0.4, 1e-3, 0.9, 0.999, 1e-8)
+      #expect(arrays[1].elements == gradients)
+      let wrong = zip(arrays[0].elements, p).enumerated().first { index, pair in
+        let step = abs(pair.1 - weights[index])
+        return !(abs(pair.0 - pair.1) <= 0x1p-21 * step + 0x1p-23 * abs(weights[index]))
+      }
+      #expect(wrong == nil, "of \(count)")
+      #expect(arrays.allSatisfy { $0.isIntact } && m.last == 0xABCD && v.last == 0xABCD)
+      for i in 0..<count {
+        let bits = Self.draw(first &+ UInt32(i), key)
+        #expect(m[i] == Self.round(m32[i], bits & 0xFFFF), "\(i) of \(count)")
+        #expect(v[i] == Self.round(v32[i], bits >> 16), "\(i) of \(count)")
+      }
+    }
+  }
+
+  /// The random bits of one element: two rounds of xor-shift and multiplication.
+  static func draw(_ index: UInt32, _ key: UInt64) -> UInt32 {
+    var x = index ^ UInt32(truncatingIfNeeded: key)
+    x = (x ^ (x >> 16)) &* 0x7FEB_352D
+    x = (x ^ (x >> 15) ^ UInt32(key >> 32)) &* 0x846C_A68B
+    return x ^ (x >> 16)
+  }
+
+  /// `value` in bf16: away from zero if `random`, of 16 bits, is large enough for the part cut off.
+  static func round(_ value: Float, _ random: UInt32) -> UInt16 {
+    let bits = value.bitPattern
+    let isUp = (bits & 0xFFFF) + random > 0xFFFF
+    return UInt16(truncatingIfNeeded: bits >> 16) &+ (isUp ? 1 : 0)
+  }
+
+  /// Rounded at random, an average that moves by less than half a bf16 step still comes out right.
+  @Test(arguments: InstructionSet.all)
+  func roundingAtRandomIsFair(_ set: InstructionSet) {
+    let (count, steps) = (4096, 4000)
+    var p = [Float](repeating: 0, count: count)
+    var m = [UInt16](repeating: 0, count: count)
+    var v = m
+    let g = [Float](repeating: 0.1, count: count)
+    var generator = SeededGenerator(seed: 3)
+    for _ in 0..<steps {
+      unsafe set.table.adam_bfloat16(
+        &p, &m, &v, g, count, 1, 0, 0.9, 0.999, 1e-8, generator.next(), 0)
+    }
+    func mean(_ bits: [UInt16]) -> Double {
+      bits.reduce(0) { $0 + Double(Float(bitPattern: UInt32($1) << 16)) } / Double(count)
+    }
+    // 1 − 0.999⁴⁰⁰⁰ of 0.01; rounded to nearest it would stay below a tenth of that.
+    let expected = 0.01 * (1 - exp(4000 * log(0.999)))
+    #expect(abs(mean(v) - expected) < 0.005 * expected, "\(mean(v)) for \(expected)")
+    #expect(abs(mean(m) - 0.1) < 1e-4, "\(mean(m))")
+  }
+
+  /// No bit of what is drawn is more often one than zero, or goes with its neighbour's.
+  @Test func whatIsDrawnLooksRandom() {
+    let count = 1 << 16
+    var generator = SeededGenerator(seed: 8)
+    for key in [0, 1, generator.next(), generator.next()] {
+      let bits = (0..<UInt32(count)).map { Self.draw($0, key) }
+      for bit in 0..<32 {
+        let ones = bits.count { $0 >> bit & 1 == 1 }
+        let changes = zip(bits, bits.dropFirst()).count { ($0 ^ $1) >> bit & 1 == 1 }
+        for number in [ones, changes] {
+          // Six standard deviations of a fair coin.
+          #expect(abs(number - count / 2) < 3 * 256, "bit \(bit) with key \(key)")
+        }
+      }
     }
   }
 }

@@ -264,13 +264,15 @@ private func resolve(
          "ortho": 0.25, "l1": 0.125, "l1-scope": "topk", "regularizer-warmup": 3, "threshold": 0.1,
          "threshold-sub": 0.2, "slope-top": 0.3, "slope-sub": 0.4, "bias": "geometric-median",
          "auxk": 0.5, "auxk-k": 7, "dead-window": 100, "checkpoint-every": 11, "record-every": 12,
-         "keep": 3, "threads": 2, "tensor": "rows"}
+         "keep": 3, "threads": 2, "tensor": "rows", "moments": "bfloat16",
+         "order-seed": 8}
         """, to: path)
       let options = try TrainingOptions.read(from: path)
       #expect(options.learningRateFloor == 0.5 && options.l1Scope == .topK && options.auxkK == 7)
       #expect(options.bias == .geometricMedian && options.keep == 3)
       #expect(options.initialWeights == "w.safetensors")
       #expect(options.threads == 2 && options.tensor == "rows")
+      #expect(options.moments == .bfloat16 && options.orderSeed == 8)
       // All keys but epochs, which excludes steps.
       let tree = try JSONFile.readTree(from: path)
       let names = Set(TrainingOptions.CodingKeys.allCases.map(\.rawValue))
@@ -363,7 +365,7 @@ private func resolve(
           try DurableFile.write(edited.joined(separator: "\n"), to: path)
           do throws(Failure) {
             let run = try RunDirectory(path: folder)
-            #expect(run.configuration.leastMemory > 0)
+            #expect(MemoryNeed([run.configuration], threads: 1).total > 0)
           } catch {
             #expect(error.kind == .data && error.message.contains(path), "\(error)")
             refused += 1

@@ -44,6 +44,7 @@ import Testing
       for precision in [PrecisionOption.float32, .auto] {
         var options = fixture.options
         options.precision = precision
+        options.moments = precision == .auto ? .bfloat16 : .float32
         for threads in [1, 3] {
           try fixture.train("\(precision)-\(threads)", options: options, threads: threads)
         }
@@ -54,6 +55,24 @@ import Testing
       other.seed = 6
       try fixture.train("other", options: other)
       #expect(try fixture.result("other").files != fixture.result("auto-1").files)
+    }
+  }
+
+  @Test func momentsInBFloat16TakeHalfTheRoomAndLearnTheSame() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try TrainingFixture(in: folder)
+      var losses: [Double] = []
+      for moments in [Precision.float32, .bfloat16] {
+        var options = fixture.options
+        (options.steps, options.learningRate, options.moments) = (300, 3e-3, moments)
+        let name = moments.rawValue
+        losses.append(try fixture.train(name, options: options).lastRecord.loss)
+        let file = try SafetensorsFile(
+          path: Path.join(fixture.checkpoint(name, 300), CheckpointName.optimizer))
+        let types = Set(file.tensors.filter { $0.name.contains("W_") }.map(\.type))
+        #expect(types == [moments == .bfloat16 ? .bfloat16 : .float32])
+      }
+      #expect(losses[0] != losses[1] && abs(losses[0] - losses[1]) < 0.02 * losses[0], "\(losses)")
     }
   }
 
@@ -69,6 +88,13 @@ import Testing
         $0.bias = .geometricMedian
         $0.deadWindow = 77
         $0.precision = .float32
+      }
+    ),
+    (
+      "moments in bf16, bias",
+      {
+        $0.moments = .bfloat16
+        $0.bias = .geometricMedian
       }
     ),
     (

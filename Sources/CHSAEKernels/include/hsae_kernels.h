@@ -79,6 +79,11 @@ typedef struct {
   /// corrections: p −= rate · m / (√v + epsilon).
   void (*adam)(float *p, float *m, float *v, const float *g, ptrdiff_t n, float clip, float rate,
                float beta1, float beta2, float epsilon);
+  /// The same with moments in bf16, rounded up or down at random so that their mean is exact. What is
+  /// drawn for element i follows from `key` and first + i.
+  void (*adam_bfloat16)(float *p, uint16_t *m, uint16_t *v, const float *g, ptrdiff_t n, float clip,
+                        float rate, float beta1, float beta2, float epsilon, uint64_t key,
+                        uint32_t first);
   /// Σ x² over n, in double.
   double (*sum_squares)(const float *x, ptrdiff_t n);
 

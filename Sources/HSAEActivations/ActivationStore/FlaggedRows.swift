@@ -37,7 +37,9 @@ struct VisibleRows: Sendable {
     var gaps: [Int] = []
     flags.forEachNonzero { row, bits in
       flagged += 1
-      if giantNorms == .skip || RowFlags(rawValue: bits) != .giantNorm { gaps.append(row - gaps.count) }
+      if giantNorms == .skip || RowFlags(rawValue: bits) != .giantNorm {
+        gaps.append(row - gaps.count)
+      }
     }
     flaggedCount = flagged
     self.gaps = gaps

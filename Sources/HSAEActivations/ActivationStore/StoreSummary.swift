@@ -15,6 +15,11 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     public var count: Int
     /// Of how many.
     public var total: Int
+
+    /// A number of things.
+    public init(name: String, count: Int, total: Int) {
+      (self.name, self.count, self.total) = (name, count, total)
+    }
   }
 
   /// The norms of rows.
@@ -43,6 +48,12 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     public var token: String
     /// The text behind it.
     public var after: String
+
+    /// A token with the texts around it.
+    public init(title: String, language: String, before: String, token: String, after: String) {
+      (self.title, self.language) = (title, language)
+      (self.before, self.token, self.after) = (before, token, after)
+    }
   }
 
   /// What the store says of itself.
@@ -68,6 +79,18 @@ public struct StoreSummary: Codable, Hashable, Sendable {
   /// Rows drawn by seed, in their documents.
   public var contexts: [Context]
 
+  /// A description of the numbers alone.
+  public init(
+    attributes: StoreAttributes, rows: Int, flagged: Int, sampled: Int, norms: Norms
+  ) {
+    self.attributes = attributes
+    self.rows = rows
+    self.flagged = flagged
+    self.sampled = sampled
+    self.norms = norms
+    (tokens, languages, contexts) = ([], [], [])
+  }
+
   /// What is sampled and shown.
   public struct Limits: Sendable {
     /// Rows looked at.
@@ -91,13 +114,16 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     rows = store.rowCount
     flagged = store.flaggedCount
     heldOut = attributes.collection.flatMap { $0.part == .training ? $0.holdoutRows : nil }
-    let count = min(store.rowCount, max(1, limits.rows))
+    var sample = Array(0..<min(store.rowCount, max(1, limits.rows)))
+    // What an incomplete store lacks is zeros, and tells nothing.
+    if !attributes.complete { sample = sample.filter { store.norm($0) > 0 } }
+    let count = sample.count
     sampled = count
-    norms = Norms((0..<count).map(store.norm))
+    norms = Norms(sample.isEmpty ? [0] : sample.map(store.norm))
     tokens = []
     if attributes.kind != .unembedding {
       var counts: [Int32: Int] = [:]
-      for row in 0..<count { counts[store.token(row), default: 0] += 1 }
+      for row in sample { counts[store.token(row), default: 0] += 1 }
       tokens = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(limits.tokens).map {
         Share(name: store.text(ofToken: $0.key), count: $0.value, total: count)
       }
@@ -119,8 +145,9 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     }
     var generator = SeededGenerator(seed: limits.seed)
     for _ in 0..<limits.contexts {
-      let row = Int.random(in: 0..<store.rowCount, using: &generator)
-      if let context = Context(store, corpus, row: row, limits.contextTokens) {
+      if let row = sample.randomElement(using: &generator),
+        let context = Context(store, corpus, row: row, limits.contextTokens)
+      {
         contexts.append(context)
       }
     }

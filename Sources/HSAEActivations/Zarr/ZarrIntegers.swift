@@ -23,7 +23,8 @@ struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Se
       array.chunks.allSatisfy({ $0 != nil }) || (allowsGaps && array.layout.fill == 0)
     else {
       let length = count.map { "\($0) " } ?? ""
-      throw .data("\(path): this is no whole list of \(length)\(type.rawValue); the store is damaged.")
+      throw .data(
+        "\(path): this is no whole list of \(length)\(type.rawValue); the store is damaged.")
     }
     self.count = array.layout.shape[0]
   }

@@ -104,7 +104,8 @@ public struct ZarrRows: RowSource {
   /// Has the system bring `rows` into memory (see `RowSource`).
   public func prefetch(_ rows: Range<Int>) {
     let (chunkRows, rowBytes) = (array.layout.chunk[0], array.layout.chunk[1] * type.size)
-    for chunk in rows.lowerBound / chunkRows...max(rows.lowerBound, rows.upperBound - 1) / chunkRows {
+    for chunk in rows.lowerBound / chunkRows...max(rows.lowerBound, rows.upperBound - 1) / chunkRows
+    {
       let part = rows.clamped(to: chunk * chunkRows..<(chunk + 1) * chunkRows)
       for column in 0..<chunkColumns {
         array.chunks[chunk * chunkColumns + column]?.prefetch(

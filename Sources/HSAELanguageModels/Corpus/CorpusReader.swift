@@ -136,7 +136,8 @@ public final class CorpusReader: DocumentSource {
       return nil
     }
     // Zero bytes are UTF-8, but no text: most likely UTF-16 or a binary file.
-    guard !bytes.contains(0), unsafe bytes.withUnsafeBytes({ unsafe String(validating: $0, as: UTF8.self) }) != nil
+    guard !bytes.contains(0),
+      unsafe bytes.withUnsafeBytes({ unsafe String(validating: $0, as: UTF8.self) }) != nil
     else {
       summary.add(.notUTF8, at: place)
       return nil

@@ -55,8 +55,12 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   public var batch: Int
   /// Seed of weights and order.
   public var seed: UInt64
+  /// Seed of the order, where it is not `seed`.
+  public var orderSeed: UInt64?
   /// Arithmetic of the dense products on the machine where the run began.
   public var precision: Precision
+  /// Format of Adam's moments; fp32 where a file does not say.
+  public var moments: Precision?
   /// Order of rows.
   public var order: RowOrder
   /// Normalisation of rows.
@@ -172,7 +176,9 @@ extension TrainingConfiguration {
     case .float32: precision = .float32
     case .bfloat16: precision = .bfloat16
     }
+    moments = options.moments ?? .float32
     order = options.order ?? .shuffled
+    orderSeed = order == .file || options.orderSeed == seed ? nil : options.orderSeed
     normalize = options.normalize ?? .unit
     initialWeights = options.initialWeights
     let total = batch.multipliedReportingOverflow(by: steps)
@@ -237,21 +243,6 @@ extension TrainingConfiguration {
       return "--batch \(batch) with --k \(shape.activeExperts) is too large."
     }
     return nil
-  }
-
-  /// The bytes a run needs at the very least: weights, gradients, two moments, and the batch's rows
-  /// (twice, since one batch is read ahead) and reconstructions; with an auxiliary loss also its
-  /// codes, its reconstructions, and the dead latents' rows and gradients.
-  var leastMemory: Double {
-    let (d, s) = (Double(shape.width), Double(shape.subspace))
-    let expert = 2 * (1 + s) * d + 2 * Double(shape.sublatents) * s
-    let vector = 4 * d + Double(shape.activeExperts) * (6 + 6 * s)
-    var numbers = 4 * Double(shape.experts) * expert + Double(batch) * vector
-    if objective.auxk > 0 {
-      numbers += Double(batch) * (Double(objective.auxkActive) * 5 + d)
-      numbers += 4 * Double(shape.experts) * d
-    }
-    return 4 * numbers
   }
 
   private static func shape(

@@ -3,6 +3,7 @@
 
 public import HSAEModels
 public import HSAESupport
+public import HSAETensors
 
 /// Named sets of hyper-parameters.
 public enum Preset: String, Codable, Sendable, CaseIterable {
@@ -71,8 +72,12 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public var batch: Int?
   /// Seed of weights and order.
   public var seed: UInt64?
+  /// Seed of the order alone.
+  public var orderSeed: UInt64?
   /// Arithmetic.
   public var precision: PrecisionOption?
+  /// Format of Adam's moments.
+  public var moments: Precision?
   /// Order of rows.
   public var order: RowOrder?
   /// Normalisation of rows.
@@ -133,8 +138,9 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
 
   /// The option names, which are also the keys of a configuration file.
   public enum CodingKeys: String, CodingKey, CaseIterable {
-    case preset, experts, sublatents, subspace, k, steps, epochs, batch, seed, precision, order
-    case normalize
+    case preset, experts, sublatents, subspace, k, steps, epochs, batch, seed
+    case orderSeed = "order-seed"
+    case precision, moments, order, normalize
     case initialWeights = "init"
     case learningRate = "learning-rate"
     case learningRateStart = "learning-rate-start"
@@ -167,7 +173,7 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
           throw .data(
             "\(path): \"\(key.rawValue)\" must be one of \(names.joined(separator: ", ")).")
         }
-      } else if key.isCount, !Self.isWhole(value, isSeed: key == .seed) {
+      } else if key.isCount, !Self.isWhole(value, isSeed: key == .seed || key == .orderSeed) {
         throw .data(
           "\(path): \"\(key.rawValue)\" must be a whole number, neither too small nor too large.")
       }
@@ -205,7 +211,9 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
     }
     result.batch = batch ?? other.batch
     result.seed = seed ?? other.seed
+    result.orderSeed = orderSeed ?? other.orderSeed
     result.precision = precision ?? other.precision
+    result.moments = moments ?? other.moments
     result.order = order ?? other.order
     result.normalize = normalize ?? other.normalize
     result.initialWeights = initialWeights ?? other.initialWeights
@@ -243,6 +251,7 @@ extension TrainingOptions.CodingKeys {
     switch self {
     case .preset: Preset.allCases.map(\.rawValue)
     case .precision: PrecisionOption.allCases.map(\.rawValue)
+    case .moments: Precision.allCases.map(\.rawValue)
     case .order: RowOrder.allCases.map(\.rawValue)
     case .normalize: Normalisation.allCases.map(\.rawValue)
     case .schedule: LearningRateSchedule.Form.allCases.map(\.rawValue)
@@ -256,7 +265,7 @@ extension TrainingOptions.CodingKeys {
   fileprivate var isCount: Bool {
     switch self {
     case .experts, .sublatents, .subspace, .k, .steps, .batch, .warmup, .regularizerWarmup, .auxkK,
-      .deadWindow, .checkpointEvery, .recordEvery, .keep, .seed, .threads:
+      .deadWindow, .checkpointEvery, .recordEvery, .keep, .seed, .orderSeed, .threads:
       true
     default: false
     }

@@ -6,13 +6,6 @@ internal import Foundation
 internal import HSAEModels
 internal import HSAETensors
 
-/// Adam's constants (`method.md`, "Step" 4).
-enum Adam {
-  static let beta1: Float = 0.9
-  static let beta2: Float = 0.999
-  static let epsilon: Float = 1e-8
-}
-
 extension TrainingEngine {
   /// Clips to the global norm, steps, renormalises.
   func update(_ settings: StepSettings, norm: Double) {
@@ -27,9 +20,9 @@ extension TrainingEngine {
     let rate = Float(Double(settings.learningRate) * second / first)
     let epsilon = Float(Double(Adam.epsilon) * second)
 
+    let adam = AdamStep(
+      number: settings.number, clip: clip, rate: rate, epsilon: epsilon)
     let p = unsafe ParameterPointers(&parameters)
-    let m = unsafe ParameterPointers(&firstMoments)
-    let v = unsafe ParameterPointers(&secondMoments)
     let g = unsafe ParameterPointers(&gradients)
     let side = shape.rowsPerExpert * d
     let sub = shape.sublatents * s
@@ -38,19 +31,12 @@ extension TrainingEngine {
     ) { piece, _ in
       // A whole piece at a time: long runs of memory, which the processor prefetches.
       let experts = pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts)
-      func step(
-        _ part: KeyPath<ParameterPointers, UnsafeMutablePointer<Float>>, _ width: Int
-      ) {
-        let start = experts.lowerBound * width
-        unsafe kernels.adam(
-          p[keyPath: part] + start, m[keyPath: part] + start, v[keyPath: part] + start,
-          g[keyPath: part] + start, experts.count * width, clip, rate, Adam.beta1, Adam.beta2,
-          epsilon)
-      }
-      unsafe step(\.encoderSide, side)
-      unsafe step(\.decoderSide, side)
-      unsafe step(\.subEncoder, sub)
-      unsafe step(\.subDecoder, sub)
+      let rows = experts.lowerBound * side..<experts.upperBound * side
+      let codes = experts.lowerBound * sub..<experts.upperBound * sub
+      unsafe moments.step(adam, .encoderSide, rows, p.encoderSide, g.encoderSide)
+      unsafe moments.step(adam, .decoderSide, rows, p.decoderSide, g.decoderSide)
+      unsafe moments.step(adam, .subEncoder, codes, p.subEncoder, g.subEncoder)
+      unsafe moments.step(adam, .subDecoder, codes, p.subDecoder, g.subDecoder)
       for expert in experts {
         unsafe renormalise(p.decoderSide + expert * side, d)
         for sublatent in expert * shape.sublatents..<(expert + 1) * shape.sublatents {
@@ -59,25 +45,18 @@ extension TrainingEngine {
         unsafe copyExpert(expert, p)
       }
     }
-    if parameters.hasBias { updateBias(clip: clip, rate: rate, epsilon: epsilon) }
+    if parameters.hasBias {
+      unsafe parameters.bias.withUnsafeMutablePointer { p in
+        unsafe gradients.bias.withUnsafePointer { g in
+          unsafe moments.step(adam, .bias, 0..<d, p, g)
+        }
+      }
+    }
   }
 
   private func renormalise(_ row: UnsafeMutablePointer<Float>, _ width: Int) {
     let norm = unsafe kernels.sum_squares(row, width).squareRoot()
     if norm > 0 { unsafe kernels.scale(row, row, Float(1 / norm), width) }
-  }
-
-  private func updateBias(clip: Float, rate: Float, epsilon: Float) {
-    let d = shape.width
-    unsafe parameters.bias.withUnsafeMutablePointer { p in
-      unsafe firstMoments.bias.withUnsafeMutablePointer { m in
-        unsafe secondMoments.bias.withUnsafeMutablePointer { v in
-          unsafe gradients.bias.withUnsafePointer { g in
-            unsafe kernels.adam(p, m, v, g, d, clip, rate, Adam.beta1, Adam.beta2, epsilon)
-          }
-        }
-      }
-    }
   }
 
   private func copyExpert(_ expert: Int, _ p: ParameterPointers) {

@@ -47,10 +47,8 @@ public final class TrainingEngine {
 
   /// The weights.
   public internal(set) var parameters: Parameters
-  /// Adam's first moments, laid out like the weights.
-  public internal(set) var firstMoments: Parameters
-  /// Adam's second moments, laid out like the weights.
-  public internal(set) var secondMoments: Parameters
+  /// Adam's moments.
+  let moments: Moments
   /// The gradient of the last step, after projection, before clipping.
   public internal(set) var gradients: Parameters
   /// How often latents and sublatents fire.
@@ -105,10 +103,13 @@ public final class TrainingEngine {
   ///
   /// - Parameters:
   ///   - precision: arithmetic of the dense products; the weights are fp32 either way.
+  ///   - moments: format of Adam's moments.
+  ///   - seed: of the rounding of bf16 moments.
   ///   - threads: how many threads; results do not depend on it.
   public init(
     parameters: consuming Parameters, activation: ActivationSettings, objective: Objective,
-    batch: Int, precision: Precision = .best, threads: Int = processorCount
+    batch: Int, precision: Precision = .best, moments: Precision = .float32, seed: UInt64 = 0,
+    threads: Int = processorCount
   ) {
     precondition(batch >= 1, "A batch needs at least one vector.")
     let shape = parameters.shape
@@ -120,8 +121,7 @@ public final class TrainingEngine {
     self.precision = precision
     self.threads = threads
     self.parameters = parameters
-    firstMoments = Parameters(shape: shape, hasBias: hasBias)
-    secondMoments = Parameters(shape: shape, hasBias: hasBias)
+    self.moments = Moments(shape: shape, hasBias: hasBias, format: moments, seed: seed)
     gradients = Parameters(shape: shape, hasBias: hasBias)
     usage = Usage(shape: shape)
 

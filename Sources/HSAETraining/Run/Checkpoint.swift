@@ -120,20 +120,21 @@ enum Checkpoint {
     return state
   }
 
-  /// Puts the state in checkpoint `path`, already verified, into `engine`.
+  /// An engine with the state in checkpoint `path`, already verified.
   static func restore(
-    _ engine: TrainingEngine, from path: String, state: TrainerState
-  ) throws(Failure) {
-    let shape = engine.shape
-    let hasBias = engine.parameters.hasBias
+    _ configuration: TrainingConfiguration, from path: String, state: TrainerState, threads: Int
+  ) throws(Failure) -> TrainingEngine {
+    let shape = configuration.shape
     let weights = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
-    guard weights.hasBias == hasBias else {
+    guard weights.hasBias == (configuration.bias != .none) else {
       throw .data("\(path): the checkpoint's bias does not fit config.json.")
     }
+    let engine = TrainingEngine(
+      parameters: weights, configuration: configuration, threads: threads)
+    // Straight into the engine's memory: large dictionaries have no room for a second copy.
     let file = try SafetensorsFile(path: Path.join(path, CheckpointName.optimizer))
-    let first = try WeightsFile.read(file, shape: shape, hasBias: hasBias, prefix: "first.")
-    let second = try WeightsFile.read(file, shape: shape, hasBias: hasBias, prefix: "second.")
+    try engine.moments.read(from: file)
     var usage = Usage(shape: shape)
     usage.vectors = state.tokens
     usage.rateWeight = state.rateWeight
@@ -144,18 +145,16 @@ enum Checkpoint {
       usage.sublatentLastFired = try integers(file, "usage.sublatent_last_fired", sublatents)
       usage.sublatentRate = try floats(file, "usage.sublatent_rate", sublatents)
     }
-    engine.restore(parameters: weights, first: first, second: second, usage: usage)
+    engine.usage = usage
+    return engine
   }
 
   private static func writeOptimizer(
     _ engine: TrainingEngine, to path: String
   ) throws(Failure) -> String {
     let shape = engine.shape
-    let hasBias = engine.parameters.hasBias
     let sublatents = shape.experts * shape.sublatents
-    var tensors =
-      WeightsFile.declarations(shape, hasBias: hasBias, prefix: "first.")
-      + WeightsFile.declarations(shape, hasBias: hasBias, prefix: "second.")
+    var tensors = engine.moments.declarations
     tensors.append(.init("usage.latent_last_fired", shape: [shape.experts], type: .int64))
     tensors.append(.init("usage.latent_rate", shape: [shape.experts]))
     if !shape.isFlat {
@@ -163,8 +162,7 @@ enum Checkpoint {
       tensors.append(.init("usage.sublatent_rate", shape: [sublatents]))
     }
     var writer = try SafetensorsWriter(path: path, tensors: tensors)
-    try WeightsFile.append(engine.firstMoments, to: &writer, prefix: "first.")
-    try WeightsFile.append(engine.secondMoments, to: &writer, prefix: "second.")
+    try engine.moments.append(to: &writer)
     let usage = engine.usage
     unsafe try writer.append("usage.latent_last_fired", bytes: usage.latentLastFired.span.bytes)
     try writer.append("usage.latent_rate", usage.latentRate)
@@ -195,19 +193,5 @@ enum Checkpoint {
   ) throws(Failure) -> [Float] {
     _ = try file.tensor(name, shape: [count])
     return try file.floats(name)
-  }
-}
-
-extension TrainingEngine {
-  /// Replaces the whole state by that of a checkpoint.
-  func restore(
-    parameters: consuming Parameters, first: consuming Parameters, second: consuming Parameters,
-    usage: Usage
-  ) {
-    self.parameters = parameters
-    firstMoments = first
-    secondMoments = second
-    self.usage = usage
-    refreshCopies()
   }
 }

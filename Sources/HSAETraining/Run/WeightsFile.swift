@@ -1,5 +1,5 @@
 // Weights as a `.safetensors` file: the tensors of `method.md`'s table by their names, gathered from
-// and scattered to the engine's layout. Moments use the same names with a prefix.
+// and scattered to the engine's layout. Moments use the same names (`MomentsFile.swift`).
 
 internal import HSAEActivations
 public import HSAEModels
@@ -66,21 +66,13 @@ public enum WeightsFile {
   ) throws(Failure) -> Parameters {
     let file = try SafetensorsFile(path: path)
     let hasBias = file[ParameterName.bias.rawValue] != nil
-    let parameters = try read(file, shape: shape, hasBias: hasBias, prefix: "")
-    try checkNorms(parameters.decoderSide, every: shape.rowsPerExpert, path: path, name: .decoder)
-    try checkNorms(parameters.subDecoder, every: 1, path: path, name: .subDecoder)
-    return parameters
-  }
-
-  static func read(
-    _ file: SafetensorsFile, shape: DictionaryShape, hasBias: Bool, prefix: String
-  ) throws(Failure) -> Parameters {
     var parameters = Parameters(shape: shape, hasBias: hasBias)
     for name in ParameterName.names(in: shape, hasBias: hasBias) {
-      let full = prefix + name.rawValue
-      let tensor = try file.tensor(full, shape: name.dimensions(in: shape))
+      let tensor = try file.tensor(name.rawValue, shape: name.dimensions(in: shape))
       try scatter(file, tensor, name, into: &parameters)
     }
+    try checkNorms(parameters.decoderSide, every: shape.rowsPerExpert, path: path, name: .decoder)
+    try checkNorms(parameters.subDecoder, every: 1, path: path, name: .subDecoder)
     return parameters
   }
 
@@ -116,23 +108,24 @@ public enum WeightsFile {
     }
   }
 
-  /// The tensors of `parameters`, as a writer declares them.
+  /// The tensors of a dictionary, as a writer declares them.
   static func declarations(
-    _ shape: DictionaryShape, hasBias: Bool, prefix: String = ""
+    _ shape: DictionaryShape, hasBias: Bool, prefix: String = "", type: SafetensorsType = .float32
   ) -> [SafetensorsWriter.Tensor] {
     ParameterName.names(in: shape, hasBias: hasBias).map { name in
-      SafetensorsWriter.Tensor(prefix + name.rawValue, shape: name.dimensions(in: shape))
+      SafetensorsWriter.Tensor(
+        prefix + name.rawValue, shape: name.dimensions(in: shape), type: type)
     }
   }
 
   /// Appends all tensors of `parameters` to `writer`, which declared them.
   static func append(
-    _ parameters: borrowing Parameters, to writer: inout SafetensorsWriter, prefix: String = ""
+    _ parameters: borrowing Parameters, to writer: inout SafetensorsWriter
   ) throws(Failure) {
     let shape = parameters.shape
     for name in ParameterName.names(in: shape, hasBias: parameters.hasBias) {
       let layout = RowLayout(name, shape)
-      let full = prefix + name.rawValue
+      let full = name.rawValue
       for expert in 0..<(name == .bias ? 1 : shape.experts) {
         switch name {
         case .encoder, .down:
@@ -179,7 +172,7 @@ public enum WeightsFile {
 }
 
 /// Where one tensor's rows of one expert lie: `rows` rows in the engine's matrix, contiguous.
-private struct RowLayout {
+struct RowLayout {
   let rows: Int
   let columns: Int
   private let stride: Int

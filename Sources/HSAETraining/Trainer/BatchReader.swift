@@ -6,7 +6,7 @@ public import HSAEActivations
 public import HSAESupport
 public import HSAETensors
 
-/// Reads batches ahead. One consumer calls `next` for batch 0, 1, 2, … in order.
+/// Reads batches ahead. One consumer calls `next`, best for one batch after another.
 @safe
 public final class BatchReader: @unchecked Sendable {
   private let source: any RowSource
@@ -24,6 +24,7 @@ public final class BatchReader: @unchecked Sendable {
   private var spare: Buffer<Float>
   private var outcome: Result<Void, Failure> = .success(())
   private let done = DispatchGroup()
+  private var requested = 0
 
   /// Batches of `batch` rows of `source`; `spare` is one more buffer of the size `next` is given.
   public init(
@@ -41,6 +42,10 @@ public final class BatchReader: @unchecked Sendable {
   /// Exchanges `buffer` for one that holds batch `index` in its first rows, and begins with the next.
   public func next(_ index: Int, into buffer: inout Buffer<Float>) throws(Failure) {
     done.wait()
+    if index != requested {
+      request(index)
+      done.wait()
+    }
     try outcome.get()
     swap(&spare, &buffer)
     request(index + 1)
@@ -50,6 +55,7 @@ public final class BatchReader: @unchecked Sendable {
   public func finish() { done.wait() }
 
   private func request(_ index: Int) {
+    requested = index
     queue.async(group: done) { [self] in
       do throws(Failure) {
         try fill(index)

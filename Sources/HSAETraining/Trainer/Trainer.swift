@@ -1,14 +1,13 @@
-// A training run from configuration to last checkpoint: one process, one run directory. The
-// mathematics of a step is `TrainingEngine`'s; this file reads batches, keeps records, writes
-// checkpoints and stops when asked.
+// A training run from configuration to last checkpoint: one run directory. The mathematics of a step
+// is `TrainingEngine`'s, reading batches and stopping when asked `TrainingGroup`'s; this file begins
+// runs, goes on with them, keeps records and writes checkpoints.
 
-internal import Glibc
 public import HSAEActivations
 internal import HSAEModels
 public import HSAESupport
 internal import HSAETensors
 
-/// How a call to `Trainer.run` ended.
+/// How training ended.
 public enum TrainingOutcome: Hashable, Sendable {
   /// All steps are done.
   case finished
@@ -28,37 +27,57 @@ public final class Trainer {
   public private(set) var lastRecord = MetricsRecord()
 
   let engine: TrainingEngine
-  private let source: any RowSource
+  let source: any RowSource
   private let lock: FileLock
+  private var log: MetricsLog?
+  /// Seconds of training so far, and what they and `step` were at the last record.
   private var seconds: Double
+  private var recorded: (seconds: Double, step: Int)
+  private var lastCheckpoint: Int
 
   /// Begins a run at `path`, which must not exist or be an empty folder, and writes its `config.json`.
   ///
   /// The weights are those of the file the configuration's `initialWeights` names, if it names one.
-  public init(
+  public convenience init(
     creating path: String, configuration: TrainingConfiguration, source: any RowSource,
     threads: Int
   ) throws(Failure) {
     try Self.refuseOccupied(path)
+    try Self.checkMachine([configuration], threads: threads)
     let engine = try Self.freshEngine(configuration, source: source, threads: threads)
+    try self.init(claiming: path, configuration: configuration, source: source, engine: engine)
+    try writeBeginning()
+  }
+
+  /// Takes the folder `path` for a run that `writeBeginning` then begins.
+  init(
+    claiming path: String, configuration: TrainingConfiguration, source: any RowSource,
+    engine: TrainingEngine
+  ) throws(Failure) {
     try Path.createDirectories(path)
     lock = try FileLock(path: RunDirectory.lockFile(path), purpose: "The run \(path)")
     // Again: another process may have begun a run here while the engine was made.
     try Self.refuseOccupied(path)
-    if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
-      try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
-    }
-    try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
     self.engine = engine
     self.path = path
     self.configuration = configuration
     self.source = source
     step = 0
     seconds = 0
+    recorded = (0, 0)
+    lastCheckpoint = 0
+  }
+
+  /// Writes what makes the folder a run.
+  func writeBeginning() throws(Failure) {
+    if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
+      try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
+    }
+    try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
   }
 
   /// Fails if a run, or anything else, is in the folder `path`.
-  private static func refuseOccupied(_ path: String) throws(Failure) {
+  static func refuseOccupied(_ path: String) throws(Failure) {
     guard Path.isDirectory(path) else { return }
     if Path.exists(RunDirectory.configurationFile(path)) {
       throw Failure(
@@ -97,13 +116,10 @@ public final class Trainer {
     configuration = run.configuration
     self.path = path
     self.source = source
+    try Self.checkMachine([configuration], threads: threads)
     if let (folder, state) = try run.newestWholeCheckpoint(warn: warn) {
-      try Self.checkMachine(configuration)
-      engine = TrainingEngine(
-        parameters: Parameters(
-          shape: configuration.shape, hasBias: configuration.bias != .none),
-        configuration: configuration, threads: threads)
-      try Checkpoint.restore(engine, from: folder, state: state)
+      engine = try Checkpoint.restore(
+        configuration, from: folder, state: state, threads: threads)
       step = state.step
       seconds = state.seconds
     } else {
@@ -111,14 +127,15 @@ public final class Trainer {
       step = 0
       seconds = 0
     }
+    recorded = (seconds, step)
+    lastCheckpoint = step
     let done = step
     lastRecord = try run.metrics().last { $0.step <= done } ?? lastRecord
   }
 
-  private static func freshEngine(
+  static func freshEngine(
     _ configuration: TrainingConfiguration, source: any RowSource, threads: Int
   ) throws(Failure) -> TrainingEngine {
-    try checkMachine(configuration)
     var parameters: Parameters
     if let file = configuration.initialWeights {
       parameters = try WeightsFile.read(from: file, shape: configuration.shape)
@@ -134,21 +151,19 @@ public final class Trainer {
       parameters: parameters, configuration: configuration, threads: threads)
   }
 
-  /// Fails if this machine cannot do what `configuration` asks for.
-  static func checkMachine(_ configuration: TrainingConfiguration) throws(Failure) {
-    if configuration.precision == .bfloat16, Precision.best != .bfloat16 {
+  /// Fails if this machine cannot train all of `configurations` at once.
+  static func checkMachine(
+    _ configurations: [TrainingConfiguration], threads: Int
+  ) throws(Failure) {
+    if configurations.contains(where: { $0.precision == .bfloat16 }), Precision.best != .bfloat16 {
       throw Failure(
         .unavailable,
         "This processor does not multiply bf16 in hardware; use --precision float32 or auto.")
     }
-    let needed = configuration.leastMemory
-    let present = Double(sysconf(Int32(_SC_PHYS_PAGES))) * Double(sysconf(Int32(_SC_PAGESIZE)))
-    guard present <= 0 || needed <= present else {
-      let gigabytes = { (bytes: Double) in (bytes / 1e8).rounded() / 10 }
-      throw Failure(
-        .unavailable,
-        "Training needs at least \(gigabytes(needed)) GB of memory, and this machine has"
-          + " \(gigabytes(present)) GB; choose a smaller --experts or --batch.")
+    if let complaint = MemoryNeed.complaint(
+      configurations, threads: threads, memory: .current)
+    {
+      throw Failure(.unavailable, complaint)
     }
   }
 
@@ -172,55 +187,47 @@ public final class Trainer {
   public func run(
     interruption: Interruption? = nil, progress: (_ step: Int, _ record: MetricsRecord) -> Void
   ) throws(Failure) -> TrainingOutcome {
-    var log = try MetricsLog(path: RunDirectory.metricsFile(path), keepingThrough: step)
-    guard step < configuration.steps else { return .finished }
-    let reader = BatchReader(
-      source: source,
-      sequence: RowSequence(
-        count: source.rowCount, order: configuration.order, seed: configuration.seed),
-      batch: configuration.batch, normalisation: configuration.normalize, firstBatch: step,
-      bufferSize: engine.vectors.count)
-    defer { reader.finish() }
-    let clock = ContinuousClock()
-    let begin = clock.now
-    let secondsBefore = seconds
-    var lastTime = 0.0
-    var lastStep = step
-    var lastCheckpoint = step
-    while step < configuration.steps {
-      try reader.next(step, into: &engine.vectors)
-      let records =
-        (step + 1) % configuration.recordEvery == 0 || step + 1 == configuration.steps
-        || step == 0
-      let settings = configuration.settings(step: step, wantsVariance: records)
-      let report = engine.step(settings)
-      guard report.loss.isFinite, report.gradientNorm.isFinite else {
-        throw Failure(
-          .data,
-          "\(path): the loss of step \(step + 1) is not finite; try a lower --learning-rate"
-            + " (the last checkpoint is step \(lastCheckpoint)).")
-      }
-      step += 1
-      let elapsed = (clock.now - begin) / .seconds(1)
-      seconds = secondsBefore + elapsed
-      if records {
-        let rate =
-          Double((step - lastStep) * configuration.batch) / max(elapsed - lastTime, 1e-9)
-        lastRecord = record(report, settings: settings, rate: rate)
-        (lastTime, lastStep) = (elapsed, step)
-        try log.append(lastRecord)
-      }
-      progress(step, lastRecord)
-      let signal = interruption?.signalNumber
-      let due = configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0
-      if due || signal != nil || step == configuration.steps {
-        try log.synchronize()
-        try checkpoint()
-        lastCheckpoint = step
-      }
-      if let signal, step < configuration.steps { return .interrupted(signal: signal) }
+    try TrainingGroup([self]).run(interruption: interruption) { progress($0.step, $0.lastRecord) }
+  }
+
+  /// Makes the records ready to be added to.
+  func openLog() throws(Failure) {
+    log = try MetricsLog(path: RunDirectory.metricsFile(path), keepingThrough: step)
+  }
+
+  /// One step on the batch in the engine's `vectors`, which took `waited` seconds to come.
+  func advance(waited: Double) throws(Failure) {
+    let begin = ContinuousClock.now
+    let isRecorded =
+      (step + 1) % configuration.recordEvery == 0 || step + 1 == configuration.steps || step == 0
+    let settings = configuration.settings(step: step, wantsVariance: isRecorded)
+    let report = engine.step(settings)
+    guard report.loss.isFinite, report.gradientNorm.isFinite else {
+      throw Failure(
+        .data,
+        "\(path): the loss of step \(step + 1) is not finite; try a lower --learning-rate"
+          + " (the last checkpoint is step \(lastCheckpoint)).")
     }
-    return .finished
+    step += 1
+    seconds += waited + (ContinuousClock.now - begin) / .seconds(1)
+    if isRecorded {
+      let rows = (step - recorded.step) * configuration.batch
+      let rate = Double(rows) / max(seconds - recorded.seconds, 1e-9)
+      lastRecord = record(report, settings: settings, rate: rate)
+      recorded = (seconds, step)
+      try log?.append(lastRecord)
+    }
+  }
+
+  /// Writes a checkpoint if one is due at this step, or if `isLast`.
+  func checkpointIfDue(isLast: Bool) throws(Failure) {
+    let begin = ContinuousClock.now
+    let isDue = configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0
+    guard isDue || isLast || step == configuration.steps else { return }
+    try log?.synchronize()
+    try checkpoint()
+    lastCheckpoint = step
+    seconds += (ContinuousClock.now - begin) / .seconds(1)
   }
 
   /// Writes a checkpoint and removes those beyond `keep`.
@@ -280,6 +287,7 @@ extension TrainingEngine {
     self.init(
       parameters: parameters, activation: configuration.activation,
       objective: configuration.objective, batch: configuration.batch,
-      precision: configuration.precision, threads: threads)
+      precision: configuration.precision, moments: configuration.moments ?? .float32,
+      seed: configuration.seed, threads: threads)
   }
 }

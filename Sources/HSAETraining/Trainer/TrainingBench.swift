@@ -37,7 +37,7 @@ public struct TrainingBench {
   public init(
     configuration: TrainingConfiguration, source: any RowSource, threads: Int
   ) throws(Failure) {
-    try Trainer.checkMachine(configuration)
+    try Trainer.checkMachine([configuration], threads: threads)
     self.configuration = configuration
     self.source = source
     engine = TrainingEngine(

@@ -1,0 +1,90 @@
+// Adam's moments in a checkpoint's `optimizer.safetensors`: the tensors of the weights, each once with
+// the prefix "first." and once with "second.", in the format they have in memory.
+
+internal import HSAEActivations
+internal import HSAEModels
+internal import HSAESupport
+internal import HSAETensors
+
+extension Moments {
+  private var prefixed: [(prefix: String, arrays: Arrays)] {
+    [("first.", first), ("second.", second)]
+  }
+
+  /// The moments' tensors, as a writer declares them.
+  var declarations: [SafetensorsWriter.Tensor] {
+    prefixed.flatMap { prefix, _ in
+      WeightsFile.declarations(
+        shape, hasBias: hasBias, prefix: prefix,
+        type: format == .bfloat16 ? .bfloat16 : .float32)
+    }
+  }
+
+  /// Appends all moments to `writer`, which declared them.
+  func append(to writer: inout SafetensorsWriter) throws(Failure) {
+    for (prefix, arrays) in prefixed {
+      try forEachPart { name, index, _, range throws(Failure) in
+        let full = prefix + name.rawValue
+        switch format {
+        case .float32:
+          try arrays.float32[index].withMutableSpan(range) { span throws(Failure) in
+            try writer.append(full, span.span)
+          }
+        case .bfloat16:
+          try arrays.bfloat16[index].withMutableSpan(range) { span throws(Failure) in
+            unsafe try writer.append(full, bytes: span.span.bytes)
+          }
+        }
+      }
+    }
+  }
+
+  /// Reads all moments from `file`.
+  func read(from file: SafetensorsFile) throws(Failure) {
+    for (prefix, arrays) in prefixed {
+      try forEachPart { name, index, elements, range throws(Failure) in
+        let tensor = try file.tensor(
+          prefix + name.rawValue, shape: name.dimensions(in: shape))
+        switch format {
+        case .float32:
+          try arrays.float32[index].withMutableSpan(range) { span throws(Failure) in
+            try file.read(tensor, elements: elements, into: &span)
+          }
+        case .bfloat16:
+          var numbers = [Float](repeating: 0, count: range.count)
+          var floats = numbers.mutableSpan
+          try file.read(tensor, elements: elements, into: &floats)
+          arrays.bfloat16[index].withMutableSpan(range) { span in
+            for place in span.indices {
+              span[place] = UInt16(numbers[place].bitPattern >> 16)
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Calls `body` for every tensor and expert with the index of the part it lies in, the tensor's
+  /// elements that are the expert's, and their place in the part.
+  private func forEachPart(
+    _ body: (
+      _ name: ParameterName, _ part: Int, _ elements: Range<Int>, _ range: Range<Int>
+    ) throws(Failure) -> Void
+  ) throws(Failure) {
+    for name in ParameterName.names(in: shape, hasBias: hasBias) {
+      let layout = RowLayout(name, shape)
+      let part: Part =
+        switch name {
+        case .encoder, .down: .encoderSide
+        case .decoder, .up: .decoderSide
+        case .subEncoder: .subEncoder
+        case .subDecoder: .subDecoder
+        case .bias: .bias
+        }
+      for expert in 0..<(name == .bias ? 1 : shape.experts) {
+        let elements = expert * layout.count..<(expert + 1) * layout.count
+        try body(name, part.rawValue, elements, layout.target(expert))
+      }
+    }
+  }
+}

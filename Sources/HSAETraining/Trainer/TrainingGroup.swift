@@ -1,0 +1,152 @@
+// Several dictionaries over one reading of the data: each batch is read once and every run takes its
+// step on it. Each run directory comes out as if its run had been alone; what one run is, is `Trainer`'s
+// business.
+
+internal import Foundation
+public import HSAEActivations
+public import HSAESupport
+internal import HSAETensors
+
+/// Runs that are trained together.
+public final class TrainingGroup {
+  /// The runs.
+  public let trainers: [Trainer]
+
+  /// Begins a run at each path, as `Trainer(creating:)` does. Either all begin or none does, but for
+  /// failures of the disk.
+  public convenience init(
+    creating runs: [(path: String, configuration: TrainingConfiguration)], source: any RowSource,
+    threads: Int
+  ) throws(Failure) {
+    try Self.refuseMismatch(runs)
+    for run in runs { try Trainer.refuseOccupied(run.path) }
+    try Trainer.checkMachine(runs.map(\.configuration), threads: threads)
+    var trainers: [Trainer] = []
+    for run in runs {
+      let engine = try Trainer.freshEngine(run.configuration, source: source, threads: threads)
+      trainers.append(
+        try Trainer(
+          claiming: run.path, configuration: run.configuration, source: source, engine: engine))
+    }
+    // The first run comes last: where it is, the others are.
+    for trainer in trainers.reversed() { try trainer.writeBeginning() }
+    self.init(trainers)
+  }
+
+  /// Goes on with the runs at `paths`, which may stand at different steps, as `Trainer(resuming:)` does.
+  public convenience init(
+    resuming paths: [String], source: any RowSource, threads: Int,
+    warn: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    var runs: [(path: String, configuration: TrainingConfiguration)] = []
+    for path in paths { runs.append((path, try RunDirectory(path: path).configuration)) }
+    try Self.refuseMismatch(runs)
+    try Trainer.checkMachine(runs.map(\.configuration), threads: threads)
+    var trainers: [Trainer] = []
+    for path in paths {
+      trainers.append(
+        try Trainer(resuming: path, source: source, threads: threads, warn: warn))
+    }
+    self.init(trainers)
+  }
+
+  /// The runs of `trainers`, which must read the same batches.
+  public init(_ trainers: [Trainer]) { self.trainers = trainers }
+
+  /// Fails unless all runs are to read the same batches, each into a folder of its own.
+  private static func refuseMismatch(
+    _ runs: [(path: String, configuration: TrainingConfiguration)]
+  ) throws(Failure) {
+    let (first, own) = (runs[0].path, runs[0].configuration)
+    for (index, (path, other)) in runs.enumerated().dropFirst() {
+      if runs[..<index].contains(where: { standard($0.path) == standard(path) }) {
+        throw .usage("\(path): two of the runs have this folder; give each its own.")
+      }
+      for (name, differs) in [
+        ("--batch", other.batch != own.batch), ("--order", other.order != own.order),
+        ("--order-seed", other.order == .shuffled && other.rowSeed != own.rowSeed),
+        ("--normalize", other.normalize != own.normalize),
+        ("the data", other.data.fingerprint != own.data.fingerprint),
+      ] where differs {
+        throw .usage(
+          "\(path) and \(first) differ in \(name) and cannot be trained over one reading; train them"
+            + " apart.")
+      }
+    }
+  }
+
+  private static func standard(_ path: String) -> String {
+    URL(fileURLWithPath: path).standardizedFileURL.path
+  }
+
+  /// Trains until all runs have done their steps or `interruption` has received a signal; every run
+  /// then has a checkpoint of where it stands.
+  ///
+  /// `progress` is called after every step of a run, before its checkpoint. A run that fails is left at
+  /// its last checkpoint and told to `warn`, while the others go on; in the end its failure is thrown.
+  public func run(
+    interruption: Interruption? = nil, warn: (String) -> Void = { _ in },
+    progress: (Trainer) -> Void
+  ) throws(Failure) -> TrainingOutcome {
+    for trainer in trainers { try trainer.openLog() }
+    var running = trainers.filter { $0.step < $0.configuration.steps }
+    guard let first = running.first, let least = running.map(\.step).min() else {
+      return .finished
+    }
+    let configuration = first.configuration
+    let reader = BatchReader(
+      source: first.source,
+      sequence: RowSequence(
+        count: first.source.rowCount, order: configuration.order, seed: configuration.rowSeed),
+      batch: configuration.batch, normalisation: configuration.normalize, firstBatch: least,
+      bufferSize: first.engine.vectors.count)
+    defer { reader.finish() }
+    var failures: [Failure] = []
+    while let index = running.map(\.step).min() {
+      // Runs that were resumed from a later step wait for the others.
+      let due = running.filter { $0.step == index }
+      let begin = ContinuousClock.now
+      try reader.next(index, into: &due[0].engine.vectors)
+      for other in due.dropFirst() { other.engine.copyVectors(from: due[0].engine) }
+      let waited = (ContinuousClock.now - begin) / .seconds(1)
+      var failed: [(trainer: Trainer, failure: Failure)] = []
+      for trainer in due {
+        do throws(Failure) {
+          try trainer.advance(waited: waited)
+          progress(trainer)
+        } catch { failed.append((trainer, error)) }
+      }
+      let signal = interruption?.signalNumber
+      for trainer in due where !failed.contains(where: { $0.trainer === trainer }) {
+        do throws(Failure) {
+          try trainer.checkpointIfDue(isLast: signal != nil)
+        } catch { failed.append((trainer, error)) }
+      }
+      running.removeAll { trainer in
+        trainer.step == trainer.configuration.steps
+          || failed.contains { $0.trainer === trainer }
+      }
+      if !running.isEmpty {
+        for (_, failure) in failed { warn("\(failure.message) The other runs go on.") }
+      }
+      failures += failed.map(\.failure)
+      if let signal, failures.isEmpty, !running.isEmpty { return .interrupted(signal: signal) }
+      if signal != nil { break }
+    }
+    if let failure = failures.first { throw failure }
+    return .finished
+  }
+}
+
+extension TrainingConfiguration {
+  /// The seed of the order of rows.
+  public var rowSeed: UInt64 { orderSeed ?? seed }
+}
+
+extension TrainingEngine {
+  /// Takes the batch that was read into `other`.
+  func copyVectors(from other: TrainingEngine) {
+    precondition(vectors.count == other.vectors.count, "Batches of different sizes.")
+    unsafe vectors.base.update(from: other.vectors.base, count: vectors.count)
+  }
+}

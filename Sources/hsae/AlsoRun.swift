@@ -1,0 +1,63 @@
+// The option --also of `hsae train`: another run over the same reading of the data, as a folder and what
+// is different from the first run's settings.
+
+import ArgumentParser
+import HSAESupport
+import HSAETraining
+
+/// What one --also says: RUN or RUN:key=value,key=value.
+struct AlsoRun {
+  /// The run directory.
+  let path: String
+  /// Its own settings; nil where it has none.
+  let settings: TrainingOptions?
+
+  /// Parses `text`. Keys are the long names of options, or `config` for a JSON file of them.
+  init(_ text: String) throws(Failure) {
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    path = String(parts[0])
+    guard !path.isEmpty else {
+      throw .usage("--also \(text): the folder of the run is missing; write RUN:key=value,…")
+    }
+    guard parts.count == 2 else {
+      settings = nil
+      return
+    }
+    var arguments: [String] = []
+    var config: String?
+    for setting in parts[1].split(separator: ",") {
+      let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard sides.count == 2, let first = sides[0].first, first != "-" else {
+        throw .usage("--also \(path): \"\(setting)\" is no key=value, such as sublatents=0.")
+      }
+      if sides[0] == "config" {
+        config = String(sides[1])
+      } else {
+        arguments.append("--\(setting)")
+      }
+    }
+    var own: TrainingOptions
+    do {
+      own = try TrainingArguments.parse(arguments).options()
+    } catch let failure as Failure {
+      throw .usage("--also \(path): \(failure.message)")
+    } catch {
+      throw .usage("--also \(path): \(TrainingArguments.message(for: error))")
+    }
+    if let config { own = own.filled(from: try TrainingOptions.read(from: config)) }
+    settings = own
+  }
+
+  /// The settings of this run beside a first one that was given `options` and resolved to `first`:
+  /// what is open is the first one's, and the batches are the same.
+  func options(
+    beside options: TrainingOptions, _ first: TrainingConfiguration
+  ) -> TrainingOptions {
+    var shared = options
+    shared.batch = first.batch
+    shared.order = first.order
+    shared.orderSeed = first.rowSeed
+    shared.normalize = first.normalize
+    return (settings ?? TrainingOptions()).filled(from: shared)
+  }
+}

@@ -1,0 +1,68 @@
+// What training says it needs of memory, and what it offers where there is too little.
+
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAETraining
+
+/// A configuration of the paper's kind.
+private func configuration(
+  width: Int = 2304, _ change: (inout TrainingOptions) -> Void
+) throws(Failure) -> TrainingConfiguration {
+  var options = TrainingOptions()
+  (options.batch, options.precision) = (4096, .float32)
+  change(&options)
+  return try TrainingConfiguration(
+    options, data: DataDescription(path: "/x.npy", fingerprint: "f", rows: 1 << 20, width: width))
+}
+
+@Suite struct MemoryNeedTests {
+  /// Four numbers of 4 bytes for each weight, or three.
+  @Test func largeDictionariesAreCounted() throws {
+    let paper = try configuration { $0.experts = 16_384 }
+    let numbers = Double(paper.shape.parameterCount)
+    let need = MemoryNeed([paper], threads: 2)
+    #expect(need.weights == 4 * numbers && need.gradients == 4 * numbers)
+    #expect(need.moments == 8 * numbers)
+    #expect(need.total < 8 * 0x1p30)
+    let half = try configuration {
+      $0.experts = 16_384
+      $0.moments = .bfloat16
+    }
+    #expect(MemoryNeed([half], threads: 2).total == need.total - 4 * numbers)
+    let both = MemoryNeed([paper, half], threads: 2)
+    #expect(both.weights == 2 * need.weights && both.moments == need.moments * 1.5)
+    #expect(need.text.contains(" GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB"))
+  }
+
+  @Test func whatDoesNotFitIsRefusedWithRemedies() throws {
+    let large = try configuration {
+      ($0.experts, $0.sublatents, $0.subspace) = (32_768, 64, 8)
+    }
+    func complaint(_ gibibytes: Double, _ runs: Int = 1) -> String? {
+      MemoryNeed.complaint(
+        Array(repeating: large, count: runs), threads: 2,
+        memory: MachineMemory(limit: gibibytes * 0x1p30, source: "this machine has"))
+    }
+    #expect(complaint(24) == nil)
+    let twenty = complaint(18)
+    #expect(twenty?.contains("--moments bfloat16 (1") == true, "\(twenty ?? "")")
+    #expect(twenty?.contains("this machine has 18.0 GiB") == true)
+    #expect(complaint(8)?.contains("--experts 8192 (") == true, "\(complaint(8) ?? "")")
+    #expect(complaint(18, 4)?.contains("fewer runs at once") == true)
+    let wide = try configuration(width: 64) {
+      ($0.experts, $0.batch) = (256, 1 << 20)
+    }
+    let batch = MemoryNeed.complaint(
+      [wide], threads: 2,
+      memory: MachineMemory(limit: 0x1p30, source: "the control group allows"))
+    #expect(batch?.contains("--batch ") == true && batch?.contains("group allows 1.0 GiB") == true)
+    #expect(
+      MemoryNeed.complaint(
+        [wide], threads: 2, memory: MachineMemory(limit: 1e6, source: "this machine has"))?
+        .contains("much smaller") == true)
+  }
+}

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# The second chapter of the demo: the residual stream of Gemma 3 270M over Wikipedia leads in three
+# languages, an H-SAE and a flat SAE of it, and a page. What an earlier call finished is kept, what it
+# began is gone on with.
+#
+#   scripts/demo-activations.sh HSAE [FOLDER]
+#
+# Environment: TOKENS  rows to collect (default 300k)
+#              LAYER   the block whose output is collected (default 12)
+#              STEPS   training steps of 2,048 rows (default 2000)
+set -euo pipefail
+
+hsae=$1
+out=${2:-out/activations}
+tokens=${TOKENS:-300k} layer=${LAYER:-12} steps=${STEPS:-2000}
+store=$out/layer-$layer.store
+say() { printf 'demo: %s\n' "$*" >&2; }
+
+mkdir -p "$out"
+begin=$(date +%s)
+if [ ! -e "$out/wiki-leads.jsonl" ]; then
+  "$hsae" corpus wiki-leads --out "$out/wiki-leads.jsonl"
+fi
+say "collecting the output of block $layer"
+"$hsae" collect gemma-3-270m --layer "$layer" --text "$out/wiki-leads.jsonl" --tokens "$tokens" \
+  --out "$store"
+
+train() {
+  local run=$1
+  shift
+  if [ -e "$run/config.json" ]; then
+    "$hsae" train --out "$run" --resume
+  else
+    "$hsae" train "$store" --experts 2k --subspace 4 --k 32 --batch 2048 --steps "$steps" "$@" \
+      --out "$run"
+  fi
+}
+say "training an H-SAE of 2,048 experts × 16 sublatents"
+train "$out/h-sae" --sublatents 16
+say "training a flat SAE of 2,048 latents"
+train "$out/flat-sae" --sublatents 0
+
+"$hsae" report "$out/h-sae" "$out/flat-sae" --out "$out/index.html"
+seconds=$(($(date +%s) - begin))
+say "done in $((seconds / 60)) min $((seconds % 60)) s; what is in the store: $hsae info $store"
+say "open this page:"
+printf '%s\n' "$(cd "$out" && pwd)/index.html"
