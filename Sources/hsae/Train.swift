@@ -18,8 +18,8 @@ struct Train: ParsableCommand {
       power of two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 \
       trains a flat TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option but --out, --also, --resume, --config, --allow-incomplete and --json is also a \
-      key of a --config file (JSON), by its long name; the command line wins.
+      Every option but --out, --also, --resume, --config, --giant-norms, --allow-incomplete and \
+      --json is also a key of a --config file (JSON), by its long name; the command line wins.
 
       --also trains another dictionary over the same reading of the data and may be repeated: \
       --out out/h --also out/flat:sublatents=0 --also out/other:seed=1,config=other.json. Its \
