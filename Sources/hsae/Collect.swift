@@ -246,7 +246,10 @@ struct Shard: ExpressibleByArgument, CustomStringConvertible {
 }
 
 extension WeightsChoice: ExpressibleByArgument {
+  /// The choice of that name.
   public init?(argument: String) { self.init(name: argument) }
+  /// The names of all choices.
   public static var allValueStrings: [String] { names }
+  /// The name of the default.
   public var defaultValueDescription: String { "auto" }
 }

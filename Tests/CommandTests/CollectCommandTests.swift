@@ -122,7 +122,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
       // Full while the corpus is tokenised: nothing is left.
       _ = try withSmallDisk("200k") { disk, _ in
         let store = Path.join(disk, "store")
-        expectRefusal(try runHSAE(arguments(corpus, store)), 74, [store, "no space"])
+        expectRefusal(try runHSAE(arguments(corpus, store)), 74, [disk, "no space"])
         #expect(try Path.list(disk).allSatisfy { $0.hasSuffix(".lock") })
       }
     }

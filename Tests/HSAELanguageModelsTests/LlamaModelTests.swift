@@ -19,7 +19,7 @@ import Testing
   ]
 
   static func load(
-    _ name: String, _ weights: WeightsChoice = .type(.q8_0), context: Int = 64, threads: Int = 2
+    _ name: String, _ weights: WeightsChoice = .type(.q8), context: Int = 64, threads: Int = 2
   ) throws -> LlamaModel {
     let cache = ModelCache()
     let model = try #require(ModelCatalogue.model(named: name))
@@ -43,7 +43,7 @@ import Testing
     return rows.elements
   }
 
-  @Test(arguments: models, [WeightsChoice.type(.q8_0), .type(.bf16), .keep])
+  @Test(arguments: models, [WeightsChoice.type(.q8), .type(.bf16), .keep])
   func packingChangesNoBit(_ name: String, _ weights: WeightsChoice) throws {
     let model = try Self.load(name, weights)
     let contexts = Self.contexts(model)
@@ -165,7 +165,7 @@ import Testing
     func prepare() throws -> (PreparedWeights, [String]) {
       var said: [String] = []
       let prepared = try PreparedWeights(
-        GGUFFile(path: path), sha256: String(repeating: "ab", count: 32), choice: .type(.q8_0),
+        GGUFFile(path: path), sha256: String(repeating: "ab", count: 32), choice: .type(.q8),
         cache: cache, threads: 2, say: { said.append($0) })
       return (prepared, said)
     }
@@ -176,7 +176,7 @@ import Testing
     #expect(second.path == first.path && nothing.isEmpty)
     // A file of the type that is wanted is used as it is.
     let own = try PreparedWeights(
-      GGUFFile(path: first.path), sha256: "", choice: .type(.q8_0), cache: cache, threads: 2,
+      GGUFFile(path: first.path), sha256: "", choice: .type(.q8), cache: cache, threads: 2,
       say: { _ in })
     #expect(own.path == first.path)
     #expect(

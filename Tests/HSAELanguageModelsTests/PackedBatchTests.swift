@@ -28,6 +28,12 @@ import Testing
     #expect(PackedBatch.pack(lengths: [], tokens: 20, sequences: 8).isEmpty)
   }
 
+  @Test func lengthsAreRoundedUp() {
+    let batches = PackedBatch.pack(lengths: [1, 5, 3], tokens: 8, sequences: 8, multiple: 4)
+    #expect(
+      batches == [PackedBatch(contexts: [1], length: 8), PackedBatch(contexts: [2, 0], length: 4)])
+  }
+
   /// A context longer than a batch is alone.
   @Test func longContextsAreAlone() {
     let batches = PackedBatch.pack(lengths: [30, 30], tokens: 20, sequences: 8)

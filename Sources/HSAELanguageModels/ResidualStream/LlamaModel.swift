@@ -89,7 +89,8 @@ public final class LlamaModel: ResidualStreamModel {
     let isLast = block == weights.blockCount - 1
     let context = try context(hasLogits: isLast)
     let batches = PackedBatch.pack(
-      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences)
+      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
+      multiple: LlamaContext.lengthMultiple)
     try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
       // Safe: each context's rows go to its own place, and `run` calls the closure before it returns.
       nonisolated(unsafe) let target = unsafe target
@@ -110,7 +111,8 @@ public final class LlamaModel: ResidualStreamModel {
     let context = try context(hasLogits: true)
     var losses = [[Float]](repeating: [], count: contexts.count)
     let batches = PackedBatch.pack(
-      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences)
+      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
+      multiple: LlamaContext.lengthMultiple)
     for batch in batches {
       try context.run(batch, of: contexts, logits: true, block: splice?.block) {
         (rows) throws(Failure) in
