@@ -79,7 +79,8 @@ let package = Package(
     .executableTarget(
       name: "hsae-benchmarks",
       dependencies: ["CHSAEKernels", "HSAETensors", "HSAEModels", "HSAETraining"],
-      path: "Benchmarks", exclude: ["check.sh", "thresholds.txt", "Reading"], swiftSettings: settings),
+      path: "Benchmarks", exclude: ["check.sh", "thresholds.txt", "Reading"],
+      swiftSettings: settings),
     // What is measured and not tested; `swift run -c release NAME`.
     .executableTarget(
       name: "read-bench",

@@ -38,7 +38,7 @@ public final class LlamaModel: ResidualStreamModel {
     let sha256 = try SHA256.hash(file: path)
     let prepared = try PreparedWeights(
       file, sha256: sha256, choice: choice, cache: cache, threads: threads, say: say)
-    weights = try LlamaWeights(path: prepared.path)
+    weights = try LlamaWeights(path: prepared.path, repacks: choice != .keep)
     guard contextLength <= weights.longestContext else {
       throw .usage(
         "\(path): this model was made for contexts of at most \(weights.longestContext) tokens, not"
