@@ -22,7 +22,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 compiler=$(dirname "$(command -v swift)")/clang++
 # shellcheck disable=SC2046
-"$compiler" -O2 -x c "$here/prompt-rate.c" -x none $(pkg-config --cflags --libs llama) \
+"$compiler" -O2 -x c "$here/prompt-rate.c" $(pkg-config --cflags --libs llama) \
   -o "$folder/prompt-rate"
 
 # One small collection first: it converts the weights, and shows what starting takes.

@@ -192,15 +192,14 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       #expect(try positions("whole", settings) == rows(0, late))
       settings.minimumPosition = 0
       settings.keepsSpecialTokens = true
-      // The empty document is a BOS alone.
-      #expect(
-        try positions("special", settings) == rows(0, 0..<204) + rows(1, 0..<1) + rows(2, 0..<3))
+      // The empty document is none, whatever is kept.
+      #expect(try positions("special", settings) == rows(0, 0..<204) + rows(1, 0..<3))
       settings.rowLimit = 70
       #expect(try positions("limit", settings) == rows(0, 0..<70))
       let store = try ActivationStore(path: Path.join(folder, "special"))
       let collection = try #require(store.attributes.collection)
       // First positions are fifty times as long as others.
-      #expect(collection.flaggedRows == 6)
+      #expect(collection.flaggedRows == 5)
       let flags = try Self.integers(Path.join(folder, "special/flags"), 1)
       let norms = try Self.norms(Path.join(folder, "special"))
       let median = try #require(collection.medianNorm)

@@ -4,7 +4,8 @@
 //
 // That a context's rows are the same to the bit in any company takes two things. Flash attention is off:
 // its rounding depends on how many tokens a batch has (and on processors it is no faster). And lengths
-// are multiples of 4: ggml multiplies 4 vectors at a time, and what is left over in another way.
+// are multiples of 4 and at least 8: ggml multiplies 4 vectors at a time, and what is left over, or very
+// few, in another way.
 
 import CLlama
 import Glibc
@@ -24,25 +25,29 @@ final class LlamaContext {
   let batchTokens: Int
   /// The most contexts of a batch.
   let sequences: Int
-  /// What the lengths of batches are multiples of.
-  static let lengthMultiple = 4
+  /// What the lengths of batches are multiples of, and the least they are.
+  static let (lengthMultiple, minimumLength) = (4, 8)
 
-  /// Memory for `sequences` contexts of up to `contextLength` tokens at once.
+  /// Memory for `sequences` contexts of up to `contextLength` tokens, of which a batch has at most
+  /// `batchTokens` (or one context, if that is longer).
   ///
   /// With `hasLogits`, every token of a batch may have logits, which takes 8 bytes for each token of
   /// the batch and each of the vocabulary. Fails with `.software` if memory does not suffice.
   init(
-    _ weights: LlamaWeights, contextLength: Int, sequences: Int, hasLogits: Bool, threads: Int
+    _ weights: LlamaWeights, contextLength: Int, sequences: Int, batchTokens: Int, hasLogits: Bool,
+    threads: Int
   ) throws(Failure) {
     let multiple = Self.lengthMultiple
-    let tokens = (contextLength + multiple - 1) / multiple * multiple * sequences
+    let length =
+      (max(contextLength, Self.minimumLength) + multiple - 1) / multiple * multiple
+    let batchTokens = max(batchTokens, length)
     let tap = Tap()
     var parameters = unsafe llama_context_default_params()
-    unsafe parameters.n_ctx = UInt32(tokens)
-    unsafe parameters.n_batch = UInt32(tokens)
-    unsafe parameters.n_ubatch = UInt32(tokens)
+    unsafe parameters.n_ctx = UInt32(length * sequences)
+    unsafe parameters.n_batch = UInt32(batchTokens)
+    unsafe parameters.n_ubatch = UInt32(batchTokens)
     unsafe parameters.n_seq_max = UInt32(sequences)
-    unsafe parameters.n_outputs_max = UInt32(hasLogits ? tokens : sequences)
+    unsafe parameters.n_outputs_max = UInt32(hasLogits ? max(batchTokens, sequences) : sequences)
     unsafe parameters.n_threads = Int32(threads)
     unsafe parameters.n_threads_batch = Int32(threads)
     unsafe parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -69,8 +74,8 @@ final class LlamaContext {
     self.weights = weights
     self.tap = tap
     self.sequences = sequences
-    batchTokens = tokens
-    unsafe batch = unsafe llama_batch_init(Int32(tokens), 0, 1)
+    self.batchTokens = batchTokens
+    unsafe batch = unsafe llama_batch_init(Int32(batchTokens), 0, 1)
   }
 
   deinit {

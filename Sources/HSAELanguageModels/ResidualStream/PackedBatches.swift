@@ -11,9 +11,9 @@ struct PackedBatch: Equatable {
 
   /// Packs contexts of the given `lengths` into batches of at most `tokens` tokens with padding, and
   /// at most `sequences` contexts. A context longer than `tokens` has a batch of its own. Batches' lengths
-  /// are rounded up to a multiple of `multiple`.
+  /// are rounded up to a multiple of `multiple`, and at least `minimum`.
   static func pack(
-    lengths: [Int], tokens: Int, sequences: Int, multiple: Int = 1
+    lengths: [Int], tokens: Int, sequences: Int, multiple: Int = 1, minimum: Int = 1
   ) -> [PackedBatch] {
     let order = lengths.indices.sorted { (lengths[$1], $0) < (lengths[$0], $1) }
     var batches: [PackedBatch] = []
@@ -23,7 +23,7 @@ struct PackedBatch: Equatable {
       {
         batches[batches.count - 1].contexts.append(index)
       } else {
-        let length = (lengths[index] + multiple - 1) / multiple * multiple
+        let length = (max(lengths[index], minimum) + multiple - 1) / multiple * multiple
         batches.append(PackedBatch(contexts: [index], length: length))
       }
     }
