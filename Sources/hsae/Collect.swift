@@ -126,21 +126,24 @@ struct Collect: ParsableCommand {
     let corpus = try CollectionAttributes.sources(at: text)
     let collector = try Collector(
       model: loaded(say), settings: settings(), path: out, corpus: corpus)
-    let begin = ContinuousClock.now
     let reader = try CorpusReader(paths: text, format: format.format)
     let prepared = try prepare(collector, reader, say)
     if prepared.isComplete, prepared.wasThere { say("\(out) is complete; nothing is left to do") }
+    let begin = ContinuousClock.now
+    var (first, last): (Int?, Int) = (nil, 0)
     if !prepared.isComplete {
       var pace = Collector.Pace()
       pace.seconds = flushSeconds
       var line = ProgressLine("collect", unit: "tokens", total: nil)
-      var isBegun = false
       let outcome = try collector.run(
         shard: shard.index, of: shard.count, pace: pace,
         shouldStop: { interruption.signalNumber != nil }
       ) { done, total in
-        if !isBegun { line = ProgressLine("collect", unit: "tokens", total: total, done: done) }
-        isBegun = true
+        if first == nil {
+          first = done
+          line = ProgressLine("collect", unit: "tokens", total: total, done: done)
+        }
+        last = done
         line.update(done)
       }
       line.clear()
@@ -152,7 +155,7 @@ struct Collect: ParsableCommand {
         say("shard \(shard) is done; \(out) is complete when the other shards are")
       }
     }
-    try summarise(seconds: (ContinuousClock.now - begin) / .seconds(1))
+    try summarise(tokens: last - (first ?? 0), (ContinuousClock.now - begin) / .seconds(1))
   }
 
   private func settings() throws -> CollectionSettings {
@@ -193,10 +196,12 @@ struct Collect: ParsableCommand {
     return prepared
   }
 
-  private func summarise(seconds: Double) throws {
+  private func summarise(tokens: Int, _ seconds: Double) throws {
     let attributes = try ResidualStoreWriter.attributes(of: out)
     if json {
-      try output(JSONFile.encode(Summary(out: out, attributes: attributes)))
+      try output(
+        JSONFile.encode(
+          Summary(out: out, attributes: attributes, tokens: tokens, seconds: seconds)))
       return
     }
     guard let collection = attributes.collection else { return }
@@ -216,6 +221,9 @@ struct Collect: ParsableCommand {
   private struct Summary: Encodable {
     var out: String
     var attributes: StoreAttributes
+    /// Tokens the model read in this call, and how long that and the writing took.
+    var tokens: Int
+    var seconds: Double
   }
 }
 
@@ -238,7 +246,10 @@ struct Shard: ExpressibleByArgument, CustomStringConvertible {
 }
 
 extension WeightsChoice: ExpressibleByArgument {
+  /// The choice of that name.
   public init?(argument: String) { self.init(name: argument) }
+  /// The names of all choices.
   public static var allValueStrings: [String] { names }
+  /// The name of the default.
   public var defaultValueDescription: String { "auto" }
 }

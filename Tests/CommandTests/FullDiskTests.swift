@@ -7,24 +7,6 @@ import HSAETestSupport
 import Testing
 
 @Suite(.serialized) struct FullDiskTests {
-  /// Calls `body` with a folder on a new file system of `size`, and a function that changes its size;
-  /// false if no file system may be mounted here.
-  private func withSmallDisk(
-    _ size: String, _ body: (_ folder: String, _ resize: (String) throws -> Bool) throws -> Void
-  ) throws -> Bool {
-    try withTemporaryFolder { folder in
-      func mount(_ options: String) throws -> Bool {
-        guard Path.exists("/bin/mount") else { return false }
-        return try RunningCommand("/bin/mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder])
-          .result().code == 0
-      }
-      guard getuid() == 0, try mount("size=\(size)") else { return false }
-      defer { _ = try? RunningCommand("/bin/umount", ["-l", folder]).result() }
-      try body(folder) { try mount("remount,size=\($0)") }
-      return true
-    }
-  }
-
   @Test func aRunGoesOnWhenThereIsSpaceAgain() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -105,4 +87,22 @@ import Testing
 extension CommandFixture {
   /// A fixture whose runs are in `folder`, without data of its own.
   init(folder: String) { self.folder = folder }
+}
+
+/// Calls `body` with a folder on a new file system of `size`, and a function that changes its size;
+/// false if no file system may be mounted here.
+func withSmallDisk(
+  _ size: String, _ body: (_ folder: String, _ resize: (String) throws -> Bool) throws -> Void
+) throws -> Bool {
+  try withTemporaryFolder { folder in
+    func mount(_ options: String) throws -> Bool {
+      guard Path.exists("/bin/mount") else { return false }
+      return try RunningCommand("/bin/mount", ["-t", "tmpfs", "-o", options, "tmpfs", folder])
+        .result().code == 0
+    }
+    guard getuid() == 0, try mount("size=\(size)") else { return false }
+    defer { _ = try? RunningCommand("/bin/umount", ["-l", folder]).result() }
+    try body(folder) { try mount("remount,size=\($0)") }
+    return true
+  }
 }

@@ -39,14 +39,20 @@ struct ShuffledRowsWriter {
     let isSound = norm.isFinite && norm > 0
     let scale = isSound ? 1 / Double(norm) : 0
     places.append(permutation.position(of: index))
-    for column in row.indices {
-      let value = isSound ? Float(Double(row[column]) * scale) : 0
-      appendBytes(of: float16Bits(value), to: &bytes[.directions, default: []])
-    }
+    Self.encode(row, scale: scale, isSound, into: &bytes[.directions, default: []])
     appendBytes(of: (isSound ? norm : 0).bitPattern, to: &bytes[.norms, default: []])
     appendBytes(of: token, to: &bytes[.tokens, default: []])
     appendBytes(of: document, to: &bytes[.documents, default: []])
     appendBytes(of: position, to: &bytes[.positions, default: []])
+  }
+
+  private static func encode(
+    _ row: Span<Float>, scale: Double, _ isSound: Bool, into bytes: inout [UInt8]
+  ) {
+    for column in row.indices {
+      appendBytes(
+        of: float16Bits(isSound ? Float(Double(row[column]) * scale) : 0), to: &bytes)
+    }
   }
 
   /// Writes all rows in memory and returns when they have reached the disk.

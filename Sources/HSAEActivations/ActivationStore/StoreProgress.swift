@@ -24,7 +24,9 @@ struct UnitSet: Codable, Equatable {
     ranges = rest.sorted { $0[0] < $1[0] }
   }
 
-  mutating func formUnion(_ other: UnitSet) { for range in other.ranges { insert(range[0]..<range[1]) } }
+  mutating func formUnion(_ other: UnitSet) {
+    for range in other.ranges { insert(range[0]..<range[1]) }
+  }
 
   /// Whether all units of `range` are in the set.
   func contains(_ range: Range<Int>) -> Bool {
@@ -65,7 +67,8 @@ struct StoreProgress {
   /// What all shards together have done in the store at `store`.
   static func all(_ store: String) throws(Failure) -> UnitSet {
     var units = UnitSet()
-    for name in try Path.list(folder(store)) where name.hasPrefix("shard-") && name.hasSuffix(".json") {
+    for name in try Path.list(folder(store))
+    where name.hasPrefix("shard-") && name.hasSuffix(".json") {
       units.formUnion(try read(Path.join(folder(store), name)))
     }
     return units

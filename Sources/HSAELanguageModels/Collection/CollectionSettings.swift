@@ -60,7 +60,8 @@ public struct CollectionSettings: Hashable, Sendable {
       ? "Special tokens are kept" : "Dropped: special tokens (BOS, EOS, control, unknown)"
     let early =
       minimumPosition == 0
-      ? "" : (keepsSpecialTokens ? "; dropped:" : ",") + " tokens before position \(minimumPosition)"
+      ? ""
+      : (keepsSpecialTokens ? "; dropped:" : ",") + " tokens before position \(minimumPosition)"
     return special + early + "."
   }
 

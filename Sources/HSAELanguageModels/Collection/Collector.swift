@@ -154,6 +154,7 @@ public struct Collector {
     shard: Int = 1, of count: Int = 1, pace: Pace = Pace(), shouldStop: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(Failure) -> Outcome {
+    if try ResidualStoreWriter.attributes(of: path).complete { return .complete }
     let writer = try ResidualStoreWriter(path: path, shard: shard, of: count)
     let rule = TokenRule(writer.attributes, tokenizer: model.tokenizer)
     let units = CollectionUnits(writer.corpus, rule: rule)

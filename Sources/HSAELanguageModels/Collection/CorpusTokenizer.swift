@@ -67,7 +67,8 @@ struct CorpusTokenizer {
     return summary
   }
 
-  /// The documents' tokens as the model will read them, each context with its own prefix.
+  /// The documents' tokens as the model will read them, each context with its own prefix; none for a
+  /// document without text.
   private func encode(_ documents: [Document]) -> [[Int32]] {
     let results = Mutex([[Int32]](repeating: [], count: documents.count))
     parallelFor(documents.count, threads: threads) { index, _ in
@@ -81,7 +82,8 @@ struct CorpusTokenizer {
     let prefix = tokenizer.prefix
     let room = settings.contextLength - prefix.count
     guard settings.wholeDocuments else {
-      return prefix + tokenizer.encode(text, limit: room)
+      let tokens = tokenizer.encode(text, limit: room)
+      return tokens.isEmpty ? [] : prefix + tokens
     }
     let tokens = tokenizer.encode(text[...])
     var result: [Int32] = []

@@ -1,7 +1,11 @@
 // Running batches of contexts through a model loaded by llama.cpp, with a tap on the residual stream.
 // All sequences of a batch are equally long (`PackedBatch` pads them), fit into one ubatch and have a
-// cache of their own, so the rows at the tap are sequence after sequence. Flash attention is off: its
-// rounding depends on how many tokens a batch has, and on processors it is no faster here.
+// cache of their own, so the rows at the tap are sequence after sequence.
+//
+// That a context's rows are the same to the bit in any company takes two things. Flash attention is off:
+// its rounding depends on how many tokens a batch has (and on processors it is no faster). And lengths
+// are multiples of 4 and at least 8: ggml multiplies 4 vectors at a time, and what is left over, or very
+// few, in another way.
 
 import CLlama
 import Glibc
@@ -21,22 +25,29 @@ final class LlamaContext {
   let batchTokens: Int
   /// The most contexts of a batch.
   let sequences: Int
+  /// What the lengths of batches are multiples of, and the least they are.
+  static let (lengthMultiple, minimumLength) = (4, 8)
 
-  /// Memory for `sequences` contexts of up to `contextLength` tokens at once.
+  /// Memory for `sequences` contexts of up to `contextLength` tokens, of which a batch has at most
+  /// `batchTokens` (or one context, if that is longer).
   ///
   /// With `hasLogits`, every token of a batch may have logits, which takes 8 bytes for each token of
   /// the batch and each of the vocabulary. Fails with `.software` if memory does not suffice.
   init(
-    _ weights: LlamaWeights, contextLength: Int, sequences: Int, hasLogits: Bool, threads: Int
+    _ weights: LlamaWeights, contextLength: Int, sequences: Int, batchTokens: Int, hasLogits: Bool,
+    threads: Int
   ) throws(Failure) {
-    let tokens = contextLength * sequences
+    let multiple = Self.lengthMultiple
+    let length =
+      (max(contextLength, Self.minimumLength) + multiple - 1) / multiple * multiple
+    let batchTokens = max(batchTokens, length)
     let tap = Tap()
     var parameters = unsafe llama_context_default_params()
-    unsafe parameters.n_ctx = UInt32(tokens)
-    unsafe parameters.n_batch = UInt32(tokens)
-    unsafe parameters.n_ubatch = UInt32(tokens)
+    unsafe parameters.n_ctx = UInt32(length * sequences)
+    unsafe parameters.n_batch = UInt32(batchTokens)
+    unsafe parameters.n_ubatch = UInt32(batchTokens)
     unsafe parameters.n_seq_max = UInt32(sequences)
-    unsafe parameters.n_outputs_max = UInt32(hasLogits ? tokens : sequences)
+    unsafe parameters.n_outputs_max = UInt32(hasLogits ? max(batchTokens, sequences) : sequences)
     unsafe parameters.n_threads = Int32(threads)
     unsafe parameters.n_threads_batch = Int32(threads)
     unsafe parameters.flash_attn_type = LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -63,8 +74,8 @@ final class LlamaContext {
     self.weights = weights
     self.tap = tap
     self.sequences = sequences
-    batchTokens = tokens
-    unsafe batch = unsafe llama_batch_init(Int32(tokens), 0, 1)
+    self.batchTokens = batchTokens
+    unsafe batch = unsafe llama_batch_init(Int32(batchTokens), 0, 1)
   }
 
   deinit {
@@ -74,7 +85,7 @@ final class LlamaContext {
 
   /// Runs the contexts of `packed` through the model.
   ///
-  /// Logits are computed for their tokens if `logits`. `receive` is given the residual stream after
+  /// Logits are computed for all tokens if `logits`, as the last block needs. `receive` is given the residual stream after
   /// block `block`, if there is one, and says whether to go on from there.
   func run(
     _ packed: PackedBatch, of contexts: [[Int32]], logits: Bool, block: Int?,
@@ -85,11 +96,8 @@ final class LlamaContext {
       "A batch of \(packed.contexts.count) × \(packed.length) is too large.")
     fill(packed, contexts, logits: logits)
     unsafe llama_memory_clear(llama_get_memory(context), false)
-    // The last block computes only the rows that have logits.
-    let isCut = block == weights.blockCount - 1
     tap.place(
-      block: block,
-      BlockRows.Layout(packed, contexts, width: weights.width, isPadded: !isCut), receive)
+      block: block, BlockRows.Layout(packed, contexts, width: weights.width), receive)
     let status = unsafe llama_decode(context, batch)
     let (isSeen, failure) = tap.remove()
     if let failure { throw failure }
@@ -117,7 +125,7 @@ final class LlamaContext {
         unsafe batch.pos[count] = Int32(position)
         unsafe batch.n_seq_id[count] = 1
         unsafe batch.seq_id[count]?[0] = Int32(sequence)
-        unsafe batch.logits[count] = logits && isReal ? 1 : 0
+        unsafe batch.logits[count] = logits ? 1 : 0
         count += 1
       }
     }
@@ -135,7 +143,7 @@ final class LlamaContext {
     let tokenCount = weights.tokenCount
     return packed.contexts.indices.map { place in
       let tokens = contexts[packed.contexts[place]]
-      let first = packed.contexts[..<place].reduce(0) { $0 + contexts[$1].count }
+      let first = place * packed.length
       var losses = Matrix(rows: 1, columns: max(0, tokens.count - 1))
       unsafe losses.withUnsafeMutablePointer { target in
         // Safe: each piece writes its own element; llama.cpp keeps one row of logits for each token

@@ -38,7 +38,7 @@ public final class LlamaModel: ResidualStreamModel {
     let sha256 = try SHA256.hash(file: path)
     let prepared = try PreparedWeights(
       file, sha256: sha256, choice: choice, cache: cache, threads: threads, say: say)
-    weights = try LlamaWeights(path: prepared.path)
+    weights = try LlamaWeights(path: prepared.path, repacks: choice != .keep)
     guard contextLength <= weights.longestContext else {
       throw .usage(
         "\(path): this model was made for contexts of at most \(weights.longestContext) tokens, not"
@@ -56,9 +56,10 @@ public final class LlamaModel: ResidualStreamModel {
   private func context(hasLogits: Bool) throws(Failure) -> LlamaContext {
     if let context = hasLogits ? forLogits : forCapture { return context }
     let tokens = hasLogits ? Self.batchTokensWithLogits : Self.batchTokens
+    // Twice the contexts of full length that a batch holds, since many are shorter.
     let context = try LlamaContext(
-      weights, contextLength: contextLength, sequences: max(1, min(64, tokens / contextLength)),
-      hasLogits: hasLogits, threads: threads)
+      weights, contextLength: contextLength, sequences: max(1, min(64, 2 * tokens / contextLength)),
+      batchTokens: tokens, hasLogits: hasLogits, threads: threads)
     if hasLogits { forLogits = context } else { forCapture = context }
     return context
   }
@@ -89,7 +90,8 @@ public final class LlamaModel: ResidualStreamModel {
     let isLast = block == weights.blockCount - 1
     let context = try context(hasLogits: isLast)
     let batches = PackedBatch.pack(
-      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences)
+      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
+      multiple: LlamaContext.lengthMultiple, minimum: LlamaContext.minimumLength)
     try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
       // Safe: each context's rows go to its own place, and `run` calls the closure before it returns.
       nonisolated(unsafe) let target = unsafe target
@@ -110,7 +112,8 @@ public final class LlamaModel: ResidualStreamModel {
     let context = try context(hasLogits: true)
     var losses = [[Float]](repeating: [], count: contexts.count)
     let batches = PackedBatch.pack(
-      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences)
+      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
+      multiple: LlamaContext.lengthMultiple, minimum: LlamaContext.minimumLength)
     for batch in batches {
       try context.run(batch, of: contexts, logits: true, block: splice?.block) {
         (rows) throws(Failure) in

@@ -37,8 +37,8 @@ enum LlamaQuantiser {
   /// The type of weights this processor computes fastest with, of those that keep results good:
   /// 8-bit integers where it has AMX or nothing for narrow floats, else bfloat16.
   static var fastestType: WeightsType {
-    if ggml_cpu_has_amx_int8() != 0 { return .q8_0 }
-    return ggml_cpu_has_avx512_bf16() != 0 ? .bf16 : .q8_0
+    if ggml_cpu_has_amx_int8() != 0 { return .q8 }
+    return ggml_cpu_has_avx512_bf16() != 0 ? .bf16 : .q8
   }
 
   /// The name of the type of the weights in `file`.
@@ -53,7 +53,7 @@ enum LlamaQuantiser {
 extension WeightsType {
   var fileType: llama_ftype {
     switch self {
-    case .q8_0: LLAMA_FTYPE_MOSTLY_Q8_0
+    case .q8: LLAMA_FTYPE_MOSTLY_Q8_0
     case .bf16: LLAMA_FTYPE_MOSTLY_BF16
     case .f32: LLAMA_FTYPE_ALL_F32
     }

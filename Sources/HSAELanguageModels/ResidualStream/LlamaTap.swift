@@ -17,10 +17,10 @@ struct BlockRows: ~Copyable {
     let rowCount: Int
     let width: Int
 
-    init(_ packed: PackedBatch, _ contexts: [[Int32]], width: Int, isPadded: Bool) {
+    init(_ packed: PackedBatch, _ contexts: [[Int32]], width: Int) {
       var row = 0
       parts = packed.contexts.map { index in
-        defer { row += isPadded ? packed.length : contexts[index].count }
+        defer { row += packed.length }
         return (row, index, contexts[index])
       }
       rowCount = row

@@ -19,10 +19,15 @@ final class LlamaWeights: @unchecked Sendable {
 
   /// Loads the model in the GGUF file at `path`, which must have been opened as `GGUFFile` before,
   /// since llama.cpp trusts its input. Fails with `.data` if llama.cpp cannot use it.
-  init(path: String) throws(Failure) {
+  ///
+  /// `repacks` lets ggml rearrange weights for this processor: AMX needs it. Products of rearranged 4-
+  /// and 5-bit weights round otherwise with other numbers of vectors, so those must stay as they are.
+  init(path: String, repacks: Bool) throws(Failure) {
     llama_backend_init()
+    var parameters = unsafe llama_model_default_params()
+    unsafe parameters.use_extra_bufts = repacks
     let (model, complaint) = unsafe LlamaLog.collecting {
-      unsafe llama_model_load_from_file(path, llama_model_default_params())
+      unsafe llama_model_load_from_file(path, parameters)
     }
     guard let model = unsafe model else {
       throw .data(

@@ -6,12 +6,15 @@
 struct PackedBatch: Equatable {
   /// The indices of the contexts, longest first.
   var contexts: [Int]
-  /// The length all are padded to: that of the longest.
+  /// The length all are padded to: that of the longest, rounded up.
   var length: Int
 
   /// Packs contexts of the given `lengths` into batches of at most `tokens` tokens with padding, and
-  /// at most `sequences` contexts. A context longer than `tokens` has a batch of its own.
-  static func pack(lengths: [Int], tokens: Int, sequences: Int) -> [PackedBatch] {
+  /// at most `sequences` contexts. A context longer than `tokens` has a batch of its own. Batches' lengths
+  /// are rounded up to a multiple of `multiple`, and at least `minimum`.
+  static func pack(
+    lengths: [Int], tokens: Int, sequences: Int, multiple: Int = 1, minimum: Int = 1
+  ) -> [PackedBatch] {
     let order = lengths.indices.sorted { (lengths[$1], $0) < (lengths[$0], $1) }
     var batches: [PackedBatch] = []
     for index in order {
@@ -20,7 +23,8 @@ struct PackedBatch: Equatable {
       {
         batches[batches.count - 1].contexts.append(index)
       } else {
-        batches.append(PackedBatch(contexts: [index], length: lengths[index]))
+        let length = (max(lengths[index], minimum) + multiple - 1) / multiple * multiple
+        batches.append(PackedBatch(contexts: [index], length: length))
       }
     }
     return batches

@@ -8,7 +8,7 @@ import HSAESupport
 /// The types weights can be converted to.
 public enum WeightsType: String, CaseIterable, Codable, Sendable {
   /// 8-bit integers, 32 with a scale.
-  case q8_0
+  case q8 = "q8_0"
   /// The upper half of 32-bit floats.
   case bf16
   /// 32-bit floats: slow and large, for comparisons.

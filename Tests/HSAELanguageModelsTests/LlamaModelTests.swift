@@ -1,0 +1,187 @@
+// The real models of the cache (`make models`) through llama.cpp: contexts are independent to the bit,
+// what is read can be written back, and a replacement reaches the losses. Values are compared with an
+// independent forward pass by dev/reference/check-residual.sh.
+
+import Glibc
+import HSAESupport
+import HSAETensors
+import Testing
+
+@testable import HSAELanguageModels
+
+@Suite(.serialized) struct LlamaModelTests {
+  static let models = ["gemma-3-270m", "smollm2-135m"]
+  static let texts = [
+    "The cat sat on the mat, and the dog barked at the moon all night long.",
+    "Paris", "Le chat dort sur le lit et le chien aboie.",
+    "In 1815 the Congress of Vienna redrew the map of Europe after the Napoleonic wars.",
+    "0 1 1 2 3 5 8 13 21",
+  ]
+
+  static func load(
+    _ name: String, _ weights: WeightsChoice = .type(.q8), context: Int = 64, threads: Int = 2
+  ) throws -> LlamaModel {
+    let cache = ModelCache()
+    let model = try #require(ModelCatalogue.model(named: name))
+    return try LlamaModel(
+      path: cache.path(of: model), weights: weights, contextLength: context, threads: threads,
+      cache: cache)
+  }
+
+  static func contexts(_ model: any ResidualStreamModel) -> [[Int32]] {
+    texts.map {
+      model.tokenizer.prefix + model.tokenizer.encode(Array($0.utf8), limit: 60)
+    }
+  }
+
+  static func rows(
+    _ model: any ResidualStreamModel, _ contexts: [[Int32]], _ block: Int
+  ) throws -> [Float] {
+    var rows = Matrix(
+      rows: contexts.reduce(0) { $0 + $1.count }, columns: model.description.width)
+    try model.capture(contexts, afterBlock: block, into: &rows)
+    return rows.elements
+  }
+
+  @Test(arguments: models, [WeightsChoice.type(.q8), .type(.bf16), .keep])
+  func packingChangesNoBit(_ name: String, _ weights: WeightsChoice) throws {
+    let model = try Self.load(name, weights)
+    let contexts = Self.contexts(model)
+    for block in [0, model.description.blockCount / 2, model.description.blockCount - 1] {
+      let packed = try Self.rows(model, contexts, block)
+      #expect(packed.allSatisfy { $0.isFinite } && packed.contains { $0 != 0 })
+      let alone = try contexts.flatMap { try Self.rows(model, [$0], block) }
+      #expect(packed == alone, "block \(block)")
+      let reversed = try Self.rows(model, contexts.reversed(), block)
+      #expect(
+        reversed.suffix(contexts[0].count * model.description.width).elementsEqual(
+          packed.prefix(contexts[0].count * model.description.width)))
+    }
+  }
+
+  @Test func threadsChangeNoBit() throws {
+    let contexts = Self.contexts(try Self.load("smollm2-135m"))
+    let one = try Self.rows(Self.load("smollm2-135m", threads: 1), contexts, 9)
+    let three = try Self.rows(Self.load("smollm2-135m", threads: 3), contexts, 9)
+    #expect(one == three)
+  }
+
+  /// A context's rows do not depend on what follows: prefixes of every length.
+  @Test func prefixesHaveTheSameRows() throws {
+    let model = try Self.load("gemma-3-270m")
+    let context = Self.contexts(model)[0]
+    let whole = try Self.rows(model, [context], 12)
+    for length in 1..<context.count {
+      let part = try Self.rows(model, [Array(context.prefix(length))], 12)
+      #expect(whole.starts(with: part), "\(length) tokens")
+    }
+  }
+
+  @Test(arguments: models) func aSpliceReplacesTheStream(_ name: String) throws {
+    let model = try Self.load(name)
+    let contexts = Self.contexts(model)
+    let plain = try model.losses(of: contexts, splice: nil)
+    #expect(plain.map(\.count) == contexts.map { $0.count - 1 })
+    let blocks = model.description.blockCount
+    for block in [0, blocks / 2, blocks - 1] {
+      let captured = try Self.rows(model, contexts, block)
+      let starts = contexts.indices.map { contexts[..<$0].reduce(0) { $0 + $1.count } }
+      let width = model.description.width
+      var places: [Splice.Place] = []
+      var differing = 0
+      let same = try model.losses(
+        of: contexts,
+        splice: Splice(afterBlock: block) { rows, found in
+          places += found
+          // What is seen here is what capture gives.
+          for (row, place) in found.enumerated() {
+            let start = (starts[place.context] + place.position) * width
+            for column in 0..<width where rows[row, column] != captured[start + column] {
+              differing += 1
+            }
+          }
+        })
+      #expect(differing == 0, "block \(block)")
+      #expect(same == plain, "block \(block)")
+      #expect(
+        Set(places)
+          == Set(
+            contexts.enumerated().flatMap { context in
+              context.element.enumerated().map {
+                Splice.Place(context: context.offset, position: $0.offset, token: $0.element)
+              }
+            }))
+    }
+    // Nothing is known when the stream is zero: every token is equally likely.
+    let zeros = try model.losses(
+      of: contexts, splice: Splice(afterBlock: blocks / 2) { rows, _ in rows.clear() })
+    let uniform = Float(log(Double(model.tokenizer.pieces.count)))
+    #expect(plain.joined().reduce(0, +) < zeros.joined().reduce(0, +))
+    #expect(zeros.joined().allSatisfy { abs($0 - uniform) < 1e-2 })
+  }
+
+  @Test func failuresOfASpliceComeBack() throws {
+    let model = try Self.load("smollm2-135m")
+    let found = #expect(throws: Failure.self) {
+      _ = try model.losses(
+        of: Self.contexts(model),
+        splice: Splice(afterBlock: 3) { (_, _) throws(Failure) in throw .data("stop here") })
+    }
+    #expect(found?.message == "stop here")
+    // And the model works as before.
+    #expect(try !model.losses(of: Self.contexts(model), splice: nil).joined().isEmpty)
+  }
+
+  @Test func tokensAreTheModelsAndTextNeverBecomesSpecial() throws {
+    let gemma = try Self.load("gemma-3-270m").tokenizer
+    #expect(gemma.prefix == [2] && gemma.isSpecial(2) && gemma.isSpecial(1))
+    let tokens = gemma.encode(Array("<bos> dog<eos>".utf8)[...])
+    #expect(!tokens.contains { gemma.isSpecial($0) })
+    #expect(tokens.map { gemma.pieces[Int($0)] }.joined() == "<bos>▁dog<eos>")
+    #expect(gemma.encode([]).isEmpty)
+    // Bytes that are not UTF-8 do not stop anything.
+    #expect(!gemma.encode([0x61, 0xFF, 0xC3, 0x00, 0x62]).isEmpty)
+    let smol = try Self.load("smollm2-135m").tokenizer
+    #expect(smol.encode(Array(" dog".utf8)[...]).map { smol.pieces[Int($0)] } == ["▁dog"])
+  }
+
+  @Test func longContextsAndBadFilesAreRefused() throws {
+    let path = ModelCache().path(of: try #require(ModelCatalogue.model(named: "smollm2-135m")))
+    for (file, length, kind) in [
+      (path, 1 << 20, Failure.Kind.usage), (path + ".lock", 8, .data), ("/nowhere", 8, .missing),
+    ] {
+      let found = #expect(throws: Failure.self) {
+        _ = try LlamaModel(path: file, weights: .keep, contextLength: length)
+      }
+      #expect(found?.kind == kind)
+    }
+  }
+
+  /// Converted weights are made once, under the hash of the file, and are whole.
+  @Test func weightsAreConvertedOnce() throws {
+    let scratch = try Scratch()
+    let cache = ModelCache(folder: scratch.path)
+    let path = ModelCache().path(of: try #require(ModelCatalogue.model(named: "smollm2-135m")))
+    func prepare() throws -> (PreparedWeights, [String]) {
+      var said: [String] = []
+      let prepared = try PreparedWeights(
+        GGUFFile(path: path), sha256: String(repeating: "ab", count: 32), choice: .type(.q8),
+        cache: cache, threads: 2, say: { said.append($0) })
+      return (prepared, said)
+    }
+    let (first, said) = try prepare()
+    #expect(first.type == "q8_0" && said.count == 1)
+    #expect(first.path.contains("abababababababab-"))
+    let (second, nothing) = try prepare()
+    #expect(second.path == first.path && nothing.isEmpty)
+    // A file of the type that is wanted is used as it is.
+    let own = try PreparedWeights(
+      GGUFFile(path: first.path), sha256: "", choice: .type(.q8), cache: cache, threads: 2,
+      say: { _ in })
+    #expect(own.path == first.path)
+    #expect(
+      try PreparedWeights(
+        GGUFFile(path: path), sha256: "", choice: .keep, cache: cache, threads: 2, say: { _ in }
+      ).path == path)
+  }
+}

@@ -1,0 +1,42 @@
+// Packing contexts into batches: each once, within the limits, like with like.
+
+import HSAETensors
+import Testing
+
+@testable import HSAELanguageModels
+
+@Suite struct PackedBatchTests {
+  @Test(arguments: [(1, 1), (7, 4), (200, 16)])
+  func everyContextIsInOneBatchThatHoldsIt(_ count: Int, _ sequences: Int) {
+    var generator = SeededGenerator(seed: UInt64(count))
+    let lengths = (0..<count).map { _ in Int(generator.next() % 64) + 1 }
+    let batches = PackedBatch.pack(lengths: lengths, tokens: 256, sequences: sequences)
+    #expect(batches.flatMap(\.contexts).sorted() == Array(0..<count))
+    for batch in batches {
+      #expect(batch.contexts.count <= sequences)
+      #expect(batch.contexts.count * batch.length <= 256)
+      #expect(batch.contexts.map { lengths[$0] }.max() == batch.length)
+    }
+  }
+
+  @Test func likeGoesWithLike() {
+    let batches = PackedBatch.pack(lengths: [1, 9, 2, 10], tokens: 20, sequences: 8)
+    #expect(
+      batches == [
+        PackedBatch(contexts: [3, 1], length: 10), PackedBatch(contexts: [2, 0], length: 2),
+      ])
+    #expect(PackedBatch.pack(lengths: [], tokens: 20, sequences: 8).isEmpty)
+  }
+
+  @Test func lengthsAreRoundedUp() {
+    let batches = PackedBatch.pack(lengths: [1, 5, 3], tokens: 8, sequences: 8, multiple: 4)
+    #expect(
+      batches == [PackedBatch(contexts: [1], length: 8), PackedBatch(contexts: [2, 0], length: 4)])
+  }
+
+  /// A context longer than a batch is alone.
+  @Test func longContextsAreAlone() {
+    let batches = PackedBatch.pack(lengths: [30, 30], tokens: 20, sequences: 8)
+    #expect(batches.map(\.contexts) == [[0], [1]])
+  }
+}
