@@ -32,15 +32,27 @@ func runKernels() {
   _ = unsafe table.sum_squares(x, n * d)
   unsafe table.residuals(&row, &other, x, 0.5, 0.25, d, &sums)
 
-  // One expert and its vectors; one vector and its experts.
+  _ = unsafe table.fourth_powers(x, n * d)
+
+  // One expert and its vectors.
   var products = floats(n * rows)
   var gradient = floats(rows * d)
   unsafe table.rows_dot(&products, weights, rows, d, x, d, vectors, n)
   unsafe table.outer(&gradient, rows, d, products, x, d, vectors, n)
-  unsafe table.rows_sum(&row, 0.5, d, x, d, vectors, n)
-  unsafe table.combine(
-    &row, &other, weights, rows, d, indices(experts, below: experts), floats(experts),
-    floats(experts * s), experts)
+  var (high, low) = (floats(n * d), floats(n * d))
+  unsafe table.spread(
+    &high, &low, weights, rows, d, floats(n), floats(n * s), vectors, n)
+
+  // The penalty: one panel of vectors into the sums of some latents.
+  let panel = Int(HSAE_PANEL)
+  let lists = indices(n * 4, below: n).map(UInt16.init)
+  let starts = (0...16).map { Int32($0 * 16) }
+  var words = [UInt32](repeating: 0, count: n * panel / 2)
+  var bits = [UInt16](repeating: 0, count: 64)
+  unsafe table.panel_sums(&high, d, 16, lists, starts, x)
+  unsafe table.pair_columns(&words, half, panel)
+  unsafe table.panel_sums_bfloat16(&high, d, 16, lists, starts, words)
+  unsafe table.expand_bits(&bits, 0x0123_4567_89ab_cdef)
 
   // Pre-activations: a mask, candidates, the best of them.
   let keep = 48
@@ -62,6 +74,7 @@ func runKernels() {
   let (coordinates, stepGradients) = (floats(n * s), floats(n * s))
   var chosen = [Int32](repeating: 0, count: n)
   var codes = floats(n)
+  var penalties = floats(n)
   var steps = floats(n * s)
   var (encoderGradient, decoderGradient) = (floats(a * s), floats(a * s))
   unsafe encoder.withUnsafeBufferPointer { encoder in
@@ -73,7 +86,8 @@ func runKernels() {
         var expert = unsafe hsae_sub_expert(
           subspace: s, sublatents: a, threshold: 0.04, slope: 0.01, encoder: e, decoder: d,
           scratch: memory)
-        _ = unsafe table.sub_forward(&expert, coordinates, n, &chosen, &codes, &steps)
+        unsafe table.sub_forward(
+          &expert, coordinates, n, &chosen, &codes, &steps, &penalties)
         unsafe table.sub_backward(
           &expert, coordinates, stepGradients, chosen, codes, n, 1e-3, &encoderGradient,
           &decoderGradient, &steps)

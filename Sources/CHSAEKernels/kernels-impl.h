@@ -14,6 +14,14 @@ static inline __attribute__((always_inline)) float HSAE(reduce)(v16 x) {
   return s[0];
 }
 
+static inline __attribute__((always_inline)) float HSAE(reduce_max)(v16 x) {
+  float s[16];
+  for (int i = 0; i < 16; i++) s[i] = x[i];
+  for (int w = 8; w >= 1; w /= 2)
+    for (int i = 0; i < w; i++) s[i] = s[i] > s[i + w] ? s[i] : s[i + w];
+  return s[0];
+}
+
 static void HSAE(to_bfloat16)(uint16_t *out, const float *in, ptrdiff_t n) {
   for (ptrdiff_t i = 0; i < n; i++) {
     uint32_t bits;
@@ -102,47 +110,53 @@ static double HSAE(sum_squares)(const float *x, ptrdiff_t n) {
   return total;
 }
 
+static float HSAE(fourth_powers)(const float *x, ptrdiff_t n) {
+  v16 s0 = {0}, s1 = {0};
+  ptrdiff_t i = 0;
+  for (; i + 32 <= n; i += 32) {
+    v16 a = HSAE(load)(x + i), b = HSAE(load)(x + i + 16);
+    a *= a, b *= b;
+    s0 += a * a, s1 += b * b;
+  }
+  float tail = 0;
+  for (; i < n; i++) tail += (x[i] * x[i]) * (x[i] * x[i]);
+  return HSAE(reduce)(s0 + s1) + tail;
+}
+
 // ---- one expert against its vectors ----
 
-// A block of `rows` (≤ 4) rows against two vectors: eight chains of multiply-adds in flight.
-static inline __attribute__((always_inline)) void HSAE(dots_4x2)(float *out0, float *out1, const float *rows, ptrdiff_t d,
-                                  const float *x0, const float *x1) {
-  const float *r0 = rows, *r1 = rows + d, *r2 = rows + 2 * d, *r3 = rows + 3 * d;
-  v16 a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0}, b0 = {0}, b1 = {0}, b2 = {0}, b3 = {0};
-  ptrdiff_t i = 0;
-  for (; i + 16 <= d; i += 16) {
-    v16 p = HSAE(load)(x0 + i), q = HSAE(load)(x1 + i);
-    v16 w0 = HSAE(load)(r0 + i), w1 = HSAE(load)(r1 + i);
-    v16 w2 = HSAE(load)(r2 + i), w3 = HSAE(load)(r3 + i);
-    a0 += w0 * p, a1 += w1 * p, a2 += w2 * p, a3 += w3 * p;
-    b0 += w0 * q, b1 += w1 * q, b2 += w2 * q, b3 += w3 * q;
-  }
-  float t[8] = {0};
-  for (; i < d; i++) {
-    t[0] += r0[i] * x0[i], t[1] += r1[i] * x0[i], t[2] += r2[i] * x0[i], t[3] += r3[i] * x0[i];
-    t[4] += r0[i] * x1[i], t[5] += r1[i] * x1[i], t[6] += r2[i] * x1[i], t[7] += r3[i] * x1[i];
-  }
-  out0[0] = HSAE(reduce)(a0) + t[0], out0[1] = HSAE(reduce)(a1) + t[1];
-  out0[2] = HSAE(reduce)(a2) + t[2], out0[3] = HSAE(reduce)(a3) + t[3];
-  out1[0] = HSAE(reduce)(b0) + t[4], out1[1] = HSAE(reduce)(b1) + t[5];
-  out1[2] = HSAE(reduce)(b2) + t[6], out1[3] = HSAE(reduce)(b3) + t[7];
+// The cache lines of one row, asked for before they are needed: rows of vectors lie at random.
+static inline __attribute__((always_inline)) void HSAE(fetch)(const float *row, ptrdiff_t d) {
+  for (ptrdiff_t i = 0; i < d; i += 16) __builtin_prefetch(row + i, 0, 2);
 }
 
-// One row against two vectors, associating as dots_4x2 does, so that a vector's result does not
-// depend on which other vectors its expert has.
-static inline __attribute__((always_inline)) void HSAE(dots_1x2)(float *out0, float *out1, const float *row, ptrdiff_t d,
-                                  const float *x0, const float *x1) {
-  v16 a = {0}, b = {0};
-  ptrdiff_t i = 0;
-  for (; i + 16 <= d; i += 16) {
-    v16 w = HSAE(load)(row + i);
-    a += w * HSAE(load)(x0 + i), b += w * HSAE(load)(x1 + i);
+// ROWS rows against two vectors, 2 · ROWS chains of multiply-adds in flight. Every result associates
+// alike whatever ROWS is, so a vector's does not depend on which others its expert has.
+#define HSAE_DOTS(ROWS)                                                                         \
+  static inline __attribute__((always_inline)) void HSAE(dots_##ROWS)(                          \
+      float *out0, float *out1, const float *rows, ptrdiff_t d, const float *x0,                \
+      const float *x1) {                                                                        \
+    v16 a[ROWS] = {0}, b[ROWS] = {0};                                                           \
+    ptrdiff_t i = 0;                                                                            \
+    for (; i + 16 <= d; i += 16) {                                                              \
+      v16 p = HSAE(load)(x0 + i), q = HSAE(load)(x1 + i);                                       \
+      _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                       \
+        v16 w = HSAE(load)(rows + r * d + i);                                                   \
+        a[r] += w * p, b[r] += w * q;                                                           \
+      }                                                                                         \
+    }                                                                                           \
+    _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                         \
+      float s = 0, t = 0;                                                                       \
+      for (ptrdiff_t j = i; j < d; j++) s += rows[r * d + j] * x0[j], t += rows[r * d + j] * x1[j]; \
+      out0[r] = HSAE(reduce)(a[r]) + s;                                                         \
+      out1[r] = HSAE(reduce)(b[r]) + t;                                                         \
+    }                                                                                           \
   }
-  float s = 0, t = 0;
-  for (; i < d; i++) s += row[i] * x0[i], t += row[i] * x1[i];
-  *out0 = HSAE(reduce)(a) + s;
-  *out1 = HSAE(reduce)(b) + t;
-}
+HSAE_DOTS(1)
+HSAE_DOTS(2)
+HSAE_DOTS(3)
+HSAE_DOTS(4)
+HSAE_DOTS(5)
 
 static void HSAE(rows_dot)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d, const float *x,
                            ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
@@ -151,9 +165,21 @@ static void HSAE(rows_dot)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t
     ptrdiff_t u = t + 1 < n ? t + 1 : t;
     const float *x0 = x + vectors[t] * ld, *x1 = x + vectors[u] * ld;
     float *out0 = out + t * R, *out1 = out + u * R;
-    ptrdiff_t r = 0;
-    for (; r + 4 <= R; r += 4) HSAE(dots_4x2)(out0 + r, out1 + r, rows + r * d, d, x0, x1);
-    for (; r < R; r++) HSAE(dots_1x2)(out0 + r, out1 + r, rows + r * d, d, x0, x1);
+    if (t + 3 < n) {
+      HSAE(fetch)(x + vectors[t + 2] * ld, d);
+      HSAE(fetch)(x + vectors[t + 3] * ld, d);
+    }
+    for (ptrdiff_t r = 0; r < R;) {
+      ptrdiff_t left = R - r, block = left <= 5 ? left : left < 8 ? 4 : 5;
+      switch (block) {
+        case 1: HSAE(dots_1)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
+        case 2: HSAE(dots_2)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
+        case 3: HSAE(dots_3)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
+        case 4: HSAE(dots_4)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
+        default: HSAE(dots_5)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
+      }
+      r += block;
+    }
   }
 }
 
@@ -208,56 +234,92 @@ static void HSAE(outer)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coef
   if (R - r == 1) HSAE(outer_1)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
 }
 
-static void HSAE(rows_sum)(float *sum, float c, ptrdiff_t d, const float *x, ptrdiff_t ld,
-                           const int32_t *vectors, ptrdiff_t n) {
-  if (n == 0) return;
-  ptrdiff_t i = 0;
-  for (; i + 128 <= d; i += 128) {
-    v16 acc[8] = {0};
-    for (ptrdiff_t t = 0; t < n; t++) {
-      const float *row = x + vectors[t] * ld + i;
-      _Pragma("clang loop unroll(full)") for (int j = 0; j < 8; j++)
-        acc[j] += HSAE(load)(row + 16 * j);
+static void HSAE(panel_sums)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
+                             const int32_t *starts, const float *panel) {
+  for (ptrdiff_t j = 0; j < n; j++) {
+    const uint16_t *own = list + starts[j];
+    ptrdiff_t count = starts[j + 1] - starts[j], i = 0;
+    if (count == 0) continue;
+    float *sum = sums + j * ld;
+    v16 a[4], b[4] = {0};
+    for (int c = 0; c < 4; c++) a[c] = HSAE(load)(sum + 16 * c);
+    for (; i + 2 <= count; i += 2) {
+      const float *p = panel + own[i] * HSAE_PANEL, *q = panel + own[i + 1] * HSAE_PANEL;
+      for (int c = 0; c < 4; c++) a[c] += HSAE(load)(p + 16 * c), b[c] += HSAE(load)(q + 16 * c);
     }
-    for (int j = 0; j < 8; j++)
-      HSAE(store)(sum + i + 16 * j, HSAE(load)(sum + i + 16 * j) + c * acc[j]);
-  }
-  for (; i < d; i++) {
-    float s = 0;
-    for (ptrdiff_t t = 0; t < n; t++) s += x[vectors[t] * ld + i];
-    sum[i] += c * s;
+    if (i < count) {
+      const float *p = panel + own[i] * HSAE_PANEL;
+      for (int c = 0; c < 4; c++) a[c] += HSAE(load)(p + 16 * c);
+    }
+    for (int c = 0; c < 4; c++) HSAE(store)(sum + 16 * c, a[c] + b[c]);
   }
 }
 
-// ---- one vector against its experts ----
-
-static void HSAE(combine)(float *high, float *low, const float *decoder, ptrdiff_t R, ptrdiff_t d,
-                          const int32_t *experts, const float *z, const float *v, ptrdiff_t n) {
-  ptrdiff_t s = R - 1, i = 0;
-  for (; i + 64 <= d; i += 64) {
-    v16 h[4] = {0}, l[4] = {0};
-    for (ptrdiff_t t = 0; t < n; t++) {
-      const float *row = decoder + experts[t] * R * d + i;
-      for (int c = 0; c < 4; c++) h[c] += z[t] * HSAE(load)(row + 16 * c);
-      for (ptrdiff_t r = 0; r < s; r++) {
-        row += d;
-        float w = v[t * s + r];
-        for (int c = 0; c < 4; c++) l[c] += w * HSAE(load)(row + 16 * c);
-      }
-    }
-    for (int c = 0; c < 4; c++) {
-      HSAE(store)(high + i + 16 * c, h[c]);
-      HSAE(store)(low + i + 16 * c, l[c]);
-    }
+static void HSAE(pair_columns)(uint32_t *out, const uint16_t *in, ptrdiff_t n) {
+  for (ptrdiff_t i = 0; i < HSAE_PANEL / 2; i++) {
+    ptrdiff_t low = i / 16 * 32 + i % 16, high = low + 16;
+    out[i] = (low < n ? in[low] : 0u) | (high < n ? (uint32_t)in[high] << 16 : 0u);
   }
-  for (; i < d; i++) {
-    float h = 0, l = 0;
-    for (ptrdiff_t t = 0; t < n; t++) {
-      const float *row = decoder + experts[t] * R * d + i;
-      h += z[t] * row[0];
-      for (ptrdiff_t r = 0; r < s; r++) l += v[t * s + r] * row[(r + 1) * d];
+}
+
+// A word holds two bf16 numbers, which become floats by shifting and by masking.
+#define HSAE_ADD_PAIRS(SUM, P)                                       \
+  for (int c = 0; c < 2; c++) {                                      \
+    i16 word = *(const i16u *)((P) + 16 * c);                        \
+    SUM[2 * c] += (v16)(word << 16);                                 \
+    SUM[2 * c + 1] += (v16)(word & (int32_t)0xffff0000);             \
+  }
+
+static void HSAE(panel_sums_bfloat16)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
+                                      const int32_t *starts, const uint32_t *panel) {
+  for (ptrdiff_t j = 0; j < n; j++) {
+    const uint16_t *own = list + starts[j];
+    ptrdiff_t count = starts[j + 1] - starts[j], i = 0;
+    if (count == 0) continue;
+    float *sum = sums + j * ld;
+    v16 a[4], b[4] = {0};
+    for (int c = 0; c < 4; c++) a[c] = HSAE(load)(sum + 16 * c);
+    for (; i + 2 <= count; i += 2) {
+      HSAE_ADD_PAIRS(a, panel + own[i] * (HSAE_PANEL / 2))
+      HSAE_ADD_PAIRS(b, panel + own[i + 1] * (HSAE_PANEL / 2))
     }
-    high[i] = h, low[i] = l;
+    if (i < count) { HSAE_ADD_PAIRS(a, panel + own[i] * (HSAE_PANEL / 2)) }
+    for (int c = 0; c < 4; c++) HSAE(store)(sum + 16 * c, a[c] + b[c]);
+  }
+}
+
+static void HSAE(expand_bits)(uint16_t *out, uint64_t bits) {
+  for (int i = 0; i < 64; i++) out[i] = (uint16_t)(-(bits >> i & 1) & 0x3f80);
+}
+
+// ---- one expert into the reconstructions of its vectors ----
+
+static void HSAE(spread)(float *high, float *low, const float *rows, ptrdiff_t R, ptrdiff_t d,
+                         const float *z, const float *v, const int32_t *vectors, ptrdiff_t n) {
+  ptrdiff_t s = R - 1;
+  for (ptrdiff_t t = 0; t < n; t++) {
+    float *h = high + vectors[t] * d, *l = low + vectors[t] * d, c = z[t];
+    const float *w = v + t * s;
+    if (t + 2 < n) {
+      HSAE(fetch)(high + vectors[t + 2] * d, d);
+      if (s) HSAE(fetch)(low + vectors[t + 2] * d, d);
+    }
+    ptrdiff_t i = 0;
+    for (; i + 32 <= d; i += 32) {
+      HSAE(store)(h + i, HSAE(load)(h + i) + c * HSAE(load)(rows + i));
+      HSAE(store)(h + i + 16, HSAE(load)(h + i + 16) + c * HSAE(load)(rows + i + 16));
+      if (!s) continue;
+      v16 l0 = HSAE(load)(l + i), l1 = HSAE(load)(l + i + 16);
+      const float *row = rows + d + i;
+      for (ptrdiff_t r = 0; r < s; r++, row += d)
+        l0 += w[r] * HSAE(load)(row), l1 += w[r] * HSAE(load)(row + 16);
+      HSAE(store)(l + i, l0);
+      HSAE(store)(l + i + 16, l1);
+    }
+    for (; i < d; i++) {
+      h[i] += c * rows[i];
+      for (ptrdiff_t r = 0; r < s; r++) l[i] += w[r] * rows[(r + 1) * d + i];
+    }
   }
 }
 
@@ -350,28 +412,36 @@ static inline __attribute__((always_inline)) void HSAE(sub_codes)(const hsae_sub
   }
 }
 
-static double HSAE(sub_forward)(const hsae_sub_expert *e, const float *y, ptrdiff_t n, int32_t *q,
-                                float *c, float *v) {
+static void HSAE(sub_forward)(const hsae_sub_expert *e, const float *y, ptrdiff_t n, int32_t *q,
+                              float *c, float *v, float *penalty) {
   ptrdiff_t s = e->subspace, a = e->sublatents, p = HSAE(padded)(a);
-  float *u = e->scratch + s * p;
-  double penalty = 0;
-  if (n == 0) return 0;
+  const i16 lanes = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  if (n == 0) return;
   HSAE(sub_transpose)(e);
   for (ptrdiff_t t = 0; t < n; t++) {
-    HSAE(sub_codes)(e, y + t * s, u);
-    float total = 0, best = 0;
+    v16 total = {0};
+    float best = 0;
     int32_t chosen = -1;
-    for (ptrdiff_t j = 0; j < a; j++) {
-      float x = u[j] >= e->threshold ? u[j] : e->slope * u[j];
-      total += x < 0 ? -x : x;
-      if (chosen < 0 || x > best) best = x, chosen = (int32_t)j;
+    for (ptrdiff_t j = 0; j < p; j += 16) {
+      v16 u = {0};
+      for (ptrdiff_t r = 0; r < s; r++) u += y[t * s + r] * HSAE(load)(e->scratch + r * p + j);
+      i16 above = u >= e->threshold, inside = lanes < (int32_t)(a - j);
+      v16 scaled = e->slope * u;
+      v16 x = (v16)(((i16)u & above) | ((i16)scaled & ~above));
+      total += (v16)((i16)x & inside & 0x7fffffff);
+      // Lanes beyond a lose against every code.
+      x = (v16)(((i16)x & inside) | (~inside & (int32_t)0xff7fffff));
+      float m = HSAE(reduce_max)(x);
+      if (chosen < 0 || m > best)
+        best = m, chosen = (int32_t)j + __builtin_ctz(HSAE_BITS(x == m) | 0x10000u);
     }
-    penalty += (double)total;
+    penalty[t] = HSAE(reduce)(total);
+    // A NaN is no maximum of anything: it is passed on under the first index.
+    if (chosen >= a) chosen = 0;
     q[t] = chosen;
     c[t] = best;
     for (ptrdiff_t r = 0; r < s; r++) v[t * s + r] = best * e->decoder[chosen * s + r];
   }
-  return penalty;
 }
 
 static void HSAE(sub_backward)(const hsae_sub_expert *e, const float *y, const float *dv,
@@ -482,7 +552,10 @@ static void HSAE(adam_bfloat16)(float *restrict p, uint16_t *restrict m, uint16_
 
 static const hsae_kernels HSAE(table) = {
     HSAE_NAME,          HSAE(to_bfloat16), HSAE(dot),         HSAE(axpy),         HSAE(scale),
-    HSAE(rows_dot),     HSAE(outer),       HSAE(rows_sum),    HSAE(combine),      HSAE(residuals),
+    HSAE(rows_dot),     HSAE(outer),       HSAE(panel_sums),  HSAE(panel_sums_bfloat16),
+    HSAE(pair_columns), HSAE(expand_bits), HSAE(spread),      HSAE(residuals),
     HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),
-    HSAE(adam_bfloat16), HSAE(sum_squares), HSAE(gather_half)};
+    HSAE(adam_bfloat16), HSAE(sum_squares), HSAE(fourth_powers), HSAE(gather_half)};
+#undef HSAE_DOTS
 #undef HSAE_OUTER_BLOCK
+#undef HSAE_ADD_PAIRS

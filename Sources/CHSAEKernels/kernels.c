@@ -16,6 +16,7 @@
 
 typedef float v16 __attribute__((vector_size(64), aligned(4)));
 typedef int32_t i16 __attribute__((vector_size(64)));
+typedef int32_t i16u __attribute__((vector_size(64), aligned(4)));
 typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));
 #if defined(__x86_64__)
 typedef _Float16 f16x16 __attribute__((ext_vector_type(16)));

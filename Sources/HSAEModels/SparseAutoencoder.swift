@@ -41,7 +41,8 @@ public final class SparseAutoencoder: Sendable {
       unsafe batch.withUnsafePointer { x in
         _ = unsafe parameters.encoderSide.withUnsafePointer { weights in
           unsafe encoder.run(
-            count: count, vectors: x, vectorsBF16: nil, encoder: weights, encoderBF16: nil)
+            count: count, vectors: x, vectorsBF16: nil, encoder: weights, encoderBF16: nil,
+            encoderSpread: 0)
         }
         parallelFor(pieceCount(count, size: 64), threads: threads) { piece, worker in
           for row in pieceRange(piece, size: 64, count: count) {
@@ -140,7 +141,8 @@ public final class SparseAutoencoder: Sendable {
               decoder: subDecoder + expert * a * s, scratch: scratch)
             var chosen: Int32 = 0
             var value: Float = 0
-            _ = unsafe kernels.sub_forward(&expertKernel, y, 1, &chosen, &value, y + s)
+            var penalty: Float = 0
+            unsafe kernels.sub_forward(&expertKernel, y, 1, &chosen, &value, y + s, &penalty)
             code.sublatent = Int(chosen)
             code.subValue = value
           }

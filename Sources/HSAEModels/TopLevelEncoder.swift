@@ -7,15 +7,17 @@ public import HSAETensors
 
 /// Finds each vector's active experts (`method.md`, "Forward": u, z, K).
 ///
-/// In fp32 the choice is exact. In bf16 the tiles only propose k + margin candidates, whose u are
-/// then computed in fp32 before k are chosen. An expert is active only if z > 0. Ties go to the
-/// lowest index. Nothing is allocated after `init`, and results do not depend on `threads`.
+/// In fp32 the choice is exact. In bf16 the tiles propose k + margin candidates, and those whose place
+/// among the k, or whose side of the threshold, rounding could have changed are scored again in fp32
+/// before k are chosen: the choice is that of fp32, while the values of the others stay the tile's.
+/// An expert is active only if z > 0. Ties go to the lowest index. Nothing is allocated after `init`,
+/// and results do not depend on `threads`.
 @safe
 public final class TopLevelEncoder {
   /// Vectors handled by one tile.
-  public static let tileRows = 256
+  public static let tileRows = 512
   /// Latents handled by one tile.
-  public static let tileLatents = 512
+  public static let tileLatents = 256
 
   /// Largest number of vectors in a batch.
   public let capacity: Int
@@ -28,9 +30,9 @@ public final class TopLevelEncoder {
   public let maskWords: Int
   /// Number of active experts of each vector [capacity].
   public let counts: Buffer<Int32>
-  /// Active experts [capacity × k], strongest first.
+  /// Active experts [capacity × k].
   public let experts: Buffer<Int32>
-  /// Their codes z [capacity × k].
+  /// Their codes z [capacity × k]; strongest first. In bf16 precision some carry its rounding.
   public let values: Buffer<Float>
   /// Bit j of vector i: u_ij ≥ threshold [capacity × maskWords]; empty unless asked for.
   public let mask: Buffer<UInt64>
@@ -40,6 +42,7 @@ public final class TopLevelEncoder {
   private let precision: Precision
   private let threads: Int
   private let tile: Int
+  private let encoderStride: Int
   private let product: TileProduct
   private let keep: Int
   private let keyCapacity: Int
@@ -47,6 +50,8 @@ public final class TopLevelEncoder {
   private let keys: Buffer<UInt64>
   private let keyCounts: Buffer<Int>
   private let floors: Buffer<Float>
+  /// How far rounding may have moved each vector's u.
+  private let errors: Buffer<Float>
   private let tileSums: Buffer<Double>
 
   /// An encoder for batches of at most `capacity` vectors.
@@ -85,28 +90,29 @@ public final class TopLevelEncoder {
     keys = Buffer(threads * tile * keyCapacity)
     keyCounts = Buffer(threads * tile)
     floors = Buffer(threads * tile)
+    errors = Buffer(threads * tile)
     tileSums = Buffer(pieceCount(capacity, size: tile))
     self.encoderStride = encoderStride
   }
 
-  private let encoderStride: Int
-
   /// Encodes `count` vectors; returns Σ u over all pairs at or above the threshold, if masks are kept.
   ///
+  /// - Parameter encoderSpread: the largest (Σ e⁴)^¼ of an encoder row, which says how far rounding to
+  ///   bf16 can move a product; not used in fp32.
   /// - Safety: `vectors` [paddedCapacity × d] and `encoder` (stride as given to `init`) are fp32; in
   ///   bf16 precision `vectorsBF16` and `encoderBF16` [m × d] hold the same values rounded.
   @unsafe
   @discardableResult
   public func run(
     count: Int, vectors: UnsafePointer<Float>, vectorsBF16: UnsafePointer<UInt16>?,
-    encoder: UnsafePointer<Float>, encoderBF16: UnsafePointer<UInt16>?
+    encoder: UnsafePointer<Float>, encoderBF16: UnsafePointer<UInt16>?, encoderSpread: Float
   ) -> Double {
     precondition(count <= capacity)
     let tiles = pieceCount(count, size: tile)
     parallelFor(tiles, threads: threads) { piece, worker in
       unsafe self.runTile(
         piece, worker: worker, count: count, vectors: vectors, vectorsBF16: vectorsBF16,
-        encoder: encoder, encoderBF16: encoderBF16)
+        encoder: encoder, encoderBF16: encoderBF16, encoderSpread: encoderSpread)
     }
     var sum = 0.0
     for piece in 0..<tiles { unsafe sum += tileSums.base[piece] }
@@ -116,7 +122,7 @@ public final class TopLevelEncoder {
   private func runTile(
     _ piece: Int, worker: Int, count: Int, vectors: UnsafePointer<Float>,
     vectorsBF16: UnsafePointer<UInt16>?, encoder: UnsafePointer<Float>,
-    encoderBF16: UnsafePointer<UInt16>?
+    encoderBF16: UnsafePointer<UInt16>?, encoderSpread: Float
   ) {
     let d = shape.width
     let m = shape.experts
@@ -126,13 +132,18 @@ public final class TopLevelEncoder {
     let keys = unsafe self.keys.base + worker * tile * keyCapacity
     let keyCounts = unsafe self.keyCounts.base + worker * tile
     let floors = unsafe self.floors.base + worker * tile
+    let errors = unsafe self.errors.base + worker * tile
     let keepsMask = mask.count > 0
     let table = unsafe kernels
     for row in 0..<rows.count {
       let x = unsafe vectors + (rows.lowerBound + row) * d
       unsafe keyCounts[row] = 0
-      unsafe floors[row] = startingFloor(
-        precision == .float32 ? 0 : table.dot(x, x, d).squareRoot())
+      unsafe errors[row] =
+        precision == .float32
+        ? 0
+        : Self.roundingBound * encoderSpread
+          * table.fourth_powers(x, d).squareRoot().squareRoot()
+      unsafe floors[row] = startingFloor(errors[row])
     }
     var sum = 0.0
     for first in stride(from: 0, to: m, by: width) {
@@ -158,30 +169,30 @@ public final class TopLevelEncoder {
     for row in 0..<rows.count {
       unsafe choose(
         row: rows.lowerBound + row, keys: keys + row * keyCapacity, count: keyCounts[row],
-        x: vectors + (rows.lowerBound + row) * d, encoder: encoder, table: table)
+        error: errors[row], x: vectors + (rows.lowerBound + row) * d, encoder: encoder,
+        table: table)
     }
     unsafe tileSums.base[piece] = sum
   }
 
-  /// The value a pre-activation must exceed to matter: exact in fp32; in bf16 lower by what rounding
-  /// can hide from a vector of norm `norm`.
-  private func startingFloor(_ norm: Float) -> Float {
+  /// Six standard deviations of the error of x·e from rounding both to bf16, over the largest that
+  /// ‖x∘e‖ can be, (Σ x⁴)^¼ (Σ e⁴)^¼: each factor's relative error is at most 2⁻⁹ and has a standard
+  /// deviation of about 0.45 of that.
+  private static let roundingBound: Float = 6 * 0.45 * 1.4143 / 512
+
+  /// The value a pre-activation must exceed to matter, if rounding may have moved it by `error`.
+  private func startingFloor(_ error: Float) -> Float {
     if activation.slope > 0 { return 0 }
-    if precision == .float32 { return max(0, activation.threshold.nextDown) }
-    return max(0, activation.threshold - norm / 128)
+    return max(0, activation.threshold.nextDown - error)
   }
 
   private func choose(
-    row: Int, keys: UnsafeMutablePointer<UInt64>, count: Int, x: UnsafePointer<Float>,
-    encoder: UnsafePointer<Float>, table: hsae_kernels
+    row: Int, keys: UnsafeMutablePointer<UInt64>, count: Int, error: Float,
+    x: UnsafePointer<Float>, encoder: UnsafePointer<Float>, table: hsae_kernels
   ) {
     var candidates = unsafe hsae_keys_top(keys, count, keep)
-    if precision == .bfloat16 {
-      for index in 0..<candidates {
-        let expert = unsafe hsae_key_index(keys[index])
-        let exact = unsafe table.dot(x, encoder + Int(expert) * encoderStride, shape.width)
-        unsafe keys[index] = hsae_key(exact, expert)
-      }
+    if error > 0 {
+      unsafe settle(keys, candidates, error: error, x: x, encoder: encoder, table: table)
       candidates = unsafe hsae_keys_top(keys, candidates, active)
     }
     var number = 0
@@ -194,5 +205,29 @@ public final class TopLevelEncoder {
       number += 1
     }
     unsafe counts.base[row] = Int32(number)
+  }
+
+  /// Scores again in fp32 those of `count` falling keys that an `error` in every u could have put on
+  /// the wrong side of the k-th place, of the threshold or of zero.
+  private func settle(
+    _ keys: UnsafeMutablePointer<UInt64>, _ count: Int, error: Float, x: UnsafePointer<Float>,
+    encoder: UnsafePointer<Float>, table: hsae_kernels
+  ) {
+    var last = Float.infinity
+    var next = -Float.infinity
+    if count > active {
+      last = unsafe hsae_key_value(keys[active - 1])
+      next = unsafe hsae_key_value(keys[active])
+    }
+    for index in 0..<count {
+      let u = unsafe hsae_key_value(keys[index])
+      let mayLeave = index < active && u <= next + 2 * error
+      let mayEnter = index >= active && u >= last - 2 * error
+      let nearThreshold = abs(u - activation.threshold) <= error || abs(u) <= error
+      guard mayLeave || mayEnter || nearThreshold else { continue }
+      let expert = unsafe hsae_key_index(keys[index])
+      let exact = unsafe table.dot(x, encoder + Int(expert) * encoderStride, shape.width)
+      unsafe keys[index] = hsae_key(exact, expert)
+    }
   }
 }

@@ -1,13 +1,15 @@
 // The report of a run in a folder: evaluates it, reads its records and configuration.
 
+import HSAEActivations
 public import HSAEEvaluation
 import HSAEModels
 public import HSAESupport
 import HSAETensors
 
 extension RunReport {
-  /// The report of `run`, called `name`: evaluated, with look-ups of `lookupWords` if its rows have
-  /// words, and with a random sample of hierarchies drawn with `seed`.
+  /// The report of `run`, called `name`: evaluated, with look-ups of `lookupWords` if its rows are
+  /// words (a row of a residual stream is one occurrence of one, in its context), and with a random
+  /// sample of hierarchies drawn with `seed`.
   public init(
     _ run: borrowing TrainedRun, name: String, lookupWords: [String], seed: UInt64 = 0,
     threads: Int, limits: ReportLimits = ReportLimits(), progress: (Int) -> Void = { _ in }
@@ -15,9 +17,10 @@ extension RunReport {
     let evaluation = DictionaryEvaluation(
       run.dictionary, rows: run.rows, codes: run.codes, words: run.words, threads: threads,
       progress: progress)
+    let rowsAreWords = run.hasWords && run.attributes?.kind != .residualStream
     self.init(
       name: name, evaluation: evaluation, words: run.words, codes: run.codes,
-      lookupWords: run.hasWords ? lookupWords : [],
+      lookupWords: rowsAreWords ? lookupWords : [],
       configuration: try configurationEntries(run), metrics: try curves(run.path),
       evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
   }

@@ -54,6 +54,13 @@ public final class MappedFile: @unchecked Sendable {
     }
   }
 
+  /// Gives back the memory that what was read so far takes; what is read again comes from the file.
+  public func releasePages() {
+    if let start = unsafe start {
+      _ = unsafe madvise(UnsafeMutableRawPointer(mutating: start), count, MADV_DONTNEED)
+    }
+  }
+
   /// Has the system bring the bytes `range` into memory, so that reading them soon will not wait.
   public func prefetch(_ range: Range<Int>) {
     guard let start = unsafe start, range.lowerBound >= 0, range.upperBound <= count,

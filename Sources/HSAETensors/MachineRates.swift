@@ -6,17 +6,20 @@ internal import CHSAEKernels
 /// Rates of this machine with some number of threads.
 public enum MachineRates {
   /// Operations per second of x Eᵀ alone for `rows` vectors and `latents` latents of `width`, oneDNN at
-  /// its best of a few tile shapes, best of 3.
+  /// its best of a few tile shapes, best of 3. Large products are cut to 20 G operations.
   public static func product(
     rows: Int, latents: Int, width: Int, precision: Precision, threads: Int
   ) -> Double {
-    let rows = min(pieceCount(rows, size: 512) * 512, 4096)
-    let latents = max(512, latents / 512 * 512)
+    let tallest = 1024
+    let rows = min(pieceCount(rows, size: tallest * threads), 2) * tallest * threads
+    let widest = 2048
+    let allowed = Int(2e10) / (2 * rows * width) / widest
+    let latents = max(1, min(latents / widest, allowed)) * widest
     let element = precision == .bfloat16 ? 2 : 4
     let x = Buffer<UInt8>(rows * width * element)
     let e = Buffer<UInt8>(latents * width * element)
     var best = 0.0
-    for (tileRows, tileLatents) in [(256, 512), (512, 256), (512, 512)] {
+    for (tileRows, tileLatents) in [(256, 512), (512, 256), (256, 2048)] {
       let product = TileProduct(
         rowSizes: [tileRows], columnSizes: [tileLatents], depth: width, a: .rows(width),
         b: .transposed(width), cStride: tileLatents, precision: precision, workers: threads)
@@ -38,14 +41,14 @@ public enum MachineRates {
     return best
   }
 
-  /// Bytes read and written per second by y += c·x over two arrays of 1 GiB, best of 10.
+  /// Bytes read and written per second by y += c·x over two arrays of 1 GiB, best of 5.
   public static func bandwidth(threads: Int) -> Double {
     let count = 1 << 28
     let x = Buffer<Float>(count)
     let y = Buffer<Float>(count)
     let size = 1 << 18
     var best = 0.0
-    for _ in 0..<10 {
+    for _ in 0..<5 {
       let begin = ContinuousClock.now
       parallelFor(count / size, threads: threads) { piece, _ in
         unsafe kernels.axpy(y.base + piece * size, x.base + piece * size, 0.5, size)

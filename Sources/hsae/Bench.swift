@@ -1,7 +1,8 @@
-// hsae bench: how fast training steps are, and where their time goes.
+// hsae bench: how fast training steps are, where their time goes, and how far from the machine's limit
+// they are. Options and the call; the measuring is `TrainingBench`'s, weights and data are made in
+// `BenchPreparation.swift`, printing is in `BenchText.swift`.
 
 import ArgumentParser
-import Foundation
 import HSAEActivations
 import HSAEModels
 import HSAESupport
@@ -13,24 +14,41 @@ struct Bench: ParsableCommand {
     abstract:
       "Measure training: rows per second, seconds per phase, distance to the machine's limit.",
     discussion: """
-      Trains on DATA (or on random rows of --width) for some steps, then measures the steps \
-      after them; nothing is written. Sizes are those of --preset unembedding unless given.
+      Measures training steps that go on from the weights of --from RUN. Without it such a run is \
+      made first: 1000 steps (--steps) of at most 4096 rows on DATA, or, without DATA, on the \
+      unembedding of Gemma 3 270M where the width is 640, else on rows with a planted two-level \
+      structure. It is kept in the folder bench of the cache (HSAE_CACHE), and found there by the \
+      next bench of the same sizes. Sizes are those of --preset unembedding unless given.
+
+      The limit is the encoder product alone at oneDNN's best rate, orthogonality's 6·m·d² \
+      operations at that rate, and 28 bytes for each parameter at the bandwidth of memory, all \
+      measured in the same process, before and after. On processors without a matrix unit the fp32 \
+      limit is the fairer yardstick; both are printed.
       """)
 
-  @Argument(help: "Rows to train on; random ones if left out.")
+  @Argument(help: "Rows to train and measure on.")
   var data: String?
+
+  @Option(help: "Measure with the weights of this run, which is not changed.")
+  var from: String?
 
   @OptionGroup(title: "Dictionary and objective")
   var given: TrainingArguments
 
-  @Option(help: "Width of random rows.")
-  var width = 640
+  @Option(help: "Width of the rows, where there is no DATA (default: the preset's).")
+  var width: Int?
 
   @Option(help: "Steps before the measurement.")
-  var warmSteps = 20
+  var warmSteps = 3
 
-  @Option(help: "Steps measured.")
-  var measured = 10
+  @Option(help: "Blocks of steps measured; the median counts.")
+  var blocks = 7
+
+  @Option(help: "Steps of a block.")
+  var blockSteps = 3
+
+  @Option(help: "Batch of the comparison with a flat dictionary; 0 for none.")
+  var comparisonBatch = "32512"
 
   @OptionGroup var threading: ThreadsOption
 
@@ -38,71 +56,113 @@ struct Bench: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard warmSteps >= 0, measured >= 1 else {
-      throw ValidationError("--warm-steps must not be negative, --measured at least 1.")
+    guard warmSteps >= 0, blocks >= 1, blockSteps >= 1 else {
+      throw ValidationError(
+        "--warm-steps must not be negative, --blocks and --block-steps at least 1.")
     }
-    guard width >= 1, width <= 1 << 16 else {
+    if let width, !(1...1 << 16).contains(width) {
       throw ValidationError("--width must be between 1 and 65536.")
+    }
+    if width != nil, data != nil || from != nil {
+      throw ValidationError(
+        "--width is the width of rows that are made up; leave it out with DATA or --from.")
     }
   }
 
   func run() throws {
     guard given.initialWeights == nil else {
-      throw Failure.usage("hsae bench starts from random weights; leave out --init.")
+      throw Failure.usage("hsae bench starts from the weights of a run: give --from, not --init.")
     }
-    let source: any RowSource =
-      try data.map { (path) throws(Failure) in try openRows(path: path) }
-      ?? RandomRows(rowCount: 100_000, width: width, seed: 0)
-    var options = try given.options()
-    options.preset = options.preset ?? .unembedding
-    let configuration = try resolve(options, source)
+    var plan = BenchPlan()
+    (plan.warmSteps, plan.blocks, plan.blockSteps) = (warmSteps, blocks, blockSteps)
+    do throws(Failure) {
+      let batch = try SizeArgument.count(comparisonBatch)
+      plan.comparisonBatch = batch == 0 ? nil : batch
+    } catch {
+      throw Failure.usage("--comparison-batch \(comparisonBatch): \(error.message)")
+    }
+
+    let prepared = try from.map(existing) ?? made()
     let bench = try TrainingBench(
-      configuration: configuration, source: source, threads: threading.count)
-    let result = try bench.measure(warmSteps: warmSteps, steps: measured)
+      configuration: prepared.configuration, source: prepared.source, run: prepared.run,
+      threads: threading.count, warn: { report("hsae: \($0)") })
+    let result = try bench.measure(plan, note: { report("hsae bench: \($0)") })
     if json {
       try output(JSONFile.encode(result))
-      return
+    } else {
+      try output(benchText(result, data: prepared.source.summary, run: prepared.run.path, plan))
     }
-    try output(
-      String(
-        format: "%.0f rows/s, %.4f s a step (%@, %d threads, kernels %@), batch %d\n",
-        result.tokensPerSecond, result.secondsPerStep, configuration.precision.rawValue,
-        threading.count,
-        kernelsName, configuration.batch))
-    try output(
-      String(
-        format: "limit %.4f s a step (product %.0f GFLOP/s, memory %.1f GB/s); step / limit %.2f\n",
-        result.limitSeconds, result.productRate / 1e9, result.bandwidth / 1e9,
-        result.stepOverLimit))
-    if let above = result.aboveThreshold {
-      try output(String(format: "%.2f %% of latents above the threshold\n", above * 100))
+  }
+
+  /// The run at `path`, on the rows it was trained on or on DATA.
+  private func existing(_ path: String) throws -> PreparedBench {
+    var options = try given.options()
+    let (batch, precision) = (options.batch, options.precision)
+    (options.batch, options.precision) = (nil, nil)
+    guard options == TrainingOptions() else {
+      throw Failure.usage(
+        "--from takes sizes and settings from \(path)/config.json; of the options of training only"
+          + " --batch and --precision may be given.")
     }
-    for phase in Phase.allCases {
-      let seconds = result.phases["\(phase)"] ?? 0
-      try output(
-        "\(phase)".padding(toLength: 14, withPad: " ", startingAt: 0)
-          + String(
-            format: "%8.2f ms %5.1f %%\n", seconds * 1e3, seconds / result.secondsPerStep * 100))
+    let run = try RunDirectory(path: path)
+    var configuration = run.configuration
+    if let batch { configuration.batch = batch }
+    switch precision {
+    case .float32: configuration.precision = .float32
+    case .bfloat16: configuration.precision = .bfloat16
+    case .auto: configuration.precision = .best
+    case nil: break
     }
+    if let complaint = configuration.complaint { throw Failure.usage(complaint) }
+    let begun = configuration.data
+    guard data != nil || Path.exists(begun.path) else {
+      throw Failure.missing(
+        "\(begun.path): the rows \(path) was trained on are gone; name others:"
+          + " hsae bench DATA --from \(path).")
+    }
+    let source = try openRows(path: data ?? begun.path, tensor: data == nil ? begun.tensor : nil)
+    guard source.width == begun.width else {
+      throw Failure.usage(
+        "\(source.path): rows of width \(source.width), but \(path) was trained on rows of width"
+          + " \(begun.width).")
+    }
+    return PreparedBench(configuration: configuration, source: source, run: run)
+  }
+
+  /// A run made for the measurement, or found in the cache.
+  private func made() throws -> PreparedBench {
+    var options = try given.options()
+    options.preset = options.preset ?? .unembedding
+    if options.steps == nil, options.epochs == nil { options.steps = 1_000 }
+    options.checkpointEvery = options.checkpointEvery ?? 0
+    options.keep = options.keep ?? 1
+    let say = { @Sendable (line: String) in report("hsae bench: \(line)") }
+    let preparation = BenchPreparation(threads: threading.count, say: say)
+    let source: any RowSource
+    if let data {
+      source = try openRows(path: data)
+      if let preset = given.preset, source.width != preset.width {
+        say(
+          "--preset \(preset.rawValue) is meant for rows of width \(preset.width);"
+            + " measuring at \(source.width), the width of \(data)")
+      }
+    } else {
+      source = try preparation.rows(width: width ?? options.preset?.width ?? 640)
+    }
+    let configuration = try resolve(options, source)
+    // Resolved anew: other settings depend on the batch, and batches above the largest share one run.
+    options.batch = min(configuration.batch, BenchPreparation.largestBatch)
+    let run = try preparation.run(resolve(options, source), source)
+    return PreparedBench(configuration: configuration, source: source, run: run)
   }
 }
 
-/// Seeded random rows, for measurements without data.
-struct RandomRows: RowSource {
-  let rowCount: Int
-  let width: Int
-  let seed: UInt64
-  var path: String { "random" }
-  var summary: String { "random rows, \(rowCount) × \(width)" }
-  var fingerprint: String { "random-\(rowCount)-\(width)-\(seed)" }
-
-  func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
-    let root = SeededGenerator(seed: seed)
-    for place in rows.indices {
-      var generator = root.split(UInt64(rows[place]))
-      for column in 0..<width {
-        destination[place * width + column] = Float(generator.nextSymmetric())
-      }
-    }
-  }
+/// What a measurement needs.
+struct PreparedBench {
+  /// The settings of the measured steps.
+  var configuration: TrainingConfiguration
+  /// Their rows.
+  var source: any RowSource
+  /// The run whose weights they start from.
+  var run: RunDirectory
 }

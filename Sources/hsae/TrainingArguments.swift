@@ -9,7 +9,7 @@ public import HSAETensors
 public import HSAETraining
 
 struct TrainingArguments: ParsableArguments {
-  @Option(help: "Named settings for what is not given: paper or unembedding.")
+  @Option(help: "Named settings for what is not given; their sizes are in the README.")
   var preset: Preset?
 
   @Option(help: "Top-level latents, m (16k is 16384).")

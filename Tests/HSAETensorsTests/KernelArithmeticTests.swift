@@ -58,6 +58,13 @@ extension KernelDescription {
         Outcome(scalars: [arrays[0].reduce(.zero) { $0 + $1 * $1 }], arrays: arrays)
       }),
     KernelDescription(
+      name: "fourth_powers", sizes: widths.map { [$0] }, lengths: { [$0[0]] },
+      roundings: { dotRoundings($0[0]) + 2 },
+      run: { set, n, x, _ in unsafe [Double(set.table.fourth_powers(x[0].base, n[0]))] },
+      twin: { _, arrays, _ in
+        Outcome(scalars: [arrays[0].reduce(.zero) { $0 + ($1 * $1) * ($1 * $1) }], arrays: arrays)
+      }),
+    KernelDescription(
       name: "axpy", sizes: widths.map { [$0] }, lengths: { [$0[0], $0[0]] }, roundings: { _ in 2 },
       run: { set, n, x, _ in
         unsafe set.table.axpy(x[0].base, x[1].base, scalar, n[0])
@@ -127,8 +134,7 @@ extension KernelDescription {
   static let pool = 7
   static func stride(_ d: Int) -> Int { d + 3 }
   static func poolLength(_ d: Int) -> Int { (pool - 1) * stride(d) + d }
-  /// The decoder of `combine` has so many experts.
-  static let decoders = 4
+  static let panel = Int(HSAE_PANEL)
 
   static let experts: [KernelDescription] = [
     KernelDescription(
@@ -177,44 +183,48 @@ extension KernelDescription {
         return outcome
       }),
     KernelDescription(
-      // sum [d], x.
-      name: "rows_sum", sizes: expertSizes, lengths: { [$0[1], poolLength($0[1])] },
-      indices: { ($0[2], pool) }, roundings: { $0[2] + 3 },
+      // sums [3 × ld], panel [pool × HSAE_PANEL]; row j takes every third of the chosen rows.
+      name: "panel_sums", sizes: [0, 1, 2, 3, 7, 8, 33].map { [$0] },
+      lengths: { _ in [2 * (panel + 3) + panel, pool * panel] },
+      indices: { ($0[0], pool) }, roundings: { $0[0] + 2 },
       run: { set, n, x, vectors in
-        unsafe set.table.rows_sum(
-          x[0].base, scalar, n[1], x[1].base, stride(n[1]), vectors, n[2])
+        let list = (0..<n[0]).map { UInt16(vectors[$0]) }
+        let starts = (0...3).map { Int32(n[0] * $0 / 3) }
+        unsafe set.table.panel_sums(x[0].base, panel + 3, 3, list, starts, x[1].base)
         return []
       },
       twin: { n, arrays, vectors in
         var outcome = Outcome(arrays: arrays)
-        for t in 0..<n[2] {
-          for i in 0..<n[1] {
-            outcome.arrays[0][i] += Bounded(scalar) * arrays[1][vectors[t] * stride(n[1]) + i]
+        for j in 0..<3 {
+          for t in n[0] * j / 3..<n[0] * (j + 1) / 3 {
+            for i in 0..<panel {
+              outcome.arrays[0][j * (panel + 3) + i] += arrays[1][vectors[t] * panel + i]
+            }
           }
         }
         return outcome
       }),
     KernelDescription(
-      // high [d], low [d], decoder [m·R × d], z [n], v [n × s].
-      name: "combine", sizes: expertSizes,
-      lengths: { [$0[1], $0[1], decoders * $0[0] * $0[1], $0[2], $0[2] * ($0[0] - 1)] },
-      indices: { ($0[2], decoders) }, roundings: { $0[2] * $0[0] + 2 },
-      run: { set, n, x, experts in
-        unsafe set.table.combine(
-          x[0].base, x[1].base, x[2].base, n[0], n[1], experts, x[3].base, x[4].base, n[2])
+      // high [pool × d], low [pool × d], rows [R × d], z [n], v [n × s].
+      name: "spread", sizes: expertSizes,
+      lengths: { [pool * $0[1], pool * $0[1], $0[0] * $0[1], $0[2], $0[2] * ($0[0] - 1)] },
+      indices: { ($0[2], pool) }, roundings: { $0[2] * $0[0] + 2 },
+      run: { set, n, x, vectors in
+        unsafe set.table.spread(
+          x[0].base, x[1].base, x[2].base, n[0], n[1], x[3].base, x[4].base, vectors, n[2])
         return []
       },
-      twin: { n, arrays, experts in
+      twin: { n, arrays, vectors in
         let (R, d) = (n[0], n[1])
         var outcome = Outcome(arrays: arrays)
-        for i in 0..<d {
-          var (high, low) = (Bounded.zero, Bounded.zero)
-          for t in 0..<n[2] {
-            let row = experts[t] * R * d + i
-            high += arrays[3][t] * arrays[2][row]
-            for r in 0..<R - 1 { low += arrays[4][t * (R - 1) + r] * arrays[2][row + (r + 1) * d] }
+        for t in 0..<n[2] {
+          for i in 0..<d {
+            let place = vectors[t] * d + i
+            outcome.arrays[0][place] += arrays[3][t] * arrays[2][i]
+            for r in 0..<R - 1 {
+              outcome.arrays[1][place] += arrays[4][t * (R - 1) + r] * arrays[2][(r + 1) * d + i]
+            }
           }
-          (outcome.arrays[0][i], outcome.arrays[1][i]) = (high, low)
         }
         return outcome
       }),

@@ -44,6 +44,43 @@ import Testing
     }
   }
 
+  @Test(arguments: InstructionSet.all)
+  func bitsBecomeZerosAndOnes(_ set: InstructionSet) {
+    var generator = SeededGenerator(seed: 5)
+    for bits in [0, 1, UInt64.max, 1 << 63, generator.next(), generator.next()] {
+      var output = [UInt16](repeating: 0xABCD, count: 65)
+      unsafe set.table.expand_bits(&output, bits)
+      #expect(output == (0..<64).map { bits >> UInt64($0) & 1 == 1 ? 0x3F80 : 0 } + [0xABCD])
+    }
+  }
+
+  /// Sums of bf16 rows in pairs are the sums of the same rows in fp32.
+  @Test(arguments: InstructionSet.all, [64, 50, 33, 16, 7])
+  func pairedSumsAreThoseOfTheirNumbers(_ set: InstructionSet, _ width: Int) {
+    let columns = Int(HSAE_PANEL)
+    let rows = 40
+    var generator = SeededGenerator(seed: 6)
+    var words = [UInt32](repeating: 0, count: rows * columns / 2)
+    var numbers = [Float](repeating: 0, count: rows * columns)
+    for row in 0..<rows {
+      var bits = [UInt16](repeating: 0, count: width)
+      unsafe set.table.to_bfloat16(&bits, generator.floats(width), width)
+      for column in 0..<width {
+        numbers[row * columns + column] = Float(bitPattern: UInt32(bits[column]) << 16)
+      }
+      unsafe words.withUnsafeMutableBufferPointer {
+        unsafe set.table.pair_columns($0.baseAddress! + row * columns / 2, bits, width)
+      }
+    }
+    let list = generator.indices(90, below: rows).map(UInt16.init)
+    let starts: [Int32] = [0, 0, 1, 3, 90]
+    let start = generator.floats(4 * (columns + 5))
+    var (paired, plain) = (start, start)
+    unsafe set.table.panel_sums_bfloat16(&paired, columns + 5, 4, list, starts, words)
+    unsafe set.table.panel_sums(&plain, columns + 5, 4, list, starts, numbers)
+    #expect(paired == plain)
+  }
+
   @Test(arguments: InstructionSet.all, Placement.allCases)
   func adamAgreesWithTheTwin(_ set: InstructionSet, _ placement: Placement) {
     let (clip, rate, beta1, beta2, epsilon): (Float, Float, Float, Float, Float) =

@@ -15,6 +15,9 @@
 
 #pragma clang assume_nonnull begin
 
+/// Columns of a panel, for `panel_sums`.
+#define HSAE_PANEL 64
+
 /// The sublatents of one expert, for `sub_forward` and `sub_backward`.
 typedef struct {
   ptrdiff_t subspace;    // s
@@ -44,14 +47,23 @@ typedef struct {
   /// grad[r] += Σ_t coefficients[t·R + r] x[vectors[t]]      grad [R × d].
   void (*outer)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients, const float *x,
                 ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
-  /// sum += c Σ_t x[vectors[t]]      sum [d].
-  void (*rows_sum)(float *sum, float c, ptrdiff_t d, const float *x, ptrdiff_t ld,
-                   const int32_t *vectors, ptrdiff_t n);
+  /// sums[j·ld + c] += Σ_t panel[list[t]·HSAE_PANEL + c] over t in starts[j] ..< starts[j + 1], for
+  /// j < n and c < HSAE_PANEL: sums of chosen rows of a panel small enough to stay in cache.
+  void (*panel_sums)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
+                     const int32_t *starts, const float *panel);
+  /// The same for a panel of bf16 numbers in pairs, as `pair_columns` makes it.
+  void (*panel_sums_bfloat16)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
+                              const int32_t *starts, const uint32_t *panel);
+  /// HSAE_PANEL columns of a bf16 row as HSAE_PANEL / 2 words: of each 32 columns, column i and
+  /// column 16 + i share a word. Columns from n on are zero.
+  void (*pair_columns)(uint32_t *out, const uint16_t *in, ptrdiff_t n);
+  /// out[i] = bit i of bits as a bf16 0 or 1, for i < 64.
+  void (*expand_bits)(uint16_t *out, uint64_t bits);
 
-  /// high = Σ_t z[t] decoder[experts[t]·R], low = Σ_t Σ_r v[t·s + r] decoder[experts[t]·R + 1 + r],
-  /// both [d]; decoder [m·R × d], s = R − 1.
-  void (*combine)(float *high, float *low, const float *decoder, ptrdiff_t R, ptrdiff_t d,
-                  const int32_t *experts, const float *z, const float *v, ptrdiff_t n);
+  /// high[vectors[t]] += z[t] rows[0], low[vectors[t]] += Σ_r v[t·s + r] rows[1 + r], for all t;
+  /// rows [R × d], s = R − 1; high and low have d floats a row. With s = 0 low is not touched.
+  void (*spread)(float *high, float *low, const float *rows, ptrdiff_t R, ptrdiff_t d,
+                 const float *z, const float *v, const int32_t *vectors, ptrdiff_t n);
   /// r = high + low − x, h = high − x; low ← a·r, high ← a·r + b·h; sums[0] += ‖r‖², sums[1] += ‖h‖².
   void (*residuals)(float *high, float *low, const float *x, float a, float b, ptrdiff_t d,
                     double *sums);
@@ -65,10 +77,10 @@ typedef struct {
                     uint64_t *_Nullable mask, double *sum, float *floor, uint64_t *keys,
                     ptrdiff_t count, ptrdiff_t keep, ptrdiff_t capacity);
 
-  /// For each vector t: pre-codes from y[t] [s], code q[t], c[t] of the strongest sublatent and
-  /// v[t] = c·D[q] [s]; returns Σ_t Σ_a |c_a|.
-  double (*sub_forward)(const hsae_sub_expert *expert, const float *y, ptrdiff_t n, int32_t *q,
-                        float *c, float *v);
+  /// For each vector t: pre-codes from y[t] [s], code q[t], c[t] of the strongest sublatent,
+  /// v[t] = c·D[q] [s] and penalty[t] = Σ_a |c_a|.
+  void (*sub_forward)(const hsae_sub_expert *expert, const float *y, ptrdiff_t n, int32_t *q,
+                      float *c, float *v, float *penalty);
   /// From y[t], q[t], c[t] and the gradient dv[t] of v[t]: adds to the gradients of the sub-encoder
   /// and sub-decoder [a × s] and writes dy[t] [s]. penalty is the weight of Σ_a |c_a|.
   void (*sub_backward)(const hsae_sub_expert *expert, const float *y, const float *dv,
@@ -86,6 +98,8 @@ typedef struct {
                         uint32_t first);
   /// Σ x² over n, in double.
   double (*sum_squares)(const float *x, ptrdiff_t n);
+  /// Σ x⁴ over n.
+  float (*fourth_powers)(const float *x, ptrdiff_t n);
 
   /// out[t·d + i] = the half-precision number i of rows[t] (any address), for n rows of d numbers;
   /// stops at the first row with an infinity or a NaN and returns its t, or n.

@@ -65,6 +65,9 @@ public struct SafetensorsFile: Sendable {
     return unsafe _overrideLifetime(bytes, borrowing: self)
   }
 
+  /// Gives back the memory of what was read so far: for files that are about as large as memory.
+  public func releasePages() { file.releasePages() }
+
   /// Reads elements `range` of `tensor` (row-major) into `destination`, as many as it has.
   ///
   /// Fails with `.data` if the type is no float type or an element is not finite.

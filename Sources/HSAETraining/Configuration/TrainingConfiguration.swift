@@ -106,10 +106,17 @@ private struct Defaults {
   init(_ preset: Preset?) {
     switch preset {
     case nil: break
-    case .paper:
+    case .gemma270M: batch = 8_192
+    case .paper, .paper8k, .paper16k16, .paper16k64, .paper32k64:
       batch = 32_512
       warmup = 1_000
       regularizerWarmup = 1_000
+      if preset == .paper8k { experts = 8_192 }
+      if preset == .paper32k64 { experts = 32_768 }
+      if preset == .paper16k64 || preset == .paper32k64 {
+        sublatents = 64
+        subspace = 8
+      }
     case .unembedding:
       experts = 2_048
       sublatents = 32

@@ -11,6 +11,25 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
   case paper
   /// The study of an unembedding matrix (Appendix B): 2,048 experts, a 32, s 5, k 5, batch 8,192.
   case unembedding
+  /// For vectors of Gemma 3 270M: 16,384 experts, a 16, s 4, k 32, batch 8,192.
+  case gemma270M = "gemma-3-270m"
+  /// The paper's settings with 8,192 experts, a 16, s 4.
+  case paper8k = "paper-8k"
+  /// The paper's settings with 16,384 experts, a 16, s 4: the same as `paper`.
+  case paper16k16 = "paper-16k-16"
+  /// The paper's settings with 16,384 experts, a 64, s 8.
+  case paper16k64 = "paper-16k-64"
+  /// The paper's settings with 32,768 experts, a 64, s 8.
+  case paper32k64 = "paper-32k-64"
+
+  /// Width of the vectors the preset is meant for. Training takes its data's; `hsae bench` uses this
+  /// where it is given no data.
+  public var width: Int {
+    switch self {
+    case .unembedding, .gemma270M: 640
+    case .paper, .paper8k, .paper16k16, .paper16k64, .paper32k64: 2_304
+    }
+  }
 }
 
 /// In which order rows are read.

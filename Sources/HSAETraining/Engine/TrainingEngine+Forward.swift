@@ -29,58 +29,77 @@ extension TrainingEngine {
   /// Active experts of every vector, and the threshold masks. Returns Σ u and the number of pairs at
   /// or above the threshold, where masks are kept.
   func encode() -> (sum: Double, count: Int) {
+    var largest: Float = 0
+    for expert in 0..<encoderFourthPowers.count {
+      largest = unsafe max(largest, encoderFourthPowers.base[expert])
+    }
     let sum = unsafe parameters.encoderSide.withUnsafePointer { weights in
       unsafe encoder.run(
         count: batch, vectors: vectors.base,
         vectorsBF16: precision == .bfloat16 ? UnsafePointer(vectorsBF16.base) : nil,
         encoder: weights,
-        encoderBF16: precision == .bfloat16 ? UnsafePointer(encoderBF16.base) : nil)
+        encoderBF16: precision == .bfloat16 ? UnsafePointer(encoderBF16.base) : nil,
+        encoderSpread: largest.squareRoot().squareRoot())
     }
     guard encoder.mask.count > 0 else { return (sum, 0) }
-    var count = 0
-    for word in 0..<batch * encoder.maskWords {
-      unsafe count += encoder.mask.base[word].nonzeroBitCount
+    let pieces = pieceCount(batch, size: Self.vectorsPerPiece)
+    parallelFor(pieces, threads: threads) { piece, _ in
+      let rows = pieceRange(piece, size: Self.vectorsPerPiece, count: batch)
+      var set = 0
+      for word in rows.lowerBound * encoder.maskWords..<rows.upperBound * encoder.maskWords {
+        unsafe set += encoder.mask.base[word].nonzeroBitCount
+      }
+      unsafe pieceSums.base[piece] = Double(set)
     }
+    let count = (0..<pieces).reduce(0) { unsafe $0 + Int(pieceSums.base[$1]) }
     return (sum, count)
   }
 
-  /// Sorts pairs by expert, and within an expert by vector: a counting sort.
+  /// Sorts pairs by expert, and within an expert by vector: a counting sort, a chunk of the batch a
+  /// piece.
   func groupPairs() {
     let k = shape.activeExperts
     let m = shape.experts
-    groupStarts.clear()
-    for vector in 0..<batch {
-      for slot in unsafe vector * k..<vector * k + Int(encoder.counts.base[vector]) {
-        unsafe groupStarts.base[Int(encoder.experts.base[slot])] += 1
+    let chunks = chunkCount
+    groupCursors.clear()
+    parallelFor(chunks, threads: threads) { chunk, _ in
+      let cursors = unsafe groupCursors.base + chunk * m
+      for vector in pieceRange(chunk, size: chunkVectors, count: batch) {
+        for slot in unsafe vector * k..<vector * k + Int(encoder.counts.base[vector]) {
+          unsafe cursors[Int(encoder.experts.base[slot])] += 1
+        }
       }
     }
     var total: Int32 = 0
     for expert in 0..<m {
-      let count = unsafe groupStarts.base[expert]
-      unsafe groupStarts.base[expert] = total
-      total += count
-    }
-    for vector in 0..<batch {
-      for slot in unsafe vector * k..<vector * k + Int(encoder.counts.base[vector]) {
-        let expert = unsafe Int(encoder.experts.base[slot])
-        let place = unsafe Int(groupStarts.base[expert])
-        unsafe groupStarts.base[expert] += 1
-        unsafe groupVectors.base[place] = Int32(vector)
-        unsafe groupSlots.base[place] = Int32(slot)
-        unsafe pairValues.base[place] = encoder.values.base[slot]
+      for chunk in 0..<chunks {
+        let count = unsafe groupCursors.base[chunk * m + expert]
+        unsafe groupCursors.base[chunk * m + expert] = total
+        unsafe groupStarts.base[expert * chunks + chunk] = total
+        total += count
       }
     }
-    // Every start has moved to its expert's end, which is the next expert's start.
-    for expert in stride(from: m, to: 0, by: -1) {
-      unsafe groupStarts.base[expert] = groupStarts.base[expert - 1]
+    unsafe groupStarts.base[m * chunks] = total
+    parallelFor(chunks, threads: threads) { chunk, _ in
+      let cursors = unsafe groupCursors.base + chunk * m
+      for vector in pieceRange(chunk, size: chunkVectors, count: batch) {
+        for slot in unsafe vector * k..<vector * k + Int(encoder.counts.base[vector]) {
+          let expert = unsafe Int(encoder.experts.base[slot])
+          unsafe groupVectors.base[Int(cursors[expert])] = Int32(vector)
+          unsafe cursors[expert] += 1
+        }
+      }
     }
-    unsafe groupStarts.base[0] = 0
   }
 
   /// The pairs of one expert, as places in the sorted arrays.
   func pairs(of expert: Int) -> Range<Int> {
-    unsafe Int(groupStarts.base[expert])..<Int(groupStarts.base[expert + 1])
+    let first = expert * chunkCount
+    return unsafe Int(groupStarts.base[first])..<Int(groupStarts.base[first + chunkCount])
   }
+
+  /// Number of pairs.
+  var pairTotal: Int { unsafe Int(groupStarts.base[shape.experts * chunkCount]) }
 
   /// The sub-dictionary of `expert`, for a kernel.
   func subExpert(
@@ -93,75 +112,98 @@ extension TrainingEngine {
       scratch: subScratch.base + worker * subScratchCount)
   }
 
-  /// By expert: y = Π↓ x, sublatent codes, the chosen one, v = c·D[q]. Returns Σ Σ_a |c_a|.
-  func forwardExperts() -> Double {
-    guard !shape.isFlat else { return 0 }
-    let d = shape.width
-    let s = shape.subspace
-    let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
+  /// z, subspace coordinates and sublatents of all pairs, both reconstructions, residuals, and the
+  /// gradients with respect to the reconstructions. Returns the squared errors Σ‖x − x̂‖² and
+  /// Σ‖x − x̂_high‖², and Σ Σ_a |c_a|.
+  ///
+  /// A piece is a chunk of the batch: it visits the experts in order, and each adds itself to the
+  /// reconstructions of its vectors in the chunk, so a weight is read once a chunk and a vector's
+  /// sums do not depend on how the batch was cut.
+  func forward() -> (full: Double, top: Double, subPenalty: Double) {
     unsafe parameters.encoderSide.withUnsafePointer { encoderSide in
-      unsafe parameters.subEncoder.withUnsafePointer { subEncoder in
-        unsafe parameters.subDecoder.withUnsafePointer { subDecoder in
-          parallelFor(pieces, threads: threads) { piece, worker in
-            var penalty = 0.0
-            for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
-              let range = pairs(of: expert)
-              let first = range.lowerBound
-              if range.isEmpty { continue }
-              unsafe kernels.rows_dot(
-                pairCoordinates.base + first * s,
-                encoderSide + (expert * shape.rowsPerExpert + 1) * d, s, d, vectors.base, d,
-                groupVectors.base + first, range.count)
-              var own = unsafe subExpert(
-                expert, encoder: subEncoder, decoder: subDecoder, worker: worker)
-              unsafe penalty += kernels.sub_forward(
-                &own, pairCoordinates.base + first * s, range.count, pairSublatents.base + first,
-                pairCodes.base + first, pairSteps.base + first * s)
-              for pair in range {
-                let slot = unsafe Int(groupSlots.base[pair])
-                for axis in 0..<s {
-                  unsafe slotSteps.base[slot * s + axis] = pairSteps.base[pair * s + axis]
-                }
+      unsafe parameters.decoderSide.withUnsafePointer { decoderSide in
+        unsafe parameters.subEncoder.withUnsafePointer { subEncoder in
+          unsafe parameters.subDecoder.withUnsafePointer { subDecoder in
+            parallelFor(chunkCount, threads: threads) { chunk, worker in
+              let d = shape.width
+              let rows = pieceRange(chunk, size: chunkVectors, count: batch)
+              unsafe (high.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
+              unsafe (low.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
+              for expert in 0..<shape.experts {
+                let place = expert * chunkCount + chunk
+                let pairs = unsafe Int(groupStarts.base[place])..<Int(groupStarts.base[place + 1])
+                if pairs.isEmpty { continue }
+                let block = expert * shape.rowsPerExpert * d
+                let own = unsafe subExpert(
+                  expert, encoder: subEncoder, decoder: subDecoder, worker: worker)
+                unsafe forwardExpert(
+                  pairs, encoder: encoderSide + block, decoder: decoderSide + block, own)
               }
+              residuals(rows)
             }
-            unsafe pieceSums.base[piece] = penalty
           }
-        }
-      }
-    }
-    return (0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] }
-  }
-
-  /// By vector: x̂_high and x̂_low, residuals, and the gradients with respect to both reconstructions.
-  /// Returns the squared errors Σ‖x − x̂‖² and Σ‖x − x̂_high‖².
-  func forwardVectors() -> (full: Double, top: Double) {
-    let d = shape.width
-    let k = shape.activeExperts
-    let a = 2 / Float(batch)
-    let b = objective.beta * a
-    let pieces = pieceCount(batch, size: Self.vectorsPerPiece)
-    unsafe parameters.decoderSide.withUnsafePointer { decoder in
-      parallelFor(pieces, threads: threads) { piece, _ in
-        unsafe pieceSums.base[2 * piece] = 0
-        unsafe pieceSums.base[2 * piece + 1] = 0
-        for row in pieceRange(piece, size: Self.vectorsPerPiece, count: batch) {
-          unsafe kernels.combine(
-            high.base + row * d, low.base + row * d, decoder, shape.rowsPerExpert, d,
-            encoder.experts.base + row * k, encoder.values.base + row * k,
-            slotSteps.base + row * k * shape.subspace, Int(encoder.counts.base[row]))
-          unsafe kernels.residuals(
-            high.base + row * d, low.base + row * d, vectors.base + row * d, a, b, d,
-            pieceSums.base + 2 * piece)
         }
       }
     }
     var full = 0.0
     var top = 0.0
-    for piece in 0..<pieces {
+    for piece in 0..<pieceCount(batch, size: Self.vectorsPerPiece) {
       unsafe full += pieceSums.base[2 * piece]
       unsafe top += pieceSums.base[2 * piece + 1]
     }
-    return (full, top)
+    var penalty = 0.0
+    if !shape.isFlat {
+      for pair in 0..<pairTotal { unsafe penalty += Double(pairPenalties.base[pair]) }
+    }
+    return (full, top, penalty)
+  }
+
+  /// One expert for some of its pairs: e_j and Π↓_j give z and y, the sub-dictionary q, c and
+  /// v = c·D[q], and d_j and Π↑_j add z d_j to x̂_high and Π↑ᵀ v to x̂_low.
+  private func forwardExpert(
+    _ pairs: Range<Int>, encoder: UnsafePointer<Float>, decoder: UnsafePointer<Float>,
+    _ subDictionary: hsae_sub_expert
+  ) {
+    let d = shape.width
+    let s = shape.subspace
+    let first = pairs.lowerBound
+    let own = unsafe groupVectors.base + first
+    let z = unsafe pairValues.base + first
+    let v = unsafe pairSteps.base + first * s
+    let dots = unsafe pairCoefficients.base + first * (1 + s)
+    unsafe kernels.rows_dot(dots, encoder, 1 + s, d, vectors.base, d, own, pairs.count)
+    for pair in 0..<pairs.count {
+      let u = unsafe dots[pair * (1 + s)]
+      unsafe z[pair] = u >= activation.threshold ? u : activation.slope * u
+      for axis in 0..<s {
+        unsafe pairCoordinates.base[(first + pair) * s + axis] = dots[pair * (1 + s) + 1 + axis]
+      }
+    }
+    if s > 0 {
+      var subDictionary = unsafe subDictionary
+      unsafe kernels.sub_forward(
+        &subDictionary, pairCoordinates.base + first * s, pairs.count, pairSublatents.base + first,
+        pairCodes.base + first, v, pairPenalties.base + first)
+    }
+    unsafe kernels.spread(high.base, low.base, decoder, 1 + s, d, z, v, own, pairs.count)
+  }
+
+  /// Residuals of `rows`, whole pieces, and what is left of the reconstructions' buffers then: the
+  /// gradients with respect to x̂ and x̂_high.
+  private func residuals(_ rows: Range<Int>) {
+    let d = shape.width
+    let a = 2 / Float(batch)
+    let b = objective.beta * a
+    let size = Self.vectorsPerPiece
+    for piece in rows.lowerBound / size..<pieceCount(rows.upperBound, size: size) {
+      unsafe pieceSums.base[2 * piece] = 0
+      unsafe pieceSums.base[2 * piece + 1] = 0
+      for row in pieceRange(piece, size: size, count: batch) {
+        unsafe kernels.residuals(
+          high.base + row * d, low.base + row * d, vectors.base + row * d, a, b, d,
+          pieceSums.base + 2 * piece)
+      }
+    }
   }
 
   /// Σ‖x − x̄‖² of the batch, x̄ its mean; NaN if its rows do not differ.
@@ -181,9 +223,8 @@ extension TrainingEngine {
 
   /// Σ z over active pairs at or above the threshold: the penalty's top part in scope `topk`.
   func activePenalty() -> Double {
-    let total = unsafe Int(groupStarts.base[shape.experts])
     var sum = 0.0
-    for pair in 0..<total where unsafe pairValues.base[pair] >= activation.threshold {
+    for pair in 0..<pairTotal where unsafe pairValues.base[pair] >= activation.threshold {
       unsafe sum += Double(pairValues.base[pair])
     }
     return sum

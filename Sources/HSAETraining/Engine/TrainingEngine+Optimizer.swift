@@ -64,6 +64,7 @@ extension TrainingEngine {
     let block = expert * shape.rowsPerExpert * d
     if encoderBF16.count > 0 {
       unsafe kernels.to_bfloat16(encoderBF16.base + expert * d, p.encoderSide + block, d)
+      unsafe encoderFourthPowers.base[expert] = kernels.fourth_powers(p.encoderSide + block, d)
     }
     if decoderBF16.count > 0 {
       unsafe kernels.to_bfloat16(decoderBF16.base + expert * d, p.decoderSide + block, d)

@@ -4,7 +4,7 @@
 // Phases of a step, each a loop over pieces of fixed size that threads share:
 //   encode     vectors × latents product in tiles; active experts, threshold mask  (TopLevelEncoder)
 //   group      (vector, expert) pairs sorted by expert                             +Forward
-//   forward    by expert: subspace, sublatent; then by vector: x̂, residuals        +Forward
+//   forward    by expert: z, subspace, sublatent, its part of x̂; then residuals    +Forward
 //   auxiliary  dead latents explain the residual, if asked to                      AuxiliaryLoss
 //   orthogonality  Gram matrices, gradients of eq. 3.4                             +Orthogonality
 //   penalty    gradient of the latents above the threshold                         +Penalty
@@ -31,6 +31,9 @@ public final class TrainingEngine {
   static let expertsPerPiece = 16
   /// Vectors handled by one piece of work.
   static let vectorsPerPiece = 64
+  /// Largest chunk of a batch in the forward pass: many vectors share one reading of the weights, and
+  /// few enough that their rows stay in the last-level cache.
+  static let mostChunkVectors = 4096
 
   /// The sizes.
   public let shape: DictionaryShape
@@ -65,19 +68,24 @@ public final class TrainingEngine {
   /// bf16 copies of e_j and d_j [m × d]; empty in fp32.
   let encoderBF16: Buffer<UInt16>
   let decoderBF16: Buffer<UInt16>
-  /// Pairs sorted by expert: where each expert's begin [m + 1], their vectors, and their place
-  /// vector · k + rank in the encoder's arrays.
+  /// Σ e⁴ of each row e_j [m]; empty in fp32.
+  let encoderFourthPowers: Buffer<Float>
+  /// Vectors in a chunk of the batch, one piece of the forward pass, and the number of chunks.
+  let chunkVectors: Int
+  let chunkCount: Int
+  /// Pairs sorted by expert, within an expert by vector: where each expert's begin, chunk by chunk
+  /// [m × chunks + 1], and their vectors.
   let groupStarts: Buffer<Int32>
+  let groupCursors: Buffer<Int32>
   let groupVectors: Buffer<Int32>
-  let groupSlots: Buffer<Int32>
   /// By sorted pair: z, subspace coordinates y [s], sublatent q, its code c, v = c·D[q] [s].
   let pairValues: Buffer<Float>
   let pairCoordinates: Buffer<Float>
   let pairSublatents: Buffer<Int32>
   let pairCodes: Buffer<Float>
   let pairSteps: Buffer<Float>
-  /// v by slot [B·k × s], as the vector-major pass reads it.
-  let slotSteps: Buffer<Float>
+  /// By sorted pair: Σ_a |c_a|.
+  let pairPenalties: Buffer<Float>
   /// By sorted pair: gradients of z, of v [s], of y [s], and the encoder side's coefficients [1 + s].
   let pairValueGradients: Buffer<Float>
   let pairStepGradients: Buffer<Float>
@@ -89,12 +97,11 @@ public final class TrainingEngine {
   /// Partial sums of pieces, in piece order.
   let pieceSums: Buffer<Double>
   let biasPieces: Buffer<Float>
-  /// Scratch of each worker for sublatents and for the penalty's masks.
+  /// Scratch of each worker for sublatents.
   let subScratch: Buffer<Float>
   let subScratchCount: Int
-  let maskScratch: Buffer<UInt64>
-  let maskLists: Buffer<Int32>
   let orthogonality: OrthogonalityWorkspace?
+  let penalty: PenaltyWorkspace?
   let auxiliary: AuxiliaryLoss?
   /// Whether latents outside the top k are penalised.
   var penalisesAll: Bool { objective.l1 > 0 && objective.l1Scope == .all }
@@ -136,16 +143,20 @@ public final class TrainingEngine {
     vectorsBF16 = Buffer(bf16 ? encoder.paddedCapacity * d : 0)
     encoderBF16 = Buffer(bf16 ? shape.experts * d : 0)
     decoderBF16 = Buffer(bf16 && objective.ortho > 0 ? shape.experts * d : 0)
+    encoderFourthPowers = Buffer(bf16 ? shape.experts : 0)
     let pairs = batch * shape.activeExperts
-    groupStarts = Buffer(shape.experts + 1)
+    let share = pieceCount(pieceCount(batch, size: threads), size: Self.vectorsPerPiece)
+    chunkVectors = min(Self.mostChunkVectors, share * Self.vectorsPerPiece)
+    chunkCount = pieceCount(batch, size: chunkVectors)
+    groupStarts = Buffer(shape.experts * chunkCount + 1)
+    groupCursors = Buffer(shape.experts * chunkCount)
     groupVectors = Buffer(pairs)
-    groupSlots = Buffer(pairs)
     pairValues = Buffer(pairs)
     pairCoordinates = Buffer(pairs * s)
     pairSublatents = Buffer(shape.isFlat ? 0 : pairs)
     pairCodes = Buffer(shape.isFlat ? 0 : pairs)
     pairSteps = Buffer(pairs * s)
-    slotSteps = Buffer(pairs * s)
+    pairPenalties = Buffer(shape.isFlat ? 0 : pairs)
     pairValueGradients = Buffer(pairs)
     pairStepGradients = Buffer(pairs * s)
     pairCoordinateGradients = Buffer(pairs * s)
@@ -159,9 +170,9 @@ public final class TrainingEngine {
     biasPieces = Buffer(hasBias ? pieces * d : 0)
     subScratchCount = (2 * s + 3) * (shape.sublatents + 16)
     subScratch = Buffer(threads * subScratchCount)
-    let groups = pieceCount(batch, size: 64)
-    maskScratch = Buffer(encoder.mask.count > 0 ? threads * 64 * groups : 0)
-    maskLists = Buffer(encoder.mask.count > 0 ? threads * Self.penaltyBlock : 0)
+    penalty =
+      encoder.mask.count > 0
+      ? PenaltyWorkspace(shape: shape, batch: batch, precision: precision, threads: threads) : nil
     orthogonality =
       objective.ortho > 0 && shape.experts > 1
       ? OrthogonalityWorkspace(shape: shape, precision: precision, threads: threads) : nil
@@ -188,7 +199,7 @@ public final class TrainingEngine {
       return encode()
     }
     timed(.group) { groupPairs() }
-    let (subPenalty, squares) = timed(.forward) { (forwardExperts(), forwardVectors()) }
+    let squares = timed(.forward) { forward() }
     if settings.wantsVariance {
       report.explainedVariance = 1 - squares.full / totalVariance()
     }
@@ -203,13 +214,13 @@ public final class TrainingEngine {
         auxiliary: aux.latents > 0)
     }
 
-    let pairs = unsafe Int(groupStarts.base[shape.experts])
+    let pairs = pairTotal
     let count = Double(batch)
     report.reconstruction = squares.full / count
     report.topReconstruction = squares.top / count
     report.l0 = Double(pairs) / count
     let top = penalisesAll ? above.sum : activePenalty()
-    report.l1 = (top + subPenalty) / count
+    report.l1 = (top + squares.subPenalty) / count
     if encoder.mask.count > 0 {
       report.aboveThreshold = Double(above.count) / count / Double(shape.experts)
     }

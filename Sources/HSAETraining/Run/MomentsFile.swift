@@ -61,6 +61,7 @@ extension Moments {
           }
         }
       }
+      file.releasePages()
     }
   }
 

@@ -38,10 +38,12 @@ public struct MemoryNeed: Hashable, Sendable {
     gradients += 4 * numbers
     moments += (configuration.moments == .bfloat16 ? 4 : 8) * numbers
 
-    // x, x̂ and x̂_high; active pairs; the threshold's mask.
+    // x, x̂ and x̂_high; active pairs; the threshold's mask and the penalty's panels.
     batch += rows * d * (isHalf ? 14 : 12)
-    batch += rows * Double(shape.activeExperts) * (36 + 24 * s)
-    if objective.l1 > 0, objective.l1Scope == .all { batch += rows * m / 8 }
+    batch += rows * Double(shape.activeExperts) * (36 + 20 * s)
+    if objective.l1 > 0, objective.l1Scope == .all {
+      batch += rows * (m / 8 + d * (isHalf ? 2 : 4))
+    }
     if objective.ortho > 0 { batch += (isHalf ? 12 : 8) * d * d }
     if objective.auxk > 0 {
       batch += rows * (Double(objective.auxkActive) * 20 + 4 * d) + 16 * m * d

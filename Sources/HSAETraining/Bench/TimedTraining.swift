@@ -1,0 +1,68 @@
+// Steps under a clock: an engine, the batches it reads, and blocks of steps with the time of each phase.
+
+internal import HSAEActivations
+internal import HSAESupport
+internal import HSAETensors
+
+/// The times of one block of steps.
+struct Block {
+  /// Seconds of a step.
+  var seconds: Double
+  /// Seconds of each phase in a step.
+  var phases: [String: Double]
+}
+
+/// An engine with the batches it reads and the number of its next step.
+final class TimedTraining {
+  private let engine: TrainingEngine
+  private let configuration: TrainingConfiguration
+  private let reader: BatchReader
+  private var step: Int
+  private(set) var aboveThreshold: Double?
+
+  init(
+    _ engine: TrainingEngine, _ configuration: TrainingConfiguration, _ source: any RowSource,
+    _ state: TrainerState
+  ) {
+    self.engine = engine
+    self.configuration = configuration
+    step = state.step
+    reader = BatchReader(
+      source: source,
+      sequence: RowSequence(
+        count: source.rowCount, order: configuration.order, seed: configuration.seed),
+      batch: configuration.batch, normalisation: configuration.normalize, firstBatch: step,
+      bufferSize: engine.vectors.count)
+  }
+
+  deinit { reader.finish() }
+
+  /// Steps without a clock.
+  func warm(_ count: Int) throws(Failure) {
+    for _ in 0..<count { try advance() }
+  }
+
+  /// `count` steps, timed.
+  func block(_ count: Int) throws(Failure) -> Block {
+    let before = engine.phaseSeconds
+    let begin = ContinuousClock.now
+    for _ in 0..<count { try advance() }
+    let seconds = (ContinuousClock.now - begin) / .seconds(1) / Double(count)
+    var phases: [String: Double] = [:]
+    for phase in Phase.allCases {
+      phases["\(phase)"] =
+        (engine.phaseSeconds[phase.rawValue] - before[phase.rawValue]) / Double(count)
+    }
+    return Block(seconds: seconds, phases: phases)
+  }
+
+  private func advance() throws(Failure) {
+    try reader.next(step, into: &engine.vectors)
+    let report = engine.step(configuration.settings(step: step, wantsVariance: false))
+    guard report.loss.isFinite, report.gradientNorm.isFinite else {
+      throw .data("The loss of step \(step + 1) is not finite; measure with other weights.")
+    }
+    aboveThreshold = report.aboveThreshold.isFinite ? report.aboveThreshold : nil
+    step += 1
+  }
+}

@@ -1,0 +1,196 @@
+// Timing of training steps with the weights of a run: what `hsae bench` calls. The machine's rates are
+// measured in the same process, before and after; what a step costs on paper is `StepCost.swift`.
+
+public import HSAEActivations
+internal import HSAEModels
+public import HSAESupport
+internal import HSAETensors
+
+/// How much is measured.
+public struct BenchPlan: Hashable, Sendable {
+  /// Steps before the first block, not timed.
+  public var warmSteps = 3
+  /// Blocks of steps; the median block counts.
+  public var blocks = 7
+  /// Steps of a block.
+  public var blockSteps = 3
+  /// Rows in a batch of the comparison with a flat dictionary; nil for none.
+  public var comparisonBatch: Int?
+
+  /// A plan with the defaults and no comparison.
+  public init() {}
+}
+
+/// Times training steps that go on from a run's newest checkpoint. Nothing is written.
+public struct TrainingBench {
+  private let configuration: TrainingConfiguration
+  private let source: any RowSource
+  private let threads: Int
+  private let checkpoint: String
+  private let state: TrainerState
+
+  /// A measurement of steps as `configuration` has them, on rows of `source`, with the weights and
+  /// moments in the newest checkpoint of `run`, whose sizes must be the configuration's.
+  ///
+  /// Fails with `.unavailable` if this machine cannot do what `configuration` asks for, with
+  /// `.missing` if the run has no whole checkpoint.
+  public init(
+    configuration: TrainingConfiguration, source: any RowSource, run: RunDirectory, threads: Int,
+    warn: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    precondition(configuration.shape == run.configuration.shape, "The run has other sizes.")
+    try Trainer.checkMachine([configuration], threads: threads)
+    guard let (folder, state) = try run.newestWholeCheckpoint(warn: warn) else {
+      throw .missing(
+        "\(run.path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
+    }
+    self.configuration = configuration
+    self.source = source
+    self.threads = threads
+    checkpoint = folder
+    self.state = state
+  }
+
+  /// Measures by `plan`. The comparison is left out, with a sentence to `note`, if the dictionary is
+  /// flat or memory does not suffice for it.
+  public func measure(
+    _ plan: BenchPlan, note: (String) -> Void = { _ in }
+  ) throws(Failure) -> BenchResult {
+    let before = rates()
+    let (blocks, above) = try steps(plan)
+    let comparison = try plan.comparisonBatch.flatMap { batch throws(Failure) in
+      try compare(batch: batch, plan, note: note)
+    }
+    let rates = before.best(rates())
+
+    let (shape, batch) = (configuration.shape, Double(configuration.batch))
+    let seconds = median(blocks.map(\.seconds))
+    let middle = blocks.sorted { $0.seconds < $1.seconds }[blocks.count / 2]
+    let limit = configuration.limitSeconds(product: rates.product, bandwidth: rates.bandwidth)
+    let limitFloat32 = configuration.limitSeconds(
+      product: rates.productFloat32, bandwidth: rates.bandwidth)
+    let product = 2 * batch * Double(shape.experts) * Double(shape.width)
+    let cost = RowCost(
+      shape: shape, batch: configuration.batch, precision: configuration.precision,
+      ortho: configuration.objective.ortho > 0, aboveThreshold: above ?? 0)
+    var result = BenchResult(
+      shape: shape, batch: configuration.batch, precision: configuration.precision.rawValue,
+      threads: threads, trainedSteps: state.step, tokensPerSecond: batch / seconds,
+      secondsPerStep: seconds,
+      secondsRange: [
+        blocks.map(\.seconds).min() ?? seconds, blocks.map(\.seconds).max() ?? seconds,
+      ],
+      phases: middle.phases, aboveThreshold: above, limitSeconds: limit,
+      stepOverLimit: seconds / limit, limitSecondsFloat32: limitFloat32,
+      stepOverLimitFloat32: seconds / limitFloat32, productRate: rates.product,
+      productRateFloat32: rates.productFloat32, bandwidth: rates.bandwidth,
+      encodeRate: product / max(middle.phases["\(Phase.encode)"] ?? 0, 1e-9),
+      optimizerRate: cost.optimizerBytes * batch
+        / max(middle.phases["\(Phase.update)"] ?? 0, 1e-9),
+      cost: cost)
+    if let comparison { result.add(comparison, configuration, rates) }
+    return result
+  }
+
+  /// Blocks of steps of the run's dictionary, and the share of its latents above the threshold.
+  private func steps(_ plan: BenchPlan) throws(Failure) -> (blocks: [Block], above: Double?) {
+    let timed = try TimedTraining(hierarchical(configuration), configuration, source, state)
+    try timed.warm(plan.warmSteps)
+    var blocks: [Block] = []
+    for _ in 0..<plan.blocks { blocks.append(try timed.block(plan.blockSteps)) }
+    return (blocks, timed.aboveThreshold)
+  }
+
+  /// The run's dictionary beside the flat one that has its E and D, block by block in turn, so that
+  /// what else the machine does meets both alike.
+  private func compare(
+    batch: Int, _ plan: BenchPlan, note: (String) -> Void
+  ) throws(Failure) -> Comparison? {
+    guard !configuration.shape.isFlat else { return nil }
+    var larger = configuration
+    larger.batch = batch
+    do throws(Failure) {
+      if let complaint = larger.complaint { throw .usage(complaint) }
+      try Trainer.checkMachine([larger], threads: threads)
+    } catch {
+      note("no comparison with a flat dictionary at batch \(batch): \(error.message)")
+      return nil
+    }
+    let flat = larger.flatCounterpart
+    let first = try TimedTraining(hierarchical(larger), larger, source, state)
+    let second = try TimedTraining(
+      TrainingEngine(parameters: flatParameters(flat), configuration: flat, threads: threads),
+      flat, source, state)
+    try first.warm(plan.warmSteps)
+    try second.warm(plan.warmSteps)
+    var pairs: [(hierarchical: Double, flat: Double)] = []
+    for _ in 0..<plan.blocks {
+      let seconds = try first.block(plan.blockSteps).seconds
+      pairs.append((seconds, try second.block(plan.blockSteps).seconds))
+    }
+    return Comparison(batch: batch, pairs: pairs)
+  }
+
+  private func hierarchical(
+    _ configuration: TrainingConfiguration
+  ) throws(Failure) -> TrainingEngine {
+    try Checkpoint.restore(configuration, from: checkpoint, state: state, threads: threads)
+  }
+
+  /// The checkpoint's E, D and bias.
+  private func flatParameters(_ flat: TrainingConfiguration) throws(Failure) -> Parameters {
+    let whole = try WeightsFile.read(
+      from: Path.join(checkpoint, CheckpointName.weights), shape: configuration.shape)
+    var result = Parameters(shape: flat.shape, hasBias: whole.hasBias)
+    for expert in 0..<flat.shape.experts {
+      let row = expert * whole.shape.rowsPerExpert
+      copyRow(whole.encoderSide.row(row), to: expert, of: &result.encoderSide)
+      copyRow(whole.decoderSide.row(row), to: expert, of: &result.decoderSide)
+    }
+    result.bias.assign(from: whole.bias)
+    return result
+  }
+
+  private func copyRow(_ row: Span<Float>, to index: Int, of matrix: inout Matrix) {
+    var target = matrix.mutableRow(index)
+    for column in row.indices { target[column] = row[column] }
+  }
+
+  private func rates() -> LimitRates {
+    let shape = configuration.shape
+    func product(_ precision: Precision) -> Double {
+      MachineRates.product(
+        rows: configuration.batch, latents: shape.experts, width: shape.width,
+        precision: precision, threads: threads)
+    }
+    let float32 = product(.float32)
+    return LimitRates(
+      product: configuration.precision == .float32 ? float32 : product(configuration.precision),
+      productFloat32: float32, bandwidth: MachineRates.bandwidth(threads: threads))
+  }
+}
+
+/// Steps of a hierarchical and of a flat dictionary, in seconds, block by block.
+private struct Comparison {
+  var batch: Int
+  var pairs: [(hierarchical: Double, flat: Double)]
+}
+
+extension BenchResult {
+  fileprivate mutating func add(
+    _ comparison: Comparison, _ configuration: TrainingConfiguration, _ rates: LimitRates
+  ) {
+    var larger = configuration
+    larger.batch = comparison.batch
+    func ratio(_ product: Double) -> Double {
+      larger.limitSeconds(product: product, bandwidth: rates.bandwidth)
+        / larger.flatCounterpart.limitSeconds(product: product, bandwidth: rates.bandwidth)
+    }
+    comparisonBatch = comparison.batch
+    hierarchicalSecondsPerStep = median(comparison.pairs.map(\.hierarchical))
+    flatSecondsPerStep = median(comparison.pairs.map(\.flat))
+    hierarchicalOverFlat = median(comparison.pairs.map { $0.hierarchical / $0.flat })
+    hierarchicalOverFlatLimit = ratio(rates.product)
+    hierarchicalOverFlatLimitFloat32 = ratio(rates.productFloat32)
+  }
+}

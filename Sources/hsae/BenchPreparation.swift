@@ -1,0 +1,85 @@
+// What hsae bench makes before it measures, each once, in the folder `bench` of the cache: rows to
+// train on where none were given, and a trained run.
+
+import ArgumentParser
+import HSAEActivations
+import HSAELanguageModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+/// Makes, or finds in the cache, rows and a trained run.
+struct BenchPreparation {
+  /// Rows of a batch of the run, at most: what the weights become does not hang on it, how long they
+  /// take does.
+  static let largestBatch = 4_096
+
+  let threads: Int
+  let say: @Sendable (String) -> Void
+  private let folder = Path.join(ModelCache().folder, "bench")
+
+  init(threads: Int, say: @escaping @Sendable (String) -> Void) {
+    self.threads = threads
+    self.say = say
+  }
+
+  /// Rows of `width`: the default model's unembedding if it has that width, else planted ones.
+  func rows(width: Int) throws -> any RowSource {
+    try Path.createDirectories(folder)
+    if width == Preset.unembedding.width, let model = ModelCatalogue.models.first {
+      return try openRows(path: unembedding(of: model))
+    }
+    let planted = PlantedRows(width: width)
+    let path = Path.join(folder, planted.fileName)
+    if !Path.exists(path) {
+      say("making \(grouped(planted.count)) rows of width \(width) with planted structure: \(path)")
+      try planted.write(to: path)
+    } else {
+      say("rows of width \(width) have planted structure, they are no model's: \(path)")
+    }
+    return try openRows(path: path)
+  }
+
+  /// The store that `hsae unembed` makes of `model` with its default options.
+  private func unembedding(of model: CatalogueFile) throws -> String {
+    let path = Path.join(folder, "unembedding-\(model.name)-\(model.sha256.prefix(8)).store")
+    guard !Path.exists(path) else { return path }
+    let file = try ModelFetcher(say: say).fetch(model)
+    var options = UnembeddingRows.Options()
+    options.threads = threads
+    let rows = try UnembeddingRows(file: GGUFFile(path: file), options: options, progress: say)
+    say("writing \(grouped(rows.directions.rows)) rows to \(path)")
+    try rows.writeStore(at: path, modelSHA256: model.sha256, shuffleSeed: 0)
+    return path
+  }
+
+  /// A run of `settings`, trained to its end.
+  ///
+  /// Its folder is named by a hash of its settings and of its data's fingerprint. Ctrl-C leaves a
+  /// checkpoint that the next call goes on from.
+  func run(
+    _ settings: TrainingConfiguration, _ source: any RowSource
+  ) throws -> RunDirectory {
+    var key = settings
+    key.data.path = ""
+    let path = Path.join(folder, "run-\(SHA256.hash(try JSONFile.encode(key)).prefix(16))")
+    let begun = Path.exists(Path.join(path, "config.json"))
+    if begun {
+      let run = try RunDirectory(path: path)
+      if try run.checkpointSteps().last == settings.steps { return run }
+    }
+    try Path.createDirectories(folder)
+    let trainer =
+      begun
+      ? try Trainer(
+        resuming: path, source: source, threads: threads, warn: { report("hsae: \($0)") })
+      : try Trainer(creating: path, configuration: settings, source: source, threads: threads)
+    say(
+      "training \(grouped(settings.steps)) steps of \(grouped(settings.batch)) rows first, on"
+        + " \(source.path); kept in \(path)")
+    let interruption = Interruption(notify: announceStop)
+    let outcome = try runWithProgress(trainer, label: "bench", interruption: interruption)
+    if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
+    return try RunDirectory(path: path)
+  }
+}

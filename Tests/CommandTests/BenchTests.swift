@@ -1,0 +1,115 @@
+// hsae bench as a user runs it: the run it makes, what it prints, what it refuses.
+
+import HSAESupport
+import HSAETestSupport
+import Testing
+
+@Suite struct BenchTests {
+  /// A cache of its own, and a measurement that takes no time.
+  struct Fixture {
+    let command: CommandFixture
+    var cache: String { command.path("cache") }
+    static let short = [
+      "--warm-steps", "1", "--blocks", "3", "--block-steps", "2", "--comparison-batch", "96",
+      "--json",
+    ]
+
+    init(in folder: String) throws { command = try CommandFixture(in: folder) }
+
+    func bench(_ arguments: [String]) throws -> CommandResult {
+      try runHSAE(["bench"] + arguments + Self.short, environment: ["HSAE_CACHE": cache])
+    }
+
+    func json(_ result: CommandResult) throws -> JSONValue {
+      try JSONValue(parsing: Array(result.output.utf8), source: "output")
+    }
+
+    func runs() throws -> [String] {
+      try Path.list(cache + "/bench").filter { $0.hasPrefix("run-") }
+    }
+  }
+
+  @Test func aRunIsMadeOnceAndMeasured() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try Fixture(in: folder)
+      let arguments = [fixture.command.data, "--steps", "30"] + CommandFixture.small
+      let first = try fixture.bench(arguments + ["--batch", "5000"])
+      #expect(first.code == 0, "\(first.errors)")
+      #expect(first.errors.contains("training 30 steps of 4,096 rows first"))
+      #expect(try fixture.runs().count == 1)
+      let result = try fixture.json(first)
+      func number(_ key: String) -> Double { result[key]?.number ?? .nan }
+      for key in [
+        "tokensPerSecond", "secondsPerStep", "limitSeconds", "stepOverLimit",
+        "limitSecondsFloat32", "stepOverLimitFloat32", "hierarchicalOverFlat",
+        "hierarchicalOverFlatLimit", "productRate", "bandwidth", "encodeRate", "optimizerRate",
+      ] { #expect(number(key) > 0, "\(key)") }
+      #expect(number("trainedSteps") == 30)
+      #expect(number("comparisonBatch") == 96)
+      #expect(abs(number("tokensPerSecond") * number("secondsPerStep") - 5000) < 1e-6)
+      let ratio = number("secondsPerStep") / number("limitSeconds")
+      #expect(abs(number("stepOverLimit") - ratio) < 1e-9 * ratio)
+      #expect(number("aboveThreshold") >= 0 && number("aboveThreshold") <= 1)
+      let phases = result["phases"]
+      let sum = ["encode", "group", "forward", "auxiliary", "orthogonality", "penalty", "backward"]
+        .reduce(0) { $0 + (phases?[$1]?.number ?? .nan) }
+      #expect(sum > 0 && sum <= number("secondsPerStep") * 3)
+
+      // The run is found again, for another batch too: it had the largest a run is made with.
+      let second = try fixture.bench(arguments + ["--batch", "6000"])
+      #expect(second.code == 0 && second.errors.isEmpty, "\(second.errors)")
+      #expect(try fixture.runs().count == 1)
+    }
+  }
+
+  @Test func aGivenRunIsMeasuredAndNotChanged() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try Fixture(in: folder)
+      let command = fixture.command
+      #expect(try runHSAE(command.training("run", ["--steps", "9"])).code == 0)
+      let before = command.weights("run")
+      let result = try fixture.bench(["--from", command.path("run"), "--batch", "128"])
+      #expect(result.code == 0 && result.errors.isEmpty, "\(result.errors)")
+      let tree = try fixture.json(result)
+      #expect(tree["batch"]?.integer == 128 && tree["trainedSteps"]?.integer == 9)
+      #expect(command.weights("run") == before)
+      #expect(!Path.exists(fixture.cache))
+      // A flat run has no flat counterpart to be compared with.
+      let flat = ["--steps", "5", "--sublatents=0", "--subspace=0"]
+      #expect(try runHSAE(command.training("flat", flat)).code == 0)
+      let flatTree = try fixture.json(fixture.bench(["--from", command.path("flat")]))
+      #expect(flatTree["hierarchicalOverFlat"] == nil && flatTree["flatSecondsPerStep"] == nil)
+    }
+  }
+
+  @Test func benchmarksThatDoNotFitAreRefused() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try Fixture(in: folder)
+      let command = fixture.command
+      #expect(try runHSAE(command.training("run", ["--steps", "2"])).code == 0)
+      let from = ["--from", command.path("run")]
+      for (arguments, code, says) in [
+        ([command.data, "--experts", "50M", "--k", "3"], 69, "memory"),
+        ([command.data, "--init", "w.safetensors"], 64, "--init"),
+        ([command.data, "--comparison-batch", "many"], 64, "--comparison-batch"),
+        (from + ["--experts", "8"], 64, "--from"), (from + ["--batch", "0"], 64, "--batch"),
+        (["--from", command.path("none")], 66, "no such run"),
+      ] as [([String], Int32, String)] {
+        // The last of two equal options counts.
+        expectRefusal(
+          try runHSAE(
+            ["bench"] + Fixture.short + arguments, environment: ["HSAE_CACHE": fixture.cache]),
+          code, [says])
+      }
+      // Other rows of another width; and rows that are gone.
+      let other = command.path("other.npy")
+      try writeNumpy([Float](repeating: 1, count: 60), width: 6, to: other)
+      expectRefusal(try fixture.bench([other] + from), 64, ["width 6", "width 20"])
+      Path.removeAll(command.data)
+      expectRefusal(try fixture.bench(from), 66, [command.data, "name others"])
+      for wrong in [["--width", "0"], ["--width", "8"] + from, ["--blocks", "0"]] {
+        #expect(try runHSAE(["bench"] + wrong).code == 64)
+      }
+    }
+  }
+}
