@@ -234,33 +234,8 @@ static void HSAE(outer)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coef
   if (R - r == 1) HSAE(outer_1)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
 }
 
-static void HSAE(panel_sums)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
-                             const int32_t *starts, const float *panel) {
-  for (ptrdiff_t j = 0; j < n; j++) {
-    const uint16_t *own = list + starts[j];
-    ptrdiff_t count = starts[j + 1] - starts[j], i = 0;
-    if (count == 0) continue;
-    float *sum = sums + j * ld;
-    v16 a[4], b[4] = {0};
-    for (int c = 0; c < 4; c++) a[c] = HSAE(load)(sum + 16 * c);
-    for (; i + 2 <= count; i += 2) {
-      const float *p = panel + own[i] * HSAE_PANEL, *q = panel + own[i + 1] * HSAE_PANEL;
-      for (int c = 0; c < 4; c++) a[c] += HSAE(load)(p + 16 * c), b[c] += HSAE(load)(q + 16 * c);
-    }
-    if (i < count) {
-      const float *p = panel + own[i] * HSAE_PANEL;
-      for (int c = 0; c < 4; c++) a[c] += HSAE(load)(p + 16 * c);
-    }
-    for (int c = 0; c < 4; c++) HSAE(store)(sum + 16 * c, a[c] + b[c]);
-  }
-}
-
-static void HSAE(pair_columns)(uint32_t *out, const uint16_t *in, ptrdiff_t n) {
-  for (ptrdiff_t i = 0; i < HSAE_PANEL / 2; i++) {
-    ptrdiff_t low = i / 16 * 32 + i % 16, high = low + 16;
-    out[i] = (low < n ? in[low] : 0u) | (high < n ? (uint32_t)in[high] << 16 : 0u);
-  }
-}
+#define HSAE_ADD_FLOATS(SUM, P) \
+  for (int c = 0; c < 4; c++) SUM[c] += HSAE(load)((P) + 16 * c);
 
 // A word holds two bf16 numbers, which become floats by shifting and by masking.
 #define HSAE_ADD_PAIRS(SUM, P)                                       \
@@ -270,21 +245,32 @@ static void HSAE(pair_columns)(uint32_t *out, const uint16_t *in, ptrdiff_t n) {
     SUM[2 * c + 1] += (v16)(word & (int32_t)0xffff0000);             \
   }
 
-static void HSAE(panel_sums_bfloat16)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
-                                      const int32_t *starts, const uint32_t *panel) {
-  for (ptrdiff_t j = 0; j < n; j++) {
-    const uint16_t *own = list + starts[j];
-    ptrdiff_t count = starts[j + 1] - starts[j], i = 0;
-    if (count == 0) continue;
-    float *sum = sums + j * ld;
-    v16 a[4], b[4] = {0};
-    for (int c = 0; c < 4; c++) a[c] = HSAE(load)(sum + 16 * c);
-    for (; i + 2 <= count; i += 2) {
-      HSAE_ADD_PAIRS(a, panel + own[i] * (HSAE_PANEL / 2))
-      HSAE_ADD_PAIRS(b, panel + own[i + 1] * (HSAE_PANEL / 2))
-    }
-    if (i < count) { HSAE_ADD_PAIRS(a, panel + own[i] * (HSAE_PANEL / 2)) }
-    for (int c = 0; c < 4; c++) HSAE(store)(sum + 16 * c, a[c] + b[c]);
+// Sums of chosen rows of WIDTH elements of TYPE, two rows at a time; ADD takes a row in.
+#define HSAE_PANEL_SUMS(NAME, TYPE, WIDTH, ADD)                                                  \
+  static void HSAE(NAME)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,           \
+                         const int32_t *starts, const TYPE *panel) {                             \
+    for (ptrdiff_t j = 0; j < n; j++) {                                                          \
+      const uint16_t *own = list + starts[j];                                                    \
+      ptrdiff_t count = starts[j + 1] - starts[j], i = 0;                                        \
+      if (count == 0) continue;                                                                  \
+      float *sum = sums + j * ld;                                                                \
+      v16 a[4], b[4] = {0};                                                                      \
+      for (int c = 0; c < 4; c++) a[c] = HSAE(load)(sum + 16 * c);                               \
+      for (; i + 2 <= count; i += 2) {                                                           \
+        ADD(a, panel + own[i] * (WIDTH))                                                         \
+        ADD(b, panel + own[i + 1] * (WIDTH))                                                     \
+      }                                                                                          \
+      if (i < count) { ADD(a, panel + own[i] * (WIDTH)) }                                        \
+      for (int c = 0; c < 4; c++) HSAE(store)(sum + 16 * c, a[c] + b[c]);                        \
+    }                                                                                            \
+  }
+HSAE_PANEL_SUMS(panel_sums, float, HSAE_PANEL, HSAE_ADD_FLOATS)
+HSAE_PANEL_SUMS(panel_sums_bfloat16, uint32_t, HSAE_PANEL / 2, HSAE_ADD_PAIRS)
+
+static void HSAE(pair_columns)(uint32_t *out, const uint16_t *in, ptrdiff_t n) {
+  for (ptrdiff_t i = 0; i < HSAE_PANEL / 2; i++) {
+    ptrdiff_t low = i / 16 * 32 + i % 16, high = low + 16;
+    out[i] = (low < n ? in[low] : 0u) | (high < n ? (uint32_t)in[high] << 16 : 0u);
   }
 }
 
@@ -558,4 +544,6 @@ static const hsae_kernels HSAE(table) = {
     HSAE(adam_bfloat16), HSAE(sum_squares), HSAE(fourth_powers), HSAE(gather_half)};
 #undef HSAE_DOTS
 #undef HSAE_OUTER_BLOCK
+#undef HSAE_ADD_FLOATS
 #undef HSAE_ADD_PAIRS
+#undef HSAE_PANEL_SUMS
