@@ -68,6 +68,7 @@ enum WordNetFixture {
         for kind in kinds { _ = add([kind], own, instance: parent == "location") }
       }
     }
+    for word in others { _ = add([word], root) }
     return (data, index)
   }
 
@@ -86,9 +87,14 @@ enum WordNetFixture {
     }
   }
 
-  /// A row for each kind, family after family, and the words of their tokens.
+  /// Nouns that are kinds of nothing but "entity".
+  static let others = (0..<600).map { number in
+    "other" + String(number).compactMap { "bcdfghjklm".dropFirst(Int(String($0)) ?? 0).first }
+  }
+
+  /// A row for each kind, family after family, and one for each other noun.
   static func words() -> WordTable {
-    let names = families.flatMap { $0.children.flatMap(\.kinds) }
+    let names = families.flatMap { $0.children.flatMap(\.kinds) } + others
     return WordTable(
       tokens: names.indices.map(Int32.init), vocabulary: names.map { "\u{2581}" + $0 })
   }

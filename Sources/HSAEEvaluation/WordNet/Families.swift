@@ -22,7 +22,7 @@ public struct NounFamily: Hashable, Sendable {
   }
 }
 
-/// Which words of a parent and of a child are judged.
+/// Which words of a parent and of a child are judged, and the constant of the score.
 public struct TaxonomyScoring: Hashable, Sendable {
   /// The strongest nouns of a parent.
   public var parentNouns = 32
@@ -32,6 +32,8 @@ public struct TaxonomyScoring: Hashable, Sendable {
   public var minimumNouns = 5
   /// A parent with fewer judged children is not judged.
   public var minimumChildren = 3
+  /// A synset that covers this share of all nouns or less is as specific as a parent's need be.
+  public var fullSpecificity = 0.05
 
   /// The constants of docs/evaluation.md.
   public init() {}

@@ -2,16 +2,20 @@
 // are there narrower ones under it that cover each child's? docs/evaluation.md states the score and its
 // weaknesses; it must be changed together with this file.
 
-/// How well one parent and its children fit WordNet.
+import Glibc
+
+/// How well one parent and its children fit WordNet; every part is from 0 to 1.
 public struct TaxonomyScore: Hashable, Sendable, Codable {
   /// The expert or group.
   public var parent: Int
-  /// coverage · separation of the best synset for the parent; 0 if none covers more than chance.
+  /// coverage · specificity · separation of the synset that is best for the parent; 0 if none is.
   public var score = 0.0
-  /// How many more of the parent's nouns the synset covers than of all nouns, 0 to 1.
+  /// The share of the parent's nouns the synset covers, corrected for the share of all nouns it covers.
   public var coverage = 0.0
-  /// The mean over children of how many more of a child's nouns its synset covers than of its
-  /// siblings' nouns, 0 to 1.
+  /// How narrow the synset is: 1 if it covers a twentieth of all nouns or less, 0 if it covers all.
+  public var specificity = 0.0
+  /// The mean over children of the share of its nouns that a narrower synset covers, less the share of
+  /// its siblings' nouns.
   public var separation = 0.0
   /// The first word of the parent's synset; nil if the score is 0.
   public var synset: String?
@@ -32,7 +36,7 @@ public struct TaxonomyScore: Hashable, Sendable, Codable {
 extension TaxonomyScoring {
   /// The scores of those of `families` that WordNet can judge, in their order.
   public func scores(_ families: [NounFamily], nouns: NounTable) -> [TaxonomyScore] {
-    var judge = TaxonomyJudge(nouns: nouns)
+    var judge = TaxonomyJudge(nouns: nouns, fullSpecificity: fullSpecificity)
     return families.filter(isJudged).map { judge.score($0) }
   }
 }
@@ -40,6 +44,7 @@ extension TaxonomyScoring {
 /// Judges one family after another with the same memory.
 struct TaxonomyJudge {
   private let nouns: NounTable
+  private let fullSpecificity: Double
   /// For each synset, the number of the parent's nouns it covers.
   private var parentCounts: SynsetCounts
   /// For each synset, the number of the nouns of all children it covers.
@@ -50,8 +55,9 @@ struct TaxonomyJudge {
   private var best: [Double]
   private var bestChild: [Int32]
 
-  init(nouns: NounTable) {
+  init(nouns: NounTable, fullSpecificity: Double) {
     self.nouns = nouns
+    self.fullSpecificity = fullSpecificity
     let count = nouns.share.count
     parentCounts = SynsetCounts(count)
     childCounts = SynsetCounts(count)
@@ -65,11 +71,14 @@ struct TaxonomyJudge {
     childCounts.count(family.children.flatMap(\.nouns), nouns)
     let all = family.children.reduce(0) { $0 + $1.nouns.count }
     // What may be the parent's synset: all that cover more of its nouns than of all nouns.
-    var coverage: [(synset: Int32, value: Double)] = []
+    var coverage: [(synset: Int32, value: Double, specificity: Double)] = []
     for synset in parentCounts.touched {
       let share = nouns.share[Int(synset)]
       let covered = Double(parentCounts[synset]) / Double(family.nouns.count)
-      if covered > share { coverage.append((synset, (covered - share) / (1 - share))) }
+      if covered > share {
+        coverage.append(
+          (synset, (covered - share) / (1 - share), min(1, log(share) / log(fullSpecificity))))
+      }
     }
     var separations = [Double](repeating: 0, count: coverage.count)
     var choices = [[(synset: Int32, value: Double)]](repeating: [], count: coverage.count)
@@ -101,7 +110,7 @@ struct TaxonomyJudge {
     var result = TaxonomyScore(parent: family.parent)
     var winner = -1
     for index in coverage.indices {
-      let score = coverage[index].value * separations[index]
+      let score = coverage[index].value * coverage[index].specificity * separations[index]
       // Of equal ones the narrowest, which covers the smallest share of all nouns.
       guard
         score > result.score
@@ -119,6 +128,7 @@ struct TaxonomyJudge {
       return result
     }
     result.coverage = coverage[winner].value
+    result.specificity = coverage[winner].specificity
     result.separation = separations[winner]
     result.synset = nouns.names[Int(coverage[winner].synset)]
     result.children = zip(family.children, choices[winner]).map { child, choice in
