@@ -62,7 +62,7 @@ public struct RankingProbe: Sendable {
   }
 
   /// The weight of a latent for `output`.
-  public func weight(_ latent: Int, output: Int) -> Float {
+  func weight(_ latent: Int, output: Int) -> Float {
     guard let place = latents.firstIndex(of: latent) else { return 0 }
     return weights[place * outputs + output]
   }
