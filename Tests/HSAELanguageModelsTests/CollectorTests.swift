@@ -99,6 +99,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
         total += rows.rowCount
         #expect(flags.allSatisfy { $0 == 0 })
         #expect(rows.attributes.collection?.part == (holdout ? .holdout : .training))
+        #expect(rows.vocabulary.count == 258)
         // In the order before shuffling, rows are documents in order and tokens in order.
         let permutation = Permutation(count: rows.rowCount, seed: 0)
         let order = (0..<rows.rowCount).map { permutation.position(of: $0) }
