@@ -59,7 +59,10 @@ let package = Package(
       ["CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
     library(
       "HSAEEvaluation",
-      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
+      [
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAETraining",
+        "HSAESupport",
+      ]),
     library(
       "HSAEReport",
       [
