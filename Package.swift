@@ -59,7 +59,10 @@ let package = Package(
       ["CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
     library(
       "HSAEEvaluation",
-      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
+      [
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAETraining",
+        "HSAESupport",
+      ]),
     library(
       "HSAEReport",
       [
@@ -97,7 +100,7 @@ let package = Package(
     tests("HSAEActivationsTests", ["HSAEActivations"]),
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAETrainingTests", ["HSAETraining"]),
-    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport"]),
+    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels"]),
     tests("CommandTests", ["HSAEActivations"], exclude: ["Snapshots"]),
   ]
 )
