@@ -26,8 +26,8 @@ final class WordModel: ResidualStreamModel {
   }
 
   func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
-  ) throws(Failure) {
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+  ) throws(Failure) -> Bool {
     var row = 0
     for context in contexts {
       for (position, token) in context.enumerated() {
@@ -37,6 +37,7 @@ final class WordModel: ResidualStreamModel {
         row += 1
       }
     }
+    return true
   }
 
   func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]] {

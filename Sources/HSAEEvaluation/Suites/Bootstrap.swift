@@ -1,0 +1,98 @@
+// Intervals by the bootstrap: what is resampled are groups (documents, sentences), never tokens, whose
+// neighbours are alike. A statistic is any function of sums over groups, so that ratios of sums such as
+// explained variance are resampled as they are computed.
+
+import HSAETensors
+
+/// Sums of several quantities within each group.
+public struct GroupedSums: Sendable {
+  /// The number of quantities.
+  public let quantities: Int
+  /// The number of groups.
+  public var groupCount: Int { sums.count / quantities }
+  /// Group after group, quantity after quantity.
+  private var sums: [Double]
+
+  /// Zero sums of `quantities` quantities in `groups` groups.
+  public init(groups: Int, quantities: Int) {
+    precondition(groups >= 0 && quantities > 0, "Sums need quantities.")
+    self.quantities = quantities
+    sums = Array(repeating: 0, count: groups * quantities)
+  }
+
+  /// Adds `value` to quantity `quantity` of group `group`.
+  public mutating func add(_ value: Double, to quantity: Int, ofGroup group: Int) {
+    precondition(quantity >= 0 && quantity < quantities, "Quantity \(quantity) of \(quantities).")
+    sums[group * quantities + quantity] += value
+  }
+
+  /// Adds `values`, one for each quantity, to group `group`.
+  public mutating func add(_ values: Span<Double>, ofGroup group: Int) {
+    precondition(values.count == quantities, "There are \(quantities) quantities.")
+    let first = group * quantities
+    for index in values.indices { sums[first + index] += values[index] }
+  }
+
+  /// The sums over all groups.
+  public var totals: [Double] {
+    var totals = [Double](repeating: 0, count: quantities)
+    for (index, value) in sums.enumerated() { totals[index % quantities] += value }
+    return totals
+  }
+
+  /// The sums over `resamples` samples of as many groups as there are, drawn with replacement.
+  ///
+  /// The same seed and number of groups draw the same groups, so samples of several runs on the same
+  /// documents can be compared sample by sample.
+  public func bootstrap(resamples: Int, seed: UInt64, threads: Int = 1) -> BootstrapSamples {
+    let root = SeededGenerator(seed: seed).split(0x626F_6F74)
+    let (groups, quantities) = (groupCount, quantities)
+    var samples = [Double](repeating: 0, count: resamples * quantities)
+    unsafe samples.withUnsafeMutableBufferPointer { target in
+      // Safe: each piece writes the sums of its own sample.
+      nonisolated(unsafe) let target = unsafe target
+      parallelFor(resamples, threads: threads) { sample, _ in
+        var generator = root.split(UInt64(sample))
+        for _ in 0..<groups {
+          let group = Int.random(in: 0..<groups, using: &generator)
+          for quantity in 0..<quantities {
+            unsafe target[sample * quantities + quantity] += sums[group * quantities + quantity]
+          }
+        }
+      }
+    }
+    return BootstrapSamples(quantities: quantities, sums: groups > 1 ? samples : [])
+  }
+}
+
+/// Sums over bootstrap samples.
+public struct BootstrapSamples: Sendable {
+  fileprivate let quantities: Int
+  fileprivate let sums: [Double]
+
+  /// `statistic` of the sums of every sample; nothing where there were fewer than two groups.
+  public func values(_ statistic: ([Double]) -> Double) -> [Double] {
+    stride(from: 0, to: sums.count, by: quantities).map { start in
+      statistic(Array(sums[start..<start + quantities]))
+    }
+  }
+
+  /// The 95 % interval of `statistic`: the 2.5 % and 97.5 % points of its values over samples; nil where
+  /// there were fewer than two groups, or a value is not finite.
+  public func interval(_ statistic: ([Double]) -> Double) -> Interval? {
+    percentileInterval(values(statistic))
+  }
+}
+
+/// The 2.5 % and 97.5 % points of `values`; nil if there are none or one is not finite.
+public func percentileInterval(_ values: [Double]) -> Interval? {
+  guard !values.isEmpty, values.allSatisfy(\.isFinite) else { return nil }
+  let sorted = values.sorted()
+  func point(_ share: Double) -> Double {
+    let place = share * Double(sorted.count - 1)
+    let low = Int(place)
+    let high = min(low + 1, sorted.count - 1)
+    return sorted[low] + (place - Double(low)) * (sorted[high] - sorted[low])
+  }
+  return Interval(point(0.025), point(0.975))
+}
