@@ -39,6 +39,9 @@ func runKernels() {
   var gradient = floats(rows * d)
   unsafe table.rows_dot(&products, weights, rows, d, x, d, vectors, n)
   unsafe table.outer(&gradient, rows, d, products, x, d, vectors, n)
+  let halves = [UInt16](repeating: 0x3e80, count: n * d)
+  unsafe table.rows_dot_bfloat16(&products, weights, rows, d, halves, d, vectors, n)
+  unsafe table.outer_bfloat16(&gradient, rows, d, products, halves, d, vectors, n)
   var (high, low) = (floats(n * d), floats(n * d))
   unsafe table.spread(
     &high, &low, weights, rows, d, floats(n), floats(n * s), vectors, n)

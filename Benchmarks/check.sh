@@ -22,7 +22,8 @@ trap 'rm -rf "$work"' EXIT
 export HSAE_ISA=avx2 ONEDNN_MAX_CPU_ISA=AVX2 SWIFT_DETERMINISTIC_HASHING=1
 
 # The kernels, and the methods of the engine, that are counted.
-kernels="to_bfloat16 dot axpy scale sum_squares residuals rows_dot outer spread
+kernels="to_bfloat16 dot axpy scale sum_squares residuals rows_dot rows_dot_bfloat16
+  outer outer_bfloat16 spread
   panel_sums panel_sums_bfloat16 pair_columns expand_bits fourth_powers scan
   sub_forward sub_backward adam adam_bfloat16"
 phases="step prepareVectors encode groupPairs forward auxiliaryLoss orthogonality

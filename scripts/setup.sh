@@ -8,6 +8,8 @@
 #                            quarter of the speed (default ON: for this one)
 #              HSAE_JOBS     compilers at once (default: all processors)
 #              HSAE_VALGRIND 1 installs valgrind too, which make bench-check needs
+#              HSAE_WORDNET  1 installs WordNet 3.0 too, which hsae evaluate --suite hierarchy asks about
+#                            dictionaries of words
 # Exit codes after sysexits.h: 65 wrong hash, 69 something needed is not available.
 set -euo pipefail
 
@@ -62,6 +64,7 @@ need_header lapacke.h liblapacke-dev
 need_header openssl/evp.h libssl-dev
 need_header zlib.h zlib1g-dev
 [ "${HSAE_VALGRIND:-0}" = 0 ] || need_command valgrind valgrind
+[ "${HSAE_WORDNET:-0}" = 0 ] || [ -e /usr/share/wordnet/data.noun ] || missing+=(wordnet-base)
 
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null ||

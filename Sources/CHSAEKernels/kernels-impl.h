@@ -125,21 +125,34 @@ static float HSAE(fourth_powers)(const float *x, ptrdiff_t n) {
 
 // ---- one expert against its vectors ----
 
-// The cache lines of one row, asked for before they are needed: rows of vectors lie at random.
-static inline __attribute__((always_inline)) void HSAE(fetch)(const float *row, ptrdiff_t d) {
-  for (ptrdiff_t i = 0; i < d; i += 16) __builtin_prefetch(row + i, 0, 2);
+// Sixteen bf16 numbers as floats.
+static inline __attribute__((always_inline)) v16 HSAE(load_bfloat16)(const uint16_t *p) {
+  return (v16)(__builtin_convertvector(*(const h16 *)p, w16) << 16);
 }
 
-// ROWS rows against two vectors, 2 · ROWS chains of multiply-adds in flight. Every result associates
-// alike whatever ROWS is, so a vector's does not depend on which others its expert has.
-#define HSAE_DOTS(ROWS)                                                                         \
-  static inline __attribute__((always_inline)) void HSAE(dots_##ROWS)(                          \
-      float *out0, float *out1, const float *rows, ptrdiff_t d, const float *x0,                \
-      const float *x1) {                                                                        \
+static inline __attribute__((always_inline)) float HSAE(number)(const float *p) { return *p; }
+static inline __attribute__((always_inline)) float HSAE(number_bfloat16)(const uint16_t *p) {
+  uint32_t bits = (uint32_t)*p << 16;
+  float value;
+  __builtin_memcpy(&value, &bits, 4);
+  return value;
+}
+
+// Cache lines asked for before they are needed: rows of vectors lie at random.
+static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
+  for (ptrdiff_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)p + i, 0, 2);
+}
+
+// ROWS rows against two vectors of TYPE, 2 · ROWS chains of multiply-adds in flight. Every result
+// associates alike whatever ROWS is, so a vector's does not depend on which others its expert has.
+#define HSAE_DOTS(ROWS, KIND, TYPE)                                                             \
+  static inline __attribute__((always_inline)) void HSAE(dots_##ROWS##KIND)(                    \
+      float *out0, float *out1, const float *rows, ptrdiff_t d, const TYPE *x0,                 \
+      const TYPE *x1) {                                                                         \
     v16 a[ROWS] = {0}, b[ROWS] = {0};                                                           \
     ptrdiff_t i = 0;                                                                            \
     for (; i + 16 <= d; i += 16) {                                                              \
-      v16 p = HSAE(load)(x0 + i), q = HSAE(load)(x1 + i);                                       \
+      v16 p = HSAE(load##KIND)(x0 + i), q = HSAE(load##KIND)(x1 + i);                           \
       _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                       \
         v16 w = HSAE(load)(rows + r * d + i);                                                   \
         a[r] += w * p, b[r] += w * q;                                                           \
@@ -147,92 +160,98 @@ static inline __attribute__((always_inline)) void HSAE(fetch)(const float *row, 
     }                                                                                           \
     _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                         \
       float s = 0, t = 0;                                                                       \
-      for (ptrdiff_t j = i; j < d; j++) s += rows[r * d + j] * x0[j], t += rows[r * d + j] * x1[j]; \
+      for (ptrdiff_t j = i; j < d; j++) {                                                       \
+        s += rows[r * d + j] * HSAE(number##KIND)(x0 + j);                                      \
+        t += rows[r * d + j] * HSAE(number##KIND)(x1 + j);                                      \
+      }                                                                                         \
       out0[r] = HSAE(reduce)(a[r]) + s;                                                         \
       out1[r] = HSAE(reduce)(b[r]) + t;                                                         \
     }                                                                                           \
   }
-HSAE_DOTS(1)
-HSAE_DOTS(2)
-HSAE_DOTS(3)
-HSAE_DOTS(4)
-HSAE_DOTS(5)
 
-static void HSAE(rows_dot)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d, const float *x,
-                           ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
-  for (ptrdiff_t t = 0; t < n; t += 2) {
-    // An odd vector at the end is paired with itself.
-    ptrdiff_t u = t + 1 < n ? t + 1 : t;
-    const float *x0 = x + vectors[t] * ld, *x1 = x + vectors[u] * ld;
-    float *out0 = out + t * R, *out1 = out + u * R;
-    if (t + 3 < n) {
-      HSAE(fetch)(x + vectors[t + 2] * ld, d);
-      HSAE(fetch)(x + vectors[t + 3] * ld, d);
-    }
-    for (ptrdiff_t r = 0; r < R;) {
-      ptrdiff_t left = R - r, block = left <= 5 ? left : left < 8 ? 4 : 5;
-      switch (block) {
-        case 1: HSAE(dots_1)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
-        case 2: HSAE(dots_2)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
-        case 3: HSAE(dots_3)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
-        case 4: HSAE(dots_4)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
-        default: HSAE(dots_5)(out0 + r, out1 + r, rows + r * d, d, x0, x1); break;
-      }
-      r += block;
-    }
+// grad[r .. r + ROWS) over 64 columns held in registers while all vectors pass by.
+#define HSAE_OUTER(ROWS, KIND, TYPE)                                                            \
+  static void HSAE(outer_##ROWS##KIND)(float *grad, ptrdiff_t R, ptrdiff_t d,                   \
+                                       const float *coefficients, const TYPE *x, ptrdiff_t ld,  \
+                                       const int32_t *vectors, ptrdiff_t n) {                   \
+    ptrdiff_t i = 0;                                                                            \
+    for (; i + 64 <= d; i += 64) {                                                              \
+      v16 acc[ROWS][4];                                                                         \
+      for (int r = 0; r < ROWS; r++)                                                            \
+        for (int c = 0; c < 4; c++) acc[r][c] = HSAE(load)(grad + r * d + i + 16 * c);          \
+      for (ptrdiff_t t = 0; t < n; t++) {                                                       \
+        const TYPE *row = x + vectors[t] * ld + i;                                              \
+        const float *w = coefficients + t * R;                                                  \
+        v16 x0 = HSAE(load##KIND)(row), x1 = HSAE(load##KIND)(row + 16);                        \
+        v16 x2 = HSAE(load##KIND)(row + 32), x3 = HSAE(load##KIND)(row + 48);                   \
+        _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                     \
+          acc[r][0] += w[r] * x0, acc[r][1] += w[r] * x1;                                       \
+          acc[r][2] += w[r] * x2, acc[r][3] += w[r] * x3;                                       \
+        }                                                                                       \
+      }                                                                                         \
+      for (int r = 0; r < ROWS; r++)                                                            \
+        for (int c = 0; c < 4; c++) HSAE(store)(grad + r * d + i + 16 * c, acc[r][c]);          \
+    }                                                                                           \
+    for (; i < d; i++)                                                                          \
+      for (int r = 0; r < ROWS; r++) {                                                          \
+        float s = grad[r * d + i];                                                              \
+        for (ptrdiff_t t = 0; t < n; t++)                                                       \
+          s += coefficients[t * R + r] * HSAE(number##KIND)(x + vectors[t] * ld + i);           \
+        grad[r * d + i] = s;                                                                    \
+      }                                                                                         \
   }
-}
 
-// grad[r .. r + rows) over 64 columns held in registers while all vectors pass by.
-#define HSAE_OUTER_BLOCK(ROWS)                                                             \
-  for (; i + 64 <= d; i += 64) {                                                           \
-    v16 acc[ROWS][4];                                                                      \
-    for (int r = 0; r < ROWS; r++)                                                         \
-      for (int c = 0; c < 4; c++) acc[r][c] = HSAE(load)(grad + r * d + i + 16 * c);       \
-    for (ptrdiff_t t = 0; t < n; t++) {                                                    \
-      const float *row = x + vectors[t] * ld + i, *w = coefficients + t * R;               \
-      v16 x0 = HSAE(load)(row), x1 = HSAE(load)(row + 16);                                 \
-      v16 x2 = HSAE(load)(row + 32), x3 = HSAE(load)(row + 48);                            \
-      _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                  \
-        acc[r][0] += w[r] * x0, acc[r][1] += w[r] * x1;                                    \
-        acc[r][2] += w[r] * x2, acc[r][3] += w[r] * x3;                                    \
-      }                                                                                    \
-    }                                                                                      \
-    for (int r = 0; r < ROWS; r++)                                                         \
-      for (int c = 0; c < 4; c++) HSAE(store)(grad + r * d + i + 16 * c, acc[r][c]);       \
-  }                                                                                        \
-  for (; i < d; i++)                                                                       \
-    for (int r = 0; r < ROWS; r++) {                                                       \
-      float s = grad[r * d + i];                                                           \
-      for (ptrdiff_t t = 0; t < n; t++) s += coefficients[t * R + r] * x[vectors[t] * ld + i]; \
-      grad[r * d + i] = s;                                                                 \
-    }
-
-static void HSAE(outer_3)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
-                          const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
-  ptrdiff_t i = 0;
-  HSAE_OUTER_BLOCK(3)
-}
-static void HSAE(outer_2)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
-                          const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
-  ptrdiff_t i = 0;
-  HSAE_OUTER_BLOCK(2)
-}
-static void HSAE(outer_1)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
-                          const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
-  ptrdiff_t i = 0;
-  HSAE_OUTER_BLOCK(1)
-}
-
-static void HSAE(outer)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
-                        const float *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n) {
-  if (n == 0) return;
-  ptrdiff_t r = 0;
-  for (; r + 3 <= R; r += 3)
-    HSAE(outer_3)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
-  if (R - r == 2) HSAE(outer_2)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
-  if (R - r == 1) HSAE(outer_1)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);
-}
+// Both kernels for vectors of TYPE.
+#define HSAE_EXPERT_KERNELS(KIND, TYPE)                                                         \
+  HSAE_DOTS(1, KIND, TYPE)                                                                      \
+  HSAE_DOTS(2, KIND, TYPE)                                                                      \
+  HSAE_DOTS(3, KIND, TYPE)                                                                      \
+  HSAE_DOTS(4, KIND, TYPE)                                                                      \
+  HSAE_DOTS(5, KIND, TYPE)                                                                      \
+  static void HSAE(rows_dot##KIND)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d,     \
+                                   const TYPE *x, ptrdiff_t ld, const int32_t *vectors,         \
+                                   ptrdiff_t n) {                                               \
+    ptrdiff_t bytes = d * (ptrdiff_t)sizeof *x;                                                 \
+    for (ptrdiff_t t = 0; t < n; t += 2) {                                                      \
+      /* An odd vector at the end is paired with itself. */                                     \
+      ptrdiff_t u = t + 1 < n ? t + 1 : t;                                                      \
+      const TYPE *x0 = x + vectors[t] * ld, *x1 = x + vectors[u] * ld;                          \
+      float *out0 = out + t * R, *out1 = out + u * R;                                           \
+      if (t + 3 < n) {                                                                          \
+        HSAE(fetch)(x + vectors[t + 2] * ld, bytes);                                            \
+        HSAE(fetch)(x + vectors[t + 3] * ld, bytes);                                            \
+      }                                                                                         \
+      for (ptrdiff_t r = 0; r < R;) {                                                           \
+        ptrdiff_t left = R - r, block = left <= 5 ? left : left < 8 ? 4 : 5;                    \
+        const float *own = rows + r * d;                                                        \
+        switch (block) {                                                                        \
+          case 1: HSAE(dots_1##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
+          case 2: HSAE(dots_2##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
+          case 3: HSAE(dots_3##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
+          case 4: HSAE(dots_4##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
+          default: HSAE(dots_5##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;               \
+        }                                                                                       \
+        r += block;                                                                             \
+      }                                                                                         \
+    }                                                                                           \
+  }                                                                                             \
+  HSAE_OUTER(1, KIND, TYPE)                                                                     \
+  HSAE_OUTER(2, KIND, TYPE)                                                                     \
+  HSAE_OUTER(3, KIND, TYPE)                                                                     \
+  static void HSAE(outer##KIND)(float *grad, ptrdiff_t R, ptrdiff_t d,                          \
+                                const float *coefficients, const TYPE *x, ptrdiff_t ld,         \
+                                const int32_t *vectors, ptrdiff_t n) {                          \
+    if (n == 0) return;                                                                         \
+    ptrdiff_t r = 0;                                                                            \
+    for (; r + 3 <= R; r += 3)                                                                  \
+      HSAE(outer_3##KIND)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);             \
+    if (R - r == 2)                                                                             \
+      HSAE(outer_2##KIND)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);             \
+    if (R - r == 1)                                                                             \
+      HSAE(outer_1##KIND)(grad + r * d, R, d, coefficients + r, x, ld, vectors, n);             \
+  }
+HSAE_EXPERT_KERNELS(, float)
+HSAE_EXPERT_KERNELS(_bfloat16, uint16_t)
 
 #define HSAE_ADD_FLOATS(SUM, P) \
   for (int c = 0; c < 4; c++) SUM[c] += HSAE(load)((P) + 16 * c);
@@ -287,8 +306,8 @@ static void HSAE(spread)(float *high, float *low, const float *rows, ptrdiff_t R
     float *h = high + vectors[t] * d, *l = low + vectors[t] * d, c = z[t];
     const float *w = v + t * s;
     if (t + 2 < n) {
-      HSAE(fetch)(high + vectors[t + 2] * d, d);
-      if (s) HSAE(fetch)(low + vectors[t + 2] * d, d);
+      HSAE(fetch)(high + vectors[t + 2] * d, d * 4);
+      if (s) HSAE(fetch)(low + vectors[t + 2] * d, d * 4);
     }
     ptrdiff_t i = 0;
     for (; i + 32 <= d; i += 32) {
@@ -538,12 +557,14 @@ static void HSAE(adam_bfloat16)(float *restrict p, uint16_t *restrict m, uint16_
 
 static const hsae_kernels HSAE(table) = {
     HSAE_NAME,          HSAE(to_bfloat16), HSAE(dot),         HSAE(axpy),         HSAE(scale),
-    HSAE(rows_dot),     HSAE(outer),       HSAE(panel_sums),  HSAE(panel_sums_bfloat16),
+    HSAE(fetch),        HSAE(rows_dot),    HSAE(rows_dot_bfloat16), HSAE(outer),
+    HSAE(outer_bfloat16), HSAE(panel_sums), HSAE(panel_sums_bfloat16),
     HSAE(pair_columns), HSAE(expand_bits), HSAE(spread),      HSAE(residuals),
     HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),
     HSAE(adam_bfloat16), HSAE(sum_squares), HSAE(fourth_powers), HSAE(gather_half)};
 #undef HSAE_DOTS
-#undef HSAE_OUTER_BLOCK
+#undef HSAE_OUTER
+#undef HSAE_EXPERT_KERNELS
 #undef HSAE_ADD_FLOATS
 #undef HSAE_ADD_PAIRS
 #undef HSAE_PANEL_SUMS

@@ -10,9 +10,9 @@ let storeTemplate = """
   <h2 id="activations-title">Activations</h2>
   <p class="lead">{{{lead}}}</p>
   <div class="charts">{{{norms}}}{{{languages}}}</div>
-  {{#hasTokens}}<h3 class="plain">Most frequent tokens</h3>
+  {{#hasTokens}}<h3>Most frequent tokens</h3>
   <p class="words">{{{tokens}}}</p>{{/hasTokens}}
-  {{#hasContexts}}<h3 class="plain">In context</h3>
+  {{#hasContexts}}<h3>In context</h3>
   <p class="small">Rows drawn at random; the marked token is the row’s.</p>
   <ul class="contexts">
   {{#contexts}}<li><span class="words"><bdi>…{{{before}}}<mark>{{{token}}}</mark>{{{after}}}…</bdi></span>\
@@ -32,7 +32,12 @@ func storeView(_ store: StoreSummary) -> [String: View] {
   if let length = attributes.contextLength { parts.append("contexts of \(length) tokens") }
   if let documents = store.documents { parts.append("\(grouped(documents)) documents") }
   if let heldOut = store.heldOut { parts.append("\(grouped(heldOut)) rows held out") }
-  if store.flagged > 0 { parts.append("\(grouped(store.flagged)) rows flagged and left out") }
+  if store.flagged > 0 {
+    let multiple = attributes.collection?.giantNormMultiple ?? 0
+    parts.append(
+      "\(grouped(store.flagged)) rows flagged and left out (norm beyond"
+        + " \(grouped(multiple, digits: 3)) × the median, or not finite)")
+  }
   return [
     "lead": "\(parts.joined(separator: "; ")).",
     "norms": .markup(normChart(store.norms, rows: store.sampled)),
@@ -57,7 +62,7 @@ func storeView(_ store: StoreSummary) -> [String: View] {
 
 private func normChart(_ norms: StoreSummary.Norms, rows: Int) -> Markup {
   let names = ["least", "1 %", "25 %", "median", "75 %", "99 %", "greatest"]
-  let values = norms.quantiles.map { String(format: "%.4g", Double($0)) }
+  let values = norms.quantiles.map { grouped(Double($0), digits: 4) }
   let legend = zip(names, values).map { name, value -> Markup in
     "<li>\(name) <b>\(value)</b></li>"
   }
@@ -65,7 +70,7 @@ private func normChart(_ norms: StoreSummary.Norms, rows: Int) -> Markup {
   let step = max(1, (norms.counts.count + 3) / 4)
   let labels = stride(from: 0, through: norms.counts.count, by: step).map { index in
     let norm = pow(10, norms.lowest + Double(index) * norms.binWidth)
-    return (Double(index) * width, Markup(text: String(format: "%.3g", norm)))
+    return (Double(index) * width, Markup(text: grouped(norm, digits: 3)))
   }
   return barChart(
     title: "Norms of \(grouped(rows)) rows", counts: norms.counts, color: 0, labels: labels,

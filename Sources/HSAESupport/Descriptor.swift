@@ -43,6 +43,16 @@ public struct Descriptor: ~Copyable, Sendable {
     self.init(owning: number, path: path)
   }
 
+  /// Makes a file without a name beside `path`, to write and to read back: its space is free again
+  /// when it is closed, whatever ends the process.
+  public init(scratchBeside path: String) throws(Failure) {
+    let name = PartialName.make(for: path + ".scratch")
+    let number = Self.open(name, O_RDWR | O_CREAT | O_EXCL)
+    guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
+    unsafe unlink(name)
+    self.init(owning: number, path: path)
+  }
+
   /// `open`, continued after an interruption; -1 with `errno` set if it fails.
   static func open(_ path: String, _ flags: Int32) -> Int32 {
     while true {
@@ -67,6 +77,29 @@ public struct Descriptor: ~Copyable, Sendable {
       if count >= 0 { return count }
       if errno != EINTR { throw Failure.cannotRead(path, errno: errno) }
     }
+  }
+
+  /// The `count` bytes at byte `offset`, which must be there.
+  public func bytes(_ count: Int, at offset: Int) throws(Failure) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    let code: Int32 = unsafe bytes.withUnsafeMutableBytes { buffer in
+      var done = 0
+      while done < buffer.count {
+        // Safe: `done` is less than the buffer's count, so the base address is not nil.
+        let start = unsafe buffer.baseAddress?.advanced(by: done)
+        let got = unsafe pread(number, start, buffer.count - done, off_t(offset + done))
+        if got > 0 {
+          done += got
+        } else if got == 0 {
+          return EIO
+        } else if errno != EINTR {
+          return errno
+        }
+      }
+      return 0
+    }
+    if code != 0 { throw Failure.cannotRead(path, errno: code) }
+    return bytes
   }
 
   /// Writes all of `bytes` where the last write ended.

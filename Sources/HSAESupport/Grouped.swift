@@ -1,4 +1,6 @@
-// Whole numbers as people read them.
+// Numbers as people read them.
+
+import Glibc
 
 /// `number` with commas between groups of three digits: 222,123.
 public func grouped(_ number: Int) -> String {
@@ -9,4 +11,20 @@ public func grouped(_ number: Int) -> String {
     result.append(digit)
   }
   return result
+}
+
+/// `number` with `digits` digits that matter: 13,590 or 0.04519 with four. Very large and very small
+/// numbers have an exponent.
+public func grouped(_ number: Double, digits: Int) -> String {
+  guard number.isFinite, number != 0 else { return number == 0 ? "0" : "\(number)" }
+  let place = Int(log10(abs(number)).rounded(.down))
+  // Whether a factor or a divisor, a power of ten that is exact.
+  let shift = digits - 1 - place
+  let power = pow(10, Double(abs(shift)))
+  let rounded =
+    shift < 0 ? (number / power).rounded() * power : (number * power).rounded() / power
+  if abs(rounded) >= 1000, abs(rounded) < 1e9 {
+    return rounded == rounded.rounded() ? grouped(Int(rounded)) : "\(rounded)"
+  }
+  return rounded == rounded.rounded() && abs(rounded) < 1000 ? "\(Int(rounded))" : "\(rounded)"
 }

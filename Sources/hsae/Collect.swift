@@ -64,7 +64,7 @@ struct Collect: ParsableCommand {
 
   @Option(
     help: "Flag rows whose norm exceeds this multiple of the median; training skips flagged rows.")
-  var giantNorm = 10.0
+  var giantNorm = CollectionSettings.giantNormMultiple
 
   @Option(
     help: """
@@ -127,7 +127,7 @@ struct Collect: ParsableCommand {
     let collector = try Collector(
       model: loaded(say), settings: settings(), path: out, corpus: corpus)
     let reader = try CorpusReader(paths: text, format: format.format)
-    let prepared = try prepare(collector, reader, say)
+    let prepared = try prepare(collector, reader, interruption, say)
     if prepared.isComplete, prepared.wasThere { say("\(out) is complete; nothing is left to do") }
     let begin = ContinuousClock.now
     var (first, last): (Int?, Int) = (nil, 0)
@@ -181,14 +181,20 @@ struct Collect: ParsableCommand {
   }
 
   private func prepare(
-    _ collector: Collector, _ reader: CorpusReader, _ say: (String) -> Void
+    _ collector: Collector, _ reader: CorpusReader, _ interruption: Interruption,
+    _ say: (String) -> Void
   ) throws -> Collector.Preparation {
     var line = ProgressLine(
       "tokenise", unit: "rows", total: try tokens.map { try SizeArgument.count($0) })
     defer { line.clear() }
     let prepared = try collector.prepare(
-      documents: { reader }, threads: threading.count, say: say, progress: { line.update($0) })
+      documents: { reader }, threads: threading.count, say: say,
+      shouldStop: { interruption.signalNumber != nil }, progress: { line.update($0) })
     line.clear()
+    if prepared.isStopped, let signal = interruption.signalNumber {
+      say("stopped while the corpus was tokenised; nothing is kept of that")
+      throw ExitCode(128 + signal)
+    }
     report(reader.summary, command: "collect")
     if prepared.documentsWithoutRows > 0 {
       say("\(grouped(prepared.documentsWithoutRows)) documents had no token to collect, skipped")

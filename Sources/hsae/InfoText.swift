@@ -29,7 +29,10 @@ struct Description {
         + " \(attributes.hookPoint)",
       "\(grouped(store.rows)) rows of width \(attributes.width)"
         + (attributes.complete ? "" : ", INCOMPLETE: its collection has not ended")
-        + (store.flagged > 0 ? "; \(grouped(store.flagged)) flagged rows are left out" : "")
+        + (store.flagged > 0
+          ? "; \(grouped(store.flagged)) flagged rows are left out (norm beyond"
+            + " \(short(attributes.collection?.giantNormMultiple ?? 0)) × the median, or not finite)"
+          : "")
         + (store.heldOut.map { "; \(grouped($0)) rows held out for evaluation" } ?? ""),
     ]
     let facts = [
@@ -187,7 +190,7 @@ private func normLines(_ norms: StoreSummary.Norms, rows: Int) -> [String] {
 }
 
 /// Four digits that matter.
-private func short(_ value: Double) -> String { String(format: "%.4g", value) }
+private func short(_ value: Double) -> String { grouped(value, digits: 4) }
 
 private func percent(_ share: StoreSummary.Share) -> String {
   String(format: "%.1f %%", Double(share.count) / Double(max(1, share.total)) * 100)

@@ -36,6 +36,23 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
     }
   }
 
+  /// `timeout -s INT` signals the process, then its group; a shell may do likewise.
+  @Test func signalsInQuickSuccessionAreOneWish() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let run = try RunningCommand(
+        hsaeExecutable, fixture.training("run", ["--steps", "100000", "--record-every", "1"]))
+      #expect(run.waits { fixture.hasRecord("run") })
+      for signal in [SIGINT, SIGINT, SIGTERM] {
+        run.send(signal)
+        usleep(2_000)
+      }
+      let result = run.result()
+      #expect(result.code == 130, "\(result.errors)")
+      #expect(fixture.checkpoints("run").count == 1)
+    }
+  }
+
   /// oneDNN's fp32 kernels do not survive a signal handler on their stack, so none may run there.
   @Test func signalsDoNotDisturbProductsInFloat32() throws {
     try withTemporaryFolder { folder in

@@ -1,9 +1,7 @@
 // Every reader against damaged files: it must answer with rows or a failure, never crash or hang,
-// and never take memory by what a header merely claims. HSAE_FUZZ_ITERATIONS sets the number of
-// inputs for each reader (default 10,000), HSAE_FUZZ_SEED the first seed.
+// and never take memory by what a header merely claims. `Fuzz` says how many inputs there are.
 
 import FoundationEssentials
-import Glibc
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
@@ -13,51 +11,35 @@ import Testing
 
 @Suite(.serialized)
 struct ReaderFuzzTests {
-  private let iterations: Int
-  private let firstSeed: UInt64
+  private let inputs = Fuzz()
 
-  init() {
-    let environment = ProcessInfo.processInfo.environment
-    iterations = environment["HSAE_FUZZ_ITERATIONS"].flatMap { Int($0) } ?? 10_000
-    firstSeed = environment["HSAE_FUZZ_SEED"].flatMap { UInt64($0) } ?? 1
-  }
-
-  /// The most memory this process has had, in bytes.
-  private var peakMemory: Int {
-    var usage = rusage()
-    _ = unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
-    return usage.ru_maxrss * 1024
-  }
-
-  /// Puts `bytes` at `path` without waiting for the disk.
-  private func put(_ bytes: [UInt8], at path: String) throws {
-    let file = try Descriptor(updating: path)
-    // In this order: some file systems wait for the disk after a file was emptied and rewritten.
-    try unsafe file.write(bytes.span.bytes, at: 0)
-    try file.truncate(to: bytes.count)
-  }
-
-  /// Feeds `iterations` damaged copies of `originals` to `read` through the file at `path`.
+  /// Feeds damaged copies of `originals` to `read` through the file at `path`.
   private func fuzz(
     _ originals: [[UInt8]], at path: String, read: () throws -> Void
   ) throws {
-    let before = peakMemory
     var accepted = 0
-    for iteration in 0..<iterations {
-      var generator = SeededGenerator(seed: firstSeed &+ UInt64(iteration))
-      let original = originals[iteration % originals.count]
-      try put(mutated(original, by: &generator), at: path)
+    let growth = try inputs.feed(originals) { _, bytes in
+      try Fuzz.put(bytes, at: path)
       do {
         try read()
         accepted += 1
       } catch is Failure {}
     }
-    // The peak is the process's, so it says something only where no other suite runs beside this one.
-    if ProcessInfo.processInfo.environment["HSAE_FUZZ_ITERATIONS"] != nil {
-      #expect(peakMemory - before < 512 << 20)
-    }
+    #expect(growth < Fuzz.memoryBound)
     // Some damage is harmless (a changed number); most is not.
-    #expect(accepted < iterations)
+    #expect(accepted < inputs.iterations)
+  }
+
+  /// Feeds damaged copies of the files `paths` to `read`, one damaged at a time.
+  private func fuzzEach(_ paths: [String], read: () throws -> Void) throws {
+    let originals = try paths.map { try MappedFile(path: $0).copy() }
+    let growth = try inputs.feed(originals) { iteration, bytes in
+      let which = iteration % paths.count
+      try Fuzz.put(bytes, at: paths[which])
+      do { try read() } catch is Failure {}
+      try Fuzz.put(originals[which], at: paths[which])
+    }
+    #expect(growth < Fuzz.memoryBound)
   }
 
   /// Reads some rows of whatever is at `path`.
@@ -94,13 +76,13 @@ struct ReaderFuzzTests {
     let originals = [
       Array(zarrMetadata.utf8), Array(#"["\ud83d\ude00\n", -1.5e3, {"é": null}]"#.utf8),
     ]
-    for iteration in 0..<iterations {
-      var generator = SeededGenerator(seed: firstSeed &+ UInt64(iteration))
-      let bytes = mutated(originals[iteration % 2], by: &generator)
+    let growth = try inputs.feed(originals) { _, bytes in
       if let value = try? JSONValue(parsing: bytes, source: "fuzz") {
-        #expect(try JSONValue(parsing: Array(value.text().utf8), source: "again") == value)
+        let again = try JSONValue(parsing: Array(value.text().utf8), source: "again")
+        #expect(again == value)
       }
     }
+    #expect(growth < Fuzz.memoryBound)
   }
 
   @Test func zarrArrayMetadata() throws {
@@ -120,29 +102,17 @@ struct ReaderFuzzTests {
       let names = try FileManager.default.subpathsOfDirectory(atPath: path).filter { name in
         !Path.isDirectory(Path.join(path, name)) && !name.contains("directions/c")
       }.sorted()
-      let originals = try names.map { try MappedFile(path: Path.join(path, $0)).copy() }
       var limits = StoreSummary.Limits()
       limits.contexts = 3
-      let before = peakMemory
       var described = 0
-      for iteration in 0..<iterations {
-        var generator = SeededGenerator(seed: firstSeed &+ UInt64(iteration))
-        let which = iteration % names.count
-        let file = Path.join(path, names[which])
-        try put(mutated(originals[which], by: &generator), at: file)
-        do {
-          let store = try ActivationStore(path: path, allowIncomplete: true)
-          for row in [0, store.rowCount - 1] { _ = try store.matrix(rows: row..<row + 1) }
-          _ = try StoreSummary(store, limits: limits)
-          described += 1
-        } catch is Failure {}
-        try put(originals[which], at: file)
+      try fuzzEach(names.map { Path.join(path, $0) }) {
+        let store = try ActivationStore(path: path, allowIncomplete: true)
+        for row in [0, store.rowCount - 1] { _ = try store.matrix(rows: row..<row + 1) }
+        _ = try StoreSummary(store, limits: limits)
+        described += 1
       }
-      #expect(described > 0 && described < iterations)
+      #expect(described > 0 && described < inputs.iterations)
       #expect(try StoreSummary(ActivationStore(path: path)).documents == 10)
-      if ProcessInfo.processInfo.environment["HSAE_FUZZ_ITERATIONS"] != nil {
-        #expect(peakMemory - before < 512 << 20)
-      }
     }
   }
 
@@ -163,20 +133,8 @@ struct ReaderFuzzTests {
       ]
       let files =
         nodes.map { $0 + "/zarr.json" } + ["/tokens/c/0", "/vocabulary/offsets/c/0", "/norms/c/0"]
-      let originals = try files.map { try MappedFile(path: path + $0).copy() }
-      let before = peakMemory
-      for iteration in 0..<iterations {
-        var generator = SeededGenerator(seed: firstSeed &+ UInt64(iteration))
-        let which = iteration % files.count
-        try put(mutated(originals[which], by: &generator), at: path + files[which])
-        do { try readRows(path) } catch is Failure {}
-        try put(originals[which], at: path + files[which])
-      }
+      try fuzzEach(files.map { path + $0 }) { try readRows(path) }
       try readRows(path)
-      // The peak is the process's, so it says something only where no other suite runs beside this one.
-      if ProcessInfo.processInfo.environment["HSAE_FUZZ_ITERATIONS"] != nil {
-        #expect(peakMemory - before < 512 << 20)
-      }
     }
   }
 }

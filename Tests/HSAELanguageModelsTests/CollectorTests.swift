@@ -99,6 +99,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
         total += rows.rowCount
         #expect(flags.allSatisfy { $0 == 0 })
         #expect(rows.attributes.collection?.part == (holdout ? .holdout : .training))
+        #expect(rows.vocabulary.count == 258)
         // In the order before shuffling, rows are documents in order and tokens in order.
         let permutation = Permutation(count: rows.rowCount, seed: 0)
         let order = (0..<rows.rowCount).map { permutation.position(of: $0) }
@@ -144,7 +145,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       }
       #expect(try ActivationStore(path: shards).attributes.complete)
       #expect(contents(shards) == contents(whole))
-      // Stopped after every unit.
+      // Stopped in the middle of every second unit of some 600 contexts.
       let stopped = Path.join(folder, "stopped")
       let other = try Self.collector(stopped, Self.settings())
       _ = try other.prepare(documents: { DocumentList(documents) }, threads: 3)
@@ -152,16 +153,22 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       var outcome = Collector.Outcome.stopped
       var rounds = 0
       while outcome == .stopped {
-        var units = 0
+        var contexts = 0
         outcome = try other.run(shouldStop: {
-          units += 1
-          return units > 1
+          contexts += 1
+          return contexts > 1000
         })
         rounds += 1
       }
       #expect(outcome == .complete && rounds > 2)
       #expect(contents(stopped) == contents(whole))
       #expect(!Path.exists(stopped + "/progress"))
+      // Stopped while the corpus was tokenised.
+      let early = Path.join(folder, "early")
+      let prepared = try Self.collector(early, Self.settings()).prepare(
+        documents: { DocumentList(documents) }, shouldStop: { true })
+      #expect(prepared.isStopped)
+      #expect(try Path.list(folder) == ["shards", "stopped", "whole"])
     }
   }
 
@@ -203,7 +210,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       let norms = try Self.norms(Path.join(folder, "special"))
       let median = try #require(collection.medianNorm)
       #expect(norms.sorted()[(norms.count - 1) / 2] == median)
-      #expect(zip(flags, norms).allSatisfy { ($0 == 1) == ($1 > 10 * median) })
+      #expect(zip(flags, norms).allSatisfy { ($0 == 1) == ($1 > 3 * median) })
     }
   }
 
@@ -220,12 +227,14 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     }
 
     func capture(
-      _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
-    ) throws(Failure) {
+      _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
+      shouldStop: () -> Bool
+    ) throws(Failure) -> Bool {
       if fails { throw Failure(.software, "broken") }
       try inner.capture(contexts, afterBlock: block, into: &rows)
       rows[1, 3] = .nan
       rows[2, 0] = .infinity
+      return true
     }
 
     func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]] {

@@ -137,6 +137,7 @@ import Testing
     let again = scratch.path + "/again.jsonl"
     _ = try builder.write(to: again, selection: CorpusSelection(), seed: 1)
     #expect(try MappedFile(path: again).copy() == MappedFile(path: out).copy())
+    #expect(try Path.list(scratch.path) == ["a.jsonl", "again.jsonl", "out.jsonl"])
     var nothing = CorpusSelection()
     (nothing.mainCount, nothing.otherCount) = (0, 0)
     #expect(kind { _ = try builder.write(to: out, selection: nothing, seed: 1) } == .data)

@@ -45,3 +45,15 @@ struct ArgumentTests {
     #expect(grouped(-1_234_567) == "-1,234,567")
   }
 }
+
+@Suite struct GroupedTests {
+  @Test func numbersHaveTheDigitsThatMatter() {
+    let cases: [(Double, Int, String)] = [
+      (13588.4, 4, "13,590"), (6505, 4, "6,505"), (95782, 3, "95,800"), (368.04, 4, "368"),
+      (0.045192, 4, "0.04519"), (3, 4, "3"), (1.5, 3, "1.5"), (0, 4, "0"),
+      (-1234567, 3, "-1,230,000"),
+      (999.96, 4, "1,000"), (398.107, 4, "398.1"),
+    ]
+    for (number, digits, text) in cases { #expect(grouped(number, digits: digits) == text) }
+  }
+}

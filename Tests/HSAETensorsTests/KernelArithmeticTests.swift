@@ -288,6 +288,31 @@ extension KernelDescription {
     }
   }
 
+  /// Rows in bf16 are read as the floats they stand for: the same bits come out.
+  @Test(arguments: InstructionSet.all)
+  func rowsInBfloat16AreTheirFloats(_ set: InstructionSet) {
+    var generator = SeededGenerator(seed: 6)
+    for sizes in KernelDescription.expertSizes {
+      let (R, d, n) = (sizes[0], sizes[1], sizes[2])
+      let (ld, pool) = (KernelDescription.stride(d), KernelDescription.pool)
+      var x = generator.floats(KernelDescription.poolLength(d))
+      var halves = [UInt16](repeating: 0, count: x.count)
+      unsafe set.table.to_bfloat16(&halves, x, x.count)
+      for i in x.indices { x[i] = Float(bitPattern: UInt32(halves[i]) << 16) }
+      let rows = generator.floats(R * d)
+      let vectors = generator.indices(n, below: pool)
+      var (fromFloats, fromHalves) = ([Float](repeating: 0, count: n * R), [Float]())
+      fromHalves = fromFloats
+      unsafe set.table.rows_dot(&fromFloats, rows, R, d, x, ld, vectors, n)
+      unsafe set.table.rows_dot_bfloat16(&fromHalves, rows, R, d, halves, ld, vectors, n)
+      #expect(fromFloats == fromHalves, "rows_dot, \(sizes)")
+      var (one, other) = (rows, rows)
+      unsafe set.table.outer(&one, R, d, fromFloats, x, ld, vectors, n)
+      unsafe set.table.outer_bfloat16(&other, R, d, fromFloats, halves, ld, vectors, n)
+      #expect(one == other, "outer, \(sizes)")
+    }
+  }
+
   /// Everything but fused multiply-adds is the same in all sets; with exact numbers, those are too.
   @Test(arguments: KernelDescription.all)
   func setsAgreeOnExactNumbers(_ kernel: KernelDescription) {

@@ -1,12 +1,16 @@
 """An independent forward pass, to check the residual stream that `hsae collect` writes.
 
-    residual_reference.py MODEL.gguf STORE [--cosine-median C --cosine-worst C] [--relative R]
+    residual_reference.py MODEL.gguf STORE [--q8_0] [--cosine-median C --cosine-worst C] [--relative R]
 
 Reads the model's weights from its GGUF file (dequantised by PyPI's `gguf`), runs the contexts of the
 store's corpus in NumPy (float64 sums by BLAS in float32 matrices), and compares the rows after the
 store's block with what the store holds: norm x direction at (document, position). Shares no code with
 hsae or llama.cpp. Architectures: gemma3, llama (SmolLM2). Prints one line of JSON; exits 1 if a bound
 is not met.
+
+With --q8_0, what enters a product with a weight is rounded to 8-bit integers first, 32 with a scale, as
+ggml does with q8_0 weights, and the weights are rounded so too: then the rows of --weights q8_0 are to
+agree, and how much they differ from those without --q8_0 is what this arithmetic costs.
 
 The store must have been collected with --keep-special --holdout 0 on short text: all its contexts are
 run. Directions are float16, which alone makes a relative error of about 2e-4.
@@ -18,13 +22,14 @@ import pathlib
 import sys
 
 import numpy as np
-from gguf import GGUFReader, dequantize
+from gguf import GGMLQuantizationType, GGUFReader, dequantize
 
 
 class Model:
     """The weights and sizes of a GGUF model."""
 
-    def __init__(self, path):
+    def __init__(self, path, rounds=False):
+        self.rounds = rounds
         reader = GGUFReader(path)
         self.fields = {name: field.contents() for name, field in reader.fields.items()
                        if not name.startswith("tokenizer.ggml.")}
@@ -50,7 +55,24 @@ class Model:
         """A tensor as float32; of a matrix, only the given rows."""
         tensor = self.tensors[name]
         data = tensor.data if rows is None else tensor.data[rows]
-        return dequantize(np.ascontiguousarray(data), tensor.tensor_type).astype(np.float32)
+        weight = dequantize(np.ascontiguousarray(data), tensor.tensor_type).astype(np.float32)
+        is_kept = weight.ndim < 2 or tensor.tensor_type == GGMLQuantizationType.Q8_0
+        return weight if is_kept or not self.rounds else q8_0(weight)
+
+    def product(self, x, weight):
+        """x [tokens, in] times weight [out, in]."""
+        return (q8_0(x) if self.rounds else x) @ weight.T
+
+
+def q8_0(x):
+    """x rounded to 8-bit integers, 32 with a float16 scale; halves away from zero."""
+    blocks = x.reshape(-1, 32)
+    scale = np.abs(blocks).max(1, keepdims=True) / np.float32(127)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        inverse = np.where(scale > 0, 1 / scale, 0).astype(np.float32)
+    scaled = blocks * inverse
+    rounded = np.sign(scaled) * np.floor(np.abs(scaled) + np.float32(0.5))
+    return (rounded * scale.astype(np.float16).astype(np.float32)).reshape(x.shape)
 
 
 def rms_norm(x, weight, epsilon):
@@ -115,20 +137,20 @@ def forward(model, contexts, block):
             tokens = len(x)
             h = rms_norm(x, weight["attn_norm.weight"], model.epsilon)
             query, key, value = (
-                (h @ weight[f"attn_{kind}.weight"].T).reshape(tokens, -1, model.head_width)
+                model.product(h, weight[f"attn_{kind}.weight"]).reshape(tokens, -1, model.head_width)
                 for kind in "qkv")
             if is_gemma:
                 query = rms_norm(query, weight["attn_q_norm.weight"], model.epsilon)
                 key = rms_norm(key, weight["attn_k_norm.weight"], model.epsilon)
             query, key = (rotate(part, base, interleaved=not is_gemma) for part in (query, key))
             h = attention(query, key, value, model.head_width**-0.5, window)
-            h = h @ weight["attn_output.weight"].T
+            h = model.product(h, weight["attn_output.weight"])
             if is_gemma:
                 h = rms_norm(h, weight["post_attention_norm.weight"], model.epsilon)
             x = x + h
             h = rms_norm(x, weight["ffn_norm.weight"], model.epsilon)
-            gate, up = h @ weight["ffn_gate.weight"].T, h @ weight["ffn_up.weight"].T
-            h = ((gelu if is_gemma else silu)(gate) * up) @ weight["ffn_down.weight"].T
+            gate, up = (model.product(h, weight[f"ffn_{kind}.weight"]) for kind in ("gate", "up"))
+            h = model.product((gelu if is_gemma else silu)(gate) * up, weight["ffn_down.weight"])
             if is_gemma:
                 h = rms_norm(h, weight["post_ffw_norm.weight"], model.epsilon)
             streams[place] = x + h
@@ -151,6 +173,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("store", type=pathlib.Path)
+    parser.add_argument("--q8_0", action="store_true")
     parser.add_argument("--cosine-median", type=float)
     parser.add_argument("--cosine-worst", type=float)
     parser.add_argument("--relative", type=float)
@@ -168,7 +191,7 @@ def main():
         for first in range(0, end - start, length):
             starts[document, first] = len(contexts)
             contexts.append(tokens[start + first : min(start + first + length, end)])
-    expected = forward(Model(given.model), contexts, block)
+    expected = forward(Model(given.model, rounds=given.q8_0), contexts, block)
     wanted = np.stack([
         expected[starts[document, position - position % length]][position % length]
         for document, position in zip(documents, positions)

@@ -41,12 +41,20 @@ typedef struct {
   /// out = c · x over n (out may be x).
   void (*scale)(float *out, const float *x, float c, ptrdiff_t n);
 
+  /// Asks for the cache lines of `bytes` bytes from p, which are about to be needed.
+  void (*fetch)(const void *p, ptrdiff_t bytes);
   /// out[t·R + r] = rows[r] · x[vectors[t]]      rows [R × d], out [n × R].
   void (*rows_dot)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d, const float *x,
                    ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
+  /// The same for an x of bf16 numbers.
+  void (*rows_dot_bfloat16)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d,
+                            const uint16_t *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
   /// grad[r] += Σ_t coefficients[t·R + r] x[vectors[t]]      grad [R × d].
   void (*outer)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients, const float *x,
                 ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
+  /// The same for an x of bf16 numbers.
+  void (*outer_bfloat16)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
+                         const uint16_t *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
   /// sums[j·ld + c] += Σ_t panel[list[t]·HSAE_PANEL + c] over t in starts[j] ..< starts[j + 1], for
   /// j < n and c < HSAE_PANEL: sums of chosen rows of a panel small enough to stay in cache.
   void (*panel_sums)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,

@@ -115,7 +115,10 @@ public final class ActivationStore: RowSource {
     guard visible.count > 0 else {
       throw .data("\(path): all \(rowCount) rows are flagged, so there is nothing to read.")
     }
-    vocabulary = has("vocabulary") ? try Vocabulary.read(from: Path.join(path, "vocabulary")) : []
+    // The part that is held out has its vocabulary in the store around it.
+    let owner = attributes.collection?.part == .holdout && !has("vocabulary") ? path + "/.." : path
+    let words = Path.join(owner, "vocabulary")
+    vocabulary = Path.exists(words) ? try Vocabulary.read(from: words) : []
     mean = has("mean") ? try array("mean", shape: [width]).floats() : nil
     whitening = has("whitening") ? try array("whitening", shape: [width, width]).floats() : nil
 

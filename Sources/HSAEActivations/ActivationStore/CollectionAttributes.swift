@@ -45,7 +45,7 @@ public struct CollectionAttributes: Codable, Hashable, Sendable {
   /// The number of rows asked for, both parts together; nil: all.
   public var tokenLimit: Int?
   /// A row whose norm exceeds this multiple of the median is flagged.
-  public var giantNormMultiple = 10.0
+  public var giantNormMultiple = 3.0
   /// The exact median of the norms of the training rows, the lower of the middle two; known when the
   /// store is complete.
   public var medianNorm: Float?

@@ -23,7 +23,11 @@ public struct CollectionSettings: Hashable, Sendable {
   /// Whether special tokens (BOS, EOS, …) have rows.
   public var keepsSpecialTokens = false
   /// A row whose norm exceeds this multiple of the median is flagged.
-  public var giantNormMultiple = 10.0
+  public var giantNormMultiple = Self.giantNormMultiple
+
+  /// The default of `giantNormMultiple`: between ordinary rows and giant ones in every model and block
+  /// that was measured (docs/decisions, 4).
+  public static let giantNormMultiple = 3.0
 
   /// The default settings for the output of block `block`.
   public init(block: Int) { self.block = block }

@@ -66,6 +66,8 @@ public struct Collector {
     public var wasThere: Bool
     /// Whether it is complete.
     public var isComplete: Bool
+    /// Whether it was asked to stop before the corpus was tokenised; then there is no store yet.
+    public var isStopped = false
     /// Documents that have no row, if the corpus was tokenised now.
     public var documentsWithoutRows = 0
     /// What the store says about itself.
@@ -75,11 +77,13 @@ public struct Collector {
   /// Makes sure that the store and its manifest are there: tokenises `documents`, or finds that this
   /// was done before with the same settings, model and corpus.
   ///
+  /// `shouldStop` is asked every thousand documents; if it says so, nothing is left behind.
   /// Fails with `.cannotCreate` if something else is at the path, or a store of other settings, and
   /// with `.data` if the corpus gives no rows.
   public func prepare(
     documents: () throws(Failure) -> any DocumentSource, threads: Int = processorCount,
-    say: (String) -> Void = { _ in }, progress: (_ rows: Int) -> Void = { _ in }
+    say: (String) -> Void = { _ in }, shouldStop: () -> Bool = { false },
+    progress: (_ rows: Int) -> Void = { _ in }
   ) throws(Failure) -> Preparation {
     if Path.exists(path) { return try found() }
     // Others that begin the same store wait until this one has tokenised.
@@ -94,7 +98,12 @@ public struct Collector {
     var source = try documents()
     let tokenizer = CorpusTokenizer(
       settings: settings, tokenizer: model.tokenizer, threads: threads)
-    let summary = try tokenizer.run(&source, rule: rule, into: &manifest, progress: progress)
+    let summary = try tokenizer.run(
+      &source, rule: rule, into: &manifest, shouldStop: shouldStop, progress: progress)
+    if summary.isStopped {
+      return Preparation(
+        wasThere: false, isComplete: false, isStopped: true, attributes: attributes)
+    }
     guard manifest.trainingRows > 0 else {
       throw .data(
         "The corpus gives no rows to train on: \(summary.read) documents were read,"
@@ -148,8 +157,8 @@ public struct Collector {
 
   /// Does the work of shard `shard` (counting from 1) of `count` that is not done yet.
   ///
-  /// `shouldStop` is asked between units; `progress` is told the tokens that this shard has behind it
-  /// and has in all. Fails with `.inputOutput` if the disk is full; what was brought to it is kept.
+  /// `shouldStop` is asked before each batch of contexts; a unit that it cuts short is begun anew the
+  /// next time. `progress` is told the tokens that this shard has behind it and has in all. Fails with `.inputOutput` if the disk is full; what was brought to it is kept.
   public func run(
     shard: Int = 1, of count: Int = 1, pace: Pace = Pace(), shouldStop: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -166,9 +175,8 @@ public struct Collector {
     var isStopped = false
     progress(min(done, total), total)
     for unit in range where !writer.isDone(unit) {
-      isStopped = shouldStop()
+      isStopped = try !collect(unit, units, rule, into: writer, shouldStop)
       if isStopped { break }
-      try collect(unit, units, rule, into: writer)
       done += tokens
       progress(min(done, total), total)
       if writer.byteCount >= pace.bytes || ContinuousClock.now - lastFlush >= .seconds(pace.seconds)
@@ -182,13 +190,17 @@ public struct Collector {
     return try writer.complete(units: units.count) ? .complete : .shardDone
   }
 
+  /// Computes unit `unit` and gives its rows to `writer`; false if it was asked to stop on the way.
   private func collect(
-    _ unit: Int, _ units: CollectionUnits, _ rule: TokenRule, into writer: ResidualStoreWriter
-  ) throws(Failure) {
+    _ unit: Int, _ units: CollectionUnits, _ rule: TokenRule, into writer: ResidualStoreWriter,
+    _ shouldStop: () -> Bool
+  ) throws(Failure) -> Bool {
     let contexts = try units.contexts(unit)
     let tokens = contexts.reduce(0) { $0 + $1.tokens.count }
     var rows = Matrix(rows: tokens, columns: model.description.width)
-    try model.capture(contexts.map(\.tokens), afterBlock: settings.block, into: &rows)
+    let isWhole = try model.capture(
+      contexts.map(\.tokens), afterBlock: settings.block, into: &rows, shouldStop: shouldStop)
+    guard isWhole else { return false }
     var row = 0
     for context in contexts {
       let isHeldOut = writer.corpus.isHeldOut(context.document)
@@ -205,5 +217,6 @@ public struct Collector {
       }
     }
     writer.end(unit: unit)
+    return true
   }
 }

@@ -22,17 +22,23 @@ struct CorpusTokenizer {
     var read = 0
     /// Documents without a single row: empty, or special tokens and early positions only.
     var withoutRows = 0
+    /// Whether it was asked to stop before the end.
+    var isStopped = false
   }
 
   /// Reads `documents` until they end or the limit of rows is reached, and appends those that have
-  /// rows to `manifest`. `progress` is told the rows so far.
+  /// rows to `manifest`. `shouldStop` is asked between batches; `progress` is told the rows so far.
   func run(
     _ documents: inout some DocumentSource, rule: TokenRule, into manifest: inout StoreManifest,
-    progress: (Int) -> Void
+    shouldStop: () -> Bool, progress: (Int) -> Void
   ) throws(Failure) -> Summary {
     var summary = Summary()
     var isFull = false
     while !isFull {
+      if shouldStop() {
+        summary.isStopped = true
+        break
+      }
       var batch: [Document] = []
       var bytes = 0
       while batch.count < Self.batchDocuments, bytes < Self.batchBytes,

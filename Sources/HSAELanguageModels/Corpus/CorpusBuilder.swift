@@ -1,5 +1,6 @@
 // A corpus from others: documents of the catalogue and of files, one of each title, selected, written
-// as JSON Lines. Sources are read twice, so that only what is selected must fit in memory.
+// as JSON Lines. Sources are read twice: once for lengths and titles, from which the selection follows,
+// and once for texts. These wait in a scratch file for their turn, so no text is kept in memory.
 
 public import HSAESupport
 
@@ -89,11 +90,15 @@ public struct CorpusBuilder {
     }
     var places: [Int: Int] = [:]
     for (place, number) in chosen.enumerated() { places[number] = place }
-    var lines = [[UInt8]](repeating: [], count: chosen.count)
-    var number = 0
-    _ = try forEach(sources) { document in
+    let scratch = try Descriptor(scratchBeside: path)
+    var lines = [Range<Int>](repeating: 0..<0, count: chosen.count)
+    var (number, end) = (0, 0)
+    _ = try forEach(sources) { (document) throws(Failure) in
       if let place = places[number] {
-        lines[place] = Self.line(document)
+        let line = Self.line(document)
+        try unsafe scratch.write(line.span.bytes, at: end)
+        lines[place] = end..<end + line.count
+        end += line.count
         result.written += 1
         result.bytes += document.text.count
         result.languages[document.language ?? "", default: 0] += 1
@@ -104,7 +109,7 @@ public struct CorpusBuilder {
       throw Failure(.temporary, "The sources changed while they were read; run this again.")
     }
     var file = try DurableFile(path: path)
-    for line in lines { try file.write(line) }
+    for line in lines { try file.write(scratch.bytes(line.count, at: line.lowerBound)) }
     try file.commit()
     return result
   }
@@ -125,16 +130,17 @@ public struct CorpusBuilder {
 
   /// Calls `body` with every document of every source: those of the catalogue, then those of files.
   private func forEach(
-    _ sources: [(corpus: CatalogueCorpus?, path: String)], _ body: (Document) -> Void
+    _ sources: [(corpus: CatalogueCorpus?, path: String)],
+    _ body: (Document) throws(Failure) -> Void
   ) throws(Failure) -> CorpusSummary {
     for source in sources {
       guard let corpus = source.corpus else { continue }
-      for document in try corpus.documents(path: source.path) { body(document) }
+      for document in try corpus.documents(path: source.path) { try body(document) }
     }
     let paths = sources.filter { $0.corpus == nil }.map(\.path)
     guard !paths.isEmpty else { return CorpusSummary() }
     let reader = try CorpusReader(paths: paths, format: format)
-    while let document = try reader.next() { body(document) }
+    while let document = try reader.next() { try body(document) }
     return reader.summary
   }
 

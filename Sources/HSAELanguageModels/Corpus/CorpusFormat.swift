@@ -58,6 +58,10 @@ public struct CorpusFormat: Hashable, Sendable {
       } else {
         // Opening says at once, and in the usual words, what cannot be read.
         _ = try Descriptor(reading: path)
+        var status = stat()
+        guard unsafe stat(path, &status) == 0,
+          [S_IFREG, S_IFIFO].contains(status.st_mode & S_IFMT)
+        else { throw .data("\(path): this is no file of text; name ordinary files and folders.") }
         files.append(path)
       }
     }

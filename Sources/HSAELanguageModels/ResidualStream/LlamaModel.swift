@@ -80,8 +80,8 @@ public final class LlamaModel: ResidualStreamModel {
 
   /// Reads the residual stream after block `block` (see `ResidualStreamModel`).
   public func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
-  ) throws(Failure) {
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+  ) throws(Failure) -> Bool {
     check(contexts, block: block)
     var starts = [0]
     for context in contexts { starts.append(starts[starts.count - 1] + context.count) }
@@ -92,10 +92,11 @@ public final class LlamaModel: ResidualStreamModel {
     let isLast = block == weights.blockCount - 1
     let context = try context(hasLogits: isLast)
     let batches = batches(contexts, for: context)
-    try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
+    return try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
       // Safe: each context's rows go to its own place, and `run` calls the closure before it returns.
       nonisolated(unsafe) let target = unsafe target
       for batch in batches {
+        if shouldStop() { return false }
         try context.run(batch, of: contexts, logits: isLast, block: block) { rows in
           for (part, place) in rows.layout.parts.enumerated() {
             unsafe rows.read(part, into: target + starts[place.context] * width)
@@ -103,6 +104,7 @@ public final class LlamaModel: ResidualStreamModel {
           return false
         }
       }
+      return true
     }
   }
 

@@ -43,11 +43,12 @@ public protocol ResidualStreamModel: AnyObject {
   /// blocks count from 0) into the first rows of `rows`: context after context, token after token.
   ///
   /// `rows` has `description.width` columns and at least as many rows as there are tokens. Blocks
-  /// after `block` are not computed. Fails with `.data` if the model has no such place and
+  /// after `block` are not computed. `shouldStop` is asked before each batch; if it says so, the
+  /// result is false and rows are missing. Fails with `.data` if the model has no such place and
   /// `.software` if it cannot compute.
   func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
-  ) throws(Failure)
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+  ) throws(Failure) -> Bool
 
   /// The cross-entropy of each next token, in nats: for a context of n tokens, n - 1 numbers, the
   /// p-th that of token p + 1 given those up to p.
@@ -81,6 +82,15 @@ public struct SpliceEffects: Hashable, Sendable {
   public var losses: [[Float]]
   /// One effect for each replacement.
   public var splices: [Effect]
+}
+
+extension ResidualStreamModel {
+  /// Reads the residual stream of all `contexts` after block `block`, without a stop on the way.
+  public func capture(
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
+  ) throws(Failure) {
+    _ = try capture(contexts, afterBlock: block, into: &rows, shouldStop: { false })
+  }
 }
 
 /// A replacement of the residual stream after a block.

@@ -79,11 +79,12 @@ public final class SyntheticModel: ResidualStreamModel {
 
   /// Reads the residual stream after block `block` (see `ResidualStreamModel`).
   public func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
-  ) throws(Failure) {
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+  ) throws(Failure) -> Bool {
     precondition((0..<description.blockCount).contains(block), "There is no block \(block).")
     var row = 0
     for context in contexts {
+      if shouldStop() { return false }
       precondition((1...contextLength).contains(context.count), "The context does not fit.")
       for position in context.indices {
         var target = rows.mutableRow(row)
@@ -91,6 +92,7 @@ public final class SyntheticModel: ResidualStreamModel {
         row += 1
       }
     }
+    return true
   }
 
   private func fill(

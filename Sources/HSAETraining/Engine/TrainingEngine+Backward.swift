@@ -71,12 +71,25 @@ extension TrainingEngine {
     unsafe (gradient.subDecoder + expert * sub).update(repeating: 0, count: sub)
   }
 
+  /// The gradients of one expert from its pairs, in blocks whose vectors and gradients stay in cache
+  /// between the two readings. A sum's terms are in the order of pairs, however they are cut.
   private func backwardPairs(
     _ expert: Int, _ weights: ParameterPointers, _ gradient: ParameterPointers, l1: Float,
     worker: Int
   ) {
-    let range = pairs(of: expert)
-    guard !range.isEmpty else { return }
+    let all = pairs(of: expert)
+    var first = all.lowerBound
+    while first < all.upperBound {
+      let block = first..<min(all.upperBound, first + Self.pairsPerBlock)
+      unsafe backwardBlock(block, of: expert, weights, gradient, l1: l1, worker: worker)
+      first = block.upperBound
+    }
+  }
+
+  private func backwardBlock(
+    _ range: Range<Int>, of expert: Int, _ weights: ParameterPointers,
+    _ gradient: ParameterPointers, l1: Float, worker: Int
+  ) {
     let d = shape.width
     let s = shape.subspace
     let first = range.lowerBound
@@ -87,16 +100,16 @@ extension TrainingEngine {
     let z = unsafe pairValues.base + first
 
     // ∂L/∂z = (g + g_high)·d_j; the penalty joins it in scope `topk`.
-    unsafe kernels.rows_dot(dz, weights.decoderSide + block, 1, d, high.base, d, own, count)
+    unsafe products(dz, weights.decoderSide + block, 1, .high, own, count)
     let penalisesActive = objective.l1 > 0 && objective.l1Scope == .topK
     for pair in 0..<count {
       let above = unsafe z[pair] >= activation.threshold
       if penalisesActive && above { unsafe dz[pair] += l1 }
       if !above { unsafe dz[pair] *= activation.slope }
     }
-    unsafe kernels.outer(gradient.decoderSide + block, 1, d, z, high.base, d, own, count)
     guard s > 0 else {
-      unsafe kernels.outer(gradient.encoderSide + block, 1, d, dz, vectors.base, d, own, count)
+      unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
+      unsafe outer(gradient.encoderSide + block, 1, dz, .vectors, own, count)
       return
     }
 
@@ -104,9 +117,11 @@ extension TrainingEngine {
     let dv = unsafe pairStepGradients.base + first * s
     let dy = unsafe pairCoordinateGradients.base + first * s
     let sub = expert * shape.sublatents * s
-    unsafe kernels.rows_dot(dv, weights.decoderSide + block + d, s, d, low.base, d, own, count)
-    unsafe kernels.outer(
-      gradient.decoderSide + block + d, s, d, pairSteps.base + first * s, low.base, d, own, count)
+    unsafe products(dv, weights.decoderSide + block + d, s, .low, own, count)
+    unsafe fetchVectors(own, count)
+    unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
+    unsafe outer(
+      gradient.decoderSide + block + d, s, pairSteps.base + first * s, .low, own, count)
     var subDictionary = unsafe subExpert(
       expert, encoder: weights.subEncoder, decoder: weights.subDecoder, worker: worker)
     unsafe kernels.sub_backward(
@@ -119,8 +134,67 @@ extension TrainingEngine {
       unsafe coefficients[pair * (1 + s)] = dz[pair]
       for axis in 0..<s { unsafe coefficients[pair * (1 + s) + 1 + axis] = dy[pair * s + axis] }
     }
-    unsafe kernels.outer(
-      gradient.encoderSide + block, 1 + s, d, coefficients, vectors.base, d, own, count)
+    unsafe outer(gradient.encoderSide + block, 1 + s, coefficients, .vectors, own, count)
+  }
+
+  /// What the backward pass gathers rows of: x, ∂L/∂x̂ + ∂L/∂x̂_high, ∂L/∂x̂. In bf16 precision it
+  /// gathers their bf16 copies, which are half as much to read; sums are fp32.
+  private enum Rows { case vectors, high, low }
+
+  private func copies(_ rows: Rows) -> Buffer<UInt16> {
+    switch rows {
+    case .vectors: vectorsBF16
+    case .high: highBF16
+    case .low: lowBF16
+    }
+  }
+
+  private func originals(_ rows: Rows) -> Buffer<Float> {
+    switch rows {
+    case .vectors: vectors
+    case .high: high
+    case .low: low
+    }
+  }
+
+  /// out[t·count + r] = weights[r] · row t of `rows`.
+  private func products(
+    _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ count: Int, _ rows: Rows,
+    _ own: UnsafePointer<Int32>, _ pairs: Int
+  ) {
+    let d = shape.width
+    if precision == .bfloat16 {
+      unsafe kernels.rows_dot_bfloat16(out, weights, count, d, copies(rows).base, d, own, pairs)
+    } else {
+      unsafe kernels.rows_dot(out, weights, count, d, originals(rows).base, d, own, pairs)
+    }
+  }
+
+  /// gradient[r] += Σ_t coefficients[t·count + r] · row t of `rows`.
+  private func outer(
+    _ gradient: UnsafeMutablePointer<Float>, _ count: Int, _ coefficients: UnsafePointer<Float>,
+    _ rows: Rows, _ own: UnsafePointer<Int32>, _ pairs: Int
+  ) {
+    let d = shape.width
+    if precision == .bfloat16 {
+      unsafe kernels.outer_bfloat16(
+        gradient, count, d, coefficients, copies(rows).base, d, own, pairs)
+    } else {
+      unsafe kernels.outer(gradient, count, d, coefficients, originals(rows).base, d, own, pairs)
+    }
+  }
+
+  /// Asks for the rows of x that the last part of a block reads.
+  private func fetchVectors(_ own: UnsafePointer<Int32>, _ count: Int) {
+    let d = shape.width
+    for pair in 0..<count {
+      let vector = unsafe Int(own[pair])
+      if precision == .bfloat16 {
+        unsafe kernels.fetch(vectorsBF16.base + vector * d, 2 * d)
+      } else {
+        unsafe kernels.fetch(vectors.base + vector * d, 4 * d)
+      }
+    }
   }
 
   /// −Σ ∂L/∂(x − b) over this expert's pairs: the encoder's part of the bias gradient.
@@ -132,13 +206,8 @@ extension TrainingEngine {
     let block = expert * shape.rowsPerExpert * d
     var value = 0.0
     for pair in pairs(of: expert) { unsafe value += Double(pairValueGradients.base[pair]) }
-    if penalisesAll {
-      var set = 0
-      for vector in 0..<batch {
-        let word = unsafe encoder.mask.base[vector * encoder.maskWords + expert / 64]
-        set += Int(word >> UInt64(expert % 64) & 1)
-      }
-      value += Double(l1) * Double(set)
+    if penalisesAll, let penalty, l1 > 0 {
+      unsafe value += Double(l1) * Double(penalty.counts.base[expert])
     }
     unsafe kernels.axpy(part, weights.encoderSide + block, Float(-value), d)
     for axis in 0..<s {
@@ -184,14 +253,23 @@ extension TrainingEngine {
   /// The bias gradient: Σ (g + g_high) from the reconstructions, and the encoder's part.
   private func finishBias(pieces: Int) -> Double {
     let d = shape.width
-    var total = [Double](repeating: 0, count: d)
-    for row in 0..<batch {
-      for column in 0..<d { unsafe total[column] += Double(high.base[row * d + column]) }
+    let columns = 64
+    unsafe gradients.bias.withUnsafeMutablePointer { bias in
+      parallelFor(pieceCount(d, size: columns), threads: threads) { block, worker in
+        let own = pieceRange(block, size: columns, count: d)
+        let sums = unsafe biasSums.base + worker * columns
+        unsafe sums.update(repeating: 0, count: columns)
+        for row in 0..<batch {
+          let part = unsafe high.base + row * d + own.lowerBound
+          for column in 0..<own.count { unsafe sums[column] += Double(part[column]) }
+        }
+        for piece in 0..<pieces {
+          let part = unsafe biasPieces.base + piece * d + own.lowerBound
+          for column in 0..<own.count { unsafe sums[column] += Double(part[column]) }
+        }
+        for column in 0..<own.count { unsafe bias[own.lowerBound + column] = Float(sums[column]) }
+      }
     }
-    for piece in 0..<pieces {
-      for column in 0..<d { unsafe total[column] += Double(biasPieces.base[piece * d + column]) }
-    }
-    for column in 0..<d { gradients.bias[0, column] = Float(total[column]) }
-    return total.reduce(0) { $0 + Double(Float($1)) * Double(Float($1)) }
+    return (0..<d).reduce(0) { $0 + Double(gradients.bias[0, $1]) * Double(gradients.bias[0, $1]) }
   }
 }

@@ -129,15 +129,16 @@ extension TrainingEngine {
               let rows = pieceRange(chunk, size: chunkVectors, count: batch)
               unsafe (high.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
               unsafe (low.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
-              for expert in 0..<shape.experts {
-                let place = expert * chunkCount + chunk
-                let pairs = unsafe Int(groupStarts.base[place])..<Int(groupStarts.base[place + 1])
-                if pairs.isEmpty { continue }
-                let block = expert * shape.rowsPerExpert * d
+              unsafe visitExperts(of: chunk, fetching: encoderSide) { expert, rows, pairs in
                 let own = unsafe subExpert(
                   expert, encoder: subEncoder, decoder: subDecoder, worker: worker)
-                unsafe forwardExpert(
-                  pairs, encoder: encoderSide + block, decoder: decoderSide + block, own)
+                unsafe readExpert(pairs, rows, own)
+              }
+              unsafe visitExperts(of: chunk, fetching: decoderSide) { _, rows, pairs in
+                let first = pairs.lowerBound
+                unsafe kernels.spread(
+                  high.base, low.base, rows, shape.rowsPerExpert, d, pairValues.base + first,
+                  pairSteps.base + first * shape.subspace, groupVectors.base + first, pairs.count)
               }
               residuals(rows)
             }
@@ -158,20 +159,38 @@ extension TrainingEngine {
     return (full, top, penalty)
   }
 
-  /// One expert for some of its pairs: e_j and Π↓_j give z and y, the sub-dictionary q, c and
-  /// v = c·D[q], and d_j and Π↑_j add z d_j to x̂_high and Π↑ᵀ v to x̂_low.
-  private func forwardExpert(
-    _ pairs: Range<Int>, encoder: UnsafePointer<Float>, decoder: UnsafePointer<Float>,
-    _ subDictionary: hsae_sub_expert
+  /// Calls `body` for every expert that vectors of a chunk chose, with its rows of `side` and its
+  /// pairs, while the rows of an expert two places on are fetched.
+  private func visitExperts(
+    of chunk: Int, fetching side: UnsafePointer<Float>,
+    _ body: (_ expert: Int, _ rows: UnsafePointer<Float>, _ pairs: Range<Int>) -> Void
+  ) {
+    let block = shape.rowsPerExpert * shape.width
+    func pairs(_ expert: Int) -> Range<Int> {
+      let place = expert * chunkCount + chunk
+      return unsafe Int(groupStarts.base[place])..<Int(groupStarts.base[place + 1])
+    }
+    for expert in 0..<shape.experts {
+      if expert + 2 < shape.experts, !pairs(expert + 2).isEmpty {
+        unsafe kernels.fetch(side + (expert + 2) * block, block * MemoryLayout<Float>.stride)
+      }
+      let own = pairs(expert)
+      if !own.isEmpty { unsafe body(expert, side + expert * block, own) }
+    }
+  }
+
+  /// One expert's encoder side for some of its pairs: e_j and Π↓_j give z and y, and the
+  /// sub-dictionary q, c and v = c·D[q].
+  private func readExpert(
+    _ pairs: Range<Int>, _ encoder: UnsafePointer<Float>, _ subDictionary: hsae_sub_expert
   ) {
     let d = shape.width
     let s = shape.subspace
     let first = pairs.lowerBound
-    let own = unsafe groupVectors.base + first
     let z = unsafe pairValues.base + first
-    let v = unsafe pairSteps.base + first * s
     let dots = unsafe pairCoefficients.base + first * (1 + s)
-    unsafe kernels.rows_dot(dots, encoder, 1 + s, d, vectors.base, d, own, pairs.count)
+    unsafe kernels.rows_dot(
+      dots, encoder, 1 + s, d, vectors.base, d, groupVectors.base + first, pairs.count)
     for pair in 0..<pairs.count {
       let u = unsafe dots[pair * (1 + s)]
       unsafe z[pair] = u >= activation.threshold ? u : activation.slope * u
@@ -183,13 +202,12 @@ extension TrainingEngine {
       var subDictionary = unsafe subDictionary
       unsafe kernels.sub_forward(
         &subDictionary, pairCoordinates.base + first * s, pairs.count, pairSublatents.base + first,
-        pairCodes.base + first, v, pairPenalties.base + first)
+        pairCodes.base + first, pairSteps.base + first * s, pairPenalties.base + first)
     }
-    unsafe kernels.spread(high.base, low.base, decoder, 1 + s, d, z, v, own, pairs.count)
   }
 
   /// Residuals of `rows`, whole pieces, and what is left of the reconstructions' buffers then: the
-  /// gradients with respect to x̂ and x̂_high.
+  /// gradients with respect to x̂ and x̂_high, with their bf16 copies.
   private func residuals(_ rows: Range<Int>) {
     let d = shape.width
     let a = 2 / Float(batch)
@@ -202,6 +220,12 @@ extension TrainingEngine {
         unsafe kernels.residuals(
           high.base + row * d, low.base + row * d, vectors.base + row * d, a, b, d,
           pieceSums.base + 2 * piece)
+        if highBF16.count > 0 {
+          unsafe kernels.to_bfloat16(highBF16.base + row * d, high.base + row * d, d)
+        }
+        if lowBF16.count > 0 {
+          unsafe kernels.to_bfloat16(lowBF16.base + row * d, low.base + row * d, d)
+        }
       }
     }
   }

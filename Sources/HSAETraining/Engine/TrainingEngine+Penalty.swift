@@ -34,9 +34,14 @@ final class PenaltyWorkspace {
   let starts: Buffer<Int32>
   let bitsBF16: Buffer<UInt16>
   let product: TileProduct?
+  /// How many vectors set the bit of each latent [m], which a bias's gradient needs; empty without one.
+  let counts: Buffer<Int32>
 
-  init(shape: DictionaryShape, batch: Int, precision: Precision, threads: Int) {
+  init(
+    shape: DictionaryShape, batch: Int, precision: Precision, hasBias: Bool, threads: Int
+  ) {
     let d = shape.width
+    counts = Buffer(hasBias ? shape.experts : 0)
     paddedWidth = pieceCount(d, size: Self.panelColumns) * Self.panelColumns
     let cached = 160 * 1024 / paddedWidth / 64
     groupLatents = 64 * max(1, min(4, cached, shape.experts / 1024))
@@ -83,6 +88,9 @@ extension TrainingEngine {
         let latents = pieceRange(group, size: work.groupLatents, count: shape.experts)
         let sums = unsafe work.sums.base + worker * work.groupLatents * work.paddedWidth
         unsafe sums.update(repeating: 0, count: work.groupLatents * work.paddedWidth)
+        if work.counts.count > 0 {
+          unsafe (work.counts.base + latents.lowerBound).update(repeating: 0, count: latents.count)
+        }
         for block in 0..<blocks {
           unsafe addBlock(block, latents: latents, to: sums, work, worker: worker)
         }
@@ -130,6 +138,14 @@ extension TrainingEngine {
     let rows = pieceRange(block, size: size, count: batch)
     let words = latents.lowerBound / 64..<pieceCount(latents.upperBound, size: 64)
     let mask = unsafe encoder.mask.base + rows.lowerBound * encoder.maskWords
+    let lists = unsafe work.lists.base + worker * size * work.groupLatents
+    let starts = unsafe work.starts.base + worker * (work.groupLatents + 1)
+    if work.counts.count > 0 {
+      unsafe listBits(rows, words: words, count: latents.count, lists, starts, work, worker: worker)
+      for place in 0..<latents.count {
+        unsafe work.counts.base[latents.lowerBound + place] += starts[place + 1] - starts[place]
+      }
+    }
     if let product = work.product, rows.count == size {
       var set = 0
       for row in 0..<size {
@@ -152,9 +168,9 @@ extension TrainingEngine {
         return
       }
     }
-    let lists = unsafe work.lists.base + worker * size * work.groupLatents
-    let starts = unsafe work.starts.base + worker * (work.groupLatents + 1)
-    unsafe listBits(rows, words: words, count: latents.count, lists, starts, work, worker: worker)
+    if work.counts.count == 0 {
+      unsafe listBits(rows, words: words, count: latents.count, lists, starts, work, worker: worker)
+    }
     for first in stride(from: 0, to: work.paddedWidth, by: PenaltyWorkspace.panelColumns) {
       let panel = block * size * work.paddedWidth + first * size
       if precision == .bfloat16 {

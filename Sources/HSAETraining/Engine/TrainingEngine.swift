@@ -29,6 +29,8 @@ public enum Phase: Int, CaseIterable, Sendable {
 public final class TrainingEngine {
   /// Experts handled by one piece of work.
   static let expertsPerPiece = 16
+  /// Pairs of an expert that the backward pass handles at a time.
+  static let pairsPerBlock = 32
   /// Vectors handled by one piece of work.
   static let vectorsPerPiece = 64
   /// Largest chunk of a batch in the forward pass: many vectors share one reading of the weights, and
@@ -94,9 +96,14 @@ public final class TrainingEngine {
   /// x̂_high, then ∂L/∂x̂ + ∂L/∂x̂_high; and x̂_low, then ∂L/∂x̂ [B × d].
   let high: Buffer<Float>
   let low: Buffer<Float>
+  /// Copies of the two gradients, which the backward pass gathers; empty in fp32.
+  let highBF16: Buffer<UInt16>
+  let lowBF16: Buffer<UInt16>
   /// Partial sums of pieces, in piece order.
   let pieceSums: Buffer<Double>
   let biasPieces: Buffer<Float>
+  /// Of each worker: sums of 64 columns.
+  let biasSums: Buffer<Double>
   /// Scratch of each worker for sublatents.
   let subScratch: Buffer<Float>
   let subScratchCount: Int
@@ -163,16 +170,21 @@ public final class TrainingEngine {
     pairCoefficients = Buffer(pairs * (1 + s))
     high = Buffer(batch * d)
     low = Buffer(batch * d)
+    highBF16 = Buffer(bf16 ? batch * d : 0)
+    lowBF16 = Buffer(bf16 && !shape.isFlat ? batch * d : 0)
     let pieces = max(
       pieceCount(shape.experts, size: Self.expertsPerPiece),
       pieceCount(batch, size: Self.vectorsPerPiece))
     pieceSums = Buffer(4 * pieces)
     biasPieces = Buffer(hasBias ? pieces * d : 0)
+    biasSums = Buffer(hasBias ? threads * 64 : 0)
     subScratchCount = (2 * s + 3) * (shape.sublatents + 16)
     subScratch = Buffer(threads * subScratchCount)
     penalty =
       encoder.mask.count > 0
-      ? PenaltyWorkspace(shape: shape, batch: batch, precision: precision, threads: threads) : nil
+      ? PenaltyWorkspace(
+        shape: shape, batch: batch, precision: precision, hasBias: hasBias, threads: threads)
+      : nil
     orthogonality =
       objective.ortho > 0 && shape.experts > 1
       ? OrthogonalityWorkspace(shape: shape, precision: precision, threads: threads) : nil

@@ -1,5 +1,5 @@
-// Ctrl-C and SIGTERM: the first one asks the trainer to stop after a checkpoint, the second ends the
-// process as usual.
+// Ctrl-C and SIGTERM: the first one asks the work to stop where it can go on again, one more than a
+// second later ends the process as usual.
 //
 // Both signals are blocked, so that no handler ever runs on a computing thread: oneDNN's fp32 kernels
 // keep data below the stack pointer and do not survive one. Dispatch reads them from a descriptor.
@@ -12,9 +12,14 @@ internal import Synchronization
 ///
 /// Make it on the main thread, before others have been started.
 public final class Interruption: @unchecked Sendable {
-  // Safe: `sources` is written once in `init`; `received` is atomic.
+  // Safe: `sources` is written once in `init`; `received` is atomic; `first` is used on `queue` only.
   private let received = Atomic<Int32>(0)
   private let sources: [any DispatchSourceSignal]
+  private var first = ContinuousClock.now
+
+  /// What comes within this time of the first signal is the same wish: `timeout` signals the process
+  /// and then its group, and a terminal's Ctrl-C reaches both a shell that passes it on and us.
+  private static let echo = Duration.seconds(1)
 
   /// Begins to watch. `notify` is called once, on another thread, when the first signal comes.
   public init(notify: @escaping @Sendable () -> Void = {}) {
@@ -28,8 +33,9 @@ public final class Interruption: @unchecked Sendable {
       source.setEventHandler { [weak self] in
         guard let self else { return }
         if received.compareExchange(expected: 0, desired: number, ordering: .relaxed).exchanged {
+          first = .now
           notify()
-        } else {
+        } else if .now - first >= Self.echo {
           // The second time: what the signal does to any process.
           signal(number, SIG_DFL)
           Self.mask(SIG_UNBLOCK)

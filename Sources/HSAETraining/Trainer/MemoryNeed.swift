@@ -38,8 +38,8 @@ public struct MemoryNeed: Hashable, Sendable {
     gradients += 4 * numbers
     moments += (configuration.moments == .bfloat16 ? 4 : 8) * numbers
 
-    // x, x̂ and x̂_high; active pairs; the threshold's mask and the penalty's panels.
-    batch += rows * d * (isHalf ? 14 : 12)
+    // x, x̂ and x̂_high, in bf16 with copies; active pairs; the threshold's mask and the penalty's panels.
+    batch += rows * d * (isHalf ? 18 : 12)
     batch += rows * Double(shape.activeExperts) * (36 + 20 * s)
     if objective.l1 > 0, objective.l1Scope == .all {
       batch += rows * (m / 8 + d * (isHalf ? 2 : 4))

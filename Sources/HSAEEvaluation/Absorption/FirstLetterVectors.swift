@@ -1,0 +1,105 @@
+// The residual stream at the words of first-letter prompts: what the probe and the dictionaries of
+// one model and block are compared on. It is read once, however many dictionaries there are.
+
+public import HSAELanguageModels
+public import HSAESupport
+public import HSAETensors
+
+/// How the first-letter task is asked (docs/evaluation.md, "Absorption").
+public struct FirstLetterSettings: Hashable, Sendable, Codable {
+  /// The block after which the residual stream is read, counting from 0.
+  public var block: Int
+  /// The most words used, training and test words together.
+  public var maxWords = 10_000
+  /// Solved examples before the word.
+  public var examples = 10
+  /// Chooses words, split, examples, and the probe's beginning.
+  public var seed: UInt64 = 0
+
+  /// The task after block `block`, with ten examples and at most 10,000 words.
+  public init(block: Int) { self.block = block }
+}
+
+/// Words with the residual stream at their last token, scaled to the norm √d: row i belongs to word i.
+///
+/// Models differ in the length of these vectors by a factor of a hundred, and the recipe's learning
+/// rates and penalties want coordinates of about 1. Dictionaries are of unit rows anyway.
+public struct FirstLetterVectors: ~Copyable, Sendable {
+  /// The words.
+  public let words: [FirstLetterWord]
+  /// The vectors [words × d].
+  public let rows: Matrix
+
+  /// Vectors of words, one row each.
+  public init(words: [FirstLetterWord], rows: consuming Matrix) {
+    precondition(words.count == rows.rows, "\(words.count) words, \(rows.rows) rows.")
+    self.words = words
+    self.rows = rows
+  }
+
+  /// Asks `model` for the first letters of `words`, with examples from `pool` drawn by `generator`,
+  /// and reads the residual stream at their last tokens. `progress` is told how many words are done.
+  public init(
+    words: [FirstLetterWord], examplesFrom pool: [FirstLetterWord],
+    settings: FirstLetterSettings, model: any ResidualStreamModel, generator: SeededGenerator,
+    progress: (Int) throws(Failure) -> Void = { _ throws(Failure) in }
+  ) throws(Failure) {
+    guard pool.count > settings.examples else {
+      throw .data(
+        "\(model.description.name): its vocabulary has too few words of letters a to z for the"
+          + " first-letter task; evaluate without absorption.")
+    }
+    let tokenizer = model.tokenizer
+    let pieces = tokenizer.pieces
+    let width = model.description.width
+    var result = Matrix(rows: words.count, columns: width)
+    for group in 0..<pieceCount(words.count, size: Self.groupSize) {
+      let range = pieceRange(group, size: Self.groupSize, count: words.count)
+      var prompts: [FirstLetterPrompt] = []
+      for index in range {
+        let word = words[index]
+        // Examples follow from the seed and the word's number alone.
+        var draw = generator.split(UInt64(index))
+        let examples = Self.examples(settings.examples, from: pool, not: word, using: &draw)
+        let prompt = try FirstLetterPrompt(
+          word: word, examples: examples, tokenizer: tokenizer, pieces: pieces)
+        guard prompt.tokens.count <= model.contextLength else {
+          throw .data(
+            "The prompt for \"\(word.text)\" has \(prompt.tokens.count) tokens, and the model is open"
+              + " for \(model.contextLength); give fewer examples with --examples.")
+        }
+        prompts.append(prompt)
+      }
+      var captured = Matrix(rows: prompts.reduce(0) { $0 + $1.tokens.count }, columns: width)
+      try model.capture(prompts.map(\.tokens), afterBlock: settings.block, into: &captured)
+      var start = 0
+      for (index, prompt) in zip(range, prompts) {
+        start += prompt.tokens.count
+        let source = captured.row(start - 1)
+        var target = result.mutableRow(index)
+        for column in source.indices { target[column] = source[column] }
+      }
+      try progress(range.upperBound)
+    }
+    result.scaleRowsToUnit()
+    let length = Float(width).squareRoot()
+    result.forEachRow { _, row in for column in row.indices { row[column] *= length } }
+    self.init(words: words, rows: result)
+  }
+
+  /// Words whose prompts go to the model together: enough to pack like lengths.
+  private static let groupSize = 128
+
+  /// `count` different words of `pool`, none of them `word`.
+  private static func examples(
+    _ count: Int, from pool: [FirstLetterWord], not word: FirstLetterWord,
+    using generator: inout SeededGenerator
+  ) -> [FirstLetterWord] {
+    var chosen: [Int] = []
+    while chosen.count < count {
+      let index = Int.random(in: 0..<pool.count, using: &generator)
+      if pool[index].token != word.token, !chosen.contains(index) { chosen.append(index) }
+    }
+    return chosen.map { pool[$0] }
+  }
+}

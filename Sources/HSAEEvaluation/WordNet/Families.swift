@@ -1,0 +1,151 @@
+// The nouns of parents and their children as a dictionary has them, strongest first: of experts and
+// their sublatents, or of a flat dictionary's latents in groups of like direction.
+
+public import HSAEModels
+import HSAETensors
+
+/// A parent with its children, as lists of nouns.
+public struct NounFamily: Hashable, Sendable {
+  /// The expert or group.
+  public var parent: Int
+  /// The parent's nouns, strongest first, each once.
+  public var nouns: [Int32]
+  /// The children with enough nouns, in their order.
+  public var children: [Child]
+
+  /// A child of a parent.
+  public struct Child: Hashable, Sendable {
+    /// The sublatent within its expert, or the latent.
+    public var index: Int
+    /// Its nouns, strongest first, each once.
+    public var nouns: [Int32]
+  }
+}
+
+/// Which words of a parent and of a child are judged, and the constant of the score.
+public struct TaxonomyScoring: Hashable, Sendable {
+  /// The strongest nouns of a parent.
+  public var parentNouns = 32
+  /// The strongest nouns of a child.
+  public var childNouns = 16
+  /// A child with fewer nouns is not judged.
+  public var minimumNouns = 5
+  /// A parent with fewer judged children is not judged.
+  public var minimumChildren = 3
+  /// A synset that covers this share of all nouns or less is as specific as a parent's need be.
+  public var fullSpecificity = 0.05
+
+  /// The constants of docs/evaluation.md.
+  public init() {}
+
+  /// The families of a hierarchical dictionary: experts with their live sublatents.
+  ///
+  /// A sublatent's nouns are those it is relevant for (chosen with a code of at least `subThreshold`).
+  public func families(
+    codes: Codes, nouns: NounTable, shape: DictionaryShape, subThreshold: Float
+  ) -> [NounFamily] {
+    // Several tokens may be one noun: more rows are kept than nouns are wanted.
+    var parents = RankedRows(groups: shape.experts, capacity: 4 * parentNouns)
+    var children = RankedRows(
+      groups: shape.experts * shape.sublatents, capacity: 4 * childNouns)
+    for row in 0..<codes.count where nouns.nounOfRow[row] >= 0 {
+      for code in codes[row] {
+        parents.offer(group: code.expert, row: row, value: code.value)
+        guard code.sublatent >= 0, code.subValue >= subThreshold else { continue }
+        children.offer(
+          group: code.expert * shape.sublatents + code.sublatent, row: row, value: code.subValue)
+      }
+    }
+    return (0..<shape.experts).map { expert in
+      NounFamily(
+        parent: expert, nouns: distinct(parents.ranked(expert), nouns, limit: parentNouns),
+        children: judged(
+          (0..<shape.sublatents).map { sublatent in
+            NounFamily.Child(
+              index: sublatent,
+              nouns: distinct(
+                children.ranked(expert * shape.sublatents + sublatent), nouns, limit: childNouns))
+          }))
+    }
+  }
+
+  /// The families of a flat dictionary: its latents in the `groups` given (for each latent, the number
+  /// of its group). A group's nouns are those with the largest sum of its latents' codes.
+  public func families(
+    codes: Codes, nouns: NounTable, latents: Int, groups: [Int]
+  ) -> [NounFamily] {
+    precondition(groups.count == latents, "\(latents) latents, \(groups.count) groups.")
+    let count = (groups.max() ?? -1) + 1
+    var parents = RankedRows(groups: count, capacity: 4 * parentNouns)
+    var children = RankedRows(groups: latents, capacity: 4 * childNouns)
+    for row in 0..<codes.count where nouns.nounOfRow[row] >= 0 {
+      var sums: [Int: Float] = [:]
+      for code in codes[row] {
+        sums[groups[code.expert], default: 0] += code.value
+        children.offer(group: code.expert, row: row, value: code.value)
+      }
+      for (group, value) in sums { parents.offer(group: group, row: row, value: value) }
+    }
+    var members = [[Int]](repeating: [], count: count)
+    for latent in 0..<latents { members[groups[latent]].append(latent) }
+    return (0..<count).map { group in
+      NounFamily(
+        parent: group, nouns: distinct(parents.ranked(group), nouns, limit: parentNouns),
+        children: judged(
+          members[group].map {
+            NounFamily.Child(
+              index: $0, nouns: distinct(children.ranked($0), nouns, limit: childNouns))
+          }))
+    }
+  }
+
+  private func judged(_ children: [NounFamily.Child]) -> [NounFamily.Child] {
+    children.filter { $0.nouns.count >= minimumNouns }
+  }
+
+  private func distinct(_ rows: [RankedRow], _ nouns: NounTable, limit: Int) -> [Int32] {
+    var seen: Set<Int32> = []
+    var result: [Int32] = []
+    for row in rows where result.count < limit {
+      let noun = nouns.nounOfRow[row.row]
+      if seen.insert(noun).inserted { result.append(noun) }
+    }
+    return result
+  }
+
+  /// Whether WordNet can judge a family.
+  public func isJudged(_ family: NounFamily) -> Bool {
+    family.nouns.count >= minimumNouns && family.children.count >= minimumChildren
+  }
+
+  /// The same families with their children dealt out anew among all parents, each keeping its number.
+  public func shuffled(_ families: [NounFamily], seed: UInt64) -> [NounFamily] {
+    var generator = SeededGenerator(seed: seed).split(0x7368_7566)
+    var children = families.flatMap(\.children)
+    children.shuffle(using: &generator)
+    var start = 0
+    return families.map { family in
+      var result = family
+      result.children = Array(children[start..<start + family.children.count])
+      start += family.children.count
+      return result
+    }
+  }
+
+  /// The same families with every noun replaced by one about as frequent, drawn by `seed`.
+  public func randomised(
+    _ families: [NounFamily], nouns: NounTable, seed: UInt64
+  ) -> [NounFamily] {
+    families.map { family in
+      var generator = SeededGenerator(seed: seed).split(0x7261_6E64).split(UInt64(family.parent))
+      var result = family
+      result.nouns = result.nouns.map { nouns.alike($0, using: &generator) }
+      for index in result.children.indices {
+        result.children[index].nouns = result.children[index].nouns.map {
+          nouns.alike($0, using: &generator)
+        }
+      }
+      return result
+    }
+  }
+}
