@@ -100,7 +100,7 @@ let package = Package(
     tests("HSAEActivationsTests", ["HSAEActivations"]),
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAETrainingTests", ["HSAETraining"]),
-    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport"]),
+    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels"]),
     tests("CommandTests", ["HSAEActivations"], exclude: ["Snapshots"]),
   ]
 )

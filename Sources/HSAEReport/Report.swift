@@ -9,13 +9,14 @@ public import HSAESupport
 /// of runs is compared side by side. Activations come last, or alone. The page depends on nothing but
 /// `input`.
 public func makeReport(_ input: ReportInput) throws(Failure) -> String {
-  guard !input.runs.isEmpty || input.store != nil else {
+  guard !input.runs.isEmpty || input.store != nil || input.evaluation != nil else {
     throw Failure.usage("A report needs at least one run or a store; name its folder.")
   }
   let templates = try Templates([
     "page": pageTemplate, "run": runTemplate, "comparison": comparisonTemplate,
     "tree": treeTemplate, "how": howTemplate, "card": cardTemplate,
     "experts": expertsTemplate, "numbers": numbersTemplate, "store": storeTemplate,
+    "evaluation": evaluationTemplate,
   ])
   let hierarchical = input.runs.filter { !$0.shape.isFlat }.count
   var body: PageBody
@@ -27,6 +28,10 @@ public func makeReport(_ input: ReportInput) throws(Failure) -> String {
     body = try runPage(runs[0], baseline: runs.count > 1 ? runs[1] : nil, templates)
   } else {
     body = try comparisonPage(input.runs, templates)
+  }
+  if let evaluation = input.evaluation {
+    body.html = body.html + (try templates.render("evaluation", evaluationView(evaluation)))
+    body.sections.append(("evaluation", "Evaluation"))
   }
   if let store = input.store {
     body.html = body.html + (try templates.render("store", storeView(store)))

@@ -16,13 +16,16 @@ public struct ReportInput: Sendable {
   public var command: String?
   /// The activations, if the page shows them.
   public var store: StoreSummary?
+  /// What suites found out, if the page shows it.
+  public var evaluation: Evaluation?
 
   /// An input with the given parts.
   public init(
     title: String, subtitle: String, runs: [RunReport], command: String? = nil,
-    store: StoreSummary? = nil
+    store: StoreSummary? = nil, evaluation: Evaluation? = nil
   ) {
     self.store = store
+    self.evaluation = evaluation
     self.title = title
     self.subtitle = subtitle
     self.runs = runs

@@ -21,17 +21,19 @@ extension RunReport {
     self.init(
       name: name, evaluation: evaluation, words: run.words, codes: run.codes,
       lookupWords: rowsAreWords ? lookupWords : [],
-      configuration: try configurationEntries(run), metrics: try curves(run.path),
+      configuration: try configurationEntries(run), metrics: try CurveRecord.read(run: run.path),
       evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
   }
 }
 
-/// The records of the run at `path`, none if there are none.
-private func curves(_ path: String) throws(Failure) -> [CurveRecord] {
-  let file = Path.join(path, "metrics.jsonl")
-  guard Path.exists(file), Path.fileSize(file) ?? 0 > 0 else { return [] }
-  let text = String(decoding: try MappedFile(path: file).copy(), as: UTF8.self)
-  return CurveRecord.parse(jsonLines: text)
+extension CurveRecord {
+  /// The records of the run at `path`, none if there are none.
+  public static func read(run path: String) throws(Failure) -> [CurveRecord] {
+    let file = Path.join(path, "metrics.jsonl")
+    guard Path.exists(file), Path.fileSize(file) ?? 0 > 0 else { return [] }
+    let text = String(decoding: try MappedFile(path: file).copy(), as: UTF8.self)
+    return CurveRecord.parse(jsonLines: text)
+  }
 }
 
 /// The run's configuration, one line for each number: `objective.beta`, `shape.experts`, … Of paths

@@ -172,6 +172,17 @@ let style = """
   font-variant-numeric:tabular-nums;white-space:nowrap}
   .ylabels span{right:calc(100% + 8px);transform:translateY(-50%)}
   .xlabels span{top:calc(100% + 5px);transform:translateX(-50%)}
+  .dots{list-style:none;margin:8px 0 0;padding:0;font-size:.8125rem}
+  .dots li{display:grid;grid-template-columns:minmax(0,7rem) minmax(0,1fr);gap:12px;align-items:center;padding-right:14px}
+  .dots li>span:first-child{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
+  .dot{position:relative;height:20px}
+  .dot svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}
+  .dot path{fill:none;vector-effect:non-scaling-stroke}
+  .dot i{position:absolute;top:6px;width:8px;height:8px;margin-left:-4px;border-radius:50%;
+  background:var(--k)}
+  .dotaxis{position:relative;height:1.2em;margin:2px 14px 0 calc(7rem + 12px);font-size:.75rem;
+  color:var(--mid)}
+  .dotaxis span{position:absolute;transform:translateX(-50%)}
   .contexts{list-style:none;margin:8px 0 0;padding:0}
   .contexts li{padding:8px 0;border-bottom:1px solid var(--rule)}
   .contexts mark{background:none;color:inherit;font-weight:700;border-bottom:2px solid var(--c0)}

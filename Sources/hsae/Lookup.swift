@@ -75,7 +75,7 @@ struct LookUp: ParsableCommand {
 }
 
 /// The columns of the terminal, 100 if standard output is none.
-private func terminalWidth() -> Int {
+func terminalWidth() -> Int {
   var size = winsize()
   guard isatty(STDOUT_FILENO) == 1,
     unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0

@@ -17,6 +17,7 @@ struct Main: ParsableCommand {
       Corpus.self,
       Collect.self,
       Train.self,
+      Evaluate.self,
       LookUp.self,
       Report.self,
       Info.self,

@@ -24,8 +24,8 @@ struct Report: ParsableCommand {
     "dog", "Chicago", "Queen", "python", "red", "London", "violin", "September", "the",
   ]
 
-  @Argument(help: "Run directories, or one activation store.")
-  var runs: [String]
+  @Argument(help: "Run directories, or one activation store; none with --evaluation.")
+  var runs: [String] = []
 
   @Option(help: "The page to write.")
   var out: String
@@ -42,29 +42,59 @@ struct Report: ParsableCommand {
   @Option(help: "The store to evaluate on instead of the ones the runs were trained on.")
   var store: String?
 
+  @Option(
+    parsing: .upToNextOption, help: "Files of hsae evaluate --out, for a section of the page.")
+  var evaluation: [String] = []
+
+  @Option(
+    help: """
+      A folder for the paper's figures of --evaluation as SVG, and its results as Markdown; the page \
+      then has the evaluation alone.
+      """)
+  var figures: String?
+
   @OptionGroup var threading: ThreadsOption
 
   @Flag(help: "Print the numbers and the ten clearest hierarchies as JSON.")
   var json = false
+
+  func validate() throws {
+    if runs.isEmpty, evaluation.isEmpty {
+      throw ValidationError("Name a run, a store, or a file of hsae evaluate with --evaluation.")
+    }
+    if figures != nil, evaluation.isEmpty {
+      throw ValidationError("--figures needs --evaluation.")
+    }
+  }
 
   func run() throws {
     guard Path.isDirectory(Path.parent(out)) else {
       throw Failure(
         .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
     }
-    let input: ReportInput
-    if runs.count == 1, Path.exists(Path.join(runs[0], "zarr.json")) {
+    let evaluation = try merged(evaluation)
+    var input: ReportInput
+    if let evaluation, runs.isEmpty || figures != nil {
+      if let figures { try write(evaluation, figuresTo: figures) }
+      input = ReportInput(
+        title: title ?? "Evaluation",
+        subtitle: "\(evaluation.runs.count) runs", runs: [],
+        command: "hsae report --evaluation … --out \(Path.name(out))")
+    } else if runs.count == 1, Path.exists(Path.join(runs[0], "zarr.json")) {
       input = try storeInput(runs[0])
     } else {
       input = try reportInput(
         runs: runs, title: title, words: words, seed: seed, store: store, threads: threading.count,
         page: Path.name(out))
     }
+    input.evaluation = evaluation
     try DurableFile.write(try makeReport(input), to: out)
     if json {
       try output(
-        input.runs.isEmpty
-          ? JSONFile.encode(input.store) : JSONFile.encode(input.runs.map(RunSummary.init)))
+        input.runs.isEmpty && input.store == nil
+          ? JSONFile.encode(input.evaluation)
+          : input.runs.isEmpty
+            ? JSONFile.encode(input.store) : JSONFile.encode(input.runs.map(RunSummary.init)))
     } else {
       if !input.runs.isEmpty { try output(summaryTable(input.runs)) }
       report("hsae report: wrote \(out)")
@@ -73,6 +103,19 @@ struct Report: ParsableCommand {
 }
 
 extension Report {
+  /// Writes the paper's figures and tables of `evaluation` into `folder`, with the curves of the runs.
+  private func write(_ evaluation: Evaluation, figuresTo folder: String) throws(Failure) {
+    try Path.createDirectories(folder)
+    var curves: [(name: String, records: [CurveRecord])] = []
+    for (path, name) in zip(runs, runNames(runs)) {
+      curves.append((name, try CurveRecord.read(run: path)))
+    }
+    for file in paperFiles(evaluation, curves: curves) {
+      try DurableFile.write(file.text, to: Path.join(folder, file.name))
+    }
+    report("hsae report: wrote figures to \(folder)")
+  }
+
   /// A page about the activations in the store at `path`.
   private func storeInput(_ path: String) throws(Failure) -> ReportInput {
     let store = try ActivationStore(path: path)
@@ -84,6 +127,16 @@ extension Report {
       command: "hsae report \(Path.name(Path.trimmed(path))) --out \(Path.name(out))",
       store: try StoreSummary(store, limits: limits))
   }
+}
+
+/// The evaluations in the files at `paths` as one; nil if there are none.
+private func merged(_ paths: [String]) throws(Failure) -> Evaluation? {
+  var result: Evaluation?
+  for path in paths {
+    let next = try Evaluation.read(from: path)
+    if result == nil { result = next } else { result?.merge(next) }
+  }
+  return result
 }
 
 /// What is in the store at `path`, if it is one of a residual stream.

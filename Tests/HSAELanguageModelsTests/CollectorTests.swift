@@ -222,6 +222,10 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     var contextLength: Int { 64 }
     var fails = false
 
+    func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects {
+      try inner.effects(of: contexts, splices: splices)
+    }
+
     func capture(
       _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
       shouldStop: () -> Bool

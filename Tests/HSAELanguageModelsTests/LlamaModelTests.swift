@@ -120,6 +120,24 @@ import Testing
     #expect(zeros.joined().allSatisfy { abs($0 - uniform) < 1e-2 })
   }
 
+  /// Losses beside replacements are those without; the own rows back move no prediction, zeros do.
+  @Test func effectsOfSplices() throws {
+    let model = try Self.load("smollm2-135m")
+    let contexts = Self.contexts(model)
+    let block = model.description.blockCount / 2
+    let own = Splice(afterBlock: block) { _, _ in }
+    let zero = Splice(afterBlock: block) { rows, _ in rows.clear() }
+    let effects = try model.effects(of: contexts, splices: [own, zero])
+    let plain = try model.losses(of: contexts, splice: nil)
+    #expect(effects.losses == plain && effects.splices[0].losses == plain)
+    #expect(try effects.splices[1].losses == model.losses(of: contexts, splice: zero))
+    let still = effects.splices[0].divergences
+    #expect(still.map(\.count) == plain.map(\.count))
+    #expect(still.joined().allSatisfy { $0 >= 0 && $0 < 1e-4 }, "\(still.joined().max() ?? 0)")
+    let moved = effects.splices[1].divergences.joined()
+    #expect(moved.allSatisfy { $0 > 0.1 }, "\(moved.min() ?? 0)")
+  }
+
   @Test func failuresOfASpliceComeBack() throws {
     let model = try Self.load("smollm2-135m")
     let found = #expect(throws: Failure.self) {

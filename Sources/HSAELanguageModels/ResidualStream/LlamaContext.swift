@@ -132,38 +132,26 @@ final class LlamaContext {
     unsafe batch.n_tokens = Int32(count)
   }
 
-  /// The cross-entropy of each next token of the contexts of `packed`, which were just run with
-  /// logits; `losses[i]` is for `packed.contexts[i]`.
-  func losses(
-    _ packed: PackedBatch, of contexts: [[Int32]], threads: Int
-  ) throws(Failure) -> [[Float]] {
+  /// Calls `body` with the logits of every token of `packed`, which was just run with logits, that has a
+  /// next one: the token's row in the batch, and the next token. Several calls run at once.
+  func forEachPrediction(
+    _ packed: PackedBatch, of contexts: [[Int32]], threads: Int,
+    _ body: (_ logits: UnsafePointer<Float>, _ row: Int, _ next: Int) -> Void
+  ) throws(Failure) {
     guard let logits = unsafe llama_get_logits(context) else {
       throw Failure(.software, "\(weights.path): llama.cpp computed no logits.")
     }
     let tokenCount = weights.tokenCount
-    return packed.contexts.indices.map { place in
-      let tokens = contexts[packed.contexts[place]]
+    for (place, index) in packed.contexts.enumerated() {
+      let tokens = contexts[index]
       let first = place * packed.length
-      var losses = Matrix(rows: 1, columns: max(0, tokens.count - 1))
-      unsafe losses.withUnsafeMutablePointer { target in
-        // Safe: each piece writes its own element; llama.cpp keeps one row of logits for each token
-        // that asked for them, in their order, until the next batch.
-        nonisolated(unsafe) let (target, logits) = unsafe (target, logits)
-        parallelFor(max(0, tokens.count - 1), threads: threads) { position, _ in
-          let row = unsafe logits + (first + position) * tokenCount
-          unsafe target[position] = crossEntropy(row, tokenCount, Int(tokens[position + 1]))
-        }
+      // Safe: llama.cpp keeps one row of logits for each token that asked for them, in their order,
+      // until the next batch; they are only read.
+      nonisolated(unsafe) let logits = unsafe logits
+      parallelFor(max(0, tokens.count - 1), threads: threads) { position, _ in
+        let row = unsafe UnsafePointer(logits + (first + position) * tokenCount)
+        unsafe body(row, first + position, Int(tokens[position + 1]))
       }
-      return losses.elements
     }
   }
-}
-
-/// -log softmax(logits)[target], of `count` logits.
-private func crossEntropy(_ logits: UnsafePointer<Float>, _ count: Int, _ target: Int) -> Float {
-  var largest = unsafe logits[0]
-  for index in 1..<count { unsafe largest = max(largest, logits[index]) }
-  var sum = 0.0
-  for index in 0..<count { unsafe sum += Double(expf(logits[index] - largest)) }
-  return Float(log(sum) - Double(unsafe logits[target] - largest))
 }

@@ -17,6 +17,8 @@ public final class LlamaModel: ResidualStreamModel {
   private let threads: Int
   private var forCapture: LlamaContext?
   private var forLogits: LlamaContext?
+  /// What was predicted for a batch, kept while replacements are tried.
+  private var kept: KeptPredictions?
 
   /// The tokens of a batch: enough for full speed, few enough to stay in cache.
   private static let batchTokens = 1024
@@ -89,9 +91,7 @@ public final class LlamaModel: ResidualStreamModel {
     // llama.cpp computes the last block only where logits are asked for.
     let isLast = block == weights.blockCount - 1
     let context = try context(hasLogits: isLast)
-    let batches = PackedBatch.pack(
-      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
-      multiple: LlamaContext.lengthMultiple, minimum: LlamaContext.minimumLength)
+    let batches = batches(contexts, for: context)
     return try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
       // Safe: each context's rows go to its own place, and `run` calls the closure before it returns.
       nonisolated(unsafe) let target = unsafe target
@@ -112,20 +112,67 @@ public final class LlamaModel: ResidualStreamModel {
   public func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]] {
     check(contexts, block: splice?.block)
     let context = try context(hasLogits: true)
+    let scores = PredictionScores(rows: context.batchTokens, vocabulary: weights.tokenCount)
     var losses = [[Float]](repeating: [], count: contexts.count)
-    let batches = PackedBatch.pack(
-      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
-      multiple: LlamaContext.lengthMultiple, minimum: LlamaContext.minimumLength)
-    for batch in batches {
-      try context.run(batch, of: contexts, logits: true, block: splice?.block) {
-        (rows) throws(Failure) in
-        if let splice { try Self.apply(splice, to: rows) }
-        return true
+    for batch in batches(contexts, for: context) {
+      try run(batch, of: contexts, splice, in: context)
+      try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
+        logits, row, next in
+        unsafe scores.score(logits, row: row, next: next)
       }
-      let results = try context.losses(batch, of: contexts, threads: threads)
-      for (index, result) in zip(batch.contexts, results) { losses[index] = result }
+      scores.collect(scores.losses, batch, of: contexts, into: &losses)
     }
     return losses
+  }
+
+  /// What replacements do to predictions (see `ResidualStreamModel`).
+  public func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects {
+    for splice in splices { check(contexts, block: splice.block) }
+    let context = try context(hasLogits: true)
+    let scores = PredictionScores(rows: context.batchTokens, vocabulary: weights.tokenCount)
+    let undisturbed = kept ?? KeptPredictions(scores)
+    kept = undisturbed
+    let empty = [[Float]](repeating: [], count: contexts.count)
+    var effects = SpliceEffects(
+      losses: empty, splices: splices.map { _ in .init(losses: empty, divergences: empty) })
+    for batch in batches(contexts, for: context) {
+      try run(batch, of: contexts, nil, in: context)
+      try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
+        logits, row, next in
+        unsafe undisturbed.keep(
+          logits, logSum: scores.score(logits, row: row, next: next), row: row)
+      }
+      scores.collect(scores.losses, batch, of: contexts, into: &effects.losses)
+      for (index, splice) in splices.enumerated() {
+        try run(batch, of: contexts, splice, in: context)
+        try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
+          logits, row, next in
+          let logSum = unsafe scores.score(logits, row: row, next: next)
+          unsafe scores.diverge(undisturbed, logits, logSum: logSum, row: row)
+        }
+        scores.collect(scores.losses, batch, of: contexts, into: &effects.splices[index].losses)
+        scores.collect(
+          scores.divergences, batch, of: contexts, into: &effects.splices[index].divergences)
+      }
+    }
+    return effects
+  }
+
+  private func batches(_ contexts: [[Int32]], for context: LlamaContext) -> [PackedBatch] {
+    PackedBatch.pack(
+      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
+      multiple: LlamaContext.lengthMultiple, minimum: LlamaContext.minimumLength)
+  }
+
+  /// Runs a batch to its logits, with a replacement on the way.
+  private func run(
+    _ batch: PackedBatch, of contexts: [[Int32]], _ splice: Splice?, in context: LlamaContext
+  ) throws(Failure) {
+    try context.run(batch, of: contexts, logits: true, block: splice?.block) {
+      (rows) throws(Failure) in
+      if let splice { try Self.apply(splice, to: rows) }
+      return true
+    }
   }
 
   /// Replaces the rows at the tap by what `splice` makes of them; padding stays as it is.

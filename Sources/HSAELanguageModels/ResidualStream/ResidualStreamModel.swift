@@ -55,6 +55,33 @@ public protocol ResidualStreamModel: AnyObject {
   ///
   /// With a `splice`, the residual stream is replaced on the way.
   func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]]
+
+  /// What each of `splices` does to the predictions of next tokens. The undisturbed predictions are
+  /// kept for one batch of tokens at a time, so that memory does not grow with the contexts.
+  func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects
+}
+
+/// What replacements of the residual stream do to predictions. For a context of n tokens there are n - 1
+/// numbers, as in `ResidualStreamModel.losses`.
+public struct SpliceEffects: Hashable, Sendable {
+  /// What one replacement does.
+  public struct Effect: Hashable, Sendable {
+    /// The cross-entropy of each next token, in nats.
+    public var losses: [[Float]]
+    /// The Kullback-Leibler divergence of the prediction from the undisturbed one p, Σ p ln(p / q), in
+    /// nats.
+    public var divergences: [[Float]]
+
+    /// An effect with the given numbers.
+    public init(losses: [[Float]] = [], divergences: [[Float]] = []) {
+      (self.losses, self.divergences) = (losses, divergences)
+    }
+  }
+
+  /// The cross-entropy of each next token without a replacement, in nats.
+  public var losses: [[Float]]
+  /// One effect for each replacement.
+  public var splices: [Effect]
 }
 
 extension ResidualStreamModel {

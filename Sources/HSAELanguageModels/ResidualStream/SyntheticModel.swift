@@ -113,8 +113,39 @@ public final class SyntheticModel: ResidualStreamModel {
 
   /// The cross-entropy of each next token (see `ResidualStreamModel`).
   public func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]] {
+    zip(contexts, try predictions(of: contexts, splice: splice)).map { context, predictions in
+      Self.losses(of: context, predictions)
+    }
+  }
+
+  /// What replacements do to predictions (see `ResidualStreamModel`).
+  public func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects {
+    let plain = try predictions(of: contexts, splice: nil)
+    return SpliceEffects(
+      losses: zip(contexts, plain).map(Self.losses),
+      splices: try splices.map { (splice) throws(Failure) in
+        let changed = try predictions(of: contexts, splice: splice)
+        return SpliceEffects.Effect(
+          losses: zip(contexts, changed).map(Self.losses),
+          divergences: zip(plain, changed).map { plain, changed in
+            zip(plain, changed).map { p, q in
+              Float(zip(p, q).reduce(0) { $0 + exp($1.0) * ($1.0 - $1.1) })
+            }
+          })
+      })
+  }
+
+  private static func losses(of context: [Int32], _ predictions: [[Double]]) -> [Float] {
+    predictions.enumerated().map { Float(-$1[Int(context[$0 + 1])]) }
+  }
+
+  /// The logarithms of the probabilities of all next tokens, at all positions of each context that have
+  /// one.
+  private func predictions(
+    of contexts: [[Int32]], splice: Splice?
+  ) throws(Failure) -> [[[Double]]] {
     let last = description.blockCount - 1
-    var losses: [[Float]] = []
+    var predictions: [[[Double]]] = []
     for (index, context) in contexts.enumerated() {
       var rows = Matrix(rows: context.count, columns: description.width)
       try capture([context], afterBlock: splice?.block ?? last, into: &rows)
@@ -129,23 +160,20 @@ public final class SyntheticModel: ResidualStreamModel {
         var elements = rows.mutableSpan
         for place in elements.indices { elements[place] *= growth }
       }
-      losses.append(
-        context.indices.dropLast().map { position in
-          crossEntropy(rows.row(position), target: Int(context[position + 1]))
-        })
+      predictions.append(context.indices.dropLast().map { prediction(rows.row($0)) })
     }
-    return losses
+    return predictions
   }
 
-  private func crossEntropy(_ row: Span<Float>, target: Int) -> Float {
+  private func prediction(_ row: Span<Float>) -> [Double] {
     let logits = (0..<readout.rows).map { token in
       var sum = 0.0
       for column in row.indices { sum += Double(row[column] * readout[token, column]) }
       return sum / 100
     }
     let largest = logits.max() ?? 0
-    return Float(
-      log(logits.reduce(0) { $0 + exp($1 - largest) }) - (logits[target] - largest))
+    let logSum = largest + log(logits.reduce(0) { $0 + exp($1 - largest) })
+    return logits.map { $0 - logSum }
   }
 }
 

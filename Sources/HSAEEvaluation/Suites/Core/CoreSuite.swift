@@ -1,0 +1,93 @@
+// The suite core: how well runs rebuild held-out rows, how latents are used, and, where a model was
+// given, what reconstructions do to its losses.
+
+import HSAEModels
+public import HSAESupport
+
+/// Reconstruction, sparsity, use of latents, and the model's losses.
+public enum CoreSuite: EvaluationSuite {
+  /// "core".
+  public static let name = "core"
+  /// What it finds out.
+  public static let about = "reconstruction, sparsity, use of latents, the model's losses"
+
+  /// The numbers of `runs`.
+  public static func evaluate(
+    _ runs: [EvaluatedRun], _ input: EvaluationInput
+  ) throws(Failure) -> [SuiteResult] {
+    let options = input.options
+    let rows = try input.rows(for: runs, suite: name)
+    let losses = input.hasModel ? try SplicedLosses(runs, input, suite: name) : nil
+    var results: [SuiteResult] = []
+    for (index, run) in runs.enumerated() {
+      let measured = try RowMeasurement(run, on: rows, threads: options.threads)
+      var numbers = measured.numbers(
+        resamples: options.resamples, seed: options.seed, threads: options.threads)
+      let spliced = losses?.numbers(
+        ofRun: index, resamples: options.resamples, seed: options.seed, threads: options.threads)
+      // Beside explained variance, before the details.
+      numbers.insert(contentsOf: spliced ?? [], at: measured.usage.shape.isFlat ? 1 : 2)
+      var result = SuiteResult(
+        suite: name,
+        evaluatedOn: rows.description + (losses.map { "; losses on \($0.description)" } ?? ""),
+        numbers: numbers)
+      result.histograms = measured.histograms
+      if losses == nil {
+        result.notes.append("Without --model the model's losses are not measured.")
+      }
+      if !rows.isHeldOut {
+        result.notes.append("No rows were held out: these are rows the runs were trained on.")
+      }
+      result.saeBench = saeBench(result, rows)
+      results.append(result)
+    }
+    return results
+  }
+
+  /// The result by SAEBench's names.
+  private static func saeBench(_ result: SuiteResult, _ rows: EvaluationRows) -> SAEBenchMetrics {
+    func value(_ key: String) -> Double { result[key]?.value ?? .nan }
+    let categories: [(String, [(String, String)])] = [
+      (
+        "model_behavior_preservation",
+        [
+          ("kl_div_score", "kl_div_score"), ("kl_div_with_ablation", "kl_div_zero"),
+          ("kl_div_with_sae", "kl_div"),
+        ]
+      ),
+      (
+        "model_performance_preservation",
+        [
+          ("ce_loss_score", "ce_loss_score"), ("ce_loss_with_ablation", "ce_loss_zero"),
+          ("ce_loss_with_sae", "ce_loss_spliced"), ("ce_loss_without_sae", "ce_loss"),
+        ]
+      ),
+      (
+        "reconstruction_quality",
+        [
+          ("explained_variance", "explained_variance"),
+          ("explained_variance_legacy", "explained_variance_legacy"), ("mse", "mse"),
+          ("cossim", "cosine"),
+        ]
+      ),
+      (
+        "shrinkage",
+        [
+          ("l2_ratio", "norm_ratio"),
+          ("relative_reconstruction_bias", "relative_reconstruction_bias"),
+        ]
+      ),
+      ("sparsity", [("l0", "l0")]),
+    ]
+    var metrics: [String: [String: Double]] = [:]
+    for (category, names) in categories {
+      let known = names.filter { result[$0.1] != nil }
+      if known.isEmpty { continue }
+      metrics[category] = Dictionary(
+        uniqueKeysWithValues: known.map { ($0.0, value($0.1)) })
+    }
+    metrics["token_stats"] = ["total_tokens_eval_sparsity_variance": Double(rows.count)]
+    metrics["misc_metrics"] = ["frac_alive": 1 - value("dead_latents")]
+    return SAEBenchMetrics(metrics: metrics)
+  }
+}

@@ -1,0 +1,209 @@
+// What is added up over the rows of an evaluation, document by document, for one dictionary: everything
+// that reconstruction's numbers are ratios of.
+
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+
+/// The quantities of one row, summed over the rows of a document.
+enum RowQuantity: Int, CaseIterable {
+  /// 1, and 1 for rows that are not zero.
+  case rows, nonzero
+  /// ‖x‖² and ‖x − x̄‖², x̄ the mean of the evaluation set.
+  case squares, spread
+  /// ‖x − x̂‖², by both levels and by the top level alone.
+  case error, topError
+  /// cos(x, x̂) and ‖x̂‖ / ‖x‖.
+  case cosine, topCosine, ratio, topRatio
+  /// x·x̂ and ‖x̂‖².
+  case dot, topDot, rebuilt, topRebuilt
+  /// Active experts; chosen sublatents with a code at or above the threshold.
+  case active, relevant
+  /// ‖x − x̄‖², ‖x − x̂‖² of rows with their own lengths.
+  case ownSpread, ownError, ownTopError
+  /// 1 − ‖x − x̂‖² / ‖x − x̄‖² with x̄ the mean of a batch, over rows that differ from it, and their number.
+  case legacy, topLegacy, legacyRows
+}
+
+/// How one dictionary rebuilds the rows of an evaluation.
+public struct RowMeasurement: Sendable {
+  /// The quantities of `RowQuantity`, document by document.
+  let sums: GroupedSums
+  /// How often latents were used.
+  public let usage: LatentUsage
+  /// dictionary_learning's explained variance: the mean over batches of 1 − Σ var(x − x̂) / Σ var(x).
+  let batchVariance: (full: Double, topLevel: Double)
+  /// Whether rows had lengths of their own.
+  let hasNorms: Bool
+  /// Width of the rows.
+  let width: Int
+
+  /// Measures `run` on `rows`. The result does not depend on `threads`.
+  public init(
+    _ run: EvaluatedRun, on rows: EvaluationRows, threads: Int
+  ) throws(Failure) {
+    let dictionary = run.dictionary
+    let width = dictionary.shape.width
+    let means = try Means(run, rows)
+    var sums = GroupedSums(groups: rows.groupCount, quantities: RowQuantity.allCases.count)
+    var usage = LatentUsage(
+      shape: dictionary.shape, subThreshold: dictionary.activation.subThreshold)
+    var variances = (full: 0.0, topLevel: 0.0)
+    for range in rows.chunks {
+      let x = try rows.matrix(range, for: run)
+      let codes = dictionary.encode(x, threads: threads)
+      let full = dictionary.decode(codes, threads: threads)
+      let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
+      usage.add(codes)
+      let chunk = RowChunk(
+        x: x.span, full: full.span, top: top.span, width: width, first: range.lowerBound)
+      let batch = chunk.batchStatistics()
+      variances.full += batch.fullVariance
+      variances.topLevel += batch.topVariance
+      let quantities = RowQuantity.allCases.count
+      var values = [Double](repeating: 0, count: quantities)
+      for row in 0..<range.count {
+        let relevant = codes[row].count {
+          $0.sublatent >= 0 && $0.subValue >= usage.subThreshold
+        }
+        chunk.measure(
+          row, means: means, batchMean: batch.mean, norm: means.norm(range.lowerBound + row),
+          into: &values)
+        values[RowQuantity.active.rawValue] = Double(codes[row].count)
+        values[RowQuantity.relevant.rawValue] = Double(relevant)
+        sums.add(values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
+      }
+    }
+    let batches = Double(max(1, rows.chunks.count))
+    self.sums = sums
+    self.usage = usage
+    batchVariance = (variances.full / batches, variances.topLevel / batches)
+    hasNorms = !rows.norms.isEmpty
+    self.width = width
+  }
+}
+
+/// The means of an evaluation set: of rows as the dictionary sees them, and with their own lengths.
+private struct Means {
+  var unit: [Double]
+  var own: [Double]
+  private let norms: [Float]
+
+  init(_ run: EvaluatedRun, _ rows: EvaluationRows) throws(Failure) {
+    let width = run.shape.width
+    norms = rows.norms
+    unit = Array(repeating: 0, count: width)
+    own = unit
+    for range in rows.chunks {
+      let x = try rows.matrix(range, for: run)
+      for row in 0..<range.count {
+        let values = x.row(row)
+        let norm = norms.isEmpty ? 1 : Double(norms[range.lowerBound + row])
+        for column in 0..<width {
+          let value = Double(values[column])
+          unit[column] += value
+          own[column] += norm * value
+        }
+      }
+    }
+    for column in 0..<width {
+      unit[column] /= Double(max(1, rows.count))
+      own[column] /= Double(max(1, rows.count))
+    }
+  }
+
+  func norm(_ row: Int) -> Double { norms.isEmpty ? 1 : Double(norms[row]) }
+}
+
+/// A chunk of rows with their reconstructions.
+private struct RowChunk: ~Escapable {
+  let x: Span<Float>
+  let full: Span<Float>
+  let top: Span<Float>
+  let width: Int
+  let first: Int
+
+  @_lifetime(copy x, copy full, copy top)
+  init(x: Span<Float>, full: Span<Float>, top: Span<Float>, width: Int, first: Int) {
+    (self.width, self.first) = (width, first)
+    self.x = x
+    self.full = full
+    self.top = top
+  }
+
+  /// The mean of the chunk's rows, and 1 − Σ var(x − x̂) / Σ var(x) within it.
+  func batchStatistics() -> (mean: [Double], fullVariance: Double, topVariance: Double) {
+    let count = Double(max(1, x.count / width))
+    var mean = [Double](repeating: 0, count: width)
+    var (fullMean, topMean) = (mean, mean)
+    var (square, fullSquare, topSquare) = (0.0, 0.0, 0.0)
+    for start in stride(from: 0, to: x.count, by: width) {
+      for column in 0..<width {
+        let value = Double(x[start + column])
+        let fullError = value - Double(full[start + column])
+        let topError = value - Double(top[start + column])
+        mean[column] += value
+        fullMean[column] += fullError
+        topMean[column] += topError
+        square += value * value
+        fullSquare += fullError * fullError
+        topSquare += topError * topError
+      }
+    }
+    func variance(_ squares: Double, _ sums: [Double]) -> Double {
+      squares - sums.reduce(0) { $0 + $1 * $1 } / count
+    }
+    let total = variance(square, mean)
+    return (
+      mean.map { $0 / count }, total > 0 ? 1 - variance(fullSquare, fullMean) / total : 0,
+      total > 0 ? 1 - variance(topSquare, topMean) / total : 0
+    )
+  }
+
+  /// The quantities of row `row` but for those of its codes.
+  func measure(
+    _ row: Int, means: Means, batchMean: [Double], norm: Double, into values: inout [Double]
+  ) {
+    let start = row * width
+    var (squares, spread, ownSpread, batchSpread) = (0.0, 0.0, 0.0, 0.0)
+    var (error, dot, rebuilt) = (0.0, 0.0, 0.0)
+    var (topError, topDot, topRebuilt) = (0.0, 0.0, 0.0)
+    for column in 0..<width {
+      let value = Double(x[start + column])
+      let (f, t) = (Double(full[start + column]), Double(top[start + column]))
+      squares += value * value
+      spread += (value - means.unit[column]) * (value - means.unit[column])
+      batchSpread += (value - batchMean[column]) * (value - batchMean[column])
+      let own = norm * value - means.own[column]
+      ownSpread += own * own
+      error += (value - f) * (value - f)
+      dot += value * f
+      rebuilt += f * f
+      topError += (value - t) * (value - t)
+      topDot += value * t
+      topRebuilt += t * t
+    }
+    func set(_ quantity: RowQuantity, _ value: Double) { values[quantity.rawValue] = value }
+    set(.rows, 1)
+    set(.nonzero, squares > 0 ? 1 : 0)
+    set(.squares, squares)
+    set(.spread, spread)
+    set(.error, error)
+    set(.topError, topError)
+    set(.dot, dot)
+    set(.topDot, topDot)
+    set(.rebuilt, rebuilt)
+    set(.topRebuilt, topRebuilt)
+    set(.cosine, squares > 0 && rebuilt > 0 ? dot / (squares * rebuilt).squareRoot() : 0)
+    set(
+      .topCosine, squares > 0 && topRebuilt > 0 ? topDot / (squares * topRebuilt).squareRoot() : 0)
+    set(.ratio, squares > 0 ? (rebuilt / squares).squareRoot() : 0)
+    set(.topRatio, squares > 0 ? (topRebuilt / squares).squareRoot() : 0)
+    set(.ownSpread, ownSpread)
+    set(.ownError, norm * norm * error)
+    set(.ownTopError, norm * norm * topError)
+    set(.legacyRows, batchSpread > 0 ? 1 : 0)
+    set(.legacy, batchSpread > 0 ? 1 - error / batchSpread : 0)
+    set(.topLegacy, batchSpread > 0 ? 1 - topError / batchSpread : 0)
+  }
+}

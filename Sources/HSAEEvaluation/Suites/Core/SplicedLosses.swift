@@ -1,0 +1,200 @@
+// What reconstructions do to a language model: its losses with the residual stream replaced by what each
+// dictionary makes of it, beside its own losses and those with zeros in that place. Special tokens keep
+// their rows and do not count.
+
+import HSAELanguageModels
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+import HSAETraining
+
+/// Losses and divergences of one model, on the same tokens, under several replacements.
+public struct SplicedLosses: Sendable {
+  /// What was spliced in, in the order of its quantities.
+  enum Replacement: Hashable, Sendable {
+    /// The model's own rows, scaled to unit norm and back.
+    case own
+    /// Zeros at every position.
+    case zero
+    /// The reconstruction by a run.
+    case run(Int, topLevelOnly: Bool)
+  }
+
+  /// Quantities: tokens, the model's loss, then loss and divergence of each replacement.
+  let sums: GroupedSums
+  let replacements: [Replacement]
+  /// The tokens it was measured on, as a clause.
+  public let description: String
+
+  /// Measures `runs` on contexts of `input` with its model.
+  public init(_ runs: [EvaluatedRun], _ input: EvaluationInput, suite: String) throws(Failure) {
+    let model = try input.model(for: runs, suite: suite)
+    let block = try input.block(suite: suite)
+    let (contexts, description) = try input.contexts(
+      limit: input.options.lossTokens, model: model, suite: suite)
+    var replacements: [Replacement] = [.own, .zero]
+    for (index, run) in runs.enumerated() {
+      replacements.append(.run(index, topLevelOnly: false))
+      if !run.shape.isFlat { replacements.append(.run(index, topLevelOnly: true)) }
+    }
+    let splicer = Splicer(
+      tokenizer: model.tokenizer, block: block, threads: input.options.threads,
+      rowsAreUnit: input.store != nil)
+    let splices = replacements.map { replacement in
+      switch replacement {
+      case .own: splicer.own
+      case .zero: splicer.zero
+      case .run(let index, let topLevelOnly):
+        splicer.reconstruction(by: runs[index], topLevelOnly: topLevelOnly)
+      }
+    }
+    var numbers: [Int: Int] = [:]
+    for context in contexts where numbers[context.document] == nil {
+      numbers[context.document] = numbers.count
+    }
+    var sums = GroupedSums(groups: numbers.count, quantities: 2 + 2 * replacements.count)
+    let total = contexts.reduce(0) { $0 + $1.tokens.count }
+    var done = 0
+    for start in stride(from: 0, to: contexts.count, by: 16) {
+      let part = Array(contexts[start..<min(start + 16, contexts.count)])
+      let effects = try model.effects(of: part.map(\.tokens), splices: splices)
+      for (index, context) in part.enumerated() {
+        let group = numbers[context.document] ?? 0
+        for position in context.tokens.indices.dropLast()
+        where !model.tokenizer.isSpecial(context.tokens[position]) {
+          var values = [1, Double(effects.losses[index][position])]
+          for effect in effects.splices {
+            values.append(Double(effect.losses[index][position]))
+            values.append(Double(effect.divergences[index][position]))
+          }
+          sums.add(values.span, ofGroup: group)
+        }
+        done += context.tokens.count
+      }
+      input.progress(done, total)
+    }
+    guard sums.totals[0] > 0 else {
+      throw .data("There is no token to predict in \(description); give more text.")
+    }
+    self.sums = sums
+    self.replacements = replacements
+    self.description = description
+  }
+
+  /// The numbers of run `index`, with intervals over documents.
+  public func numbers(
+    ofRun index: Int, resamples: Int, seed: UInt64, threads: Int
+  ) -> [EvaluationNumber] {
+    let samples = sums.bootstrap(resamples: resamples, seed: seed, threads: threads)
+    let totals = sums.totals
+    func number(
+      _ key: String, _ label: String, unit: String? = nil,
+      better: EvaluationNumber.Direction? = nil, _ statistic: @escaping ([Double]) -> Double
+    ) -> EvaluationNumber {
+      EvaluationNumber(
+        key, label, statistic(totals), samples.interval(statistic), unit: unit, better: better)
+    }
+    func place(_ replacement: Replacement) -> Int? {
+      replacements.firstIndex(of: replacement).map { 2 + 2 * $0 }
+    }
+    guard let zero = place(.zero), let own = place(.own),
+      let full = place(.run(index, topLevelOnly: false))
+    else { return [] }
+    let top = place(.run(index, topLevelOnly: true))
+    func score(_ loss: Int) -> ([Double]) -> Double {
+      { ($0[zero] - $0[loss]) / ($0[zero] - $0[1]) }
+    }
+    func divergenceScore(_ loss: Int) -> ([Double]) -> Double {
+      { ($0[zero + 1] - $0[loss + 1]) / $0[zero + 1] }
+    }
+    var result = [
+      number("ce_loss_score", "CE loss score", better: .higher, score(full))
+    ]
+    if let top {
+      result.append(
+        number(
+          "ce_loss_score_top_level", "CE loss score, top level", better: .higher, score(top)))
+    }
+    result += [
+      number("ce_loss", "loss with the model’s own rows", unit: "nats") { $0[1] / $0[0] },
+      number("ce_loss_spliced", "loss with reconstructions", unit: "nats", better: .lower) {
+        $0[full] / $0[0]
+      },
+    ]
+    if let top {
+      result.append(
+        number(
+          "ce_loss_spliced_top_level", "loss with reconstructions, top level", unit: "nats",
+          better: .lower
+        ) { $0[top] / $0[0] })
+    }
+    result += [
+      number("ce_loss_zero", "loss with zeros", unit: "nats") { $0[zero] / $0[0] },
+      EvaluationNumber(
+        "ce_loss_own_difference", "change by splicing the model’s own rows",
+        (totals[own] - totals[1]) / totals[0], unit: "nats", digits: 6),
+      number("kl_div_score", "KL divergence score", better: .higher, divergenceScore(full)),
+    ]
+    if let top {
+      result.append(
+        number(
+          "kl_div_score_top_level", "KL divergence score, top level", better: .higher,
+          divergenceScore(top)))
+    }
+    result += [
+      number("kl_div", "KL divergence with reconstructions", unit: "nats", better: .lower) {
+        $0[full + 1] / $0[0]
+      },
+      number("kl_div_zero", "KL divergence with zeros", unit: "nats") { $0[zero + 1] / $0[0] },
+    ]
+    return result
+  }
+}
+
+/// Makes replacements of the residual stream.
+private struct Splicer {
+  let tokenizer: any Tokenizer
+  let block: Int
+  let threads: Int
+  /// Whether runs were trained on the unit rows of a store.
+  let rowsAreUnit: Bool
+
+  /// The model's own rows by the way that reconstructions take.
+  var own: Splice {
+    Splice(afterBlock: block) { rows, places in
+      let norms = rows.rowNorms()
+      var unit = rows.copy()
+      unit.scaleRowsToUnit()
+      put(unit, norms, places, into: &rows)
+    }
+  }
+
+  var zero: Splice { Splice(afterBlock: block) { rows, _ in rows.clear() } }
+
+  /// The reconstruction by `run` of rows scaled as in training, at the length of the model's own.
+  func reconstruction(by run: EvaluatedRun, topLevelOnly: Bool) -> Splice {
+    Splice(afterBlock: block) { rows, places in
+      var input = rows.copy()
+      var lengths = [Float](repeating: 1, count: rows.rows)
+      if rowsAreUnit || run.configuration.normalize == .unit {
+        lengths = rows.rowNorms()
+        input.scaleRowsToUnit()
+      }
+      let codes = run.dictionary.encode(input, threads: threads)
+      let rebuilt = run.dictionary.decode(codes, topLevelOnly: topLevelOnly, threads: threads)
+      put(rebuilt, lengths, places, into: &rows)
+    }
+  }
+
+  /// Puts `source`, each row times its length, in the place of rows whose token is not special.
+  private func put(
+    _ source: borrowing Matrix, _ lengths: [Float], _ places: [Splice.Place],
+    into rows: inout Matrix
+  ) {
+    for (index, place) in places.enumerated() where !tokenizer.isSpecial(place.token) {
+      let from = source.row(index)
+      var target = rows.mutableRow(index)
+      for column in from.indices { target[column] = from[column] * lengths[index] }
+    }
+  }
+}

@@ -1,0 +1,68 @@
+// The suite cost: what a row costs, counted, against the formula of the paper's section 3.1. Nothing is
+// measured; `hsae bench` measures.
+
+import HSAEModels
+public import HSAESupport
+import HSAETraining
+
+/// Operations and bytes of a row.
+public enum CostSuite: EvaluationSuite {
+  /// "cost".
+  public static let name = "cost"
+  /// What it finds out.
+  public static let about = "operations and bytes of a row, counted"
+
+  /// The numbers of `runs`.
+  public static func evaluate(
+    _ runs: [EvaluatedRun], _ input: EvaluationInput
+  ) throws(Failure) -> [SuiteResult] {
+    runs.map { run in
+      var result = SuiteResult(
+        suite: name, evaluatedOn: "the sizes of the dictionary; nothing is measured",
+        numbers: numbers(of: run.shape, run.configuration))
+      result.notes = [
+        "Operations of a training step leave out the penalty on latents above the threshold, whose number"
+          + " depends on the data; hsae bench counts it."
+      ]
+      return result
+    }
+  }
+
+  /// The numbers of a dictionary of `shape`, trained as `configuration` says.
+  static func numbers(
+    of shape: DictionaryShape, _ configuration: TrainingConfiguration
+  ) -> [EvaluationNumber] {
+    func cost(_ shape: DictionaryShape) -> RowCost {
+      RowCost(
+        shape: shape, batch: configuration.batch, precision: configuration.precision,
+        ortho: configuration.objective.ortho > 0, aboveThreshold: 0)
+    }
+    var flatShape = shape
+    (flatShape.sublatents, flatShape.subspace) = (0, 0)
+    let (own, flat) = (cost(shape), cost(flatShape))
+    func count(
+      _ key: String, _ label: String, _ value: Double, unit: String
+    ) -> EvaluationNumber {
+      EvaluationNumber(key, label, value, unit: unit, better: .lower, digits: 0)
+    }
+    return [
+      count("parameters", "parameters", Double(shape.parameterCount), unit: ""),
+      count(
+        "forward_formula", "forward, the paper’s formula", own.paperForward, unit: "operations"),
+      count("forward", "forward, as it is done here", own.forward, unit: "operations"),
+      EvaluationNumber(
+        "encoding_share", "share of the encoder product in the formula",
+        own.encoding / own.paperForward),
+      EvaluationNumber(
+        "forward_over_flat", "forward over a flat one of equal m and k",
+        own.paperForward / flat.paperForward, better: .lower),
+      count("training", "training step", own.operations, unit: "operations"),
+      EvaluationNumber(
+        "training_over_flat", "training step over a flat one of equal m and k",
+        own.operations / flat.operations, better: .lower),
+      count(
+        "activated_bytes", "parameters a row activates", own.activatedBytes, unit: "bytes"),
+      count("optimizer_bytes", "optimizer pass", own.optimizerBytes, unit: "bytes"),
+    ]
+  }
+}

@@ -1,0 +1,174 @@
+// The suite crosslingual: does a dictionary say the same of a sentence and of its translations? The
+// paper's figure 5b, with intervals, a baseline, and a form that does not hang on one token.
+
+import HSAELanguageModels
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+
+/// Differences of the strongest latents between translations.
+public enum CrosslingualSuite: EvaluationSuite {
+  /// "crosslingual".
+  public static let name = "crosslingual"
+  /// What it finds out.
+  public static let about = "how the strongest latents differ between translations"
+  /// Latents that stand for a sentence.
+  static let strongest = 8
+
+  /// The numbers of `runs`.
+  public static func evaluate(
+    _ runs: [EvaluatedRun], _ input: EvaluationInput
+  ) throws(Failure) -> [SuiteResult] {
+    let model = try input.model(for: runs, suite: name)
+    let block = try input.block(suite: name)
+    let all = try input.sentences()
+    let sentences = all.sample(input.options.sentences, seed: input.options.seed)
+    guard sentences.sentences.count >= 2 else {
+      throw .data("\(all.description): two sentences are needed at least; give more.")
+    }
+    let captured = try CapturedSentences(sentences, model: model, block: block, input: input)
+    // A shift of a random order, so that no sentence meets its own translation.
+    let count = sentences.sentences.count
+    var generator = SeededGenerator(seed: input.options.seed).split(0x7368_7566)
+    let order = (0..<count).shuffled(using: &generator)
+    var other = [Int](repeating: 0, count: count)
+    for index in 0..<count { other[order[index]] = order[(index + 1) % count] }
+    return runs.map { run in
+      let latents = captured.latents(run, rowsAreUnit: input.store != nil, input.options.threads)
+      let differences = CrosslingualDifferences(latents, other: other)
+      var result = SuiteResult(
+        suite: name,
+        evaluatedOn:
+          "\(grouped(count)) sentences in \(sentences.languages.joined(separator: ", ")):"
+          + " \(sentences.description)",
+        numbers: differences.numbers(sentences.languages, input.options))
+      result.tables = [differences.table(sentences.languages)]
+      return result
+    }
+  }
+}
+
+/// The residual stream over all sentences, special tokens left out.
+private struct CapturedSentences: ~Copyable {
+  /// The rows as the model computed them, language after language, sentence after sentence.
+  private let rows: Matrix
+  /// The rows of each sentence, by language.
+  private let ranges: [[Range<Int>]]
+
+  init(
+    _ sentences: ParallelSentences, model: any ResidualStreamModel, block: Int,
+    input: EvaluationInput
+  ) throws(Failure) {
+    let tokenizer = model.tokenizer
+    let room = model.contextLength - tokenizer.prefix.count
+    var contexts: [[Int32]] = []
+    for language in sentences.languages.indices {
+      for sentence in sentences.sentences {
+        let tokens = tokenizer.encode(Array(sentence[language].utf8)[...])
+        guard !tokens.isEmpty, tokens.count <= room else {
+          throw .data(
+            "\(sentences.description): a sentence in \(sentences.languages[language]) has"
+              + " \(tokens.count) tokens, and 1 to \(room) are possible: \(sentence[language].prefix(40))…"
+          )
+        }
+        contexts.append(tokenizer.prefix + tokens)
+      }
+    }
+    let kept = contexts.map { context in
+      context.indices.filter { !tokenizer.isSpecial(context[$0]) }
+    }
+    let total = contexts.reduce(0) { $0 + $1.count }
+    let width = model.description.width
+    var rows = Matrix(rows: kept.reduce(0) { $0 + $1.count }, columns: width)
+    var ranges = [[Range<Int>]](repeating: [], count: sentences.languages.count)
+    var (row, done) = (0, 0)
+    for start in stride(from: 0, to: contexts.count, by: 256) {
+      let part = Array(contexts[start..<min(start + 256, contexts.count)])
+      var captured = Matrix(rows: part.reduce(0) { $0 + $1.count }, columns: width)
+      try model.capture(part, afterBlock: block, into: &captured)
+      var first = 0
+      for (index, context) in part.enumerated() {
+        let begin = row
+        for position in kept[start + index] {
+          for column in 0..<width { rows[row, column] = captured[first + position, column] }
+          row += 1
+        }
+        ranges[(start + index) / sentences.sentences.count].append(begin..<row)
+        first += context.count
+      }
+      done += first
+      input.progress(done, total)
+    }
+    self.rows = rows
+    self.ranges = ranges
+  }
+
+  /// The strongest latents of `run` for every sentence, by language.
+  func latents(
+    _ run: EvaluatedRun, rowsAreUnit: Bool, _ threads: Int
+  ) -> [[StrongestLatents]] {
+    var x = rows.copy()
+    if rowsAreUnit { x.scaleRowsToUnit() } else { run.prepare(&x) }
+    let codes = run.dictionary.encode(x, threads: threads)
+    return ranges.map { language in
+      language.map { StrongestLatents(codes, $0, count: CrosslingualSuite.strongest) }
+    }
+  }
+}
+
+extension CrosslingualDifferences {
+  /// The numbers, with intervals over sentences; `languages` names the pairs.
+  func numbers(_ languages: [String], _ options: EvaluationOptions) -> [EvaluationNumber] {
+    let samples = sums.bootstrap(
+      resamples: options.resamples, seed: options.seed, threads: options.threads)
+    let totals = sums.totals
+    func number(
+      _ key: String, _ label: String, better: EvaluationNumber.Direction? = nil,
+      _ statistic: @escaping ([Double]) -> Double
+    ) -> EvaluationNumber {
+      EvaluationNumber(
+        key, label, statistic(totals), samples.interval(statistic), better: better)
+    }
+    /// The mean over pairs of quantity `offset` of a pair.
+    func mean(_ offset: Int) -> ([Double]) -> Double {
+      { sums in
+        pairs.indices.reduce(0) { $0 + sums[Self.place($1) + offset] }
+          / (Double(pairs.count) * sums[0])
+      }
+    }
+    func ratio(_ offset: Int) -> ([Double]) -> Double {
+      { mean(offset)($0) / mean(offset + 1)($0) }
+    }
+    var result = [
+      number("difference", "difference at the last token", better: .lower, mean(0)),
+      number("difference_shuffled", "the same, another sentence’s translation", mean(1)),
+      number("difference_ratio", "ratio of the two", better: .lower, ratio(0)),
+      number("difference_pooled", "difference over all tokens", better: .lower, mean(2)),
+      number(
+        "difference_pooled_shuffled", "the same, another sentence’s translation, pooled", mean(3)),
+      number("difference_pooled_ratio", "ratio of the two, pooled", better: .lower, ratio(2)),
+      number("set_size", "latents compared at the last token") { $0[1] / $0[0] },
+    ]
+    for (index, pair) in pairs.enumerated() {
+      let (a, b) = (languages[pair.first], languages[pair.second])
+      result.append(
+        number("difference_\(a)_\(b)", "difference \(a)–\(b)", better: .lower) {
+          $0[Self.place(index)] / $0[0]
+        })
+    }
+    return result
+  }
+
+  /// A line for each pair of languages.
+  func table(_ languages: [String]) -> EvaluationTable {
+    let totals = sums.totals
+    return EvaluationTable(
+      title: "Differences by pair",
+      columns: ["pair", "last token", "shuffled", "pooled", "pooled, shuffled"],
+      lines: pairs.enumerated().map { index, pair in
+        EvaluationTable.Line(
+          "\(languages[pair.first])–\(languages[pair.second])",
+          (0..<4).map { totals[Self.place(index) + $0] / totals[0] })
+      })
+  }
+}

@@ -1,0 +1,258 @@
+// What an evaluation is given besides the runs: a store, a model, text; opened when a suite asks, checked
+// against the runs, and shared between suites.
+
+public import HSAEActivations
+public import HSAELanguageModels
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+
+/// A context to read a model with, and the document it is of.
+public struct EvaluationContext: Hashable, Sendable {
+  /// Its tokens, as the model sees them.
+  public var tokens: [Int32]
+  /// The document, 0, 1, …
+  public var document: Int
+}
+
+/// What an evaluation is given.
+public final class EvaluationInput {
+  /// Opens the model for contexts of up to so many tokens, computing with weights of the named type
+  /// (nil: any).
+  public typealias ModelLoader = (
+    _ contextLength: Int, _ weights: String?
+  ) throws(Failure) -> any ResidualStreamModel
+
+  /// Finds sentences in several languages.
+  public typealias SentenceSource = () throws(Failure) -> ParallelSentences
+
+  /// What the user chose.
+  public let options: EvaluationOptions
+  /// The store or matrix, if there is one.
+  public let source: (any RowSource)?
+  /// Its path without folders.
+  public var sourceName: String { source.map { Path.name($0.path) } ?? "" }
+  /// The source, if it is an activation store.
+  public var store: ActivationStore? { source as? ActivationStore }
+  /// Documents to read the model with instead of the store's.
+  private let text: [Document]?
+  private let textName: String
+  private let layer: Int?
+  private let loader: ModelLoader?
+  private let sentenceSource: SentenceSource?
+  private var loaded: (any ResidualStreamModel)?
+  private var capturedRows: EvaluationRows?
+  /// Is told, in a few words, what is being done.
+  public let say: (String) -> Void
+  /// Is told how many tokens of how many the model has read.
+  public let progress: (_ done: Int, _ total: Int) -> Void
+
+  /// An input of the given parts; `layer` is the block, where no store names it.
+  public init(
+    options: EvaluationOptions = EvaluationOptions(), source: (any RowSource)? = nil,
+    text: [Document]? = nil, textName: String = "", layer: Int? = nil, loader: ModelLoader? = nil,
+    sentences: SentenceSource? = nil, say: @escaping (String) -> Void = { _ in },
+    progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) {
+    (self.options, self.source, self.text, self.textName) = (options, source, text, textName)
+    (self.layer, self.loader, self.say, self.progress) = (layer, loader, say, progress)
+    sentenceSource = sentences
+  }
+
+  /// Whether a model was given.
+  public var hasModel: Bool { loader != nil }
+
+  /// Fails unless the rows fit `runs`.
+  public func check(_ runs: [EvaluatedRun]) throws(Failure) {
+    guard let source else { return }
+    for run in runs where run.shape.width != source.width {
+      throw .data(
+        "\(source.path): its rows have the width \(source.width), and the dictionary of \(run.path) is"
+          + " for \(run.shape.width); name another store with --store.")
+    }
+  }
+
+  // MARK: The model
+
+  /// The model, loaded, once it is known to fit `runs`. `suite` names who asks.
+  public func model(
+    for runs: [EvaluatedRun], suite: String
+  ) throws(Failure) -> any ResidualStreamModel {
+    let model: any ResidualStreamModel
+    if let loaded {
+      model = loaded
+    } else {
+      guard let loader else {
+        throw .usage(
+          "The suite \(suite) reads a language model; name the one the runs are of with --model.")
+      }
+      let collected = store?.attributes
+      model = try loader(max(256, collected?.contextLength ?? 0), collected?.weightsType)
+      loaded = model
+      if let collected, collected.modelSHA256 != model.description.sha256 {
+        throw .data(
+          "\(sourceName) is of \(collected.modelName) (SHA-256 \(collected.modelSHA256.prefix(12))…), and"
+            + " --model is another (\(model.description.name), \(model.description.sha256.prefix(12))…);"
+            + " give the model the store was collected from.")
+      }
+    }
+    for run in runs where run.shape.width != model.description.width {
+      throw .data(
+        "\(model.description.name): its residual stream has the width \(model.description.width), and"
+          + " the dictionary of \(run.path) is for \(run.shape.width); give the model it was trained on."
+      )
+    }
+    let block = try block(suite: suite)
+    guard block < model.description.blockCount else {
+      throw .usage(
+        "\(model.description.name): there is no block \(block); it has blocks 0 to"
+          + " \(model.description.blockCount - 1).")
+    }
+    return model
+  }
+
+  /// The block whose output the runs are of, counting from 0. `suite` names who asks.
+  public func block(suite: String) throws(Failure) -> Int {
+    let stored = store?.attributes.layer
+    if let layer {
+      guard let stored, stored != layer else { return layer }
+      throw .usage(
+        "--layer \(layer): \(sourceName) is the output of block \(stored); leave out --layer, or give"
+          + " another store.")
+    }
+    guard let stored else {
+      throw .usage(
+        "The suite \(suite) must know which block's output the runs are of; give the store they were"
+          + " trained on (--store), or the block (--layer).")
+    }
+    return stored
+  }
+
+  /// Sentences in several languages.
+  func sentences() throws(Failure) -> ParallelSentences {
+    guard let sentenceSource else {
+      throw .usage("The suite crosslingual needs sentences in several languages (--sentences).")
+    }
+    return try sentenceSource()
+  }
+
+  // MARK: Rows and contexts
+
+  /// The rows to evaluate `runs` on: the documents a store holds out, by default.
+  public func rows(for runs: [EvaluatedRun], suite: String) throws(Failure) -> EvaluationRows {
+    if text != nil { return try textRows(for: runs, suite: suite) }
+    guard let source else {
+      throw .usage(
+        "The suite \(suite) needs rows; give a store (--store), or a model and text (--model, --text)."
+      )
+    }
+    if let store, let heldOut = try Self.holdout(of: store) {
+      return EvaluationRows(
+        heldOut, limit: options.rowLimit, isHeldOut: true, name: sourceName)
+    }
+    return EvaluationRows(source, limit: options.rowLimit, isHeldOut: false, name: sourceName)
+  }
+
+  /// The part of `store` that was kept from training; nil if it has none.
+  private static func holdout(of store: ActivationStore) throws(Failure) -> ActivationStore? {
+    let path = Path.join(store.path, "holdout")
+    guard Path.isDirectory(path) else { return nil }
+    return try ActivationStore(path: path, giantNorms: store.giantNorms)
+  }
+
+  /// Contexts to read the model with, documents in an order drawn by seed, until they have `limit`
+  /// tokens; and what they are, as a clause.
+  public func contexts(
+    limit: Int, model: any ResidualStreamModel, suite: String
+  ) throws(Failure) -> (contexts: [EvaluationContext], description: String) {
+    if let text {
+      let contexts = Self.contexts(of: text, limit: limit, model: model)
+      return (contexts, Self.describe(contexts, "", "of \(textName)"))
+    }
+    guard let store, store.attributes.kind == .residualStream else {
+      throw .usage(
+        "The suite \(suite) reads the model on text; give --text, or a store that keeps its corpus"
+          + " (hsae collect).")
+    }
+    let corpus = try StoredCorpus(store: store.path)
+    let heldOut = (0..<corpus.documentCount).filter(corpus.isHeldOut)
+    var generator = SeededGenerator(seed: options.seed).split(0x636F_6E74)
+    let documents = (heldOut.isEmpty ? Array(0..<corpus.documentCount) : heldOut)
+      .shuffled(using: &generator)
+    let length = store.attributes.contextLength ?? model.contextLength
+    var contexts: [EvaluationContext] = []
+    var tokens = 0
+    for (number, document) in documents.enumerated() where tokens < limit {
+      let all = try corpus.tokens(of: document)
+      for start in stride(from: 0, to: all.count, by: length) where tokens < limit {
+        let part = Array(all[start..<min(start + length, all.count)])
+        contexts.append(EvaluationContext(tokens: part, document: number))
+        tokens += part.count
+      }
+    }
+    return (
+      contexts,
+      Self.describe(
+        contexts, heldOut.isEmpty ? "" : "held-out ",
+        "of \(sourceName)" + (heldOut.isEmpty ? ", training documents among them" : ""))
+    )
+  }
+
+  private static func describe(
+    _ contexts: [EvaluationContext], _ kind: String, _ of: String
+  ) -> String {
+    let tokens = contexts.reduce(0) { $0 + $1.tokens.count }
+    return "\(grouped(tokens)) tokens of \(grouped(Set(contexts.map(\.document)).count))"
+      + " \(kind)documents \(of)"
+  }
+
+  private static func contexts(
+    of text: [Document], limit: Int, model: any ResidualStreamModel
+  ) -> [EvaluationContext] {
+    let prefix = model.tokenizer.prefix
+    var contexts: [EvaluationContext] = []
+    var tokens = 0
+    for (number, document) in text.enumerated() where tokens < limit {
+      let words = model.tokenizer.encode(document.text, limit: model.contextLength - prefix.count)
+      if words.isEmpty { continue }
+      contexts.append(EvaluationContext(tokens: prefix + words, document: number))
+      tokens += prefix.count + words.count
+    }
+    return contexts
+  }
+
+  /// The residual stream over the text, special tokens left out.
+  private func textRows(
+    for runs: [EvaluatedRun], suite: String
+  ) throws(Failure) -> EvaluationRows {
+    if let capturedRows { return capturedRows }
+    let model = try model(for: runs, suite: suite)
+    let block = try block(suite: suite)
+    let limit = min(options.rowLimit, 100_000)
+    let (contexts, description) = try contexts(limit: limit, model: model, suite: suite)
+    let width = model.description.width
+    var kept: [Float] = []
+    var groups: [Int32] = []
+    var numbers: [Int: Int32] = [:]
+    for context in contexts {
+      var rows = Matrix(rows: context.tokens.count, columns: width)
+      try model.capture([context.tokens], afterBlock: block, into: &rows)
+      for (position, token) in context.tokens.enumerated()
+      where !model.tokenizer.isSpecial(token) {
+        let row = rows.row(position)
+        for column in row.indices { kept.append(row[column]) }
+        let number = numbers[context.document] ?? Int32(numbers.count)
+        numbers[context.document] = number
+        groups.append(number)
+      }
+    }
+    guard !groups.isEmpty else {
+      throw .data("\(textName): there is no token to evaluate on; give a file with text.")
+    }
+    let rows = EvaluationRows(
+      captured: Matrix(rows: groups.count, columns: width, elements: kept), groups: groups,
+      description: description)
+    capturedRows = rows
+    return rows
+  }
+}

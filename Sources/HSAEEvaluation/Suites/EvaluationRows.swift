@@ -1,0 +1,106 @@
+// The rows an evaluation reconstructs: which they are, to which document each belongs, how long it was
+// before it was scaled. Read chunk by chunk, so that their number does not matter.
+
+public import HSAEActivations
+import HSAESupport
+import HSAETensors
+
+/// Rows to evaluate on.
+public struct EvaluationRows: Sendable {
+  /// The rows: unit rows of a store, or whatever a matrix has.
+  let source: any RowSource
+  /// Number of rows evaluated: the first ones.
+  public let count: Int
+  /// The group of each row, 0 ..< groupCount: what the bootstrap resamples.
+  public let groups: [Int32]
+  /// Number of groups.
+  public let groupCount: Int
+  /// The length of each row before it was scaled to unit norm; empty if the rows were not.
+  public let norms: [Float]
+  /// What they are, as a clause: "5,012 held-out rows of 132 documents of layer-12.store".
+  public let description: String
+  /// Whether they were kept from training.
+  public let isHeldOut: Bool
+  /// Rows of a chunk; also the batch of variants that are defined by batches.
+  public static let chunk = 8192
+  /// The most groups that rows without documents are put into.
+  private static let mostGroups = 10_000
+
+  /// The rows of `source`, at most `limit`; `isHeldOut` says whether training had none of them.
+  ///
+  /// The groups are documents where the source knows them. Otherwise rows count as independent and are
+  /// put, neighbour by neighbour, into at most 10,000 groups of like size.
+  public init(_ source: any RowSource, limit: Int, isHeldOut: Bool, name: String) {
+    let store = source as? ActivationStore
+    let count = min(limit, source.rowCount)
+    var numbers: [Int: Int32] = [:]
+    var groups: [Int32] = []
+    groups.reserveCapacity(count)
+    let perGroup = max(1, (count + Self.mostGroups - 1) / Self.mostGroups)
+    var knowsDocuments = true
+    for row in 0..<count {
+      guard let place = store?.place(row) else {
+        knowsDocuments = false
+        groups.append(Int32(row / perGroup))
+        continue
+      }
+      let number = numbers[place.document] ?? Int32(numbers.count)
+      numbers[place.document] = number
+      groups.append(number)
+    }
+    self.source = source
+    self.count = count
+    self.groups = groups
+    self.isHeldOut = isHeldOut
+    groupCount = knowsDocuments ? numbers.count : (count + perGroup - 1) / perGroup
+    norms = store.map { store in (0..<count).map(store.norm) } ?? []
+    let part =
+      count < source.rowCount ? "\(grouped(count)) of \(grouped(source.rowCount))" : grouped(count)
+    description =
+      "\(part) \(isHeldOut ? "held-out rows" : "rows")"
+      + (knowsDocuments ? " of \(grouped(numbers.count)) documents" : "") + " of \(name)"
+      + (isHeldOut ? "" : ", training rows among them")
+  }
+
+  /// Rows captured from a model: `matrix` as the model computed them, the group of each.
+  init(captured matrix: consuming Matrix, groups: [Int32], description: String) {
+    norms = matrix.rowNorms()
+    matrix.scaleRowsToUnit()
+    count = groups.count
+    self.groups = groups
+    groupCount = Int(groups.max() ?? -1) + 1
+    self.description = description
+    isHeldOut = true
+    source = CapturedRows(matrix)
+  }
+
+  /// The ranges of chunks.
+  var chunks: [Range<Int>] {
+    stride(from: 0, to: count, by: Self.chunk).map { $0..<min(count, $0 + Self.chunk) }
+  }
+
+  /// The rows `range` as `run` was trained to see them.
+  func matrix(_ range: Range<Int>, for run: EvaluatedRun) throws(Failure) -> Matrix {
+    var matrix = try source.matrix(rows: range)
+    run.prepare(&matrix)
+    return matrix
+  }
+}
+
+/// Rows in memory.
+private final class CapturedRows: RowSource {
+  private let rows: Matrix
+  var rowCount: Int { rows.rows }
+  var width: Int { rows.columns }
+  let path = "captured rows"
+  let summary = "captured rows"
+  let fingerprint = ""
+
+  init(_ rows: consuming Matrix) { self.rows = rows }
+
+  func read(_ indices: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
+    for place in indices.indices {
+      for column in 0..<width { destination[place * width + column] = rows[indices[place], column] }
+    }
+  }
+}

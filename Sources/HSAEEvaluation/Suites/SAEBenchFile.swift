@@ -1,0 +1,85 @@
+// Results in the layout of SAEBench's files, so that its tools can read them beside their own. The keys
+// are those of version 0.6.0; what it defines and we do not measure is left out.
+
+import HSAEModels
+import HSAESupport
+
+/// What a SAEBench file says of an evaluation that SAEBench defines.
+public struct SAEBenchMetrics: Hashable, Sendable, Codable {
+  /// Numbers by category: "reconstruction_quality" → "explained_variance" → 0.8.
+  public var metrics: [String: [String: Double]]
+  /// Details, such as a line for each letter.
+  public var details: [[String: DetailValue]] = []
+
+  /// A number or a word of a detail.
+  public enum DetailValue: Hashable, Sendable, Codable {
+    /// A number.
+    case number(Double)
+    /// A word.
+    case text(String)
+  }
+
+  /// Metrics without details.
+  public init(metrics: [String: [String: Double]]) { self.metrics = metrics }
+}
+
+extension Evaluation {
+  /// The files in SAEBench's layout: the name of each and its text. Runs have the identifier
+  /// "hsae_NAME"; `milliseconds` is the time since 1970.
+  public func saeBenchFiles(milliseconds: Int) -> [(name: String, text: String)] {
+    runs.flatMap { run in
+      run.results.compactMap { result -> (name: String, text: String)? in
+        guard let metrics = result.saeBench else { return nil }
+        let details = metrics.details.map { detail in
+          JSONValue.object(
+            detail.mapValues {
+              switch $0 {
+              case .number(let number): Self.json(number)
+              case .text(let text): .string(text)
+              }
+            })
+        }
+        let shape = run.shape
+        let values = JSONValue.object(
+          metrics.metrics.mapValues { .object($0.mapValues(Self.json)) })
+        let tree = JSONValue.object([
+          "eval_type_id": .string(result.suite),
+          "eval_config": .object([
+            "random_seed": .integer(Int(truncatingIfNeeded: seed)),
+            "evaluated_on": .string(result.evaluatedOn),
+          ]),
+          "eval_id": .string(Self.identifier(result.suite + run.name + values.text(indent: nil))),
+          "datetime_epoch_millis": .integer(milliseconds),
+          "eval_result_metrics": values,
+          "eval_result_details": .array(details),
+          "sae_bench_commit_hash": .string("not SAEBench: hsae evaluate"),
+          "sae_lens_id": .string("custom_sae"),
+          "sae_lens_release_id": .string("hsae_\(run.name)"),
+          "sae_lens_version": .string("not SAELens"),
+          "sae_cfg_dict": .object([
+            "d_in": .integer(shape.width), "d_sae": .integer(shape.experts),
+            "k": .integer(shape.activeExperts), "sublatents": .integer(shape.sublatents),
+            "subspace": .integer(shape.subspace),
+            "architecture": .string(shape.isFlat ? "topk" : "hierarchical_topk"),
+            "training_tokens": .integer(run.trainedRows),
+          ]),
+          "eval_result_unstructured": .null,
+        ])
+        let name = "hsae_\(run.name)_\(result.suite)_eval_results.json"
+        return (String(name.map { $0 == "/" ? "_" : $0 }), tree.text(indent: 0) + "\n")
+      }
+    }
+  }
+
+  /// An identifier in the form of a UUID that follows from `content`.
+  private static func identifier(_ content: String) -> String {
+    let digits = Array(SHA256.hash(content))
+    return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }
+      .joined(separator: "-")
+  }
+
+  /// A number as SAEBench writes it: what cannot be computed is -1.
+  private static func json(_ number: Double) -> JSONValue {
+    number.isFinite ? .number(number) : .number(-1)
+  }
+}

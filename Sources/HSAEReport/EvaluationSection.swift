@@ -1,0 +1,161 @@
+// The section of a page about an evaluation: for each suite a table with intervals, runs side by side,
+// the most important numbers as dots with whiskers, and densities.
+
+import HSAEEvaluation
+import HSAESupport
+
+let evaluationTemplate = """
+  <section id="evaluation" aria-labelledby="evaluation-title">
+  <h2 id="evaluation-title">Evaluation</h2>
+  {{#suites}}
+  <h3>{{{name}}}</h3>
+  <p class="small">On {{{evaluatedOn}}}. In brackets, and as whiskers: 95 % bootstrap intervals.</p>
+  <div class="charts">{{{charts}}}</div>
+  <div class="scroll" tabindex="0" role="region" aria-label="Table of the suite {{{name}}}">
+  <table class="numbers"><thead><tr><th scope="col"><span class="hush">number</span></th>\
+  {{#columns}}<th scope="col">{{{name}}}</th>{{/columns}}</tr></thead>
+  <tbody>
+  {{#rows}}<tr><th scope="row">{{{label}}}</th>\
+  {{#cells}}<td{{#isBest}} class="best"{{/isBest}}>{{{value}}}</td>{{/cells}}</tr>
+  {{/rows}}</tbody></table></div>
+  {{#tables}}
+  <details class="how"><summary>{{{title}}}</summary>
+  <div class="scroll" tabindex="0" role="region" aria-label="{{{title}}}">
+  <table class="numbers"><thead><tr>{{#columns}}<th scope="col">{{{name}}}</th>{{/columns}}</tr></thead>
+  <tbody>{{#lines}}<tr><th scope="row">{{{label}}}</th>\
+  {{#cells}}<td>{{{value}}}</td>{{/cells}}</tr>
+  {{/lines}}</tbody></table></div>
+  </details>
+  {{/tables}}
+  {{#notes}}<p class="small">{{{note}}}</p>{{/notes}}
+  {{/suites}}
+  </section>
+  """
+
+/// What the section shows of `evaluation`.
+func evaluationView(_ evaluation: Evaluation) -> [String: View] {
+  ["suites": .list(evaluation.suites.map { suiteView($0, evaluation.runs) })]
+}
+
+private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: View] {
+  let runs = runs.filter { $0.result(suite) != nil }
+  let results = runs.compactMap { $0.result(suite) }
+  let lines = numberLines(results.map(\.numbers))
+  var places: [String] = []
+  var notes: [String] = []
+  for result in results {
+    if !places.contains(result.evaluatedOn) { places.append(result.evaluatedOn) }
+    for note in result.notes where !notes.contains(note) { notes.append(note) }
+  }
+  let names = runs.map(\.name)
+  let charts = lines.filter { $0.first.better != nil && $0.first.interval != nil }.prefix(4)
+    .compactMap { line in
+      IntervalChart(
+        title: labelText(line.first),
+        points: zip(names, line.values).compactMap { name, number in
+          number.map { (name, $0.value, $0.interval) }
+        }
+      ).markup()
+    }
+  let densities = zip(runs, results).enumerated().flatMap { index, pair in
+    pair.1.histograms.compactMap { figure in
+      HistogramChart(
+        title: "\(figure.title), \(pair.0.name)", histogram: figure.histogram, color: color(index)
+      ).markup()
+    }
+  }
+  return [
+    "name": "\(suite)", "evaluatedOn": "\(places.joined(separator: "; "))",
+    "charts": .markup((charts + densities).joined()),
+    "columns": .list(names.map { ["name": "\($0)"] }),
+    "rows": .list(
+      lines.map { line in
+        ["label": "\(labelText(line.first))", "cells": .list(cells(line.first, line.values))]
+      }),
+    "tables": .list(
+      zip(names, results).flatMap { name, result in
+        result.tables.map { tableView($0, run: name) }
+      }),
+    "notes": .list(notes.map { ["note": "\($0)"] }),
+  ]
+}
+
+private func cells(
+  _ kind: EvaluationNumber, _ values: [EvaluationNumber?]
+) -> [[String: View]] {
+  let numbers = values.compactMap { $0?.value }.filter(\.isFinite)
+  var best: Double?
+  if let better = kind.better, let low = numbers.min(), let high = numbers.max(),
+    numbers.count > 1, high - low > 1e-3 * max(abs(low), abs(high))
+  {
+    best = better == .lower ? low : high
+  }
+  return values.map { number in
+    [
+      "value": number.map { "\(numberText($0))" } ?? "–",
+      "isBest": .flag(best != nil && number?.value == best),
+    ]
+  }
+}
+
+private func tableView(_ table: EvaluationTable, run: String) -> [String: View] {
+  [
+    "title": "\(table.title), \(run)",
+    "columns": .list(table.columns.map { ["name": "\($0)"] }),
+    "lines": .list(
+      table.lines.map { line in
+        [
+          "label": "\(line.label)",
+          "cells": .list(line.values.map { ["value": $0.map { "\(cellText($0))" } ?? "–"] }),
+        ]
+      }),
+  ]
+}
+
+/// A number of several runs as dots on one axis, each with its interval.
+struct IntervalChart {
+  var title: String
+  var points: [(name: String, value: Double, interval: Interval?)]
+
+  /// The chart, or nil if there is nothing to show.
+  func markup() -> Markup? {
+    let shown = points.filter { $0.value.isFinite }
+    let ends = shown.flatMap {
+      [$0.value, $0.interval?.low ?? $0.value, $0.interval?.high ?? $0.value]
+    }
+    guard let low = ends.min(), let high = ends.max() else { return nil }
+    let axis = ticks(low, high > low ? high : low + 1e-3, count: 2)
+    guard let left = axis.values.first, let right = axis.values.last, right > left else {
+      return nil
+    }
+    func x(_ value: Double) -> String { decimalPoint((value - left) / (right - left) * 100) }
+    let lines = shown.enumerated().map { index, point -> Markup in
+      let whisker: Markup =
+        point.interval.map {
+          "<path class=\"line c\(color(index))\" d=\"M\(x($0.low)) 10H\(x($0.high))\"/>"
+        } ?? ""
+      return """
+        <li><span>\(point.name)</span><span class="dot">\
+        <svg viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">\
+        <path class="grid" d="M0 10H100"/>\(whisker)</svg>\
+        <i class="c\(color(index))" style="left:\(x(point.value))%"></i></span></li>
+        """
+    }
+    let labels = axis.values.map { value -> Markup in
+      "<span style=\"left:\(x(value))%\">\(tick(value, step: axis.step))</span>"
+    }
+    let spoken = shown.map { "\($0.name) \(decimal($0.value, 4))" }.joined(separator: "; ")
+    return """
+      <figure class="chart"><figcaption>\(title)</figcaption>
+      <ul class="dots" role="img" aria-label="\(title): \(spoken)">\(lines.joined())</ul>
+      <p class="dotaxis" aria-hidden="true">\(labels.joined())</p>
+      </figure>
+      """
+  }
+}
+
+/// A coordinate in percent.
+private func decimalPoint(_ value: Double) -> String {
+  let rounded = (value * 100).rounded() / 100
+  return rounded.isFinite ? "\(rounded)" : "0"
+}

@@ -1,0 +1,49 @@
+// Runs that differ in their seed alone, taken together: one line of a scaling figure, one column of a
+// table. What the paper's figures are made from.
+
+import HSAEEvaluation
+import HSAEModels
+import HSAESupport
+
+/// Runs of the same sizes.
+struct RunKind {
+  /// Experts m.
+  let experts: Int
+  /// Sublatents a; 0 for a flat dictionary.
+  let sublatents: Int
+  /// The runs.
+  let runs: [Evaluation.Run]
+
+  /// What a series of this kind is called.
+  var series: String { sublatents == 0 ? "SAE" : "H-SAE, \(sublatents) sublatents" }
+  /// What a column of this kind is called.
+  var column: String { "\(sublatents == 0 ? "SAE" : "H-\(sublatents)") \(grouped(experts))" }
+
+  /// The kinds of `runs`, flat ones first, by rising size.
+  static func kinds(of runs: [Evaluation.Run]) -> [RunKind] {
+    var sizes: [(sublatents: Int, experts: Int)] = []
+    for run in runs
+    where !sizes.contains(where: { $0 == (run.shape.sublatents, run.shape.experts) }) {
+      sizes.append((run.shape.sublatents, run.shape.experts))
+    }
+    return sizes.sorted { $0 < $1 }.map { size in
+      RunKind(
+        experts: size.experts, sublatents: size.sublatents,
+        runs: runs.filter {
+          $0.shape.sublatents == size.sublatents && $0.shape.experts == size.experts
+        })
+    }
+  }
+
+  /// The number `key` of the suite `suite`: of one run with its bootstrap interval; of several their mean
+  /// and, as its interval, their range. Nil if no run has it.
+  func number(_ suite: String, _ key: String) -> EvaluationNumber? {
+    let numbers = runs.compactMap { $0.result(suite)?[key] }
+    guard var result = numbers.first else { return nil }
+    guard numbers.count > 1 else { return result }
+    let values = numbers.map(\.value)
+    result.value = values.reduce(0, +) / Double(values.count)
+    result.interval = Interval(values.min() ?? .nan, values.max() ?? .nan)
+    return result
+  }
+}

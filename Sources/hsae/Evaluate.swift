@@ -1,0 +1,210 @@
+// hsae evaluate: questions put to runs, side by side. Options, opening what is given, and writing; the
+// questions are suites of `HSAEEvaluation`.
+
+import ArgumentParser
+import Foundation
+import HSAEActivations
+import HSAEEvaluation
+import HSAELanguageModels
+import HSAEReport
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+struct Evaluate: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Measure runs side by side, on held-out documents by default.",
+    discussion: """
+      Suites (docs/evaluation.md defines every number):
+      \(EvaluationSuites.all.map { "  \($0.name): \($0.about)" }.joined(separator: "\n"))
+
+      Rows are the documents that the store holds out; where it holds none out, the rows the runs were \
+      trained on, and the output says so. With --model the suite core also splices reconstructions into \
+      the model and reads its losses on the same documents, or on --text. Means over tokens or \
+      sentences come with 95 % intervals, by a bootstrap over documents or sentences.
+
+      --out FILE.json writes all results; --out FOLDER also writes a page and SAEBench's files. hsae \
+      report --evaluation takes such files.
+      """)
+
+  @Argument(help: "Run directories.")
+  var runs: [String]
+
+  @Option(help: "Suites, separated by commas.")
+  var suite = "core,cost"
+
+  @Option(help: "The store or matrix to evaluate on (default: what the runs were trained on).")
+  var store: String?
+
+  @Option(help: "The language model: a name, a GGUF file, or synthetic.")
+  var model: String?
+
+  @Option(
+    parsing: .upToNextOption, help: "Text to evaluate on instead of a store's held-out documents.")
+  var text: [String] = []
+
+  @Option(help: "The block whose output the runs are of, where no store says it.")
+  var layer: Int?
+
+  @Option(help: "Rows to reconstruct, at most.")
+  var tokens = "1M"
+
+  @Option(help: "Tokens to read the model's losses on; each run costs a pass through the model.")
+  var lossTokens = "10k"
+
+  @Option(
+    help: """
+      Parallel sentences for the suite crosslingual, as JSON: [{"en": …, "fr": …}, …] (default: \
+      verses of the Bible in en, fr, es, de, which are fetched).
+      """)
+  var sentences: String?
+
+  @Option(help: "Sentences to draw for the suite crosslingual, at most.")
+  var sentenceCount = 500
+
+  @Option(help: "Seed of all draws.")
+  var seed: UInt64 = 0
+
+  @OptionGroup var threading: ThreadsOption
+
+  @Option(help: "Write the results to this .json file, or into this folder.")
+  var out: String?
+
+  @Flag(help: "Print the results as JSON.")
+  var json = false
+
+  func validate() throws {
+    for (name, value) in [("--tokens", tokens), ("--loss-tokens", lossTokens)] {
+      guard (try? SizeArgument.count(value)) ?? 0 >= 1 else {
+        throw ValidationError("\(name) must be a whole number of at least 1, such as 20k.")
+      }
+    }
+    guard sentenceCount >= 2 else { throw ValidationError("--sentence-count must be at least 2.") }
+    if !text.isEmpty, model == nil { throw ValidationError("--text needs --model to read it.") }
+  }
+
+  func run() throws {
+    let suites = try EvaluationSuites.named(suite)
+    if let out { try requireWritable(out) }
+    let evaluated = try zip(runs, runNames(runs)).map { path, name in
+      try EvaluatedRun(path: path, name: name, warn: { report("hsae: \($0)") })
+    }
+    let evaluation = try Evaluation(of: evaluated, suites: suites, input: input(evaluated))
+    if let out { try write(evaluation, to: out) }
+    try output(
+      json ? JSONFile.encode(evaluation) : evaluationText(evaluation, width: terminalWidth()))
+  }
+
+  // MARK: What is given
+
+  private func input(_ runs: [EvaluatedRun]) throws(Failure) -> EvaluationInput {
+    var options = EvaluationOptions()
+    (options.seed, options.threads) = (seed, threading.count)
+    options.rowLimit = try SizeArgument.count(tokens)
+    options.lossTokens = try SizeArgument.count(lossTokens)
+    options.sentences = sentenceCount
+    let say = { @Sendable (line: String) in report("hsae evaluate: \(line)") }
+    var line = ProgressLine("evaluate", unit: "tokens", total: nil)
+    var isBegun = false
+    return EvaluationInput(
+      options: options, source: try source(runs), text: try documents(),
+      textName: text.map(Path.name).joined(separator: ", "), layer: layer,
+      loader: try loader(say),
+      sentences: { () throws(Failure) in
+        if let sentences { return try ParallelSentences(path: sentences) }
+        return try .verses(ModelFetcher(say: say))
+      }, say: say,
+      progress: { done, total in
+        if !isBegun { line = ProgressLine("evaluate", unit: "tokens", total: total) }
+        isBegun = done < total
+        line.update(done)
+        if done >= total { line.clear() }
+      })
+  }
+
+  /// The rows: those named, or those all runs were trained on.
+  private func source(_ runs: [EvaluatedRun]) throws(Failure) -> (any RowSource)? {
+    let norms = runs[0].configuration.data.giantNorms ?? .skip
+    if let store { return try openRows(path: store, giantNorms: norms) }
+    let data = runs[0].configuration.data
+    for run in runs where run.configuration.data.fingerprint != data.fingerprint {
+      throw .usage(
+        "\(runs[0].path) and \(run.path) were trained on different rows; name those to evaluate both on"
+          + " with --store.")
+    }
+    guard Path.exists(data.path) else {
+      if !text.isEmpty { return nil }
+      throw .missing(
+        "\(data.path): the rows \(runs[0].path) was trained on are gone; name their new place with"
+          + " --store.")
+    }
+    let source = try openRows(path: data.path, tensor: data.tensor, giantNorms: norms)
+    guard source.fingerprint == data.fingerprint else {
+      throw .data(
+        "\(data.path): it is no longer what \(runs[0].path) was trained on; restore it, or name a store"
+          + " with --store.")
+    }
+    return source
+  }
+
+  private func documents() throws(Failure) -> [Document]? {
+    guard !text.isEmpty else { return nil }
+    let reader = try CorpusReader(paths: text)
+    var documents: [Document] = []
+    var bytes = 0
+    // Enough for any number of tokens that is read with a model.
+    while bytes < 64 << 20, let document = try reader.next() {
+      bytes += document.text.count
+      documents.append(document)
+    }
+    return documents
+  }
+
+  private func loader(
+    _ say: @escaping @Sendable (String) -> Void
+  ) throws(Failure) -> EvaluationInput.ModelLoader? {
+    guard let model else { return nil }
+    if model == "synthetic" {
+      return { (length, _) throws(Failure) in SyntheticModel(contextLength: length) }
+    }
+    let path = try ModelFetcher(say: say).resolve(model)
+    let threads = threading.count
+    return { (length, weights) throws(Failure) in
+      try LlamaModel(
+        path: path, weights: weights.flatMap(WeightsChoice.init(name:)) ?? .auto,
+        contextLength: length, threads: threads, say: say)
+    }
+  }
+
+  // MARK: What is written
+
+  private var isFolder: Bool { out.map { !$0.hasSuffix(".json") } ?? false }
+
+  private func requireWritable(_ out: String) throws(Failure) {
+    let folder = isFolder ? out : Path.parent(out)
+    if isFolder { try Path.createDirectories(folder) }
+    guard Path.isDirectory(folder) else {
+      throw Failure(.cannotCreate, "\(folder): there is no such folder to write \(out) in.")
+    }
+  }
+
+  private func write(_ evaluation: Evaluation, to out: String) throws(Failure) {
+    guard isFolder else {
+      try JSONFile.write(evaluation, to: out)
+      report("hsae evaluate: wrote \(out)")
+      return
+    }
+    try JSONFile.write(evaluation, to: Path.join(out, "evaluation.json"))
+    let bench = Path.join(out, "saebench")
+    try Path.createDirectories(bench)
+    let milliseconds = Int(Date().timeIntervalSince1970 * 1000)
+    for file in evaluation.saeBenchFiles(milliseconds: milliseconds) {
+      try DurableFile.write(file.text, to: Path.join(bench, file.name))
+    }
+    let page = ReportInput(
+      title: "Evaluation", subtitle: evaluation.runs.map(\.name).joined(separator: ", "), runs: [],
+      evaluation: evaluation)
+    try DurableFile.write(makeReport(page), to: Path.join(out, "index.html"))
+    report("hsae evaluate: wrote \(out)/evaluation.json, index.html and saebench/")
+  }
+}

@@ -1,0 +1,126 @@
+// hsae evaluate as people run it: from a collected store to a table, JSON, files and a page; the same
+// seed gives the same bytes; what does not fit is one sentence.
+
+import HSAESupport
+import HSAETestSupport
+import Testing
+
+@Suite struct EvaluateCommandTests {
+  /// A store of the made-up model, an H-SAE and a flat SAE of it, in `folder`.
+  private func prepare(_ folder: String) throws -> (store: String, runs: [String]) {
+    let corpus = Path.join(folder, "corpus.txt")
+    let lines = (0..<200).map { "the w\($0 % 17) of w\($0 % 23) is w\($0 * 7 % 31)" }
+    try DurableFile.write(lines.joined(separator: "\n") + "\n", to: corpus)
+    let store = Path.join(folder, "store")
+    #expect(
+      try runHSAE([
+        "collect", "synthetic", "--layer", "3", "--text", corpus, "--out", store, "--holdout",
+        "0.2",
+      ]).code == 0)
+    let runs = ["h", "flat"].map { Path.join(folder, $0) }
+    let trained = try runHSAE(
+      ["train", store, "--out", runs[0], "--also", "\(runs[1]):sublatents=0", "--steps", "60"]
+        + CommandFixture.small)
+    #expect(trained.code == 0, "\(trained.errors)")
+    return (store, runs)
+  }
+
+  @Test func fromAStoreToFiles() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try prepare(folder)
+      let out = Path.join(folder, "evaluation")
+      let command = ["evaluate"] + runs + ["--model", "synthetic", "--loss-tokens", "500"]
+      let plain = try runHSAE(command)
+      #expect(plain.code == 0, "\(plain.errors)")
+      for part in ["core", "held-out rows", "CE loss score", "cost", "paper’s formula", "flat"] {
+        #expect(plain.output.contains(part), "\(part)")
+      }
+      let json = try runHSAE(command + ["--json", "--threads", "1", "--out", out])
+      #expect(json.code == 0)
+      let tree = try JSONValue(parsing: Array(json.output.utf8), source: "output")
+      #expect(tree["runs"]?.array?.count == 2)
+      #expect(try runHSAE(command + ["--json"]).output == json.output)
+      #expect(try runHSAE(command + ["--json", "--seed", "1"]).output != json.output)
+      #expect(fileBytes(Path.join(out, "evaluation.json")) == Array(json.output.utf8))
+      #expect(
+        try Path.list(Path.join(out, "saebench")) == [
+          "hsae_flat_core_eval_results.json", "hsae_h_core_eval_results.json",
+        ])
+      #expect(!fileBytes(Path.join(out, "index.html")).isEmpty)
+
+      let page = Path.join(folder, "page.html")
+      let figures = Path.join(folder, "figures")
+      let made = try runHSAE(
+        ["report"] + runs
+          + [
+            "--evaluation", Path.join(out, "evaluation.json"), "--figures", figures, "--out", page,
+          ])
+      #expect(made.code == 0, "\(made.errors)")
+      #expect(
+        try Path.list(figures) == [
+          "figure-3a.svg", "figure-3b.svg", "results.md", "training.svg",
+        ])
+      let whole = try runHSAE(
+        ["report"] + runs + ["--evaluation", Path.join(out, "evaluation.json"), "--out", page])
+      #expect(whole.code == 0, "\(whole.errors)")
+      let text = String(decoding: fileBytes(page), as: UTF8.self)
+      #expect(text.contains("id=\"evaluation\"") && text.contains("id=\"numbers\""))
+    }
+  }
+
+  @Test func crosslingualSentences() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try prepare(folder)
+      let sentences = Path.join(folder, "sentences.json")
+      let list = (0..<20).map { "{\"en\": \"the w\($0) is\", \"fr\": \"le w\($0) est\"}" }
+      try DurableFile.write("[\(list.joined(separator: ","))]", to: sentences)
+      let command =
+        ["evaluate"] + runs + ["--suite", "crosslingual", "--sentences", sentences]
+      let result = try runHSAE(command + ["--model", "synthetic"])
+      #expect(result.code == 0, "\(result.errors)")
+      #expect(result.output.contains("difference en–fr") && result.output.contains("20 sentences"))
+      expectRefusalOfSuite(try runHSAE(command), 64, ["crosslingual", "--model"])
+    }
+  }
+
+  @Test func whatDoesNotFitIsOneSentence() throws {
+    try withTemporaryFolder { folder in
+      let (store, runs) = try prepare(folder)
+      let fixture = try CommandFixture(in: folder)
+      #expect(try runHSAE(fixture.training("other", ["--steps", "5"])).code == 0)
+      let other = fixture.path("other")
+      expectRefusal(try runHSAE(["evaluate", runs[0], "--suite", "cores"]), 64, ["core"])
+      expectRefusal(try runHSAE(["evaluate", runs[0], other]), 64, ["different rows", "--store"])
+      expectRefusal(
+        try runHSAE(["evaluate", other, "--store", store]), 65, ["width 64", "for 20"])
+      expectRefusal(try runHSAE(["evaluate", fixture.path("none")]), 66, ["no such run"])
+      expectRefusal(
+        try runHSAE(["evaluate", runs[0], "--out", fixture.path("none/x.json")]), 73,
+        ["no such folder"])
+      expectRefusalOfSuite(
+        try runHSAE(["evaluate", other, "--model", "synthetic"]), 65,
+        ["residual stream has the width 64", "for 20"])
+      expectRefusalOfSuite(
+        try runHSAE(["evaluate", runs[0], "--model", "synthetic", "--layer", "1"]), 64,
+        ["--layer 1", "block 3"])
+      #expect(try runHSAE(["evaluate", runs[0], "--text", store]).code == 64)
+      #expect(try runHSAE(["evaluate", runs[0], "--tokens", "few"]).code == 64)
+      #expect(try runHSAE(["evaluate"]).code == 64)
+      #expect(try runHSAE(["report", "--out", fixture.path("page.html")]).code == 64)
+    }
+  }
+
+  /// A refusal after suites were announced.
+  private func expectRefusalOfSuite(
+    _ result: CommandResult, _ code: Int32, _ parts: [String],
+    at location: SourceLocation = #_sourceLocation
+  ) {
+    #expect(result.code == code, "\(result.errors)", sourceLocation: location)
+    #expect(result.output.isEmpty, sourceLocation: location)
+    let last = result.errors.split(separator: "\n").last ?? ""
+    #expect(last.hasPrefix("hsae: "), sourceLocation: location)
+    for part in parts {
+      #expect(last.contains(part), "\(part) in \(last)", sourceLocation: location)
+    }
+  }
+}

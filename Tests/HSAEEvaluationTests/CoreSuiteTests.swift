@@ -1,0 +1,205 @@
+// The suite core on cases whose answers are known: perfect and zero reconstructions, the mean, a planted
+// two-level dictionary; and that results follow from the seed alone.
+
+import HSAEActivations
+import HSAELanguageModels
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import HSAETraining
+import Testing
+
+@testable import HSAEEvaluation
+
+@Suite struct CoreSuiteTests {
+  private let model = SyntheticModel(width: 16, contextLength: 64)
+
+  private func value(_ result: SuiteResult, _ key: String) throws -> Double {
+    try #require(result[key]).value
+  }
+
+  @Test func perfectAndZeroReconstructions() throws {
+    try withTemporaryFolder { folder in
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(60))
+      let runs = [
+        try EvaluationFixture.perfect(16), try EvaluationFixture.constant("zero", 16),
+      ]
+      let results = try CoreSuite.evaluate(
+        runs, EvaluationFixture.input(store, model: model))
+      let (perfect, zero) = (results[0], results[1])
+      #expect(perfect.evaluatedOn.contains("held-out rows of"))
+      for key in ["explained_variance", "cosine", "norm_ratio", "relative_reconstruction_bias"] {
+        #expect(abs(try value(perfect, key) - 1) < 1e-5, "\(key)")
+      }
+      for key in ["ce_loss_score", "kl_div_score"] {
+        #expect(abs(try value(perfect, key) - 1) < 1e-4, "\(key)")
+        #expect(abs(try value(zero, key)) < 1e-6, "\(key)")
+      }
+      #expect(abs(try value(perfect, "ce_loss_own_difference")) < 1e-3)
+      #expect(abs(try value(perfect, "ce_loss") - value(perfect, "ce_loss_spliced")) < 1e-3)
+      // A dictionary that says nothing has the model predict what zeros have it predict.
+      #expect(abs(try value(zero, "ce_loss_spliced") - value(zero, "ce_loss_zero")) < 1e-6)
+      #expect(abs(try value(zero, "ce_loss_zero") - 5.5530) < 1e-3, "ln 258 for no information")
+      #expect(try value(zero, "kl_div_zero") > 0.1)
+      #expect(try value(zero, "dead_latents") == 1 && value(zero, "l0") == 0)
+      #expect(abs(try value(zero, "mse") - 1) < 1e-3)
+      #expect(try value(zero, "explained_variance") < 0.01, "the zero vector is no mean")
+    }
+  }
+
+  @Test func theMeanExplainsNothing() throws {
+    try withTemporaryFolder { folder in
+      let rows = shifted(400, width: 6)
+      let path = folder + "/rows.npy"
+      try writeNumpy(rows, width: 6, to: path)
+      let mean = (0..<6).map { column in
+        stride(from: column, to: rows.count, by: 6).reduce(Float(0)) { $0 + rows[$1] } / 400
+      }
+      let runs = [
+        try EvaluationFixture.constant("mean", 6, bias: mean, normalize: .none),
+        try EvaluationFixture.perfect(6, normalize: .none),
+      ]
+      let results = try CoreSuite.evaluate(
+        runs, EvaluationFixture.input(try openRows(path: path)))
+      #expect(abs(try value(results[0], "explained_variance")) < 1e-5)
+      #expect(abs(try value(results[1], "explained_variance") - 1) < 1e-5)
+      // What others publish under this name calls the mean a good reconstruction: it hardly centres.
+      #expect(try value(results[0], "explained_variance_saebench") > 0.8)
+      #expect(results[0].notes.contains { $0.contains("No rows were held out") })
+      #expect(results[0]["ce_loss_score"] == nil)
+    }
+  }
+
+  /// A reconstruction that is off by the same vector everywhere is perfect to dictionary_learning.
+  @Test func aConstantErrorIsSeen() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/rows.npy"
+      try writeNumpy(shifted(300, width: 6), width: 6, to: path)
+      var run = try EvaluationFixture.perfect(6, normalize: .none)
+      run = try EvaluationFixture.run("off", run.shape, normalize: .none) { parameters in
+        for latent in 0..<12 {
+          let sign: Float = latent < 6 ? 1 : -1
+          parameters.encoderSide[latent, latent % 6] = sign
+          parameters.decoderSide[latent, latent % 6] = sign * (latent % 6 == 0 ? 0 : 1)
+        }
+      }
+      let measured = try RowMeasurement(
+        run, on: EvaluationRows(try openRows(path: path), limit: 300, isHeldOut: false, name: "x"),
+        threads: 1)
+      let numbers = measured.numbers(resamples: 100, seed: 0, threads: 1)
+      let centred = try #require(numbers.first { $0.key == "explained_variance" }).value
+      let others = try #require(
+        numbers.first { $0.key == "explained_variance_dictionary_learning" }
+      ).value
+      // Coordinate 0 is 10 and hardly varies.
+      #expect(centred < 0 && others > 0.8, "\(centred) \(others)")
+    }
+  }
+
+  @Test func bothLevelsOfAPlantedDictionary() throws {
+    // Row: parent e_{3j} with one of two children ±e_{3j+1} at half its strength.
+    let shape = DictionaryShape(
+      width: 12, experts: 4, sublatents: 2, subspace: 1, activeExperts: 1)
+    let run = try EvaluationFixture.run("planted", shape, normalize: .none, threshold: 0.01) { p in
+      for expert in 0..<4 {
+        p.encoderSide[2 * expert, 3 * expert] = 1
+        p.decoderSide[2 * expert, 3 * expert] = 1
+        p.encoderSide[2 * expert + 1, 3 * expert + 1] = 1
+        p.decoderSide[2 * expert + 1, 3 * expert + 1] = 1
+        for child in 0..<2 {
+          p.subEncoder[2 * expert + child, 0] = child == 0 ? 1 : -1
+          p.subDecoder[2 * expert + child, 0] = child == 0 ? 1 : -1
+        }
+      }
+    }
+    try withTemporaryFolder { folder in
+      var rows = [Float](repeating: 0, count: 80 * 12)
+      for row in 0..<80 {
+        rows[row * 12 + 3 * (row % 4)] = 1
+        rows[row * 12 + 3 * (row % 4) + 1] = row % 8 < 4 ? 0.5 : -0.5
+      }
+      let path = folder + "/rows.npy"
+      try writeNumpy(rows, width: 12, to: path)
+      let result = try CoreSuite.evaluate(
+        [run], EvaluationFixture.input(try openRows(path: path)))[0]
+      #expect(abs(try value(result, "explained_variance") - 1) < 1e-5)
+      // Variance: 1 - 1/4 of the parents, 1/4 of the children, which the top level misses.
+      #expect(abs(try value(result, "explained_variance_top_level") - 0.75) < 1e-5)
+      #expect(abs(try value(result, "mse_top_level") - 0.25) < 1e-5)
+      #expect(try value(result, "l0") == 1 && value(result, "l0_sublatents") == 1)
+      #expect(try value(result, "dead_latents") == 0 && value(result, "dead_sublatents") == 0)
+      #expect(abs(try value(result, "effective_sublatents") - 2) < 1e-9)
+      #expect(try value(result, "dense_latents") == 1, "each is active for a quarter")
+    }
+  }
+
+  @Test func numbersFollowFromTheSeedAlone() throws {
+    try withTemporaryFolder { folder in
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(40))
+      let shape = DictionaryShape(
+        width: 16, experts: 32, sublatents: 3, subspace: 2, activeExperts: 4)
+      let runs = [
+        try EvaluationFixture.run("random", shape) {
+          $0 = Parameters.initial(shape: shape, seed: 4)
+        }
+      ]
+      func results(_ seed: UInt64, threads: Int) throws -> [SuiteResult] {
+        try CoreSuite.evaluate(
+          runs,
+          EvaluationFixture.input(store, model: model) { options in
+            (options.seed, options.threads) = (seed, threads)
+            (options.rowLimit, options.lossTokens) = (150, 100)
+          })
+      }
+      let first = try results(1, threads: 1)
+      #expect(try results(1, threads: 3) == first)
+      #expect(try results(2, threads: 1) != first)
+    }
+  }
+
+  /// The numbers agree with those of `ReconstructionMetrics`, which the page of a run uses.
+  @Test func agreesWithTheOtherMeasurement() throws {
+    let planted = PlantedHierarchy(
+      width: 20, parents: 12, children: 3, subspace: 2, active: 2, seed: 1)
+    let shape = DictionaryShape(
+      width: 20, experts: 12, sublatents: 3, subspace: 2, activeExperts: 3)
+    let run = try EvaluationFixture.run("random", shape) { parameters in
+      parameters = Parameters.initial(shape: shape, seed: 8)
+    }
+    try withTemporaryFolder { folder in
+      let path = folder + "/rows.npy"
+      try writeNumpy(planted.rows(300), width: 20, to: path)
+      let source = try openRows(path: path)
+      var rows = try source.matrix(rows: 0..<300)
+      rows.scaleRowsToUnit()
+      let codes = run.dictionary.encode(rows)
+      var metrics = ReconstructionMetrics(width: 20)
+      metrics.add(
+        rows: rows.span, codes: codes, reconstruction: run.dictionary.decode(codes).span,
+        topLevel: run.dictionary.decode(codes, topLevelOnly: true).span)
+      let other = metrics.summary
+      let result = try CoreSuite.evaluate([run], EvaluationFixture.input(source))[0]
+      for (key, expected) in [
+        ("explained_variance", other.full.explainedVariance),
+        ("explained_variance_top_level", other.topLevel.explainedVariance),
+        ("explained_variance_legacy", other.full.legacyExplainedVariance),
+        ("mse", other.full.squaredError), ("cosine", other.full.cosine),
+        ("norm_ratio", other.full.normRatio), ("l0", other.l0),
+      ] {
+        #expect(abs(try value(result, key) - expected) < 1e-9, "\(key)")
+      }
+    }
+  }
+
+  /// Rows around (10, 1, 1, …) that vary by ±1, but for the first coordinate by ±0.1.
+  private func shifted(_ count: Int, width: Int) -> [Float] {
+    var generator = SeededGenerator(seed: 5)
+    return (0..<count * width).map { index in
+      let noise = Float(generator.nextSymmetric())
+      return index % width == 0 ? 10 + 0.1 * noise : 1 + noise
+    }
+  }
+}

@@ -1,0 +1,191 @@
+// The frame of evaluations: the bootstrap, what is refused, JSON there and back, SAEBench's files, text.
+
+import HSAEActivations
+import HSAELanguageModels
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAEEvaluation
+@testable import HSAEReport
+
+@Suite struct BootstrapTests {
+  @Test func theIntervalOfAMeanIsTheTextbooks() throws {
+    var sums = GroupedSums(groups: 400, quantities: 2)
+    var generator = SeededGenerator(seed: 1)
+    var (sum, squares) = (0.0, 0.0)
+    for group in 0..<400 {
+      let value = generator.nextSymmetric()
+      (sum, squares) = (sum + value, squares + value * value)
+      sums.add(1, to: 0, ofGroup: group)
+      sums.add(value, to: 1, ofGroup: group)
+    }
+    let interval = try #require(
+      sums.bootstrap(resamples: 4000, seed: 2).interval { $0[1] / $0[0] })
+    let mean = sum / 400
+    let error = ((squares / 400 - mean * mean) / 400).squareRoot()
+    #expect(abs(interval.low - (mean - 1.96 * error)) < 0.1 * error * 1.96)
+    #expect(abs(interval.high - (mean + 1.96 * error)) < 0.1 * error * 1.96)
+  }
+
+  /// Tokens of a document that are all alike are one observation and not many.
+  @Test func groupsAreResampledWhole() throws {
+    func width(groupOf: (Int) -> Int, groups: Int) throws -> Double {
+      var sums = GroupedSums(groups: groups, quantities: 2)
+      for row in 0..<1000 {
+        sums.add(1, to: 0, ofGroup: groupOf(row))
+        sums.add(Double(row / 100 % 2), to: 1, ofGroup: groupOf(row))
+      }
+      let interval = try #require(
+        sums.bootstrap(resamples: 1000, seed: 0).interval { $0[1] / $0[0] })
+      return interval.high - interval.low
+    }
+    let byDocument = try width(groupOf: { $0 / 100 }, groups: 10)
+    let byToken = try width(groupOf: { $0 }, groups: 1000)
+    #expect(byDocument > 5 * byToken)
+  }
+
+  @Test func threadsAndSeeds() {
+    var sums = GroupedSums(groups: 10, quantities: 1)
+    for group in 0..<10 { sums.add(Double(group), to: 0, ofGroup: group) }
+    func interval(_ seed: UInt64, _ threads: Int) -> Interval? {
+      sums.bootstrap(resamples: 100, seed: seed, threads: threads).interval { $0[0] }
+    }
+    #expect(interval(1, 1) == interval(1, 4) && interval(1, 1) != interval(2, 1))
+    #expect(
+      GroupedSums(groups: 1, quantities: 1).bootstrap(resamples: 10, seed: 0).interval { $0[0] }
+        == nil, "one group says nothing of the spread")
+  }
+}
+
+@Suite struct EvaluationTests {
+  private func evaluation(_ folder: String) throws -> Evaluation {
+    let model = SyntheticModel(width: 16, contextLength: 64)
+    let store = try EvaluationFixture.collect(
+      folder + "/store", model: model, documents: EvaluationFixture.documents(40))
+    let runs = [try EvaluationFixture.perfect(16), try EvaluationFixture.constant("a/zero", 16)]
+    return try Evaluation(
+      of: runs, suites: [CoreSuite.self, CostSuite.self],
+      input: EvaluationFixture.input(store, model: model))
+  }
+
+  @Test func jsonThereAndBack() throws {
+    try withTemporaryFolder { folder in
+      let evaluation = try evaluation(folder)
+      let path = folder + "/evaluation.json"
+      try JSONFile.write(evaluation, to: path)
+      // As text, for what cannot be computed is NaN, which is not itself.
+      let text = try JSONFile.encode(evaluation)
+      #expect(try JSONFile.encode(Evaluation.read(from: path)) == text && text.contains("NaN"))
+      // Runs and suites from several files come together.
+      var one = evaluation
+      one.runs = [one.runs[0]]
+      one.runs[0].results = [one.runs[0].results[0]]
+      one.merge(evaluation)
+      #expect(try JSONFile.encode(one) == text)
+    }
+  }
+
+  @Test func saeBenchsLayout() throws {
+    try withTemporaryFolder { folder in
+      let files = try evaluation(folder).saeBenchFiles(milliseconds: 5)
+      #expect(
+        files.map(\.name) == [
+          "hsae_perfect_core_eval_results.json", "hsae_a_zero_core_eval_results.json",
+        ])
+      let tree = try JSONValue(parsing: Array(files[0].text.utf8), source: "file")
+      for key in [
+        "eval_type_id", "eval_config", "eval_id", "datetime_epoch_millis", "eval_result_metrics",
+        "eval_result_details", "sae_bench_commit_hash", "sae_lens_id", "sae_lens_release_id",
+        "sae_lens_version", "sae_cfg_dict", "eval_result_unstructured",
+      ] { #expect(tree[key] != nil, "\(key)") }
+      let metrics = try #require(tree["eval_result_metrics"])
+      #expect(
+        abs(try #require(metrics["model_performance_preservation"]?["ce_loss_score"]?.number) - 1)
+          < 1e-3)
+      #expect(metrics["sparsity"]?["l0"] != nil && metrics["misc_metrics"]?["frac_alive"] != nil)
+      #expect(tree["sae_lens_id"]?.string == "custom_sae")
+    }
+  }
+
+  @Test func textAndPage() throws {
+    try withTemporaryFolder { folder in
+      var evaluation = try evaluation(folder)
+      let text = evaluationText(evaluation, width: 100)
+      #expect(text.contains("perfect") && text.contains("a/zero"))
+      #expect(text.contains("explained variance") && text.contains("held-out rows"))
+      #expect(text.split(separator: "\n").allSatisfy { $0.count <= 160 })
+      evaluation.runs[0].name = "<script>alert(1)</script>"
+      let page = try makeReport(
+        ReportInput(title: "Evaluation", subtitle: "", runs: [], evaluation: evaluation))
+      #expect(page.contains("id=\"evaluation\"") && !page.contains("<script>alert"))
+    }
+  }
+
+  @Test func whatDoesNotFitIsRefused() throws {
+    try withTemporaryFolder { folder in
+      let model = SyntheticModel(width: 16, contextLength: 64)
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(20))
+      let narrow = try EvaluationFixture.constant("narrow", 8)
+      let fitting = try EvaluationFixture.constant("fitting", 16)
+      func complaint(
+        _ run: EvaluatedRun, _ input: EvaluationInput
+      ) -> Failure? {
+        failure { _ = try Evaluation(of: [run], suites: [CoreSuite.self], input: input) }
+      }
+      var found = complaint(narrow, EvaluationFixture.input(store))
+      #expect(found?.kind == .data && found?.message.contains("width 16") == true)
+      let other = SyntheticModel(width: 16, seed: 9, contextLength: 64)
+      found = complaint(fitting, EvaluationFixture.input(store, model: other))
+      #expect(found?.kind == .data && found?.message.contains("--model is another") == true)
+      let wide = SyntheticModel(width: 32, contextLength: 64)
+      let text = EvaluationFixture.documents(3)
+      found = complaint(
+        fitting, EvaluationFixture.input(nil, model: wide, text: text, layer: 1))
+      #expect(found?.kind == .data && found?.message.contains("width 32") == true)
+      found = complaint(
+        fitting, EvaluationFixture.input(nil, model: model, text: text, layer: 7))
+      #expect(found?.kind == .usage && found?.message.contains("no block 7") == true)
+      found = complaint(fitting, EvaluationFixture.input(nil, model: model, text: text))
+      #expect(found?.kind == .usage && found?.message.contains("--layer") == true)
+      found = complaint(fitting, EvaluationFixture.input(store, model: model, layer: 1))
+      #expect(found?.kind == .usage && found?.message.contains("block 3") == true)
+      found = complaint(fitting, EvaluationFixture.input(nil))
+      #expect(found?.kind == .usage && found?.message.contains("--store") == true)
+      #expect(
+        failure { _ = try EvaluationSuites.named("core,crost") }?.message.contains("did you mean")
+          == true)
+    }
+  }
+
+  /// Text instead of a store: rows are captured from the model.
+  @Test func textInsteadOfAStore() throws {
+    let model = SyntheticModel(width: 16, contextLength: 64)
+    let result = try CoreSuite.evaluate(
+      [try EvaluationFixture.perfect(16)],
+      EvaluationFixture.input(
+        nil, model: model, text: EvaluationFixture.documents(9), layer: 3))[0]
+    #expect(abs(try #require(result["explained_variance"]).value - 1) < 1e-5)
+    #expect(abs(try #require(result["explained_variance_unscaled"]).value - 1) < 1e-5)
+    #expect(abs(try #require(result["ce_loss_own_difference"]).value) < 1e-3)
+  }
+}
+
+@Suite struct CostSuiteTests {
+  /// The paper's example: 21.0 of 21.3 million operations at m 16k, d 640, k 32, s 4, a 16 are encoding.
+  @Test func thePapersFormula() throws {
+    let run = try EvaluationFixture.constant("small", 16)
+    let shape = DictionaryShape(
+      width: 640, experts: 16_384, sublatents: 16, subspace: 4, activeExperts: 32)
+    let numbers = CostSuite.numbers(of: shape, run.configuration)
+    func value(_ key: String) throws -> Double {
+      try #require(numbers.first { $0.key == key }).value
+    }
+    #expect(abs(try value("forward_formula") - 21_344_512) < 1)
+    #expect(abs(try value("encoding_share") - 20_971_520.0 / 21_344_512) < 1e-9)
+    #expect(try value("forward_over_flat") < 1.02)
+  }
+}

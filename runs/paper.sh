@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# The paper's figures 3 and 5 on Gemma 3 270M: flat SAEs and H-SAEs with 16 and 64 sublatents at several
+# widths, trained on one collection of a residual stream, all from one reading for each seed; evaluated on
+# the documents held out; figures and tables. And its study of the unembedding. docs/paper.md has findings.
+#
+#   runs/paper.sh [FOLDER]          everything; what an earlier call finished is kept, what it began is
+#                                   gone on with
+#   runs/paper.sh rates [FOLDER]    first: a grid of learning rates at the smallest width, one epoch
+#
+# Environment (defaults in brackets):
+#   STORE     a store to train on; without it one is collected into FOLDER
+#   MODEL     the model of it [gemma-3-270m]          LAYER   its block [12]     TOKENS  rows [2M]
+#   WIDTHS    top-level latents [2k 4k 8k]            SEEDS   [0]                K       active ones [32]
+#   EPOCHS    [4]       BATCH  [the trainer's choice] RATE    learning rate [the trainer's]
+#   RATES     of the grid [2e-4 5e-4 1e-3 2e-3]       RATE_EPOCHS  [1]
+#   BIAS      [geometric-median]: rows of a residual stream share a large mean, and without a bias a third
+#             of the latents die
+#   OPTIONS   further options of hsae train for all runs
+#   SUITES    [core crosslingual cost]                EVALUATE  further options of hsae evaluate
+#   UNEMBEDDING_STEPS  of the study of the vocabulary [5000]; 0 leaves it out
+#   FIGURES   where figures and results go [FOLDER/figures]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+hsae=${HSAE:-.build/release/hsae}
+task=all
+if [ "${1:-}" = rates ]; then task=rates && shift; fi
+folder=${1:-out/paper}
+model=${MODEL:-gemma-3-270m} layer=${LAYER:-12} tokens=${TOKENS:-2M}
+read -ra widths <<<"${WIDTHS:-2k 4k 8k}"
+read -ra seeds <<<"${SEEDS:-0}"
+read -ra rates <<<"${RATES:-2e-4 5e-4 1e-3 2e-3}"
+read -ra suites <<<"${SUITES:-core crosslingual cost}"
+read -ra options <<<"${OPTIONS:-}"
+read -ra evaluate <<<"${EVALUATE:-}"
+store=${STORE:-$folder/layer-$layer.store}
+figures=${FIGURES:-$folder/figures}
+common=(--k "${K:-32}" --bias "${BIAS:-geometric-median}" --keep 1)
+if [ -n "${BATCH:-}" ]; then common+=(--batch "$BATCH"); fi
+say() { printf 'paper: %s\n' "$*" >&2; }
+took() { say "$1: $((($(date +%s) - $2) / 60)) min"; }
+mkdir -p "$folder"
+
+# What tells the kinds of dictionary apart, as settings of --also.
+kind() {
+  case $1 in
+  flat) echo sublatents=0 ;;
+  h16) echo sublatents=16,subspace=4 ;;
+  h64) echo sublatents=64,subspace=8 ;;
+  esac
+}
+
+# train RUN=SETTINGS… : trains those runs over one reading; begun ones are gone on with, of any number.
+# TRAINING holds further options of them all.
+train() {
+  local begun=() new=() run arguments
+  for run in "$@"; do
+    if [ -e "${run%%=*}/config.json" ]; then begun+=("${run%%=*}"); else new+=("$run"); fi
+  done
+  if [ ${#begun[@]} -gt 0 ]; then
+    arguments=()
+    for run in "${begun[@]:1}"; do arguments+=(--also "$run"); done
+    "$hsae" train --resume --out "${begun[0]}" "${arguments[@]}"
+  fi
+  if [ ${#new[@]} -gt 0 ]; then
+    arguments=()
+    # The first run's settings are those of all, so it gets its own as options.
+    local settings=${new[0]#*=} setting
+    for setting in ${settings//,/ }; do arguments+=("--${setting%%=*}" "${setting#*=}"); done
+    for run in "${new[@]:1}"; do arguments+=(--also "${run%%=*}:${run#*=}"); done
+    "$hsae" train "$store" "${common[@]}" "${TRAINING[@]}" "${options[@]}" --out "${new[0]%%=*}" \
+      "${arguments[@]}"
+  fi
+}
+
+if [ ! -e "$store/zarr.json" ] || grep -q '"complete" *: *false' "$store/zarr.json"; then
+  begin=$(date +%s)
+  if [ ! -e "$folder/text.jsonl" ]; then
+    "$hsae" corpus wiki-leads enwiki-excerpt --out "$folder/text.jsonl"
+  fi
+  "$hsae" collect "$model" --layer "$layer" --text "$folder/text.jsonl" --tokens "$tokens" --out "$store"
+  took collecting "$begin"
+fi
+
+if [ "$task" = rates ]; then
+  begin=$(date +%s)
+  runs=()
+  for name in flat h16 h64; do
+    for rate in "${rates[@]}"; do
+      runs+=("$folder/rates/$name-$rate=experts=${widths[0]},$(kind "$name"),learning-rate=$rate")
+    done
+  done
+  mkdir -p "$folder/rates"
+  TRAINING=(--epochs "${RATE_EPOCHS:-1}")
+  train "${runs[@]}"
+  "$hsae" evaluate "${runs[@]%%=*}" --store "$store" --suite core --out "$folder/rates/evaluation.json"
+  took "the grid of learning rates" "$begin"
+  exit
+fi
+
+TRAINING=(--epochs "${EPOCHS:-4}")
+if [ -n "${RATE:-}" ]; then TRAINING+=(--learning-rate "$RATE"); fi
+all=()
+files=()
+for seed in "${seeds[@]}"; do
+  begin=$(date +%s)
+  runs=()
+  for width in "${widths[@]}"; do
+    for name in flat h16 h64; do
+      runs+=("$folder/$name-$width-seed$seed=experts=$width,$(kind "$name"),seed=$seed")
+    done
+  done
+  train "${runs[@]}"
+  took "training with seed $seed" "$begin"
+  paths=("${runs[@]%%=*}")
+  all+=("${paths[@]}")
+  for suite in "${suites[@]}"; do
+    file=$folder/$suite-seed$seed.json
+    # A file is newer than what it was made from, or it is made again.
+    stale=$([ -e "$file" ] || echo yes)
+    for path in "${paths[@]}"; do [ "$path/metrics.jsonl" -nt "$file" ] && stale=yes; done
+    if [ -n "$stale" ]; then
+      begin=$(date +%s)
+      given=(--model "$model")
+      [ "$suite" = cost ] && given=()
+      "$hsae" evaluate "${paths[@]}" --store "$store" --suite "$suite" "${given[@]}" "${evaluate[@]}" \
+        --out "$file" >"${file%.json}.txt"
+      took "suite $suite, seed $seed" "$begin"
+    fi
+    files+=("$file")
+  done
+done
+
+if [ "${UNEMBEDDING_STEPS:-5000}" != 0 ]; then
+  begin=$(date +%s)
+  words=$folder/words.store
+  [ -e "$words/zarr.json" ] || "$hsae" unembed "$model" --out "$words"
+  if [ -e "$folder/words-h/config.json" ]; then
+    "$hsae" train --resume --out "$folder/words-h" --also "$folder/words-flat"
+  else
+    "$hsae" train "$words" --preset unembedding --steps "${UNEMBEDDING_STEPS:-5000}" \
+      --out "$folder/words-h" --also "$folder/words-flat:sublatents=0"
+  fi
+  "$hsae" report "$folder/words-h" "$folder/words-flat" --out "$folder/words.html"
+  took "the vocabulary" "$begin"
+fi
+
+"$hsae" report "${all[@]}" --evaluation "${files[@]}" --figures "$figures" --out "$folder/index.html"
+say "figures and results.md are in $figures, the page is $folder/index.html"
