@@ -11,7 +11,8 @@
 #   STORE     a store to train on; without it one is collected into FOLDER
 #   MODEL     the model of it [gemma-3-270m]          LAYER   its block [12]     TOKENS  rows [2M]
 #   WIDTHS    top-level latents [2k 4k 8k]            SEEDS   [0]                K       active ones [32]
-#   EPOCHS    [4]       BATCH  [the trainer's choice] RATE    learning rate [the trainer's]
+#   EPOCHS    [4]       BATCH  [the trainer's choice] RATE    learning rate [2e-3]
+#   THRESHOLD of latents and sublatents [0]: the paper's 1/√width switches off most of them at width 640
 #   RATES     of the grid [2e-4 5e-4 1e-3 2e-3]       RATE_EPOCHS  [1]
 #   BIAS      [geometric-median]: rows of a residual stream share a large mean, and without a bias a third
 #             of the latents die
@@ -36,6 +37,7 @@ read -ra evaluate <<<"${EVALUATE:-}"
 store=${STORE:-$folder/layer-$layer.store}
 figures=${FIGURES:-$folder/figures}
 common=(--k "${K:-32}" --bias "${BIAS:-geometric-median}" --keep 1)
+common+=(--threshold "${THRESHOLD:-0}" --threshold-sub "${THRESHOLD:-0}")
 if [ -n "${BATCH:-}" ]; then common+=(--batch "$BATCH"); fi
 say() { printf 'paper: %s\n' "$*" >&2; }
 took() { say "$1: $((($(date +%s) - $2) / 60)) min"; }
@@ -99,7 +101,7 @@ if [ "$task" = rates ]; then
 fi
 
 TRAINING=(--epochs "${EPOCHS:-4}")
-if [ -n "${RATE:-}" ]; then TRAINING+=(--learning-rate "$RATE"); fi
+TRAINING+=(--learning-rate "${RATE:-2e-3}")
 all=()
 files=()
 for seed in "${seeds[@]}"; do

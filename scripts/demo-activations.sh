@@ -26,13 +26,15 @@ say "collecting the output of block $layer"
   --out "$store"
 
 # Both dictionaries over one reading of the rows. These have much in common: without a bias that takes
-# it away, a third of the experts die.
+# it away, a third of the experts die. The paper's threshold of 1/√width would switch off more than half
+# of a row's latents at this width.
 if [ -e "$out/h-sae/config.json" ] && [ -e "$out/flat-sae/config.json" ]; then
   "$hsae" train --resume --out "$out/h-sae" --also "$out/flat-sae"
 else
   say "training an H-SAE of 2,048 experts × 16 sublatents and a flat SAE of 2,048 latents"
   "$hsae" train "$store" --experts 2k --sublatents 16 --subspace 4 --k 32 --batch 2048 \
-    --bias geometric-median --steps "$steps" --out "$out/h-sae" --also "$out/flat-sae:sublatents=0"
+    --bias geometric-median --threshold 0 --threshold-sub 0 --learning-rate 2e-3 --steps "$steps" \
+    --out "$out/h-sae" --also "$out/flat-sae:sublatents=0"
 fi
 
 "$hsae" report "$out/h-sae" "$out/flat-sae" --out "$out/index.html"
