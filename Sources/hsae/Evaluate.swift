@@ -62,6 +62,15 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Sentences to draw for the suite crosslingual, at most.")
   var sentenceCount = 500
 
+  @Option(help: "Words of the suite absorption; each costs a prompt of about 83 tokens.")
+  var maxWords = "10k"
+
+  @Option(help: "Solved examples before each of them; the definition's are 10.")
+  var examples = 10
+
+  @Option(help: "The folder of WordNet's files, for the suite hierarchy of words.")
+  var wordnet = WordNet.defaultFolder
+
   @Option(help: "Seed of all draws.")
   var seed: UInt64 = 0
 
@@ -74,12 +83,17 @@ struct Evaluate: ParsableCommand {
   var json = false
 
   func validate() throws {
-    for (name, value) in [("--tokens", tokens), ("--loss-tokens", lossTokens)] {
+    for (name, value) in [
+      ("--tokens", tokens), ("--loss-tokens", lossTokens), ("--max-words", maxWords),
+    ] {
       guard (try? SizeArgument.count(value)) ?? 0 >= 1 else {
         throw ValidationError("\(name) must be a whole number of at least 1, such as 20k.")
       }
     }
     guard sentenceCount >= 2 else { throw ValidationError("--sentence-count must be at least 2.") }
+    guard (0...100).contains(examples) else {
+      throw ValidationError("--examples must be between 0 and 100.")
+    }
     if !text.isEmpty, model == nil { throw ValidationError("--text needs --model to read it.") }
   }
 
@@ -102,6 +116,8 @@ struct Evaluate: ParsableCommand {
     (options.seed, options.threads) = (seed, threading.count)
     options.rowLimit = try SizeArgument.count(tokens)
     options.lossTokens = try SizeArgument.count(lossTokens)
+    options.maxWords = try SizeArgument.count(maxWords)
+    (options.examples, options.wordNet) = (examples, wordnet)
     options.sentences = sentenceCount
     let say = { @Sendable (line: String) in report("hsae evaluate: \(line)") }
     var line = ProgressLine("evaluate", unit: "tokens", total: nil)

@@ -79,7 +79,11 @@ private enum Planted {
       #expect(letter.split.latents == [index] && letter.split.f1.first == 1)
       #expect(letter.meanFraction == 0 && letter.fullRate == 0)
     }
-    #expect(found.mean(\.meanFraction).mean == 0)
+    #expect(found.mean(\.meanFraction) == (mean: 0, deviation: 0))
+    var none = found
+    none.letters = []
+    let empty = none.mean(\.meanFraction)
+    #expect(empty.mean.isNaN && empty.deviation.isNaN && !none.isMeaningful)
     let interval = try #require(
       found.interval(resamples: 100, seed: 1) { $0.fractions })
     #expect(interval == Interval(0, 0))

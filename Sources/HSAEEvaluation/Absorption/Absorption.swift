@@ -50,7 +50,7 @@ public struct Absorption: Hashable, Sendable, Codable {
     let n = Double(values.count)
     let mean = values.reduce(0, +) / n
     let squares = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) }
-    return (mean, (squares / (n - 1)).squareRoot())
+    return (mean, values.count > 1 ? (squares / (n - 1)).squareRoot() : .nan)
   }
 
   /// The 95 % interval of the mean over usable letters of the mean of `values`, words being resampled

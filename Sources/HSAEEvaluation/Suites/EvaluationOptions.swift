@@ -16,6 +16,12 @@ public struct EvaluationOptions: Hashable, Sendable {
   public var sentences = 500
   /// Samples of the bootstrap.
   public var resamples = 1_000
+  /// The most words of the first-letter task (absorption), training and test words together.
+  public var maxWords = 10_000
+  /// Solved examples before each of them.
+  public var examples = 10
+  /// The folder of WordNet's files (hierarchy of words).
+  public var wordNet = WordNet.defaultFolder
 
   /// The defaults.
   public init() {}

@@ -31,7 +31,10 @@ public protocol EvaluationSuite {
 public enum EvaluationSuites {
   /// All of them, in the order they are shown.
   public static var all: [any EvaluationSuite.Type] {
-    [CoreSuite.self, CrosslingualSuite.self, CostSuite.self]
+    [
+      CoreSuite.self, AbsorptionSuite.self, CrosslingualSuite.self, HierarchySuite.self,
+      CostSuite.self,
+    ]
   }
 
   /// The suites called `names`, a list separated by commas, in the order of `all`.
