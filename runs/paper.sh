@@ -17,7 +17,7 @@
 #   BIAS      [geometric-median]: rows of a residual stream share a large mean, and without a bias a third
 #             of the latents die
 #   OPTIONS   further options of hsae train for all runs
-#   SUITES    [core crosslingual cost]                EVALUATE  further options of hsae evaluate
+#   SUITES    [core absorption crosslingual cost]               EVALUATE  further options of hsae evaluate
 #   UNEMBEDDING_STEPS  of the study of the vocabulary [5000]; 0 leaves it out
 #   FIGURES   where figures and results go [FOLDER/figures]
 set -euo pipefail
@@ -31,7 +31,7 @@ model=${MODEL:-gemma-3-270m} layer=${LAYER:-12} tokens=${TOKENS:-2M}
 read -ra widths <<<"${WIDTHS:-2k 4k 8k}"
 read -ra seeds <<<"${SEEDS:-0}"
 read -ra rates <<<"${RATES:-2e-4 5e-4 1e-3 2e-3}"
-read -ra suites <<<"${SUITES:-core crosslingual cost}"
+read -ra suites <<<"${SUITES:-core absorption crosslingual cost}"
 read -ra options <<<"${OPTIONS:-}"
 read -ra evaluate <<<"${EVALUATE:-}"
 store=${STORE:-$folder/layer-$layer.store}

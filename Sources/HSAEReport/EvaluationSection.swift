@@ -18,6 +18,17 @@ let evaluationTemplate = """
   {{#rows}}<tr><th scope="row">{{{label}}}</th>\
   {{#cells}}<td{{#isBest}} class="best"{{/isBest}}>{{{value}}}</td>{{/cells}}</tr>
   {{/rows}}</tbody></table></div>
+  {{#hasComparison}}
+  <h3 class="plain">{{{comparisonTitle}}}</h3>
+  <p class="small">Measured on the same samples, so that these intervals are narrower than those above.</p>
+  <div class="scroll" tabindex="0" role="region" aria-label="Differences of the suite {{{name}}}">
+  <table class="numbers"><thead><tr><th scope="col"><span class="hush">number</span></th>\
+  {{#comparisonColumns}}<th scope="col">{{{name}}}</th>{{/comparisonColumns}}</tr></thead>
+  <tbody>
+  {{#comparisonRows}}<tr><th scope="row">{{{label}}}</th>\
+  {{#cells}}<td>{{{value}}}</td>{{/cells}}</tr>
+  {{/comparisonRows}}</tbody></table></div>
+  {{/hasComparison}}
   {{#tables}}
   <details class="how"><summary>{{{title}}}</summary>
   <div class="scroll" tabindex="0" role="region" aria-label="{{{title}}}">
@@ -64,7 +75,19 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
       ).markup()
     }
   }
+  let compared = zip(names, results).compactMap { name, result in
+    result.comparison.map { (name: "\(name) − \($0.baseline)", numbers: $0.numbers) }
+  }
   return [
+    "hasComparison": .flag(!compared.isEmpty), "comparisonTitle": "\(comparisonTitle)",
+    "comparisonColumns": .list(compared.map { ["name": "\($0.name)"] }),
+    "comparisonRows": .list(
+      numberLines(compared.map(\.numbers)).map { line in
+        [
+          "label": "\(labelText(line.first))",
+          "cells": .list(line.values.map { ["value": $0.map { "\(numberText($0))" } ?? "–"] }),
+        ]
+      }),
     "name": "\(suite)", "evaluatedOn": "\(places.joined(separator: "; "))",
     "charts": .markup((charts + densities).joined()),
     "columns": .list(names.map { ["name": "\($0)"] }),

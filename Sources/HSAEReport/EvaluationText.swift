@@ -16,6 +16,13 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
     }
     text += places.map { "  on \($0)\n" }.joined()
     text += numberTable(results.map { ($0.0, $0.1?.numbers ?? []) }, width: width)
+    let compared = results.compactMap { name, result in
+      result?.comparison.map { ("\(name) − \($0.baseline)", $0.numbers) }
+    }
+    if !compared.isEmpty {
+      text += "\n  \(comparisonTitle), on the same samples\n"
+      text += numberTable(compared, width: width)
+    }
     for (name, result) in results {
       for table in result?.tables ?? [] { text += "\n" + tableText(table, run: name) }
     }
@@ -27,6 +34,9 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
   }
   return text
 }
+
+/// What differences of runs are called.
+let comparisonTitle = "H-SAE less SAE of equal m and k"
 
 /// A number with its interval and unit as text.
 func numberText(_ number: EvaluationNumber) -> String {

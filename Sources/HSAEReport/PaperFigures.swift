@@ -42,7 +42,7 @@ private struct FigurePlan {
     FigurePlan(
       file: "figure-5a.svg", title: "Absorption (figure 5a)",
       yLabel: "mean absorption fraction", suite: "absorption",
-      key: "mean_absorption_fraction_score"),
+      key: "mean_absorption_fraction"),
     FigurePlan(
       file: "figure-5b.svg", title: "Difference between languages (figure 5b)",
       yLabel: "symmetric difference, mean of six pairs", suite: "crosslingual", key: "difference"),
@@ -113,8 +113,29 @@ private func resultsTable(_ evaluation: Evaluation, _ kinds: [RunKind]) -> Strin
       let numbers = kinds.map { $0.number(suite, line.first.key).map(numberText) ?? "–" }
       text += markdownRow([labelText(line.first)] + numbers)
     }
+    text += differenceTable(suite, lines.map(\.first), kinds)
   }
   return text + languageTable(kinds)
+}
+
+/// Differences from flat runs as Markdown, if there are any.
+private func differenceTable(
+  _ suite: String, _ numbers: [EvaluationNumber], _ kinds: [RunKind]
+) -> String {
+  let shown = numbers.filter { number in
+    kinds.contains { $0.difference(suite, number.key) != nil }
+  }
+  let columns = kinds.filter { $0.sublatents > 0 }
+  guard !shown.isEmpty else { return "" }
+  var text = "\n\(comparisonTitle), on the same samples:\n\n"
+  text += markdownRow([""] + columns.map(\.column))
+  text += markdownRow(Array(repeating: "---", count: columns.count + 1))
+  for number in shown {
+    text += markdownRow(
+      [labelText(number)]
+        + columns.map { $0.difference(suite, number.key).map(numberText) ?? "–" })
+  }
+  return text
 }
 
 /// The paper's figure 5b, H-SAE and SAE, and the ratio of ours at every size.

@@ -38,7 +38,18 @@ struct RunKind {
   /// The number `key` of the suite `suite`: of one run with its bootstrap interval; of several their mean
   /// and, as its interval, their range. Nil if no run has it.
   func number(_ suite: String, _ key: String) -> EvaluationNumber? {
-    let numbers = runs.compactMap { $0.result(suite)?[key] }
+    Self.joined(runs.compactMap { $0.result(suite)?[key] })
+  }
+
+  /// The same of the differences from flat runs.
+  func difference(_ suite: String, _ key: String) -> EvaluationNumber? {
+    Self.joined(
+      runs.compactMap { run in
+        run.result(suite)?.comparison?.numbers.first { $0.key == key }
+      })
+  }
+
+  private static func joined(_ numbers: [EvaluationNumber]) -> EvaluationNumber? {
     guard var result = numbers.first else { return nil }
     guard numbers.count > 1 else { return result }
     let values = numbers.map(\.value)

@@ -88,6 +88,52 @@ import Testing
     }
   }
 
+  /// Differences between an H-SAE and the flat one of equal sizes are paired: a run less itself is exactly
+  /// zero, however wide its own interval.
+  @Test func comparisonsArePaired() throws {
+    try withTemporaryFolder { folder in
+      let model = SyntheticModel(width: 16, contextLength: 64)
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(40))
+      let sizes = DictionaryShape(
+        width: 16, experts: 32, sublatents: 2, subspace: 1, activeExperts: 4)
+      var flatSizes = sizes
+      (flatSizes.sublatents, flatSizes.subspace) = (0, 0)
+      // The second level adds nothing: its up projectors are zero.
+      let h = try EvaluationFixture.run("h", sizes) { p in
+        p = Parameters.initial(shape: sizes, seed: 4)
+        for expert in 0..<32 {
+          for column in 0..<16 { p.decoderSide[2 * expert + 1, column] = 0 }
+        }
+      }
+      let flat = try EvaluationFixture.run("flat", flatSizes) { p in
+        let source = Parameters.initial(shape: sizes, seed: 4)
+        for expert in 0..<32 {
+          for column in 0..<16 {
+            p.encoderSide[expert, column] = source.encoderSide[2 * expert, column]
+            p.decoderSide[expert, column] = source.decoderSide[2 * expert, column]
+          }
+        }
+      }
+      let evaluation = try Evaluation(
+        of: [h, flat], suites: [CoreSuite.self, CostSuite.self],
+        input: EvaluationFixture.input(store, model: model))
+      let core = try #require(evaluation.runs[0].result("core"))
+      let comparison = try #require(core.comparison)
+      #expect(comparison.baseline == "flat" && !comparison.numbers.isEmpty)
+      for number in comparison.numbers {
+        #expect(abs(number.value) < 1e-5, "\(number.key)")
+        let interval = try #require(number.interval)
+        #expect(interval.high - interval.low < 1e-5, "\(number.key)")
+      }
+      let own = try #require(core["explained_variance"]?.interval)
+      #expect(own.high - own.low > 1e-3)
+      #expect(evaluation.runs[1].result("core")?.comparison == nil)
+      #expect(evaluation.runs[0].result("cost")?.comparison == nil)
+      #expect(evaluationText(evaluation, width: 120).contains("h − flat"))
+    }
+  }
+
   @Test func saeBenchsLayout() throws {
     try withTemporaryFolder { folder in
       let files = try evaluation(folder).saeBenchFiles(milliseconds: 5)

@@ -58,22 +58,29 @@ public struct Absorption: Hashable, Sendable, Codable {
   public func interval(
     resamples: Int, seed: UInt64, _ values: (LetterAbsorption) -> [Double]
   ) -> Interval? {
+    percentileInterval(samples(resamples: resamples, seed: seed, values))
+  }
+
+  /// That mean over `resamples` samples; the same words for all dictionaries that were measured on one
+  /// task.
+  func samples(
+    resamples: Int, seed: UInt64, _ values: (LetterAbsorption) -> [Double]
+  ) -> [Double] {
     let letters = usable.map(values).filter { !$0.isEmpty }
-    guard !letters.isEmpty else { return nil }
+    guard !letters.isEmpty else { return [] }
     let root = SeededGenerator(seed: seed).split(0x6162_736F)
-    return percentileInterval(
-      (0..<resamples).map { sample in
-        var generator = root.split(UInt64(sample))
-        var sum = 0.0
-        for words in letters {
-          var total = 0.0
-          for _ in words.indices {
-            total += words[Int.random(in: 0..<words.count, using: &generator)]
-          }
-          sum += total / Double(words.count)
+    return (0..<resamples).map { sample in
+      var generator = root.split(UInt64(sample))
+      var sum = 0.0
+      for words in letters {
+        var total = 0.0
+        for _ in words.indices {
+          total += words[Int.random(in: 0..<words.count, using: &generator)]
         }
-        return sum / Double(usable.count)
-      })
+        sum += total / Double(words.count)
+      }
+      return sum / Double(usable.count)
+    }
   }
 
   /// Measures `view`'s latents on `task`.

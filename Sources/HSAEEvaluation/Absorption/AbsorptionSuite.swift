@@ -78,10 +78,10 @@ public enum AbsorptionSuite: EvaluationSuite {
       EvaluationNumber(
         "mean_absorption_fraction" + suffix, "absorption fraction, \(level)",
         found.mean(\.meanFraction).mean,
-        found.interval(resamples: resamples, seed: seed) { $0.fractions }, better: .lower),
+        samples: found.samples(resamples: resamples, seed: seed) { $0.fractions }, better: .lower),
       EvaluationNumber(
         "mean_full_absorption" + suffix, "full absorption, \(level)", found.mean(\.fullRate).mean,
-        found.interval(resamples: resamples, seed: seed) { $0.full.map { $0 ? 1 : 0 } },
+        samples: found.samples(resamples: resamples, seed: seed) { $0.full.map { $0 ? 1 : 0 } },
         better: .lower),
       EvaluationNumber(
         "mean_split_latents" + suffix, "latents of a letter, \(level)",

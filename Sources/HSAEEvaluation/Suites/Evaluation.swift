@@ -53,7 +53,13 @@ public struct Evaluation: Hashable, Sendable, Codable {
     }
     for suite in suites {
       input.say("suite \(suite.name): \(suite.about)")
-      for (index, result) in try suite.evaluate(runs, input).enumerated() {
+      let results = try suite.evaluate(runs, input)
+      for (index, result) in results.enumerated() {
+        var result = result
+        if let flat = Comparison.baseline(of: index, among: runs) {
+          let comparison = Comparison(result, less: results[flat], name: runs[flat].name)
+          if !comparison.numbers.isEmpty { result.comparison = comparison }
+        }
         self.runs[index].results.append(result)
       }
     }

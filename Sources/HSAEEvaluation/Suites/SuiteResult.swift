@@ -34,6 +34,8 @@ public struct EvaluationNumber: Hashable, Sendable, Codable {
   public var better: Direction?
   /// Decimals worth showing.
   public var digits: Int
+  /// Its values over bootstrap samples, to compare runs by; not kept in files.
+  var samples: [Double] = []
 
   /// A number with the given parts.
   public init(
@@ -42,6 +44,20 @@ public struct EvaluationNumber: Hashable, Sendable, Codable {
   ) {
     (self.key, self.label, self.value, self.interval) = (key, label, value, interval)
     (self.unit, self.better, self.digits) = (unit, better, digits)
+  }
+
+  /// A number whose interval follows from its values over bootstrap `samples`.
+  public init(
+    _ key: String, _ label: String, _ value: Double, samples: [Double], unit: String? = nil,
+    better: Direction? = nil, digits: Int = 4
+  ) {
+    self.init(
+      key, label, value, percentileInterval(samples), unit: unit, better: better, digits: digits)
+    self.samples = samples
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case key, label, value, interval, unit, better, digits
   }
 }
 
@@ -100,6 +116,8 @@ public struct SuiteResult: Hashable, Sendable, Codable {
   public var histograms: [NamedHistogram] = []
   /// What a reader must know to read the numbers, each a sentence.
   public var notes: [String] = []
+  /// The numbers less those of the flat run of equal m and k, where there is one.
+  public var comparison: Comparison?
   /// The result as SAEBench files have it, where it defines the evaluation.
   public var saeBench: SAEBenchMetrics?
 

@@ -16,7 +16,7 @@ extension RowMeasurement {
     ) -> EvaluationNumber {
       EvaluationNumber(
         key, label, statistic(RowTotals(totals)),
-        samples.interval { statistic(RowTotals($0)) }, better: better, digits: digits)
+        samples: samples.values { statistic(RowTotals($0)) }, better: better, digits: digits)
     }
     /// One number for both levels together, and where there are two, one for the top level alone.
     func pair(

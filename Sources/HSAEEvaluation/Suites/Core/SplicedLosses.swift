@@ -92,7 +92,8 @@ public struct SplicedLosses: Sendable {
       better: EvaluationNumber.Direction? = nil, _ statistic: @escaping ([Double]) -> Double
     ) -> EvaluationNumber {
       EvaluationNumber(
-        key, label, statistic(totals), samples.interval(statistic), unit: unit, better: better)
+        key, label, statistic(totals), samples: samples.values(statistic), unit: unit,
+        better: better)
     }
     func place(_ replacement: Replacement) -> Int? {
       replacements.firstIndex(of: replacement).map { 2 + 2 * $0 }

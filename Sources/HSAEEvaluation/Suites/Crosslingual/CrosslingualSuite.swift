@@ -127,7 +127,7 @@ extension CrosslingualDifferences {
       _ statistic: @escaping ([Double]) -> Double
     ) -> EvaluationNumber {
       EvaluationNumber(
-        key, label, statistic(totals), samples.interval(statistic), better: better)
+        key, label, statistic(totals), samples: samples.values(statistic), better: better)
     }
     /// The mean over pairs of quantity `offset` of a pair.
     func mean(_ offset: Int) -> ([Double]) -> Double {
