@@ -35,7 +35,8 @@ public enum CostSuite: EvaluationSuite {
     func cost(_ shape: DictionaryShape) -> RowCost {
       RowCost(
         shape: shape, batch: configuration.batch, precision: configuration.precision,
-        ortho: configuration.objective.ortho > 0, aboveThreshold: 0)
+        moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
+        aboveThreshold: 0)
     }
     var flatShape = shape
     (flatShape.sublatents, flatShape.subspace) = (0, 0)
