@@ -14,13 +14,19 @@ import Testing
   @Test func thePapersFormulaIsCounted() {
     let shape = DictionaryShape(
       width: 640, experts: 16_384, sublatents: 16, subspace: 4, activeExperts: 32)
-    let cost = RowCost(
-      shape: shape, batch: 8192, precision: .bfloat16, ortho: true, aboveThreshold: 0.01)
+    func rowCost(moments: Precision) -> RowCost {
+      RowCost(
+        shape: shape, batch: 8192, precision: .bfloat16, moments: moments, ortho: true,
+        aboveThreshold: 0.01)
+    }
+    let cost = rowCost(moments: .float32)
     #expect(cost.encoding == 20_971_520)
     #expect(cost.paperForward == 20_971_520 + 327_680 + 4096 + 256 + 40_960)
     #expect(cost.forward == cost.paperForward + 40_960)
     #expect(cost.orthogonality == 6 * 16_384 * 640 * 640 / 8192)
     #expect(cost.optimizerBytes == 28 * Double(shape.parameterCount) / 8192)
+    #expect(
+      rowCost(moments: .bfloat16).optimizerBytes == 20 * Double(shape.parameterCount) / 8192)
     let parts =
       cost.forward + cost.backward + cost.penalty + cost.orthogonality + cost.optimizer
     #expect(cost.operations == parts)

@@ -3,6 +3,7 @@
 
 import HSAEModels
 public import HSAESupport
+import HSAETensors
 import HSAETraining
 
 /// Operations and bytes of a row.
@@ -35,7 +36,8 @@ public enum CostSuite: EvaluationSuite {
     func cost(_ shape: DictionaryShape) -> RowCost {
       RowCost(
         shape: shape, batch: configuration.batch, precision: configuration.precision,
-        ortho: configuration.objective.ortho > 0, aboveThreshold: 0)
+        moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
+        aboveThreshold: 0)
     }
     var flatShape = shape
     (flatShape.sublatents, flatShape.subspace) = (0, 0)

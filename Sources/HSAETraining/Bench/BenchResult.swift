@@ -40,7 +40,7 @@ public struct BenchResult: Codable, Hashable, Sendable {
   public var bandwidth: Double
   /// Operations per second of the encoder product in the step: 2·B·m·d over all of the phase encode.
   public var encodeRate: Double
-  /// Bytes per second of the optimizer pass: 28 for each parameter over the phase update.
+  /// Bytes per second of the optimizer pass: `RowCost.optimizerBytes` of a batch over the phase update.
   public var optimizerRate: Double
   /// Rows in a batch of the comparison with a flat dictionary; the four below belong to it.
   public var comparisonBatch: Int?

@@ -26,7 +26,7 @@ public struct RowCost: Codable, Hashable, Sendable {
   public var operations: Double
   /// Bytes of the parameters a forward pass uses for one row: E, and k experts' own.
   public var activatedBytes: Double
-  /// Adam's 28 bytes for each parameter, over the batch.
+  /// Adam's 28 bytes for each parameter, 20 with moments in bf16, over the batch.
   public var optimizerBytes: Double
   /// Weights read forward and backward and gradients written, 12 bytes for each parameter, over the
   /// batch.
@@ -38,7 +38,8 @@ public struct RowCost: Codable, Hashable, Sendable {
   /// The cost of one row in batches of `batch`, when the share `aboveThreshold` of latents pays the
   /// penalty.
   public init(
-    shape: DictionaryShape, batch: Int, precision: Precision, ortho: Bool, aboveThreshold: Double
+    shape: DictionaryShape, batch: Int, precision: Precision, moments: Precision, ortho: Bool,
+    aboveThreshold: Double
   ) {
     let (m, d, k) = (Double(shape.experts), Double(shape.width), Double(shape.activeExperts))
     let (s, a) = (Double(shape.subspace), Double(shape.sublatents))
@@ -53,7 +54,7 @@ public struct RowCost: Codable, Hashable, Sendable {
     optimizer = 12 * share
     operations = forward + backward + penalty + orthogonality + optimizer
     activatedBytes = 4 * (m * d + k * ((1 + 2 * s) * d + 2 * a * s))
-    optimizerBytes = 28 * share
+    optimizerBytes = (moments == .bfloat16 ? 20 : 28) * share
     weightBytes = 12 * share
     pairBytes = 4 * k * d * (5 + s)
   }

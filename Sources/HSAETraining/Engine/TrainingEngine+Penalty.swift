@@ -72,9 +72,12 @@ extension TrainingEngine {
     let stride = shape.rowsPerExpert * d
     guard let work = penalty, weight > 0 else {
       if !initialised {
-        let g = unsafe ParameterPointers(&gradients)
-        for latent in 0..<shape.experts {
-          unsafe (g.encoderSide + latent * stride).update(repeating: 0, count: d)
+        unsafe gradients.encoderSide.withUnsafeMutablePointer { gradient in
+          parallelFor(pieceCount(shape.experts, size: 1024), threads: threads) { piece, _ in
+            for latent in pieceRange(piece, size: 1024, count: shape.experts) {
+              unsafe (gradient + latent * stride).update(repeating: 0, count: d)
+            }
+          }
         }
       }
       return
