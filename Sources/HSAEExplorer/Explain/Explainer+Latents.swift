@@ -81,8 +81,9 @@ extension Explainer {
     return words.joined(separator: "\n")
   }
 
-  /// The most numbers of rows that hierarchies are scored on: 250,000 rows of width 640.
-  private static let scoredNumbers = 160_000_000
+  /// The most numbers of rows that hierarchies are scored on: of width 640, 100,000 rows of text, which
+  /// say the same again and again, or 400,000 of a vocabulary.
+  private var scoredNumbers: Int { rows.kind == .text ? 64_000_000 : 256_000_000 }
 
   /// Writes the hierarchy score of every expert, by the first rows; nothing for a flat dictionary, or for
   /// rows without words.
@@ -91,7 +92,7 @@ extension Explainer {
     guard !run.shape.isFlat, let store = rows.store, !rows.vocabulary.isEmpty,
       try !writer.isDone(runID, .scores, 0)
     else { return true }
-    let count = min(rows.count, max(1, Self.scoredNumbers / run.shape.width))
+    let count = min(rows.count, max(1, scoredNumbers / run.shape.width))
     var matrix = try store.matrix(rows: 0..<count)
     run.prepare(&matrix)
     let evaluation = DictionaryEvaluation(
