@@ -3,6 +3,7 @@
 
 import HSAEModels
 public import HSAESupport
+import HSAETensors
 import HSAETraining
 
 /// Operations and bytes of a row.

@@ -72,7 +72,8 @@ public struct TrainingBench {
     let product = 2 * batch * Double(shape.experts) * Double(shape.width)
     let cost = RowCost(
       shape: shape, batch: configuration.batch, precision: configuration.precision,
-      moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0, aboveThreshold: above ?? 0)
+      moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
+      aboveThreshold: above ?? 0)
     var result = BenchResult(
       shape: shape, batch: configuration.batch, precision: configuration.precision.rawValue,
       threads: threads, trainedSteps: state.step, tokensPerSecond: batch / seconds,
