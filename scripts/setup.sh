@@ -63,6 +63,7 @@ need_header dnnl.h libdnnl-dev
 need_header lapacke.h liblapacke-dev
 need_header openssl/evp.h libssl-dev
 need_header zlib.h zlib1g-dev
+need_header sqlite3.h libsqlite3-dev
 [ "${HSAE_VALGRIND:-0}" = 0 ] || need_command valgrind valgrind
 [ "${HSAE_WORDNET:-0}" = 0 ] || [ -e /usr/share/wordnet/data.noun ] || missing+=(wordnet-base)
 
