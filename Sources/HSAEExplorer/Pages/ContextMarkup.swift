@@ -56,14 +56,15 @@ func shade(_ value: Float, _ maximum: Float) -> Int {
 func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
   let texts = runningTexts(context.tokens.map(\.text), centre: context.centre)
   let tokens = context.tokens.enumerated().map { index, token -> Markup in
-    let text = texts[index]
     let level = shade(token.value, maximum)
-    if index == context.centre {
-      return "<mark class=\"s\(level)\" title=\"\(grouped(Double(token.value), digits: 3))\">\(text)</mark>"
-    }
-    if level == 0 { return Markup(text: text) }
-    return
-      "<span class=\"s\(level)\" title=\"\(grouped(Double(token.value), digits: 3))\">\(text)</span>"
+    guard level > 0 || index == context.centre else { return Markup(text: texts[index]) }
+    // The space in front of a word is not a part of what is marked.
+    let (space, word) = texts[index].first == " " && texts[index].count > 1
+      ? (" ", String(texts[index].dropFirst())) : ("", texts[index])
+    let code = grouped(Double(token.value), digits: 3)
+    return index == context.centre
+      ? "\(space)<mark class=\"s\(level)\" title=\"\(code)\">\(word)</mark>"
+      : "\(space)<span class=\"s\(level)\" title=\"\(code)\">\(word)</span>"
   }.joined()
   let source = [context.title, context.language].compactMap(\.self).joined(separator: " · ")
   return """
