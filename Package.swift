@@ -37,7 +37,7 @@ let package = Package(
     .default(enabledTraits: ["Explorer"]),
     .trait(
       name: "Explorer",
-      description: "The feature explorer: hsae explain and explore, SQLite and HTTP; without it builds are quicker."),
+      description: "hsae explain and explore, SQLite and HTTP; without it builds are quicker."),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),

@@ -5,7 +5,9 @@
 // character of it for Swift, but not for a browser.
 
 /// A piece of HTML. `"<b>\(word)</b>"` escapes `word`; an interpolated `Markup` is taken as it is.
-package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation, CustomStringConvertible {
+package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
+  CustomStringConvertible
+{
   /// The HTML.
   package private(set) var html: String
 
@@ -14,7 +16,9 @@ package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation, Cus
 
   package init(stringLiteral value: String) { html = value }
 
-  package init(stringInterpolation: StringInterpolation) { html = stringInterpolation.html }
+  package init(stringInterpolation: StringInterpolation) {
+    html = stringInterpolation.html
+  }
 
   /// Text, escaped.
   package init(text: String) { html = escapeHTML(text) }

@@ -49,7 +49,8 @@ struct Explore: ParsableCommand {
     let isLoopback = address.hasPrefix("127.")
     if !isLoopback {
       report(
-        "hsae: everyone who reaches \(address) can read this and write labels; there is no password.")
+        "hsae: everyone who reaches \(address) can read this and write labels; there is no password."
+      )
     }
     let explorer = Explorer(
       database: database, dissector: try dissector(for: runs),

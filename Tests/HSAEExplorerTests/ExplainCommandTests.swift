@@ -55,6 +55,25 @@ import Testing
       let detail = try #require(
         try database.detail(of: LatentNumber(expert: latent.expert), in: records[1]))
       #expect(!detail.strongest.isEmpty)
+      let info = try runHSAE(["info", out])
+      #expect(info.code == 0 && info.output.contains("explained features of 2 runs"))
+
+      let json = Path.join(folder, "json")
+      let exported = try runHSAE(["export-features", out, "--run", "h", "--out", json])
+      #expect(exported.code == 0, "\(exported.errors)")
+      let batch = try JSONFile.readTree(from: Path.join(json, "batch-0.json"))
+      let features = try #require(batch["features"]?.array)
+      #expect(try features.count == database.latents(LatentQuery(), in: records[0]).total)
+      let strongest = try #require(features[0]["activations"]?.array?.first)
+      #expect(strongest["tokens"]?.array?.count == strongest["values"]?.array?.count)
+      #expect(features[0]["pos_str"]?.array?.count == 0)
+      #expect(
+        try runHSAE([
+          "export-features", out, "--run", "h", "--out", json + "-sub", "--sublatents",
+        ]).code == 0)
+      #expect(try runHSAE(["export-features", out, "--run", "h", "--out", json]).code == 73)
+      #expect(try runHSAE(["export-features", out, "--out", json + "-x"]).code == 64)
+
       let again = try runHSAE(["explain", runs[0], "--out", out])
       #expect(again.code == 0 && again.output.contains("was there before"))
       #expect(try Path.list(out).filter { $0 != ".explain.lock" } == ["features.sqlite"])

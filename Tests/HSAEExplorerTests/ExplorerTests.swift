@@ -81,13 +81,15 @@ import Testing
       for target in [
         "/nothing", "/runs/none", "/runs/h/latents/24", "/runs/h/latents/3.4", "/runs/h/latents/-1",
         "/runs/h/latents/3.1.2", "/runs/h/latents/x", "/runs/..%2F..%2Fetc/latents",
-        "/assets/../../etc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd", "/api/v1/nothing", "/api/v2/runs",
+        "/assets/../../etc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd", "/api/v1/nothing",
+        "/api/v2/runs",
         "/api/v1/runs/none", "/api/v1/runs/h/latents/99",
       ] {
         #expect(await get(target, explorer).status == 404, "\(target)")
       }
       for target in [
-        "/runs/h/latents?sort=x", "/runs/h/latents?offset=x", "/api/v1/runs/h/latents?min_density=x",
+        "/runs/h/latents?sort=x", "/runs/h/latents?offset=x",
+        "/api/v1/runs/h/latents?min_density=x",
         "/api/v1/runs/h/latents?level=x", "/api/v1/compare?run=h",
       ] {
         #expect(await get(target, explorer).status == 400, "\(target)")
@@ -182,7 +184,8 @@ import Testing
       for (path, methods) in paths where methods["get"] != nil {
         let target = path.replacingOccurrences(of: "{run}", with: "h")
           .replacingOccurrences(of: "{latent}", with: "3.1")
-        let query = path.hasSuffix("compare") ? "?run=h&other=flat%20%26%20%3Ci%3Eplain%3C/i%3E" : "?q=dog"
+        let query =
+          path.hasSuffix("compare") ? "?run=h&other=flat%20%26%20%3Ci%3Eplain%3C/i%3E" : "?q=dog"
         let answer = await get(target + query, explorer)
         #expect(answer.status == 200, "\(target)")
         #expect((try? JSONSerialization.jsonObject(with: answer.body)) != nil, "\(target)")

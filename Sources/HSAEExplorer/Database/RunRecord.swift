@@ -83,6 +83,14 @@ extension FeatureDatabase {
     }
   }
 
+  /// Number of documents of the run's corpus.
+  func documentCount(of run: RunRecord) throws(Failure) -> Int {
+    try read { db in
+      try Int.fetchOne(
+        db, sql: "SELECT COUNT(*) FROM document WHERE corpus = ?", arguments: [run.corpus]) ?? 0
+    }
+  }
+
   /// The run called `name`; nil if there is none.
   public func run(named name: String) throws(Failure) -> RunRecord? {
     try read { db in

@@ -8,7 +8,8 @@ import HSAESupport
 extension Explorer {
   func comparePage(_ request: WebRequest) throws(Failure) -> Markup {
     let runs = try database.runs()
-    let first = request.value("run").flatMap { name in runs.first { $0.name == name } } ?? runs.first
+    let first =
+      request.value("run").flatMap { name in runs.first { $0.name == name } } ?? runs.first
     let second =
       request.value("other").flatMap { name in runs.first { $0.name == name } }
       ?? runs.first { $0.id != first?.id }
@@ -36,7 +37,8 @@ extension Explorer {
         <section><h2>In both</h2>\(pairs(comparison.matched, first, second))</section>
         """
     } else {
-      body = "<p class=\"empty\">These two are not of the same place in the same model, or one is incomplete.</p>"
+      body =
+        "<p class=\"empty\">These two are not of the same place in the same model, or one is incomplete.</p>"
     }
     return layout(
       "\(first.name) and \(second.name)",

@@ -59,7 +59,8 @@ func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
     let level = shade(token.value, maximum)
     guard level > 0 || index == context.centre else { return Markup(text: texts[index]) }
     // The space in front of a word is not a part of what is marked.
-    let (space, word) = texts[index].first == " " && texts[index].count > 1
+    let (space, word) =
+      texts[index].first == " " && texts[index].count > 1
       ? (" ", String(texts[index].dropFirst())) : ("", texts[index])
     let code = grouped(Double(token.value), digits: 3)
     return index == context.centre

@@ -59,11 +59,13 @@ extension Explorer {
   /// A sentence about a run.
   func runDescription(_ run: RunRecord) -> Markup {
     let shape = run.shape
-    let latents: Markup = shape.isFlat
+    let latents: Markup =
+      shape.isFlat
       ? "\(grouped(shape.experts)) latents"
       : "\(grouped(shape.experts)) experts with \(shape.sublatents) sublatents each"
     let place = [run.modelName, run.hookPoint].compactMap(\.self).joined(separator: ", ")
-    let incomplete: Markup = run.isComplete
+    let incomplete: Markup =
+      run.isComplete
       ? "" : " <strong>Incomplete: run hsae explain again to go on.</strong>"
     return """
       \(latents), \(shape.activeExperts) active at a time; \(grouped(run.rows)) rows of \

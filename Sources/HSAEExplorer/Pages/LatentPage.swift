@@ -13,9 +13,10 @@ extension Explorer {
   func latentPage(_ detail: LatentDetail, of run: RunRecord) throws(Failure) -> Markup {
     let latent = detail.latent
     let title = latentTitle(latent, run)
-    let parent: Markup = detail.parent.map { parent in
-      "<p class=\"kicker\">inside \(latentLink(parent, run))</p>"
-    } ?? "<p class=\"kicker\">\(run.name)</p>"
+    let parent: Markup =
+      detail.parent.map { parent in
+        "<p class=\"kicker\">inside \(latentLink(parent, run))</p>"
+      } ?? "<p class=\"kicker\">\(run.name)</p>"
     var figures = [
       figure("active in", density(latent.density), "\(grouped(latent.count)) rows"),
       figure(
@@ -67,7 +68,8 @@ extension Explorer {
 
   private func more(_ detail: LatentDetail) -> Markup {
     let names: [Markup] = ["strongest", "second", "middle", "fourth", "weakest"]
-    let samples = zip(names, detail.samples).filter { !$1.isEmpty }.map { name, contexts -> Markup in
+    let samples = zip(names, detail.samples).filter { !$1.isEmpty }.map {
+      name, contexts -> Markup in
       "<h3>From the \(name) fifth</h3>\(contextList(contexts, maximum: detail.latent.maximum))"
     }.joined()
     let rest = Array(detail.strongest.dropFirst(10))
@@ -137,9 +139,10 @@ extension Explorer {
       <div><h4>suppresses</h4><ol>\(tokens(texts.suppressed))</ol></div></div>
       """
     }
-    let together: Markup = detail.promotedWithParent.map {
-      "<details><summary>together with its expert</summary>\(lists($0))</details>"
-    } ?? ""
+    let together: Markup =
+      detail.promotedWithParent.map {
+        "<details><summary>together with its expert</summary>\(lists($0))</details>"
+      } ?? ""
     return """
       <section><h2>\(run.kind == .vocabulary ? "Tokens along it" : "Promoted tokens")</h2>
       \(lists(promoted))\(together)</section>
@@ -152,7 +155,8 @@ extension Explorer {
     let labels = detail.histogram.indices.map {
       grouped(Double($0) / Double(detail.histogram.count) * maximum, digits: 2)
     }
-    return "<section>\(bars(detail.histogram, labels: labels, title: "How strong: rows by code"))</section>"
+    return
+      "<section>\(bars(detail.histogram, labels: labels, title: "How strong: rows by code"))</section>"
   }
 
   private func related(

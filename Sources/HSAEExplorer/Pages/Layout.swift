@@ -50,9 +50,12 @@ extension Explorer {
       links =
         link(.overview, Address.run(run)) + link(.latents, Address.latents(run))
         + link(.text, Address.text(run))
-      if runs.count > 1 { links = links + link(.compare, "/compare?run=\(Address.encoded(run.name))") }
+      if runs.count > 1 {
+        links = links + link(.compare, "/compare?run=\(Address.encoded(run.name))")
+      }
     }
-    let chooser: Markup = runs.count < 2
+    let chooser: Markup =
+      runs.count < 2
       ? ""
       : """
       <nav class="runs" aria-label="Runs">\(runs.map { other -> Markup in
@@ -60,14 +63,15 @@ extension Explorer {
         return "<a href=\"\(Address.run(other))\"\(current)>\(other.name)</a>"
       }.joined(" "))</nav>
       """
-    let search: Markup = run.map { run in
-      """
-      <form class="find" role="search" action="\(Address.latents(run))">
-      <input type="search" name="q" aria-label="Find latents by word, context or label"
-      placeholder="Find a word …" autocomplete="off" spellcheck="false">
-      </form>
-      """
-    } ?? ""
+    let search: Markup =
+      run.map { run in
+        """
+        <form class="find" role="search" action="\(Address.latents(run))">
+        <input type="search" name="q" aria-label="Find latents by word, context or label"
+        placeholder="Find a word …" autocomplete="off" spellcheck="false">
+        </form>
+        """
+      } ?? ""
     return """
       <!doctype html>
       <html lang="en">

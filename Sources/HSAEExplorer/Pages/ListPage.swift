@@ -25,7 +25,8 @@ extension Explorer {
       + (run.shape.isFlat ? "" : option("live", "most sublatents", sort))
       + option("number", "number", sort)
     let level = request.value("level") ?? "top"
-    let levels: Markup = run.shape.isFlat
+    let levels: Markup =
+      run.shape.isFlat
       ? ""
       : """
       <label>Level <select name="level">\(option("top", "experts", level))\
@@ -71,12 +72,15 @@ extension Explorer {
     let rows = page.latents.map { row($0, run) }.joined()
     let first = query.offset + 1
     let last = query.offset + page.latents.count
-    let range: Markup = page.total == 0
+    let range: Markup =
+      page.total == 0
       ? "Nothing found."
       : "\(grouped(first))–\(grouped(last)) of \(grouped(page.total))"
-    let scoreHead: Markup = run.shape.isFlat
+    let scoreHead: Markup =
+      run.shape.isFlat
       ? "" : "<th scope=\"col\">sublatents</th><th scope=\"col\">score</th>"
-    let table: Markup = rows.isEmpty
+    let table: Markup =
+      rows.isEmpty
       ? ""
       : """
       <div class="scroll"><table class="latents"><thead><tr><th scope="col">latent</th>
@@ -93,7 +97,8 @@ extension Explorer {
 
   private func row(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
     let score: Markup = latent.score.map { "\(decimal($0, 3))" } ?? "–"
-    let hierarchy: Markup = run.shape.isFlat
+    let hierarchy: Markup =
+      run.shape.isFlat
       ? ""
       : latent.sublatent == nil
         ? "<td>\(latent.liveSublatents)</td><td>\(score)</td>"

@@ -21,7 +21,7 @@ extension Explorer {
     var figures = [
       figure(
         shape.isFlat ? "latents that fire" : "experts that fire", "\(grouped(numbers.live))",
-        "of \(grouped(shape.experts)); \(percent(Double(dead) / Double(shape.experts))) never do"),
+        "of \(grouped(shape.experts)); \(percent(Double(dead) / Double(shape.experts))) never do")
     ]
     if !shape.isFlat {
       let all = shape.experts * shape.sublatents
@@ -41,9 +41,11 @@ extension Explorer {
       numbers.densities, labels: densities,
       title: "How often latents are active: latents by share of rows")
     if !shape.isFlat {
-      charts = charts + bars(
-        numbers.sublatents, labels: numbers.sublatents.indices.map(String.init),
-        title: "How experts divide: experts by number of sublatents that fire")
+      charts =
+        charts
+        + bars(
+          numbers.sublatents, labels: numbers.sublatents.indices.map(String.init),
+          title: "How experts divide: experts by number of sublatents that fire")
     }
     let trees = try clearest.map { (latent) throws(Failure) in try tree(latent, run) }
     return try layout(

@@ -70,8 +70,10 @@ extension Explorer {
         \(tree(dissection, parts.tokens[place], at: place, run))</section>
         """
     }.joined()
-    let cut: Markup = dissection.isCut
-      ? "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>" : ""
+    let cut: Markup =
+      dissection.isCut
+      ? "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>"
+      : ""
     return cut + "<div class=\"columns\">\(columns)</div>"
   }
 
@@ -99,13 +101,14 @@ extension Explorer {
     let greatest = parts.latents.first?.value ?? 1
     let items = parts.latents.map { active -> Markup in
       let width = decimal(Double(active.value / greatest) * 100, 0)
-      let sublatent: Markup = active.sublatent.map { sublatent in
-        let state: Markup = active.isSublatentActive ? "" : " faint"
-        return """
-          <div class="chosen\(state)"><span class="code" title="\(active.isSublatentActive ? "" : "below the threshold")">\
-          \(grouped(Double(active.subValue), digits: 3))</span> \(latentLink(sublatent, run))</div>
-          """
-      } ?? ""
+      let sublatent: Markup =
+        active.sublatent.map { sublatent in
+          let state: Markup = active.isSublatentActive ? "" : " faint"
+          return """
+            <div class="chosen\(state)"><span class="code" title="\(active.isSublatentActive ? "" : "below the threshold")">\
+            \(grouped(Double(active.subValue), digits: 3))</span> \(latentLink(sublatent, run))</div>
+            """
+        } ?? ""
       return """
         <li><span class="meter"><i style="width:\(width)%"></i></span>
         <span class="code">\(grouped(Double(active.value), digits: 3))</span>
@@ -113,7 +116,8 @@ extension Explorer {
         """
     }.joined()
     let token = dissection.tokens[place]
-    let top: Markup = run.shape.isFlat
+    let top: Markup =
+      run.shape.isFlat
       ? "" : ", \(percent(parts.explainedByTopLevel)) by the top level alone"
     return """
       <h3>at <q>\(runningText(token.text))</q></h3>

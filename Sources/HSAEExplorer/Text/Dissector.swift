@@ -33,7 +33,8 @@ public actor Dissector {
   /// dictionary is what `dictionary` gives, by default the newest checkpoint in the run's folder.
   public init(
     threads: Int = processorCount,
-    dictionary: @escaping @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder = savedDictionary,
+    dictionary: @escaping @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder =
+      savedDictionary,
     load: @escaping @Sendable () throws(Failure) -> any ResidualStreamModel
   ) {
     (self.threads, self.load, dictionaryOf) = (threads, load, dictionary)
@@ -107,7 +108,8 @@ public actor Dissector {
         throw .data("\(run.name) is not of the same block of a residual stream as the others.")
       }
       guard run.modelSHA256 == description.sha256, run.shape.width == description.width else {
-        throw .data("\(run.name) is of \(run.modelName ?? "another model"), not of \(description.name).")
+        throw .data(
+          "\(run.name) is of \(run.modelName ?? "another model"), not of \(description.name).")
       }
     }
     return model

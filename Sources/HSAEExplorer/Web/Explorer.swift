@@ -56,7 +56,8 @@ public final class Explorer: Sendable {
 
   private func check(_ request: WebRequest) throws(Failure) {
     let host = request.headers["host"] ?? ""
-    let name = host.hasPrefix("[")
+    let name =
+      host.hasPrefix("[")
       ? String(host.prefix { $0 != "]" }) + "]" : String(host.prefix { $0 != ":" })
     guard hosts.isEmpty || hosts.contains(name.lowercased()) else {
       throw .usage(

@@ -24,7 +24,8 @@ public struct ExplorerServer: Sendable {
         address: try .inet(ip4: address, port: port), timeout: 120,
         logger: .disabled, handler: handler)
     } catch {
-      throw .usage("\(address): this is no IPv4 address; give one of this machine, such as 127.0.0.1.")
+      throw .usage(
+        "\(address): this is no IPv4 address; give one of this machine, such as 127.0.0.1.")
     }
   }
 
