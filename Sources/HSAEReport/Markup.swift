@@ -29,7 +29,9 @@ package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
   package struct StringInterpolation: StringInterpolationProtocol {
     var html = ""
 
-    package init(literalCapacity: Int, interpolationCount: Int) { html.reserveCapacity(literalCapacity) }
+    package init(literalCapacity: Int, interpolationCount: Int) {
+      html.reserveCapacity(literalCapacity)
+    }
 
     package mutating func appendLiteral(_ literal: String) { html += literal }
     package mutating func appendInterpolation(_ text: String) { html += escapeHTML(text) }
