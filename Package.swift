@@ -124,7 +124,7 @@ let package = Package(
         "HSAEExplorer", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining", "HSAEModels",
         "HSAEActivations",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
-      ]),
+      ], exclude: ["Browser"]),
     tests("CommandTests", ["HSAEActivations"], exclude: ["Snapshots"]),
   ]
 )
