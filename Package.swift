@@ -33,8 +33,16 @@ let package = Package(
     .executable(name: "hsae", targets: ["hsae"]),
     .library(name: "HSAE", targets: ["HSAEModels", "HSAEActivations", "HSAETraining"]),
   ],
+  traits: [
+    .default(enabledTraits: ["Explorer"]),
+    .trait(
+      name: "Explorer",
+      description: "hsae explain and explore, SQLite and HTTP; without it builds are quicker."),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
@@ -69,11 +77,20 @@ let package = Package(
         "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAESupport",
         .product(name: "Mustache", package: "swift-mustache"),
       ]),
+    library(
+      "HSAEExplorer",
+      [
+        "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels",
+        "HSAETraining", "HSAEEvaluation", "HSAEReport", "HSAESupport",
+        .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
+        .product(name: "FlyingFox", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
+      ]),
     .executableTarget(
       name: "hsae",
       dependencies: [
         "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations", "HSAELanguageModels",
         "HSAETraining", "HSAEEvaluation", "HSAEReport",
+        .target(name: "HSAEExplorer", condition: .when(traits: ["Explorer"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings),
@@ -101,6 +118,13 @@ let package = Package(
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAETrainingTests", ["HSAETraining"]),
     tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels"]),
+    tests(
+      "HSAEExplorerTests",
+      [
+        "HSAEExplorer", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining", "HSAEModels",
+        "HSAEActivations",
+        .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
+      ], exclude: ["Browser"]),
     tests("CommandTests", ["HSAEActivations"], exclude: ["Snapshots"]),
   ]
 )

@@ -220,6 +220,15 @@ extension GGUFFile {
       "\(path) has neither output.weight nor token_embd.weight; give a whole language model.")
   }
 
+  /// What the model's last normalisation multiplies each coordinate by [width], before the unembedding;
+  /// nil if the file has no `output_norm.weight`.
+  public func finalNormGain() throws(Failure) -> [Float]? {
+    let name = "output_norm.weight"
+    let index = unsafe gguf_find_tensor(context, name)
+    guard index >= 0 else { return nil }
+    return try floats(of: matrix(at: index, name: name), threads: 1).elements
+  }
+
   private func matrix(at index: Int64, name: String) throws(Failure) -> StoredMatrix {
     // Safe: ggml returns GGML_MAX_DIMS (4) sizes, which live as long as the context.
     guard let sizes = unsafe gguf_get_tensor_ne(context, index) else {

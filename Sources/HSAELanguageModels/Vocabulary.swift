@@ -22,7 +22,7 @@ public struct Vocabulary: Sendable {
   }
 
   /// Every token's text, a space written as ▁ (U+2581) whatever the tokenizer's own convention.
-  /// Bytes that are not UTF-8 appear as U+FFFD.
+  /// Bytes that are not UTF-8 are spelled out, as in `<0xE2>`.
   public let pieces: [String]
   /// Every token's kind.
   public let kinds: [Kind]
@@ -58,13 +58,36 @@ public struct Vocabulary: Sendable {
       }
       let text = String(validating: bytes, as: UTF8.self)
       isDecodable.append(text.map { !$0.unicodeScalars.contains("\u{FFFD}") } ?? false)
-      let readable = text ?? String(decoding: bytes, as: UTF8.self)
+      let readable = text ?? Self.spelled(bytes)
       pieces.append(
         readable.utf8.contains(0x20) ? String(readable.map { $0 == " " ? "▁" : $0 }) : readable)
     }
     self.pieces = pieces
     self.kinds = kinds
     self.isDecodable = isDecodable
+  }
+}
+
+extension Vocabulary {
+  /// `bytes` as text, those that are not UTF-8 spelled out the way byte tokens are: `<0xE2>`.
+  static func spelled(_ bytes: [UInt8]) -> String {
+    var result = ""
+    var start = 0
+    while start < bytes.count {
+      // The longest character that begins here, of at most four bytes.
+      let length = (1...4).first {
+        start + $0 <= bytes.count
+          && String(validating: bytes[start..<start + $0], as: UTF8.self) != nil
+      }
+      if let length {
+        result += String(decoding: bytes[start..<start + length], as: UTF8.self)
+      } else {
+        let digits = String(bytes[start], radix: 16, uppercase: true)
+        result += "<0x" + (digits.count < 2 ? "0" : "") + digits + ">"
+      }
+      start += length ?? 1
+    }
+    return result
   }
 }
 

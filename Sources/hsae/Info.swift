@@ -9,14 +9,18 @@ import HSAESupport
 import HSAETensors
 import HSAETraining
 
+#if Explorer
+import HSAEExplorer
+#endif
+
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what a store, a run, a matrix, a model or a corpus is.",
+    abstract: "Say what a store, a run, a matrix, a model, a corpus or a database of features is.",
     discussion: """
       Of a store: model, layer, rows, norms, and where it has a corpus its documents, languages, most \
       frequent tokens and a few tokens in context. Of a run: its dictionary, data and last record. Of \
       a matrix: rows, width and norms. Of a model file: architecture, layers and width. Of a corpus: \
-      documents and languages. Norms and tokens are counted on at most --sample rows.
+      documents and languages. Of explained features: their runs. Norms and tokens are counted on at most --sample rows.
       """)
 
   @Argument(help: "A store, run, matrix (.npy, .safetensors, Zarr), GGUF model or corpus.")
@@ -56,12 +60,22 @@ struct Info: ParsableCommand {
     if Path.isDirectory(path) {
       if Path.exists(Path.join(path, "config.json")) { return try Description(run: path) }
       if Path.exists(Path.join(path, "zarr.json")) { return try rows() }
+      #if Explorer
+      if Path.exists(Path.join(path, FeatureDatabase.fileName)) {
+        return try Description(features: FeatureDatabase(path: path))
+      }
+      #endif
       return try corpus()
     }
     let file = try MappedFile(path: path)
     if file.bytes.byteCount >= 4, file.copy(0..<4) == Array("GGUF".utf8) {
       return Description(model: try GGUFFile(path: path))
     }
+    #if Explorer
+    if file.count >= 16, file.copy(0..<16) == Array("SQLite format 3\0".utf8) {
+      return try Description(features: FeatureDatabase(path: path))
+    }
+    #endif
     if file.count >= 6, file.copy(0..<6) == [0x93] + Array("NUMPY".utf8) { return try rows() }
     if path.lowercased().hasSuffix(".safetensors") { return try rows() }
     return try corpus()

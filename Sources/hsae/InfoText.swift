@@ -8,6 +8,10 @@ import HSAESupport
 import HSAETensors
 import HSAETraining
 
+#if Explorer
+import HSAEExplorer
+#endif
+
 /// What a path is: lines for people, a value for machines.
 struct Description {
   var text: [String]
@@ -20,6 +24,22 @@ struct Description {
     encode = { () throws(Failure) in try JSONFile.encode(value) }
   }
 
+  #if Explorer
+  // MARK: Features
+
+  init(features: FeatureDatabase) throws(Failure) {
+    let runs = try features.runs()
+    let lines = runs.map { run in
+      "  \(run.name): \(grouped(run.shape.experts)) latents"
+        + (run.shape.isFlat ? "" : " × \(run.shape.sublatents) sublatents")
+        + ", \(grouped(run.rows)) rows of \(run.storeName)"
+        + (run.hookPoint.map { " (\(run.modelName ?? "?"), \($0))" } ?? "")
+        + (run.isComplete ? "" : ", INCOMPLETE: hsae explain has not ended")
+    }
+    self.init(["\(features.path): explained features of \(runs.count) runs"] + lines, runs)
+  }
+
+  #endif
   // MARK: Stores
 
   init(store: StoreSummary, path: String) {

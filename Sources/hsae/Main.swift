@@ -18,11 +18,21 @@ struct Main: ParsableCommand {
       Collect.self,
       Train.self,
       Evaluate.self,
+    ] + explorer + [
       LookUp.self,
       Report.self,
       Info.self,
       Bench.self,
     ])
+
+  /// What is only there with the package trait `Explorer`, which is on by default.
+  private static var explorer: [any ParsableCommand.Type] {
+    #if Explorer
+    [Explain.self, Explore.self, ExportFeatures.self]
+    #else
+    []
+    #endif
+  }
 
   /// Runs the command. A `Failure` is one line on standard error and its kind's exit code.
   static func main() {

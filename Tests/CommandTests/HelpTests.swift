@@ -18,7 +18,11 @@ import Testing
   }
 
   @Test func helpHasNotChanged() throws {
-    for (arguments, name) in [(["--help"], "hsae.txt"), (["train", "--help"], "train.txt")] {
+    var helps = [(["train", "--help"], "train.txt")]
+    #if Explorer
+    helps += [(["--help"], "hsae.txt"), (["explain", "--help"], "explain.txt")]
+    #endif
+    for (arguments, name) in helps {
       let result = try runHSAE(arguments, environment: Self.environment)
       #expect(result.code == 0)
       try expectSnapshot(result.output, name)

@@ -163,7 +163,7 @@ import Testing
       "tokenizer.ggml.tokens", texts: ["Ġdog", "Ã©", "Ã", "<|im_end|>"].map { Array($0.utf8) })
     builder.add("tokenizer.ggml.token_type", integers: [1, 1, 1, 3])
     let vocabulary = try GGUFFile(path: scratch.file("bpe.gguf", builder.bytes())).vocabulary()
-    #expect(vocabulary.pieces == ["▁dog", "é", "\u{FFFD}", "<|im_end|>"])
+    #expect(vocabulary.pieces == ["▁dog", "é", "<0xC3>", "<|im_end|>"])
     #expect(vocabulary.isDecodable == [true, true, false, true])
   }
 

@@ -58,6 +58,9 @@ public struct StoredCorpus: Sendable {
     tokens.elements(try range(of: document))
   }
 
+  /// The tokens at the places `range` among those of all documents.
+  public func tokens(at range: Range<Int>) -> [Int32] { tokens.elements(range) }
+
   /// The document to which the token at `place` among all tokens belongs.
   public func document(at place: Int) throws(Failure) -> Int {
     precondition(place >= 0 && place < tokenCount, "Token \(place) of \(tokenCount).")

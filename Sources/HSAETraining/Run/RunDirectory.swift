@@ -59,6 +59,11 @@ public struct RunDirectory: Sendable {
     Path.join(Self.checkpointsFolder(path), CheckpointName.folder(step: step))
   }
 
+  /// The weights of that checkpoint.
+  public func weightsFile(step: Int) -> String {
+    Path.join(checkpoint(step: step), CheckpointName.weights)
+  }
+
   /// Removes what a trainer that was killed left half-written. Only for whoever holds the run's lock.
   func removePartialFiles() {
     for folder in [path, Self.checkpointsFolder(path)] {

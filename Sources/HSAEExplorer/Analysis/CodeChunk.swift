@@ -1,0 +1,138 @@
+// The codes of some thousand rows in a file: sorted by expert, so that whoever wants one expert's reads
+// a piece, and once more by row. Scratch files of `hsae explain`; they are read on the machine that
+// wrote them.
+
+import HSAEModels
+import HSAESupport
+
+/// One activation of one row, as it lies in a file.
+struct CodeEntry: BitwiseCopyable, Sendable {
+  /// The row within the chunk.
+  var row: UInt32
+  /// The chosen sublatent; -1 in a flat dictionary.
+  var sublatent: Int32
+  /// Its code z.
+  var value: Float
+  /// The sublatent's code c.
+  var subValue: Float
+}
+
+/// The codes of a chunk, mapped.
+///
+/// The file: magic, counts (rows, experts, k, entries) as 64-bit numbers; places [rows]; the first
+/// entry of each expert [experts + 1]; members [rows × k], the experts of each row, padded with -1; the
+/// entries, by expert and then by row.
+@safe
+struct CodeChunk: Sendable {
+  private static let magic: Int64 = 0x3145_444F_4345_5348  // "HSECODE1"
+  private static let headerBytes = 5 * 8
+  private let file: MappedFile
+  /// Number of rows.
+  let rows: Int
+  /// The largest number of experts of one row.
+  let active: Int
+  private let experts: Int
+  private let firstsOffset: Int
+  private let membersOffset: Int
+  private let entriesOffset: Int
+
+  /// Writes the codes of rows at `places`, durably.
+  static func write(
+    _ codes: Codes, places: [Int], shape: DictionaryShape, to path: String
+  ) throws(Failure) {
+    precondition(places.count == codes.count, "Every row has a place.")
+    let k = shape.activeExperts
+    var firsts = [Int64](repeating: 0, count: shape.experts + 1)
+    for activation in codes.activations { firsts[activation.expert + 1] += 1 }
+    for expert in 0..<shape.experts { firsts[expert + 1] += firsts[expert] }
+    var next = firsts
+    var members = [Int32](repeating: -1, count: codes.count * k)
+    var entries = [CodeEntry](
+      repeating: CodeEntry(row: 0, sublatent: -1, value: 0, subValue: 0),
+      count: codes.activations.count)
+    for row in 0..<codes.count {
+      for (place, activation) in codes[row].enumerated() {
+        members[row * k + place] = Int32(activation.expert)
+        entries[Int(next[activation.expert])] = CodeEntry(
+          row: UInt32(row), sublatent: Int32(activation.sublatent), value: activation.value,
+          subValue: activation.subValue)
+        next[activation.expert] += 1
+      }
+    }
+    let header = [magic] + [codes.count, shape.experts, k, entries.count].map { Int64($0) }
+    let placeNumbers = places.map { Int64($0) }
+    var file = try DurableFile(path: path)
+    try append(header, to: &file)
+    try append(placeNumbers, to: &file)
+    try append(firsts, to: &file)
+    try append(members, to: &file)
+    try append(entries, to: &file)
+    try file.commit()
+  }
+
+  private static func append(
+    _ elements: [some BitwiseCopyable], to file: inout DurableFile
+  ) throws(Failure) {
+    // Safe: entries have no padding, so every byte is one that was written.
+    try unsafe file.write(elements.span.bytes)
+  }
+
+  /// Maps the chunk at `path`, which must be of a dictionary of `shape`.
+  init(path: String, shape: DictionaryShape) throws(Failure) {
+    file = try MappedFile(path: path)
+    let damaged = Failure.data(
+      "\(path): this is no scratch file of this run; remove its folder and run again.")
+    guard file.count >= Self.headerBytes else { throw damaged }
+    let header = (0..<5).map { [file] index in
+      unsafe file.bytes.unsafeLoad(fromByteOffset: index * 8, as: Int64.self)
+    }
+    guard header[0] == Self.magic, header[2] == Int64(shape.experts),
+      header[3] == Int64(shape.activeExperts), (0...1 << 32).contains(header[1]),
+      (0...1 << 40).contains(header[4])
+    else { throw damaged }
+    (rows, experts, active) = (Int(header[1]), Int(header[2]), Int(header[3]))
+    firstsOffset = Self.headerBytes + rows * 8
+    membersOffset = firstsOffset + (experts + 1) * 8
+    entriesOffset = membersOffset + rows * active * 4
+    guard file.count == entriesOffset + Int(header[4]) * 16 else { throw damaged }
+  }
+
+  /// The place of row `row`.
+  func place(_ row: Int) -> Int {
+    precondition(row >= 0 && row < rows, "Row \(row) of \(rows).")
+    // Safe: the file's size was checked against its counts.
+    return Int(
+      unsafe file.bytes.unsafeLoad(fromByteOffset: Self.headerBytes + row * 8, as: Int64.self))
+  }
+
+  /// Which entries are those of `expert`.
+  func entries(of expert: Int) -> Range<Int> {
+    precondition(expert >= 0 && expert < experts, "Expert \(expert) of \(experts).")
+    let bounds = [expert, expert + 1].map { [file, firstsOffset] index in
+      // Safe: there are experts + 1 of them, and the file's size was checked.
+      Int(unsafe file.bytes.unsafeLoad(fromByteOffset: firstsOffset + index * 8, as: Int64.self))
+    }
+    return bounds[0]..<bounds[1]
+  }
+
+  /// Entry `index`.
+  func entry(_ index: Int) -> CodeEntry {
+    precondition(index >= 0 && entriesOffset + index * 16 + 16 <= file.count, "No such entry.")
+    // Safe: inside the file, as was just checked; any bits make an entry.
+    return unsafe file.bytes.unsafeLoadUnaligned(
+      fromByteOffset: entriesOffset + index * 16, as: CodeEntry.self)
+  }
+
+  /// Calls `body` with each expert that is active for row `row`.
+  func forEachMember(of row: Int, _ body: (Int) -> Void) {
+    precondition(row >= 0 && row < rows, "Row \(row) of \(rows).")
+    let bytes = file.bytes
+    for index in row * active..<(row + 1) * active {
+      // Safe: rows × active of them, and the file's size was checked.
+      let member = unsafe bytes.unsafeLoadUnaligned(
+        fromByteOffset: membersOffset + index * 4, as: Int32.self)
+      if member < 0 { return }
+      body(Int(member))
+    }
+  }
+}

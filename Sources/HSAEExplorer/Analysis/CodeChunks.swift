@@ -1,0 +1,88 @@
+// The one pass over the rows: every row is encoded once, chunk by chunk, and its codes go to scratch
+// files. A chunk that is there is whole, so a pass that was stopped goes on with the first that is not.
+
+import HSAEActivations
+import HSAEEvaluation
+import HSAEModels
+import HSAESupport
+import HSAETensors
+
+/// The codes of all rows that are explained, in scratch files.
+struct CodeChunks: Sendable {
+  /// Rows of a chunk.
+  static let chunkRows = 32_768
+  private let chunks: [CodeChunk]
+  /// For each expert, for how many rows it is active.
+  let counts: [Int]
+
+  /// Encodes what is not there yet into `folder`, and opens all.
+  ///
+  /// `progress` is told how many rows are done and says whether to go on. Returns nil if it said no.
+  static func make(
+    _ run: EvaluatedRun, rows: ExplainedRows, folder: String, chunkRows: Int = chunkRows,
+    threads: Int, progress: (_ done: Int) -> Bool
+  ) throws(Failure) -> CodeChunks? {
+    var chunks: [CodeChunk] = []
+    for start in stride(from: 0, to: rows.count, by: chunkRows) {
+      guard progress(start) else { return nil }
+      let range = start..<min(rows.count, start + chunkRows)
+      let path = Path.join(folder, "codes-\(start / chunkRows)")
+      if !Path.exists(path) {
+        rows.source.prefetch(range)
+        var batch = try rows.source.matrix(rows: range)
+        run.prepare(&batch)
+        let codes = run.dictionary.encode(batch, threads: threads)
+        var places: [Int] = []
+        places.reserveCapacity(range.count)
+        for row in range { places.append(try rows.place(row)) }
+        try CodeChunk.write(codes, places: places, shape: run.shape, to: path)
+      }
+      let chunk = try CodeChunk(path: path, shape: run.shape)
+      guard chunk.rows == range.count else {
+        throw .data("\(path): this is of other rows; remove \(folder) and run again.")
+      }
+      chunks.append(chunk)
+    }
+    _ = progress(rows.count)
+    return CodeChunks(chunks, experts: run.shape.experts)
+  }
+
+  private init(_ chunks: [CodeChunk], experts: Int) {
+    self.chunks = chunks
+    counts = (0..<experts).map { expert in
+      chunks.reduce(0) { $0 + $1.entries(of: expert).count }
+    }
+  }
+
+  /// An activation, where it is in the text and where its row is in the files.
+  struct Entry: Sendable {
+    var place: Int
+    var chunk: Int32
+    var row: Int32
+    var sublatent: Int32
+    var value: Float
+    var subValue: Float
+  }
+
+  /// All activations of `expert`, in order of place.
+  func entries(of expert: Int) -> [Entry] {
+    var result: [Entry] = []
+    result.reserveCapacity(counts[expert])
+    for (number, chunk) in chunks.enumerated() {
+      for index in chunk.entries(of: expert) {
+        let entry = chunk.entry(index)
+        result.append(
+          Entry(
+            place: chunk.place(Int(entry.row)), chunk: Int32(number), row: Int32(entry.row),
+            sublatent: entry.sublatent, value: entry.value, subValue: entry.subValue))
+      }
+    }
+    result.sort { $0.place < $1.place }
+    return result
+  }
+
+  /// Calls `body` with each expert that is active where `entry` is.
+  func forEachMember(of entry: Entry, _ body: (Int) -> Void) {
+    chunks[Int(entry.chunk)].forEachMember(of: Int(entry.row), body)
+  }
+}

@@ -1,0 +1,142 @@
+// One expert and its sublatents: their activations gathered, parted and summarised, and which latents are
+// active with them.
+
+public import HSAEModels
+import HSAETensors
+
+/// A latent that is like another one, and how much.
+public struct RelatedLatent: Hashable, Sendable {
+  /// The latent's number within its run: `LatentNumber`.
+  public var number: Int
+  /// How much alike they are: a cosine, or the share of common rows.
+  public var value: Float
+
+  /// A related latent.
+  public init(number: Int, value: Float) { (self.number, self.value) = (number, value) }
+}
+
+/// How latents and sublatents of a run are numbered: expert j is j·(1 + a), its sublatent q the number
+/// after it plus q.
+public struct LatentNumber: Hashable, Sendable {
+  /// The expert.
+  public var expert: Int
+  /// The sublatent; nil for the expert itself.
+  public var sublatent: Int?
+
+  /// The latent of `expert`, or its sublatent.
+  public init(expert: Int, sublatent: Int? = nil) {
+    (self.expert, self.sublatent) = (expert, sublatent)
+  }
+
+  /// The latent with number `number` in a dictionary of `shape`.
+  public init(_ number: Int, in shape: DictionaryShape) {
+    let (expert, rest) = number.quotientAndRemainder(dividingBy: 1 + shape.sublatents)
+    self.init(expert: expert, sublatent: rest == 0 ? nil : rest - 1)
+  }
+
+  /// Its number in a dictionary of `shape`.
+  public func number(in shape: DictionaryShape) -> Int {
+    expert * (1 + shape.sublatents) + (sublatent.map { $0 + 1 } ?? 0)
+  }
+}
+
+/// What is said of an expert and its sublatents.
+struct ExpertSummary: Sendable {
+  /// One latent of the family.
+  struct Member: Sendable {
+    var number: LatentNumber
+    var summary: LatentSummary
+    /// For how many rows a sublatent is chosen, relevant or not; of the expert its own count.
+    var chosen = 0
+    /// The mean code of the parent where a sublatent is relevant.
+    var parentMean = 0.0
+    /// Top-level latents that are active together with it, most alike first.
+    var coactive: [RelatedLatent] = []
+  }
+
+  /// Latents listed as active together.
+  static let related = 8
+
+  /// The expert, then its sublatents.
+  var members: [Member] = []
+
+  /// The summary of `expert` of a dictionary of `shape`, whose sublatents are relevant from
+  /// `subThreshold` on.
+  init(
+    _ expert: Int, shape: DictionaryShape, subThreshold: Float, chunks: CodeChunks,
+    rows: ExplainedRows, settings: ContextSettings
+  ) {
+    let entries = chunks.entries(of: expert)
+    let root = SeededGenerator(seed: settings.seed)
+    func summary(_ number: LatentNumber, _ part: [CodeChunks.Entry]) -> LatentSummary {
+      let isTop = number.sublatent == nil
+      return LatentSummary(
+        places: part.map(\.place), values: part.map { isTop ? $0.value : $0.subValue },
+        parents: isTop ? [] : part.map(\.value), settings: settings,
+        generator: root.split(UInt64(number.number(in: shape))), document: rows.document(around:))
+    }
+
+    // Entries by sublatent; the last part are those without a relevant one.
+    var parts = [[CodeChunks.Entry]](repeating: [], count: shape.sublatents + 1)
+    var chosen = [Int](repeating: 0, count: shape.sublatents)
+    for entry in entries {
+      let sublatent = Int(entry.sublatent)
+      if sublatent >= 0 { chosen[sublatent] += 1 }
+      let isRelevant = sublatent >= 0 && entry.subValue >= subThreshold
+      parts[isRelevant ? sublatent : shape.sublatents].append(entry)
+    }
+
+    let own = LatentNumber(expert: expert)
+    members.append(Member(number: own, summary: summary(own, entries), chosen: entries.count))
+    var inPart = [Int32](repeating: 0, count: shape.experts)
+    var inAll = inPart
+    for (sublatent, part) in parts.enumerated() {
+      var touched: [Int] = []
+      for entry in part {
+        chunks.forEachMember(of: entry) { other in
+          if inPart[other] == 0 { touched.append(other) }
+          inPart[other] += 1
+        }
+      }
+      if sublatent < shape.sublatents {
+        let number = LatentNumber(expert: expert, sublatent: sublatent)
+        members.append(
+          Member(
+            number: number, summary: summary(number, part), chosen: chosen[sublatent],
+            parentMean: part.isEmpty
+              ? 0 : part.reduce(0) { $0 + Double($1.value) } / Double(part.count),
+            coactive: Self.coactive(
+              touched, inPart, count: part.count, except: expert, counts: chunks.counts,
+              shape: shape)))
+      }
+      for other in touched {
+        inAll[other] += inPart[other]
+        inPart[other] = 0
+      }
+    }
+    members[0].coactive = Self.coactive(
+      inAll.indices.filter { inAll[$0] > 0 }, inAll, count: entries.count, except: expert,
+      counts: chunks.counts, shape: shape)
+  }
+
+  /// The experts that share the most rows: n_ij / √(n_i n_j), n_ij rows where both are active.
+  private static func coactive(
+    _ others: [Int], _ common: [Int32], count: Int, except own: Int, counts: [Int],
+    shape: DictionaryShape
+  ) -> [RelatedLatent] {
+    var best: [RelatedLatent] = []
+    for other in others where other != own {
+      let share = Double(common[other]) / (Double(count) * Double(counts[other])).squareRoot()
+      let latent = RelatedLatent(
+        number: LatentNumber(expert: other).number(in: shape), value: Float(share))
+      let place = best.firstIndex {
+        latent.value != $0.value ? latent.value > $0.value : latent.number < $0.number
+      }
+      if best.count < related || place != nil {
+        best.insert(latent, at: place ?? best.count)
+        if best.count > related { best.removeLast() }
+      }
+    }
+    return best
+  }
+}

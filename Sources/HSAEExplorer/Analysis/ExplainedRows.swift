@@ -1,0 +1,137 @@
+// What a dictionary is explained on: rows, the place of each in a text, and the tokens around it. How
+// rows are stored is `HSAEActivations`'.
+
+public import HSAEActivations
+import HSAEEvaluation
+public import HSAESupport
+
+/// Rows with the places they come from.
+///
+/// A *place* names a token: its number among the tokens of all documents of a store, in reading order;
+/// in a vocabulary the token's own number; in a plain matrix the row's number.
+public struct ExplainedRows: Sendable {
+  /// What a row stands for.
+  public enum Kind: String, Codable, Sendable {
+    /// A token of a document.
+    case text
+    /// A token of a vocabulary: its context is itself.
+    case vocabulary
+    /// A row of a matrix, of which no more is known.
+    case rows
+  }
+
+  /// What a row stands for.
+  public let kind: Kind
+  /// The rows.
+  public let source: any RowSource
+  /// Number of rows that are read: the first ones.
+  public let count: Int
+  /// The documents, in reading order; empty unless `kind` is `text`.
+  public let corpus: StoredCorpus?
+  /// Where each document begins, and the number of all tokens; empty unless `kind` is `text`.
+  private let starts: [Int]
+  /// The text of each token; empty if there is none.
+  public let vocabulary: [String]
+
+  /// The store, if the rows are of one.
+  public var store: ActivationStore? { source as? ActivationStore }
+
+  /// The first `limit` rows of `source`. `vocabulary` is used instead of the store's own, if given.
+  ///
+  /// Fails with `.data` if the store's corpus is damaged or missing.
+  public init(
+    _ source: any RowSource, limit: Int = .max, vocabulary: [String]? = nil
+  ) throws(Failure) {
+    self.source = source
+    count = min(limit, source.rowCount)
+    guard let store = source as? ActivationStore else {
+      (kind, corpus, starts, self.vocabulary) = (.rows, nil, [], [])
+      return
+    }
+    self.vocabulary = vocabulary ?? store.vocabulary
+    guard store.attributes.kind == .residualStream, store.rowCount > 0, store.place(0) != nil else {
+      (kind, corpus, starts) = (.vocabulary, nil, [])
+      return
+    }
+    // The part that is held out has its corpus in the store around it.
+    let own = Path.isDirectory(Path.join(store.path, "corpus"))
+    let corpus = try StoredCorpus(store: own ? store.path : Path.join(store.path, ".."))
+    var starts: [Int] = []
+    starts.reserveCapacity(corpus.documentCount + 1)
+    for document in 0..<corpus.documentCount {
+      starts.append(try corpus.range(of: document).lowerBound)
+    }
+    starts.append(corpus.tokenCount)
+    kind = .text
+    self.corpus = corpus
+    self.starts = starts
+  }
+
+  /// The place of row `row`. Fails with `.data` if the store names a document it does not have.
+  public func place(_ row: Int) throws(Failure) -> Int {
+    switch kind {
+    case .rows: return row
+    case .vocabulary: return store.map { Int($0.token(row)) } ?? row
+    case .text:
+      guard let (document, position) = store?.place(row), document >= 0, position >= 0,
+        document < starts.count - 1, position < starts[document + 1] - starts[document]
+      else {
+        throw .data("\(source.path): row \(row) is of no token of its corpus; it is damaged.")
+      }
+      return starts[document] + position
+    }
+  }
+
+  /// The places of the document in which `place` lies; of a vocabulary or a matrix the place alone.
+  public func document(around place: Int) -> Range<Int> {
+    guard kind == .text else { return place..<place + 1 }
+    var (low, high) = (0, starts.count - 1)
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if starts[middle] <= place { low = middle } else { high = middle }
+    }
+    return starts[low]..<starts[low + 1]
+  }
+
+  /// The text of the token at `place`, `▁` for a leading space; the row's number in a matrix.
+  public func text(at place: Int) -> String {
+    switch kind {
+    case .rows: return "row \(place)"
+    case .vocabulary: return text(ofToken: place)
+    case .text: return text(ofToken: Int(corpus?.tokens(at: place..<place + 1).first ?? -1))
+    }
+  }
+
+  private func text(ofToken token: Int) -> String {
+    vocabulary.indices.contains(token) ? vocabulary[token] : "<token \(token)>"
+  }
+
+  /// The most tokens that are joined to a word, before the place and after it.
+  private static let wordReach = 6
+
+  /// The word the token at `place` is a part of: tokens that continue it are joined to it.
+  public func word(at place: Int) -> String {
+    guard kind == .text else { return readableToken(text(at: place)) }
+    let document = document(around: place)
+    var (first, last) = (place, place)
+    while first > document.lowerBound, place - first < Self.wordReach,
+      continuesWord(text(at: first)), isWordPart(text(at: first - 1))
+    {
+      first -= 1
+    }
+    if isWordPart(text(at: place)) {
+      while last + 1 < document.upperBound, last - place < Self.wordReach,
+        continuesWord(text(at: last + 1))
+      {
+        last += 1
+      }
+    }
+    return readableToken((first...last).map(text(at:)).joined())
+  }
+
+  /// Whether a token ends in a letter or a digit, so that the next may continue it.
+  private func isWordPart(_ token: String) -> Bool {
+    guard !token.hasSuffix(">"), let last = token.unicodeScalars.last else { return false }
+    return last.properties.isAlphabetic || last.properties.numericType != nil
+  }
+}

@@ -1,0 +1,85 @@
+// Where latents and sublatents point: decoder rows d_j, and Π↑ᵀ D_q of a sublatent, as unit vectors; and
+// which of them are most alike.
+
+import HSAEModels
+import HSAETensors
+
+extension SparseAutoencoder {
+  /// What a latent adds to a reconstruction, for a code of 1 [d]: d_j, or Π↑ᵀ D_q of a sublatent.
+  func contribution(of latent: LatentNumber) -> [Float] {
+    let first = latent.expert * shape.rowsPerExpert
+    var result = [Float](repeating: 0, count: shape.width)
+    func add(_ row: Int, _ factor: Float) {
+      for column in result.indices {
+        result[column] += factor * parameters.decoderSide[row, column]
+      }
+    }
+    guard let sublatent = latent.sublatent else {
+      add(first, 1)
+      return result
+    }
+    let atom = latent.expert * shape.sublatents + sublatent
+    for axis in 0..<shape.subspace { add(first + 1 + axis, parameters.subDecoder[atom, axis]) }
+    return result
+  }
+
+  /// The same, scaled to unit norm; zeros if it is zero.
+  func unitDirection(of latent: LatentNumber) -> [Float] { scaledToUnit(contribution(of: latent)) }
+
+  /// The unit directions of the latents `numbers`, a row each.
+  func unitDirections(of numbers: ArraySlice<Int>) -> Matrix {
+    matrix(
+      rows: numbers.map { unitDirection(of: LatentNumber($0, in: shape)) }, columns: shape.width)
+  }
+}
+
+/// `vector` scaled to unit norm; zeros if it is zero.
+func scaledToUnit(_ vector: [Float]) -> [Float] {
+  let norm = vector.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+  return norm > 0 ? vector.map { Float(Double($0) / norm) } : vector
+}
+
+/// Finds the latents whose directions are most alike.
+final class NearestLatents: Sendable {
+  private let products: StrongestProducts
+  private let numbers: [Int]
+  private let shape: DictionaryShape
+  private let dictionary: SparseAutoencoder
+
+  /// Latents listed as nearest.
+  static let related = 8
+
+  /// A search among the latents `numbers` of `dictionary`, rising.
+  init(_ dictionary: SparseAutoencoder, numbers: [Int], threads: Int) {
+    self.dictionary = dictionary
+    self.numbers = numbers
+    shape = dictionary.shape
+    products = StrongestProducts(dictionary.unitDirections(of: numbers[...]), threads: threads)
+  }
+
+  /// For each of `part`, the latents of other families whose unit directions have the largest cosine
+  /// with its own, most alike first. A family is an expert and its sublatents.
+  func nearest(to part: ArraySlice<Int>, threads: Int) -> [[RelatedLatent]] {
+    // The family itself may take the first places.
+    let found = products.find(
+      dictionary.unitDirections(of: part), count: Self.related + 1 + shape.sublatents,
+      threads: threads)
+    return zip(part, found).map { number, found in
+      let own = LatentNumber(number, in: shape).expert
+      return Array(
+        found.largest.lazy.map { RelatedLatent(number: self.numbers[$0.index], value: $0.value) }
+          .filter { LatentNumber($0.number, in: self.shape).expert != own }
+          .prefix(Self.related))
+    }
+  }
+}
+
+/// A matrix of the given rows.
+func matrix(rows: [[Float]], columns: Int) -> Matrix {
+  var result = Matrix(rows: rows.count, columns: columns)
+  for (index, row) in rows.enumerated() {
+    var target = result.mutableRow(index)
+    for column in row.indices { target[column] = row[column] }
+  }
+  return result
+}

@@ -1,0 +1,153 @@
+// What is said of one latent or sublatent, from its activations alone: counts, histogram, strongest
+// contexts, samples of its quantiles. Values in, values out; the slow twin is in the tests.
+
+import HSAETensors
+
+/// A place where a latent is active, with its activations around.
+public struct LatentContext: Hashable, Sendable {
+  /// Another token of the window where the latent is active too.
+  public struct Neighbour: Hashable, Sendable {
+    /// Tokens from the context's place, not 0.
+    public var offset: Int
+    /// The latent's code there.
+    public var value: Float
+
+    /// A neighbour.
+    public init(offset: Int, value: Float) { (self.offset, self.value) = (offset, value) }
+  }
+
+  /// The place of the token that the context is about.
+  public var place: Int
+  /// The latent's code there.
+  public var value: Float
+  /// The code z of the parent there, of a sublatent; 0 for a latent of the top level.
+  public var parentValue: Float
+  /// 0 for the strongest contexts; 1 to 5 for samples of the fifths of all activations, 1 the
+  /// strongest fifth.
+  public var group: Int
+  /// Where else in the window the latent is active.
+  public var neighbours: [Neighbour]
+
+  /// A context of the given parts.
+  public init(
+    place: Int, value: Float, parentValue: Float = 0, group: Int = 0, neighbours: [Neighbour] = []
+  ) {
+    (self.place, self.value, self.parentValue) = (place, value, parentValue)
+    (self.group, self.neighbours) = (group, neighbours)
+  }
+}
+
+/// How many contexts are kept, and how wide they are.
+public struct ContextSettings: Hashable, Sendable, Codable {
+  /// Strongest contexts of each latent.
+  public var strongest = 20
+  /// Samples of each fifth of its activations.
+  public var samples = 5
+  /// Tokens on either side that belong to a context.
+  public var window = 16
+  /// Seed of the samples.
+  public var seed: UInt64 = 0
+
+  /// The defaults.
+  public init() {}
+}
+
+/// The activations of one latent, in order of place, and what is said of them.
+struct LatentSummary: Sendable {
+  /// Bins of a histogram, of equal width between 0 and the maximum.
+  static let bins = 32
+  /// Parts that samples are drawn from.
+  static let quantiles = 5
+
+  var count = 0
+  var maximum: Float = 0
+  var mean = 0.0
+  var histogram: [Int] = []
+  /// The strongest, then the samples.
+  var contexts: [LatentContext] = []
+
+  /// The summary of activations `values` at rising `places`; `parents` are the parent's codes there, or
+  /// nothing for the top level. `document` gives the places of a place's document; samples are drawn
+  /// with `generator`.
+  init(
+    places: [Int], values: [Float], parents: [Float], settings: ContextSettings,
+    generator: SeededGenerator, document: (Int) -> Range<Int>
+  ) {
+    precondition(values.count == places.count && (parents.isEmpty || parents.count == values.count))
+    count = values.count
+    guard count > 0 else { return }
+    let ranked = Self.ranked(values)
+    maximum = values[ranked[0]]
+    var sum = 0.0
+    histogram = [Int](repeating: 0, count: Self.bins)
+    for value in values {
+      sum += Double(value)
+      let share = maximum > 0 ? max(0, value / maximum) : 0
+      histogram[min(Self.bins - 1, Int(share * Float(Self.bins)))] += 1
+    }
+    mean = sum / Double(count)
+
+    func context(_ index: Int, _ group: Int) -> LatentContext {
+      let place = places[index]
+      let bounds = document(place).clamped(
+        to: place - settings.window..<place + settings.window + 1)
+      var neighbours: [LatentContext.Neighbour] = []
+      var other = index
+      while other > 0, places[other - 1] >= bounds.lowerBound { other -= 1 }
+      while other < places.count, places[other] < bounds.upperBound {
+        if other != index {
+          neighbours.append(.init(offset: places[other] - place, value: values[other]))
+        }
+        other += 1
+      }
+      return LatentContext(
+        place: place, value: values[index], parentValue: parents.isEmpty ? 0 : parents[index],
+        group: group, neighbours: neighbours)
+    }
+
+    // A context stands for its window: of tokens that lie in one window only the strongest counts.
+    var taken: [(place: Int, document: Range<Int>)] = []
+    for index in ranked where taken.count < settings.strongest {
+      let place = places[index]
+      let isNew = taken.allSatisfy {
+        !$0.document.contains(place) || abs($0.place - place) > settings.window
+      }
+      if isNew {
+        taken.append((place, document(place)))
+        contexts.append(context(index, 0))
+      }
+    }
+    for quantile in 0..<Self.quantiles {
+      let range = quantile * count / Self.quantiles..<(quantile + 1) * count / Self.quantiles
+      var draw = generator.split(UInt64(quantile))
+      for rank in Self.sample(settings.samples, of: range, using: &draw) {
+        contexts.append(context(ranked[rank], quantile + 1))
+      }
+    }
+  }
+
+  /// The indices of `values` by falling value; of equal ones the first comes first.
+  private static func ranked(_ values: [Float]) -> [Int] {
+    precondition(values.count <= Int(UInt32.max), "Too many activations of one latent.")
+    var keys = values.enumerated().map { index, value in
+      let bits = value.bitPattern
+      let rising = bits & 1 << 31 != 0 ? ~bits : bits | 1 << 31
+      return UInt64(~rising) << 32 | UInt64(index)
+    }
+    keys.sort()
+    return keys.map { Int($0 & 0xFFFF_FFFF) }
+  }
+
+  /// `count` different numbers of `range`, rising; all if there are no more (Floyd's algorithm).
+  static func sample(
+    _ count: Int, of range: Range<Int>, using generator: inout SeededGenerator
+  ) -> [Int] {
+    if range.count <= count { return Array(range) }
+    var chosen: Set<Int> = []
+    for last in range.count - count..<range.count {
+      let drawn = Int.random(in: 0...last, using: &generator)
+      chosen.insert(chosen.contains(drawn) ? last : drawn)
+    }
+    return chosen.map { range.lowerBound + $0 }.sorted()
+  }
+}

@@ -1,0 +1,146 @@
+// For each row of one matrix, the rows of another with the largest and the smallest dot products: tokens
+// a direction promotes and suppresses, directions most alike. The products are never stored.
+
+internal import CHSAEKernels
+internal import HSAETensors
+
+/// A row and its dot product.
+struct RankedProduct: Hashable, Sendable {
+  /// The row among the candidates.
+  var index: Int
+  /// The product, in fp32.
+  var value: Float
+}
+
+/// Candidates to multiply with, laid out once.
+final class StrongestProducts: Sendable {
+  /// Rows of queries, and of candidates, that are multiplied at once.
+  private static let queryTile = 128
+  private static let candidateTile = 1024
+  private let candidates: Matrix
+  private let halves: Buffer<UInt16>?
+  private let precision: Precision
+
+  /// What is found for one query.
+  struct Found: Sendable {
+    /// By falling product.
+    var largest: [RankedProduct] = []
+    /// By rising product.
+    var smallest: [RankedProduct] = []
+  }
+
+  /// Products with the rows of `candidates`. In bf16 twice as many are kept as are wanted, multiplied
+  /// again in fp32 and chosen from.
+  init(_ candidates: consuming Matrix, precision: Precision = .best, threads: Int) {
+    self.precision = precision
+    halves = precision == .bfloat16 ? Self.rounded(candidates, threads: threads) : nil
+    self.candidates = candidates
+  }
+
+  private static func rounded(_ matrix: borrowing Matrix, threads: Int) -> Buffer<UInt16> {
+    let halves = Buffer<UInt16>(matrix.count)
+    let size = 1 << 20
+    let count = matrix.count
+    unsafe matrix.withUnsafePointer { source in
+      parallelFor(pieceCount(count, size: size), threads: threads) { piece, _ in
+        // Safe: pieces are disjoint ranges of both, which have `count` elements.
+        let range = pieceRange(piece, size: size, count: count)
+        unsafe kernels.to_bfloat16(
+          halves.base + range.lowerBound, source + range.lowerBound, range.count)
+      }
+    }
+    return halves
+  }
+
+  /// The `count` strongest candidates of each row of `queries`, and with `wantsSmallest` the weakest.
+  ///
+  /// Of equal products the first candidate counts as larger. The result does not depend on `threads`.
+  func find(
+    _ queries: borrowing Matrix, count: Int, wantsSmallest: Bool = false, threads: Int
+  ) -> [Found] {
+    let (q, n, d) = (queries.rows, candidates.rows, candidates.columns)
+    precondition(queries.columns == d, "Queries of width \(queries.columns), not \(d).")
+    guard q > 0, n > 0, count > 0 else { return Array(repeating: Found(), count: q) }
+    let rowTile = min(Self.queryTile, q)
+    let columnTile = min(Self.candidateTile, n)
+    let keep = precision == .bfloat16 ? 2 * count + 8 : count
+    let capacity = 2 * keep + 64
+    let sides = wantsSmallest ? 2 : 1
+    let product = TileProduct(
+      rowSizes: [rowTile, q % rowTile], columnSizes: [columnTile, n % columnTile], depth: d,
+      a: .rows(d), b: .transposed(d), cStride: columnTile, precision: precision, workers: threads)
+    let roundedQueries =
+      precision == .bfloat16 ? Self.rounded(queries, threads: threads) : nil
+    let sums = Buffer<Float>(threads * rowTile * columnTile)
+    let keys = Buffer<UInt64>(threads * rowTile * sides * capacity)
+    let results = Buffer<UInt64>(q * sides * keep)
+    let found = Buffer<Int32>(q * sides)
+    unsafe queries.withUnsafePointer { a in
+      unsafe candidates.withUnsafePointer { b in
+        parallelFor(pieceCount(q, size: rowTile), threads: threads) { piece, worker in
+          // Safe: a worker has its own part of `sums` and `keys`, a piece its own rows of the results.
+          let rows = pieceRange(piece, size: rowTile, count: q)
+          let c = unsafe sums.base + worker * rowTile * columnTile
+          let lists = rows.count * sides
+          let own = unsafe keys.base + worker * rowTile * sides * capacity
+          var counts = [Int](repeating: 0, count: lists)
+          var floors = [Float](repeating: -.infinity, count: lists)
+          for first in stride(from: 0, to: n, by: columnTile) {
+            let columns = min(columnTile, n - first)
+            if let queriesBF16 = roundedQueries, let candidatesBF16 = halves {
+              unsafe product.run(
+                rows: rows.count, columns: columns, a: queriesBF16.base + rows.lowerBound * d,
+                b: candidatesBF16.base + first * d, c: c, worker: worker)
+            } else {
+              unsafe product.run(
+                rows: rows.count, columns: columns, a: a + rows.lowerBound * d, b: b + first * d,
+                c: c, worker: worker)
+            }
+            for list in 0..<lists {
+              let line = unsafe c + list / sides * columnTile
+              if list % sides == 1 { unsafe kernels.scale(line, line, -1, columns) }
+              var unused = 0.0
+              unsafe counts[list] = kernels.scan(
+                line, columns, Int32(first), 0, nil, &unused, &floors[list], own + list * capacity,
+                counts[list], keep, capacity)
+            }
+          }
+          for list in 0..<lists {
+            let target = rows.lowerBound * sides + list
+            let kept = unsafe hsae_keys_top(own + list * capacity, counts[list], keep)
+            unsafe found.base[target] = Int32(kept)
+            for index in 0..<kept {
+              unsafe results.base[target * keep + index] = own[list * capacity + index]
+            }
+          }
+        }
+      }
+    }
+    var all = [Found](repeating: Found(), count: q)
+    for list in 0..<q * sides {
+      let (query, side) = list.quotientAndRemainder(dividingBy: sides)
+      var products: [RankedProduct] = []
+      for index in 0..<Int(unsafe found.base[list]) {
+        let candidate = Int(unsafe hsae_key_index(results.base[list * keep + index]))
+        products.append(
+          RankedProduct(
+            index: candidate, value: Self.product(queries, query, candidates, candidate)))
+      }
+      products.sort {
+        if $0.value != $1.value { return side == 0 ? $0.value > $1.value : $0.value < $1.value }
+        return $0.index < $1.index
+      }
+      if side == 0 {
+        all[query].largest = Array(products.prefix(count))
+      } else {
+        all[query].smallest = Array(products.prefix(count))
+      }
+    }
+    return all
+  }
+
+  /// Row `i` of `a` times row `j` of `b`.
+  private static func product(
+    _ a: borrowing Matrix, _ i: Int, _ b: borrowing Matrix, _ j: Int
+  ) -> Float { dot(a.row(i), b.row(j)) }
+}

@@ -1,0 +1,123 @@
+// Which tokens a direction makes more likely and which less: its products with the rows of the model's
+// unembedding, or, for a dictionary of a vocabulary, with the rows it was trained on.
+
+public import HSAEActivations
+public import HSAELanguageModels
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+
+/// A token and how much a direction promotes it.
+public struct TokenEffect: Hashable, Sendable {
+  /// The token.
+  public var token: Int
+  /// The change of its logit for a unit length of the direction, above the mean of all tokens; for a
+  /// dictionary of a vocabulary the cosine with the token's row.
+  public var value: Float
+
+  /// An effect.
+  public init(token: Int, value: Float) { (self.token, self.value) = (token, value) }
+}
+
+/// What one direction does to tokens.
+public struct PromotedTokens: Hashable, Sendable {
+  /// The tokens it promotes most, strongest first.
+  public var promoted: [TokenEffect] = []
+  /// The tokens it suppresses most, strongest first.
+  public var suppressed: [TokenEffect] = []
+
+  /// Nothing.
+  public init() {}
+}
+
+/// Finds the tokens that directions promote and suppress.
+public final class TokenEffects: Sendable {
+  /// Tokens listed on each side.
+  static let listed = 10
+  private let products: StrongestProducts
+  private let tokens: [Int32]
+
+  /// Effects on `tokens`, whose rows are those of `rows`.
+  init(_ rows: consuming Matrix, tokens: [Int32], threads: Int) {
+    products = StrongestProducts(rows, threads: threads)
+    self.tokens = tokens
+  }
+
+  /// Through the unembedding of `file`: rows times the gain of the model's last normalisation, less their
+  /// mean. Tokens that are no text (control, unused, single bytes) are left out.
+  ///
+  /// Fails with `.data` if the file has no unembedding of width `width`.
+  public static func unembedding(
+    _ file: borrowing GGUFFile, width: Int, threads: Int
+  ) throws(Failure) -> TokenEffects {
+    let stored = try file.unembeddingMatrix()
+    guard stored.columns == width else {
+      throw .data(
+        "\(file.path): its unembedding has the width \(stored.columns), and the dictionary is for"
+          + " \(width); give the model it was trained on.")
+    }
+    let vocabulary = try file.vocabulary()
+    let all = try file.floats(of: stored, threads: threads)
+    let gain = try file.finalNormGain() ?? [Float](repeating: 1, count: width)
+    guard gain.count == width else {
+      throw .data(
+        "\(file.path): output_norm.weight has \(gain.count) numbers, not \(width); it is damaged.")
+    }
+    let kept = (0..<min(stored.rows, vocabulary.count)).filter { token in
+      switch vocabulary.kinds[token] {
+      case .normal, .userDefined, .undefined: vocabulary.isDecodable[token]
+      case .control, .unknown, .unused, .byte: false
+      }
+    }
+    guard !kept.isEmpty else {
+      throw .data("\(file.path): none of its tokens is text; give a whole language model.")
+    }
+    return TokenEffects(
+      prepared(all, kept: kept, gain: gain), tokens: kept.map { Int32($0) }, threads: threads)
+  }
+
+  /// Rows `kept` of `all` times `gain`, less their mean.
+  private static func prepared(
+    _ all: borrowing Matrix, kept: [Int], gain: [Float]
+  ) -> Matrix {
+    var rows = Matrix(rows: kept.count, columns: all.columns)
+    var mean = [Double](repeating: 0, count: all.columns)
+    for (row, token) in kept.enumerated() {
+      let source = all.row(token)
+      var target = rows.mutableRow(row)
+      for column in gain.indices {
+        let value = source[column] * gain[column]
+        target[column] = value
+        mean[column] += Double(value)
+      }
+    }
+    let centre = mean.map { Float($0 / Double(kept.count)) }
+    for row in 0..<kept.count {
+      var target = rows.mutableRow(row)
+      for column in centre.indices { target[column] -= centre[column] }
+    }
+    return rows
+  }
+
+  /// Through the rows of a vocabulary's store, as the dictionary saw them.
+  public static func vocabulary(
+    _ store: ActivationStore, threads: Int
+  ) throws(Failure) -> TokenEffects {
+    TokenEffects(
+      try store.matrix(rows: 0..<store.rowCount), tokens: store.tokens, threads: threads)
+  }
+
+  /// What each row of `directions` (unit rows) does.
+  func effects(of directions: borrowing Matrix, threads: Int) -> [PromotedTokens] {
+    func effects(_ found: [RankedProduct]) -> [TokenEffect] {
+      found.map { TokenEffect(token: Int(tokens[$0.index]), value: $0.value) }
+    }
+    return products.find(directions, count: Self.listed, wantsSmallest: true, threads: threads)
+      .map { found in
+        var result = PromotedTokens()
+        result.promoted = effects(found.largest)
+        result.suppressed = effects(found.smallest)
+        return result
+      }
+  }
+}

@@ -1,0 +1,78 @@
+// The user's labels: the only thing that is written into a finished database.
+
+#if Explorer
+import Foundation
+import GRDB
+import HSAEModels
+public import HSAESupport
+
+/// A user's label.
+public struct LabelRecord: Hashable, Sendable, Codable {
+  /// The expert.
+  public var expert: Int
+  /// The sublatent; nil for the expert itself.
+  public var sublatent: Int?
+  /// The label.
+  public var text: String
+  /// When it was written, in seconds since 1970.
+  public var changed: Int
+}
+
+extension FeatureDatabase {
+  /// The longest label, in bytes of UTF-8.
+  public static let longestLabel = 2000
+
+  /// Sets the label of `latent`; one that is empty or blank is removed. The label is on the disk when this
+  /// returns.
+  ///
+  /// Fails with `.data` if there is no such latent or the label is too long, and with `.cannotCreate` if
+  /// the file may not be written.
+  public func setLabel(
+    _ label: String, of latent: LatentNumber, in run: RunRecord
+  ) throws(Failure) {
+    guard let id = run.id(of: latent) else { throw .data("\(run.name): there is no such latent.") }
+    let text = label.trimmingCharacters(in: .whitespacesAndNewlines)
+    guard text.utf8.count <= Self.longestLabel else {
+      throw .data(
+        "A label of \(text.utf8.count) bytes is too long; use at most \(Self.longestLabel).")
+    }
+    try write { db in
+      try Self.removeLabel(id, db)
+      if text.isEmpty { return }
+      try db.execute(
+        sql: "INSERT INTO label VALUES (?, ?, ?)",
+        arguments: [id, text, Int(Date().timeIntervalSince1970)])
+      try db.execute(
+        sql: "INSERT INTO label_text (rowid, text) VALUES (?, ?)", arguments: [id, text])
+    }
+  }
+
+  /// Removes the label of the latent `id`, from the search too.
+  static func removeLabel(_ id: Int, _ db: Database) throws {
+    guard
+      let old = try String.fetchOne(
+        db, sql: "SELECT text FROM label WHERE latent = ?", arguments: [id])
+    else { return }
+    try db.execute(
+      sql: "INSERT INTO label_text (label_text, rowid, text) VALUES ('delete', ?, ?)",
+      arguments: [id, old])
+    try db.execute(sql: "DELETE FROM label WHERE latent = ?", arguments: [id])
+  }
+
+  /// All labels of `run`, by latent.
+  public func labels(in run: RunRecord) throws(Failure) -> [LabelRecord] {
+    let (first, last) = LatentID.range(run: run.id)
+    return try read { db in
+      try Row.fetchAll(
+        db, sql: "SELECT * FROM label WHERE latent BETWEEN ? AND ? ORDER BY latent",
+        arguments: [first, last]
+      ).map { row in
+        let latent = LatentNumber(LatentID.number(try row.get("latent")), in: run.shape)
+        return LabelRecord(
+          expert: latent.expert, sublatent: latent.sublatent, text: try row.get("text"),
+          changed: try row.get("changed"))
+      }
+    }
+  }
+}
+#endif

@@ -1,0 +1,147 @@
+// One latent with all that is known of it: contexts with their text, sublatents, relatives, promoted
+// tokens, histogram.
+
+#if Explorer
+import Foundation
+import GRDB
+import HSAEModels
+public import HSAESupport
+
+/// Tokens with how much a direction promotes or suppresses them.
+public struct PromotedTexts: Hashable, Sendable, Codable {
+  /// A token and its effect (`TokenEffect`).
+  public struct Token: Hashable, Sendable, Codable {
+    /// The token's number.
+    public var token: Int
+    /// Its text, `▁` for a leading space.
+    public var text: String
+    /// How much it is promoted; negative if suppressed.
+    public var value: Float
+  }
+
+  /// The tokens it promotes most, strongest first.
+  public var promoted: [Token]
+  /// The tokens it suppresses most, strongest first.
+  public var suppressed: [Token]
+}
+
+/// A latent that is related to another.
+public struct RelatedRecord: Hashable, Sendable, Codable {
+  /// The latent.
+  public var latent: LatentRecord
+  /// The cosine of decoder directions, or n_ij / √(n_i n_j), n_ij rows in which both are active.
+  public var value: Float
+}
+
+/// Everything about a latent.
+public struct LatentDetail: Hashable, Sendable, Codable {
+  /// The latent.
+  public var latent: LatentRecord
+  /// Its expert, of a sublatent.
+  public var parent: LatentRecord?
+  /// Its sublatents by falling count, dead ones last; of a sublatent its siblings and itself.
+  public var sublatents: [LatentRecord]
+  /// Activations in bins of equal width between 0 and `latent.maximum`; empty of a dead latent.
+  public var histogram: [Int]
+  /// The strongest contexts, strongest first.
+  public var strongest: [ContextText]
+  /// Samples of each fifth of the activations, the strongest fifth first, each by falling strength.
+  public var samples: [[ContextText]]
+  /// Top-level latents that are active with it.
+  public var coactive: [RelatedRecord]
+  /// Latents of other families whose directions are most like its own.
+  public var nearest: [RelatedRecord]
+  /// What its direction does to tokens; nil where no model was given.
+  public var promoted: PromotedTexts?
+  /// What a sublatent's direction does together with its parent's, each as strong as they are on average
+  /// when both are active.
+  public var promotedWithParent: PromotedTexts?
+}
+
+extension FeatureDatabase {
+  /// All that is known of `latent` of `run`; nil if there is no such latent. `contexts` limits the
+  /// strongest contexts that are given.
+  public func detail(
+    of latent: LatentNumber, in run: RunRecord, contexts limit: Int = .max
+  ) throws(Failure) -> LatentDetail? {
+    guard let id = run.id(of: latent) else { return nil }
+    let vocabulary = try vocabulary(of: run.corpus)
+    return try read { db in
+      let reader = ContextReader(run: run, vocabulary: vocabulary)
+      let (first, last) = run.family(of: latent.expert)
+      let family = try Row.fetchAll(
+        db,
+        sql: """
+          SELECT \(LatentRecord.columns) FROM latent LEFT JOIN label ON label.latent = latent.id
+          WHERE latent.id BETWEEN ? AND ? ORDER BY latent.id
+          """, arguments: [first, last]
+      ).map { try LatentRecord($0, rows: run.rows) }
+      // What is not there yet, of a run that is incomplete.
+      guard family.count == last - first + 1 else { return nil }
+      let own = family[id - first]
+      var detail = LatentDetail(
+        latent: own, parent: own.sublatent == nil ? nil : family[0],
+        sublatents: family.dropFirst().sorted {
+          $0.count != $1.count
+            ? $0.count > $1.count : ($0.sublatent ?? 0) < ($1.sublatent ?? 0)
+        }, histogram: [], strongest: [], samples: [], coactive: [], nearest: [])
+      if let row = try Row.fetchOne(
+        db, sql: "SELECT histogram, contexts, coactive FROM evidence WHERE latent = ?",
+        arguments: [id])
+      {
+        detail.histogram = try Blob.integers(row.get(0) as Data)
+        let stored = try Blob.contexts(row.get(1) as Data)
+        detail.strongest = try stored.filter { $0.group == 0 }.prefix(limit).map {
+          try reader.text(of: $0, db)
+        }
+        detail.samples = try (1...LatentSummary.quantiles).map { group in
+          try stored.filter { $0.group == group }.map { try reader.text(of: $0, db) }
+        }
+        detail.coactive = try related(Blob.related(row.get(2) as Data), run, db)
+      }
+      if let data = try Data.fetchOne(
+        db, sql: "SELECT related FROM nearest WHERE latent = ?", arguments: [id])
+      {
+        detail.nearest = try related(Blob.related(data), run, db)
+      }
+      if let data = try Data.fetchOne(
+        db, sql: "SELECT lists FROM promoted WHERE latent = ?", arguments: [id])
+      {
+        let lists = try Blob.effects(data).map { reader.texts($0) }
+        detail.promoted = lists.first
+        if lists.count > 1 { detail.promotedWithParent = lists[1] }
+      }
+      return detail
+    }
+  }
+
+  /// A latent without its contexts; nil if there is no such latent.
+  public func record(of latent: LatentNumber, in run: RunRecord) throws(Failure) -> LatentRecord? {
+    guard let id = run.id(of: latent) else { return nil }
+    return try read { db in try self.records([id], run, db).first }
+  }
+
+  /// The latents with the given ids, in that order; those that are not there are left out.
+  func records(_ ids: [Int], _ run: RunRecord, _ db: Database) throws -> [LatentRecord] {
+    let statement = try db.cachedStatement(
+      sql: """
+        SELECT \(LatentRecord.columns) FROM latent LEFT JOIN label ON label.latent = latent.id
+        WHERE latent.id = ?
+        """)
+    return try ids.compactMap { id in
+      try Row.fetchOne(statement, arguments: [id]).map { try LatentRecord($0, rows: run.rows) }
+    }
+  }
+
+  private func related(
+    _ latents: [RelatedLatent], _ run: RunRecord, _ db: Database
+  ) throws -> [RelatedRecord] {
+    try latents.compactMap { latent in
+      let id = LatentID.make(run: run.id, number: latent.number & 0xFFFF_FFFF)
+      return try records([id], run, db).first.map {
+        RelatedRecord(latent: $0, value: latent.value)
+      }
+    }
+  }
+}
+#endif

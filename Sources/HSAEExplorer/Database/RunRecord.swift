@@ -1,0 +1,102 @@
+// The runs in a database, and what each is of.
+
+#if Explorer
+import Foundation
+import GRDB
+public import HSAEModels
+public import HSAESupport
+
+/// A run in a database.
+public struct RunRecord: Hashable, Sendable, Codable {
+  /// Its number in the database.
+  public var id: Int
+  /// Its name, unique in the database.
+  public var name: String
+  /// Its folder when it was explained.
+  public var path: String
+  /// The step of the checkpoint that was explained.
+  public var step: Int
+  /// The sizes of its dictionary.
+  public var shape: DictionaryShape
+  /// The code from which a sublatent is relevant.
+  public var subThreshold: Float
+  /// Number of rows it was explained on.
+  public var rows: Int
+  /// Tokens on either side of a context.
+  public var window: Int
+  /// Whether promoted tokens are known.
+  public var hasPromotedTokens: Bool
+  /// Whether everything is there.
+  public var isComplete: Bool
+  /// The number of its corpus.
+  public var corpus: Int
+  /// What a row stands for.
+  public var kind: ExplainedRows.Kind
+  /// The name of the store or matrix.
+  public var storeName: String
+  /// The model's name, if the rows are of a model.
+  public var modelName: String?
+  /// SHA-256 of the model's file, if the rows are of a model.
+  public var modelSHA256: String?
+  /// Where in the model the rows come from.
+  public var hookPoint: String?
+  /// The block whose output they are, counting from 0.
+  public var layer: Int?
+  /// The run's resolved configuration, as JSON.
+  public var configuration: String
+}
+
+extension RunRecord {
+  static let selection = """
+    SELECT run.*, corpus.kind, corpus.name AS store_name, corpus.model_name, corpus.model_sha256,
+      corpus.hook_point, corpus.layer
+    FROM run JOIN corpus ON corpus.id = run.corpus
+    """
+
+  init(_ row: Row) throws {
+    guard let kind = ExplainedRows.Kind(rawValue: try row.get("kind")) else {
+      throw BlobReader.damaged
+    }
+    let shape = try DictionaryShape(
+      width: row.get("width"), experts: row.get("experts"), sublatents: row.get("sublatents"),
+      subspace: row.get("subspace"), activeExperts: row.get("k"))
+    let window: Int = try row.get("window")
+    guard shape.complaint == nil, (0...127).contains(window) else { throw BlobReader.damaged }
+    try self.init(
+      id: row.get("id"), name: row.get("name"), path: row.get("path"), step: row.get("step"),
+      shape: shape,
+      subThreshold: row.get("sub_threshold"), rows: row.get("rows"), window: window,
+      hasPromotedTokens: row.get("has_promoted"), isComplete: row.get("complete"),
+      corpus: row.get("corpus"),
+      kind: kind, storeName: row.get("store_name"), modelName: row.get("model_name"),
+      modelSHA256: row.get("model_sha256"), hookPoint: row.get("hook_point"),
+      layer: row.get("layer"),
+      configuration: row.get("configuration"))
+  }
+}
+
+extension FeatureDatabase {
+  /// All runs, in the order in which they were explained; those that are not complete too.
+  public func runs() throws(Failure) -> [RunRecord] {
+    try read { db in
+      try Row.fetchAll(db, sql: RunRecord.selection + " ORDER BY run.id").map(RunRecord.init)
+    }
+  }
+
+  /// Number of documents of the run's corpus.
+  func documentCount(of run: RunRecord) throws(Failure) -> Int {
+    try read { db in
+      try Int.fetchOne(
+        db, sql: "SELECT COUNT(*) FROM document WHERE corpus = ?", arguments: [run.corpus]) ?? 0
+    }
+  }
+
+  /// The run called `name`; nil if there is none.
+  public func run(named name: String) throws(Failure) -> RunRecord? {
+    try read { db in
+      try Row.fetchOne(db, sql: RunRecord.selection + " WHERE run.name = ?", arguments: [name])
+        .map(RunRecord.init)
+    }
+  }
+}
+#endif

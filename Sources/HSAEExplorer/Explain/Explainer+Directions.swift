@@ -1,0 +1,213 @@
+// The stages that look at directions: nearest latents, promoted tokens, latents of other runs; and the
+// search index over what was found.
+
+#if Explorer
+import Foundation
+import GRDB
+import HSAEEvaluation
+import HSAEModels
+import HSAESupport
+import HSAETensors
+
+extension Explainer {
+  /// The numbers of the latents and sublatents that fire, rising.
+  private func liveLatents() throws(Failure) -> [Int] {
+    let run = runID
+    return try writer.read { db in
+      let (first, last) = LatentID.range(run: run)
+      return try Int.fetchAll(
+        db, sql: "SELECT id FROM latent WHERE id BETWEEN ? AND ? AND fired > 0 ORDER BY id",
+        arguments: [first, last]
+      ).map(LatentID.number)
+    }
+  }
+
+  /// Calls `body` with each part of `latents` that is not done, and notes it as done.
+  private func forEachPart(
+    _ stage: Stage, of latents: [Int], size: Int,
+    _ body: (ArraySlice<Int>) throws(Failure) -> (Database) throws -> Void
+  ) throws(Failure) -> Bool {
+    for part in 0..<pieceCount(latents.count, size: size) {
+      let range = pieceRange(part, size: size, count: latents.count)
+      guard goesOn(stage, range.lowerBound, latents.count) else { return false }
+      if try writer.isDone(runID, stage, part) { continue }
+      let write = try body(latents[range])
+      try writer.write(runID, stage, part, write)
+    }
+    return goesOn(stage, latents.count, latents.count)
+  }
+
+  /// Writes the nearest latents of every live one, and the directions of the top level.
+  func writeNearest() throws(Failure) -> Bool {
+    let live = try liveLatents()
+    let (run, shape, dictionary) = (runID, run.shape, run.dictionary)
+    var search: NearestLatents?
+    return try forEachPart(.nearest, of: live, size: 32 * options.blockSize) {
+      (part) throws(Failure) in
+      let all = search ?? NearestLatents(dictionary, numbers: live, threads: options.threads)
+      search = all
+      let nearest = all.nearest(to: part, threads: options.threads)
+      return { db in
+        let related = try db.cachedStatement(sql: "INSERT INTO nearest VALUES (?, ?)")
+        let direction = try db.cachedStatement(sql: "INSERT INTO direction VALUES (?, ?)")
+        for (number, latents) in zip(part, nearest) {
+          let id = LatentID.make(run: run, number: number)
+          try related.execute(arguments: [id, Blob.related(latents)])
+          let latent = LatentNumber(number, in: shape)
+          if latent.sublatent != nil { continue }
+          try direction.execute(arguments: [id, Blob.floats(dictionary.unitDirection(of: latent))])
+        }
+      }
+    }
+  }
+
+  /// Writes the tokens that every live latent promotes; of sublatents also those that it promotes together
+  /// with its parent.
+  func writePromoted() throws(Failure) -> Bool {
+    guard let effects else { return true }
+    let live = try liveLatents()
+    let (run, shape, dictionary) = (runID, run.shape, run.dictionary)
+    var search: TokenEffects?
+    return try forEachPart(.promoted, of: live, size: 32 * options.blockSize) {
+      (part) throws(Failure) in
+      let tokens: TokenEffects
+      if let search { tokens = search } else { tokens = try effects() }
+      search = tokens
+      let means = try means(of: part)
+      var directions: [[Float]] = []
+      for number in part {
+        let latent = LatentNumber(number, in: shape)
+        directions.append(dictionary.unitDirection(of: latent))
+        guard latent.sublatent != nil, let mean = means[number] else { continue }
+        let own = dictionary.contribution(of: latent)
+        let parent = dictionary.contribution(of: LatentNumber(expert: latent.expert))
+        directions.append(
+          scaledToUnit(
+            own.indices.map { Float(mean.own) * own[$0] + Float(mean.parent) * parent[$0] }))
+      }
+      let found = tokens.effects(
+        of: matrix(rows: directions, columns: shape.width), threads: options.threads)
+      return { db in
+        let statement = try db.cachedStatement(sql: "INSERT INTO promoted VALUES (?, ?)")
+        var next = 0
+        for number in part {
+          let isTop = LatentNumber(number, in: shape).sublatent == nil
+          let lists = Array(found[next..<next + (isTop ? 1 : 2)])
+          next += lists.count
+          try statement.execute(arguments: [
+            LatentID.make(run: run, number: number), Blob.effects(lists),
+          ])
+        }
+      }
+    }
+  }
+
+  /// The mean codes of `part`, and of the parent where a sublatent is relevant.
+  private func means(
+    of part: ArraySlice<Int>
+  ) throws(Failure) -> [Int: (own: Double, parent: Double)] {
+    guard let first = part.first, let last = part.last else { return [:] }
+    let run = runID
+    return try writer.read { db in
+      var means: [Int: (own: Double, parent: Double)] = [:]
+      let rows = try Row.fetchCursor(
+        db, sql: "SELECT id, mean, parent_mean FROM latent WHERE id BETWEEN ? AND ?",
+        arguments: [
+          LatentID.make(run: run, number: first), LatentID.make(run: run, number: last),
+        ])
+      while let row = try rows.next() {
+        try means[LatentID.number(row.get(0))] = (row.get(1), row.get(2))
+      }
+      return means
+    }
+  }
+
+  /// Writes the nearest top-level latent of every other complete run on rows of the same place in the same
+  /// model, and theirs here.
+  func writeMatched() throws(Failure) -> Bool {
+    guard goesOn(.matched, 0, 1) else { return false }
+    if try writer.isDone(runID, .matched, 0) { return true }
+    let (run, width) = (runID, run.shape.width)
+    let others = try writer.read { db in
+      try Int.fetchAll(
+        db,
+        sql: """
+          SELECT other.id FROM run JOIN corpus ON corpus.id = run.corpus
+          JOIN run AS other ON other.id <> run.id AND other.width = run.width AND other.complete
+          JOIN corpus AS theirs ON theirs.id = other.corpus
+            AND theirs.model_sha256 IS corpus.model_sha256
+            AND theirs.hook_point IS corpus.hook_point
+          WHERE run.id = ? AND (corpus.model_sha256 IS NOT NULL OR theirs.id = corpus.id)
+          ORDER BY other.id
+          """, arguments: [run])
+    }
+    func directions(_ run: Int) throws(Failure) -> (ids: [Int], rows: [[Float]]) {
+      try writer.read { db in
+        let (first, last) = LatentID.range(run: run)
+        var result: (ids: [Int], rows: [[Float]]) = ([], [])
+        let rows = try Row.fetchCursor(
+          db, sql: "SELECT latent, unit FROM direction WHERE latent BETWEEN ? AND ?",
+          arguments: [first, last])
+        while let row = try rows.next() {
+          result.ids.append(try row.get(0))
+          let unit = try Blob.floats(row.get(1) as Data)
+          guard unit.count == width else { throw BlobReader.damaged }
+          result.rows.append(unit)
+        }
+        return result
+      }
+    }
+    let own = try directions(run)
+    var matches: [(latent: Int, run: Int, other: Int, cosine: Float)] = []
+    for other in others {
+      let theirs = try directions(other)
+      for (from, to, toRun) in [(own, theirs, other), (theirs, own, run)] {
+        let search = StrongestProducts(
+          matrix(rows: to.rows, columns: width), threads: options.threads)
+        let found = search.find(
+          matrix(rows: from.rows, columns: width), count: 1, threads: options.threads)
+        for (id, best) in zip(from.ids, found) {
+          guard let first = best.largest.first else { continue }
+          matches.append((id, toRun, to.ids[first.index], first.value))
+        }
+      }
+    }
+    try writer.write(run, .matched, 0) { db in
+      let statement = try db.cachedStatement(sql: "INSERT INTO matched VALUES (?, ?, ?, ?)")
+      for match in matches {
+        try statement.execute(arguments: [match.latent, match.run, match.other, match.cosine])
+      }
+    }
+    return goesOn(.matched, 1, 1)
+  }
+
+  /// Writes the search over words and promoted tokens.
+  func writeSearch() throws(Failure) -> Bool {
+    let live = try liveLatents()
+    let run = runID
+    return try forEachPart(.search, of: live, size: 256 * options.blockSize) {
+      (part) throws(Failure) in
+      { db in
+        let statement = try db.cachedStatement(
+          sql: "INSERT INTO latent_text (rowid, words, promoted) VALUES (?, ?, ?)")
+        for number in part {
+          let id = LatentID.make(run: run, number: number)
+          let text = try SearchText(latent: id, db)
+          try statement.execute(arguments: [id, text.words, text.promoted])
+        }
+      }
+    }
+  }
+
+  /// What there is now.
+  func summary(_ name: String, wasThere: Bool) throws(Failure) -> Summary {
+    let live = try liveLatents()
+    let top = live.count { LatentNumber($0, in: run.shape).sublatent == nil }
+    return Summary(
+      path: writer.path, name: name, rows: rows.count, liveLatents: top,
+      latents: run.shape.experts, liveSublatents: live.count - top,
+      sublatents: run.shape.experts * run.shape.sublatents,
+      bytes: Path.fileSize(writer.path) ?? 0, seconds: seconds, wasThere: wasThere)
+  }
+}
+#endif

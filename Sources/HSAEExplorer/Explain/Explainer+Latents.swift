@@ -1,0 +1,153 @@
+// The stages that look at codes: statistics and contexts of every latent, how clear hierarchies are, and
+// which contexts lie at which text.
+
+#if Explorer
+import Foundation
+import GRDB
+import HSAEActivations
+import HSAEEvaluation
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import Synchronization
+
+extension Explainer {
+  /// Words listed of a latent.
+  private static let listedWords = 12
+
+  /// Writes statistics, contexts and co-activation, by blocks of experts.
+  func writeLatents(_ chunks: CodeChunks) throws(Failure) -> Bool {
+    let experts = run.shape.experts
+    for block in 0..<pieceCount(experts, size: options.blockSize) {
+      let range = pieceRange(block, size: options.blockSize, count: experts)
+      guard goesOn(.latents, range.lowerBound, experts) else { return false }
+      if try writer.isDone(runID, .latents, block) { continue }
+      let found = Mutex<[Int: [(ExpertSummary.Member, String)]]>([:])
+      let (rows, shape, settings) = (rows, run.shape, options.contexts)
+      let subThreshold = run.dictionary.activation.subThreshold
+      parallelFor(range.count, threads: options.threads) { piece, _ in
+        let expert = range.lowerBound + piece
+        let summary = ExpertSummary(
+          expert, shape: shape, subThreshold: subThreshold, chunks: chunks, rows: rows,
+          settings: settings)
+        let members = summary.members.map { ($0, Self.words(of: $0.summary, in: rows)) }
+        found.withLock { $0[expert] = members }
+      }
+      let summaries = found.withLock { $0 }
+      let run = runID
+      try writer.write(run, .latents, block) { db in
+        for expert in range {
+          try Self.write(summaries[expert] ?? [], run: run, shape: shape, db)
+        }
+      }
+    }
+    return goesOn(.latents, experts, experts)
+  }
+
+  private static func write(
+    _ members: [(ExpertSummary.Member, String)], run: Int, shape: DictionaryShape, _ db: Database
+  ) throws {
+    let latent = try db.cachedStatement(
+      sql: "INSERT INTO latent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)")
+    let evidence = try db.cachedStatement(sql: "INSERT INTO evidence VALUES (?, ?, ?, ?)")
+    let parentCount = members.first?.0.summary.count ?? 0
+    let live = members.dropFirst().count { $0.0.summary.count > 0 }
+    for (member, words) in members {
+      let (number, summary) = (member.number, member.summary)
+      let id = LatentID.make(run: run, number: number.number(in: shape))
+      let isTop = number.sublatent == nil
+      let share = parentCount > 0 ? Double(summary.count) / Double(parentCount) : 0
+      try latent.execute(arguments: [
+        id, run, number.expert, number.sublatent ?? -1, summary.count, member.chosen,
+        summary.maximum, summary.mean, member.parentMean, share, isTop ? live : 0, words,
+      ])
+      if summary.count == 0 { continue }
+      try evidence.execute(arguments: [
+        id, Blob.integers(summary.histogram), Blob.contexts(summary.contexts),
+        Blob.related(member.coactive),
+      ])
+    }
+  }
+
+  /// The different words at which a latent is strongest, strongest first, a line each.
+  private static func words(of summary: LatentSummary, in rows: ExplainedRows) -> String {
+    guard rows.kind != .rows else { return "" }
+    var seen: Set<String> = []
+    var words: [String] = []
+    for context in summary.contexts where context.group == 0 && words.count < listedWords {
+      let word = rows.word(at: context.place).filter { !$0.isNewline }
+      if seen.insert(wordForm(word)).inserted { words.append(word) }
+    }
+    return words.joined(separator: "\n")
+  }
+
+  /// The most numbers of rows that hierarchies are scored on: 250,000 rows of width 640.
+  private static let scoredNumbers = 160_000_000
+
+  /// Writes the hierarchy score of every expert, by the first rows; nothing for a flat dictionary, or for
+  /// rows without words.
+  func writeScores() throws(Failure) -> Bool {
+    guard goesOn(.scores, 0, 1) else { return false }
+    guard !run.shape.isFlat, let store = rows.store, !rows.vocabulary.isEmpty,
+      try !writer.isDone(runID, .scores, 0)
+    else { return true }
+    let count = min(rows.count, max(1, Self.scoredNumbers / run.shape.width))
+    var matrix = try store.matrix(rows: 0..<count)
+    run.prepare(&matrix)
+    let evaluation = DictionaryEvaluation(
+      run.dictionary, rows: matrix, codes: run.dictionary.encode(matrix, threads: options.threads),
+      words: WordTable(tokens: (0..<count).map(store.token), vocabulary: rows.vocabulary),
+      threads: options.threads)
+    let (runID, shape) = (runID, run.shape)
+    try writer.write(runID, .scores, 0) { db in
+      let statement = try db.cachedStatement(sql: "UPDATE latent SET score = ? WHERE id = ?")
+      for hierarchy in evaluation.hierarchies {
+        let number = LatentNumber(expert: hierarchy.expert).number(in: shape)
+        try statement.execute(arguments: [
+          hierarchy.score, LatentID.make(run: runID, number: number),
+        ])
+      }
+    }
+    return goesOn(.scores, 1, 1)
+  }
+
+  /// Writes which latents have one of their strongest contexts in which passage.
+  func writePostings(corpus: Int) throws(Failure) -> Bool {
+    guard goesOn(.postings, 0, 1) else { return false }
+    guard rows.kind == .text, try !writer.isDone(runID, .postings, 0) else { return true }
+    let run = runID
+    try writer.write(run, .postings, 0) { db in
+      var cited: [(place: Int, number: Int)] = []
+      let (first, last) = LatentID.range(run: run)
+      let evidence = try Row.fetchCursor(
+        db, sql: "SELECT latent, contexts FROM evidence WHERE latent BETWEEN ? AND ?",
+        arguments: [first, last])
+      while let row = try evidence.next() {
+        for context in try Blob.contexts(row.get(1) as Data) where context.group == 0 {
+          cited.append((context.place, LatentID.number(try row.get(0))))
+        }
+      }
+      cited.sort { $0.place != $1.place ? $0.place < $1.place : $0.number < $1.number }
+      let insert = try db.cachedStatement(sql: "INSERT INTO posting VALUES (?, ?)")
+      let passages = try Row.fetchCursor(
+        db,
+        sql: "SELECT id, first, length(tokens) / 4 FROM passage WHERE corpus = ? ORDER BY first",
+        arguments: [corpus])
+      var next = 0
+      while let row = try passages.next() {
+        let (first, length): (Int, Int) = try (row.get(1), row.get(2))
+        var latents: [Int] = []
+        while next < cited.count, cited[next].place < first + length {
+          latents += [cited[next].place - first, cited[next].number]
+          next += 1
+        }
+        if latents.isEmpty { continue }
+        try insert.execute(arguments: [
+          LatentID.make(run: run, number: try row.get(0)), Blob.integers(latents),
+        ])
+      }
+    }
+    return goesOn(.postings, 1, 1)
+  }
+}
+#endif

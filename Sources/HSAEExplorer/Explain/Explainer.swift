@@ -1,0 +1,185 @@
+// `hsae explain`: from a run and rows to the database, in stages. Each stage is cut into parts that are
+// written in a transaction each; whatever stopped the work, the same call goes on with what is left.
+
+#if Explorer
+import Foundation
+import HSAEActivations
+public import HSAEEvaluation
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+import HSAETraining
+
+/// Explains a run: finds and writes down what its latents are active for.
+public final class Explainer {
+  /// A part of the work.
+  public enum Stage: String, Sendable, CaseIterable {
+    /// Encoding all rows.
+    case codes
+    /// Statistics, contexts and co-activation of every latent.
+    case latents
+    /// How clear hierarchies are.
+    case scores
+    /// Nearest directions.
+    case nearest
+    /// Promoted tokens.
+    case promoted
+    /// Latents of other runs.
+    case matched
+    /// The search.
+    case search
+    /// Which contexts are at which text.
+    case postings
+  }
+
+  /// What to do, besides the run and the rows.
+  public struct Options: Sendable {
+    /// How many contexts, how wide.
+    public var contexts = ContextSettings()
+    /// The run's name in the database; nil: the run's own.
+    public var name: String?
+    /// Whether a run of that name is replaced.
+    public var replace = false
+    /// Threads to use. Nothing depends on it.
+    public var threads = processorCount
+    /// Rows of a scratch file.
+    var chunkRows = CodeChunks.chunkRows
+    /// Experts, or thousands of directions, of a part.
+    var blockSize = 64
+
+    /// The defaults.
+    public init() {}
+  }
+
+  /// What there is after a run was explained.
+  public struct Summary: Hashable, Sendable, Codable {
+    /// The database.
+    public var path: String
+    /// The run's name in it.
+    public var name: String
+    /// Rows that were read.
+    public var rows: Int
+    /// Top-level latents that fire, of how many.
+    public var liveLatents: Int
+    /// All top-level latents.
+    public var latents: Int
+    /// Sublatents that are relevant for any row.
+    public var liveSublatents: Int
+    /// All sublatents.
+    public var sublatents: Int
+    /// Bytes of the database.
+    public var bytes: Int
+    /// Seconds of each stage; a stage that was done before has none.
+    public var seconds: [String: Double]
+    /// Whether everything had been there before.
+    public var wasThere: Bool
+  }
+
+  let run: EvaluatedRun
+  let rows: ExplainedRows
+  let options: Options
+  let identity: RunIdentity
+  let effects: (() throws(Failure) -> TokenEffects)?
+  let writer: FeatureWriter
+  private(set) var runID = 0
+  private var corpusID = 0
+  private let progress: (_ stage: Stage, _ done: Int, _ total: Int) -> Bool
+  private(set) var seconds: [String: Double] = [:]
+
+  /// Prepares to explain `run` on `rows` into `folder`.
+  ///
+  /// - Parameters:
+  ///   - weights: SHA-256 of the run's weights.
+  ///   - model: SHA-256 of the model file that `effects` reads, if there is one.
+  ///   - effects: makes what finds promoted tokens; nil: they are left out.
+  ///   - progress: is told how far a stage is, and says whether to go on.
+  public init(
+    _ run: EvaluatedRun, weights: String, rows: ExplainedRows, model: String?,
+    effects: (() throws(Failure) -> TokenEffects)?, folder: String, options: Options = Options(),
+    progress: @escaping (_ stage: Stage, _ done: Int, _ total: Int) -> Bool = { _, _, _ in true }
+  ) throws(Failure) {
+    precondition((0...127).contains(options.contexts.window), "A window of at most 127 tokens.")
+    precondition(options.contexts.strongest >= 1 && options.contexts.samples >= 0)
+    guard rows.source.width == run.shape.width else {
+      throw .data(
+        "\(rows.source.path): its rows have the width \(rows.source.width), and the dictionary of"
+          + " \(run.path) is for \(run.shape.width); give the store it was trained on.")
+    }
+    guard rows.count > 0 else { throw .data("\(rows.source.path): there are no rows.") }
+    (self.run, self.rows, self.options, self.effects) = (run, rows, options, effects)
+    self.progress = progress
+    identity = RunIdentity(
+      weights: weights, rows: rows.source.fingerprint, count: rows.count,
+      contexts: options.contexts, model: model)
+    writer = try FeatureWriter(folder: folder)
+  }
+
+  /// Does what is left to do; nil if `progress` said to stop, with all parts that were done kept.
+  public func explain() throws(Failure) -> Summary? {
+    let name = options.name ?? run.name
+    corpusID = try writeCorpus()
+    let begun = try writer.begin(record(name), identity: identity, replace: options.replace)
+    runID = begun.run
+    if !begun.isComplete {
+      let scratch = try prepareScratch()
+      guard
+        let chunks = try timed(
+          .codes,
+          { () throws(Failure) in
+            try CodeChunks.make(
+              run, rows: rows, folder: scratch, chunkRows: options.chunkRows,
+              threads: options.threads
+            ) { self.goesOn(.codes, $0, self.rows.count) }
+          })
+      else { return nil }
+      let stages: [(Stage, () throws(Failure) -> Bool)] = [
+        (.latents, { () throws(Failure) in try self.writeLatents(chunks) }),
+        (.scores, { () throws(Failure) in try self.writeScores() }),
+        (.nearest, { () throws(Failure) in try self.writeNearest() }),
+        (.promoted, { () throws(Failure) in try self.writePromoted() }),
+        (.matched, { () throws(Failure) in try self.writeMatched() }),
+        (.search, { () throws(Failure) in try self.writeSearch() }),
+        (.postings, { () throws(Failure) in try self.writePostings(corpus: self.corpusID) }),
+      ]
+      for (stage, work) in stages {
+        guard try timed(stage, work) else { return nil }
+      }
+      try writer.finish(run: runID)
+    }
+    return try summary(name, wasThere: begun.isComplete)
+  }
+
+  func goesOn(_ stage: Stage, _ done: Int, _ total: Int) -> Bool { progress(stage, done, total) }
+
+  private func timed<Value>(
+    _ stage: Stage, _ work: () throws(Failure) -> Value
+  ) throws(Failure) -> Value {
+    let start = ContinuousClock.now
+    let value = try work()
+    let time = (ContinuousClock.now - start).components
+    seconds[stage.rawValue] = Double(time.seconds) + Double(time.attoseconds) * 1e-18
+    return value
+  }
+
+  /// The folder of scratch files, without those of another identity.
+  private func prepareScratch() throws(Failure) -> String {
+    let folder = writer.scratch(run: runID)
+    let note = Path.join(folder, "identity.json")
+    let mine = Array(try JSONFile.encode(identity).utf8)
+    if Path.exists(note), try MappedFile(path: note).copy() == mine { return folder }
+    Path.removeAll(folder)
+    try Path.createDirectories(folder)
+    try DurableFile.write(mine, to: note)
+    return folder
+  }
+
+  private func record(_ name: String) throws(Failure) -> RunRecord {
+    RunRecord(
+      id: 0, name: name, path: run.path, step: run.step, shape: run.shape,
+      subThreshold: run.dictionary.activation.subThreshold, rows: rows.count,
+      window: rows.kind == .text ? options.contexts.window : 0, hasPromotedTokens: effects != nil,
+      isComplete: false, corpus: corpusID, kind: rows.kind, storeName: "",
+      configuration: try JSONFile.encode(run.configuration))
+  }
+}
+#endif

@@ -1,0 +1,228 @@
+// hsae explain: what the latents of a run are active for, as a database. Options, opening what is given,
+// progress and the summary; the work is `HSAEExplorer`'s.
+
+#if Explorer
+import ArgumentParser
+import Foundation
+import HSAEActivations
+import HSAEEvaluation
+import HSAEExplorer
+import HSAELanguageModels
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+struct Explain: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Write down what a run's latents are active for: contexts, tokens, relatives.",
+    discussion: """
+      For every latent and sublatent: how often and how strongly it is active, its strongest contexts \
+      and samples of all strengths, the tokens it promotes, the latents it is like and those it is \
+      active with; and a full-text index of all of it. A sublatent is active where its parent is and it \
+      was chosen with a code at or above the threshold. docs/formats.md describes the database, \
+      OUT/features.sqlite.
+
+      Promoted tokens need --model, the model that the store is of; a run on a vocabulary has them from \
+      its own rows. Several runs can be written to one --out; those of one place in one model are \
+      compared. The same command again goes on where the last one stopped, whatever stopped it.
+      """)
+
+  @Argument(help: ArgumentHelp("A run directory.", valueName: "run"))
+  var folder: String
+
+  @Argument(help: "The store or matrix to explain it on (default: what it was trained on).")
+  var store: String?
+
+  @Option(help: "The folder to write, or to add to.")
+  var out: String
+
+  @Option(help: "The language model, for promoted tokens: a name or a GGUF file.")
+  var model: String?
+
+  @Option(help: "The run's name in the database (default: the last part of its path).")
+  var name: String?
+
+  @Flag(help: "Replace the run of that name. Labels stay if its weights are the same.")
+  var replace = false
+
+  @Option(help: "Strongest contexts of each latent.")
+  var contexts = 20
+
+  @Option(help: "Samples of each fifth of a latent's activations.")
+  var quantileSamples = 5
+
+  @Option(help: "Tokens on either side of a context.")
+  var window = 16
+
+  @Option(help: "Rows to read, at most (default: all). A store's rows are shuffled.")
+  var tokens: String?
+
+  @Option(help: "Seed of the samples.")
+  var seed: UInt64 = 0
+
+  @OptionGroup var threading: ThreadsOption
+
+  @Flag(help: "Print a summary as JSON.")
+  var json = false
+
+  func validate() throws {
+    guard (1...1000).contains(contexts) else {
+      throw ValidationError("--contexts must be between 1 and 1000.")
+    }
+    guard (0...1000).contains(quantileSamples) else {
+      throw ValidationError("--quantile-samples must be between 0 and 1000.")
+    }
+    guard (0...127).contains(window) else {
+      throw ValidationError("--window must be between 0 and 127.")
+    }
+    if let tokens, (try? SizeArgument.count(tokens)) ?? 0 < 1 {
+      throw ValidationError("--tokens must be a whole number of at least 1, such as 200k.")
+    }
+    if let name, name.isEmpty || name.utf8.count > 200 || name.contains(where: \.isNewline) {
+      throw ValidationError("--name must be one line of at most 200 bytes.")
+    }
+  }
+
+  func run() throws {
+    let interruption = Interruption(notify: {
+      let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
+      report(clear + "hsae: stopping when what is done is on the disk (again to kill).")
+    })
+    let say = { @Sendable (line: String) in report("hsae explain: \(line)") }
+    let evaluated = try EvaluatedRun(
+      path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
+    let source = try source(of: evaluated)
+    let path = try model.map { try ModelFetcher(say: say).resolve($0) }
+    let modelHash = try path.map { try SHA256.hash(file: $0) }
+    let vocabulary = try path.map { try GGUFFile(path: $0).vocabulary().pieces }
+    let rows = try ExplainedRows(
+      source, limit: tokens.map { try SizeArgument.count($0) } ?? .max,
+      vocabulary: vocabulary.flatMap { pieces in
+        (source as? ActivationStore).map { $0.vocabulary.count <= pieces.count } ?? true
+          ? pieces : nil
+      })
+    if let path, let modelHash, let stored = rows.store?.attributes, stored.modelSHA256 != modelHash
+    {
+      throw Failure.data(
+        "\(source.path) is of \(stored.modelName) (SHA-256 \(stored.modelSHA256.prefix(12))…), and"
+          + " \(path) is another model; give the one the store was made from.")
+    }
+    var line: ProgressLine?
+    var stage: Explainer.Stage?
+    let explainer = try Explainer(
+      evaluated, weights: weightsHash(evaluated), rows: rows, model: modelHash,
+      effects: effects(rows, model: path, width: evaluated.shape.width), folder: out,
+      options: options()
+    ) { now, done, total in
+      if stage != now {
+        line?.clear()
+        line = ProgressLine("explain: \(now.words)", unit: now.unit, total: total, done: done)
+        stage = now
+      }
+      line?.update(done)
+      return interruption.signalNumber == nil
+    }
+    let summary = try explainer.explain()
+    line?.clear()
+    guard let summary else {
+      say("stopped; the same command goes on with what is left")
+      throw ExitCode(128 + (interruption.signalNumber ?? SIGINT))
+    }
+    try output(json ? JSONFile.encode(summary) : summary.text)
+  }
+
+  private func options() -> Explainer.Options {
+    var options = Explainer.Options()
+    options.contexts.strongest = contexts
+    options.contexts.samples = quantileSamples
+    options.contexts.window = window
+    options.contexts.seed = seed
+    (options.name, options.replace, options.threads) = (name, replace, threading.count)
+    return options
+  }
+
+  /// The rows: those named, or those the run was trained on.
+  private func source(of run: EvaluatedRun) throws(Failure) -> any RowSource {
+    let data = run.configuration.data
+    let norms = data.giantNorms ?? .skip
+    if let store { return try openRows(path: store, giantNorms: norms) }
+    guard Path.exists(data.path) else {
+      throw .missing(
+        "\(data.path): the rows \(folder) was trained on are gone; name their new place after the run."
+      )
+    }
+    let source = try openRows(path: data.path, tensor: data.tensor, giantNorms: norms)
+    guard source.fingerprint == data.fingerprint else {
+      throw .data(
+        "\(data.path): it is no longer what \(folder) was trained on; restore it, or name a store after"
+          + " the run.")
+    }
+    return source
+  }
+
+  private func weightsHash(_ run: EvaluatedRun) throws(Failure) -> String {
+    try SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: run.step))
+  }
+
+  private func effects(
+    _ rows: ExplainedRows, model: String?, width: Int
+  ) -> (() throws(Failure) -> TokenEffects)? {
+    let threads = threading.count
+    if rows.kind == .vocabulary, let store = rows.store {
+      return { () throws(Failure) in try .vocabulary(store, threads: threads) }
+    }
+    guard let model else { return nil }
+    return { () throws(Failure) in
+      try .unembedding(GGUFFile(path: model), width: width, threads: threads)
+    }
+  }
+}
+
+extension Explainer.Stage {
+  fileprivate var words: String {
+    switch self {
+    case .codes: "encoding"
+    case .latents: "contexts"
+    case .scores: "hierarchies"
+    case .nearest: "nearest latents"
+    case .promoted: "promoted tokens"
+    case .matched: "other runs"
+    case .search: "search"
+    case .postings: "texts"
+    }
+  }
+
+  fileprivate var unit: String {
+    switch self {
+    case .codes: "rows"
+    case .latents: "experts"
+    case .nearest, .promoted, .search: "latents"
+    case .scores, .matched, .postings: "steps"
+    }
+  }
+}
+
+extension Explainer.Summary {
+  fileprivate var text: String {
+    let time = seconds.values.reduce(0, +)
+    let rate = time > 0 ? Double(rows) / time : 0
+    var lines = [
+      "\(path): \(name), \(grouped(rows)) rows",
+      "  latents that fire     \(grouped(liveLatents)) of \(grouped(latents))",
+    ]
+    if sublatents > 0 {
+      lines.append(
+        "  sublatents that fire  \(grouped(liveSublatents)) of \(grouped(sublatents))")
+    }
+    lines.append("  database              \(grouped(bytes)) bytes")
+    if wasThere {
+      lines.append("  everything was there before")
+    } else {
+      lines.append(
+        "  time                  \(grouped(time, digits: 3)) s, \(grouped(rate, digits: 3)) rows/s")
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}
+#endif

@@ -1,0 +1,88 @@
+// hsae export-features: explained latents as JSON for other tools. Options and printing; the work is
+// `HSAEExplorer`'s.
+
+#if Explorer
+import ArgumentParser
+import HSAEExplorer
+import HSAEModels
+import HSAESupport
+
+struct ExportFeatures: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "export-features",
+    abstract: "Write explained latents as JSON in the layout of SAEDashboard and Neuronpedia.",
+    discussion: """
+      OUT/batch-N.json hold 128 latents each, live ones only: strongest contexts, samples, promoted and \
+      suppressed tokens, density, histogram, nearest latents. The layout knows no parents and \
+      children: --sublatents writes the sublatents as a set of their own, in which sublatent q of \
+      expert j has the index j·a + q.
+      """)
+
+  @Argument(help: "A folder that hsae explain wrote, or its features.sqlite.")
+  var features: String
+
+  @Option(help: "The folder to write; it must be empty or not there.")
+  var out: String
+
+  @Option(name: .customLong("run"), help: "The run (default: the only one).")
+  var runName: String?
+
+  @Option(help: "The name of the set (default: the run's).")
+  var set: String?
+
+  @Flag(help: "Write the sublatents instead of the top level.")
+  var sublatents = false
+
+  func run() throws {
+    let database = try FeatureDatabase(path: features)
+    let record = try record(database)
+    if sublatents, record.shape.isFlat {
+      throw Failure.usage("\(record.name) is flat: it has no sublatents; leave out --sublatents.")
+    }
+    guard try !Path.exists(out) || (Path.isDirectory(out) && Path.list(out).isEmpty) else {
+      throw Failure(.cannotCreate, "\(out): there is something already; choose an empty folder.")
+    }
+    guard Path.isDirectory(Path.parent(out)) else {
+      throw Failure(
+        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
+    }
+    try Path.createDirectories(out)
+    var line = ProgressLine("export", unit: "latents", total: nil)
+    let written = try database.exportForNeuronpedia(
+      record, sublatents: sublatents, set: set ?? record.name, to: out
+    ) { done, _ in
+      line.update(done)
+      return true
+    }
+    line.clear()
+    try output(
+      "\(out): \(grouped(written)) \(sublatents ? "sublatents" : "latents") of \(record.name)\n")
+  }
+
+  private func record(_ database: FeatureDatabase) throws(Failure) -> RunRecord {
+    let runs = try database.runs()
+    let names = runs.map(\.name).joined(separator: ", ")
+    if let runName {
+      guard let found = runs.first(where: { $0.name == runName }) else {
+        throw .usage("\(database.path) has no run called \(runName); it has: \(names).")
+      }
+      return try complete(found, database)
+    }
+    guard runs.count == 1, let only = runs.first else {
+      throw .usage("\(database.path) has \(runs.count) runs (\(names)); choose one with --run.")
+    }
+    return try complete(only, database)
+  }
+
+  private func complete(
+    _ run: RunRecord, _ database: FeatureDatabase
+  ) throws(Failure) -> RunRecord {
+    guard run.isComplete else {
+      throw .data(
+        "\(database.path): \(run.name) is not complete; let hsae explain end, with the same command."
+      )
+    }
+    return run
+  }
+}
+#endif

@@ -1,0 +1,138 @@
+// hsae explain as people run it: from a collected store to a database and back; killed at random moments;
+// what does not fit is one sentence.
+
+#if Explorer
+import Foundation
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAEExplorer
+
+@Suite struct ExplainCommandTests {
+  /// A store of the made-up model and two runs of it in `folder`.
+  private func prepare(_ folder: String) throws -> (store: String, runs: [String]) {
+    let corpus = Path.join(folder, "corpus.txt")
+    let lines = (0..<150).map { "the w\($0 % 17) of w\($0 % 23) is w\($0 * 7 % 31)" }
+    try DurableFile.write(lines.joined(separator: "\n") + "\n", to: corpus)
+    let store = Path.join(folder, "store")
+    #expect(
+      try runHSAE([
+        "collect", "synthetic", "--layer", "3", "--text", corpus, "--out", store, "--holdout",
+        "0.2",
+      ]).code == 0)
+    let runs = ["h", "flat"].map { Path.join(folder, $0) }
+    let trained = try runHSAE([
+      "train", store, "--out", runs[0], "--also", "\(runs[1]):sublatents=0", "--steps", "60",
+      "--experts", "40", "--sublatents", "4", "--subspace", "3", "--k", "3", "--batch", "64",
+    ])
+    #expect(trained.code == 0, "\(trained.errors)")
+    return (store, runs)
+  }
+
+  @Test func fromAStoreToADatabase() throws {
+    try withTemporaryFolder { folder in
+      let (store, runs) = try prepare(folder)
+      let out = Path.join(folder, "features")
+      let first = try runHSAE(["explain", runs[0], "--out", out])
+      #expect(first.code == 0, "\(first.errors)")
+      #expect(first.output.contains("latents that fire") && first.output.contains("rows/s"))
+      let second = try runHSAE([
+        "explain", runs[1], Path.join(store, "holdout"), "--out", out, "--json", "--name", "held",
+      ])
+      #expect(second.code == 0, "\(second.errors)")
+      let tree = try JSONValue(parsing: Array(second.output.utf8), source: "output")
+      #expect(tree["name"]?.string == "held")
+      let database = try FeatureDatabase(path: out)
+      let records = try database.runs()
+      #expect(records.map(\.name) == ["h", "held"] && records.allSatisfy(\.isComplete))
+      #expect(try database.comparison(of: records[0], with: records[1]) != nil)
+      var query = LatentQuery()
+      (query.order, query.isDescending) = (.density, true)
+      let latent = try #require(try database.latents(query, in: records[1]).latents.first)
+      let detail = try #require(
+        try database.detail(of: LatentNumber(expert: latent.expert), in: records[1]))
+      #expect(!detail.strongest.isEmpty)
+      let info = try runHSAE(["info", out])
+      #expect(info.code == 0 && info.output.contains("explained features of 2 runs"))
+
+      let json = Path.join(folder, "json")
+      let exported = try runHSAE(["export-features", out, "--run", "h", "--out", json])
+      #expect(exported.code == 0, "\(exported.errors)")
+      let batch = try JSONFile.readTree(from: Path.join(json, "batch-0.json"))
+      let features = try #require(batch["features"]?.array)
+      #expect(try features.count == database.latents(LatentQuery(), in: records[0]).total)
+      let strongest = try #require(features[0]["activations"]?.array?.first)
+      #expect(strongest["tokens"]?.array?.count == strongest["values"]?.array?.count)
+      #expect(features[0]["pos_str"]?.array?.count == 0)
+      #expect(
+        try runHSAE([
+          "export-features", out, "--run", "h", "--out", json + "-sub", "--sublatents",
+        ]).code == 0)
+      #expect(try runHSAE(["export-features", out, "--run", "h", "--out", json]).code == 73)
+      #expect(try runHSAE(["export-features", out, "--out", json + "-x"]).code == 64)
+
+      let again = try runHSAE(["explain", runs[0], "--out", out])
+      #expect(again.code == 0 && again.output.contains("was there before"))
+      #expect(try Path.list(out).filter { $0 != ".explain.lock" } == ["features.sqlite"])
+    }
+  }
+
+  @Test func killedAtRandomMoments() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try prepare(folder)
+      let whole = Path.join(folder, "whole")
+      let start = Date()
+      #expect(try runHSAE(["explain", runs[0], "--out", whole]).code == 0)
+      let duration = Date().timeIntervalSince(start)
+      let expected = try ExplainFixture.dump(whole)
+      var generator = SeededGenerator(seed: 1)
+      let rounds = ProcessInfo.processInfo.environment["HSAE_SOAK"] == nil ? 3 : 20
+      for round in 0..<rounds {
+        let out = Path.join(folder, "killed-\(round)")
+        for _ in 0..<3 {
+          let command = try RunningCommand(hsaeExecutable, ["explain", runs[0], "--out", out])
+          usleep(UInt32(duration * 1e6 * generator.nextUniform()))
+          command.send(SIGKILL)
+          _ = command.result()
+        }
+        let last = try runHSAE(["explain", runs[0], "--out", out])
+        #expect(last.code == 0, "\(last.errors)")
+        #expect(try ExplainFixture.dump(out) == expected)
+      }
+    }
+  }
+
+  @Test func whatDoesNotFitIsOneSentence() throws {
+    try withTemporaryFolder { folder in
+      let (store, runs) = try prepare(folder)
+      let out = Path.join(folder, "features")
+      func refused(_ arguments: [String], _ code: Int32, _ parts: [String]) throws {
+        let result = try runHSAE(["explain"] + arguments)
+        #expect(result.code == code, "\(result.errors)")
+        #expect(result.output.isEmpty)
+        for part in parts { #expect(result.errors.contains(part), "\(result.errors)") }
+      }
+      try refused([Path.join(folder, "none"), "--out", out], 66, ["no such run"])
+      try refused([runs[0], Path.join(folder, "none"), "--out", out], 66, ["none"])
+      try refused([runs[0], "--out", Path.join(folder, "a/b")], 73, ["no such folder"])
+      try refused([runs[0]], 64, ["--out"])
+      try refused([runs[0], "--out", out, "--contexts", "0"], 64, ["--contexts"])
+      try refused([runs[0], "--out", out, "--window", "128"], 64, ["--window"])
+      try refused([runs[0], "--out", out, "--tokens", "none"], 64, ["--tokens"])
+      let matrix = Path.join(folder, "rows.npy")
+      try writeNumpy([Float](repeating: 1, count: 60), width: 20, to: matrix)
+      try refused([runs[0], matrix, "--out", out], 65, ["width 20", "for 64"])
+      #expect(try runHSAE(["explain", runs[0], "--out", out]).code == 0)
+      try refused([runs[0], "--out", out, "--seed", "1"], 73, ["--name", "--replace"])
+      #expect(
+        try runHSAE(["explain", runs[0], "--out", out, "--seed", "1", "--replace"]).code == 0)
+      try DurableFile.write(
+        Array("no database".utf8), to: Path.join(out, FeatureDatabase.fileName))
+      try refused([runs[0], store, "--out", out], 65, ["features.sqlite"])
+    }
+  }
+}
+#endif

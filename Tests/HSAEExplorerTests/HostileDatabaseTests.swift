@@ -1,0 +1,107 @@
+// Files that are no database of ours, or not any more: one sentence, never a trap; and the process that is
+// killed while it writes.
+
+#if Explorer
+import Foundation
+import GRDB
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAEExplorer
+
+@Suite struct HostileDatabaseTests {
+  @Test func whatIsNotOursIsOneSentence() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try ExplainFixture(in: folder, documents: 10)
+      _ = try fixture.explainer(ExplainFixture.run()).explain()
+      let whole = fileBytes(Path.join(fixture.features, FeatureDatabase.fileName))
+      let path = Path.join(folder, "x.sqlite")
+
+      func refusal(_ bytes: [UInt8]) throws -> Failure? {
+        try DurableFile.write(bytes, to: path)
+        return failure { _ = try FeatureDatabase(path: path) }
+      }
+      func changed(_ sql: String) throws -> Failure? {
+        try DurableFile.write(whole, to: path)
+        let queue = try DatabaseQueue(path: path)
+        try queue.write { db in try db.execute(sql: sql) }
+        try queue.close()
+        return failure { _ = try FeatureDatabase(path: path) }
+      }
+      func expect(
+        _ found: Failure?, _ words: String, at location: SourceLocation = #_sourceLocation
+      ) {
+        #expect(found?.kind == .data, sourceLocation: location)
+        let message = found?.message ?? ""
+        #expect(message.contains(path) && message.contains(words), sourceLocation: location)
+      }
+      expect(try refusal([]), "no SQLite database")
+      expect(try refusal(Array("hello, this is text\n".utf8)), "no SQLite database")
+      expect(try refusal([UInt8](repeating: 65, count: 5000)), "no SQLite database")
+      expect(try refusal(Array(whole.prefix(whole.count / 2))), "cut short")
+      expect(try refusal(Array(whole.prefix(whole.count - 1))), "cut short")
+      expect(try changed("PRAGMA user_version = 2"), "version 2")
+      expect(try changed("PRAGMA application_id = 7"), "not one of hsae's")
+      expect(try changed("DROP TABLE matched"), "tables")
+      expect(try changed("ALTER TABLE latent ADD COLUMN x"), "tables")
+      expect(try changed("CREATE TABLE other (x)"), "tables")
+      expect(
+        try changed("CREATE TRIGGER t AFTER INSERT ON label BEGIN DELETE FROM run; END"), "tables")
+      expect(try changed("CREATE VIEW v AS SELECT * FROM run"), "tables")
+      #expect(
+        failure { _ = try FeatureDatabase(path: Path.join(folder, "none")) }?.kind == .missing)
+      // What explain would write to is looked at in the same way.
+      let own = Path.join(fixture.features, FeatureDatabase.fileName)
+      try DurableFile.write(Array("text".utf8), to: own)
+      #expect(
+        failure { _ = try fixture.explainer(ExplainFixture.run()).explain() }?.kind == .data)
+      #expect(fileBytes(own) == Array("text".utf8))
+    }
+  }
+
+  /// Bytes changed at random: everything that can be asked gives an answer or a sentence.
+  @Test func damagedFilesNeverTrap() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try ExplainFixture(in: folder, documents: 10)
+      _ = try fixture.explainer(ExplainFixture.run()).explain()
+      let whole = fileBytes(Path.join(fixture.features, FeatureDatabase.fileName))
+      let path = Path.join(folder, "x.sqlite")
+      var generator = SeededGenerator(seed: 1)
+      let rounds = ProcessInfo.processInfo.environment["HSAE_SOAK"] == nil ? 60 : 2000
+      for _ in 0..<rounds {
+        var bytes = whole
+        for _ in 0..<1 + Int(generator.next() % 40) {
+          bytes[Int(generator.next() % UInt64(bytes.count))] = UInt8(
+            truncatingIfNeeded: generator.next())
+        }
+        try DurableFile.write(bytes, to: path)
+        _ = failure {
+          let database = try FeatureDatabase(path: path)
+          for run in try database.runs() {
+            _ = failure { _ = try database.latents(LatentQuery(), in: run) }
+            _ = failure { _ = try database.search(words: "dog", in: run) }
+            _ = failure { _ = try database.search(contexts: "dog", in: run) }
+            _ = failure { _ = try database.labels(in: run) }
+            for expert in 0..<24 {
+              _ = failure { _ = try database.detail(of: LatentNumber(expert: expert), in: run) }
+            }
+          }
+        }
+      }
+    }
+  }
+
+  @Test func aWriterKeepsOthersOut() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try ExplainFixture(in: folder, documents: 10)
+      let first = try fixture.explainer(ExplainFixture.run())
+      let refusal = failure { _ = try fixture.explainer(ExplainFixture.run()) }
+      #expect(refusal?.kind == .cannotCreate && refusal?.message.contains("in use") == true)
+      #expect(try first.explain() != nil)
+    }
+  }
+}
+#endif

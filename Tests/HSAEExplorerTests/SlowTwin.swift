@@ -1,0 +1,118 @@
+// What a database should say of a latent, worked out the slow and obvious way: one row after another, from
+// the store and the dictionary, without chunks, blocks, kernels or threads.
+
+#if Explorer
+import HSAEActivations
+import HSAEEvaluation
+import HSAEModels
+import HSAESupport
+import HSAETensors
+
+@testable import HSAEExplorer
+
+struct SlowTwin {
+  struct Token: Hashable {
+    var document: Int
+    var position: Int
+  }
+
+  let run: EvaluatedRun
+  /// The codes of every row, by document and position.
+  var codes: [Token: [Activation]] = [:]
+  let corpus: StoredCorpus
+  let store: ActivationStore
+
+  init(_ run: EvaluatedRun, _ store: ActivationStore) throws {
+    self.run = run
+    self.store = store
+    corpus = try StoredCorpus(store: store.path)
+    for row in 0..<store.rowCount {
+      var single = try store.matrix(rows: row..<row + 1)
+      run.prepare(&single)
+      guard let place = store.place(row) else { continue }
+      codes[Token(document: place.document, position: place.position)] = Array(
+        run.dictionary.encode(single, threads: 1)[0])
+    }
+  }
+
+  /// The code of `latent` at `token`; nil where it is not active.
+  func value(_ latent: LatentNumber, _ token: Token) -> (own: Float, parent: Float)? {
+    for activation in codes[token] ?? [] where activation.expert == latent.expert {
+      guard let sublatent = latent.sublatent else { return (activation.value, 0) }
+      let isRelevant =
+        activation.sublatent == sublatent
+        && activation.subValue >= run.dictionary.activation.subThreshold
+      return isRelevant ? (activation.subValue, activation.value) : nil
+    }
+    return nil
+  }
+
+  /// All tokens where `latent` is active, strongest first, of equal ones the first in reading order.
+  func activations(_ latent: LatentNumber) -> [(token: Token, value: Float)] {
+    codes.keys.compactMap { token in value(latent, token).map { (token, $0.own) } }
+      .sorted { first, second in
+        if first.value != second.value { return first.value > second.value }
+        return first.token.document != second.token.document
+          ? first.token.document < second.token.document
+          : first.token.position < second.token.position
+      }
+  }
+
+  /// The strongest contexts: of tokens in one window only the strongest.
+  func strongest(_ latent: LatentNumber, count: Int, window: Int) -> [Token] {
+    var chosen: [Token] = []
+    for (token, _) in activations(latent) where chosen.count < count {
+      let isNear = chosen.contains {
+        $0.document == token.document && abs($0.position - token.position) <= window
+      }
+      if !isNear { chosen.append(token) }
+    }
+    return chosen
+  }
+
+  /// The text around `token` with the codes of `latent`.
+  func text(_ latent: LatentNumber, _ token: Token, window: Int) throws -> [ContextText.Token] {
+    let tokens = try corpus.tokens(of: token.document)
+    return (max(0, token.position - window)...min(tokens.count - 1, token.position + window)).map {
+      ContextText.Token(
+        text: store.text(ofToken: tokens[$0]),
+        value: value(latent, Token(document: token.document, position: $0))?.own ?? 0)
+    }
+  }
+
+  /// n_ij / √(n_i n_j) with every other expert that is ever active with `latent`.
+  func coactive(_ latent: LatentNumber) -> [Int: Float] {
+    let own = Set(activations(latent).map(\.token))
+    var result: [Int: Float] = [:]
+    for expert in 0..<run.shape.experts where expert != latent.expert {
+      let theirs = Set(activations(LatentNumber(expert: expert)).map(\.token))
+      let common = own.intersection(theirs).count
+      if common == 0 { continue }
+      result[expert] = Float(
+        Double(common) / (Double(own.count) * Double(theirs.count)).squareRoot())
+    }
+    return result
+  }
+
+  /// What a code of 1 adds to a reconstruction, by decoding that code and taking the parent away.
+  func direction(_ latent: LatentNumber) -> [Double] {
+    func decoded(_ activation: Activation) -> [Double] {
+      var codes = Codes()
+      codes.append([activation])
+      return run.dictionary.decode(codes, threads: 1).elements.map { Double($0) }
+    }
+    let parent = decoded(Activation(expert: latent.expert, value: 1))
+    guard let sublatent = latent.sublatent else { return parent }
+    let both = decoded(
+      Activation(expert: latent.expert, value: 1, sublatent: sublatent, subValue: 1))
+    return zip(both, parent).map { $0 - $1 }
+  }
+
+  static func cosine(_ a: [Double], _ b: [Double]) -> Double {
+    func product(_ a: [Double], _ b: [Double]) -> Double {
+      zip(a, b).reduce(0) { $0 + $1.0 * $1.1 }
+    }
+    return product(a, b) / (product(a, a) * product(b, b)).squareRoot()
+  }
+}
+#endif
