@@ -11,7 +11,7 @@ SOURCES := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: setup build demo demo-activations test test-build models soak bench valgrind bench-check \
+.PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
   bench-record format lint clean
 
 setup: ## Installs what is missing and builds llama.cpp, once.
@@ -37,8 +37,12 @@ models: test-build ## The models the tests read.
 	@$(HSAE_EXECUTABLE) fetch gemma-3-270m
 	@$(HSAE_EXECUTABLE) fetch smollm2-135m
 
-test: models lint ## What continuous integration runs; the summary comes last.
-	HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
+browser: setup
+	@HSAE_BROWSER=1 scripts/setup.sh
+
+test: models browser lint ## What continuous integration runs; the summary comes last.
+	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
+	  swift test $(TEST) --disable-xctest
 
 soak: models bench-check ## The long rounds: kills, a million mutated inputs, sanitizers, counts.
 	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest

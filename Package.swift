@@ -37,11 +37,12 @@ let package = Package(
     .default(enabledTraits: ["Explorer"]),
     .trait(
       name: "Explorer",
-      description: "The feature explorer: hsae explain, and SQLite; without it builds are quicker."),
+      description: "hsae explain and explore, SQLite and HTTP; without it builds are quicker."),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
     .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
@@ -80,8 +81,9 @@ let package = Package(
       "HSAEExplorer",
       [
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels",
-        "HSAETraining", "HSAEEvaluation", "HSAESupport",
+        "HSAETraining", "HSAEEvaluation", "HSAEReport", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
+        .product(name: "FlyingFox", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
       ]),
     .executableTarget(
       name: "hsae",
@@ -122,7 +124,7 @@ let package = Package(
         "HSAEExplorer", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining", "HSAEModels",
         "HSAEActivations",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
-      ]),
+      ], exclude: ["Browser"]),
     tests("CommandTests", ["HSAEActivations"], exclude: ["Snapshots"]),
   ]
 )

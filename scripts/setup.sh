@@ -65,6 +65,11 @@ need_header openssl/evp.h libssl-dev
 need_header zlib.h zlib1g-dev
 need_header sqlite3.h libsqlite3-dev
 [ "${HSAE_VALGRIND:-0}" = 0 ] || need_command valgrind valgrind
+if [ "${HSAE_BROWSER:-0}" != 0 ]; then
+  need_command chromium chromium
+  need_command chromedriver chromium-driver
+  /usr/bin/python3 -c 'import selenium' 2>/dev/null || missing+=(python3-selenium)
+fi
 [ "${HSAE_WORDNET:-0}" = 0 ] || [ -e /usr/share/wordnet/data.noun ] || missing+=(wordnet-base)
 
 if [ ${#missing[@]} -gt 0 ]; then

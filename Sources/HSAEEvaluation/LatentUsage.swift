@@ -59,8 +59,6 @@ public struct LatentUsage: Sendable {
 
   /// Share of the vectors for which each expert is active: m numbers.
   public var expertDensity: [Double] { experts.map(density) }
-  /// Share of the vectors for which each sublatent is chosen: m·a numbers.
-  public var sublatentDensity: [Double] { chosen.map(density) }
 
   /// Histogram of the experts' densities.
   public var expertHistogram: DensityHistogram {

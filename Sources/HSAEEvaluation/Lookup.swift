@@ -1,5 +1,5 @@
 // What a dictionary says about one word, as in the paper's Figure 6: its active experts, their
-// strongest words, and the chosen sublatent of each. A plain value; `LookupText` renders it.
+// strongest words, and the chosen sublatent of each. A plain value; `LookupText.swift` renders it.
 
 public import HSAEModels
 

@@ -21,6 +21,8 @@ public struct TrainedRun: ~Copyable, Sendable {
   public let rows: Matrix
   /// Number of vectors their source has; `rows` may be fewer.
   public let availableRows: Int
+  /// Whether their source is what the run was trained on.
+  public let isTrainingData: Bool
   /// Their codes.
   public let codes: Codes
   /// The words they stand for.
@@ -51,7 +53,8 @@ public struct TrainedRun: ~Copyable, Sendable {
         "\(source.path): its rows have the width \(source.width), and the dictionary of \(path) is"
           + " for \(dictionary.shape.width); give the store it was trained on.")
     }
-    if source.fingerprint != data.fingerprint {
+    let isTrainingData = source.fingerprint == data.fingerprint
+    if !isTrainingData {
       guard store != nil else {
         throw .data(
           "\(source.path): it is no longer what \(path) was trained on; restore it, or name a store"
@@ -71,6 +74,7 @@ public struct TrainedRun: ~Copyable, Sendable {
     self.dictionary = dictionary
     self.step = step
     availableRows = source.rowCount
+    self.isTrainingData = isTrainingData
     codes = dictionary.encode(rows, threads: threads)
     self.rows = rows
     attributes = opened?.attributes
@@ -101,10 +105,10 @@ public struct TrainedRun: ~Copyable, Sendable {
 
   /// What the rows are, as a clause.
   public var evaluatedOn: String {
-    let training = configuration.data.rows == availableRows
+    let those = isTrainingData ? " it was trained on" : ", other ones than it was trained on"
     return rows.rows == availableRows
-      ? "\(training ? "all" : "the") \(grouped(availableRows)) rows\(training ? " it was trained on" : "")"
-      : "\(grouped(rows.rows)) of \(grouped(availableRows)) rows"
+      ? "\(isTrainingData ? "all" : "the") \(grouped(availableRows)) rows\(those)"
+      : "\(grouped(rows.rows)) of \(grouped(availableRows)) rows\(those)"
   }
 
   /// What the dictionary makes of each of `words`, listing at most `limit` words of a latent.

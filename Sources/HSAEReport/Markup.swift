@@ -5,49 +5,55 @@
 // character of it for Swift, but not for a browser.
 
 /// A piece of HTML. `"<b>\(word)</b>"` escapes `word`; an interpolated `Markup` is taken as it is.
-struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation, CustomStringConvertible {
+package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
+  CustomStringConvertible
+{
   /// The HTML.
-  private(set) var html: String
+  package private(set) var html: String
 
-  var description: String { html }
-  var isEmpty: Bool { html.isEmpty }
+  package var description: String { html }
+  package var isEmpty: Bool { html.isEmpty }
 
-  init(stringLiteral value: String) { html = value }
+  package init(stringLiteral value: String) { html = value }
 
-  init(stringInterpolation: StringInterpolation) { html = stringInterpolation.html }
-
-  /// Text, escaped.
-  init(text: String) { html = escapeHTML(text) }
-
-  /// Text of this program that already is HTML.
-  init(trusted: String) { html = trusted }
-
-  struct StringInterpolation: StringInterpolationProtocol {
-    var html = ""
-
-    init(literalCapacity: Int, interpolationCount: Int) { html.reserveCapacity(literalCapacity) }
-
-    mutating func appendLiteral(_ literal: String) { html += literal }
-    mutating func appendInterpolation(_ text: String) { html += escapeHTML(text) }
-    mutating func appendInterpolation(_ number: Int) { html += String(number) }
-    mutating func appendInterpolation(_ markup: Markup) { html += markup.html }
+  package init(stringInterpolation: StringInterpolation) {
+    html = stringInterpolation.html
   }
 
-  static func + (left: Markup, right: Markup) -> Markup {
+  /// Text, escaped.
+  package init(text: String) { html = escapeHTML(text) }
+
+  /// Text of this program that already is HTML.
+  package init(trusted: String) { html = trusted }
+
+  package struct StringInterpolation: StringInterpolationProtocol {
+    var html = ""
+
+    package init(literalCapacity: Int, interpolationCount: Int) {
+      html.reserveCapacity(literalCapacity)
+    }
+
+    package mutating func appendLiteral(_ literal: String) { html += literal }
+    package mutating func appendInterpolation(_ text: String) { html += escapeHTML(text) }
+    package mutating func appendInterpolation(_ number: Int) { html += String(number) }
+    package mutating func appendInterpolation(_ markup: Markup) { html += markup.html }
+  }
+
+  package static func + (left: Markup, right: Markup) -> Markup {
     Markup(trusted: left.html + right.html)
   }
 }
 
 extension Sequence<Markup> {
   /// All pieces one after another.
-  func joined(_ separator: Markup = "") -> Markup {
+  package func joined(_ separator: Markup = "") -> Markup {
     Markup(trusted: map(\.html).joined(separator: separator.html))
   }
 }
 
 /// `text` with what HTML gives a meaning (in content and in quoted attributes) escaped, and with
 /// controls and bidirectional overrides, which no token should smuggle in, replaced by U+FFFD.
-func escapeHTML(_ text: String) -> String {
+package func escapeHTML(_ text: String) -> String {
   var result = String.UnicodeScalarView()
   for scalar in text.unicodeScalars {
     switch scalar {

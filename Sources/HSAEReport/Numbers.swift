@@ -3,7 +3,7 @@
 import Foundation
 
 /// A number with `digits` decimals; a dash if it is not finite.
-func decimal(_ number: Double, _ digits: Int) -> String {
+package func decimal(_ number: Double, _ digits: Int) -> String {
   guard number.isFinite else { return "–" }
   let text = String(format: "%.\(digits)f", abs(number))
   let isZero = text.allSatisfy { $0 == "0" || $0 == "." }
@@ -11,13 +11,13 @@ func decimal(_ number: Double, _ digits: Int) -> String {
 }
 
 /// A share as a percentage, with a decimal below 10 %.
-func percent(_ share: Double) -> String {
+package func percent(_ share: Double) -> String {
   guard share.isFinite else { return "–" }
   return decimal(share * 100, abs(share) < 0.0995 && share != 0 ? 1 : 0) + " %"
 }
 
 /// A rounded count: 13.6 M, 940 k, 512.
-func short(_ number: Double) -> String {
+package func short(_ number: Double) -> String {
   guard number.isFinite else { return "–" }
   let size = abs(number)
   for (unit, name) in [(1e9, " B"), (1e6, " M"), (1e3, " k")] where size >= unit {

@@ -105,7 +105,8 @@ extension Series {
   }
 }
 
-/// A histogram of densities as bars, the dead latents beside it.
+/// A histogram of densities as bars, those of no vector beside it: of latents the dead ones, of
+/// sublatents those never chosen (dead is another count, of codes below the threshold).
 struct HistogramChart {
   var title: String
   var histogram: DensityHistogram
@@ -129,11 +130,11 @@ struct HistogramChart {
     return barChart(
       title: title, counts: counts, color: color, labels: decades,
       legend: """
-        <li><i class="key c\(color)"></i>alive <b>\(grouped(live))</b></li>
-        <li>dead <b>\(grouped(histogram.dead))</b></li>
+        <li><i class="key c\(color)"></i>at least once <b>\(grouped(live))</b></li>
+        <li>never <b>\(grouped(histogram.dead))</b></li>
         """,
-      spoken: "\(grouped(live)) alive, \(grouped(histogram.dead)) dead",
-      axis: "share of vectors it is active for")
+      spoken: "\(grouped(live)) at least once, \(grouped(histogram.dead)) never",
+      axis: "share of vectors")
   }
 }
 

@@ -79,8 +79,8 @@ let runTemplate = """
   {{#hasDensities}}
   <section id="densities" aria-labelledby="densities-title">
   <h2 id="densities-title">Densities</h2>
-  <p class="lead">How many latents fire how often. A latent is dead if no vector of the evaluation
-  set makes it fire.</p>
+  <p class="lead">How many latents are active, and sublatents chosen, for what share of the vectors.
+  A latent that never is, is dead; a sublatent is dead, too, if its code is always below the threshold.</p>
   <div class="charts">{{{densities}}}</div>
   </section>
   {{/hasDensities}}

@@ -4,12 +4,12 @@
 import HSAEEvaluation
 
 /// The text shown for a token: readable, with a `·` in front if it continues a word.
-func displayText(_ token: String) -> String {
+package func displayText(_ token: String) -> String {
   (continuesWord(token) ? "·" : "") + readableToken(token)
 }
 
 /// One word.
-func wordMarkup(_ token: String) -> Markup { "<bdi>\(displayText(token))</bdi>" }
+package func wordMarkup(_ token: String) -> Markup { "<bdi>\(displayText(token))</bdi>" }
 
 /// Words, strongest first; the weaker ones are shown fainter.
 func wordsMarkup(_ words: [WeightedWord]) -> Markup {

@@ -10,7 +10,8 @@ extension Failure {
   /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74); everything else,
   /// such as a folder that is missing or may not be written, is `.cannotCreate` (73).
   public static func cannotWrite(_ path: String, errno code: Int32) -> Failure {
-    switch code {
+    if path.isEmpty { return .usage("The path to write to is empty; name a file or a folder.") }
+    return switch code {
     case ENOSPC:
       Failure(.inputOutput, "\(path): no space is left on this disk; free some and run again.")
     case EDQUOT:

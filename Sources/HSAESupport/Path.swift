@@ -44,6 +44,9 @@ public enum Path {
     return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
+  /// Whether this user may make files in the folder `path`.
+  public static func isWritable(_ path: String) -> Bool { unsafe access(path, W_OK) == 0 }
+
   /// What the symbolic link at `path` says; nil if no link is there.
   static func linkDestination(_ path: String) -> String? {
     var status = stat()

@@ -187,9 +187,17 @@ struct Collect: ParsableCommand {
     var line = ProgressLine(
       "tokenise", unit: "rows", total: try tokens.map { try SizeArgument.count($0) })
     defer { line.clear() }
-    let prepared = try collector.prepare(
-      documents: { reader }, threads: threading.count, say: say,
-      shouldStop: { interruption.signalNumber != nil }, progress: { line.update($0) })
+    let prepared: Collector.Preparation
+    do {
+      prepared = try collector.prepare(
+        documents: { reader }, threads: threading.count, say: say,
+        shouldStop: { interruption.signalNumber != nil }, progress: { line.update($0) })
+    } catch {
+      // What was passed over may be why there is nothing to collect.
+      line.clear()
+      report(reader.summary, command: "collect")
+      throw error
+    }
     line.clear()
     if prepared.isStopped, let signal = interruption.signalNumber {
       say("stopped while the corpus was tokenised; nothing is kept of that")

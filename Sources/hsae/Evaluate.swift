@@ -103,10 +103,14 @@ struct Evaluate: ParsableCommand {
     let evaluated = try zip(runs, runNames(runs)).map { path, name in
       try EvaluatedRun(path: path, name: name, warn: { report("hsae: \($0)") })
     }
-    let evaluation = try Evaluation(of: evaluated, suites: suites, input: input(evaluated))
-    if let out { try write(evaluation, to: out) }
+    // Whatever becomes of later suites, or of the files: what was measured is printed.
+    var failure: Failure?
+    let evaluation = try Evaluation(
+      of: evaluated, suites: suites, input: input(evaluated), onFailure: { failure = $0 })
     try output(
       json ? JSONFile.encode(evaluation) : evaluationText(evaluation, width: terminalWidth()))
+    if let out { try write(evaluation, to: out) }
+    if let failure { throw failure }
   }
 
   // MARK: What is given
@@ -201,6 +205,9 @@ struct Evaluate: ParsableCommand {
     if isFolder { try Path.createDirectories(folder) }
     guard Path.isDirectory(folder) else {
       throw Failure(.cannotCreate, "\(folder): there is no such folder to write \(out) in.")
+    }
+    guard Path.isWritable(folder) else {
+      throw Failure(.cannotCreate, "\(folder): no permission to write here.")
     }
   }
 

@@ -58,7 +58,8 @@ struct Description {
     let facts = [
       attributes.weightsType.map { "weights \($0)" },
       attributes.contextLength.map { "contexts of \($0) tokens" },
-      attributes.tokenRule, attributes.preprocessing, "shuffled by seed \(attributes.shuffleSeed)",
+      attributes.tokenRule.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 },
+      attributes.preprocessing, "shuffled by seed \(attributes.shuffleSeed)",
     ].compactMap(\.self)
     lines.append(facts.joined(separator: "; "))
     lines += normLines(store.norms, rows: store.sampled)
@@ -117,7 +118,9 @@ struct Description {
       lines.append(
         "last record, step \(grouped(last.step)): loss \(String(format: "%.5f", last.loss))"
           + (last.explainedVariance.map { String(format: ", explained variance %.4f", $0) } ?? "")
-          + ", \(grouped(last.deadLatents)) latents dead lately")
+          // Nothing can be called dead before a million rows were seen.
+          + (last.tokens >= Usage.reportingWindow
+            ? ", \(grouped(last.deadLatents)) latents dead lately" : ""))
     }
     self.init(
       lines, Run(configuration: configuration, checkpoints: checkpoints, last: last))

@@ -28,7 +28,7 @@ struct Main: ParsableCommand {
   /// What is only there with the package trait `Explorer`, which is on by default.
   private static var explorer: [any ParsableCommand.Type] {
     #if Explorer
-    [Explain.self, ExportFeatures.self]
+    [Explain.self, Explore.self, ExportFeatures.self]
     #else
     []
     #endif

@@ -97,6 +97,15 @@ import Testing
       expectRefusal(
         try runHSAE(["evaluate", runs[0], "--out", fixture.path("none/x.json")]), 73,
         ["no such folder"])
+      expectRefusal(try runHSAE(["evaluate", runs[0], "--out", ""]), 64, ["empty"])
+      // Suites before the one that fails are not lost.
+      let partial = try runHSAE(["evaluate", runs[0], "--suite", "core,hierarchy"])
+      #expect(partial.code == 65 && partial.output.contains("explained variance"))
+      #expect(partial.errors.contains("topic"))
+      // The numbers are not lost with the file.
+      try Path.createDirectories(fixture.path("taken.json/inside"))
+      let late = try runHSAE(["evaluate", runs[0], "--out", fixture.path("taken.json")])
+      #expect(late.code != 0 && late.output.contains("explained variance"))
       expectRefusalOfSuite(
         try runHSAE(["evaluate", other, "--model", "synthetic"]), 65,
         ["residual stream has the width 64", "for 20"])

@@ -168,15 +168,25 @@ func writeCollectedStore(at path: String) throws {
   }
 
   /// A chunk that no row was written to has no file: zeros, and they are read as such.
-  @Test func missingChunksAreZeros() throws {
+  @Test func missingChunksOfAnIncompleteStoreAreZeros() throws {
     try withTemporaryFolder { folder in
-      try writeResidualStore(at: folder, count: 10, chunkRows: 4)
+      try writeResidualStore(at: folder, count: 10, chunkRows: 4, complete: false)
       Path.removeAll(folder + "/directions/c/1")
       Path.removeAll(folder + "/norms/c/1")
-      let store = try ActivationStore(path: folder)
+      let store = try ActivationStore(path: folder, allowIncomplete: true)
       #expect(try store.matrix(rows: 3..<6).elements == [3 / 1024, -3 / 1024, 0, 0, 0, 0])
       #expect(store.norms == [0, 1, 2, 3, 0, 0, 0, 0, 8, 9])
       store.prefetch(0..<10)
+    }
+  }
+
+  @Test(arguments: ["directions", "norms", "tokens", "documents", "positions", "flags"])
+  func missingChunksOfACompleteStoreAreRefused(_ array: String) throws {
+    try withTemporaryFolder { folder in
+      try writeResidualStore(at: folder, count: 10, chunkRows: 4)
+      Path.removeAll(folder + "/\(array)/c/1")
+      let refusal = failure { _ = try ActivationStore(path: folder) }
+      #expect(refusal?.kind == .data && refusal?.message.contains("/\(array)") == true)
     }
   }
 }

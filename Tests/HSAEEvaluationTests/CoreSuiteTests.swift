@@ -57,17 +57,20 @@ import Testing
       let mean = (0..<6).map { column in
         stride(from: column, to: rows.count, by: 6).reduce(Float(0)) { $0 + rows[$1] } / 400
       }
+      let source = try openRows(path: path)
       let runs = [
-        try EvaluationFixture.constant("mean", 6, bias: mean, normalize: .none),
+        try EvaluationFixture.constant(
+          "mean", 6, bias: mean, normalize: .none, fingerprint: source.fingerprint),
         try EvaluationFixture.perfect(6, normalize: .none),
       ]
-      let results = try CoreSuite.evaluate(
-        runs, EvaluationFixture.input(try openRows(path: path)))
+      let results = try CoreSuite.evaluate(runs, EvaluationFixture.input(source))
       #expect(abs(try value(results[0], "explained_variance")) < 1e-5)
       #expect(abs(try value(results[1], "explained_variance") - 1) < 1e-5)
       // What others publish under this name calls the mean a good reconstruction: it hardly centres.
       #expect(try value(results[0], "explained_variance_saebench") > 0.8)
       #expect(results[0].notes.contains { $0.contains("No rows were held out") })
+      #expect(!results[1].notes.contains { $0.contains("No rows were held out") })
+      #expect(results[1].notes.contains("perfect was trained on other rows: rows."))
       #expect(results[0]["ce_loss_score"] == nil)
     }
   }

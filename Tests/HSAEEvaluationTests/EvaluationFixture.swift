@@ -14,7 +14,7 @@ enum EvaluationFixture {
   /// A run called `name` with a dictionary of `shape`, whose weights `fill` sets.
   static func run(
     _ name: String, _ shape: DictionaryShape, bias: [Float]? = nil,
-    normalize: Normalisation = .unit,
+    normalize: Normalisation = .unit, fingerprint: String = "",
     threshold: Float = 0, fill: (inout Parameters) -> Void = { _ in }
   ) throws -> EvaluatedRun {
     var options = TrainingOptions()
@@ -24,7 +24,8 @@ enum EvaluationFixture {
     options.normalize = normalize
     let configuration = try TrainingConfiguration(
       options,
-      data: DataDescription(path: "rows", fingerprint: "", rows: 100, width: shape.width))
+      data: DataDescription(
+        path: "rows", fingerprint: fingerprint, rows: 100, width: shape.width))
     var parameters = Parameters(shape: shape, hasBias: bias != nil)
     if let bias { for column in bias.indices { parameters.bias[0, column] = bias[column] } }
     fill(&parameters)
@@ -53,12 +54,13 @@ enum EvaluationFixture {
 
   /// Rebuilds every row as `bias`, or as zero.
   static func constant(
-    _ name: String, _ width: Int, bias: [Float]? = nil, normalize: Normalisation = .unit
+    _ name: String, _ width: Int, bias: [Float]? = nil, normalize: Normalisation = .unit,
+    fingerprint: String = ""
   ) throws -> EvaluatedRun {
     try run(
       name,
       DictionaryShape(width: width, experts: 4, sublatents: 0, subspace: 0, activeExperts: 2),
-      bias: bias, normalize: normalize)
+      bias: bias, normalize: normalize, fingerprint: fingerprint)
   }
 
   /// Documents of words, the same every time.

@@ -170,6 +170,36 @@ import Testing
     }
   }
 
+  /// A store of a vocabulary's rows, of width 16.
+  private func vocabulary(_ path: String) throws -> ActivationStore {
+    var generator = SeededGenerator(seed: 5)
+    var rows = Matrix(rows: 8, columns: 16)
+    for row in 0..<8 { for column in 0..<16 { rows[row, column] = Float(generator.nextUniform()) } }
+    rows.scaleRowsToUnit()
+    try ActivationStore.create(
+      at: path,
+      attributes: StoreAttributes(
+        kind: .unembedding, modelName: "tiny", modelSHA256: "", hookPoint: "unembedding"),
+      rows: rows, norms: Array(repeating: 1, count: 8), tokens: Array(0..<8),
+      vocabulary: (0..<8).map(String.init), shuffleSeed: 3)
+    return try ActivationStore(path: path)
+  }
+
+  @Test func tokensThatTheModelLacksAreRefused() throws {
+    try withTemporaryFolder { folder in
+      let model = SyntheticModel(width: 16, contextLength: 64)
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(20))
+      let tokens = folder + "/store/corpus/tokens/c/0"
+      try DurableFile.write(fileBytes(tokens).map { _ in 255 }, to: tokens)
+      let found = failure {
+        _ = try CoreSuite.evaluate(
+          [EvaluationFixture.constant("any", 16)], EvaluationFixture.input(store, model: model))
+      }
+      #expect(found?.kind == .data && found?.message.contains("no token -1") == true)
+    }
+  }
+
   @Test func whatDoesNotFitIsRefused() throws {
     try withTemporaryFolder { folder in
       let model = SyntheticModel(width: 16, contextLength: 64)
@@ -199,6 +229,9 @@ import Testing
       #expect(found?.kind == .usage && found?.message.contains("--layer") == true)
       found = complaint(fitting, EvaluationFixture.input(store, model: model, layer: 1))
       #expect(found?.kind == .usage && found?.message.contains("block 3") == true)
+      found = complaint(
+        fitting, EvaluationFixture.input(try vocabulary(folder + "/words"), model: model, layer: 1))
+      #expect(found?.kind == .data && found?.message.contains("of its vocabulary") == true)
       found = complaint(fitting, EvaluationFixture.input(nil))
       #expect(found?.kind == .usage && found?.message.contains("--store") == true)
       #expect(

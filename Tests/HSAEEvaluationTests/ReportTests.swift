@@ -303,6 +303,9 @@ private struct PageReader {
       HistogramChart(
         title: "t", histogram: DensityHistogram(counts: [], vectors: 0), color: 0
       ).markup() == nil)
+    let densities = HistogramChart(
+      title: "t", histogram: DensityHistogram(counts: [0, 3, 10], vectors: 10), color: 0)
+    #expect(densities.markup()?.html.contains("never <b>1</b>") == true)
     let long = Series(
       name: "", points: (0..<1000).map { (Double($0), Double($0)) }, color: 0
     ).thinned

@@ -16,8 +16,8 @@ import Testing
     "dog", "puppy", "terrier", "cat", "kitten", "Paris", "London", "Chicago", "red", "blue",
   ]
 
-  private func makeStore(_ path: String, width: Int = 8) throws {
-    var generator = SeededGenerator(seed: 4)
+  private func makeStore(_ path: String, width: Int = 8, seed: UInt64 = 4) throws {
+    var generator = SeededGenerator(seed: seed)
     var rows = Matrix(rows: 40, columns: width)
     for row in 0..<40 {
       for column in 0..<width { rows[row, column] = Float.random(in: -1...1, using: &generator) }
@@ -81,6 +81,19 @@ import Testing
       let table = summaryTable(reports)
       #expect(table.split(separator: "\n").count == 3)
       #expect(RunSummary(reports[1]).neverChosenSublatents == nil)
+    }
+  }
+
+  /// As many rows of another store are not called those of training.
+  @Test func otherRowsAreNamedAsSuch() throws {
+    try withTemporaryFolder { folder in
+      let (store, other) = (Path.join(folder, "store"), Path.join(folder, "other"))
+      try makeStore(store)
+      try makeStore(other, seed: 5)
+      try train(store, to: Path.join(folder, "run"), sublatents: 0)
+      let run = try TrainedRun(path: Path.join(folder, "run"), store: other, threads: 1)
+      #expect(!run.isTrainingData && run.availableRows == run.configuration.data.rows)
+      #expect(run.evaluatedOn == "the 40 rows, other ones than it was trained on")
     }
   }
 

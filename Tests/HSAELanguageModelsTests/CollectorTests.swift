@@ -263,6 +263,20 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     }
   }
 
+  /// A store whose corpus was damaged before all of its rows were there.
+  @Test func tokensThatTheModelLacksAreRefused() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "store")
+      let collector = try Self.collector(path, Self.settings())
+      _ = try collector.prepare(
+        documents: { DocumentList(Self.documents(20)) }, threads: 1)
+      let tokens = path + "/corpus/tokens/c/0"
+      try DurableFile.write(fileBytes(tokens).map { _ in 127 }, to: tokens)
+      let found = failure { _ = try collector.run() }
+      #expect(found?.kind == .data && found?.message.contains("no token") == true)
+    }
+  }
+
   @Test func whatDoesNotFitIsRefused() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "store")

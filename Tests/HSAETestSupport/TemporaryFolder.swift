@@ -13,6 +13,18 @@ public func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throw
   return try body(path)
 }
 
+/// The same for tests that wait.
+public func withTemporaryFolder<Result>(
+  _ body: (String) async throws -> Result
+) async throws -> Result {
+  let path = FileManager.default.temporaryDirectory.appendingPathComponent(
+    "hsae-test-\(UUID().uuidString)"
+  ).path
+  try Path.createDirectories(path)
+  defer { Path.removeAll(path) }
+  return try await body(path)
+}
+
 /// The failure that `body` throws; nil if it throws none.
 public func failure(_ body: () throws -> Void) -> Failure? {
   do {

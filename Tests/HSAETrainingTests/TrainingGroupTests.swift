@@ -159,6 +159,18 @@ private struct GroupFixture {
         }
         #expect(refusal?.kind == .usage && refusal?.message.contains(name) == true, "\(name)")
       }
+      // The order by chunks follows the seed too; that of the file does not.
+      for (order, isRefused) in [(RowOrder.chunks, true), (.file, false)] {
+        let runs = try [fixture.options.seed ?? 0, 77].enumerated().map { index, seed in
+          var options = fixture.options
+          (options.order, options.seed) = (order, seed)
+          return (fixture.path("\(order)\(index)"), try fixture.configuration(options))
+        }
+        let refusal = failure {
+          _ = try TrainingGroup(creating: runs, source: fixture.source(), threads: 1)
+        }
+        #expect((refusal?.message.contains("--order-seed") == true) == isRefused, "\(order)")
+      }
       // One folder for two; and a folder that is taken leaves no run behind in the free one.
       let configuration = try fixture.configuration()
       for paths in [["a", "./a/"], ["b", "taken"]] {

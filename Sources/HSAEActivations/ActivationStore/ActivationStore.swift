@@ -1,6 +1,6 @@
 // Reading an activation store: a Zarr v3 group of shuffled unit rows, their norms and tokens, and,
 // for stores of an unembedding matrix, the vocabulary and the transform that made the rows. Writing
-// is in `ActivationStore+Create.swift`; the layout is described in docs/architecture.md.
+// is in `ActivationStore+Create.swift`; the layout is described in docs/formats.md.
 
 public import HSAESupport
 
@@ -92,13 +92,19 @@ public final class ActivationStore: RowSource {
       }
       return array
     }
+    // Every row of a complete store was written, so what has no file was lost since.
+    guard directions.isWhole || !attributes.complete else {
+      throw .data(
+        "\(path)/directions: chunks are missing, though the store is complete; restore them, or collect"
+          + " it again.")
+    }
     func has(_ name: String) -> Bool { Path.exists(Path.join(path, name)) }
     func rowArray<Element>(
       _ name: String, _ type: ZarrType, as element: Element.Type
     ) throws(Failure) -> ZarrIntegers<Element> {
       try ZarrIntegers(
         path: Path.join(path, name), type: type, count: rowCount,
-        allowsGaps: !attributes.complete || attributes.kind == .residualStream)
+        allowsGaps: !attributes.complete)
     }
     storedNorms = try rowArray("norms", .float32, as: UInt32.self)
     storedTokens = try rowArray("tokens", .int32, as: Int32.self)

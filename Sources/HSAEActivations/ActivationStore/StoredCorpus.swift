@@ -10,7 +10,8 @@ public struct StoredCorpus: Sendable {
   /// The number of tokens of all documents.
   public var tokenCount: Int { tokens.count }
 
-  private let path: String
+  /// The folder.
+  public let path: String
   private let tokens: ZarrIntegers<Int32>
   private let offsets: ZarrIntegers<Int64>
   private let rows: ZarrIntegers<Int64>

@@ -9,7 +9,7 @@ public struct ZarrRows: RowSource {
   private let type: ElementType
   private let chunkColumns: Int
   /// Whether every chunk has a file.
-  private let isWhole: Bool
+  let isWhole: Bool
   /// Names the content (see `RowSource`).
   public let fingerprint: String
 

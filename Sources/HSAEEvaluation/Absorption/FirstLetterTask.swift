@@ -25,9 +25,6 @@ public struct FirstLetterTask: ~Copyable, Sendable {
   /// A letter counts if the probe's F1 exceeds this.
   public static let requiredF1 = 0.6
 
-  /// Whether the probe tells `letter` well enough for it to count.
-  public func isUsable(_ letter: Int) -> Bool { probeF1[letter] > Self.requiredF1 }
-
   /// A task of given vectors. `fresh` returns the vectors of the test words with the given indices,
   /// asked for again.
   public init(

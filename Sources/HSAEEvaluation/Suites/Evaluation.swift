@@ -41,8 +41,12 @@ public struct Evaluation: Hashable, Sendable, Codable {
   }
 
   /// Runs `suites` on `runs`.
+  ///
+  /// A suite that fails ends the evaluation. Where suites before it have results and `onFailure` is
+  /// given, that is told instead, and the results are kept.
   public init(
-    of runs: [EvaluatedRun], suites: [any EvaluationSuite.Type], input: EvaluationInput
+    of runs: [EvaluatedRun], suites: [any EvaluationSuite.Type], input: EvaluationInput,
+    onFailure: ((Failure) -> Void)? = nil
   ) throws(Failure) {
     try input.check(runs)
     seed = input.options.seed
@@ -53,7 +57,12 @@ public struct Evaluation: Hashable, Sendable, Codable {
     }
     for suite in suites {
       input.say("suite \(suite.name): \(suite.about)")
-      let results = try suite.evaluate(runs, input)
+      let results: [SuiteResult]
+      do throws(Failure) { results = try suite.evaluate(runs, input) } catch {
+        guard let onFailure, !self.suites.isEmpty else { throw error }
+        onFailure(error)
+        return
+      }
       for (index, result) in results.enumerated() {
         var result = result
         if let flat = Comparison.baseline(of: index, among: runs) {

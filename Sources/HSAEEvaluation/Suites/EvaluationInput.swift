@@ -6,6 +6,7 @@ public import HSAELanguageModels
 import HSAEModels
 public import HSAESupport
 import HSAETensors
+import HSAETraining
 
 /// A context to read a model with, and the document it is of.
 public struct EvaluationContext: Hashable, Sendable {
@@ -72,12 +73,21 @@ public final class EvaluationInput {
     }
   }
 
+  /// The name of what `run` was trained on, where rows of another store or matrix are given.
+  func otherRows(than run: EvaluatedRun) -> String? {
+    guard text == nil, let source, source.fingerprint != run.configuration.data.fingerprint else {
+      return nil
+    }
+    return Path.name(run.configuration.data.path)
+  }
+
   // MARK: The model
 
   /// The model, loaded, once it is known to fit `runs`. `suite` names who asks.
   public func model(
     for runs: [EvaluatedRun], suite: String
   ) throws(Failure) -> any ResidualStreamModel {
+    try requireResidualStream(suite)
     let model: any ResidualStreamModel
     if let loaded {
       model = loaded
@@ -111,8 +121,16 @@ public final class EvaluationInput {
     return model
   }
 
+  private func requireResidualStream(_ suite: String) throws(Failure) {
+    guard let store, store.attributes.kind != .residualStream else { return }
+    throw .data(
+      "The suite \(suite) reads a model's residual stream, and \(sourceName) holds rows of its"
+        + " vocabulary; give runs of a residual stream (hsae collect).")
+  }
+
   /// The block whose output the runs are of, counting from 0. `suite` names who asks.
   public func block(suite: String) throws(Failure) -> Int {
+    try requireResidualStream(suite)
     let stored = store?.attributes.layer
     if let layer {
       guard let stored, stored != layer else { return layer }
@@ -184,6 +202,7 @@ public final class EvaluationInput {
     var tokens = 0
     for (number, document) in documents.enumerated() where tokens < limit {
       let all = try corpus.tokens(of: document)
+      try model.tokenizer.check(all, of: store.path)
       for start in stride(from: 0, to: all.count, by: length) where tokens < limit {
         let part = Array(all[start..<min(start + length, all.count)])
         contexts.append(EvaluationContext(tokens: part, document: number))

@@ -46,6 +46,7 @@ struct CollectionUnits {
       let range = try corpus.range(of: document)
       if range.lowerBound >= places.upperBound { break }
       let tokens = try corpus.tokens(of: document)
+      try rule.tokenizer.check(tokens, of: corpus.path)
       var row = corpus.firstRow(of: document)
       for start in stride(from: 0, to: tokens.count, by: rule.contextLength) {
         let part = Array(tokens[start..<min(start + rule.contextLength, tokens.count)])

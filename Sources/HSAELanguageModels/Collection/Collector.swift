@@ -107,7 +107,8 @@ public struct Collector {
     guard manifest.trainingRows > 0 else {
       throw .data(
         "The corpus gives no rows to train on: \(summary.read) documents were read,"
-          + " \(summary.withoutRows) of them without a token to collect; give more or other text.")
+          + " \(summary.withoutRows) of them without a token to collect; give more or other text"
+          + (manifest.holdoutRows > 0 ? ", or hold out less (--holdout)." : "."))
     }
     try manifest.commit(attributes: attributes, vocabulary: model.tokenizer.pieces)
     attributes = try ResidualStoreWriter.attributes(of: path)

@@ -1,5 +1,5 @@
 // The corpora that can be had by name: which packages carry them, under which licence, pinned by hash
-// like the models. What their files look like is `CataloguedDocuments`' business.
+// like the models. What their files look like is said in `CataloguedDocuments.swift`.
 
 /// A corpus that `hsae corpus` knows by name.
 public struct CatalogueCorpus: Hashable, Sendable {

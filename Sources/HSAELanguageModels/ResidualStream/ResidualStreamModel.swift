@@ -137,6 +137,15 @@ public protocol Tokenizer: Sendable {
 }
 
 extension Tokenizer {
+  /// Fails with `.data` unless all `tokens`, which were read from `source`, are this model's.
+  public func check(_ tokens: [Int32], of source: String) throws(Failure) {
+    let count = Int32(clamping: pieces.count)
+    guard let wrong = tokens.first(where: { $0 < 0 || $0 >= count }) else { return }
+    throw .data(
+      "\(source): the model has no token \(wrong), its tokens are 0 to \(count - 1); the store is"
+        + " damaged.")
+  }
+
   /// The first `limit` tokens of `text`, without reading much more of it than they take.
   ///
   /// Only the beginning is tokenised if that gives 64 tokens more than are asked for, so that the cut

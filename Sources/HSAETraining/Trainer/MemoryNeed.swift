@@ -15,8 +15,10 @@ public struct MemoryNeed: Hashable, Sendable {
   public var moments = 0.0
   /// What a step keeps of a batch, and the batch that is read ahead.
   public var batch = 0.0
-  /// All of it, and 64 MiB for the program.
-  public var total: Double { weights + gradients + moments + batch + 0x1p26 }
+  /// The program itself.
+  public static let program = 0x1p26
+  /// All of it.
+  public var total: Double { weights + gradients + moments + batch + Self.program }
 
   /// What runs with `configurations` need together.
   public init(_ configurations: [TrainingConfiguration], threads: Int) {
@@ -51,10 +53,12 @@ public struct MemoryNeed: Hashable, Sendable {
     batch += 12 * m * (1 + a) + threads * 0x1p20
   }
 
-  /// "5.9 GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB, batches 340 MiB)".
+  /// "5.9 GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB, batches 340 MiB,
+  /// program 64 MiB)".
   public var text: String {
     let parts = [
       ("weights", weights), ("gradients", gradients), ("moments", moments), ("batches", batch),
+      ("program", Self.program),
     ].map { "\($0) \(MachineMemory.text($1))" }
     return "\(MachineMemory.text(total)) needed (\(parts.joined(separator: ", ")))"
   }

@@ -64,7 +64,7 @@ public final class TrainingGroup {
       }
       for (name, differs) in [
         ("--batch", other.batch != own.batch), ("--order", other.order != own.order),
-        ("--order-seed", other.order == .shuffled && other.rowSeed != own.rowSeed),
+        ("--order-seed", other.order != .file && other.rowSeed != own.rowSeed),
         ("--normalize", other.normalize != own.normalize),
         ("the data", other.data.fingerprint != own.data.fingerprint),
       ] where differs {

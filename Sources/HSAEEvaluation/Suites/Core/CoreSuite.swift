@@ -35,7 +35,9 @@ public enum CoreSuite: EvaluationSuite {
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
       }
-      if !rows.isHeldOut {
+      if let data = input.otherRows(than: run) {
+        result.notes.append("\(run.name) was trained on other rows: \(data).")
+      } else if !rows.isHeldOut {
         result.notes.append("No rows were held out: these are rows the runs were trained on.")
       }
       result.saeBench = saeBench(result, rows)

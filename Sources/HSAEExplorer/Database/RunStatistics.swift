@@ -1,0 +1,109 @@
+// A run at a glance: what fires, how often, and how experts divide. Counted from the database once and
+// then remembered, since a run that is complete does not change.
+
+#if Explorer
+import Foundation
+import GRDB
+import HSAEModels
+public import HSAESupport
+import Synchronization
+
+/// Numbers about all latents of a run.
+public struct RunStatistics: Hashable, Sendable, Codable {
+  /// Top-level latents that fire.
+  public var live: Int
+  /// Sublatents that fire.
+  public var liveSublatents: Int
+  /// Top-level latents with a hierarchy score above 0.
+  public var scored: Int
+  /// Live top-level latents by density: a bin for each third of a power of ten, the first beginning at
+  /// 10^`densityStart`.
+  public var densities: [Int]
+  /// The power of ten at which the first bin begins.
+  public var densityStart: Double
+  /// Live top-level latents by their number of live sublatents, from 0 to all.
+  public var sublatents: [Int]
+}
+
+extension FeatureDatabase {
+  /// The numbers of `run`.
+  public func statistics(of run: RunRecord) throws(Failure) -> RunStatistics {
+    try read { db in
+      let (first, last) = LatentID.range(run: run.id)
+      var result = RunStatistics(
+        live: 0, liveSublatents: 0, scored: 0, densities: [], densityStart: 0,
+        sublatents: [Int](repeating: 0, count: run.shape.sublatents + 1))
+      result.liveSublatents =
+        try Int.fetchOne(
+          db,
+          sql: """
+            SELECT COUNT(*) FROM latent WHERE id BETWEEN ? AND ? AND sublatent >= 0 AND fired > 0
+            """, arguments: [first, last]) ?? 0
+      var bins: [Int: Int] = [:]
+      let rows = try Row.fetchCursor(
+        db,
+        sql: """
+          SELECT fired, live, score FROM latent
+          WHERE id BETWEEN ? AND ? AND sublatent < 0 AND fired > 0
+          """, arguments: [first, last])
+      while let row = try rows.next() {
+        let (fired, live): (Int, Int) = (row[0], row[1])
+        result.live += 1
+        if let score = row[2] as Double?, score > 0 { result.scored += 1 }
+        if result.sublatents.indices.contains(live) { result.sublatents[live] += 1 }
+        let place = log10(Double(max(1, fired)) / Double(max(1, run.rows))) * 3
+        bins[Int(place.rounded(.down)), default: 0] += 1
+      }
+      if let least = bins.keys.min(), let greatest = bins.keys.max() {
+        result.densityStart = Double(least) / 3
+        result.densities = (least...greatest).map { bins[$0] ?? 0 }
+      }
+      return result
+    }
+  }
+
+  /// The latents that are asked for, without contexts; those that are not there are left out.
+  func records(
+    of latents: Set<LatentNumber>, in run: RunRecord
+  ) throws(Failure) -> [LatentNumber: LatentRecord] {
+    let ids = latents.compactMap(run.id(of:))
+    let records = try read { db in try self.records(ids, run, db) }
+    return Dictionary(
+      records.map { (LatentNumber(expert: $0.expert, sublatent: $0.sublatent), $0) },
+      uniquingKeysWith: { $1 })
+  }
+
+  /// The `limit` strongest contexts of each of `latents`, in their order.
+  func strongestContexts(
+    of latents: [LatentRecord], in run: RunRecord, limit: Int
+  ) throws(Failure) -> [[ContextText]] {
+    let vocabulary = try vocabulary(of: run.corpus)
+    let ids = latents.map { run.id(of: LatentNumber(expert: $0.expert, sublatent: $0.sublatent)) }
+    return try read { db in
+      let reader = ContextReader(run: run, vocabulary: vocabulary)
+      let statement = try db.cachedStatement(
+        sql: "SELECT contexts FROM evidence WHERE latent = ?")
+      return try ids.map { id in
+        guard let data = try Data.fetchOne(statement, arguments: [id]) else { return [] }
+        return try Blob.contexts(data).filter { $0.group == 0 }.prefix(limit).map {
+          try reader.text(of: $0, db)
+        }
+      }
+    }
+  }
+}
+
+/// Statistics that were asked for.
+final class StatisticsCache: Sendable {
+  private let known = Mutex<[Int: RunStatistics]>([:])
+
+  func statistics(
+    of run: RunRecord, in database: FeatureDatabase
+  ) throws(Failure) -> RunStatistics {
+    if let statistics = known.withLock({ $0[run.id] }) { return statistics }
+    let statistics = try database.statistics(of: run)
+    if run.isComplete { known.withLock { $0[run.id] = statistics } }
+    return statistics
+  }
+}
+#endif

@@ -1,0 +1,70 @@
+// Two runs side by side: which latents they share, and what each has alone.
+
+#if Explorer
+import HSAEModels
+import HSAEReport
+import HSAESupport
+
+extension Explorer {
+  func comparePage(_ request: WebRequest) throws(Failure) -> Markup {
+    let runs = try database.runs()
+    let first =
+      request.value("run").flatMap { name in runs.first { $0.name == name } } ?? runs.first
+    let second =
+      request.value("other").flatMap { name in runs.first { $0.name == name } }
+      ?? runs.first { $0.id != first?.id }
+    guard let first, let second else {
+      return layout(
+        "Compare",
+        """
+        <h1>Compare</h1><p class="empty">There is one run here. Write another to the same database:
+        <code>hsae explain OTHER-RUN --out …</code></p>
+        """, section: .compare, run: first, runs: runs)
+    }
+    func options(_ chosen: RunRecord) -> Markup {
+      runs.map { run -> Markup in
+        "<option\(when(run.id == chosen.id, " selected"))>\(run.name)</option>"
+      }.joined()
+    }
+    let comparison = try database.comparison(of: first, with: second, limit: 40)
+    let body: Markup
+    if let comparison {
+      let labels = (0..<10).map { "\(Double($0) / 10)" }
+      body = """
+        <p class="lead">\(grouped(comparison.mutual)) latents are each other’s nearest in the other run.</p>
+        \(bars(comparison.histogram, labels: labels, title: "Latents of \(first.name) by cosine to the nearest of \(second.name)"))
+        <section><h2>Alone in \(first.name)</h2>\(pairs(comparison.alone, first, second))</section>
+        <section><h2>In both</h2>\(pairs(comparison.matched, first, second))</section>
+        """
+    } else {
+      body =
+        "<p class=\"empty\">These two are not of the same place in the same model, or one is incomplete.</p>"
+    }
+    return layout(
+      "\(first.name) and \(second.name)",
+      """
+      <h1>Compare</h1>
+      <form class="filters" action="/compare">
+      <label>Run <select name="run">\(options(first))</select></label>
+      <label>with <select name="other">\(options(second))</select></label><button>Compare</button></form>
+      \(body)
+      """, section: .compare, run: first, runs: runs)
+  }
+
+  private func pairs(
+    _ pairs: [MatchedLatent], _ first: RunRecord, _ second: RunRecord
+  ) -> Markup {
+    let rows = pairs.map { pair -> Markup in
+      """
+      <tr><td>\(decimal(pair.cosine, 2))</td><th scope="row">\(latentLink(pair.latent, first))</th>
+      <td class="left">\(latentLink(pair.other, second))</td></tr>
+      """
+    }.joined()
+    return """
+      <div class="scroll"><table class="latents"><thead><tr><th scope="col">cosine</th>
+      <th scope="col">\(first.name)</th><th scope="col">nearest of \(second.name)</th></tr></thead>
+      <tbody>\(rows)</tbody></table></div>
+      """
+  }
+}
+#endif

@@ -1,0 +1,107 @@
+// Texts as pages show them: tokens shaded by how strongly a latent is active at them, words set apart.
+
+#if Explorer
+import Foundation
+import HSAEModels
+import HSAEReport
+import HSAESupport
+
+/// The text of a token within running text: spaces as spaces, line breaks and bytes made visible.
+func runningText(_ token: String) -> String {
+  switch token {
+  case "\n", "<0x0A>", "\\n": return "↵"
+  case "\t", "<0x09>": return "⇥"
+  default:
+    return token.replacingOccurrences(of: "▁", with: " ").replacingOccurrences(of: "\n", with: "↵")
+  }
+}
+
+/// The texts of `tokens` as running text. Neighbouring bytes that together are a character are shown as it, at
+/// the first of them; the token at `centre` stays by itself.
+func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
+  var texts = tokens.map(runningText)
+  var start = 0
+  while start < tokens.count {
+    var bytes: [UInt8] = []
+    var end = start
+    while end < tokens.count, end != centre, bytes.count < 4, let byte = byteToken(tokens[end]) {
+      bytes.append(byte)
+      end += 1
+      if let text = String(validating: bytes, as: UTF8.self) {
+        // Spaces of other widths are spaces here.
+        texts[start] = text == "\u{A0}" ? " " : runningText(text)
+        for place in start + 1..<max(start + 1, end) { texts[place] = "" }
+        start = end - 1
+        break
+      }
+    }
+    start += 1
+  }
+  return texts
+}
+
+/// The byte that a token such as `<0xE2>` stands for.
+private func byteToken(_ token: String) -> UInt8? {
+  guard token.utf8.count == 6, token.hasPrefix("<0x"), token.hasSuffix(">") else { return nil }
+  return UInt8(token.dropFirst(3).dropLast(), radix: 16)
+}
+
+/// A shade from 0 (none) to 9 for a code of `value` where the latent's largest is `maximum`.
+func shade(_ value: Float, _ maximum: Float) -> Int {
+  guard value > 0, maximum > 0 else { return 0 }
+  return min(9, max(1, Int((value / maximum * 9).rounded())))
+}
+
+/// A context: the text around a token with the latent's codes as shades, the token itself marked.
+func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
+  let texts = runningTexts(context.tokens.map(\.text), centre: context.centre)
+  let tokens = context.tokens.enumerated().map { index, token -> Markup in
+    let level = shade(token.value, maximum)
+    guard level > 0 || index == context.centre else { return Markup(text: texts[index]) }
+    // The space in front of a word is not a part of what is marked.
+    let (space, word) =
+      texts[index].first == " " && texts[index].count > 1
+      ? (" ", String(texts[index].dropFirst())) : ("", texts[index])
+    let code = grouped(Double(token.value), digits: 3)
+    return index == context.centre
+      ? "\(space)<mark class=\"s\(level)\" title=\"\(code)\">\(word)</mark>"
+      : "\(space)<span class=\"s\(level)\" title=\"\(code)\">\(word)</span>"
+  }.joined()
+  let source = [context.title, context.language].compactMap(\.self).joined(separator: " · ")
+  return """
+    <li><span class="code">\(grouped(Double(context.value), digits: 3))</span>\
+    <p class="text" dir="auto">\(tokens)</p>\
+    \(when(!source.isEmpty, "<span class=\"source\">\(source)</span>"))</li>
+    """
+}
+
+/// A list of contexts.
+func contextList(_ contexts: [ContextText], maximum: Float) -> Markup {
+  contexts.isEmpty
+    ? "<p class=\"empty\">It is never active in these rows.</p>"
+    : "<ol class=\"contexts\">\(contexts.map { contextMarkup($0, maximum: maximum) }.joined())</ol>"
+}
+
+/// The words of a latent, or what else it is called.
+func latentWords(_ latent: LatentRecord, limit: Int = 8) -> Markup {
+  let words = latent.words.prefix(limit).map { "<bdi>\($0)</bdi>" as Markup }.joined(" ")
+  let label: Markup = latent.label.map { "<b class=\"label\">\($0)</b> " } ?? ""
+  if words.isEmpty && label.isEmpty { return "<i class=\"empty\">silent</i>" }
+  return label + "<span class=\"words\">" + words + "</span>"
+}
+
+/// "expert 12" or "sublatent 3 of expert 12".
+func latentTitle(_ latent: LatentRecord, _ run: RunRecord) -> String {
+  let kind = run.shape.isFlat ? "latent" : "expert"
+  return latent.sublatent.map { "sublatent \($0) of \(kind) \(latent.expert)" }
+    ?? "\(kind) \(latent.expert)"
+}
+
+/// A link to a latent, its number in front.
+func latentLink(_ latent: LatentRecord, _ run: RunRecord, limit: Int = 6) -> Markup {
+  """
+  <a class="latent" href="\(Address.latent(latent, run))"><span class="number">\(Address.name(latent))\
+  </span> \(latentWords(latent, limit: limit))</a>
+  """
+}
+#endif

@@ -1,0 +1,76 @@
+// Which page is at which address.
+
+#if Explorer
+import Foundation
+import HSAEModels
+import HSAEReport
+import HSAESupport
+
+extension Explorer {
+  /// The page at `request`; nil if there is none.
+  func page(_ request: WebRequest) async throws(Failure) -> WebResponse? {
+    let path = request.path
+    switch (request.method, path.count, path.first) {
+    case ("GET", 0, _):
+      let runs = try database.runs()
+      if runs.count == 1 { return .redirect(to: Address.run(runs[0])) }
+      return .html(startPage(runs))
+    case ("GET", 2, "runs"):
+      return try .html(overview(of: run(path[1])))
+    case ("GET", 3, "runs") where path[2] == "latents":
+      return try .html(list(request, of: run(path[1])))
+    case ("GET", 4, "runs") where path[2] == "latents":
+      let run = try run(path[1])
+      let latent = try latent(path[3], in: run)
+      guard let detail = try database.detail(of: latent, in: run) else { return nil }
+      return try .html(latentPage(detail, of: run))
+    case ("POST", 5, "runs") where path[2] == "latents" && path[4] == "label":
+      let run = try run(path[1])
+      let latent = try latent(path[3], in: run)
+      let form = WebRequest.form(String(decoding: request.body, as: UTF8.self))
+      try database.setLabel(form["label"]?.first ?? "", of: latent, in: run)
+      return .redirect(to: Address.latents(run) + "/" + Address.encoded(path[3]))
+    case ("GET", 1, "text"):
+      return try await .html(textPage(request))
+    case ("GET", 1, "compare"):
+      return try .html(comparePage(request))
+    default:
+      return nil
+    }
+  }
+
+  /// All runs, where there are several.
+  private func startPage(_ runs: [RunRecord]) -> Markup {
+    let items = runs.map { run -> Markup in
+      """
+      <li class="card"><h2><a href="\(Address.run(run))">\(run.name)</a></h2>
+      <p>\(runDescription(run))</p></li>
+      """
+    }.joined()
+    return layout(
+      "Runs",
+      """
+      <h1>What these dictionaries found</h1>
+      <ul class="cards">\(items)</ul>
+      \(when(runs.count > 1, "<p><a href=\"/compare\">Compare two of them</a></p>"))
+      """)
+  }
+
+  /// A sentence about a run.
+  func runDescription(_ run: RunRecord) -> Markup {
+    let shape = run.shape
+    let latents: Markup =
+      shape.isFlat
+      ? "\(grouped(shape.experts)) latents"
+      : "\(grouped(shape.experts)) experts with \(shape.sublatents) sublatents each"
+    let place = [run.modelName, run.hookPoint].compactMap(\.self).joined(separator: ", ")
+    let incomplete: Markup =
+      run.isComplete
+      ? "" : " <strong>Incomplete: run hsae explain again to go on.</strong>"
+    return """
+      \(latents), \(shape.activeExperts) active at a time; \(grouped(run.rows)) rows of \
+      \(place.isEmpty ? run.storeName : place).\(incomplete)
+      """
+  }
+}
+#endif

@@ -1,0 +1,175 @@
+// A latent: its contexts, its sublatents inside it with theirs, what it promotes, how strong it gets, what
+// it is like. The paper's figure 1, for every latent.
+
+#if Explorer
+import HSAEModels
+import HSAEReport
+import HSAESupport
+
+extension Explorer {
+  /// Sublatents that are shown with contexts; the others by their words.
+  private static let unfolded = 12
+
+  func latentPage(_ detail: LatentDetail, of run: RunRecord) throws(Failure) -> Markup {
+    let latent = detail.latent
+    let title = latentTitle(latent, run)
+    let parent: Markup =
+      detail.parent.map { parent in
+        "<p class=\"kicker\">inside \(latentLink(parent, run))</p>"
+      } ?? "<p class=\"kicker\">\(run.name)</p>"
+    var figures = [
+      figure("active in", density(latent.density), "\(grouped(latent.count)) rows"),
+      figure(
+        "strongest code", "\(grouped(Double(latent.maximum), digits: 3))",
+        "\(grouped(latent.mean, digits: 3)) on average"),
+    ]
+    if detail.parent != nil {
+      figures.append(figure("of its expert’s rows", "\(percent(latent.shareOfParent))"))
+    } else if !run.shape.isFlat {
+      figures.append(
+        figure(
+          "sublatents that fire", "\(latent.liveSublatents)", "of \(run.shape.sublatents)"))
+    }
+    if let score = latent.score {
+      figures.append(figure("hierarchy score", "\(decimal(score, 3))"))
+    }
+    let sublatents = latent.sublatent == nil ? try cards(detail, run) : siblings(detail, run)
+    return try layout(
+      "\(latent.label ?? latent.words.first ?? title) · \(title)",
+      """
+      \(parent)
+      <h1>\(latent.label ?? latent.words.prefix(4).joined(separator: ", "))</h1>
+      <p class="lead">\(title)</p>
+      \(labelForm(latent, run))
+      <dl class="figures">\(figures.joined())</dl>
+      <div class="split"><div>
+      <section aria-labelledby="contexts"><h2 id="contexts">Strongest contexts</h2>
+      \(contextList(Array(detail.strongest.prefix(10)), maximum: latent.maximum))
+      \(more(detail))
+      </section>
+      \(sublatents)
+      </div><aside>
+      \(effects(detail, run))
+      \(histogram(detail))
+      \(related("Nearest directions", "cosine", detail.nearest, run))
+      \(related("Active together", "n_ij / √(n_i n_j)", detail.coactive, run))
+      </aside></div>
+      """, section: .latents, run: run, runs: database.runs())
+  }
+
+  private func labelForm(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
+    """
+    <form class="labelling" method="post" action="\(Address.latent(latent, run))/label">
+    <label>Label <input name="label" maxlength="200" value="\(latent.label ?? "")"
+    placeholder="what you would call it"></label><button>Save</button>
+    <span role="status"></span></form>
+    """
+  }
+
+  private func more(_ detail: LatentDetail) -> Markup {
+    let names: [Markup] = ["strongest", "second", "middle", "fourth", "weakest"]
+    let samples = zip(names, detail.samples).filter { !$1.isEmpty }.map {
+      name, contexts -> Markup in
+      "<h3>From the \(name) fifth</h3>\(contextList(contexts, maximum: detail.latent.maximum))"
+    }.joined()
+    let rest = Array(detail.strongest.dropFirst(10))
+    guard !rest.isEmpty || !samples.isEmpty else { return "" }
+    return """
+      <details><summary>More, and samples of all strengths</summary>
+      \(when(!rest.isEmpty, contextList(rest, maximum: detail.latent.maximum)))\(samples)</details>
+      """
+  }
+
+  /// The sublatents of an expert as cards.
+  private func cards(_ detail: LatentDetail, _ run: RunRecord) throws(Failure) -> Markup {
+    let live = detail.sublatents.filter { $0.count > 0 }
+    guard !run.shape.isFlat else { return "" }
+    let shown = Array(live.prefix(Self.unfolded))
+    let contexts = try database.strongestContexts(of: shown, in: run, limit: 3)
+    let cards = zip(shown, contexts).map { latent, contexts -> Markup in
+      """
+      <article class="card"><h3>\(latentLink(latent, run))</h3>
+      <p class="small">\(percent(latent.shareOfParent)) of the expert’s rows</p>
+      \(contextList(contexts, maximum: latent.maximum))</article>
+      """
+    }.joined()
+    let rest = live.dropFirst(Self.unfolded).map { "<li>\(latentLink($0, run))</li>" as Markup }
+      .joined()
+    let silent = run.shape.sublatents - live.count
+    return """
+      <section aria-labelledby="inside"><h2 id="inside">Inside it</h2>
+      \(when(cards.isEmpty, "<p class=\"empty\">None of its sublatents is ever active.</p>"))
+      <div class="cards">\(cards)</div>
+      \(when(!rest.isEmpty, "<ul class=\"plainlist\">\(rest)</ul>"))
+      \(when(silent > 0, "<p class=\"small\">\(silent) of \(run.shape.sublatents) sublatents are silent here.</p>"))
+      </section>
+      """
+  }
+
+  /// A sublatent's siblings, by their words.
+  private func siblings(_ detail: LatentDetail, _ run: RunRecord) -> Markup {
+    let others = detail.sublatents.filter {
+      $0.count > 0 && $0.sublatent != detail.latent.sublatent
+    }
+    guard !others.isEmpty else { return "" }
+    let items = others.prefix(24).map { other -> Markup in
+      "<li><span class=\"share\">\(percent(other.shareOfParent))</span> \(latentLink(other, run))</li>"
+    }.joined()
+    return """
+      <section aria-labelledby="beside"><h2 id="beside">Beside it, in the same expert</h2>
+      <ul class="subs">\(items)</ul></section>
+      """
+  }
+
+  private func effects(_ detail: LatentDetail, _ run: RunRecord) -> Markup {
+    guard let promoted = detail.promoted else {
+      return """
+        <section><h2>Promoted tokens</h2><p class="small">Not known: hsae explain had no --model.</p>
+        </section>
+        """
+    }
+    func tokens(_ list: [PromotedTexts.Token]) -> Markup {
+      list.map { token -> Markup in
+        "<li><bdi>\(displayText(token.text))</bdi> <span>\(decimal(Double(token.value), 2))</span></li>"
+      }.joined()
+    }
+    func lists(_ texts: PromotedTexts) -> Markup {
+      """
+      <div class="effects"><div><h4>promotes</h4><ol>\(tokens(texts.promoted))</ol></div>
+      <div><h4>suppresses</h4><ol>\(tokens(texts.suppressed))</ol></div></div>
+      """
+    }
+    let together: Markup =
+      detail.promotedWithParent.map {
+        "<details><summary>together with its expert</summary>\(lists($0))</details>"
+      } ?? ""
+    return """
+      <section><h2>\(run.kind == .vocabulary ? "Tokens along it" : "Promoted tokens")</h2>
+      \(lists(promoted))\(together)</section>
+      """
+  }
+
+  private func histogram(_ detail: LatentDetail) -> Markup {
+    guard !detail.histogram.isEmpty else { return "" }
+    let maximum = Double(detail.latent.maximum)
+    let labels = detail.histogram.indices.map {
+      grouped(Double($0) / Double(detail.histogram.count) * maximum, digits: 2)
+    }
+    return
+      "<section>\(bars(detail.histogram, labels: labels, title: "How strong: rows by code"))</section>"
+  }
+
+  private func related(
+    _ title: Markup, _ measure: Markup, _ records: [RelatedRecord], _ run: RunRecord
+  ) -> Markup {
+    guard !records.isEmpty else { return "" }
+    let items = records.map { record -> Markup in
+      """
+      <li><span class="share" title="\(measure)">\(decimal(Double(record.value), 2))</span>
+      \(latentLink(record.latent, run, limit: 4))</li>
+      """
+    }.joined()
+    return "<section><h2>\(title)</h2><ul class=\"subs\">\(items)</ul></section>"
+  }
+}
+#endif

@@ -1,0 +1,156 @@
+// The frame of every page, and the addresses pages link to.
+
+#if Explorer
+import Foundation
+import HSAEReport
+import HSAESupport
+
+/// Where a thing is shown.
+enum Address {
+  static func run(_ run: RunRecord) -> String { "/runs/\(encoded(run.name))" }
+  static func latents(_ run: RunRecord) -> String { self.run(run) + "/latents" }
+  static func latent(_ latent: LatentRecord, _ run: RunRecord) -> String {
+    latents(run) + "/" + name(latent)
+  }
+  static func text(_ run: RunRecord) -> String { "/text?runs=\(encoded(run.name))" }
+
+  /// "12" for a latent, "12.3" for a sublatent.
+  static func name(_ latent: LatentRecord) -> String {
+    latent.sublatent.map { "\(latent.expert).\($0)" } ?? "\(latent.expert)"
+  }
+
+  /// `text` as a part of a path or a value of a query.
+  static func encoded(_ text: String) -> String {
+    let plain = CharacterSet(
+      charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+    return text.addingPercentEncoding(withAllowedCharacters: plain) ?? ""
+  }
+}
+
+/// A part of the navigation.
+enum Section: String {
+  case overview = "Overview"
+  case latents = "Latents"
+  case text = "Text"
+  case compare = "Compare"
+}
+
+extension Explorer {
+  /// A whole page. `run` is the run it is about; `runs` are all, to choose from.
+  func layout(
+    _ title: String, _ body: Markup, section: Section? = nil, run: RunRecord? = nil,
+    runs: [RunRecord] = []
+  ) -> Markup {
+    func link(_ target: Section, _ address: String) -> Markup {
+      let current: Markup = target == section ? " aria-current=\"page\"" : ""
+      return "<a href=\"\(address)\"\(current)>\(target.rawValue)</a>"
+    }
+    var links: Markup = ""
+    if let run {
+      links =
+        link(.overview, Address.run(run)) + link(.latents, Address.latents(run))
+        + link(.text, Address.text(run))
+      if runs.count > 1 {
+        links = links + link(.compare, "/compare?run=\(Address.encoded(run.name))")
+      }
+    }
+    let chooser: Markup =
+      runs.count < 2
+      ? ""
+      : """
+      <nav class="runs" aria-label="Runs">\(runs.map { other -> Markup in
+        let current: Markup = other.id == run?.id ? " aria-current=\"true\"" : ""
+        return "<a href=\"\(Address.run(other))\"\(current)>\(other.name)</a>"
+      }.joined(" "))</nav>
+      """
+    let search: Markup =
+      run.map { run in
+        """
+        <form class="find" role="search" action="\(Address.latents(run))">
+        <input type="search" name="q" aria-label="Find latents by word, context or label"
+        placeholder="Find a word …" autocomplete="off" spellcheck="false">
+        </form>
+        """
+      } ?? ""
+    return """
+      <!doctype html>
+      <html lang="en">
+      <head>
+      <meta charset="utf-8">
+      <meta name="viewport" content="width=device-width, initial-scale=1">
+      <title>\(title) · hsae</title>
+      <link rel="icon" href="data:,">
+      <link rel="stylesheet" href="/assets/explorer.css">
+      <script src="/assets/explorer.js" defer></script>
+      </head>
+      <body>
+      <a class="skip" href="#main">Skip to content</a>
+      <header class="bar">
+      <a class="brand" href="/">hsae</a>
+      <nav class="sections" aria-label="Sections">\(links)</nav>
+      \(search)
+      </header>
+      <main id="main">
+      \(chooser)
+      \(body)
+      </main>
+      </body>
+      </html>
+      """
+  }
+
+  /// What is shown instead of a page.
+  func errorPage(_ message: String, status: Int) -> Markup {
+    layout(
+      status == 404 ? "Not found" : "Sorry",
+      """
+      <h1>\(status == 404 ? "Not found" : "That did not work")</h1>
+      <p class="lead" role="alert">\(message)</p>
+      <p><a href="/">All runs</a></p>
+      """)
+  }
+}
+
+/// `markup` if `condition` holds. A literal in a plain `?:` within an interpolation would be text, and
+/// escaped.
+func when(_ condition: Bool, _ markup: @autoclosure () -> Markup) -> Markup {
+  condition ? markup() : ""
+}
+
+/// A number with its name.
+func figure(_ name: Markup, _ value: Markup, _ note: Markup = "") -> Markup {
+  """
+  <div><dt>\(name)</dt><dd>\(value)</dd>\(when(!note.isEmpty, "<dd class=\"aside\">\(note)</dd>"))</div>
+  """
+}
+
+/// A frequency as people say it: 4.5 %, or 12 of a million.
+func density(_ share: Double) -> Markup {
+  share >= 0.001 || share == 0 ? "\(percent(share))" : "\(short(share * 1e6)) / M"
+}
+
+/// Bars of equal width, their heights in proportion to `values`, with a label below the first, the
+/// middle and the last.
+func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
+  let greatest = Double(max(1, values.max() ?? 1))
+  let width = 100 / Double(max(1, values.count))
+  let columns = values.enumerated().map { index, value -> Markup in
+    let height = value == 0 ? 0 : max(1.5, Double(value) / greatest * 60)
+    return """
+      <rect x="\(decimal(Double(index) * width + width * 0.06, 2))" y="\(decimal(60 - height, 2))" \
+      width="\(decimal(width * 0.88, 2))" height="\(decimal(height, 2))"><title>\(label(index, labels)): \
+      \(grouped(value))</title></rect>
+      """
+  }.joined()
+  let shown = labels.isEmpty ? [] : [0, labels.count / 2, labels.count - 1]
+  return """
+    <figure class="bars"><figcaption>\(title)</figcaption>
+    <svg viewBox="0 0 100 60" preserveAspectRatio="none" role="img" aria-label="\(title)">\(columns)</svg>
+    <div class="ticks">\(shown.map { "<span>\(labels[$0])</span>" as Markup }.joined())</div></figure>
+    """
+}
+
+private func label(_ index: Int, _ labels: [String]) -> String {
+  labels.indices.contains(index) ? labels[index] : ""
+}
+#endif

@@ -1,0 +1,133 @@
+// All latents of a run: filtered, sorted, searched as one types. The part below the form is also had alone
+// (`fragment=1`), for the script to put in its place.
+
+#if Explorer
+import HSAEModels
+import HSAEReport
+import HSAESupport
+
+extension Explorer {
+  func list(_ request: WebRequest, of run: RunRecord) throws(Failure) -> Markup {
+    var query = try LatentQuery(request, limit: 50)
+    if request.value("q") != nil, request.value("sort") == nil {
+      (query.order, query.isDescending) = (.density, true)
+    }
+    let found = try results(query, request, of: run)
+    if request.value("fragment") == "1" { return found }
+    func option(_ value: String, _ text: Markup, _ chosen: String) -> Markup {
+      let selected: Markup = value == chosen ? " selected" : ""
+      return "<option value=\"\(value)\"\(selected)>\(text)</option>"
+    }
+    let sort = query.order.rawValue
+    let orders: Markup =
+      (run.shape.isFlat ? "" : option("score", "clearest hierarchy", sort))
+      + option("density", "most frequent", sort) + option("maximum", "strongest", sort)
+      + (run.shape.isFlat ? "" : option("live", "most sublatents", sort))
+      + option("number", "number", sort)
+    let level = request.value("level") ?? "top"
+    let levels: Markup =
+      run.shape.isFlat
+      ? ""
+      : """
+      <label>Level <select name="level">\(option("top", "experts", level))\
+      \(option("sub", "sublatents", level))</select></label>
+      """
+    func checkbox(_ name: Markup, _ text: Markup, _ isOn: Bool) -> Markup {
+      "<label class=\"check\"><input type=\"checkbox\" name=\"\(name)\" value=\"1\"\(when(isOn, " checked"))> \(text)</label>"
+    }
+    return try layout(
+      "Latents of \(run.name)",
+      """
+      <h1>Latents</h1>
+      <form class="filters" id="filters" action="\(Address.latents(run))" role="search">
+      <label class="wide">Find <input type="search" name="q" value="\(request.value("q") ?? "")"
+      placeholder="a word, a context, a label" autocomplete="off" spellcheck="false" autofocus></label>
+      \(levels)
+      <label>Sort by <select name="sort">\(orders)</select></label>
+      \(checkbox("labelled", "labelled", query.isLabelled))
+      \(checkbox("dead", "silent ones too", query.includesDead))
+      <button>Show</button>
+      </form>
+      <div id="results" aria-live="polite">\(found)</div>
+      """, section: .latents, run: run, runs: database.runs())
+  }
+
+  private func results(
+    _ query: LatentQuery, _ request: WebRequest, of run: RunRecord
+  ) throws(Failure) -> Markup {
+    let page = try database.latents(query, in: run)
+    var contexts: Markup = ""
+    if let text = query.text, query.offset == 0 {
+      let hits = try database.search(contexts: text, in: run, limit: 12)
+      if !hits.isEmpty {
+        let items = hits.map { hit -> Markup in
+          """
+          <li>\(latentLink(hit.latent, run))
+          <ol class="contexts">\(contextMarkup(hit.context, maximum: hit.latent.maximum))</ol></li>
+          """
+        }.joined()
+        contexts = "<h2>Strongest at these words</h2><ul class=\"hits\">\(items)</ul>"
+      }
+    }
+    let rows = page.latents.map { row($0, run) }.joined()
+    let first = query.offset + 1
+    let last = query.offset + page.latents.count
+    let range: Markup =
+      page.total == 0
+      ? "Nothing found."
+      : "\(grouped(first))–\(grouped(last)) of \(grouped(page.total))"
+    let scoreHead: Markup =
+      run.shape.isFlat
+      ? "" : "<th scope=\"col\">sublatents</th><th scope=\"col\">score</th>"
+    let table: Markup =
+      rows.isEmpty
+      ? ""
+      : """
+      <div class="scroll"><table class="latents"><thead><tr><th scope="col">latent</th>
+      <th scope="col">active in</th><th scope="col">strongest</th>\(scoreHead)</tr></thead>
+      <tbody>\(rows)</tbody></table></div>
+      """
+    return """
+      <p class="count" role="status">\(range)</p>
+      \(table)
+      \(pager(query, request, total: page.total, run))
+      \(contexts)
+      """
+  }
+
+  private func row(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
+    let score: Markup = latent.score.map { "\(decimal($0, 3))" } ?? "–"
+    let hierarchy: Markup =
+      run.shape.isFlat
+      ? ""
+      : latent.sublatent == nil
+        ? "<td>\(latent.liveSublatents)</td><td>\(score)</td>"
+        : "<td title=\"of its expert’s rows\">\(percent(latent.shareOfParent))</td><td>–</td>"
+    return """
+      <tr><th scope="row">\(latentLink(latent, run, limit: 9))</th>
+      <td>\(density(latent.density))</td>
+      <td>\(grouped(Double(latent.maximum), digits: 3))</td>\(hierarchy)</tr>
+      """
+  }
+
+  private func pager(
+    _ query: LatentQuery, _ request: WebRequest, total: Int, _ run: RunRecord
+  ) -> Markup {
+    func link(_ offset: Int, _ text: Markup, _ relation: Markup) -> Markup {
+      var fields = request.query.filter { $0.key != "offset" && $0.key != "fragment" }
+      fields["offset"] = ["\(offset)"]
+      let parts = fields.sorted { $0.key < $1.key }.flatMap { name, values in
+        values.map { "\(Address.encoded(name))=\(Address.encoded($0))" }
+      }
+      return
+        "<a rel=\"\(relation)\" href=\"\(Address.latents(run))?\(parts.joined(separator: "&"))\">\(text)</a>"
+    }
+    var links: Markup = ""
+    if query.offset > 0 { links = link(max(0, query.offset - query.limit), "← earlier", "prev") }
+    if query.offset + query.limit < total {
+      links = links + link(query.offset + query.limit, "further →", "next")
+    }
+    return links.isEmpty ? "" : "<nav class=\"pager\" aria-label=\"Pages\">\(links)</nav>"
+  }
+}
+#endif

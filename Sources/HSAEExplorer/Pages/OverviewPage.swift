@@ -1,0 +1,86 @@
+// A run at a glance: numbers, how often latents fire, how experts divide, the clearest hierarchies.
+
+#if Explorer
+import Foundation
+import HSAEModels
+import HSAEReport
+import HSAESupport
+
+extension Explorer {
+  /// Hierarchies on the page.
+  private static let hierarchies = 12
+
+  func overview(of run: RunRecord) throws(Failure) -> Markup {
+    let numbers = try statistics.statistics(of: run, in: database)
+    let shape = run.shape
+    var query = LatentQuery()
+    (query.order, query.isDescending, query.limit) = (.score, true, Self.hierarchies)
+    if shape.isFlat { (query.order, query.limit) = (.density, 24) }
+    let clearest = try database.latents(query, in: run).latents
+    let dead = shape.experts - numbers.live
+    var figures = [
+      figure(
+        shape.isFlat ? "latents that fire" : "experts that fire", "\(grouped(numbers.live))",
+        "of \(grouped(shape.experts)); \(percent(Double(dead) / Double(shape.experts))) never do")
+    ]
+    if !shape.isFlat {
+      let all = shape.experts * shape.sublatents
+      figures.append(
+        figure(
+          "sublatents that fire", "\(grouped(numbers.liveSublatents))",
+          "of \(grouped(all)), \(percent(Double(numbers.liveSublatents) / Double(max(1, all))))"))
+    }
+    figures += [
+      figure("active at a time", "\(shape.activeExperts)", "at most, in each row"),
+      figure("rows", "\(short(Double(run.rows)))", "\(run.storeName)"),
+    ]
+    let densities = numbers.densities.indices.map { index in
+      density(pow(10, numbers.densityStart + Double(index) / 3)).html
+    }
+    var charts = bars(
+      numbers.densities, labels: densities,
+      title: "How often latents are active: latents by share of rows")
+    if !shape.isFlat {
+      charts =
+        charts
+        + bars(
+          numbers.sublatents, labels: numbers.sublatents.indices.map(String.init),
+          title: "How experts divide: experts by number of sublatents that fire")
+    }
+    let trees = try clearest.map { (latent) throws(Failure) in try tree(latent, run) }
+    return try layout(
+      run.name,
+      """
+      <p class="kicker">\(run.modelName ?? run.storeName)</p>
+      <h1>\(run.name)</h1>
+      <p class="lead">\(runDescription(run))</p>
+      <dl class="figures">\(figures.joined())</dl>
+      <section aria-labelledby="clearest">
+      <h2 id="clearest">\(shape.isFlat ? "The most frequent latents" : "The clearest hierarchies")</h2>
+      <div class="trees">\(trees.joined())</div>
+      <p><a href="\(Address.latents(run))">All latents, to sort and search</a></p>
+      </section>
+      <section aria-labelledby="spread"><h2 id="spread">Spread</h2>
+      <div class="charts">\(charts)</div></section>
+      """, section: .overview, run: run, runs: database.runs())
+  }
+
+  /// An expert with the sublatents that fire most.
+  private func tree(_ latent: LatentRecord, _ run: RunRecord) throws(Failure) -> Markup {
+    var query = LatentQuery()
+    query.level = .sublatentsOf(latent.expert)
+    (query.order, query.isDescending, query.limit) = (.density, true, 6)
+    let children = run.shape.isFlat ? [] : try database.latents(query, in: run).latents
+    let items = children.map { child -> Markup in
+      """
+      <li><span class="share" title="of the expert’s rows">\(percent(child.shareOfParent))</span>
+      \(latentLink(child, run, limit: 7))</li>
+      """
+    }.joined()
+    return """
+      <article class="card tree"><h3>\(latentLink(latent, run))</h3>
+      \(when(!items.isEmpty, "<ul class=\"subs\">\(items)</ul>"))</article>
+      """
+  }
+}
+#endif

@@ -1,0 +1,129 @@
+// Text in, decomposition out: every token shaded by how much of it is explained; of the chosen one, its
+// active latents as a tree, several runs side by side. The paper's figure 4, for any text.
+
+#if Explorer
+import HSAEModels
+import HSAEReport
+import HSAESupport
+
+extension Explorer {
+  private static let example =
+    "The corgi herded the sheep across the field while the poodle watched from the porch."
+
+  func textPage(_ request: WebRequest) async throws(Failure) -> Markup {
+    let all = try database.runs()
+    let usable = all.filter { $0.isComplete && $0.kind == .text && $0.layer != nil }
+    var names = request.query["runs"] ?? []
+    if names.isEmpty { names = usable.prefix(2).map(\.name) }
+    let asked = usable.filter { names.contains($0.name) }
+    // Runs on the same place of the same model can stand side by side.
+    let chosen = asked.filter {
+      $0.layer == asked.first?.layer && $0.modelSHA256 == asked.first?.modelSHA256
+    }
+    var body: Markup = ""
+    var text = request.value("text")
+    if usable.isEmpty {
+      body = "<p class=\"empty\">No run here is of a language model’s residual stream.</p>"
+    } else if let given = text, !chosen.isEmpty {
+      guard given.utf8.count <= 16_384 else {
+        throw .usage("This text is too long; give at most 16,384 bytes.")
+      }
+      guard let dissector else { throw Dissector.noModel }
+      let dissection = try await dissector.dissect(given, by: chosen, database)
+      let token = try request.number(
+        "at", in: 0...max(0, dissection.tokens.count - 1), or: dissection.tokens.count - 1)
+      body = parts(dissection, at: token, runs: chosen, text: given)
+      if request.value("fragment") == "1" { return body }
+    }
+    text = text ?? Self.example
+    let choices = usable.map { run -> Markup in
+      let checked: Markup = chosen.contains(run) ? " checked" : ""
+      return """
+        <label class="check"><input type="checkbox" name="runs" value="\(run.name)"\(checked)> \
+        \(run.name)</label>
+        """
+    }.joined(" ")
+    return layout(
+      "Text",
+      """
+      <h1>Take a text apart</h1>
+      <p class="lead">Type or paste. Each token is shaded by how much of it the dictionary explains; choose
+      one to see the latents that are active there.</p>
+      <form class="typing" action="/text">
+      <label class="hush" for="text">Text</label>
+      <textarea id="text" name="text" rows="3" maxlength="4000" required>\(text ?? "")</textarea>
+      <div>\(choices) <button>Take apart</button></div>
+      </form>
+      <div id="parts">\(body)</div>
+      """, section: .text, run: chosen.first ?? usable.first, runs: all)
+  }
+
+  private func parts(
+    _ dissection: Dissection, at place: Int, runs: [RunRecord], text: String
+  ) -> Markup {
+    let columns = zip(runs, dissection.runs).map { run, parts -> Markup in
+      let mean = parts.tokens.map(\.explained).reduce(0, +) / Double(max(1, parts.tokens.count))
+      return """
+        <section class="column" aria-label="\(run.name)"><h2>\(run.name)</h2>
+        <p class="small">\(percent(mean)) explained on average</p>
+        \(tokens(dissection, parts, at: place, runs: runs, text: text))
+        \(tree(dissection, parts.tokens[place], at: place, run))</section>
+        """
+    }.joined()
+    let cut: Markup =
+      dissection.isCut
+      ? "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>"
+      : ""
+    return cut + "<div class=\"columns\">\(columns)</div>"
+  }
+
+  private func tokens(
+    _ dissection: Dissection, _ parts: Dissection.RunParts, at place: Int, runs: [RunRecord],
+    text: String
+  ) -> Markup {
+    let names = runs.map { "runs=\(Address.encoded($0.name))" }.joined(separator: "&")
+    let texts = runningTexts(dissection.tokens.map(\.text))
+    let links = dissection.tokens.indices.map { index -> Markup in
+      let explained = parts.tokens[index].explained
+      let level = min(9, max(1, Int((explained * 10).rounded(.down))))
+      let current: Markup = index == place ? " aria-current=\"true\"" : ""
+      return """
+        <a class="token s\(level)"\(current) title="\(percent(explained)) explained" \
+        href="/text?\(names)&text=\(Address.encoded(text))&at=\(index)">\(texts[index])</a>
+        """
+    }.joined()
+    return "<p class=\"tokens\" dir=\"auto\">\(links)</p>"
+  }
+
+  private func tree(
+    _ dissection: Dissection, _ parts: TokenParts, at place: Int, _ run: RunRecord
+  ) -> Markup {
+    let greatest = parts.latents.first?.value ?? 1
+    let items = parts.latents.map { active -> Markup in
+      let width = decimal(Double(active.value / greatest) * 100, 0)
+      let sublatent: Markup =
+        active.sublatent.map { sublatent in
+          let state: Markup = active.isSublatentActive ? "" : " faint"
+          return """
+            <div class="chosen\(state)"><span class="code" title="\(active.isSublatentActive ? "" : "below the threshold")">\
+            \(grouped(Double(active.subValue), digits: 3))</span> \(latentLink(sublatent, run))</div>
+            """
+        } ?? ""
+      return """
+        <li><span class="meter"><i style="width:\(width)%"></i></span>
+        <span class="code">\(grouped(Double(active.value), digits: 3))</span>
+        \(latentLink(active.latent, run))\(sublatent)</li>
+        """
+    }.joined()
+    let token = dissection.tokens[place]
+    let top: Markup =
+      run.shape.isFlat
+      ? "" : ", \(percent(parts.explainedByTopLevel)) by the top level alone"
+    return """
+      <h3>at <q>\(runningText(token.text))</q></h3>
+      <p class="small">\(percent(parts.explained)) explained\(top)</p>
+      <ol class="active">\(items)</ol>
+      """
+  }
+}
+#endif

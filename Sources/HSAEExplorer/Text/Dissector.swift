@@ -1,0 +1,172 @@
+// Takes texts apart: a language model gives the residual stream, the runs' dictionaries its latents. The
+// model is loaded when the first text comes; texts are taken apart one at a time.
+
+#if Explorer
+import HSAEActivations
+public import HSAELanguageModels
+public import HSAEModels
+public import HSAESupport
+public import HSAETensors
+import HSAETraining
+
+/// A language model with the dictionaries of its residual stream.
+public actor Dissector {
+  /// The tokens of a text that are taken apart, at most.
+  public static let longestText = 256
+  /// Texts whose parts are remembered, so that a click on a token does not compute them again.
+  private static let remembered = 16
+
+  /// What is said where there is no model.
+  static let noModel = Failure(
+    .unavailable,
+    "There is no language model to read texts with; start hsae explore with --model, the model the"
+      + " runs are of.")
+
+  private let load: @Sendable () throws(Failure) -> any ResidualStreamModel
+  private let dictionaryOf: @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder
+  private let threads: Int
+  private var model: (any ResidualStreamModel)?
+  private var dictionaries: [Int: SparseAutoencoder] = [:]
+  private var known: [(text: String, runs: [Int], dissection: Dissection)] = []
+
+  /// A dissector with the model that `load` gives; it is called once, when the first text comes. A run's
+  /// dictionary is what `dictionary` gives, by default the newest checkpoint in the run's folder.
+  public init(
+    threads: Int = processorCount,
+    dictionary: @escaping @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder =
+      savedDictionary,
+    load: @escaping @Sendable () throws(Failure) -> any ResidualStreamModel
+  ) {
+    (self.threads, self.load, dictionaryOf) = (threads, load, dictionary)
+  }
+
+  /// The dictionary that `run` was explained with, from its folder.
+  ///
+  /// Fails with `.missing` if it is gone, with `.data` if it is another one by now.
+  public static let savedDictionary: @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder = {
+    (run) throws(Failure) in
+    let (dictionary, step) = try RunDirectory(path: run.path).dictionary(warn: { _ in })
+    guard dictionary.shape == run.shape, step == run.step else {
+      throw .data(
+        "\(run.path): it is at step \(step) now, and step \(run.step) was explained; run hsae explain"
+          + " --replace.")
+    }
+    return dictionary
+  }
+
+  /// What `runs` make of the tokens of `text`.
+  ///
+  /// Fails with `.usage` if there is no text, with `.data` if a run is not of a residual stream of this
+  /// model, and with `.missing` if its folder is gone.
+  public func dissect(
+    _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
+  ) throws(Failure) -> Dissection {
+    let numbers = runs.map(\.id)
+    if let index = known.firstIndex(where: { $0.text == text && $0.runs == numbers }) {
+      return known[index].dissection
+    }
+    guard let layer = runs.first?.layer else {
+      throw .usage("Only runs on a model's residual stream can take texts apart.")
+    }
+    let model = try loaded(for: runs)
+    let all = model.tokenizer.encode(Array(text.utf8)[...])
+    guard !all.isEmpty else { throw .usage("There is no text to take apart.") }
+    let prefix = model.tokenizer.prefix
+    let limit = min(Self.longestText, model.contextLength - prefix.count)
+    let tokens = Array(all.prefix(limit))
+    var captured = Matrix(rows: prefix.count + tokens.count, columns: model.description.width)
+    try model.capture([prefix + tokens], afterBlock: layer, into: &captured)
+    var rows = Matrix(rows: tokens.count, columns: model.description.width)
+    for index in tokens.indices {
+      let row = captured.row(prefix.count + index)
+      var target = rows.mutableRow(index)
+      for column in row.indices { target[column] = row[column] }
+    }
+    let norms = rows.rowNorms()
+    rows.scaleRowsToUnit()
+    var dissection = Dissection(
+      tokens: tokens.indices.map { index in
+        let token = Int(tokens[index])
+        return .init(token: token, text: model.tokenizer.pieces[token], norm: norms[index])
+      }, isCut: tokens.count < all.count, runs: [])
+    for run in runs {
+      dissection.runs.append(
+        .init(run: run.name, tokens: try parts(of: rows, by: run, database)))
+    }
+    known.append((text, numbers, dissection))
+    if known.count > Self.remembered { known.removeFirst() }
+    return dissection
+  }
+
+  private func loaded(for runs: [RunRecord]) throws(Failure) -> any ResidualStreamModel {
+    let model: any ResidualStreamModel
+    if let loaded = self.model { model = loaded } else { model = try load() }
+    self.model = model
+    let description = model.description
+    for run in runs {
+      guard run.kind == .text, run.layer == runs.first?.layer else {
+        throw .data("\(run.name) is not of the same block of a residual stream as the others.")
+      }
+      guard run.modelSHA256 == description.sha256, run.shape.width == description.width else {
+        throw .data(
+          "\(run.name) is of \(run.modelName ?? "another model"), not of \(description.name).")
+      }
+    }
+    return model
+  }
+
+  private func dictionary(of run: RunRecord) throws(Failure) -> SparseAutoencoder {
+    if let dictionary = dictionaries[run.id] { return dictionary }
+    let dictionary = try dictionaryOf(run)
+    dictionaries[run.id] = dictionary
+    return dictionary
+  }
+
+  private func parts(
+    of rows: borrowing Matrix, by run: RunRecord, _ database: FeatureDatabase
+  ) throws(Failure) -> [TokenParts] {
+    let dictionary = try dictionary(of: run)
+    let codes = dictionary.encode(rows, threads: threads)
+    let full = dictionary.decode(codes, threads: threads)
+    let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
+    let bias = (0..<(dictionary.parameters.hasBias ? rows.columns : 0)).map {
+      dictionary.parameters.bias[0, $0]
+    }
+    var latents: Set<LatentNumber> = []
+    for code in codes.activations {
+      latents.insert(LatentNumber(expert: code.expert))
+      if code.sublatent >= 0 {
+        latents.insert(LatentNumber(expert: code.expert, sublatent: code.sublatent))
+      }
+    }
+    let records = try database.records(of: latents, in: run)
+    var parts: [TokenParts] = []
+    for index in 0..<codes.count {
+      let x = rows.row(index)
+      let (full, top) = (full.row(index), top.row(index))
+      var (total, error, topError) = (0.0, 0.0, 0.0)
+      for column in x.indices {
+        let value = Double(x[column])
+        let centred = value - (bias.isEmpty ? 0 : Double(bias[column]))
+        total += centred * centred
+        error += (value - Double(full[column])) * (value - Double(full[column]))
+        topError += (value - Double(top[column])) * (value - Double(top[column]))
+      }
+      let active = codes[index].compactMap { code -> ActiveLatent? in
+        guard let own = records[LatentNumber(expert: code.expert)] else { return nil }
+        let sub =
+          code.sublatent < 0
+          ? nil : records[LatentNumber(expert: code.expert, sublatent: code.sublatent)]
+        return ActiveLatent(
+          latent: own, value: code.value, sublatent: sub, subValue: code.subValue,
+          isSublatentActive: sub != nil && code.subValue >= run.subThreshold)
+      }
+      parts.append(
+        TokenParts(
+          explained: total > 0 ? 1 - error / total : 0,
+          explainedByTopLevel: total > 0 ? 1 - topError / total : 0, latents: active))
+    }
+    return parts
+  }
+}
+#endif

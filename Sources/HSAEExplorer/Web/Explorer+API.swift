@@ -1,0 +1,115 @@
+// The JSON API under /api/v1; `openAPIDocument` describes it.
+
+#if Explorer
+import Foundation
+import HSAESupport
+
+extension Explorer {
+  func api(_ request: WebRequest) async throws(Failure) -> WebResponse {
+    let path = Array(request.path.dropFirst())
+    let unknown = Failure.missing(
+      "There is no \(request.method) /\(request.path.joined(separator: "/")); see"
+        + " /api/v1/openapi.json.")
+    guard path.first == "v1" else { throw unknown }
+    switch (request.method, path.count, path.dropFirst().first) {
+    case ("GET", 2, "openapi.json"):
+      return WebResponse(type: "application/json", body: Data(openAPIDocument.utf8))
+    case ("GET", 2, "runs"):
+      return try .json(database.runs())
+    case ("GET", 2, "compare"):
+      return try compare(request)
+    case ("POST", 2, "dissect"):
+      return try await dissect(request)
+    case (_, 3..., "runs"):
+      return try runAPI(request, run: run(path[2]), rest: Array(path.dropFirst(3)), unknown)
+    default:
+      throw unknown
+    }
+  }
+
+  private func runAPI(
+    _ request: WebRequest, run: RunRecord, rest: [String], _ unknown: Failure
+  ) throws(Failure) -> WebResponse {
+    switch (request.method, rest.count, rest.first) {
+    case ("GET", 0, _):
+      return try .json(run)
+    case ("GET", 1, "statistics"):
+      return try .json(statistics.statistics(of: run, in: database))
+    case ("GET", 1, "latents"):
+      return try .json(database.latents(LatentQuery(request, limit: 50), in: run))
+    case ("GET", 1, "labels"):
+      return try .json(database.labels(in: run))
+    case ("GET", 1, "search"):
+      return try .json(SearchResult(request, run, database))
+    case ("GET", 2, "latents"):
+      let latent = try latent(rest[1], in: run)
+      guard let detail = try database.detail(of: latent, in: run) else { throw unknown }
+      return try .json(detail)
+    case ("PUT", 3, "latents") where rest[2] == "label":
+      let latent = try latent(rest[1], in: run)
+      let label = try Self.decode(LabelBody.self, request)
+      try database.setLabel(label.label, of: latent, in: run)
+      return try .json(database.record(of: latent, in: run))
+    default:
+      throw unknown
+    }
+  }
+
+  private struct LabelBody: Decodable {
+    var label: String
+  }
+
+  private struct DissectBody: Decodable {
+    var text: String
+    var runs: [String]?
+  }
+
+  private static func decode<Value: Decodable>(
+    _ type: Value.Type, _ request: WebRequest
+  ) throws(Failure) -> Value {
+    do {
+      return try JSONDecoder().decode(type, from: request.body)
+    } catch {
+      throw .usage("The body is not the JSON that is expected here; see /api/v1/openapi.json.")
+    }
+  }
+
+  private func compare(_ request: WebRequest) throws(Failure) -> WebResponse {
+    guard let first = request.value("run"), let second = request.value("other") else {
+      throw .usage("Name two runs: /api/v1/compare?run=…&other=….")
+    }
+    let limit = try request.number("limit", in: 1...LatentQuery.largestPage, or: 50)
+    let comparison = try database.comparison(of: run(first), with: run(second), limit: limit)
+    guard let comparison else {
+      throw .missing("\(first) and \(second) were not compared: they are of different rows.")
+    }
+    return try .json(comparison)
+  }
+
+  private func dissect(_ request: WebRequest) async throws(Failure) -> WebResponse {
+    guard let dissector else { throw Dissector.noModel }
+    let body = try Self.decode(DissectBody.self, request)
+    var runs = try database.runs().filter(\.isComplete)
+    if let names = body.runs {
+      runs = []
+      for name in names.prefix(8) { runs.append(try run(name)) }
+    }
+    return try .json(await dissector.dissect(body.text, by: runs, database))
+  }
+}
+
+/// What a search finds.
+struct SearchResult: Encodable {
+  /// Latents by their words, promoted tokens and labels.
+  var latents: [LatentRecord]
+  /// Latents by their contexts.
+  var contexts: [ContextHit]
+
+  init(_ request: WebRequest, _ run: RunRecord, _ database: FeatureDatabase) throws(Failure) {
+    let text = String((request.value("q") ?? "").prefix(200))
+    let limit = try request.number("limit", in: 1...100, or: 20)
+    latents = try database.search(words: text, in: run, limit: limit)
+    contexts = try database.search(contexts: text, in: run, limit: limit)
+  }
+}
+#endif

@@ -1,0 +1,134 @@
+// The explorer without a network: a request in, an answer out. Which page or API call answers is decided
+// here, and who may ask.
+
+#if Explorer
+import Foundation
+import HSAEModels
+import HSAESupport
+
+/// Pages and a JSON API over a database of features.
+public final class Explorer: Sendable {
+  let database: FeatureDatabase
+  /// Takes texts apart; nil without a model.
+  let dissector: Dissector?
+  /// The names (without port) under which it may be asked; empty: any.
+  private let hosts: Set<String>
+  let statistics = StatisticsCache()
+
+  /// The longest body of a request, in bytes.
+  public static let longestBody = 64 * 1024
+  /// What a machine calls itself.
+  public static let loopbackHosts: Set<String> = ["localhost", "127.0.0.1", "[::1]"]
+
+  /// An explorer of `database`. Without a `dissector` everything works but taking texts apart. Requests
+  /// for other `hosts` are refused, so that no page elsewhere reaches it under a name of its own.
+  public init(
+    database: FeatureDatabase, dissector: Dissector? = nil, hosts: Set<String> = loopbackHosts
+  ) {
+    (self.database, self.dissector, self.hosts) = (database, dissector, hosts)
+  }
+
+  /// The answer to `request`; never fails.
+  public func respond(to request: WebRequest) async -> WebResponse {
+    var response: WebResponse
+    do throws(Failure) {
+      try check(request)
+      response = try await route(request)
+    } catch {
+      response = failure(error, status: error.status, request)
+    }
+    for (name, value) in Self.headers where response.headers[name] == nil {
+      response.headers[name] = value
+    }
+    return response
+  }
+
+  /// Nothing on a page comes from elsewhere, and nothing elsewhere shows a page in a frame. Widths of
+  /// bars are style attributes.
+  private static let headers = [
+    "Content-Security-Policy":
+      "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
+      + " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+  ]
+
+  private func check(_ request: WebRequest) throws(Failure) {
+    let host = request.headers["host"] ?? ""
+    let name =
+      host.hasPrefix("[")
+      ? String(host.prefix { $0 != "]" }) + "]" : String(host.prefix { $0 != ":" })
+    guard hosts.isEmpty || hosts.contains(name.lowercased()) else {
+      throw .usage(
+        "This explorer answers to \(hosts.sorted().joined(separator: ", ")), not to \"\(host)\".")
+    }
+    guard request.body.count <= Self.longestBody else {
+      throw .usage("A request may have \(Self.longestBody) bytes at most.")
+    }
+    guard request.method != "GET", request.method != "HEAD" else { return }
+    // Only pages of ours may change anything.
+    let origin = request.headers["origin"].flatMap { URL(string: $0) }
+    if request.headers["origin"] != nil {
+      let port = origin?.port.map { ":\($0)" } ?? ""
+      guard let asked = origin?.host(), asked + port == host || "[\(asked)]" + port == host else {
+        throw .usage("Only pages of this explorer may do this.")
+      }
+    }
+  }
+
+  private func route(_ request: WebRequest) async throws(Failure) -> WebResponse {
+    let reads = request.method == "GET" || request.method == "HEAD"
+    switch request.path.first {
+    case "api": return try await api(request)
+    case "assets":
+      if reads, let asset = asset(request.path) { return asset }
+    default:
+      if let page = try await page(request) { return page }
+    }
+    throw .missing("There is nothing at /\(request.path.joined(separator: "/")).")
+  }
+
+  private func failure(_ error: Failure, status: Int, _ request: WebRequest) -> WebResponse {
+    if request.path.first == "api" {
+      return (try? .json(["error": error.message], status: status))
+        ?? WebResponse(status: status, type: "application/json", body: Data("{}".utf8))
+    }
+    return .html(errorPage(error.message, status: status), status: status)
+  }
+
+  private func asset(_ path: [String]) -> WebResponse? {
+    let headers = ["Cache-Control": "max-age=3600"]
+    switch path.dropFirst().joined(separator: "/") {
+    case "explorer.css":
+      return WebResponse(
+        type: "text/css; charset=utf-8", body: Data(explorerStyle.utf8), headers: headers)
+    case "explorer.js":
+      return WebResponse(
+        type: "text/javascript; charset=utf-8", body: Data(explorerScript.utf8), headers: headers)
+    default: return nil
+    }
+  }
+
+  /// The run called `name`.
+  func run(_ name: String) throws(Failure) -> RunRecord {
+    guard let run = try database.run(named: name) else {
+      throw .missing("There is no run \"\(name)\" in this database.")
+    }
+    return run
+  }
+
+  /// The latent that `text` names: "12", or "12.3" for sublatent 3 of expert 12.
+  func latent(_ text: String, in run: RunRecord) throws(Failure) -> LatentNumber {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    guard parts.count <= 2, let expert = Int(parts[0]),
+      (0..<run.shape.experts).contains(expert)
+    else { throw .missing("\(run.name) has no latent \"\(text)\".") }
+    if parts.count == 1 { return LatentNumber(expert: expert) }
+    guard let sublatent = Int(parts[1]), (0..<run.shape.sublatents).contains(sublatent) else {
+      throw .missing("\(run.name) has no latent \"\(text)\".")
+    }
+    return LatentNumber(expert: expert, sublatent: sublatent)
+  }
+}
+#endif

@@ -1,0 +1,84 @@
+// The explorer on a socket: FlyingFox's requests into ours, our answers into its. Nothing else knows the
+// library (docs/decisions/0007 says why it is this one).
+
+#if Explorer
+import FlyingFox
+import FlyingSocks
+import Foundation
+public import HSAESupport
+
+/// Serves an explorer over HTTP.
+public struct ExplorerServer: Sendable {
+  private let server: HTTPServer
+  /// The address it was asked to listen at.
+  public let address: String
+
+  /// A server at `address` (an IPv4 address) and `port`; 0 takes a free one.
+  ///
+  /// Fails with `.usage` if it is no such address.
+  public init(explorer: Explorer, address: String, port: UInt16) throws(Failure) {
+    self.address = address
+    let handler = Handler(explorer: explorer)
+    do {
+      server = HTTPServer(
+        address: try .inet(ip4: address, port: port), timeout: 120,
+        logger: .disabled, handler: handler)
+    } catch {
+      throw .usage(
+        "\(address): this is no IPv4 address; give one of this machine, such as 127.0.0.1.")
+    }
+  }
+
+  /// Serves until the task is cancelled. `whenListening` is told the port.
+  ///
+  /// Fails with `.unavailable` if the port cannot be had.
+  public func run(whenListening: @escaping @Sendable (UInt16) -> Void) async throws(Failure) {
+    let told = Task {
+      try await server.waitUntilListening()
+      if case .ip4(_, let port) = await server.listeningAddress { whenListening(port) }
+    }
+    defer { told.cancel() }
+    do {
+      try await server.run()
+    } catch is CancellationError {
+      return
+    } catch {
+      if Task.isCancelled { return }
+      throw Failure(
+        .unavailable,
+        "\(address): this address cannot be listened at (\(error)); choose another --port.")
+    }
+  }
+
+  private struct Handler: HTTPHandler {
+    let explorer: Explorer
+
+    func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
+      var body = Data()
+      for try await part in request.bodySequence {
+        body.append(part)
+        // What is too long is refused by what is here of it; the rest is never read.
+        if body.count > Explorer.longestBody { break }
+      }
+      var headers: [String: String] = [:]
+      for (name, value) in request.headers { headers[name.rawValue.lowercased()] = value }
+      let answer = await explorer.respond(
+        to: WebRequest(
+          method: request.method.rawValue, target: request.target.rawValue, headers: headers,
+          body: body))
+      var fields = HTTPHeaders()
+      for (name, value) in answer.headers { fields[HTTPHeader(name)] = value }
+      // The connection ends where a body was not read to its end.
+      if body.count > Explorer.longestBody { fields[.connection] = "close" }
+      return HTTPResponse(
+        statusCode: HTTPStatusCode(answer.status, phrase: Self.phrases[answer.status] ?? ""),
+        headers: fields, body: request.method == .HEAD ? Data() : answer.body)
+    }
+
+    private static let phrases = [
+      200: "OK", 303: "See Other", 400: "Bad Request", 404: "Not Found",
+      500: "Internal Server Error", 503: "Service Unavailable",
+    ]
+  }
+}
+#endif

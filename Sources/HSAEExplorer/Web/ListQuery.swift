@@ -1,0 +1,43 @@
+// A list of latents as its address says it: what pages and the API share.
+
+#if Explorer
+import HSAESupport
+
+extension LatentQuery {
+  /// The most latents in one answer.
+  static let largestPage = 1000
+
+  /// What `request` asks for: level, sort, desc, min_density, max_density, min_live, min_score, dead,
+  /// labelled, q, offset, limit.
+  init(_ request: WebRequest, limit: Int) throws(Failure) {
+    self.init()
+    switch request.value("level") ?? "top" {
+    case "top": level = .top
+    case "sub": level = .sublatents
+    case let other:
+      guard let expert = Int(other) else {
+        throw .usage("level=\(other): levels are top, sub, or the number of an expert.")
+      }
+      level = .sublatentsOf(expert)
+    }
+    let sort = request.value("sort") ?? Order.score.rawValue
+    guard let order = Order(rawValue: sort) else {
+      let known = Order.allCases.map(\.rawValue).joined(separator: ", ")
+      throw .usage("sort=\(sort): lists are sorted by \(known).")
+    }
+    self.order = order
+    isDescending = (request.value("desc") ?? (order == .number ? "0" : "1")) != "0"
+    minimumDensity = try request.decimalNumber("min_density", or: 0)
+    maximumDensity = try request.decimalNumber("max_density", or: 1)
+    minimumLive = try request.number("min_live", in: 0...Int(Int32.max), or: 0)
+    if request.value("min_score") != nil {
+      minimumScore = try request.decimalNumber("min_score", or: 0)
+    }
+    includesDead = request.value("dead") == "1"
+    isLabelled = request.value("labelled") == "1"
+    text = request.value("q").map { String($0.prefix(200)) }
+    offset = try request.number("offset", in: 0...Int(Int32.max), or: 0)
+    self.limit = try request.number("limit", in: 1...Self.largestPage, or: limit)
+  }
+}
+#endif

@@ -1,0 +1,46 @@
+// The description of the JSON API, as OpenAPI 3.1. A test asks every path in it.
+
+#if Explorer
+let openAPIDocument = """
+  {"openapi": "3.1.0",
+   "info": {"title": "hsae explore", "version": "1",
+    "description": "What the latents of dictionaries are active for. Names of latents are 12 for expert 12 and 12.3 for its sublatent 3. Keys are in snake case. Errors are {\\"error\\": sentence}."},
+   "paths": {
+    "/api/v1/runs": {"get": {"summary": "All runs", "responses": {"200": {"description": "Runs with sizes, rows and model"}}}},
+    "/api/v1/runs/{run}": {"get": {"summary": "A run", "parameters": [{"$ref": "#/components/parameters/run"}], "responses": {"200": {"description": "The run"}, "404": {"description": "No such run"}}}},
+    "/api/v1/runs/{run}/statistics": {"get": {"summary": "Live latents, densities, sublatents in use", "parameters": [{"$ref": "#/components/parameters/run"}], "responses": {"200": {"description": "Numbers"}}}},
+    "/api/v1/runs/{run}/latents": {"get": {"summary": "Latents, filtered and sorted", "parameters": [
+      {"$ref": "#/components/parameters/run"},
+      {"name": "level", "in": "query", "schema": {"type": "string"}, "description": "top, sub, or the number of an expert for its sublatents"},
+      {"name": "sort", "in": "query", "schema": {"type": "string", "enum": ["number", "density", "maximum", "live", "score"]}},
+      {"name": "desc", "in": "query", "schema": {"type": "string", "enum": ["0", "1"]}},
+      {"name": "q", "in": "query", "schema": {"type": "string"}, "description": "beginnings of words, promoted tokens or labels"},
+      {"name": "min_density", "in": "query", "schema": {"type": "number"}},
+      {"name": "max_density", "in": "query", "schema": {"type": "number"}},
+      {"name": "min_live", "in": "query", "schema": {"type": "integer"}},
+      {"name": "min_score", "in": "query", "schema": {"type": "number"}},
+      {"name": "dead", "in": "query", "schema": {"type": "string", "enum": ["1"]}},
+      {"name": "labelled", "in": "query", "schema": {"type": "string", "enum": ["1"]}},
+      {"name": "offset", "in": "query", "schema": {"type": "integer"}},
+      {"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 1000}}],
+      "responses": {"200": {"description": "latents and total"}, "400": {"description": "A field is wrong"}}}},
+    "/api/v1/runs/{run}/latents/{latent}": {"get": {"summary": "A latent with contexts, sublatents, relatives, promoted tokens, histogram", "parameters": [{"$ref": "#/components/parameters/run"}, {"$ref": "#/components/parameters/latent"}], "responses": {"200": {"description": "The latent"}, "404": {"description": "No such latent"}}}},
+    "/api/v1/runs/{run}/latents/{latent}/label": {"put": {"summary": "Set the label; an empty one removes it", "parameters": [{"$ref": "#/components/parameters/run"}, {"$ref": "#/components/parameters/latent"}],
+      "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["label"], "properties": {"label": {"type": "string", "maxLength": 2000}}}}}},
+      "responses": {"200": {"description": "The latent"}, "400": {"description": "No JSON, or too long"}}}},
+    "/api/v1/runs/{run}/labels": {"get": {"summary": "All labels", "parameters": [{"$ref": "#/components/parameters/run"}], "responses": {"200": {"description": "Labels"}}}},
+    "/api/v1/runs/{run}/search": {"get": {"summary": "Latents by words and by contexts", "parameters": [{"$ref": "#/components/parameters/run"},
+      {"name": "q", "in": "query", "required": true, "schema": {"type": "string"}},
+      {"name": "limit", "in": "query", "schema": {"type": "integer", "maximum": 100}}], "responses": {"200": {"description": "latents and contexts"}}}},
+    "/api/v1/compare": {"get": {"summary": "Two runs side by side", "parameters": [
+      {"name": "run", "in": "query", "required": true, "schema": {"type": "string"}},
+      {"name": "other", "in": "query", "required": true, "schema": {"type": "string"}},
+      {"name": "limit", "in": "query", "schema": {"type": "integer"}}], "responses": {"200": {"description": "Matched latents, and those alone"}, "404": {"description": "Not comparable"}}}},
+    "/api/v1/dissect": {"post": {"summary": "Take a text apart", "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}, "runs": {"type": "array", "items": {"type": "string"}}}}}}},
+      "responses": {"200": {"description": "Tokens, and for each run what is active at each"}, "503": {"description": "There is no model"}}}},
+    "/api/v1/openapi.json": {"get": {"summary": "This document", "responses": {"200": {"description": "OpenAPI"}}}}},
+   "components": {"parameters": {
+    "run": {"name": "run", "in": "path", "required": true, "schema": {"type": "string"}},
+    "latent": {"name": "latent", "in": "path", "required": true, "schema": {"type": "string", "pattern": "^[0-9]+(\\\\.[0-9]+)?$"}}}}}
+  """
+#endif

@@ -1,0 +1,196 @@
+// Pages and the JSON API, asked as functions: what they show, what they refuse, and that nothing from
+// outside gets into a page as HTML.
+
+#if Explorer
+import Foundation
+import HSAELanguageModels
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAEExplorer
+
+@Suite struct ExplorerTests {
+  private static let local = ["host": "localhost:8471"]
+
+  /// An explorer of two runs, a hierarchical and a flat one, on the made-up model.
+  private func withExplorer(_ body: (Explorer, ExplainFixture) async throws -> Void) async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try ExplainFixture(in: folder)
+      let runs = try [ExplainFixture.run(), flatRun()]
+      for run in runs { _ = try fixture.explainer(run).explain() }
+      let database = try FeatureDatabase(path: fixture.features)
+      let known = Dictionary(uniqueKeysWithValues: runs.map { ($0.name, $0.dictionary) })
+      let dissector = Dissector(
+        threads: 1,
+        dictionary: { (run) throws(Failure) in
+          guard let dictionary = known[run.name] else { throw .missing(run.name) }
+          return dictionary
+        },
+        load: { SyntheticModel(width: 16, parents: 12, contextLength: 64) })
+      try await body(Explorer(database: database, dissector: dissector), fixture)
+    }
+  }
+
+  private func flatRun() throws -> EvaluatedRun {
+    try ExplainFixture.run(
+      "flat & <i>plain</i>",
+      shape: DictionaryShape(
+        width: 16, experts: 24, sublatents: 0, subspace: 0, activeExperts: 3), seed: 2)
+  }
+
+  private func get(_ target: String, _ explorer: Explorer) async -> WebResponse {
+    await explorer.respond(to: WebRequest(target: target, headers: Self.local))
+  }
+
+  private func text(_ response: WebResponse) -> String {
+    String(decoding: response.body, as: UTF8.self)
+  }
+
+  @Test func everyPageOpens() async throws {
+    try await withExplorer { explorer, _ in
+      let flat = Address.encoded("flat & <i>plain</i>")
+      let text = Address.encoded("dog puppy <b>bold</b>")
+      for target in [
+        "/", "/runs/h", "/runs/\(flat)", "/runs/h/latents", "/runs/h/latents?q=dog",
+        "/runs/h/latents?level=sub&sort=density&desc=0&dead=1&offset=3", "/runs/h/latents/3",
+        "/runs/h/latents/3.1", "/runs/\(flat)/latents/2", "/text?runs=h&runs=\(flat)&text=\(text)",
+        "/text?runs=h&text=dog&at=99&fragment=1", "/compare", "/compare?run=h&other=\(flat)",
+        "/assets/explorer.css", "/assets/explorer.js",
+      ] {
+        let answer = await get(target, explorer)
+        #expect(answer.status == 200, "\(target): \(self.text(answer).prefix(300))")
+        #expect(answer.headers["Content-Security-Policy"]?.contains("default-src 'none'") == true)
+        guard answer.headers["Content-Type"]?.hasPrefix("text/html") == true else { continue }
+        let page = self.text(answer)
+        #expect(!page.contains("<i>plain") && !page.contains("<b>bold"), "\(target)")
+        // Every element that is opened is closed.
+        for tag in ["section", "div", "ol", "ul", "article", "table", "form", "details", "main"] {
+          #expect(
+            page.components(separatedBy: "<\(tag)").count
+              == page.components(separatedBy: "</\(tag)>").count, "\(target): \(tag)")
+        }
+      }
+    }
+  }
+
+  @Test func whatIsNotThereIsSaid() async throws {
+    try await withExplorer { explorer, _ in
+      for target in [
+        "/nothing", "/runs/none", "/runs/h/latents/24", "/runs/h/latents/3.4", "/runs/h/latents/-1",
+        "/runs/h/latents/3.1.2", "/runs/h/latents/x", "/runs/..%2F..%2Fetc/latents",
+        "/assets/../../etc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd", "/api/v1/nothing",
+        "/api/v2/runs",
+        "/api/v1/runs/none", "/api/v1/runs/h/latents/99",
+      ] {
+        #expect(await get(target, explorer).status == 404, "\(target)")
+      }
+      for target in [
+        "/runs/h/latents?sort=x", "/runs/h/latents?offset=x",
+        "/api/v1/runs/h/latents?min_density=x",
+        "/api/v1/runs/h/latents?level=x", "/api/v1/compare?run=h",
+      ] {
+        #expect(await get(target, explorer).status == 400, "\(target)")
+      }
+      // What looks like SQL or a full-text query is text.
+      for query in ["'; DROP TABLE label;--", "\"", "a* OR b", "NEAR(a b)", "(", "%", "\u{0}"] {
+        let target = "/runs/h/latents?q=\(Address.encoded(query))"
+        #expect(await get(target, explorer).status == 200, "\(query)")
+      }
+    }
+  }
+
+  @Test func onlyItsOwnPagesMayWrite() async throws {
+    try await withExplorer { explorer, _ in
+      let body = Data(#"{"label": "dogs <script>"}"#.utf8)
+      func put(_ headers: [String: String], _ body: Data) async -> Int {
+        await explorer.respond(
+          to: WebRequest(
+            method: "PUT", target: "/api/v1/runs/h/latents/3/label", headers: headers, body: body)
+        ).status
+      }
+      #expect(await put(["host": "evil.example"], body) == 400)
+      #expect(await put(["host": "localhost:1", "origin": "http://evil.example"], body) == 400)
+      #expect(await put(["host": "localhost:1", "origin": "null"], body) == 400)
+      #expect(await put(Self.local, Data("{".utf8)) == 400)
+      #expect(await put(Self.local, Data(repeating: 0x20, count: 1 << 17)) == 400)
+      #expect(await put(Self.local, Data(#"{"label": 3}"#.utf8)) == 400)
+      #expect(await put(["host": "[::1]:8471", "origin": "http://[::1]:8471"], body) == 200)
+      var page = text(await get("/runs/h/latents/3", explorer))
+      #expect(page.contains("dogs &lt;script&gt;") && !page.contains("dogs <script>"))
+      page = text(await get("/runs/h/latents?q=dogs", explorer))
+      #expect(page.contains("/runs/h/latents/3\""))
+      let form = await explorer.respond(
+        to: WebRequest(
+          method: "POST", target: "/runs/h/latents/3/label", headers: Self.local,
+          body: Data("label=a+b%26c".utf8)))
+      #expect(form.status == 303 && form.headers["Location"] == "/runs/h/latents/3")
+      let labels = text(await get("/api/v1/runs/h/labels", explorer))
+      #expect(labels.contains(#""text":"a b&c""#))
+    }
+  }
+
+  /// What the dictionary makes of the model's row, computed here, is what is shown.
+  @Test func aTextIsTakenApart() async throws {
+    try await withExplorer { explorer, _ in
+      let words = "dog puppy"
+      let answer = await explorer.respond(
+        to: WebRequest(
+          method: "POST", target: "/api/v1/dissect", headers: Self.local,
+          body: Data(#"{"text": "\#(words)", "runs": ["h"]}"#.utf8)))
+      let decoder = JSONDecoder()
+      decoder.keyDecodingStrategy = .convertFromSnakeCase
+      let dissection = try decoder.decode(Dissection.self, from: answer.body)
+      let model = SyntheticModel(width: 16, parents: 12, contextLength: 64)
+      let tokens = model.tokenizer.encode(Array(words.utf8)[...])
+      #expect(dissection.tokens.map(\.token) == tokens.map(Int.init))
+      let prefix = model.tokenizer.prefix
+      var rows = Matrix(rows: prefix.count + tokens.count, columns: 16)
+      try model.capture([prefix + tokens], afterBlock: 1, into: &rows)
+      rows.scaleRowsToUnit()
+      let codes = try ExplainFixture.run().dictionary.encode(rows, threads: 1)
+      for (index, parts) in dissection.runs[0].tokens.enumerated() {
+        let expected = Array(codes[prefix.count + index])
+        #expect(parts.latents.map(\.latent.expert) == expected.map(\.expert))
+        #expect(parts.latents.map(\.value) == expected.map(\.value))
+        #expect(parts.latents.map { $0.sublatent?.sublatent } == expected.map(\.sublatent))
+        #expect(parts.explained <= 1)
+      }
+      #expect(await get("/text?runs=h&text=%20", explorer).status == 200)
+      let long = String(repeating: "dog ", count: 2000)
+      let cut = await get("/text?runs=h&text=\(Address.encoded(long))", explorer)
+      #expect(text(cut).contains("Only the first"))
+    }
+  }
+
+  @Test func withoutAModelTheRestWorks() async throws {
+    try await withExplorer { explorer, fixture in
+      let bare = Explorer(database: try FeatureDatabase(path: fixture.features))
+      #expect(await get("/runs/h", bare).status == 200)
+      #expect(await get("/text", bare).status == 200)
+      let answer = await get("/text?runs=h&text=dog", bare)
+      #expect(answer.status == 503 && text(answer).contains("--model"))
+    }
+  }
+
+  @Test func theDescribedAPIAnswers() async throws {
+    try await withExplorer { explorer, _ in
+      let answer = await get("/api/v1/openapi.json", explorer)
+      let document = try #require(
+        JSONSerialization.jsonObject(with: answer.body) as? [String: Any])
+      let paths = try #require(document["paths"] as? [String: [String: Any]])
+      for (path, methods) in paths where methods["get"] != nil {
+        let target = path.replacingOccurrences(of: "{run}", with: "h")
+          .replacingOccurrences(of: "{latent}", with: "3.1")
+        let query =
+          path.hasSuffix("compare") ? "?run=h&other=flat%20%26%20%3Ci%3Eplain%3C/i%3E" : "?q=dog"
+        let answer = await get(target + query, explorer)
+        #expect(answer.status == 200, "\(target)")
+        #expect((try? JSONSerialization.jsonObject(with: answer.body)) != nil, "\(target)")
+      }
+    }
+  }
+}
+#endif
