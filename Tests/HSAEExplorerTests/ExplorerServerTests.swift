@@ -4,6 +4,7 @@
 #if Explorer
 import Foundation
 import FoundationNetworking
+import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels
 import HSAESupport
@@ -73,7 +74,8 @@ import Testing
       }
       // A label outlives the server.
       try await withServer(fixture.features) { base in
-        #expect(try await ask(base + "/runs/h/latents/3").body.contains("dogs"))
+        let page = try await ask(base + "/runs/h/latents/3").body
+        #expect(page.contains("dogs"))
       }
     }
   }
@@ -130,7 +132,7 @@ import Testing
       let expectations: [String: Any] = [
         "pages": [
           "/", "/runs/h/latents", "/runs/h/latents/\(sought.expert)",
-          "/runs/h/latents/\(sought.expert).0", "/text?runs=h&text=dog", "/compare", "/runs/none",
+          "/runs/h/latents/\(sought.expert).0", "/text?runs=h&text=dog", "/compare",
         ],
         "run": "h", "word": sought.words[0], "expert": sought.expert, "text": text,
         "parts": ["0": experts[0], "4": experts[1]],

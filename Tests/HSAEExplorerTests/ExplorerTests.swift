@@ -3,6 +3,7 @@
 
 #if Explorer
 import Foundation
+import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels
 import HSAESupport

@@ -47,9 +47,9 @@ extension FeatureDatabase {
           WHERE id BETWEEN ? AND ? AND sublatent < 0 AND fired > 0
           """, arguments: [first, last])
       while let row = try rows.next() {
-        let (fired, live): (Int, Int) = (row[0], row[1])
+        let (fired, live): (Int, Int) = (try row.get(0), try row.get(1))
         result.live += 1
-        if let score = row[2] as Double?, score > 0 { result.scored += 1 }
+        if let score = try row.get(2) as Double?, score > 0 { result.scored += 1 }
         if result.sublatents.indices.contains(live) { result.sublatents[live] += 1 }
         let place = log10(Double(max(1, fired)) / Double(max(1, run.rows))) * 3
         bins[Int(place.rounded(.down)), default: 0] += 1
