@@ -20,7 +20,8 @@ import Testing
   @Test func helpHasNotChanged() throws {
     var helps = [(["train", "--help"], "train.txt")]
     #if Explorer
-    helps += [(["--help"], "hsae.txt"), (["explain", "--help"], "explain.txt")]
+    helps += [(["--help"], "hsae.txt")]
+    helps += ["evaluate", "explain", "explore"].map { ([$0, "--help"], $0 + ".txt") }
     #endif
     for (arguments, name) in helps {
       let result = try runHSAE(arguments, environment: Self.environment)
