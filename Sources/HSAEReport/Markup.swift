@@ -54,6 +54,7 @@ extension Sequence<Markup> {
 /// `text` with what HTML gives a meaning (in content and in quoted attributes) escaped, and with
 /// controls and bidirectional overrides, which no token should smuggle in, replaced by U+FFFD.
 package func escapeHTML(_ text: String) -> String {
+  if isPlain(text.utf8) { return text }
   var result = String.UnicodeScalarView()
   for scalar in text.unicodeScalars {
     switch scalar {
@@ -67,6 +68,14 @@ package func escapeHTML(_ text: String) -> String {
     }
   }
   return String(result)
+}
+
+/// Whether `text` is ASCII that HTML gives no meaning: most of it, and quick to see.
+private func isPlain(_ text: String.UTF8View) -> Bool {
+  text.allSatisfy { byte in
+    byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "&") && byte != UInt8(ascii: "<")
+      && byte != UInt8(ascii: ">") && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "'")
+  }
 }
 
 /// A JSON string literal that is also safe inside `<script>`: everything outside plain ASCII text

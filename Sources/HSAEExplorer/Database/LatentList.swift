@@ -131,21 +131,26 @@ extension LatentRecord {
 extension FeatureDatabase {
   /// The latents of `run` that `query` asks for.
   public func latents(_ query: LatentQuery, in run: RunRecord) throws(Failure) -> LatentPage {
-    var conditions = ["latent.run = ?"]
+    // Where ids say which latents are asked for, SQLite shall go by them; else by the indices that are
+    // sorted as lists are. A plus keeps a condition from choosing an index.
+    let goesByID =
+      if case .sublatentsOf = query.level { true } else { query.text != nil }
+    let plus = goesByID ? "+" : ""
+    var conditions = ["\(plus)latent.run = ?"]
     var arguments: [(any DatabaseValueConvertible)?] = [run.id]
     func add(_ condition: String, _ values: any DatabaseValueConvertible...) {
       conditions.append(condition)
       arguments += values.map(Optional.some)
     }
     switch query.level {
-    case .top: add("latent.sublatent < 0")
-    case .sublatents: add("(latent.sublatent < 0) = 0")
+    case .top: add("\(plus)(latent.sublatent < 0) = 1")
+    case .sublatents: add("\(plus)(latent.sublatent < 0) = 0")
     case .sublatentsOf(let expert):
       let (first, last) = run.family(of: expert)
       add("latent.id > ? AND latent.id <= ?", first, last)
     }
     func rows(_ density: Double) -> Double { min(max(density, 0), 1) * Double(run.rows) }
-    if !query.includesDead { add("latent.fired > 0") }
+    if !query.includesDead { add("\(plus)latent.fired > 0") }
     if query.minimumDensity > 0 { add("latent.fired >= ?", rows(query.minimumDensity)) }
     if query.maximumDensity < 1 { add("latent.fired <= ?", rows(query.maximumDensity)) }
     if query.minimumLive > 0 { add("latent.live >= ?", query.minimumLive) }
@@ -173,7 +178,7 @@ extension FeatureDatabase {
         db,
         sql: """
           SELECT \(LatentRecord.columns) \(source)
-          ORDER BY \(query.order.column) \(direction), latent.id LIMIT ? OFFSET ?
+          ORDER BY \(plus)\(query.order.column) \(direction), latent.id LIMIT ? OFFSET ?
           """, arguments: constraints + [counted, max(0, query.offset)])
       return LatentPage(
         latents: try found.map { try LatentRecord($0, rows: run.rows) }, total: total ?? 0)

@@ -8,6 +8,13 @@ import HSAESupport
 
 /// The text of a token within running text: spaces as spaces, line breaks and bytes made visible.
 func runningText(_ token: String) -> String {
+  // Most tokens are plain, or a space (▁ is E2 96 81) and plain.
+  let bytes = token.utf8
+  if bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "<") }) { return token }
+  if bytes.starts(with: [0xE2, 0x96, 0x81]) {
+    let rest = bytes.dropFirst(3)
+    if rest.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) { return " " + String(Substring(rest)) }
+  }
   switch token {
   case "\n", "<0x0A>", "\\n": return "↵"
   case "\t", "<0x09>": return "⇥"
@@ -42,7 +49,9 @@ func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
 
 /// The byte that a token such as `<0xE2>` stands for.
 private func byteToken(_ token: String) -> UInt8? {
-  guard token.utf8.count == 6, token.hasPrefix("<0x"), token.hasSuffix(">") else { return nil }
+  guard token.utf8.count == 6, token.utf8.first == UInt8(ascii: "<"), token.hasPrefix("<0x"),
+    token.hasSuffix(">")
+  else { return nil }
   return UInt8(token.dropFirst(3).dropLast(), radix: 16)
 }
 

@@ -14,6 +14,7 @@ public final class Explorer: Sendable {
   /// The names (without port) under which it may be asked; empty: any.
   private let hosts: Set<String>
   let statistics = StatisticsCache()
+  private let answers: AnswerCache
 
   /// The longest body of a request, in bytes.
   public static let longestBody = 64 * 1024
@@ -26,6 +27,7 @@ public final class Explorer: Sendable {
     database: FeatureDatabase, dissector: Dissector? = nil, hosts: Set<String> = loopbackHosts
   ) {
     (self.database, self.dissector, self.hosts) = (database, dissector, hosts)
+    answers = AnswerCache(database: database.path)
   }
 
   /// The answer to `request`; never fails.
@@ -33,7 +35,10 @@ public final class Explorer: Sendable {
     var response: WebResponse
     do throws(Failure) {
       try check(request)
-      response = try await route(request)
+      // Texts have a memory of their own.
+      let isKept = request.method == "GET" && request.path.first != "text"
+      response =
+        isKept ? await answers.answer(request) { await made(request) } : await made(request)
     } catch {
       response = failure(error, status: error.status, request)
     }
@@ -41,6 +46,14 @@ public final class Explorer: Sendable {
       response.headers[name] = value
     }
     return response
+  }
+
+  private func made(_ request: WebRequest) async -> WebResponse {
+    do throws(Failure) {
+      return try await route(request)
+    } catch {
+      return failure(error, status: error.status, request)
+    }
   }
 
   /// Nothing on a page comes from elsewhere, and nothing elsewhere shows a page in a frame. Widths of

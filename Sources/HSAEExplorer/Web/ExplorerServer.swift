@@ -5,6 +5,7 @@
 import FlyingFox
 import FlyingSocks
 import Foundation
+import Glibc
 public import HSAESupport
 
 /// Serves an explorer over HTTP.
@@ -22,7 +23,7 @@ public struct ExplorerServer: Sendable {
     do {
       server = HTTPServer(
         address: try .inet(ip4: address, port: port), timeout: 120,
-        logger: .disabled, handler: handler)
+        pool: PromptPool(base: HTTPServer.defaultPool()), logger: .disabled, handler: handler)
     } catch {
       throw .usage(
         "\(address): this is no IPv4 address; give one of this machine, such as 127.0.0.1.")
@@ -50,6 +51,24 @@ public struct ExplorerServer: Sendable {
     }
   }
 
+  /// FlyingFox's pool of sockets, which has them send at once. A head and a body are two writes, and TCP
+  /// holds the second back until the first is acknowledged, which the other end puts off for 40 ms.
+  private struct PromptPool<Base: AsyncSocketPool>: AsyncSocketPool {
+    let base: Base
+
+    func prepare() async throws { try await base.prepare() }
+    func run() async throws { try await base.run() }
+
+    func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
+      // Connections have it from the socket that listens, which waits before there are any.
+      var isOn: Int32 = 1
+      _ = unsafe setsockopt(
+        socket.file.rawValue, Int32(IPPROTO_TCP), TCP_NODELAY, &isOn,
+        socklen_t(MemoryLayout<Int32>.size))
+      try await base.suspendSocket(socket, untilReadyFor: events)
+    }
+  }
+
   private struct Handler: HTTPHandler {
     let explorer: Explorer
 
@@ -72,7 +91,9 @@ public struct ExplorerServer: Sendable {
       if body.count > Explorer.longestBody { fields[.connection] = "close" }
       return HTTPResponse(
         statusCode: HTTPStatusCode(answer.status, phrase: Self.phrases[answer.status] ?? ""),
-        headers: fields, body: request.method == .HEAD ? Data() : answer.body)
+        headers: fields,
+        body: HTTPBodySequence(
+          data: request.method == .HEAD ? Data() : answer.body, suggestedBufferSize: 1 << 20))
     }
 
     private static let phrases = [

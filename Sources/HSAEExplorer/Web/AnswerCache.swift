@@ -1,0 +1,69 @@
+// Answers that were given, until the database changes: pages depend on nothing else, and people go back to
+// the ones they came from.
+
+#if Explorer
+import Foundation
+import Glibc
+import Synchronization
+
+/// Answers by address, for as long as the files of the database stay as they are.
+final class AnswerCache: Sendable {
+  /// Bytes that are kept, at most; then all are forgotten.
+  private static let capacity = 64 << 20
+
+  private struct State {
+    var stamp: [Int] = []
+    var answers: [String: WebResponse] = [:]
+    var bytes = 0
+  }
+
+  private let state = Mutex(State())
+  private let files: [String]
+
+  /// A cache of answers from the SQLite database `path`.
+  init(database path: String) {
+    files = [path, path + "-wal"]
+  }
+
+  /// What the files are like: sizes and times of change.
+  private func stamp() -> [Int] {
+    files.flatMap { file -> [Int] in
+      var status = stat()
+      guard unsafe stat(file, &status) == 0 else { return [0] }
+      return [
+        Int(status.st_size), Int(status.st_ino), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+      ]
+    }
+  }
+
+  /// The answer to `request`, from `make` unless it was given before.
+  ///
+  /// What `make` reads may be newer than the stamp taken before it, never older, so an answer is at worst
+  /// made once more.
+  func answer(_ request: WebRequest, _ make: () async -> WebResponse) async -> WebResponse {
+    let stamp = stamp()
+    let key = Self.key(request)
+    let known = state.withLock { state -> WebResponse? in
+      if state.stamp != stamp { state = State(stamp: stamp) }
+      return state.answers[key]
+    }
+    if let known { return known }
+    let answer = await make()
+    guard answer.status == 200 else { return answer }
+    state.withLock { state in
+      guard state.stamp == stamp, state.answers[key] == nil else { return }
+      if state.bytes + answer.body.count > Self.capacity { state = State(stamp: stamp) }
+      state.answers[key] = answer
+      state.bytes += answer.body.count
+    }
+    return answer
+  }
+
+  private static func key(_ request: WebRequest) -> String {
+    let query = request.query.sorted { $0.key < $1.key }.flatMap { name, values in
+      [name] + values + ["\u{1}"]
+    }
+    return (request.path + ["\u{2}"] + query).joined(separator: "\u{0}")
+  }
+}
+#endif
