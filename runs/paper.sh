@@ -120,7 +120,7 @@ for seed in "${seeds[@]}"; do
     file=$folder/$suite-seed$seed.json
     # A file is newer than what it was made from, or it is made again.
     stale=$([ -e "$file" ] || echo yes)
-    for path in "${paths[@]}"; do [ "$path/metrics.jsonl" -nt "$file" ] && stale=yes; done
+    for path in "${paths[@]}"; do [ "$path/checkpoints" -nt "$file" ] && stale=yes; done
     if [ -n "$stale" ]; then
       begin=$(date +%s)
       given=(--model "$model")

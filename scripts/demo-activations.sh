@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The second chapter of the demo: the residual stream of Gemma 3 270M over Wikipedia leads in three
-# languages, an H-SAE and a flat SAE of it, and a page. What an earlier call finished is kept, what it
-# began is gone on with.
+# languages, an H-SAE and a flat SAE of it, a page, and a database to explore. What an earlier call finished
+# is kept, what it began is gone on with.
 #
 #   scripts/demo-activations.sh HSAE [FOLDER]
 #
@@ -38,6 +38,14 @@ else
 fi
 
 "$hsae" report "$out/h-sae" "$out/flat-sae" --out "$out/index.html"
+# Without the explorer in the build there is no such subcommand, and no database.
+if "$hsae" explain --help >/dev/null 2>&1; then
+  say "writing down what latents are active for"
+  for run in h-sae flat-sae; do
+    "$hsae" explain "$out/$run" "$store" --model gemma-3-270m --out "$out/features" >&2
+  done
+  say "to walk through it, and to take sentences of yours apart: $hsae explore $out/features"
+fi
 seconds=$(($(date +%s) - begin))
 say "done in $((seconds / 60)) min $((seconds % 60)) s; what is in the store: $hsae info $store"
 say "open this page:"

@@ -57,11 +57,11 @@ extension Explorer {
     let rows = pairs.map { pair -> Markup in
       """
       <tr><td>\(decimal(pair.cosine, 2))</td><th scope="row">\(latentLink(pair.latent, first))</th>
-      <td class="left">\(latentLink(pair.other, second))</td></tr>
+      <td>\(latentLink(pair.other, second))</td></tr>
       """
     }.joined()
     return """
-      <div class="scroll"><table class="latents"><thead><tr><th scope="col">cosine</th>
+      <div class="scroll"><table class="latents pairs"><thead><tr><th scope="col">cosine</th>
       <th scope="col">\(first.name)</th><th scope="col">nearest of \(second.name)</th></tr></thead>
       <tbody>\(rows)</tbody></table></div>
       """

@@ -110,8 +110,9 @@ let explorerStyle = """
   .latents th,.latents td{padding:7px 10px;border-bottom:1px solid var(--rule);text-align:right;
   white-space:nowrap}
   .latents thead th{font-size:.8125rem;color:var(--mid);font-weight:600}
-  .latents th:first-child,.latents tbody th,.latents .left{text-align:left;font-weight:400;
-  white-space:normal;min-width:13rem}
+  .latents th:first-child,.latents tbody th{text-align:left;font-weight:400;white-space:normal;
+  min-width:13rem}
+  .latents.pairs th,.latents.pairs td{text-align:left;white-space:normal;min-width:3.5rem}
   .pager{display:flex;gap:24px;margin:16px 0}
   .labelling{display:flex;flex-wrap:wrap;gap:8px;align-items:center;font-size:.875rem;color:var(--mid)}
   .labelling input{min-width:min(22rem,60vw)}

@@ -9,18 +9,17 @@ import HSAESupport
 extension Explorer {
   func list(_ request: WebRequest, of run: RunRecord) throws(Failure) -> Markup {
     var query = try LatentQuery(request, limit: 50)
-    if request.value("q") != nil, request.value("sort") == nil {
-      (query.order, query.isDescending) = (.density, true)
-    }
+    if run.shape.isFlat, request.value("sort") == nil { query.order = .density }
     let found = try results(query, request, of: run)
     if request.value("fragment") == "1" { return found }
     func option(_ value: String, _ text: Markup, _ chosen: String) -> Markup {
       let selected: Markup = value == chosen ? " selected" : ""
       return "<option value=\"\(value)\"\(selected)>\(text)</option>"
     }
-    let sort = query.order.rawValue
+    let sort = request.value("sort") ?? ""
     let orders: Markup =
-      (run.shape.isFlat ? "" : option("score", "clearest hierarchy", sort))
+      option("", "best first", sort)
+      + (run.shape.isFlat ? "" : option("score", "clearest hierarchy", sort))
       + option("density", "most frequent", sort) + option("maximum", "strongest", sort)
       + (run.shape.isFlat ? "" : option("live", "most sublatents", sort))
       + option("number", "number", sort)
@@ -55,7 +54,14 @@ extension Explorer {
   private func results(
     _ query: LatentQuery, _ request: WebRequest, of run: RunRecord
   ) throws(Failure) -> Markup {
-    let page = try database.latents(query, in: run)
+    let page: LatentPage
+    if let text = query.text, request.value("sort") == nil, query.offset == 0 {
+      // The best matches of both levels, by their words before the tokens they promote.
+      let matches = try database.search(words: text, in: run, limit: query.limit)
+      page = LatentPage(latents: matches, total: matches.count)
+    } else {
+      page = try database.latents(query, in: run)
+    }
     var contexts: Markup = ""
     if let text = query.text, query.offset == 0 {
       let hits = try database.search(contexts: text, in: run, limit: 12)
