@@ -13,6 +13,7 @@
 #   WIDTHS    top-level latents [2k 4k 8k]            SEEDS   [0]                K       active ones [32]
 #   EPOCHS    [4]       BATCH  [the trainer's choice] RATE    learning rate [2e-3]
 #   THRESHOLD of latents and sublatents [0]: the paper's 1/√width switches off most of them at width 640
+#   L1        λ₂ of H-SAEs [1e-4]: the paper's 1e-3 leaves half of 8,192 experts silent here
 #   RATES     of the grid [2e-4 5e-4 1e-3 2e-3]       RATE_EPOCHS  [1]
 #   BIAS      [geometric-median]: rows of a residual stream share a large mean, and without a bias a third
 #             of the latents die
@@ -37,7 +38,7 @@ read -ra evaluate <<<"${EVALUATE:-}"
 store=${STORE:-$folder/layer-$layer.store}
 figures=${FIGURES:-$folder/figures}
 common=(--k "${K:-32}" --bias "${BIAS:-geometric-median}" --keep 1)
-common+=(--threshold "${THRESHOLD:-0}" --threshold-sub "${THRESHOLD:-0}")
+common+=(--threshold "${THRESHOLD:-0}" --threshold-sub "${THRESHOLD:-0}" --l1 "${L1:-1e-4}")
 if [ -n "${BATCH:-}" ]; then common+=(--batch "$BATCH"); fi
 say() { printf 'paper: %s\n' "$*" >&2; }
 took() { say "$1: $((($(date +%s) - $2) / 60)) min"; }

@@ -25,15 +25,12 @@ say "collecting the output of block $layer"
 "$hsae" collect gemma-3-270m --layer "$layer" --text "$out/wiki-leads.jsonl" --tokens "$tokens" \
   --out "$store"
 
-# Both dictionaries over one reading of the rows. These have much in common: without a bias that takes
-# it away, a third of the experts die. The paper's threshold of 1/√width would switch off more than half
-# of a row's latents at this width.
+# Both dictionaries over one reading of the rows.
 if [ -e "$out/h-sae/config.json" ] && [ -e "$out/flat-sae/config.json" ]; then
   "$hsae" train --resume --out "$out/h-sae" --also "$out/flat-sae"
 else
   say "training an H-SAE of 2,048 experts × 16 sublatents and a flat SAE of 2,048 latents"
-  "$hsae" train "$store" --experts 2k --sublatents 16 --subspace 4 --k 32 --batch 2048 \
-    --bias geometric-median --threshold 0 --threshold-sub 0 --learning-rate 2e-3 --steps "$steps" \
+  "$hsae" train "$store" --preset residual-stream --experts 2k --batch 2048 --steps "$steps" \
     --out "$out/h-sae" --also "$out/flat-sae:sublatents=0"
 fi
 

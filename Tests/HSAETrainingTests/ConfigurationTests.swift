@@ -91,6 +91,21 @@ private func resolve(
     #expect(preset.steps == (200_000 + 8191) / 8192)
   }
 
+  @Test func theResidualStreamPreset() throws {
+    let preset = try resolve(rows: 2_000_000) { $0.preset = .residualStream }
+    #expect(preset.shape.experts == 4096 && preset.shape.activeExperts == 32)
+    #expect(preset.activation.threshold == 0 && preset.activation.subThreshold == 0)
+    #expect(preset.bias == .geometricMedian)
+    #expect(preset.learningRate.peak == 2e-3)
+    #expect(preset.objective.l1 == 1e-4)
+    #expect(preset.batch == 2048)
+    // What is given wins, and the flat dictionary beside it has neither penalty nor threshold.
+    let flat = try resolve(rows: 2_000_000) {
+      $0.preset = .residualStream; $0.sublatents = 0; $0.bias = BiasOption.none
+    }
+    #expect(flat.shape.isFlat && flat.objective.l1 == 0 && flat.bias == .none)
+  }
+
   @Test func theUnembeddingPreset() throws {
     let preset = try resolve(rows: 200_000) { $0.preset = .unembedding }
     #expect(

@@ -102,11 +102,20 @@ private struct Defaults {
   var clip = 0.75
   var ortho = 0.1
   var l1 = 1e-3
+  /// Thresholds of a hierarchical dictionary; nil: 1/√d.
+  var threshold: Double?
+  var bias = BiasOption.none
 
   init(_ preset: Preset?) {
     switch preset {
     case nil: break
     case .gemma270M: batch = 8_192
+    case .residualStream:
+      experts = 4_096
+      learningRate = 2e-3
+      l1 = 1e-4
+      threshold = 0
+      bias = .geometricMedian
     case .paper, .paper8k, .paper16k16, .paper16k64, .paper32k64:
       batch = 32_512
       warmup = 1_000
@@ -167,9 +176,9 @@ extension TrainingConfiguration {
     regularizerWarmup = RegularizerWarmup(steps: regularizer)
     clip = try Self.notNegative(options.clip ?? defaults.clip, "--clip")
 
-    activation = try Self.activation(options, flat: flat, width: data.width)
+    activation = try Self.activation(options, defaults, flat: flat, width: data.width)
     objective = try Self.objective(options, defaults, shape: shape)
-    bias = options.bias ?? (initialHasBias ? .geometricMedian : .none)
+    bias = options.bias ?? (initialHasBias ? .geometricMedian : defaults.bias)
     if initialShape != nil, initialHasBias != (bias != .none) {
       throw .usage(
         initialHasBias
@@ -311,15 +320,15 @@ extension TrainingConfiguration {
   }
 
   private static func activation(
-    _ options: TrainingOptions, flat: Bool, width: Int
+    _ options: TrainingOptions, _ defaults: Defaults, flat: Bool, width: Int
   ) throws(Failure) -> ActivationSettings {
-    let root = 1 / Double(width).squareRoot()
+    let threshold = flat ? 0 : defaults.threshold ?? 1 / Double(width).squareRoot()
     let slope = try notNegative(options.slopeTop ?? 0, "--slope-top")
     let subSlope = try notNegative(options.slopeSub ?? 0.01, "--slope-sub")
     return ActivationSettings(
-      threshold: Float(try notNegative(options.threshold ?? (flat ? 0 : root), "--threshold")),
+      threshold: Float(try notNegative(options.threshold ?? threshold, "--threshold")),
       subThreshold: Float(
-        try notNegative(options.thresholdSub ?? (flat ? 0 : root), "--threshold-sub")),
+        try notNegative(options.thresholdSub ?? threshold, "--threshold-sub")),
       slope: Float(slope), subSlope: Float(subSlope))
   }
 

@@ -11,6 +11,9 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
   case paper
   /// The study of an unembedding matrix (Appendix B): 2,048 experts, a 32, s 5, k 5, batch 8,192.
   case unembedding
+  /// What serves residual streams of small models over a few million rows: 4,096 experts, a 16, s 4, k 32,
+  /// no thresholds, a bias, learning rate 2e-3, λ₂ 1e-4 (docs/decisions/0008).
+  case residualStream = "residual-stream"
   /// For vectors of Gemma 3 270M: 16,384 experts, a 16, s 4, k 32, batch 8,192.
   case gemma270M = "gemma-3-270m"
   /// The paper's settings with 8,192 experts, a 16, s 4.
@@ -26,7 +29,7 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
   /// where it is given no data.
   public var width: Int {
     switch self {
-    case .unembedding, .gemma270M: 640
+    case .unembedding, .gemma270M, .residualStream: 640
     case .paper, .paper8k, .paper16k16, .paper16k64, .paper32k64: 2_304
     }
   }
