@@ -1,12 +1,10 @@
-// A run at a glance: what fires, how often, and how experts divide. Counted from the database once and
-// then remembered, since a run that is complete does not change.
+// A run at a glance: what fires, how often, and how experts divide.
 
 #if Explorer
 import Foundation
 import GRDB
 import HSAEModels
 public import HSAESupport
-import Synchronization
 
 /// Numbers about all latents of a run.
 public struct RunStatistics: Hashable, Sendable, Codable {
@@ -90,20 +88,6 @@ extension FeatureDatabase {
         }
       }
     }
-  }
-}
-
-/// Statistics that were asked for.
-final class StatisticsCache: Sendable {
-  private let known = Mutex<[Int: RunStatistics]>([:])
-
-  func statistics(
-    of run: RunRecord, in database: FeatureDatabase
-  ) throws(Failure) -> RunStatistics {
-    if let statistics = known.withLock({ $0[run.id] }) { return statistics }
-    let statistics = try database.statistics(of: run)
-    if run.isComplete { known.withLock { $0[run.id] = statistics } }
-    return statistics
   }
 }
 #endif

@@ -11,7 +11,7 @@ extension Explorer {
   private static let hierarchies = 12
 
   func overview(of run: RunRecord) throws(Failure) -> Markup {
-    let numbers = try statistics.statistics(of: run, in: database)
+    let numbers = try database.statistics(of: run)
     let shape = run.shape
     var query = LatentQuery()
     (query.order, query.isDescending, query.limit) = (.score, true, Self.hierarchies)

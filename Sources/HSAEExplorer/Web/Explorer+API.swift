@@ -34,7 +34,7 @@ extension Explorer {
     case ("GET", 0, _):
       return try .json(run)
     case ("GET", 1, "statistics"):
-      return try .json(statistics.statistics(of: run, in: database))
+      return try .json(database.statistics(of: run))
     case ("GET", 1, "latents"):
       return try .json(database.latents(LatentQuery(request, limit: 50), in: run))
     case ("GET", 1, "labels"):

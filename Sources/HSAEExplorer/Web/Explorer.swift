@@ -13,7 +13,6 @@ public final class Explorer: Sendable {
   let dissector: Dissector?
   /// The names (without port) under which it may be asked; empty: any.
   private let hosts: Set<String>
-  let statistics = StatisticsCache()
   private let answers: AnswerCache
 
   /// The longest body of a request, in bytes.
