@@ -8,21 +8,7 @@ import Testing
 @Suite struct EvaluateCommandTests {
   /// A store of the made-up model, an H-SAE and a flat SAE of it, in `folder`.
   private func prepare(_ folder: String) throws -> (store: String, runs: [String]) {
-    let corpus = Path.join(folder, "corpus.txt")
-    let lines = (0..<200).map { "the w\($0 % 17) of w\($0 % 23) is w\($0 * 7 % 31)" }
-    try DurableFile.write(lines.joined(separator: "\n") + "\n", to: corpus)
-    let store = Path.join(folder, "store")
-    #expect(
-      try runHSAE([
-        "collect", "synthetic", "--layer", "3", "--text", corpus, "--out", store, "--holdout",
-        "0.2",
-      ]).code == 0)
-    let runs = ["h", "flat"].map { Path.join(folder, $0) }
-    let trained = try runHSAE(
-      ["train", store, "--out", runs[0], "--also", "\(runs[1]):sublatents=0", "--steps", "60"]
-        + CommandFixture.small)
-    #expect(trained.code == 0, "\(trained.errors)")
-    return (store, runs)
+    try collectAndTrain(in: folder, documents: 200, sizes: CommandFixture.small)
   }
 
   @Test func fromAStoreToFiles() throws {

@@ -14,22 +14,11 @@ import Testing
 @Suite struct ExplainCommandTests {
   /// A store of the made-up model and two runs of it in `folder`.
   private func prepare(_ folder: String) throws -> (store: String, runs: [String]) {
-    let corpus = Path.join(folder, "corpus.txt")
-    let lines = (0..<150).map { "the w\($0 % 17) of w\($0 % 23) is w\($0 * 7 % 31)" }
-    try DurableFile.write(lines.joined(separator: "\n") + "\n", to: corpus)
-    let store = Path.join(folder, "store")
-    #expect(
-      try runHSAE([
-        "collect", "synthetic", "--layer", "3", "--text", corpus, "--out", store, "--holdout",
-        "0.2",
-      ]).code == 0)
-    let runs = ["h", "flat"].map { Path.join(folder, $0) }
-    let trained = try runHSAE([
-      "train", store, "--out", runs[0], "--also", "\(runs[1]):sublatents=0", "--steps", "60",
-      "--experts", "40", "--sublatents", "4", "--subspace", "3", "--k", "3", "--batch", "64",
-    ])
-    #expect(trained.code == 0, "\(trained.errors)")
-    return (store, runs)
+    try collectAndTrain(
+      in: folder, documents: 150,
+      sizes: [
+        "--experts", "40", "--sublatents", "4", "--subspace", "3", "--k", "3", "--batch", "64",
+      ])
   }
 
   @Test func fromAStoreToADatabase() throws {
