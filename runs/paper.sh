@@ -144,6 +144,11 @@ if [ "${UNEMBEDDING_STEPS:-5000}" != 0 ]; then
     "$hsae" train "$words" --preset unembedding --steps "${UNEMBEDDING_STEPS:-5000}" \
       --out "$folder/words-h" --also "$folder/words-flat:sublatents=0"
   fi
+  # Against WordNet, where it is installed (HSAE_WORDNET=1 scripts/setup.sh).
+  if [ -e /usr/share/wordnet/data.noun ]; then
+    "$hsae" evaluate "$folder/words-h" "$folder/words-flat" --suite hierarchy \
+      --out "$folder/words.json" >"$folder/words.txt"
+  fi
   "$hsae" report "$folder/words-h" "$folder/words-flat" --out "$folder/words.html"
   took "the vocabulary" "$begin"
 fi

@@ -39,6 +39,13 @@ public struct ContextText: Hashable, Sendable, Codable {
 struct ContextReader {
   let run: RunRecord
   let vocabulary: [String]
+  /// Tokens on each side.
+  let window: Int
+
+  /// A reader of what there is on each side, or of `window` tokens of it.
+  init(run: RunRecord, vocabulary: [String], window: Int = .max) {
+    (self.run, self.vocabulary, self.window) = (run, vocabulary, min(window, run.window))
+  }
 
   func text(ofToken token: Int) -> String {
     vocabulary.indices.contains(token) ? vocabulary[token] : "<token \(token)>"
@@ -76,8 +83,8 @@ struct ContextReader {
     }
     let window =
       max(
-        first, context.place - run.window)...min(
-        first + length - 1, context.place + run.window)
+        first, context.place - self.window)...min(
+        first + length - 1, context.place + self.window)
     let tokens = try tokens(window, db)
     guard tokens.count == window.count else { throw BlobReader.damaged }
     let centre = context.place - window.lowerBound

@@ -71,14 +71,14 @@ extension FeatureDatabase {
       uniquingKeysWith: { $1 })
   }
 
-  /// The `limit` strongest contexts of each of `latents`, in their order.
+  /// The `limit` strongest contexts of each of `latents`, in their order, with `window` tokens on each side.
   func strongestContexts(
-    of latents: [LatentRecord], in run: RunRecord, limit: Int
+    of latents: [LatentRecord], in run: RunRecord, limit: Int, window: Int
   ) throws(Failure) -> [[ContextText]] {
     let vocabulary = try vocabulary(of: run.corpus)
     let ids = latents.map { run.id(of: LatentNumber(expert: $0.expert, sublatent: $0.sublatent)) }
     return try read { db in
-      let reader = ContextReader(run: run, vocabulary: vocabulary)
+      let reader = ContextReader(run: run, vocabulary: vocabulary, window: window)
       let statement = try db.cachedStatement(
         sql: "SELECT contexts FROM evidence WHERE latent = ?")
       return try ids.map { id in

@@ -9,8 +9,8 @@ import HSAESupport
 extension Explorer {
   /// Sublatents that are shown with contexts; the others by their words.
   private static let unfolded = 12
-  /// Contexts of a sublatent beside its expert's.
-  private static let contextsInside = 2
+  /// Contexts of a sublatent beside its expert's, and the tokens on each side that fit a card.
+  private static let (contextsInside, windowInside) = (2, 8)
   /// Contexts that are shown at once.
   static let contextsAtOnce = 10
 
@@ -111,7 +111,8 @@ extension Explorer {
     guard !run.shape.isFlat else { return "" }
     // In files a sublatent has no page of its own.
     let shown = isStatic ? live : Array(live.prefix(Self.unfolded))
-    let contexts = try database.strongestContexts(of: shown, in: run, limit: Self.contextsInside)
+    let contexts = try database.strongestContexts(
+      of: shown, in: run, limit: Self.contextsInside, window: Self.windowInside)
     let promoted = isStatic ? try database.promoted(by: shown, in: run) : []
     let cards = shown.indices.map { index -> Markup in
       let latent = shown[index]
