@@ -30,7 +30,9 @@ struct Figure {
   var isLogarithmic = false
 
   private static let colours = ["#b3602a", "#0d6a5f", "#5a55a8", "#8c7a1e", "#a8406f", "#3f7fae"]
-  private static let (width, height) = (560.0, 380.0)
+  private static let width = 560.0
+  /// Where the first row of names is; the figure grows with the number of rows.
+  private static let (legend, rowHeight) = (374.0, 15.0)
   private static let (left, right, top, bottom) = (70.0, 545.0, 46.0, 322.0)
 
   /// The figure as an SVG document; nil if there is no point.
@@ -79,7 +81,12 @@ struct Figure {
       let path = line.points.enumerated().map { number, point -> Markup in
         "\(number == 0 ? "M" : "L")\(at(x(point.x))) \(at(y(point.y)))"
       }.joined()
-      body.append("<path d=\"\(path)\" fill=\"none\" stroke=\"\(colour)\" stroke-width=\"2\"/>")
+      // Where colours come again, lines are dashed.
+      let stroke: Markup = """
+        fill="none" stroke="\(colour)" stroke-width="2"\
+        \(index < Self.colours.count ? "" : " stroke-dasharray=\"6 3\"" as Markup)
+        """
+      body.append("<path d=\"\(path)\" \(stroke)/>")
       for point in line.points where line.isMarked {
         if let whisker = point.whisker {
           body.append(
@@ -95,17 +102,18 @@ struct Figure {
       // Three names to a line.
       let (column, row) = (index % 3, index / 3)
       let (legendX, legendY) = (
-        Self.left + Double(column) * 165, Self.height - 6 - 15 * Double((lines.count - 1) / 3 - row)
+        Self.left + Double(column) * 165, Self.legend + Self.rowHeight * Double(row)
       )
       body.append(
         """
-        <path d="M\(at(legendX)) \(at(legendY - 4))h18" stroke="\(colour)" stroke-width="2"/>\
+        <path d="M\(at(legendX)) \(at(legendY - 4))h18" \(stroke)/>\
         <text x="\(at(legendX + 24))" y="\(at(legendY))">\(line.name)</text>
         """)
     }
     let middle = (Self.left + Self.right) / 2
+    let height = Self.legend + 6 + Self.rowHeight * Double((lines.count - 1) / 3)
     let page: Markup = """
-      <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(at(Self.width)) \(at(Self.height))" \
+      <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(at(Self.width)) \(at(height))" \
       font-family="system-ui,sans-serif" font-size="12" fill="#5d5850" role="img" aria-label="\(title)">
       <rect width="100%" height="100%" fill="#fff"/>
       <text x="\(at(Self.left))" y="24" font-size="15" font-weight="600" fill="#1e1c19">\(title)</text>
