@@ -14,8 +14,11 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
-func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+func library(
+  _ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []
+) -> Target {
+  .target(
+    name: name, dependencies: dependencies, resources: resources, swiftSettings: settings)
 }
 
 func tests(
@@ -89,7 +92,8 @@ let package = Package(
       ]),
     library(
       "HSAEInterop",
-      ["CZip", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
+      ["CZip", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"],
+      resources: [.embedInCode("hsae_saelens.py")]),
     library(
       "HSAEReport",
       [

@@ -1,6 +1,7 @@
 // A run as a folder that SAELens opens: cfg.json, sae_weights.safetensors, a model card. A flat dictionary
 // becomes SAELens's own architecture `topk` (an imported one without a k: `standard` or `jumprelu`); one
-// with sublatents, or with thresholds, becomes `hsae`, which `interop/python/hsae_saelens.py` teaches SAELens.
+// with sublatents, or with thresholds, becomes `hsae`, which `interop/python/hsae_saelens.py` teaches SAELens
+// (here a link to it, built in, and written beside the weights).
 //
 // SAELens scales rows to the norm √d (`constant_norm_rescale`) where we scale them to 1, so what adds to
 // rows or is compared with pre-activations is multiplied by √d here; codes in SAELens are √d times ours.
@@ -27,16 +28,16 @@ public struct SAELensExport {
   }
 
   /// The run.
-  private let run: RunDirectory
+  let run: RunDirectory
   /// The weights of its newest whole checkpoint.
-  private let dictionary: SparseAutoencoder
-  private let step: Int
+  let dictionary: SparseAutoencoder
+  let step: Int
   /// What the store of its rows says; nil if it is not known.
-  private let attributes: StoreAttributes?
+  let attributes: StoreAttributes?
   /// Whether sublatents are left out.
-  private let topLevelOnly: Bool
+  let topLevelOnly: Bool
   /// The model's name in the metadata, instead of the store's.
-  private let modelName: String?
+  let modelName: String?
 
   /// An export of the newest whole checkpoint of `run`.
   ///
@@ -91,6 +92,11 @@ public struct SAELensExport {
     case .hsae: try writeHierarchical(dictionary.parameters, to: weights)
     }
     try DurableFile.write(card, to: folder.file("README.md"))
+    if architecture == .hsae {
+      // Whoever finds the folder somewhere needs nothing else of ours.
+      try DurableFile.write(
+        PackageResources.hsae_saelens_py, to: folder.file(Self.pythonModule + ".py"))
+    }
     try folder.commit()
   }
 
@@ -239,67 +245,5 @@ public struct SAELensExport {
     let d = dictionary.shape.width
     guard parameters.hasBias else { return [Float](repeating: 0, count: d) }
     return (0..<d).map { parameters.bias[0, $0] * scale }
-  }
-
-  // MARK: The card
-
-  private var card: String {
-    let shape = dictionary.shape
-    let of =
-      attributes.map { "\(modelName ?? $0.modelName), \($0.hookPoint)" }
-      ?? "rows of width \(shape.width)"
-    let isUnbounded = run.configuration.origin?.isUnbounded == true
-    let kind =
-      isUnbounded
-      ? "A \(architecture == .jumprelu ? "JumpReLU" : "ReLU") sparse autoencoder with"
-        + " \(counted(shape.experts, "latent"))"
-      : shape.isFlat
-        ? "A TopK sparse autoencoder with \(counted(shape.experts, "latent"))"
-        : topLevelOnly
-          ? "The top level, \(counted(shape.experts, "latent")), of a hierarchical sparse autoencoder"
-          : "A hierarchical sparse autoencoder with \(counted(shape.experts, "expert")) of"
-            + " \(counted(shape.sublatents, "sublatent"))"
-    let load =
-      architecture != .hsae
-      ? ""
-      : """
-      import hsae_saelens  # registers the architecture; the file is in hsae's interop/python
-
-      """
-    let order =
-      architecture != .hsae
-      ? ""
-      : """
-
-      Latent j < \(shape.experts) is expert j; sublatent q of expert j is latent \
-      \(shape.experts) + \(shape.sublatents)·j + q. A sublatent is active only where its expert is, one in each.
-
-      """
-    let limit =
-      isUnbounded
-      ? ""
-      : "; at most \(shape.activeExperts) \(shape.isFlat || topLevelOnly ? "latents" : "experts") active at a time"
-    let trained =
-      run.configuration.origin.map { "Imported by hsae from \($0.layout) (\($0.architecture))." }
-      ?? "Trained by hsae for \(counted(step, "step")) of \(counted(run.configuration.batch, "row"))."
-    return """
-      ---
-      library_name: saelens
-      tags:
-      - sparse-autoencoder
-      - interpretability
-      ---
-      # \(Path.name(run.path))
-
-      \(kind), of \(of)\(limit). \(trained)
-
-      ```python
-      from sae_lens import SAE
-      \(load)sae = SAE.load_from_disk("FOLDER")
-      ```
-      \(order)
-      Rows are scaled to \(run.configuration.normalize == .unit ? "the norm √d before encoding, and back after decoding; codes are √d times hsae's" : "no norm: they are taken as they are").
-
-      """
   }
 }

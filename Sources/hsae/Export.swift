@@ -12,9 +12,9 @@ struct Export: ParsableCommand {
     discussion: """
       OUT/cfg.json, sae_weights.safetensors and README.md, the layout of SAELens 6 and of the Hugging \
       Face Hub. A flat dictionary is a plain topk SAE. One with sublatents or thresholds has the \
-      architecture "hsae": put interop/python/hsae_saelens.py beside your program and import it before \
-      SAE.load_from_disk. --top-level leaves the sublatents out, so that SAELens alone can read it. \
-      Codes in SAELens are √width times those of hsae, because it scales rows to that norm.
+      architecture "hsae": import hsae_saelens.py, which is put into the folder, before SAE.load_from_disk. \
+      --top-level leaves the sublatents out, so that SAELens alone can read it. Codes in SAELens are \
+      √width times those of hsae, because it scales rows to that norm.
       """)
 
   @Argument(help: .init("The run.", valueName: "run"))

@@ -108,6 +108,13 @@ import Testing
       #expect(try runHSAE(fixture.training("run", ["--steps", "60"])).code == 0)
       let out = fixture.path("saelens")
       #expect(try runHSAE(["export", fixture.path("run"), "--out", out]).code == 0)
+      // Everything that is needed to load it, and a card that says so.
+      #expect(
+        try Path.list(out) == [
+          "README.md", "cfg.json", "hsae_saelens.py", "sae_weights.safetensors",
+        ])
+      let module = try MappedFile(path: Path.join(out, "hsae_saelens.py")).copy()
+      #expect(String(decoding: module, as: UTF8.self).contains("register_sae_class(\"hsae\""))
       let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
       #expect(cfg["architecture"]?.string == "hsae" && cfg["d_sae"]?.integer == 200)
       let number = { (name: String) in cfg[name]?.number ?? .nan }

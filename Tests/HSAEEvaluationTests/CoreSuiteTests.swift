@@ -30,7 +30,10 @@ import Testing
         runs, EvaluationFixture.input(store, model: model))
       let (perfect, zero) = (results[0], results[1])
       #expect(perfect.evaluatedOn.contains("held-out rows of"))
-      for key in ["explained_variance", "cosine", "norm_ratio", "relative_reconstruction_bias"] {
+      for key in [
+        "explained_variance", "cosine", "norm_ratio", "relative_reconstruction_bias",
+        "explained_variance_legacy_unscaled", "relative_reconstruction_bias_unscaled",
+      ] {
         #expect(abs(try value(perfect, key) - 1) < 1e-5, "\(key)")
       }
       for key in ["ce_loss_score", "kl_div_score"] {
@@ -46,6 +49,7 @@ import Testing
       #expect(try value(zero, "dead_latents") == 1 && value(zero, "l0") == 0)
       #expect(abs(try value(zero, "mse") - 1) < 1e-3)
       #expect(try value(zero, "explained_variance") < 0.01, "the zero vector is no mean")
+      #expect(try value(perfect, "mse_unscaled") < 1e-3 && value(zero, "mse_unscaled") > 0.1)
     }
   }
 
@@ -194,6 +198,65 @@ import Testing
       ] {
         #expect(abs(try value(result, key) - expected) < 1e-9, "\(key)")
       }
+    }
+  }
+
+  /// What is written for SAEBench is of rows at the model's lengths, and counts sublatents as latents.
+  @Test func unscaledRowsAsSAEBenchSeesThem() throws {
+    try withTemporaryFolder { folder in
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(40))
+      let shape = DictionaryShape(
+        width: 16, experts: 12, sublatents: 3, subspace: 2, activeExperts: 3)
+      let run = try EvaluationFixture.run("random", shape) { parameters in
+        parameters = Parameters.initial(shape: shape, seed: 8)
+      }
+      let input = EvaluationFixture.input(store)
+      let rows = try input.rows(for: [run], suite: "core")
+      let x = try rows.matrix(0..<rows.count, for: run)
+      let rebuilt = run.dictionary.decode(run.dictionary.encode(x))
+      let lengths = rows.norms(for: run).map { Double($0) }
+      #expect(rows.count > 100 && Set(lengths).count > 100)
+      var mean = [Double](repeating: 0, count: 16)
+      for row in 0..<rows.count {
+        for column in 0..<16 {
+          mean[column] += lengths[row] * Double(x[row, column]) / Double(rows.count)
+        }
+      }
+      var (legacy, errors, squares, products, norms) = (0.0, 0.0, 0.0, 0.0, 0.0)
+      for row in 0..<rows.count {
+        var (error, spread) = (0.0, 0.0)
+        for column in 0..<16 {
+          let own = lengths[row] * Double(x[row, column])
+          let back = lengths[row] * Double(rebuilt[row, column])
+          error += (own - back) * (own - back)
+          spread += (own - mean[column]) * (own - mean[column])
+          squares += own * own
+          products += own * back
+          norms += back * back
+        }
+        legacy += 1 - error / spread
+        errors += error
+      }
+      let count = Double(rows.count)
+      let q = squares / count / 16
+      let result = try CoreSuite.evaluate([run], input)[0]
+      let metrics = try #require(result.saeBench?.metrics)
+      func expect(_ category: String, _ name: String, _ expected: Double) {
+        let value = metrics[category]?[name] ?? .nan
+        #expect(abs(value - expected) < 1e-6 * max(1, abs(expected)), "\(name)")
+      }
+      expect("reconstruction_quality", "explained_variance_legacy", legacy / count)
+      expect("reconstruction_quality", "mse", errors / count)
+      expect("shrinkage", "relative_reconstruction_bias", norms / products)
+      expect("sparsity", "l0", 2 * (try value(result, "l0")))
+      expect(
+        "misc_metrics", "frac_alive",
+        1 - (try value(result, "dead_latents") + 3 * value(result, "dead_sublatents")) / 4)
+      #expect(
+        abs(
+          try value(result, "explained_variance_saebench")
+            - (1 - errors / count / (squares / count - q * q))) < 1e-9)
     }
   }
 

@@ -44,21 +44,7 @@ struct ArrayImportTests {
       var twin = ReferenceParameters(parameters)
       // Up projectors of their own length: nothing holds them to 1.
       twin.up = twin.up.map { Double(Float($0 * 1.7)) }
-      var tensors: [SourceSAE.Tensor] = [
-        ("top_level_autoencoder.encoder", [6, 10], twin.encoder),
-        (
-          "top_level_autoencoder.decoder", [10, 6],
-          SourceSAE.transposed(twin.decoder, columns: 10)
-        ),
-        ("W_down", [6, 3, 10], twin.down), ("encoder_weights", [6, 4, 3], twin.subEncoder),
-      ]
-      func blocks(_ values: [Double], _ size: Int, _ columns: Int) -> [Double] {
-        stride(from: 0, to: values.count, by: size).flatMap {
-          SourceSAE.transposed(Array(values[$0..<$0 + size]), columns: columns)
-        }
-      }
-      tensors.append(("W_up", [6, 10, 3], blocks(twin.up, 30, 10)))
-      tensors.append(("decoder_weights", [6, 3, 4], blocks(twin.subDecoder, 12, 3)))
+      var tensors = SourceSAE.authorsTensors(twin, shape)
       try SourceSAE.write(tensors, to: folder + "/a.safetensors")
       try writeNpz(
         tensors.map { NpzArray(name: $0.name, shape: $0.shape, values: $0.values) },

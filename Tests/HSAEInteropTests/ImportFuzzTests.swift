@@ -12,9 +12,11 @@ import Testing
 @Suite(.serialized)
 struct ImportFuzzTests {
   /// Imports what is at `path`, uses what comes of it, and expects nothing but a sentence if nothing does.
-  private func check(_ path: String, _ iteration: Int) {
+  private func check(
+    _ path: String, _ iteration: Int, _ options: ImportOptions = ImportOptions()
+  ) {
     do {
-      let imported = try DictionaryImport(path: path)
+      let imported = try DictionaryImport(path: path, options: options)
       let width = imported.dictionary.shape.width
       if width <= 64 {
         let rows = Matrix(
@@ -42,6 +44,36 @@ struct ImportFuzzTests {
       let grown = try Fuzz().feed(originals) { iteration, bytes in
         try Fuzz.put(bytes, at: path)
         check(path, iteration)
+      }
+      #expect(grown <= Fuzz.memoryBound)
+    }
+  }
+
+  @Test(arguments: ["a.npz", "a.safetensors"])
+  func authorsArrays(_ name: String) throws {
+    try withTemporaryFolder { folder in
+      let shape = DictionaryShape(
+        width: 10, experts: 6, sublatents: 4, subspace: 3, activeExperts: 2)
+      var options = ImportOptions()
+      options.k = shape.activeExperts
+      let tensors = SourceSAE.authorsTensors(
+        ReferenceParameters(Parameters.initial(shape: shape, seed: 16)), shape)
+      let path = folder + "/" + name
+      var originals: [[UInt8]] = []
+      for compressed in name.hasSuffix("npz") ? [false, true] : [false] {
+        if name.hasSuffix("npz") {
+          try writeNpz(
+            tensors.map { NpzArray(name: $0.name, shape: $0.shape, values: $0.values) },
+            compressed: compressed, to: path)
+        } else {
+          try SourceSAE.write(tensors, to: path)
+        }
+        originals.append(try MappedFile(path: path).copy())
+        #expect(try DictionaryImport(path: path, options: options).origin.layout == "H-SAE authors")
+      }
+      let grown = try Fuzz().feed(originals) { iteration, bytes in
+        try Fuzz.put(bytes, at: path)
+        check(path, iteration, options)
       }
       #expect(grown <= Fuzz.memoryBound)
     }

@@ -224,4 +224,21 @@ struct SourceSAE {
       worstCode < 1e-5 && worstRow < 1e-5, "\(worstCode) \(worstRow)", sourceLocation: location)
     #expect(fired > count, sourceLocation: location)
   }
+
+  /// The arrays of the H-SAE's authors that hold `twin`.
+  static func authorsTensors(_ twin: ReferenceParameters, _ shape: DictionaryShape) -> [Tensor] {
+    let (d, m, a, s) = (shape.width, shape.experts, shape.sublatents, shape.subspace)
+    func blocks(_ values: [Double], _ size: Int, _ columns: Int) -> [Double] {
+      stride(from: 0, to: values.count, by: size).flatMap {
+        transposed(Array(values[$0..<$0 + size]), columns: columns)
+      }
+    }
+    return [
+      ("top_level_autoencoder.encoder", [m, d], twin.encoder),
+      ("top_level_autoencoder.decoder", [d, m], transposed(twin.decoder, columns: d)),
+      ("W_down", [m, s, d], twin.down), ("W_up", [m, d, s], blocks(twin.up, s * d, d)),
+      ("encoder_weights", [m, a, s], twin.subEncoder),
+      ("decoder_weights", [m, s, a], blocks(twin.subDecoder, a * s, s)),
+    ]
+  }
 }

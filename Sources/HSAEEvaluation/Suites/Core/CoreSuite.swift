@@ -45,15 +45,21 @@ public enum CoreSuite: EvaluationSuite {
             + " --max-active.")
       }
       if let note = input.note(on: run, isHeldOut: rows.isHeldOut) { result.notes.append(note) }
-      result.saeBench = saeBench(result, rows)
+      result.saeBench = saeBench(result, run.shape, rows)
       results.append(result)
     }
     return results
   }
 
-  /// The result by SAEBench's names.
-  private static func saeBench(_ result: SuiteResult, _ rows: EvaluationRows) -> SAEBenchMetrics {
+  /// The result by SAEBench's names and as SAEBench finds it with the exported dictionary: rows at the lengths
+  /// the model gives them, sublatents as latents like others.
+  private static func saeBench(
+    _ result: SuiteResult, _ shape: DictionaryShape, _ rows: EvaluationRows
+  ) -> SAEBenchMetrics {
     func value(_ key: String) -> Double { result[key]?.value ?? .nan }
+    func unscaled(_ key: String) -> String {
+      result[key + "_unscaled"] != nil ? key + "_unscaled" : key
+    }
     let categories: [(String, [(String, String)])] = [
       (
         "model_behavior_preservation",
@@ -72,19 +78,18 @@ public enum CoreSuite: EvaluationSuite {
       (
         "reconstruction_quality",
         [
-          ("explained_variance", "explained_variance"),
-          ("explained_variance_legacy", "explained_variance_legacy"), ("mse", "mse"),
-          ("cossim", "cosine"),
+          ("explained_variance", unscaled("explained_variance")),
+          ("explained_variance_legacy", unscaled("explained_variance_legacy")),
+          ("mse", unscaled("mse")), ("cossim", "cosine"),
         ]
       ),
       (
         "shrinkage",
         [
           ("l2_ratio", "norm_ratio"),
-          ("relative_reconstruction_bias", "relative_reconstruction_bias"),
+          ("relative_reconstruction_bias", unscaled("relative_reconstruction_bias")),
         ]
       ),
-      ("sparsity", [("l0", "l0")]),
     ]
     var metrics: [String: [String: Double]] = [:]
     for (category, names) in categories {
@@ -94,7 +99,14 @@ public enum CoreSuite: EvaluationSuite {
         uniqueKeysWithValues: known.map { ($0.0, value($0.1)) })
     }
     metrics["token_stats"] = ["total_tokens_eval_sparsity_variance": Double(rows.count)]
-    metrics["misc_metrics"] = ["frac_alive": 1 - value("dead_latents")]
+    // Every active expert has a sublatent chosen, whose code is not zero.
+    metrics["sparsity"] = ["l0": value("l0") * (shape.isFlat ? 1 : 2)]
+    let dead =
+      value("dead_latents")
+      + (shape.isFlat ? 0 : Double(shape.sublatents) * value("dead_sublatents"))
+    metrics["misc_metrics"] = [
+      "frac_alive": 1 - dead / Double(1 + shape.sublatents)
+    ]
     return SAEBenchMetrics(metrics: metrics)
   }
 }

@@ -61,12 +61,25 @@ extension RowMeasurement {
     result += pair(
       "explained_variance_legacy", "explained variance, legacy",
       { $0[.legacy] / $0[.legacyRows] }, { $0[.topLegacy] / $0[.legacyRows] })
+    if hasNorms {
+      result += pair(
+        "explained_variance_legacy_unscaled", "explained variance, legacy, unscaled rows",
+        { $0[.ownLegacy] / $0[.ownLegacyRows] }, { $0[.ownTopLegacy] / $0[.ownLegacyRows] })
+      result += [
+        number("mse_unscaled", "squared error ‖x − x̂‖², unscaled rows", digits: 0) {
+          $0[.ownError] / $0[.rows]
+        },
+        number(
+          "relative_reconstruction_bias_unscaled", "relative reconstruction bias, unscaled rows"
+        ) { $0[.ownRebuilt] / $0[.ownDot] },
+      ]
+    }
     let d = Double(width)
     result.append(
       number("explained_variance_saebench", "explained variance, SAEBench 0.6.0") {
-        let squares = $0[.squares] / $0[.rows]
+        let squares = $0[.ownSquares] / $0[.rows]
         let mean = squares / d
-        return 1 - $0[.error] / $0[.rows] / (squares - mean * mean)
+        return 1 - $0[.ownError] / $0[.rows] / (squares - mean * mean)
       })
     result.append(
       EvaluationNumber(

@@ -19,10 +19,12 @@ enum RowQuantity: Int, CaseIterable {
   case dot, topDot, rebuilt, topRebuilt
   /// Active experts; chosen sublatents with a code at or above the threshold.
   case active, relevant
-  /// ‖x − x̄‖², ‖x − x̂‖² of rows with their own lengths.
-  case ownSpread, ownError, ownTopError
+  /// ‖x‖², ‖x − x̄‖², ‖x − x̂‖², x·x̂ and ‖x̂‖² of rows with their own lengths.
+  case ownSquares, ownSpread, ownError, ownTopError, ownDot, ownRebuilt
   /// 1 − ‖x − x̂‖² / ‖x − x̄‖² with x̄ the mean of a batch, over rows that differ from it, and their number.
   case legacy, topLegacy, legacyRows
+  /// The same of rows with their own lengths.
+  case ownLegacy, ownTopLegacy, ownLegacyRows
 }
 
 /// How one dictionary rebuilds the rows of an evaluation.
@@ -60,7 +62,7 @@ public struct RowMeasurement: Sendable {
       usage.add(codes)
       let chunk = RowChunk(
         x: x.span, full: full.span, top: top.span, width: width, first: range.lowerBound)
-      let batch = chunk.batchStatistics()
+      let batch = chunk.batchStatistics(norm: means.norm)
       variances.full += batch.fullVariance
       variances.topLevel += batch.topVariance
       let quantities = RowQuantity.allCases.count
@@ -70,8 +72,8 @@ public struct RowMeasurement: Sendable {
           $0.sublatent >= 0 && $0.subValue >= usage.subThreshold
         }
         chunk.measure(
-          row, means: means, batchMean: batch.mean, norm: means.norm(range.lowerBound + row),
-          into: &values)
+          row, means: means, batchMean: batch.mean, ownBatchMean: batch.ownMean,
+          norm: means.norm(range.lowerBound + row), into: &values)
         values[RowQuantity.active.rawValue] = Double(codes[row].count)
         if codes[row].count == dictionary.shape.activeExperts { fullRows += 1 }
         values[RowQuantity.relevant.rawValue] = Double(relevant)
@@ -136,18 +138,22 @@ private struct RowChunk: ~Escapable {
     self.top = top
   }
 
-  /// The mean of the chunk's rows, and 1 − Σ var(x − x̂) / Σ var(x) within it.
-  func batchStatistics() -> (mean: [Double], fullVariance: Double, topVariance: Double) {
+  /// The mean of the chunk's rows, the same with their own lengths, and 1 − Σ var(x − x̂) / Σ var(x) within it.
+  func batchStatistics(
+    norm: (Int) -> Double
+  ) -> (mean: [Double], ownMean: [Double], fullVariance: Double, topVariance: Double) {
     let count = Double(max(1, x.count / width))
     var mean = [Double](repeating: 0, count: width)
-    var (fullMean, topMean) = (mean, mean)
+    var (ownMean, fullMean, topMean) = (mean, mean, mean)
     var (square, fullSquare, topSquare) = (0.0, 0.0, 0.0)
     for start in stride(from: 0, to: x.count, by: width) {
+      let length = norm(first + start / width)
       for column in 0..<width {
         let value = Double(x[start + column])
         let fullError = value - Double(full[start + column])
         let topError = value - Double(top[start + column])
         mean[column] += value
+        ownMean[column] += length * value
         fullMean[column] += fullError
         topMean[column] += topError
         square += value * value
@@ -160,17 +166,20 @@ private struct RowChunk: ~Escapable {
     }
     let total = variance(square, mean)
     return (
-      mean.map { $0 / count }, total > 0 ? 1 - variance(fullSquare, fullMean) / total : 0,
+      mean.map { $0 / count }, ownMean.map { $0 / count },
+      total > 0 ? 1 - variance(fullSquare, fullMean) / total : 0,
       total > 0 ? 1 - variance(topSquare, topMean) / total : 0
     )
   }
 
   /// The quantities of row `row` but for those of its codes.
   func measure(
-    _ row: Int, means: Means, batchMean: [Double], norm: Double, into values: inout [Double]
+    _ row: Int, means: Means, batchMean: [Double], ownBatchMean: [Double], norm: Double,
+    into values: inout [Double]
   ) {
     let start = row * width
-    var (squares, spread, ownSpread, batchSpread) = (0.0, 0.0, 0.0, 0.0)
+    var (squares, spread, ownSpread) = (0.0, 0.0, 0.0)
+    var (batchSpread, ownBatchSpread) = (0.0, 0.0)
     var (error, dot, rebuilt) = (0.0, 0.0, 0.0)
     var (topError, topDot, topRebuilt) = (0.0, 0.0, 0.0)
     for column in 0..<width {
@@ -181,6 +190,8 @@ private struct RowChunk: ~Escapable {
       batchSpread += (value - batchMean[column]) * (value - batchMean[column])
       let own = norm * value - means.own[column]
       ownSpread += own * own
+      let ownFromBatch = norm * value - ownBatchMean[column]
+      ownBatchSpread += ownFromBatch * ownFromBatch
       error += (value - f) * (value - f)
       dot += value * f
       rebuilt += f * f
@@ -204,11 +215,18 @@ private struct RowChunk: ~Escapable {
       .topCosine, squares > 0 && topRebuilt > 0 ? topDot / (squares * topRebuilt).squareRoot() : 0)
     set(.ratio, squares > 0 ? (rebuilt / squares).squareRoot() : 0)
     set(.topRatio, squares > 0 ? (topRebuilt / squares).squareRoot() : 0)
+    let scale = norm * norm
+    set(.ownSquares, scale * squares)
     set(.ownSpread, ownSpread)
-    set(.ownError, norm * norm * error)
-    set(.ownTopError, norm * norm * topError)
+    set(.ownError, scale * error)
+    set(.ownTopError, scale * topError)
+    set(.ownDot, scale * dot)
+    set(.ownRebuilt, scale * rebuilt)
     set(.legacyRows, batchSpread > 0 ? 1 : 0)
     set(.legacy, batchSpread > 0 ? 1 - error / batchSpread : 0)
     set(.topLegacy, batchSpread > 0 ? 1 - topError / batchSpread : 0)
+    set(.ownLegacyRows, ownBatchSpread > 0 ? 1 : 0)
+    set(.ownLegacy, ownBatchSpread > 0 ? 1 - scale * error / ownBatchSpread : 0)
+    set(.ownTopLegacy, ownBatchSpread > 0 ? 1 - scale * topError / ownBatchSpread : 0)
   }
 }

@@ -1,0 +1,1 @@
+../../interop/python/hsae_saelens.py
