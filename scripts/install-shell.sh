@@ -18,6 +18,7 @@ fish=$prefix/share/fish/vendor_completions.d/hsae.fish
 mkdir -p "$man" "$(dirname "$bash")" "$(dirname "$zsh")" "$(dirname "$fish")"
 python3 "$here/manual.py" "$hsae" man "$man" "$date"
 gzip -9nf "$man"/hsae*.1
-"$hsae" --generate-completion-script bash >"$bash"
+# It is read by a shell, not run.
+"$hsae" --generate-completion-script bash | sed '1{/^#!/d}' >"$bash"
 "$hsae" --generate-completion-script zsh >"$zsh"
 "$hsae" --generate-completion-script fish >"$fish"
