@@ -6,19 +6,36 @@ export HSAE_CACHE
 # Set-up leaves a link to this machine's build of llama.cpp; every `swift build` needs its .pc file.
 export PKG_CONFIG_PATH := $(HSAE_CACHE)/llama.cpp/lib/pkgconfig$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
 
+# What `hsae --version` says was built.
+export HSAE_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)$(shell \
+  git diff --quiet HEAD 2>/dev/null; [ $$? -ne 1 ] || echo -modified)
+
 HSAE := .build/release/hsae
 SOURCES := Package.swift Sources Tests Benchmarks
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
-  bench-record format lint clean mpi test-mpi
+  bench-record format lint clean mpi test-mpi install deb site
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
 
 build: setup ## The executable, optimised: .build/release/hsae.
 	swift build -c release --product hsae
+
+PREFIX ?= /usr/local
+
+install: build ## The executable, its manual pages and completions, under PREFIX (/usr/local).
+	install -D -m 755 $(HSAE) $(DESTDIR)$(PREFIX)/bin/hsae
+	scripts/install-shell.sh $(HSAE) $(DESTDIR)$(PREFIX)
+
+deb: ## A Debian package that needs no Swift where it is installed: out/hsae_VERSION_amd64.deb.
+	@scripts/deb.sh
+
+site: build ## The documentation as pages that open from the disk: out/site/index.html.
+	@HSAE_SITE=1 scripts/setup.sh
+	@scripts/site.sh $(HSAE)
 
 mpi: ## The executable for mpirun and srun, with everything: .build-mpi/release/hsae.
 	@HSAE_MPI=1 scripts/setup.sh
@@ -79,4 +96,4 @@ lint: ## Fails where the format differs.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
 clean: ## Removes what building left in the tree; the cache and what was trained (out) stay.
-	rm -rf .build .build-test .build-mpi .build-asan .build-tsan
+	rm -rf .build .build-test .build-mpi .build-asan .build-tsan .build-deb .build-site

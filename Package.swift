@@ -14,6 +14,12 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+/// The commit that is built, as `make` says it. A bare `swift build` says none, and SwiftPM's own
+/// `Context.gitInformation` is remembered from build to build, so it would name an old one.
+let commit = (Context.environment["HSAE_COMMIT"] ?? "").filter {
+  $0.isLetter || $0.isNumber || $0 == "-"
+}
+
 func library(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
   .target(name: name, dependencies: dependencies, swiftSettings: settings)
 }
@@ -49,6 +55,9 @@ let package = Package(
   targets: [
     // C: innermost loops, and the module maps of the system libraries.
     .target(name: "CHSAEKernels"),
+    .target(
+      name: "CHSAEBuild",
+      cSettings: commit.isEmpty ? [] : [.define("HSAE_COMMIT", to: "\"\(commit)\"")]),
     .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(
       name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev"])]),
@@ -107,8 +116,9 @@ let package = Package(
     .executableTarget(
       name: "hsae",
       dependencies: [
-        "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations", "HSAELanguageModels",
-        "HSAEDistribution", "HSAETraining", "HSAEEvaluation", "HSAEReport", "HSAEInterop",
+        "CHSAEBuild", "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations",
+        "HSAELanguageModels", "HSAEDistribution", "HSAETraining", "HSAEEvaluation", "HSAEReport",
+        "HSAEInterop",
         .target(name: "HSAEExplorer", condition: .when(traits: ["Explorer"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

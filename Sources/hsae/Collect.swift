@@ -29,16 +29,18 @@ struct Collect: ParsableCommand, RunsOnRanks {
       \(CorpusFormatOptions.help)
       """)
 
-  @Argument(help: "A model's name (it is fetched), the path of a GGUF file, or synthetic.")
+  @Argument(
+    help: "A model's name (it is fetched), the path of a GGUF file, or synthetic.",
+    completion: .modelOrSynthetic)
   var model: String
 
   @Option(help: "The block whose output to collect, counting from 0.")
   var layer: Int
 
-  @Option(parsing: .upToNextOption, help: "Corpus files, or folders of them.")
+  @Option(parsing: .upToNextOption, help: "Corpus files, or folders of them.", completion: .file())
   var text: [String]
 
-  @Option(help: "The store to write, or to go on with.")
+  @Option(help: "The store to write, or to go on with.", completion: .directory)
   var out: String
 
   @Option(help: "Rows to collect, such as 2M (default: all the corpus gives); cannot change later.")

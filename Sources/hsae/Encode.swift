@@ -16,10 +16,10 @@ struct Encode: ParsableCommand {
       --reconstruct also "reconstruction", in that scale.
       """)
 
-  @Argument(help: .init("The run.", valueName: "run"))
+  @Argument(help: .init("The run.", valueName: "run"), completion: .directory)
   var path: String
 
-  @Argument(help: "A store, or a .npy, .safetensors or Zarr matrix.")
+  @Argument(help: "A store, or a .npy, .safetensors or Zarr matrix.", completion: .file())
   var data: String
 
   @Option(help: "The first row.")

@@ -27,20 +27,24 @@ struct Evaluate: ParsableCommand {
       report --evaluation takes such files.
       """)
 
-  @Argument(help: "Run directories.")
+  @Argument(help: "Run directories.", completion: .directory)
   var runs: [String]
 
-  @Option(help: "Suites, separated by commas.")
+  @Option(help: "Suites, separated by commas.", completion: .suites)
   var suite = "core,cost"
 
-  @Option(help: "The store or matrix to evaluate on (default: what the runs were trained on).")
+  @Option(
+    help: "The store or matrix to evaluate on (default: what the runs were trained on).",
+    completion: .file())
   var store: String?
 
-  @Option(help: "The language model: a name, a GGUF file, or synthetic.")
+  @Option(
+    help: "The language model: a name, a GGUF file, or synthetic.", completion: .modelOrSynthetic)
   var model: String?
 
   @Option(
-    parsing: .upToNextOption, help: "Text to evaluate on instead of a store's held-out documents.")
+    parsing: .upToNextOption, help: "Text to evaluate on instead of a store's held-out documents.",
+    completion: .file())
   var text: [String] = []
 
   @Option(help: "The block whose output the runs are of, where no store says it.")
@@ -56,7 +60,7 @@ struct Evaluate: ParsableCommand {
     help: """
       Parallel sentences for the suite crosslingual, as JSON: [{"en": …, "fr": …}, …] (default: \
       verses of the Bible in en, fr, es, de, which are fetched).
-      """)
+      """, completion: .file(extensions: ["json"]))
   var sentences: String?
 
   @Option(help: "Sentences to draw for the suite crosslingual, at most.")
@@ -68,7 +72,9 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Solved examples before each of them; the definition's are 10.")
   var examples = 10
 
-  @Option(help: "The folder of WordNet's files, for the suite hierarchy of words.")
+  @Option(
+    help: "The folder of WordNet's files, for the suite hierarchy of words.", completion: .directory
+  )
   var wordnet = WordNet.defaultFolder
 
   @Option(help: "Seed of all draws.")
@@ -76,7 +82,7 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var threading: ThreadsOption
 
-  @Option(help: "Write the results to this .json file, or into this folder.")
+  @Option(help: "Write the results to this .json file, or into this folder.", completion: .file())
   var out: String?
 
   @Flag(help: "Print the results as JSON.")

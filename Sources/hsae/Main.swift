@@ -11,6 +11,7 @@ struct Main: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "hsae",
     abstract: "Hierarchical sparse autoencoders for language models.",
+    version: BuildInformation.text,
     subcommands: [
       Quickstart.self,
       Fetch.self,

@@ -38,10 +38,10 @@ struct Train: ParsableCommand, RunsOnRanks {
       checkpoint with the same bits as if nothing had happened.
       """)
 
-  @Argument(help: "The rows to train on; may be left out with --resume.")
+  @Argument(help: "The rows to train on; may be left out with --resume.", completion: .file())
   var data: String?
 
-  @Option(help: "The run directory to write.")
+  @Option(help: "The run directory to write.", completion: .directory)
   var out: String
 
   @Option(
@@ -52,7 +52,7 @@ struct Train: ParsableCommand, RunsOnRanks {
   @Flag(help: "Go on with the run at --out, and those of --also, from their newest checkpoints.")
   var resume = false
 
-  @Option(help: "A JSON file of options.")
+  @Option(help: "A JSON file of options.", completion: .file(extensions: ["json"]))
   var config: String?
 
   @OptionGroup(title: "Dictionary and objective")
