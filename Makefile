@@ -7,12 +7,12 @@ export HSAE_CACHE
 export PKG_CONFIG_PATH := $(HSAE_CACHE)/llama.cpp/lib/pkgconfig$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
 
 HSAE := .build/release/hsae
-SOURCES := Package.swift Sources Tests Benchmarks
+SOURCES := Package.swift Sources Tests Benchmarks Snippets Examples/Package.swift Examples/Sources
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
-  bench-record format lint clean mpi test-mpi
+  bench-record format lint clean mpi test-mpi docs examples
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
@@ -48,7 +48,14 @@ models: test-build ## The models the tests read.
 browser: setup
 	@HSAE_BROWSER=1 scripts/setup.sh
 
-test: models browser lint ## What continuous integration runs; the summary comes last.
+docs: test-build ## The library's documentation as a static site: out/docs.
+	scripts/docs.sh site .build-test/release out/docs
+
+examples: setup ## The package in Examples, built as a user's would be and tried.
+	scripts/examples.sh
+
+test: models browser lint examples ## What continuous integration runs; the summary comes last.
+	scripts/docs.sh check .build-test/release
 	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
 	  swift test $(TEST) --disable-xctest
 
@@ -79,4 +86,4 @@ lint: ## Fails where the format differs.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
 clean: ## Removes what building left in the tree; the cache and what was trained (out) stay.
-	rm -rf .build .build-test .build-mpi .build-asan .build-tsan
+	rm -rf .build .build-test .build-mpi .build-asan .build-tsan .build-examples
