@@ -32,10 +32,11 @@ options.k = 2
 options.steps = 300  // the learning rate is planned for them
 options.batch = 256
 options.learningRate = 5e-3
+options.recordEvery = 100
 
 let training = try Training(options, width: rows.width, run: path)
 try await training.run(on: activations) { record in
-  if record.step % 100 == 0 { print("step", record.step, "of", training.steps) }
+  print("step", record.step, "of", training.steps)
 }
 
 let dictionary = training.dictionary()
@@ -43,6 +44,7 @@ let dictionary = training.dictionary()
 print(training.isFinished, training.rowsUsed, dictionary.step)
 print(dictionary.evaluate(rows).full.explainedVariance > 0.5)
 // Prints:
+// step 1 of 300
 // step 100 of 300
 // step 200 of 300
 // step 300 of 300

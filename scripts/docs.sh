@@ -21,10 +21,11 @@ trap 'rm -rf "$work"' EXIT
 
 maps=()
 for map in Sources/C*/module.modulemap; do maps+=(-Xcc "-fmodule-map-file=$PWD/$map"); done
-for map in "$build"/{CHSAEKernels,CMPI,GRDBSQLite}.build/module.modulemap; do
-  if [[ -f $map ]]; then maps+=(-Xcc "-fmodule-map-file=$(realpath "$map")"); fi
-done
-for map in "${build%/*}"/checkouts/GRDB.swift/Sources/GRDBSQLite/module.modulemap; do
+# C modules that SwiftPM writes a map for, and those of packages that bring one.
+packages=${build%/*}/checkouts
+for map in "$build"/{CHSAEKernels,CMPI}.build/module.modulemap \
+  "$packages"/GRDB.swift/Sources/GRDBSQLite/module.modulemap \
+  "$packages"/FlyingFox/CSystemLinux/include/module.modulemap; do
   if [[ -f $map ]]; then maps+=(-Xcc "-fmodule-map-file=$(realpath "$map")"); fi
 done
 target=$("$tools/swiftc" -print-target-info | sed -n 's/^ *"triple": "\(.*\)",$/\1/p' | head -1)

@@ -35,6 +35,9 @@ final class TrainerQueue: @unchecked Sendable {
     try await queue.run { [self] () throws(Failure) in try trainer.checkpointNow() }
   }
 
+  /// Returns when nothing is under way.
+  func finish() { queue.wait {} }
+
   /// The dictionary as it is now.
   func dictionary() -> SparseDictionary {
     queue.wait {

@@ -18,8 +18,8 @@ internal import HSAETraining
 /// The same rows in the same order give the same weights, to the bit, as `hsae train --order file` on a file
 /// of them, however they are cut into pieces and whatever the number of threads.
 ///
-/// Rows that end before all steps are done leave the training where it stands; ``run(on:progress:)`` may be
-/// called again with more of them. What is left of a batch waits for the next call.
+/// Rows that end before all steps are done leave the training where it stands, and it can be run again with
+/// more of them. What is left of a batch waits for the next call.
 public final class Training {
   private let trainer: TrainerQueue
   private var assembler: BatchAssembler
@@ -79,6 +79,9 @@ public final class Training {
     self.trainer = TrainerQueue(trainer)
   }
 
+  // What ran last still holds the trainer for a moment, and with it the lock of the run's folder.
+  deinit { trainer.finish() }
+
   /// Whether all steps are done.
   public var isFinished: Bool { step >= steps }
 
@@ -92,8 +95,7 @@ public final class Training {
   ///
   /// - Parameters:
   ///   - batches: rows, in pieces of any size.
-  ///   - progress: called with each record, of which a training has about a hundred
-  ///     (``TrainingOptions/recordEvery``).
+  ///   - progress: called with each record, every ``TrainingOptions/recordEvery`` steps.
   /// - Throws: ``Failure`` if rows have another width or hold a NaN, if the loss is no longer finite, or if
   ///   the disk fails; `CancellationError` if the task was cancelled; whatever `batches` throws.
   nonisolated(nonsending) public func run<Batches: AsyncSequence>(

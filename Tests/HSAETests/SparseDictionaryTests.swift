@@ -121,7 +121,9 @@ import Testing
     try withTemporaryFolder { folder in
       let (_, run) = try trained(in: folder)
       let dictionary = try SparseDictionary(path: run)
-      for value in [Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, 0, .leastNonzeroMagnitude] {
+      for value in [
+        Float.nan, .infinity, -.infinity, .greatestFiniteMagnitude, 0, .leastNonzeroMagnitude,
+      ] {
         let codes = dictionary.encode(Rows(elements: Array(repeating: value, count: 40), width: 20))
         #expect(codes.count == 2)
         #expect(dictionary.decode(codes).count == 2)
