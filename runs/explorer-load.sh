@@ -1,44 +1,58 @@
 #!/usr/bin/env bash
-# How fast hsae explore answers: 10,000 requests by 64 clients at once over its pages, with percentiles, and
-# texts of 32 tokens taken apart, new ones each time.
+# How fast hsae explore answers: requests of 64 clients at once, in two ways. First pages people go back to:
+# one page of each kind, over and over. Then pages nobody asked for yet: every request another latent,
+# list, search or API call, at random, by a server that was just started. At last texts of 32 tokens taken
+# apart, new ones each time.
 #
-#   runs/explorer-load.sh FEATURES [REQUESTS] [CLIENTS]
+#   runs/explorer-load.sh FEATURES [SECONDS] [CLIENTS]
 #
-# FEATURES is what hsae explain wrote. The clients are ApacheBench's (Debian: apache2-utils). HSAE names the
-# executable, PORT the port. The server is stopped at the end.
+# FEATURES is what hsae explain wrote. SECONDS [8] is how long each row of the tables takes. The clients
+# are wrk's (Debian: wrk), which shares the processors with the server. HSAE names the executable, PORT
+# the port, SEED the pages. The server is stopped at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hsae=${HSAE:-.build/release/hsae}
-features=${1:?"usage: $0 FEATURES [REQUESTS] [CLIENTS]"}
-requests=${2:-10000} clients=${3:-64} port=${PORT:-8497}
-command -v ab >/dev/null || { echo "$0: ab is missing: apt-get install apache2-utils" >&2; exit 69; }
-"$hsae" explore "$features" --port "$port" >/dev/null 2>&1 &
-server=$!
-trap 'kill $server 2>/dev/null || true' EXIT
+features=${1:?"usage: $0 FEATURES [SECONDS] [CLIENTS]"}
+seconds=${2:-8} clients=${3:-64} port=${PORT:-8497}
+command -v wrk >/dev/null || { echo "$0: wrk is missing: apt-get install wrk" >&2; exit 69; }
 base=http://127.0.0.1:$port
-for _ in $(seq 100); do curl -fs -o /dev/null "$base/" && break || sleep 0.1; done
+server=
+stop() { if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi; }
+trap stop EXIT
+start() {
+  stop
+  "$hsae" explore "$features" --port "$port" >/dev/null 2>&1 &
+  server=$!
+  for _ in $(seq 100); do curl -fs -o /dev/null "$base/" && break || sleep 0.1; done
+}
 
-read -r run expert word < <(curl -fs "$base/api/v1/runs" | python3 -c '
-import json, sys, urllib.parse, urllib.request
-run = json.load(sys.stdin)[0]["name"]
-url = sys.argv[1] + "/api/v1/runs/" + urllib.parse.quote(run, "") + "/latents?limit=1"
-first = json.load(urllib.request.urlopen(url))["latents"][0]
-print(urllib.parse.quote(run, ""), first["expert"], urllib.parse.quote(first["words"][0]))' "$base")
+start
+# The first run's name, shape, most hierarchical expert, and words its latents have.
+{ read -r SHAPE; read -r expert; read -r WORDS; } < <(curl -fs "$base/api/v1/runs" | python3 -c '
+import json, re, sys, urllib.parse, urllib.request
+run = json.load(sys.stdin)[0]
+name, shape = urllib.parse.quote(run["name"], ""), run["shape"]
+url = sys.argv[1] + "/api/v1/runs/" + name + "/latents?limit=1000"
+latents = json.load(urllib.request.urlopen(url))["latents"]
+words = {word.strip("\u2581") for latent in latents for word in latent["words"][:3]}
+print(name, shape["experts"], max(1, shape["sublatents"]))
+print(latents[0]["expert"])
+print(*sorted(word for word in words if re.fullmatch("[A-Za-z]{3,12}", word)))' "$base")
+export SHAPE WORDS SEED=${SEED:-1}
+name=${SHAPE%% *}
+load() { KIND=$1 PAGE=${2:-} wrk -t1 -c"$clients" -d"${seconds}s" -s runs/explorer-load.lua "$base" | grep '^|'; }
 
-pages=("/runs/$run" "/runs/$run/latents" "/runs/$run/latents/$expert" "/runs/$run/latents?q=$word"
-  "/api/v1/runs/$run/latents/$expert")
-echo "| page | requests/s | median ms | p99 ms | failed |"
-echo "|---|---|---|---|---|"
-for page in "${pages[@]}"; do
-  ab -q -k -n $((requests / ${#pages[@]})) -c "$clients" "$base$page" 2>/dev/null | awk -v page="$page" '
-    /^Requests per second/ { rate = $4 } /^Failed requests/ { failed = $3 }
-    /^Non-2xx/ { failed += $3 } / 50%/ { median = $2 } / 99%/ { high = $2 }
-    END { printf "| %s | %s | %s | %s | %s |\n", page, rate, median, high, failed }'
-done
+head="| pages | requests | a second | median ms | p99 ms | failed |
+|---|---|---|---|---|---|"
+printf 'asked for before:\n\n%s\n' "$head"
+for page in "/runs/$name" "/runs/$name/latents" "/runs/$name/latents/$expert" \
+  "/runs/$name/latents?q=${WORDS%% *}" "/api/v1/runs/$name/latents/$expert"; do load page "$page"; done
+printf '\nnever asked for:\n\n%s\n' "$head"
+for kind in latents sublatents lists searches api mix; do start; load "$kind"; done
 
+start
 curl -fs "$base/text?text=warm" -o /dev/null || { echo "(no model: texts were not taken apart)"; exit 0; }
-echo
-echo "seconds for 32 tokens taken apart:"
+printf '\nseconds for 32 tokens taken apart:\n'
 for number in 1 2 3 4 5; do
   text=$(printf 'The+number+%s+' "$number"; printf 'dog+and+cat+%.0s' 1 2 3 4 5 6 7 8 9)
   curl -fs -o /dev/null -w '%{time_total}\n' "$base/text?text=$text"

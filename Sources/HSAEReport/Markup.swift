@@ -42,6 +42,11 @@ package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
   package static func + (left: Markup, right: Markup) -> Markup {
     Markup(trusted: left.html + right.html)
   }
+
+  package static func += (left: inout Markup, right: Markup) { left.html += right.html }
+
+  /// Adds `text`, escaped.
+  package mutating func append(_ text: String) { html += escapeHTML(text) }
 }
 
 extension Sequence<Markup> {

@@ -5,10 +5,27 @@ import Foundation
 /// A number with `digits` decimals; a dash if it is not finite.
 package func decimal(_ number: Double, _ digits: Int) -> String {
   guard number.isFinite else { return "–" }
-  let text = String(format: "%.\(digits)f", abs(number))
+  let text = printed(abs(number), digits)
   let isZero = text.allSatisfy { $0 == "0" || $0 == "." }
   return (number < 0 && !isZero ? "−" : "") + text
 }
+
+/// What `%.{digits}f` prints of a number from 0 on. Foundation does so in ten times the time, and it is
+/// asked where a product that is rounded might be rounded the other way.
+private func printed(_ number: Double, _ digits: Int) -> String {
+  let power = digits < powersOfTen.count ? powersOfTen[digits] : .infinity
+  let scaled = number * power
+  let whole = scaled.rounded(.down)
+  guard scaled < 1e9, abs(scaled - whole - 0.5) > 1e-6 else {
+    return String(format: "%.\(digits)f", number)
+  }
+  let text = String(Int(scaled.rounded()))
+  guard digits > 0 else { return text }
+  let all = String(repeating: "0", count: max(0, digits + 1 - text.utf8.count)) + text
+  return all.dropLast(digits) + "." + all.suffix(digits)
+}
+
+private let powersOfTen: [Double] = [1, 10, 100, 1000, 1e4, 1e5, 1e6]
 
 /// A share as a percentage, with a decimal below 10 %.
 package func percent(_ share: Double) -> String {

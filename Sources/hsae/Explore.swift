@@ -40,6 +40,7 @@ struct Explore: ParsableCommand {
 
   func run() throws {
     let database = try FeatureDatabase(path: folder)
+    try database.prepare()
     let runs = try database.runs()
     guard !runs.isEmpty else {
       throw Failure.data("\(database.path): there is no run in it yet; run hsae explain.")

@@ -3,6 +3,7 @@
 import Foundation
 import HSAEActivations
 import HSAEModels
+import HSAETensors
 import Testing
 
 @testable import HSAEEvaluation
@@ -260,6 +261,19 @@ private struct PageReader {
     #expect(duration(8.25) == "8.2 s" && duration(200) == "3 min 20 s")
     #expect(duration(7500) == "2 h 05 min")
     #expect(decimal(-0.0001, 2) == "0.00")
+  }
+
+  /// The quick way prints what Foundation does, at halves and large numbers too.
+  @Test(arguments: 0...7) func decimalsAreThoseOfFoundation(digits: Int) {
+    var generator = SeededGenerator(seed: UInt64(digits))
+    let halves = (0..<400).map { (Double($0) + 0.5) / pow(10, Double(digits)) }
+    let random = (0..<4000).map { _ in
+      Double.random(in: 0..<1, using: &generator)
+        * pow(10, Double.random(in: -8...12, using: &generator))
+    }
+    for number in halves + random + [0, 1, 0.1, 0.995, 9.995, 999_999.9995, 1e9, 1e300] {
+      #expect(decimal(number, digits) == String(format: "%.\(digits)f", number))
+    }
   }
 
   @Test func activationsAreEscapedAndShown() throws {

@@ -6,6 +6,7 @@ import Foundation
 import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels
+import HSAEReport
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
@@ -54,6 +55,56 @@ import Testing
               == page.components(separatedBy: "</\(tag)>").count, "\(target): \(tag)")
         }
       }
+    }
+  }
+
+  /// What a page leaves for later is what is missing on it, and files, where nothing comes later, have all.
+  @Test func furtherContextsComeWhenAskedFor() async throws {
+    try await withExplorer { explorer, fixture in
+      let database = try FeatureDatabase(path: fixture.features)
+      let run = try #require(try database.run(named: "h"))
+      var query = LatentQuery()
+      (query.order, query.isDescending) = (.density, true)
+      let busiest = try #require(try database.latents(query, in: run).latents.first)
+      let detail = try #require(
+        try database.detail(of: LatentNumber(expert: busiest.expert), in: run))
+      let shown = min(detail.strongest.count, Explorer.contextsAtOnce)
+      #expect(detail.latent.count > shown)
+      let address = "/runs/h/latents/\(busiest.expert)"
+      func contexts(_ html: String) -> Int {
+        html.components(separatedBy: "<span class=\"code\">").count - 1
+      }
+      let page = text(await get(address, explorer))
+      let further = text(await get(address + "?more=1&fragment=1", explorer))
+      let whole = text(await get(address + "?more=1", explorer))
+      #expect(page.contains("data-from=\"\(address)?more=1\""))
+      #expect(!page.contains("From the strongest fifth"))
+      #expect(further == explorer.furtherContexts(detail).description)
+      #expect(whole.contains(further) && !further.contains("<html"))
+      #expect(contexts(whole) == contexts(page) + contexts(further))
+      let all = detail.strongest.count + detail.samples.map(\.count).reduce(0, +)
+      #expect(contexts(further) == all - shown)
+    }
+  }
+
+  /// Lists are remembered; a label, a filter or an order makes another.
+  @Test func listsAreThoseOfNow() async throws {
+    try await withExplorer { explorer, fixture in
+      let database = try FeatureDatabase(path: fixture.features)
+      let run = try #require(try database.run(named: "h"))
+      var query = LatentQuery()
+      query.includesDead = true
+      let all = try database.latents(query, in: run)
+      #expect(all.total == run.shape.experts && all.latents.map(\.expert) == Array(0..<24))
+      (query.offset, query.limit) = (20, 3)
+      let part = try database.latents(query, in: run)
+      #expect(part.total == all.total && part.latents == Array(all.latents[20..<23]))
+      query.offset = 99
+      #expect(try database.latents(query, in: run).latents.isEmpty)
+      (query.offset, query.isLabelled) = (0, true)
+      #expect(try database.latents(query, in: run).total == 0)
+      try database.setLabel("late", of: LatentNumber(expert: 7), in: run)
+      #expect(try database.latents(query, in: run).latents.map(\.expert) == [7])
     }
   }
 

@@ -62,14 +62,14 @@ struct ContextReader {
     case .vocabulary: return single(text(ofToken: context.place))
     case .text: break
     }
-    guard
-      let document = try Row.fetchOne(
-        db.cachedStatement(
-          sql: """
-            SELECT first, length, number, title, language, topic FROM document
-            WHERE corpus = ? AND first <= ? ORDER BY first DESC LIMIT 1
-            """), arguments: [run.corpus, context.place])
-    else { throw BlobReader.damaged }
+    // Cursors give rows without copies of them: a page has dozens of contexts.
+    let documents = try Row.fetchCursor(
+      db.cachedStatement(
+        sql: """
+          SELECT first, length, number, title, language, topic FROM document
+          WHERE corpus = ? AND first <= ? ORDER BY first DESC LIMIT 1
+          """), arguments: [run.corpus, context.place])
+    guard let document = try documents.next() else { throw BlobReader.damaged }
     let (first, length): (Int, Int) = try (document.get(0), document.get(1))
     guard length > 0, first >= 0, length < 1 << 48, context.place - first < length else {
       throw BlobReader.damaged
@@ -80,22 +80,22 @@ struct ContextReader {
         first + length - 1, context.place + run.window)
     let tokens = try tokens(window, db)
     guard tokens.count == window.count else { throw BlobReader.damaged }
-    let values = Dictionary(
-      context.neighbours.map { (context.place + $0.offset, $0.value) }, uniquingKeysWith: { $1 })
+    let centre = context.place - window.lowerBound
+    var values = [Float](repeating: 0, count: window.count)
+    for neighbour in context.neighbours where values.indices.contains(centre + neighbour.offset) {
+      values[centre + neighbour.offset] = neighbour.value
+    }
+    values[centre] = context.value
     return try ContextText(
       document: document.get(2), position: context.place - first, title: document.get(3),
       language: document.get(4), topic: document.get(5),
-      tokens: zip(window, tokens).map { place, token in
-        .init(
-          text: text(ofToken: token),
-          value: place == context.place ? context.value : values[place] ?? 0)
-      }, centre: context.place - window.lowerBound, value: context.value,
-      parentValue: context.parentValue)
+      tokens: zip(tokens, values).map { .init(text: text(ofToken: $0), value: $1) },
+      centre: centre, value: context.value, parentValue: context.parentValue)
   }
 
   /// The tokens at `window`.
   private func tokens(_ window: ClosedRange<Int>, _ db: Database) throws -> [Int] {
-    let passages = try Row.fetchAll(
+    let passages = try Row.fetchCursor(
       db.cachedStatement(
         sql: """
           SELECT first, tokens FROM passage WHERE corpus = ? AND first > ? AND first <= ?
@@ -103,12 +103,11 @@ struct ContextReader {
           """),
       arguments: [run.corpus, window.lowerBound - Passage.length, window.upperBound])
     var tokens: [Int] = []
-    for passage in passages {
+    while let passage = try passages.next() {
       let first: Int = try passage.get(0)
-      let all = try Blob.tokens(passage.get(1) as Data)
-      for (offset, token) in all.enumerated() where window.contains(first + offset) {
-        tokens.append(token)
-      }
+      // No document is as long as could overflow this: what is not there is not read.
+      let wanted = max(0, window.lowerBound - first)..<max(0, window.upperBound + 1 - first)
+      tokens += try Blob.tokens(passage.get(1) as Data, in: wanted)
     }
     return tokens
   }

@@ -19,12 +19,16 @@ public final class FeatureDatabase: Sendable {
   private let pool: DatabasePool
   /// The vocabularies of corpora that were asked for.
   private let vocabularies = Mutex<[Int: [String]]>([:])
+  /// The runs, as they were when the files had that stamp.
+  let knownRuns = Mutex<(stamp: FileStamp, runs: [RunRecord])>((FileStamp(), []))
+
+  let knownLists = Mutex(KnownLists())
 
   /// Opens the database in the folder `path`, or the file `path` itself.
   ///
   /// Fails with `.missing` if there is none, and with `.data` if it is not one of ours, damaged or of a
   /// later version. One that is incomplete opens: `RunRecord.isComplete` says so.
-  public init(path: String, readers: Int = 8) throws(Failure) {
+  public init(path: String, readers: Int = 4) throws(Failure) {
     let file = Path.isDirectory(path) ? Path.join(path, Self.fileName) : path
     self.path = file
     guard Path.exists(file) else {
@@ -44,7 +48,11 @@ public final class FeatureDatabase: Sendable {
     configuration.readonly = true
     configuration.maximumReaderCount = readers
     configuration.busyMode = .timeout(5)
-    configuration.prepareDatabase { db in try harden(db) }
+    configuration.prepareDatabase { db in
+      try harden(db)
+      // A page of the explorer reads 200 of the file's; those of texts and of indices are read by all.
+      try db.execute(sql: "PRAGMA cache_size = -32768")
+    }
     return configuration
   }
 
@@ -83,6 +91,11 @@ public final class FeatureDatabase: Sendable {
     } catch {
       throw Failure(database: error, path: path)
     }
+  }
+
+  /// Reads what every page needs, so that the first one does not wait for it.
+  public func prepare() throws(Failure) {
+    for corpus in Set(try runs().map(\.corpus)) { _ = try vocabulary(of: corpus) }
   }
 
   /// The text of every token of a corpus, by token id; read once.

@@ -60,9 +60,9 @@ public struct LatentDetail: Hashable, Sendable, Codable {
 
 extension FeatureDatabase {
   /// All that is known of `latent` of `run`; nil if there is no such latent. `contexts` limits the
-  /// strongest contexts that are given.
+  /// strongest contexts that are given; without `samples` those are left out.
   public func detail(
-    of latent: LatentNumber, in run: RunRecord, contexts limit: Int = .max
+    of latent: LatentNumber, in run: RunRecord, contexts limit: Int = .max, samples: Bool = true
   ) throws(Failure) -> LatentDetail? {
     guard let id = run.id(of: latent) else { return nil }
     let vocabulary = try vocabulary(of: run.corpus)
@@ -70,11 +70,11 @@ extension FeatureDatabase {
       let reader = ContextReader(run: run, vocabulary: vocabulary)
       let (first, last) = run.family(of: latent.expert)
       let family = try Row.fetchAll(
-        db,
-        sql: """
-          SELECT \(LatentRecord.columns) FROM latent LEFT JOIN label ON label.latent = latent.id
-          WHERE latent.id BETWEEN ? AND ? ORDER BY latent.id
-          """, arguments: [first, last]
+        db.cachedStatement(
+          sql: """
+            SELECT \(LatentRecord.columns) FROM latent LEFT JOIN label ON label.latent = latent.id
+            WHERE latent.id BETWEEN ? AND ? ORDER BY latent.id
+            """), arguments: [first, last]
       ).map { try LatentRecord($0, rows: run.rows) }
       // What is not there yet, of a run that is incomplete.
       guard family.count == last - first + 1 else { return nil }
@@ -86,7 +86,8 @@ extension FeatureDatabase {
             ? $0.count > $1.count : ($0.sublatent ?? 0) < ($1.sublatent ?? 0)
         }, histogram: [], strongest: [], samples: [], coactive: [], nearest: [])
       if let row = try Row.fetchOne(
-        db, sql: "SELECT histogram, contexts, coactive FROM evidence WHERE latent = ?",
+        db.cachedStatement(
+          sql: "SELECT histogram, contexts, coactive FROM evidence WHERE latent = ?"),
         arguments: [id])
       {
         detail.histogram = try Blob.integers(row.get(0) as Data)
@@ -94,18 +95,20 @@ extension FeatureDatabase {
         detail.strongest = try stored.filter { $0.group == 0 }.prefix(limit).map {
           try reader.text(of: $0, db)
         }
-        detail.samples = try (1...LatentSummary.quantiles).map { group in
-          try stored.filter { $0.group == group }.map { try reader.text(of: $0, db) }
+        if samples {
+          detail.samples = try (1...LatentSummary.quantiles).map { group in
+            try stored.filter { $0.group == group }.map { try reader.text(of: $0, db) }
+          }
         }
         detail.coactive = try related(Blob.related(row.get(2) as Data), run, db)
       }
       if let data = try Data.fetchOne(
-        db, sql: "SELECT related FROM nearest WHERE latent = ?", arguments: [id])
+        db.cachedStatement(sql: "SELECT related FROM nearest WHERE latent = ?"), arguments: [id])
       {
         detail.nearest = try related(Blob.related(data), run, db)
       }
       if let data = try Data.fetchOne(
-        db, sql: "SELECT lists FROM promoted WHERE latent = ?", arguments: [id])
+        db.cachedStatement(sql: "SELECT lists FROM promoted WHERE latent = ?"), arguments: [id])
       {
         let lists = try Blob.effects(data).map { reader.texts($0) }
         detail.promoted = lists.first

@@ -6,6 +6,7 @@ import GRDB
 public import HSAEModels
 public import HSAESupport
 import HSAETraining
+import Synchronization
 
 /// A run in a database.
 public struct RunRecord: Hashable, Sendable, Codable {
@@ -85,9 +86,14 @@ extension RunRecord {
 extension FeatureDatabase {
   /// All runs, in the order in which they were explained; those that are not complete too.
   public func runs() throws(Failure) -> [RunRecord] {
-    try read { db in
+    let stamp = FileStamp(database: path)
+    let known = knownRuns.withLock { $0.stamp == stamp ? $0.runs : nil }
+    if let known { return known }
+    let runs = try read { db in
       try Row.fetchAll(db, sql: RunRecord.selection + " ORDER BY run.id").map(RunRecord.init)
     }
+    knownRuns.withLock { $0 = (stamp, runs) }
+    return runs
   }
 
   /// Number of documents of the run's corpus.
@@ -100,10 +106,7 @@ extension FeatureDatabase {
 
   /// The run called `name`; nil if there is none.
   public func run(named name: String) throws(Failure) -> RunRecord? {
-    try read { db in
-      try Row.fetchOne(db, sql: RunRecord.selection + " WHERE run.name = ?", arguments: [name])
-        .map(RunRecord.init)
-    }
+    try runs().first { $0.name == name }
   }
 }
 #endif

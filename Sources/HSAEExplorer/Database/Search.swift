@@ -53,7 +53,7 @@ extension FeatureDatabase {
       return []
     }
     let vocabulary = try vocabulary(of: run.corpus)
-    let asked = searchWords(text)
+    var words = AskedWords(searchWords(text))
     return try read { db in
       let reader = ContextReader(run: run, vocabulary: vocabulary)
       let passages = try Row.fetchAll(
@@ -66,7 +66,7 @@ extension FeatureDatabase {
       var found: [Int: [Int]] = [:]
       for passage in passages {
         let texts = try Blob.tokens(passage.get(2) as Data).map(reader.text(ofToken:))
-        let matching = tokens(of: texts, in: asked)
+        let matching = words.tokens(of: texts)
         guard !matching.isEmpty,
           let data = try Data.fetchOne(
             db.cachedStatement(sql: "SELECT latents FROM posting WHERE id = ?"),
@@ -86,7 +86,8 @@ extension FeatureDatabase {
         let id = LatentID.make(run: run.id, number: number & 0xFFFF_FFFF)
         guard let latent = try records([id], run, db).first,
           let data = try Data.fetchOne(
-            db, sql: "SELECT contexts FROM evidence WHERE latent = ?", arguments: [id]),
+            db.cachedStatement(sql: "SELECT contexts FROM evidence WHERE latent = ?"),
+            arguments: [id]),
           let context = try Blob.contexts(data).first(where: {
             $0.group == 0 && places.contains($0.place)
           })
@@ -96,27 +97,63 @@ extension FeatureDatabase {
       }
     }
   }
+}
 
-  /// Which of `texts` belong to a word that begins with one of `asked`.
-  private func tokens(of texts: [String], in asked: [String]) -> Set<Int> {
+/// The words of a search, and which tokens can belong to words that begin with them.
+private struct AskedWords {
+  private let asked: [String]
+  /// Whether a token can be where such a word begins; passages have most tokens in common.
+  private var canBegin: [String: Bool] = [:]
+
+  init(_ asked: [String]) { self.asked = asked }
+
+  /// Which of `texts` belong to a word that begins with an asked one.
+  mutating func tokens(of texts: [String]) -> Set<Int> {
     var matching: Set<Int> = []
     var start = 0
     while start < texts.count {
+      var isPossible = isPossible(texts[start])
       var end = start + 1
-      while end < texts.count, continuesWord(texts[end]) { end += 1 }
-      let words = searchWords(texts[start..<end].joined())
-      if words.contains(where: { word in asked.contains { word.hasPrefix($0) } }) {
-        matching.formUnion(start..<end)
+      while end < texts.count, continuesWord(texts[end]) {
+        isPossible = self.isPossible(texts[end]) || isPossible
+        end += 1
+      }
+      if isPossible {
+        let words = searchWords(texts[start..<end].joined())
+        if words.contains(where: { word in asked.contains { word.hasPrefix($0) } }) {
+          matching.formUnion(start..<end)
+        }
       }
       start = end
     }
     return matching
   }
 
-  /// Words as the full-text index sees them: letters and digits, without case and accents.
-  private func searchWords(_ text: String) -> [String] {
-    text.folding(options: [.caseInsensitive, .diacriticInsensitive], locale: nil)
-      .split { !$0.isLetter && !$0.isNumber }.map(String.init)
+  /// A word may go on in the next token, and a token may end one word and begin another.
+  private mutating func isPossible(_ token: String) -> Bool {
+    if let known = canBegin[token] { return known }
+    let result = searchWords(token).contains { piece in
+      asked.contains { piece.hasPrefix($0) || $0.hasPrefix(piece) }
+    }
+    canBegin[token] = result
+    return result
   }
+}
+
+/// Words as the full-text index sees them: letters and digits, without case and accents.
+private func searchWords(_ text: String) -> [String] {
+  // Folding is slow, and most tokens need none: ASCII, with ▁ for a space in front.
+  let plain = text.hasPrefix("▁") ? String(text.dropFirst()) : text
+  if plain.utf8.allSatisfy({ $0 < 0x80 }) {
+    return plain.lowercased().utf8.split { !isLetterOrDigit($0) }.map { String(Substring($0)) }
+  }
+  return plain.folding(options: [.caseInsensitive, .diacriticInsensitive], locale: nil)
+    .split { !$0.isLetter && !$0.isNumber }.map(String.init)
+}
+
+/// Whether an ASCII byte in lower case is a letter or a digit.
+private func isLetterOrDigit(_ byte: UInt8) -> Bool {
+  (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
 }
 #endif

@@ -8,25 +8,28 @@ import HSAESupport
 
 /// The text of a token within running text: spaces as spaces, line breaks and bytes made visible.
 func runningText(_ token: String) -> String {
-  // Most tokens are plain, or a space (▁ is E2 96 81) and plain.
   let bytes = token.utf8
-  if bytes.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "<") }) { return token }
-  if bytes.starts(with: [0xE2, 0x96, 0x81]) {
-    let rest = bytes.dropFirst(3)
-    if rest.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) { return " " + String(Substring(rest)) }
+  if let first = bytes.first, first < 0x20 || first == 0x3C || first == 0x5C {
+    switch token {
+    case "\n", "<0x0A>", "\\n": return "↵"
+    case "\t", "<0x09>": return "⇥"
+    default: break
+    }
   }
-  switch token {
-  case "\n", "<0x0A>", "\\n": return "↵"
-  case "\t", "<0x09>": return "⇥"
-  default:
-    return token.replacingOccurrences(of: "▁", with: " ").replacingOccurrences(of: "\n", with: "↵")
+  // ▁ is E2 96 81; most tokens have one, in front, and no line break.
+  let space = bytes.starts(with: [0xE2, 0x96, 0x81])
+  let rest = space ? token[bytes.index(bytes.startIndex, offsetBy: 3)...] : token[...]
+  if !rest.utf8.contains(where: { $0 == 0x96 || $0 == 0x0A }) {
+    return space ? " " + rest : token
   }
+  return token.replacingOccurrences(of: "▁", with: " ").replacingOccurrences(of: "\n", with: "↵")
 }
 
 /// The texts of `tokens` as running text. Neighbouring bytes that together are a character are shown as it, at
 /// the first of them; the token at `centre` stays by itself.
 func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
   var texts = tokens.map(runningText)
+  guard tokens.contains(where: { byteToken($0) != nil }) else { return texts }
   var start = 0
   while start < tokens.count {
     var bytes: [UInt8] = []
@@ -64,18 +67,23 @@ func shade(_ value: Float, _ maximum: Float) -> Int {
 /// A context: the text around a token with the latent's codes as shades, the token itself marked.
 func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
   let texts = runningTexts(context.tokens.map(\.text), centre: context.centre)
-  let tokens = context.tokens.enumerated().map { index, token -> Markup in
+  var tokens: Markup = ""
+  for (index, token) in context.tokens.enumerated() {
     let level = shade(token.value, maximum)
-    guard level > 0 || index == context.centre else { return Markup(text: texts[index]) }
+    guard level > 0 || index == context.centre else {
+      tokens.append(texts[index])
+      continue
+    }
     // The space in front of a word is not a part of what is marked.
     let (space, word) =
       texts[index].first == " " && texts[index].count > 1
       ? (" ", String(texts[index].dropFirst())) : ("", texts[index])
     let code = grouped(Double(token.value), digits: 3)
-    return index == context.centre
+    tokens +=
+      index == context.centre
       ? "\(space)<mark class=\"s\(level)\" title=\"\(code)\">\(word)</mark>"
       : "\(space)<span class=\"s\(level)\" title=\"\(code)\">\(word)</span>"
-  }.joined()
+  }
   let source = [context.title, context.language].compactMap(\.self).joined(separator: " · ")
   return """
     <li><span class="code">\(grouped(Double(context.value), digits: 3))</span>\

@@ -24,8 +24,12 @@ extension Explorer {
     case ("GET", 4, "runs") where path[2] == "latents":
       let run = try run(path[1])
       let latent = try latent(path[3], in: run)
-      guard let detail = try database.detail(of: latent, in: run) else { return nil }
-      return try .html(latentPage(detail, of: run))
+      let isWhole = request.value("more") == "1"
+      let detail = try database.detail(
+        of: latent, in: run, contexts: isWhole ? .max : Self.contextsAtOnce, samples: isWhole)
+      guard let detail else { return nil }
+      if isWhole, request.value("fragment") == "1" { return .html(furtherContexts(detail)) }
+      return try .html(latentPage(detail, of: run, isWhole: isWhole))
     case ("POST", 5, "runs") where path[2] == "latents" && path[4] == "label":
       let run = try run(path[1])
       let latent = try latent(path[3], in: run)

@@ -10,6 +10,10 @@ let explorerScript = """
     place.innerHTML = await answer.text();
   };
 
+  document.querySelectorAll('details[data-from]').forEach(more => more.addEventListener('toggle', () => {
+    if (more.open) swap(more.querySelector('div'), more.dataset.from);
+  }, {once: true}));
+
   const filters = document.getElementById('filters');
   const results = document.getElementById('results');
   if (filters && results) {

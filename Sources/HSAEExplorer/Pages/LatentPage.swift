@@ -9,8 +9,16 @@ import HSAESupport
 extension Explorer {
   /// Sublatents that are shown with contexts; the others by their words.
   private static let unfolded = 12
+  /// Contexts of a sublatent beside its expert's.
+  private static let contextsInside = 2
+  /// Contexts that are shown at once.
+  static let contextsAtOnce = 10
 
-  func latentPage(_ detail: LatentDetail, of run: RunRecord) throws(Failure) -> Markup {
+  /// The page of a latent. Unless it is `isWhole`, further contexts are fetched when they are wanted, and
+  /// `detail` need not have them.
+  func latentPage(
+    _ detail: LatentDetail, of run: RunRecord, isWhole: Bool
+  ) throws(Failure) -> Markup {
     let latent = detail.latent
     let title = latentTitle(latent, run)
     let parent: Markup =
@@ -33,6 +41,7 @@ extension Explorer {
     if let score = latent.score {
       figures.append(figure("hierarchy score", "\(decimal(score, 3))"))
     }
+    let shown = Array(detail.strongest.prefix(Self.contextsAtOnce))
     let sublatents = latent.sublatent == nil ? try cards(detail, run) : siblings(detail, run)
     return try layout(
       "\(latent.label ?? latent.words.first ?? title) · \(title)",
@@ -44,8 +53,8 @@ extension Explorer {
       <dl class="figures">\(figures.joined())</dl>
       <div class="split"><div>
       <section aria-labelledby="contexts"><h2 id="contexts">Strongest contexts</h2>
-      \(contextList(Array(detail.strongest.prefix(10)), maximum: latent.maximum))
-      \(more(detail))
+      \(contextList(shown, maximum: latent.maximum))
+      \(when(latent.count > shown.count, more(detail, run, isWhole: isWhole)))
       </section>
       \(sublatents)
       </div><aside>
@@ -70,18 +79,30 @@ extension Explorer {
     "<a href=\"\(Address.steer(run, latent))\">Steer with it</a>"
   }
 
-  private func more(_ detail: LatentDetail) -> Markup {
+  /// Further contexts, folded: they are most of what is read for a page, and few people open them.
+  private func more(_ detail: LatentDetail, _ run: RunRecord, isWhole: Bool) -> Markup {
+    let summary: Markup = "<summary>More, and samples of all strengths</summary>"
+    if isWhole {
+      let open: Markup = isStatic ? "" : " open"
+      return "<details id=\"more\"\(open)>\(summary)\(furtherContexts(detail))</details>"
+    }
+    let address = Address.latent(detail.latent, run) + "?more=1"
+    return """
+      <details id="more" data-from="\(address)">\(summary)<div><a href="\(address)#more">Show them</a></div>
+      </details>
+      """
+  }
+
+  /// The contexts after those that are shown at once, and samples of each fifth of the activations.
+  func furtherContexts(_ detail: LatentDetail) -> Markup {
+    let maximum = detail.latent.maximum
     let names: [Markup] = ["strongest", "second", "middle", "fourth", "weakest"]
     let samples = zip(names, detail.samples).filter { !$1.isEmpty }.map {
       name, contexts -> Markup in
-      "<h3>From the \(name) fifth</h3>\(contextList(contexts, maximum: detail.latent.maximum))"
+      "<h3>From the \(name) fifth</h3>\(contextList(contexts, maximum: maximum))"
     }.joined()
-    let rest = Array(detail.strongest.dropFirst(10))
-    guard !rest.isEmpty || !samples.isEmpty else { return "" }
-    return """
-      <details><summary>More, and samples of all strengths</summary>
-      \(when(!rest.isEmpty, contextList(rest, maximum: detail.latent.maximum)))\(samples)</details>
-      """
+    let rest = Array(detail.strongest.dropFirst(Self.contextsAtOnce))
+    return "\(when(!rest.isEmpty, contextList(rest, maximum: maximum)))\(samples)"
   }
 
   /// The sublatents of an expert as cards.
@@ -90,7 +111,7 @@ extension Explorer {
     guard !run.shape.isFlat else { return "" }
     // In files a sublatent has no page of its own.
     let shown = isStatic ? live : Array(live.prefix(Self.unfolded))
-    let contexts = try database.strongestContexts(of: shown, in: run, limit: 3)
+    let contexts = try database.strongestContexts(of: shown, in: run, limit: Self.contextsInside)
     let promoted = isStatic ? try database.promoted(by: shown, in: run) : []
     let cards = shown.indices.map { index -> Markup in
       let latent = shown[index]

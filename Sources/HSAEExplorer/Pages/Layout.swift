@@ -26,11 +26,12 @@ enum Address {
     latent.sublatent.map { "\(latent.expert).\($0)" } ?? "\(latent.expert)"
   }
 
+  private static let plain = CharacterSet(
+    charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
+
   /// `text` as a part of a path or a value of a query.
   static func encoded(_ text: String) -> String {
-    let plain = CharacterSet(
-      charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
-    return text.addingPercentEncoding(withAllowedCharacters: plain) ?? ""
+    text.addingPercentEncoding(withAllowedCharacters: plain) ?? ""
   }
 }
 
@@ -143,19 +144,18 @@ func density(_ share: Double) -> Markup {
 /// middle and the last.
 func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
   let greatest = Double(max(1, values.max() ?? 1))
-  let width = 100 / Double(max(1, values.count))
+  // In whole numbers: a column is 100 wide, the greatest 600 high.
   let columns = values.enumerated().map { index, value -> Markup in
-    let height = value == 0 ? 0 : max(1.5, Double(value) / greatest * 60)
+    let height = value == 0 ? 0 : max(15, Int(Double(value) / greatest * 600))
     return """
-      <rect x="\(decimal(Double(index) * width + width * 0.06, 2))" y="\(decimal(60 - height, 2))" \
-      width="\(decimal(width * 0.88, 2))" height="\(decimal(height, 2))"><title>\(label(index, labels)): \
-      \(grouped(value))</title></rect>
+      <rect x="\(100 * index + 6)" y="\(600 - height)" width="88" height="\(height)"><title>\
+      \(label(index, labels)): \(grouped(value))</title></rect>
       """
   }.joined()
   let shown = labels.isEmpty ? [] : [0, labels.count / 2, labels.count - 1]
   return """
     <figure class="bars"><figcaption>\(title)</figcaption>
-    <svg viewBox="0 0 100 60" preserveAspectRatio="none" role="img" aria-label="\(title)">\(columns)</svg>
+    <svg viewBox="0 0 \(100 * max(1, values.count)) 600" preserveAspectRatio="none" role="img" aria-label="\(title)">\(columns)</svg>
     <div class="ticks">\(shown.map { "<span>\(labels[$0])</span>" as Markup }.joined())</div></figure>
     """
 }

@@ -151,7 +151,8 @@ public struct PagesWriter {
     guard let detail = try database.detail(of: latent, in: run), detail.latent.count > 0 else {
       return
     }
-    try write(explorer.latentPage(detail, of: run), to: files.latent(expert, run), &output)
+    try write(
+      explorer.latentPage(detail, of: run, isWhole: true), to: files.latent(expert, run), &output)
     index.add(detail.latent, promoted: detail.promoted)
     let live = detail.sublatents.filter { $0.count > 0 }
     for (sublatent, promoted) in zip(live, try database.promoted(by: live, in: run)) {

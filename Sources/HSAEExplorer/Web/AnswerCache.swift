@@ -2,8 +2,6 @@
 // the ones they came from.
 
 #if Explorer
-import Foundation
-import Glibc
 import Synchronization
 
 /// Answers by address, for as long as the files of the database stay as they are.
@@ -12,36 +10,23 @@ final class AnswerCache: Sendable {
   private static let capacity = 64 << 20
 
   private struct State {
-    var stamp: [Int] = []
+    var stamp = FileStamp()
     var answers: [String: WebResponse] = [:]
     var bytes = 0
   }
 
   private let state = Mutex(State())
-  private let files: [String]
+  private let path: String
 
   /// A cache of answers from the SQLite database `path`.
-  init(database path: String) {
-    files = [path, path + "-wal"]
-  }
-
-  /// What the files are like: sizes and times of change.
-  private func stamp() -> [Int] {
-    files.flatMap { file -> [Int] in
-      var status = stat()
-      guard unsafe stat(file, &status) == 0 else { return [0] }
-      return [
-        Int(status.st_size), Int(status.st_ino), status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
-      ]
-    }
-  }
+  init(database path: String) { self.path = path }
 
   /// The answer to `request`, from `make` unless it was given before.
   ///
   /// What `make` reads may be newer than the stamp taken before it, never older, so an answer is at worst
   /// made once more.
   func answer(_ request: WebRequest, _ make: () async -> WebResponse) async -> WebResponse {
-    let stamp = stamp()
+    let stamp = FileStamp(database: path)
     let key = Self.key(request)
     let known = state.withLock { state -> WebResponse? in
       if state.stamp != stamp { state = State(stamp: stamp) }

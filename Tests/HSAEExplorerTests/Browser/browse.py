@@ -95,6 +95,16 @@ def visit(width, profile):
         expect(driver.find_element(By.TAG_NAME, "h1").text == label, f"{width} px: the label is gone")
         check(driver, width, "label")
 
+        # Further contexts come when they are unfolded.
+        more = driver.find_elements(By.CSS_SELECTOR, "#more[data-from]")
+        if more:
+            more[0].find_element(By.TAG_NAME, "summary").send_keys(Keys.ENTER)
+            wait(driver, lambda d: d.find_elements(By.CSS_SELECTOR, "#more .contexts li"),
+                 f"{width} px: no further contexts")
+            check(driver, width, "further contexts")
+        else:
+            complaints.append(f"{width} px: latent {expert} has no further contexts")
+
         # A text, then another token of it.
         driver.get(f"{base}/text?runs={run}")
         area = driver.find_element(By.ID, "text")

@@ -1,0 +1,36 @@
+-- What runs/explorer-load.sh has wrk ask for. KIND is page (PAGE, over and over) or what every request asks for
+-- another of: latents, sublatents, lists, searches, api, or a mix of them. SHAPE is "RUN EXPERTS SUBLATENTS",
+-- WORDS are words to search for, SEED chooses.
+local run, experts, sublatents = os.getenv("SHAPE"):match("(%S+) (%d+) (%d+)")
+local kind, words = os.getenv("KIND"), {}
+for word in os.getenv("WORDS"):gmatch("%S+") do words[#words + 1] = word end
+math.randomseed(tonumber(os.getenv("SEED")))
+
+local base = "/runs/" .. run .. "/latents"
+local orders = { "density", "maximum", "live", "score" }
+local expert = function() return math.random(0, experts - 1) end
+local ways = {
+  page = function() return os.getenv("PAGE") end,
+  latents = function() return base .. "/" .. expert() end,
+  sublatents = function() return base .. "/" .. expert() .. "." .. math.random(0, sublatents - 1) end,
+  lists = function()
+    local page = math.random(0, math.floor((experts - 1) / 50))
+    return base .. "?sort=" .. orders[math.random(#orders)] .. "&offset=" .. 50 * page
+  end,
+  searches = function() return base .. "?q=" .. words[math.random(#words)] end,
+  api = function() return "/api/v1" .. base .. "/" .. expert() end,
+}
+local mix = { "latents", "latents", "sublatents", "sublatents", "lists", "searches", "api" }
+request = function()
+  return wrk.format("GET", ways[kind == "mix" and mix[math.random(#mix)] or kind]())
+end
+
+-- One row of a table: what, requests, requests a second, median and 99 % in ms, failures.
+done = function(summary, latency)
+  local errors = summary.errors
+  local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
+  io.write(string.format("| %s | %d | %.0f | %.1f | %.1f | %d |\n",
+    kind == "page" and os.getenv("PAGE") or kind, summary.requests,
+    summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000,
+    latency:percentile(99) / 1000, failed))
+end
