@@ -130,9 +130,8 @@ public enum WeightsFile {
 
   /// Writes `parameters` to `path`; returns the file's SHA-256.
   ///
-  /// - Parameters:
-  ///   - names: what tensors are called in the file, where it is not as in `method.md`.
-  ///   - bias: the bias to write [d] in place of the dictionary's own.
+  /// `names` says what tensors are called in the file, where it is not as in `method.md`, and `bias` [d] is
+  /// written in place of the dictionary's own.
   @discardableResult
   public static func write(
     _ parameters: borrowing Parameters, to path: String, metadata: [String: String] = [:],
