@@ -11,12 +11,12 @@ export HSAE_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)$(shell \
   git diff --quiet HEAD 2>/dev/null; [ $$? -ne 1 ] || echo -modified)
 
 HSAE := .build/release/hsae
-SOURCES := Package.swift Sources Tests Benchmarks
+SOURCES := Package.swift Sources Tests Benchmarks Snippets Examples/Package.swift Examples/Sources
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
-  bench-record format lint clean mpi test-mpi install deb site
+  bench-record format lint clean mpi test-mpi install deb site docs examples
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
@@ -65,7 +65,14 @@ models: test-build ## The models the tests read.
 browser: setup
 	@HSAE_BROWSER=1 scripts/setup.sh
 
-test: models browser lint ## What continuous integration runs; the summary comes last.
+docs: test-build ## The library's documentation as a static site: out/docs.
+	scripts/docs.sh site .build-test/release out/docs
+
+examples: setup ## The package in Examples, built as a user's would be and tried.
+	scripts/examples.sh
+
+test: models browser lint examples ## What continuous integration runs; the summary comes last.
+	scripts/docs.sh check .build-test/release
 	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
 	  swift test $(TEST) --disable-xctest
 
@@ -96,4 +103,4 @@ lint: ## Fails where the format differs.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
 clean: ## Removes what building left in the tree; the cache and what was trained (out) stay.
-	rm -rf .build .build-test .build-mpi .build-asan .build-tsan .build-deb .build-site
+	rm -rf .build .build-test .build-mpi .build-asan .build-tsan .build-deb .build-site .build-examples

@@ -37,7 +37,7 @@ let package = Package(
   platforms: [.macOS(.v26)],
   products: [
     .executable(name: "hsae", targets: ["hsae"]),
-    .library(name: "HSAE", targets: ["HSAEModels", "HSAEActivations", "HSAETraining"]),
+    .library(name: "HSAE", targets: ["HSAE"]),
   ],
   traits: [
     .default(enabledTraits: ["Explorer"]),
@@ -90,6 +90,10 @@ let package = Package(
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution",
         "HSAESupport",
       ]),
+    // The library's face: what programs import.
+    library(
+      "HSAE",
+      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
     library(
       "HSAEEvaluation",
       [
@@ -102,7 +106,7 @@ let package = Package(
     library(
       "HSAEReport",
       [
-        "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAESupport",
+        "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAESupport",
         .product(name: "Mustache", package: "swift-mustache"),
       ]),
     library(
@@ -147,6 +151,7 @@ let package = Package(
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAEDistributionTests", ["HSAEDistribution"]),
     tests("HSAETrainingTests", ["HSAETraining", "HSAEDistribution"]),
+    tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
     tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels"]),
     tests(
       "HSAEExplorerTests",

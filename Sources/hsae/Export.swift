@@ -64,7 +64,7 @@ struct Export: ParsableCommand {
       }
       return opened.attributes
     }
-    if run.configuration.origin != nil { return nil }
+    if run.configuration.origin != nil || data.isStream { return nil }
     guard Path.isDirectory(data.path),
       let opened = try? openRows(path: data.path, allowIncomplete: true) as? ActivationStore
     else {

@@ -157,6 +157,11 @@ struct Train: ParsableCommand, RunsOnRanks {
           + " run of your own.")
     }
     let begun = runs[0].configuration.data
+    guard !begun.isStream else {
+      throw Failure.usage(
+        "\(out): the run was begun on rows given to it one after another, by a program; only that program"
+          + " can go on with it.")
+    }
     guard data != nil || Path.exists(begun.path) else {
       throw Failure.missing(
         "\(begun.path): the rows \(out) was begun on are gone; name their new place:"

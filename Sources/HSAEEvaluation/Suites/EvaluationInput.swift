@@ -78,7 +78,7 @@ public final class EvaluationInput {
     guard text == nil, let source, source.fingerprint != run.configuration.data.fingerprint else {
       return nil
     }
-    return Path.name(run.configuration.data.path)
+    return run.configuration.data.name
   }
 
   /// What a result should say of the rows, if they are not those that `run` was kept from seeing.
