@@ -84,8 +84,8 @@ let package = Package(
     library(
       "HSAEEvaluation",
       [
-        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAETraining",
-        "HSAESupport",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAEDistribution",
+        "HSAETraining", "HSAESupport",
       ]),
     library(
       "HSAEInterop",
@@ -137,7 +137,9 @@ let package = Package(
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAEDistributionTests", ["HSAEDistribution"]),
     tests("HSAETrainingTests", ["HSAETraining", "HSAEDistribution"]),
-    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels"]),
+    tests(
+      "HSAEEvaluationTests",
+      ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution"]),
     tests(
       "HSAEExplorerTests",
       [
