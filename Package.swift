@@ -97,8 +97,8 @@ let package = Package(
     library(
       "HSAEEvaluation",
       [
-        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAETraining",
-        "HSAESupport",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAEDistribution",
+        "HSAETraining", "HSAESupport",
       ]),
     library(
       "HSAEInterop",
@@ -152,7 +152,9 @@ let package = Package(
     tests("HSAEDistributionTests", ["HSAEDistribution"]),
     tests("HSAETrainingTests", ["HSAETraining", "HSAEDistribution"]),
     tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
-    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels"]),
+    tests(
+      "HSAEEvaluationTests",
+      ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution"]),
     tests(
       "HSAEExplorerTests",
       [

@@ -95,7 +95,13 @@ struct Train: ParsableCommand, RunsOnRanks {
     for trainer in group.trainers { trainer.writesEvents = tensorboard }
     // A launcher also sends SIGTERM when a process has died; then there is no checkpoint to announce.
     let isAlone = ranks.world.size == 1
-    let interruption = Interruption(notify: { if isAlone { announceStop() } })
+    let peers = try Peers(ranks.world)
+    let interruption = Interruption(notify: {
+      if isAlone { announceStop() }
+      if let obituary = peers.obituary() {
+        report("hsae: \(obituary); go on from the last checkpoint with --resume.")
+      }
+    })
     let (sent, steps) = (ranks.bytesSent, group.steps)
     let outcome = try runWithProgress(group, label: "train", interruption: interruption)
     try summarise(group)
