@@ -32,8 +32,8 @@ public struct Peers: Sendable {
     guard let first = dead.first, here.first(where: { !dead.contains($0) }) == rank else {
       return nil
     }
-    return "Rank \(first) of \(all.count) (process \(all[first].process) on \(host)) has died, so all"
-      + " stop"
+    let process = all[first].process
+    return "Rank \(first) of \(all.count) (process \(process) on \(host)) has died, so all stop"
   }
 
   /// Whether the process is there and not merely waiting for its parent to hear that it has ended.
