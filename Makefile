@@ -71,7 +71,7 @@ docs: test-build ## The library's documentation as a static site: out/docs.
 examples: setup ## The package in Examples, built as a user's would be and tried.
 	scripts/examples.sh
 
-test: models browser lint examples ## What continuous integration runs; the summary comes last.
+test: lint models browser examples ## What continuous integration runs; the summary comes last.
 	scripts/docs.sh check .build-test/release
 	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
 	  swift test $(TEST) --disable-xctest
