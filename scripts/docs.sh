@@ -28,13 +28,15 @@ for map in "$build"/{CHSAEKernels,CMPI}.build/module.modulemap \
   "$packages"/FlyingFox/CSystemLinux/include/module.modulemap; do
   if [[ -f $map ]]; then maps+=(-Xcc "-fmodule-map-file=$(realpath "$map")"); fi
 done
+# Headers outside the system's folders, as `swift build` finds them.
+read -ra headers < <(pkg-config --cflags-only-I lapacke libcrypto zlib libzip llama)
 target=$("$tools/swiftc" -print-target-info | sed -n 's/^ *"triple": "\(.*\)",$/\1/p' | head -1)
 others=$(IFS=,; echo "${modules[*]:1}")
 for module in "${modules[@]}"; do
   mkdir "$work/$module"
   "$tools/swift-symbolgraph-extract" -module-name "$module" -I "$build/Modules" -target "$target" \
-    -minimum-access-level public -skip-synthesized-members -output-dir "$work/$module" \
-    "-experimental-allowed-reexported-modules=$others" "${maps[@]}"
+    -module-cache-path "$work/modules" -minimum-access-level public -skip-synthesized-members -output-dir "$work/$module" \
+    "-experimental-allowed-reexported-modules=$others" "${maps[@]}" "${headers[@]}"
 done
 python3 scripts/symbol-graphs.py undocumented "$work"/*/*.symbols.json
 python3 scripts/symbol-graphs.py snippets Snippets "$work/HSAE/hsae-snippets.symbols.json"
