@@ -6,19 +6,36 @@ export HSAE_CACHE
 # Set-up leaves a link to this machine's build of llama.cpp; every `swift build` needs its .pc file.
 export PKG_CONFIG_PATH := $(HSAE_CACHE)/llama.cpp/lib/pkgconfig$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
 
+# What `hsae --version` says was built.
+export HSAE_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)$(shell \
+  git diff --quiet HEAD 2>/dev/null; [ $$? -ne 1 ] || echo -modified)
+
 HSAE := .build/release/hsae
-SOURCES := Package.swift Sources Tests Benchmarks
+SOURCES := Package.swift Sources Tests Benchmarks Snippets Examples/Package.swift Examples/Sources
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
-  bench-record format lint clean mpi test-mpi
+  bench-record format lint clean mpi test-mpi install deb site docs examples
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
 
 build: setup ## The executable, optimised: .build/release/hsae.
 	swift build -c release --product hsae
+
+PREFIX ?= /usr/local
+
+install: build ## The executable, its manual pages and completions, under PREFIX (/usr/local).
+	install -D -m 755 $(HSAE) $(DESTDIR)$(PREFIX)/bin/hsae
+	scripts/install-shell.sh $(HSAE) $(DESTDIR)$(PREFIX)
+
+deb: ## A Debian package that needs no Swift where it is installed: out/hsae_VERSION_amd64.deb.
+	@scripts/deb.sh
+
+site: build ## The documentation as pages that open from the disk: out/site/index.html.
+	@HSAE_SITE=1 scripts/setup.sh
+	@scripts/site.sh $(HSAE)
 
 mpi: ## The executable for mpirun and srun, with everything: .build-mpi/release/hsae.
 	@HSAE_MPI=1 scripts/setup.sh
@@ -48,7 +65,14 @@ models: test-build ## The models the tests read.
 browser: setup
 	@HSAE_BROWSER=1 scripts/setup.sh
 
-test: models browser lint ## What continuous integration runs; the summary comes last.
+docs: test-build ## The library's documentation as a static site: out/docs.
+	scripts/docs.sh site .build-test/release out/docs
+
+examples: setup ## The package in Examples, built as a user's would be and tried.
+	scripts/examples.sh
+
+test: lint models browser examples ## What continuous integration runs; the summary comes last.
+	scripts/docs.sh check .build-test/release
 	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
 	  swift test $(TEST) --disable-xctest
 
@@ -79,4 +103,4 @@ lint: ## Fails where the format differs.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 
 clean: ## Removes what building left in the tree; the cache and what was trained (out) stay.
-	rm -rf .build .build-test .build-mpi .build-asan .build-tsan
+	rm -rf .build .build-test .build-mpi .build-asan .build-tsan .build-deb .build-site .build-examples

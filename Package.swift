@@ -14,6 +14,12 @@ let settings: [SwiftSetting] = [
   .treatAllWarnings(as: .error),
 ]
 
+/// The commit that is built, as `make` says it. A bare `swift build` says none, and SwiftPM's own
+/// `Context.gitInformation` is remembered from build to build, so it would name an old one.
+let commit = (Context.environment["HSAE_COMMIT"] ?? "").filter {
+  $0.isLetter || $0.isNumber || $0 == "-"
+}
+
 func library(
   _ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []
 ) -> Target {
@@ -34,7 +40,7 @@ let package = Package(
   platforms: [.macOS(.v26)],
   products: [
     .executable(name: "hsae", targets: ["hsae"]),
-    .library(name: "HSAE", targets: ["HSAEModels", "HSAEActivations", "HSAETraining"]),
+    .library(name: "HSAE", targets: ["HSAE"]),
   ],
   traits: [
     .default(enabledTraits: ["Explorer"]),
@@ -52,6 +58,9 @@ let package = Package(
   targets: [
     // C: innermost loops, and the module maps of the system libraries.
     .target(name: "CHSAEKernels"),
+    .target(
+      name: "CHSAEBuild",
+      cSettings: commit.isEmpty ? [] : [.define("HSAE_COMMIT", to: "\"\(commit)\"")]),
     .systemLibrary(name: "CDNNL", providers: [.apt(["libdnnl-dev"])]),
     .systemLibrary(
       name: "CLAPACKE", pkgConfig: "lapacke", providers: [.apt(["liblapacke-dev"])]),
@@ -84,11 +93,15 @@ let package = Package(
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution",
         "HSAESupport",
       ]),
+    // The library's face: what programs import.
+    library(
+      "HSAE",
+      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
     library(
       "HSAEEvaluation",
       [
-        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAETraining",
-        "HSAESupport",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAEDistribution",
+        "HSAETraining", "HSAESupport",
       ]),
     library(
       "HSAEInterop",
@@ -97,7 +110,7 @@ let package = Package(
     library(
       "HSAEReport",
       [
-        "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAESupport",
+        "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAESupport",
         .product(name: "Mustache", package: "swift-mustache"),
       ]),
     library(
@@ -111,8 +124,9 @@ let package = Package(
     .executableTarget(
       name: "hsae",
       dependencies: [
-        "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations", "HSAELanguageModels",
-        "HSAEDistribution", "HSAETraining", "HSAEEvaluation", "HSAEReport", "HSAEInterop",
+        "CHSAEBuild", "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations",
+        "HSAELanguageModels", "HSAEDistribution", "HSAETraining", "HSAEEvaluation", "HSAEReport",
+        "HSAEInterop",
         .target(name: "HSAEExplorer", condition: .when(traits: ["Explorer"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -141,7 +155,10 @@ let package = Package(
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAEDistributionTests", ["HSAEDistribution"]),
     tests("HSAETrainingTests", ["HSAETraining", "HSAEDistribution"]),
-    tests("HSAEEvaluationTests", ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels"]),
+    tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
+    tests(
+      "HSAEEvaluationTests",
+      ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution"]),
     tests(
       "HSAEExplorerTests",
       [

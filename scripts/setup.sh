@@ -9,6 +9,8 @@
 #              HSAE_JOBS     compilers at once (default: all processors)
 #              HSAE_VALGRIND 1 installs valgrind too, which make bench-check needs
 #              HSAE_MPI      1 installs Open MPI too, which make mpi needs
+#              HSAE_PACKAGING 1 installs dpkg-dev and libcurl's headers too, which make deb needs
+#              HSAE_SITE     1 installs Python's venv too, which make site needs
 #              HSAE_WORDNET  1 installs WordNet 3.0 too, which hsae evaluate --suite hierarchy asks about
 #                            dictionaries of words
 # Exit codes after sysexits.h: 65 wrong hash, 69 something needed is not available.
@@ -76,6 +78,11 @@ if [ "${HSAE_BROWSER:-0}" != 0 ]; then
   need_command chromedriver chromium-driver
   /usr/bin/python3 -c 'import selenium' 2>/dev/null || missing+=(python3-selenium)
 fi
+if [ "${HSAE_PACKAGING:-0}" != 0 ]; then
+  need_command dpkg-shlibdeps dpkg-dev
+  need_header curl/curl.h libcurl4-openssl-dev
+fi
+[ "${HSAE_SITE:-0}" = 0 ] || python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 [ "${HSAE_WORDNET:-0}" = 0 ] || [ -e /usr/share/wordnet/data.noun ] || missing+=(wordnet-base)
 
 if [ ${#missing[@]} -gt 0 ]; then

@@ -2,6 +2,7 @@
 // densities. Counts only; the words behind them are `ExpertProfiles`'.
 
 import Glibc
+import HSAEDistribution
 public import HSAEModels
 
 /// How often every latent and sublatent of a dictionary was used on a set of vectors.
@@ -48,6 +49,16 @@ public struct LatentUsage: Sendable {
     for index in experts.indices { experts[index] += other.experts[index] }
     for index in chosen.indices { chosen[index] += other.chosen[index] }
     for index in relevant.indices { relevant[index] += other.relevant[index] }
+  }
+
+  /// Adds the counts of every other of `ranks` for the same dictionary.
+  mutating func sum(over ranks: any Communicator) {
+    var all = [vectors] + experts + chosen + relevant
+    ranks.sumByParts(&all)
+    vectors = all[0]
+    experts = Array(all[1..<1 + experts.count])
+    chosen = Array(all[1 + experts.count..<1 + experts.count + chosen.count])
+    relevant = Array(all.suffix(relevant.count))
   }
 
   /// Number of experts active for no vector of the set.

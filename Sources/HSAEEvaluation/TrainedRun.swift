@@ -141,7 +141,8 @@ public struct TrainedRun: ~Copyable, Sendable {
   /// What the dictionary is of, as a title.
   public var title: String {
     guard let attributes else {
-      return Path.name(configuration.origin == nil ? configuration.data.path : Path.trimmed(path))
+      let isOwn = configuration.origin != nil || configuration.data.isStream
+      return isOwn ? Path.name(Path.trimmed(path)) : configuration.data.name
     }
     return attributes.kind == .unembedding
       ? "The vocabulary of \(attributes.modelName)"

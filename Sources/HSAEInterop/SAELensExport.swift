@@ -5,7 +5,8 @@
 //
 // SAELens scales rows to the norm √d (`constant_norm_rescale`) where we scale them to 1, so what adds to
 // rows or is compared with pre-activations is multiplied by √d here; codes in SAELens are √d times ours.
-// Weights stay as they are, and decoder rows keep their unit norm, which its tools expect.
+// Weights stay as they are, and decoder rows keep their unit norm, which its tools expect. This file is about
+// cfg.json; tensors and the model card are in files beside it.
 
 public import HSAEActivations
 import HSAEModels
@@ -42,6 +43,7 @@ public struct SAELensExport {
   /// An export of the newest whole checkpoint of `run`.
   ///
   /// - Parameters:
+  ///   - run: the run.
   ///   - attributes: of the store the run is of; they name the model and the hook point.
   ///   - modelName: the name by which other tools know the model, if the store's is another.
   ///   - topLevelOnly: whether sublatents are left out, so that no code of ours is needed to read it.
@@ -55,6 +57,15 @@ public struct SAELensExport {
     self.attributes = attributes
     self.modelName = modelName
     self.topLevelOnly = topLevelOnly
+    if architecture == .hsae, dictionary.gate != nil {
+      throw .usage(
+        "\(run.path): its encoder has a bias or thresholds of its own, which the architecture hsae has not"
+          + "; export its top level alone (--top-level).")
+    }
+    if architecture == .topk, dictionary.gate?.threshold.isEmpty == false {
+      throw .usage(
+        "\(run.path): its latents have thresholds of their own, and SAELens's topk has none.")
+    }
     if topLevelOnly, dictionary.activation.threshold > 0 {
       throw .usage(
         "\(run.path): its top level has a threshold (\(dictionary.activation.threshold)), and SAELens's"
@@ -78,7 +89,7 @@ public struct SAELensExport {
   }
 
   /// The norm SAELens scales rows to, over the norm we scale them to.
-  private var scale: Float {
+  var scale: Float {
     run.configuration.normalize == .unit ? Float(dictionary.shape.width).squareRoot() : 1
   }
 
@@ -156,94 +167,5 @@ public struct SAELensExport {
   /// The hook point by TransformerLens's name; nil if the rows are no residual stream.
   private var hookName: String? {
     attributes?.layer.map { "blocks.\($0).hook_resid_post" }
-  }
-
-  // MARK: Weights
-
-  private func writeFlat(
-    _ parameters: borrowing Parameters, to path: String
-  ) throws(Failure) {
-    let shape = dictionary.shape
-    let (d, m) = (shape.width, shape.experts)
-    let gate = topLevelOnly ? nil : dictionary.gate
-    func scaled(_ values: [Float]?) -> [Float] {
-      values.flatMap { $0.isEmpty ? nil : $0.map { $0 * scale } }
-        ?? [Float](repeating: 0, count: m)
-    }
-    var tensors: [SafetensorsWriter.Tensor] = [
-      .init("W_enc", shape: [d, m]), .init("b_enc", shape: [m]), .init("W_dec", shape: [m, d]),
-      .init("b_dec", shape: [d]),
-    ]
-    if architecture == .jumprelu { tensors.append(.init("threshold", shape: [m])) }
-    var writer = try SafetensorsWriter(path: path, tensors: tensors)
-    // Columns of the file are rows of ours; a few at a time, so that each visit to a row reads a line.
-    let strip = 16
-    for first in stride(from: 0, to: d, by: strip) {
-      let count = min(strip, d - first)
-      var lines = [Float](repeating: 0, count: count * m)
-      for expert in 0..<m {
-        let row = parameters.encoderSide.row(expert * shape.rowsPerExpert)
-        for column in 0..<count { lines[column * m + expert] = row[first + column] }
-      }
-      try writer.append("W_enc", lines)
-    }
-    try writer.append("b_enc", scaled(gate?.encoderBias))
-    for expert in 0..<m {
-      try writer.append(
-        "W_dec", parameters.decoderSide.row(expert * shape.rowsPerExpert))
-    }
-    try writer.append("b_dec", bias(parameters))
-    if architecture == .jumprelu { try writer.append("threshold", scaled(gate?.threshold)) }
-    _ = try writer.finish()
-  }
-
-  /// The tensors as the paper has them; `hsae_saelens.py` unfolds them.
-  private func writeHierarchical(
-    _ parameters: borrowing Parameters, to path: String
-  ) throws(Failure) {
-    let shape = dictionary.shape
-    let (d, m, s, a) = (shape.width, shape.experts, shape.subspace, shape.sublatents)
-    var tensors: [SafetensorsWriter.Tensor] = [
-      .init("encoder", shape: [m, d]), .init("decoder", shape: [m, d]), .init("bias", shape: [d]),
-    ]
-    if !shape.isFlat {
-      tensors += [
-        .init("down", shape: [m, s, d]), .init("up", shape: [m, s, d]),
-        .init("sub_encoder", shape: [m, a, s]), .init("sub_decoder", shape: [m, a, s]),
-      ]
-    }
-    var writer = try SafetensorsWriter(path: path, tensors: tensors)
-    func rows(_ expert: Int) -> Range<Int> {
-      expert * shape.rowsPerExpert..<(expert + 1) * shape.rowsPerExpert
-    }
-    for expert in 0..<m {
-      try writer.append("encoder", parameters.encoderSide.row(rows(expert).lowerBound))
-    }
-    for expert in 0..<m {
-      try writer.append("decoder", parameters.decoderSide.row(rows(expert).lowerBound))
-    }
-    try writer.append("bias", bias(parameters))
-    if !shape.isFlat {
-      for expert in 0..<m {
-        for row in rows(expert).dropFirst() {
-          try writer.append("down", parameters.encoderSide.row(row))
-        }
-      }
-      for expert in 0..<m {
-        for row in rows(expert).dropFirst() {
-          try writer.append("up", parameters.decoderSide.row(row))
-        }
-      }
-      try writer.append("sub_encoder", parameters.subEncoder.span)
-      try writer.append("sub_decoder", parameters.subDecoder.span)
-    }
-    _ = try writer.finish()
-  }
-
-  /// The input bias in SAELens's scale; zeros if the dictionary has none.
-  private func bias(_ parameters: borrowing Parameters) -> [Float] {
-    let d = dictionary.shape.width
-    guard parameters.hasBias else { return [Float](repeating: 0, count: d) }
-    return (0..<d).map { parameters.bias[0, $0] * scale }
   }
 }

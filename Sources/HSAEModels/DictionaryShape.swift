@@ -81,4 +81,18 @@ public struct ActivationSettings: Hashable, Sendable, Codable {
     self.slope = slope
     self.subSlope = subSlope
   }
+
+  /// What is wrong with these settings, as a sentence that names the option; nil if nothing is.
+  public var complaint: String? {
+    for (name, value) in [
+      ("--threshold", threshold), ("--threshold-sub", subThreshold), ("--slope-top", slope),
+      ("--slope-sub", subSlope),
+    ] where !(value >= 0 && value <= 2e30) {
+      return "\(name) must be a finite number that is not negative, not \(value)."
+    }
+    if slope > 1 || subSlope > 1 {
+      return "--slope-top and --slope-sub must not exceed 1: codes would lose their order."
+    }
+    return nil
+  }
 }

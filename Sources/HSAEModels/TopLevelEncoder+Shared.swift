@@ -10,9 +10,12 @@ extension TopLevelEncoder {
   /// on the wrong side of the common border, and puts them in order again. In fp32 there are none.
   ///
   /// - Parameters:
+  ///   - row: the vector's number in the batch.
   ///   - last: the k-th largest score of all encoders' candidates.
   ///   - next: the largest beyond it, −∞ if there is none.
-  /// - Safety: as of `run`, with the same vectors and weights.
+  ///   - vectors: the batch, as `run` had it.
+  ///   - encoder: the weights, as `run` had them.
+  /// - Safety: as of `run`.
   @unsafe
   public func settle(
     row: Int, last: Float, next: Float, vectors: UnsafePointer<Float>,

@@ -65,10 +65,15 @@ public final class TopLevelEncoder {
   /// An encoder for batches of at most `capacity` vectors.
   ///
   /// - Parameters:
+  ///   - shape: the dictionary's sizes.
+  ///   - activation: its thresholds and slopes.
+  ///   - capacity: the largest number of vectors.
   ///   - encoderStride: elements between the encoder rows e_j in fp32 (in bf16 they are contiguous).
+  ///   - precision: arithmetic of the products.
   ///   - wantsMask: whether `mask` and the threshold sum are needed (the penalty's gradient).
   ///   - isShared: whether this encoder has some of a dictionary's latents and others have the rest.
   ///   - gate: the encoder's bias and thresholds, in fp32 only and without a slope; nil for none.
+  ///   - threads: how many threads; results do not depend on it.
   public init(
     shape: DictionaryShape, activation: ActivationSettings, capacity: Int, encoderStride: Int,
     precision: Precision, wantsMask: Bool, isShared: Bool = false, gate: LatentGate? = nil,
@@ -123,10 +128,15 @@ public final class TopLevelEncoder {
 
   /// Encodes `count` vectors; returns Σ u over all pairs at or above the threshold, if masks are kept.
   ///
-  /// - Parameter encoderSpread: the largest (Σ e⁴)^¼ of an encoder row, which says how far rounding to
-  ///   bf16 can move a product; not used in fp32.
-  /// - Safety: `vectors` [paddedCapacity × d] and `encoder` (stride as given to `init`) are fp32; in
-  ///   bf16 precision `vectorsBF16` and `encoderBF16` [m × d] hold the same values rounded.
+  /// - Parameters:
+  ///   - count: the number of vectors.
+  ///   - vectors: the vectors in fp32 [paddedCapacity × d].
+  ///   - vectorsBF16: the same rounded; nil in fp32.
+  ///   - encoder: the encoder rows in fp32, with the stride given to `init`.
+  ///   - encoderBF16: the same rounded [m × d]; nil in fp32.
+  ///   - encoderSpread: the largest (Σ e⁴)^¼ of an encoder row, which says how far rounding to bf16 can move
+  ///     a product; not used in fp32.
+  /// - Safety: all are as large as is said here.
   @unsafe
   @discardableResult
   public func run(

@@ -1,6 +1,6 @@
 // The numbers of a page without the page: for programs as JSON, for people as a table.
 
-public import HSAEEvaluation
+import HSAEEvaluation
 public import HSAEModels
 import HSAESupport
 

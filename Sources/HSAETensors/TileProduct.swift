@@ -65,6 +65,9 @@ public final class TileProduct: @unchecked Sendable {
   ///   - rowSizes: the values of M that will be run, usually a tile's and the last tile's.
   ///   - columnSizes: the values of N likewise.
   ///   - depth: K.
+  ///   - a: how A lies in memory.
+  ///   - b: how B lies in memory.
+  ///   - cStride: elements between the rows of C.
   ///   - precision: type of A's and B's elements: Float, or bf16 as UInt16. C is always Float.
   ///   - accumulate: whether C is added to rather than overwritten.
   ///   - workers: how many may run it at once.

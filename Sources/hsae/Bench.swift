@@ -26,10 +26,11 @@ struct Bench: ParsableCommand {
       limit is the fairer yardstick; both are printed.
       """)
 
-  @Argument(help: "Rows to train and measure on.")
+  @Argument(help: "Rows to train and measure on.", completion: .file())
   var data: String?
 
-  @Option(help: "Measure with the weights of this run, which is not changed.")
+  @Option(
+    help: "Measure with the weights of this run, which is not changed.", completion: .directory)
   var from: String?
 
   @OptionGroup(title: "Dictionary and objective")

@@ -11,6 +11,7 @@ import HSAETensors
 import HSAETraining
 
 struct Collect: ParsableCommand, RunsOnRanks {
+  static let hasOwnFailures = true
   static let configuration = CommandConfiguration(
     abstract: "Write a model's residual stream over a corpus as a shuffled store.",
     discussion: """
@@ -29,16 +30,18 @@ struct Collect: ParsableCommand, RunsOnRanks {
       \(CorpusFormatOptions.help)
       """)
 
-  @Argument(help: "A model's name (it is fetched), the path of a GGUF file, or synthetic.")
+  @Argument(
+    help: "A model's name (it is fetched), the path of a GGUF file, or synthetic.",
+    completion: .modelOrSynthetic)
   var model: String
 
   @Option(help: "The block whose output to collect, counting from 0.")
   var layer: Int
 
-  @Option(parsing: .upToNextOption, help: "Corpus files, or folders of them.")
+  @Option(parsing: .upToNextOption, help: "Corpus files, or folders of them.", completion: .file())
   var text: [String]
 
-  @Option(help: "The store to write, or to go on with.")
+  @Option(help: "The store to write, or to go on with.", completion: .directory)
   var out: String
 
   @Option(help: "Rows to collect, such as 2M (default: all the corpus gives); cannot change later.")
@@ -117,6 +120,8 @@ struct Collect: ParsableCommand, RunsOnRanks {
 
   func run() throws {
     let say = { @Sendable (line: String) in report("hsae collect: \(line)") }
+    // What concerns all processes that were started together.
+    let sayOnce = { @Sendable (line: String) in if Launch.isFirst { say(line) } }
     let interruption = Interruption(notify: {
       let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
       report(clear + "hsae: stopping when what is done is on the disk (again to kill).")
@@ -127,10 +132,13 @@ struct Collect: ParsableCommand, RunsOnRanks {
     }
     let corpus = try CollectionAttributes.sources(at: text)
     let collector = try Collector(
-      model: loaded(say), settings: settings(), path: out, corpus: corpus)
+      model: loaded(sayOnce), settings: settings(), path: out, corpus: corpus)
     let reader = try CorpusReader(paths: text, format: format.format)
     let prepared = try prepare(collector, reader, interruption, say)
-    if prepared.isComplete, prepared.wasThere { say("\(out) is complete; nothing is left to do") }
+    if prepared.isComplete, prepared.wasThere {
+      guard Launch.isFirst else { return }
+      say("\(out) is complete; nothing is left to do")
+    }
     let begin = ContinuousClock.now
     var (first, last): (Int?, Int) = (nil, 0)
     if !prepared.isComplete {
@@ -155,6 +163,8 @@ struct Collect: ParsableCommand, RunsOnRanks {
       }
       if outcome == .shardDone {
         say("shard \(shard) is done; \(out) is complete when the other shards are")
+        // The one that completes it says what there is.
+        if Launch.announced.size > 1 { return }
       }
     }
     try summarise(tokens: last - (first ?? 0), (ContinuousClock.now - begin) / .seconds(1))

@@ -20,10 +20,10 @@ struct Corpus: ParsableCommand {
       --others at random, in a mix by weight. What is taken comes in random order, by seed.
       """)
 
-  @Argument(help: "Names of the catalogue, files or folders.")
+  @Argument(help: "Names of the catalogue, files or folders.", completion: .corpus)
   var source: [String]
 
-  @Option(help: "The file to write.")
+  @Option(help: "The file to write.", completion: .file())
   var out: String
 
   @OptionGroup(title: "Reading files")

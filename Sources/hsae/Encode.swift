@@ -16,10 +16,10 @@ struct Encode: ParsableCommand {
       --reconstruct also "reconstruction", in that scale.
       """)
 
-  @Argument(help: .init("The run.", valueName: "run"))
+  @Argument(help: .init("The run.", valueName: "run"), completion: .directory)
   var path: String
 
-  @Argument(help: "A store, or a .npy, .safetensors or Zarr matrix.")
+  @Argument(help: "A store, or a .npy, .safetensors or Zarr matrix.", completion: .file())
   var data: String
 
   @Option(help: "The first row.")
@@ -56,13 +56,25 @@ struct Encode: ParsableCommand {
       throw Failure.usage("--first \(first): \(data) has \(counted(source.rowCount, "row")).")
     }
     let last = min(source.rowCount, first + min(limit ?? source.rowCount, source.rowCount - first))
+    // Of what another tool trained without a k, more may be active than is kept.
+    let isBounded =
+      directory.configuration.origin?.isUnbounded == true
+      && dictionary.shape.activeExperts < dictionary.shape.experts
+    var full = 0
     for start in stride(from: first, to: last, by: 4096) {
       let range = start..<min(last, start + 4096)
       var matrix = try source.matrix(rows: range)
       if directory.configuration.normalize == .unit { matrix.scaleRowsToUnit() }
       let codes = dictionary.encode(matrix, threads: threads.count)
+      full += (0..<codes.count).count { codes[$0].count == dictionary.shape.activeExperts }
       let rebuilt = reconstruct ? dictionary.decode(codes, threads: threads.count) : nil
       try output(lines(codes, rebuilt, from: start))
+    }
+    if isBounded, full > 0 {
+      report(
+        "hsae encode: in \(counted(full, "row")) more latents may be active than the"
+          + " \(grouped(dictionary.shape.activeExperts)) strongest that \(path) keeps; import it with a"
+          + " larger --max-active.")
     }
   }
 

@@ -4,6 +4,7 @@
 import ArgumentParser
 import Foundation
 import HSAEActivations
+import HSAEDistribution
 import HSAEEvaluation
 import HSAELanguageModels
 import HSAEReport
@@ -11,7 +12,7 @@ import HSAESupport
 import HSAETensors
 import HSAETraining
 
-struct Evaluate: ParsableCommand {
+struct Evaluate: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(
     abstract: "Measure runs side by side, on held-out documents by default.",
     discussion: """
@@ -23,24 +24,31 @@ struct Evaluate: ParsableCommand {
       the model and reads its losses on the same documents, or on --text. Means over tokens or \
       sentences come with 95 % intervals, by a bootstrap over documents or sentences.
 
+      Processes that mpirun or srun started together divide rows, contexts and prompts (docs/scale.md); \
+      each holds the runs and the model.
+
       --out FILE.json writes all results; --out FOLDER also writes a page and SAEBench's files. hsae \
       report --evaluation takes such files.
       """)
 
-  @Argument(help: "Run directories.")
+  @Argument(help: "Run directories.", completion: .directory)
   var runs: [String]
 
-  @Option(help: "Suites, separated by commas.")
+  @Option(help: "Suites, separated by commas.", completion: .suites)
   var suite = "core,cost"
 
-  @Option(help: "The store or matrix to evaluate on (default: what the runs were trained on).")
+  @Option(
+    help: "The store or matrix to evaluate on (default: what the runs were trained on).",
+    completion: .file())
   var store: String?
 
-  @Option(help: "The language model: a name, a GGUF file, or synthetic.")
+  @Option(
+    help: "The language model: a name, a GGUF file, or synthetic.", completion: .modelOrSynthetic)
   var model: String?
 
   @Option(
-    parsing: .upToNextOption, help: "Text to evaluate on instead of a store's held-out documents.")
+    parsing: .upToNextOption, help: "Text to evaluate on instead of a store's held-out documents.",
+    completion: .file())
   var text: [String] = []
 
   @Option(help: "The block whose output the runs are of, where no store says it.")
@@ -56,7 +64,7 @@ struct Evaluate: ParsableCommand {
     help: """
       Parallel sentences for the suite crosslingual, as JSON: [{"en": …, "fr": …}, …] (default: \
       verses of the Bible in en, fr, es, de, which are fetched).
-      """)
+      """, completion: .file(extensions: ["json"]))
   var sentences: String?
 
   @Option(help: "Sentences to draw for the suite crosslingual, at most.")
@@ -68,7 +76,9 @@ struct Evaluate: ParsableCommand {
   @Option(help: "Solved examples before each of them; the definition's are 10.")
   var examples = 10
 
-  @Option(help: "The folder of WordNet's files, for the suite hierarchy of words.")
+  @Option(
+    help: "The folder of WordNet's files, for the suite hierarchy of words.", completion: .directory
+  )
   var wordnet = WordNet.defaultFolder
 
   @Option(help: "Seed of all draws.")
@@ -76,7 +86,7 @@ struct Evaluate: ParsableCommand {
 
   @OptionGroup var threading: ThreadsOption
 
-  @Option(help: "Write the results to this .json file, or into this folder.")
+  @Option(help: "Write the results to this .json file, or into this folder.", completion: .file())
   var out: String?
 
   @Flag(help: "Print the results as JSON.")
@@ -98,43 +108,56 @@ struct Evaluate: ParsableCommand {
   }
 
   func run() throws {
-    let suites = try EvaluationSuites.named(suite)
-    if let out { try requireWritable(out) }
-    let evaluated = try zip(runs, runNames(runs)).map { path, name in
-      try EvaluatedRun(path: path, name: name, warn: { report("hsae: \($0)") })
+    let world = try Launch.world()
+    let threads = try threading.threads ?? Ranks(world).defaultThreads()
+    let (suites, evaluated, input) = try world.agree { () throws(Failure) in
+      let suites = try EvaluationSuites.named(suite, processes: world.size)
+      if let out, world.rank == 0 { try requireWritable(out) }
+      let names = runNames(runs)
+      var evaluated: [EvaluatedRun] = []
+      for (path, name) in zip(runs, names) {
+        evaluated.append(
+          try EvaluatedRun(path: path, name: name, warn: { sayFirst("hsae: \($0)") }))
+      }
+      return (suites, evaluated, try self.input(evaluated, world, threads: threads))
     }
     // Whatever becomes of later suites, or of the files: what was measured is printed.
     var failure: Failure?
     let evaluation = try Evaluation(
-      of: evaluated, suites: suites, input: input(evaluated), onFailure: { failure = $0 })
-    try output(
-      json ? JSONFile.encode(evaluation) : evaluationText(evaluation, width: terminalWidth()))
-    if let out { try write(evaluation, to: out) }
+      of: evaluated, suites: suites, input: input, onFailure: { failure = $0 })
+    try world.onFirst { () throws(Failure) in
+      try output(
+        json ? JSONFile.encode(evaluation) : evaluationText(evaluation, width: terminalWidth()))
+      if let out { try write(evaluation, to: out) }
+    }
     if let failure { throw failure }
   }
 
   // MARK: What is given
 
-  private func input(_ runs: [EvaluatedRun]) throws(Failure) -> EvaluationInput {
+  private func input(
+    _ runs: [EvaluatedRun], _ world: any Communicator, threads: Int
+  ) throws(Failure) -> EvaluationInput {
     var options = EvaluationOptions()
-    (options.seed, options.threads) = (seed, threading.count)
+    (options.seed, options.threads) = (seed, threads)
     options.rowLimit = try SizeArgument.count(tokens)
     options.lossTokens = try SizeArgument.count(lossTokens)
     options.maxWords = try SizeArgument.count(maxWords)
     (options.examples, options.wordNet) = (examples, wordnet)
     options.sentences = sentenceCount
-    let say = { @Sendable (line: String) in report("hsae evaluate: \(line)") }
+    let say = { @Sendable (line: String) in sayFirst("hsae evaluate: \(line)") }
     var line = ProgressLine("evaluate", unit: "tokens", total: nil)
     var isBegun = false
     return EvaluationInput(
       options: options, source: try source(runs), text: try documents(),
       textName: text.map(Path.name).joined(separator: ", "), layer: layer,
-      loader: try loader(say),
+      loader: try loader(say, threads: threads),
       sentences: { () throws(Failure) in
         if let sentences { return try ParallelSentences(path: sentences) }
         return try .verses(ModelFetcher(say: say))
-      }, say: say,
+      }, ranks: world, say: say,
       progress: { done, total in
+        guard world.rank == 0 else { return }
         if !isBegun { line = ProgressLine("evaluate", unit: "tokens", total: total) }
         isBegun = done < total
         line.update(done)
@@ -179,14 +202,13 @@ struct Evaluate: ParsableCommand {
   }
 
   private func loader(
-    _ say: @escaping @Sendable (String) -> Void
+    _ say: @escaping @Sendable (String) -> Void, threads: Int
   ) throws(Failure) -> EvaluationInput.ModelLoader? {
     guard let model else { return nil }
     if model == "synthetic" {
       return { (length, _) throws(Failure) in SyntheticModel(contextLength: length) }
     }
     let path = try ModelFetcher(say: say).resolve(model)
-    let threads = threading.count
     return { (length, weights) throws(Failure) in
       try LlamaModel(
         path: path, weights: weights.flatMap(WeightsChoice.init(name:)) ?? .auto,
@@ -229,3 +251,6 @@ struct Evaluate: ParsableCommand {
     report("hsae evaluate: wrote \(out)/evaluation.json, index.html and saebench/")
   }
 }
+
+/// Writes `line` to standard error, once where several processes work together.
+private func sayFirst(_ line: String) { if Launch.isFirst { report(line) } }

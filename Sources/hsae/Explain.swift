@@ -33,19 +33,25 @@ struct Explain: ParsableCommand {
       """)
 
   @Argument(
-    help: ArgumentHelp("A run directory; may be left out with --html.", valueName: "run"))
+    help: ArgumentHelp("A run directory; may be left out with --html.", valueName: "run"),
+    completion: .directory)
   var folder: String?
 
-  @Argument(help: "The store or matrix to explain it on (default: what it was trained on).")
+  @Argument(
+    help: "The store or matrix to explain it on (default: what it was trained on).",
+    completion: .file())
   var store: String?
 
-  @Option(help: "The folder to write, or to add to.")
+  @Option(help: "The folder to write, or to add to.", completion: .directory)
   var out: String
 
-  @Option(help: "A folder to write pages of the database to; pages there are replaced.")
+  @Option(
+    help: "A folder to write pages of the database to; pages there are replaced.",
+    completion: .directory)
   var html: String?
 
-  @Option(help: "The language model, for promoted tokens: a name or a GGUF file.")
+  @Option(
+    help: "The language model, for promoted tokens: a name or a GGUF file.", completion: .model)
   var model: String?
 
   @Option(help: "The run's name in the database (default: the last part of its path).")

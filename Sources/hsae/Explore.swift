@@ -24,10 +24,13 @@ struct Explore: ParsableCommand {
       of it to programs (/api/v1/openapi.json describes it). Ctrl-C ends it.
       """)
 
-  @Argument(help: ArgumentHelp("What hsae explain wrote.", valueName: "features"))
+  @Argument(
+    help: ArgumentHelp("What hsae explain wrote.", valueName: "features"), completion: .directory)
   var folder: String
 
-  @Option(help: "The language model, to take text apart and to steer: a name or a GGUF file.")
+  @Option(
+    help: "The language model, to take text apart and to steer: a name or a GGUF file.",
+    completion: .model)
   var model: String?
 
   @Option(help: "The port; 0 takes a free one.")

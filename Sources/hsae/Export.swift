@@ -17,17 +17,18 @@ struct Export: ParsableCommand {
       √width times those of hsae, because it scales rows to that norm.
       """)
 
-  @Argument(help: .init("The run.", valueName: "run"))
+  @Argument(help: .init("The run.", valueName: "run"), completion: .directory)
   var path: String
 
-  @Option(help: "The folder to write; there must be nothing there.")
+  @Option(help: "The folder to write; there must be nothing there.", completion: .directory)
   var out: String
 
   @Flag(help: "Leave the sublatents out.")
   var topLevel = false
 
   @Option(
-    help: "The store the run is of, for the model's name and the hook point (default: its own).")
+    help: "The store the run is of, for the model's name and the hook point (default: its own).",
+    completion: .directory)
   var store: String?
 
   @Option(
@@ -63,7 +64,7 @@ struct Export: ParsableCommand {
       }
       return opened.attributes
     }
-    if run.configuration.origin != nil { return nil }
+    if run.configuration.origin != nil || data.isStream { return nil }
     guard Path.isDirectory(data.path),
       let opened = try? openRows(path: data.path, allowIncomplete: true) as? ActivationStore
     else {

@@ -18,10 +18,10 @@ struct ExportFeatures: ParsableCommand {
       expert j has the index j·a + q.
       """)
 
-  @Argument(help: "A folder that hsae explain wrote, or its features.sqlite.")
+  @Argument(help: "A folder that hsae explain wrote, or its features.sqlite.", completion: .file())
   var features: String
 
-  @Option(help: "The folder to write; it must be empty or not there.")
+  @Option(help: "The folder to write; it must be empty or not there.", completion: .directory)
   var out: String
 
   @Option(name: .customLong("run"), help: "The run (default: the only one).")

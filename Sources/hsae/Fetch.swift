@@ -13,7 +13,7 @@ struct Fetch: ParsableCommand {
       (default: hsae in the user's cache folder); a download that broke off is continued.
       """)
 
-  @Argument(help: "A model's name, or the path of a GGUF file.")
+  @Argument(help: "A model's name, or the path of a GGUF file.", completion: .model)
   var model: String
 
   func run() throws {

@@ -24,10 +24,10 @@ struct Import: ParsableCommand {
       --max-active of a row are kept.
       """)
 
-  @Argument(help: "What to import.")
+  @Argument(help: "What to import.", completion: .file())
   var path: String
 
-  @Option(help: "The folder to write; there must be nothing there.")
+  @Option(help: "The folder to write; there must be nothing there.", completion: .directory)
   var out: String
 
   @Option(help: "What it is, where it is not to be found out (\(ImportFormat.names)).")

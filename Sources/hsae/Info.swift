@@ -23,7 +23,9 @@ struct Info: ParsableCommand {
       documents and languages. Of explained features: their runs. Norms and tokens are counted on at most --sample rows.
       """)
 
-  @Argument(help: "A store, run, matrix (.npy, .safetensors, Zarr), GGUF model or corpus.")
+  @Argument(
+    help: "A store, run, matrix (.npy, .safetensors, Zarr), GGUF model or corpus.",
+    completion: .file())
   var path: String
 
   @Option(help: "The tensor to look at, if PATH is a .safetensors file with several.")

@@ -119,7 +119,8 @@ struct Description {
       lines += origin.lines(normalize: configuration.normalize)
     } else {
       lines += [
-        "data: \(configuration.data.path), \(counted(configuration.data.rows, "row"))",
+        "data: \(configuration.data.isStream ? configuration.data.name : configuration.data.path),"
+          + " \(counted(configuration.data.rows, "row"))",
         "steps: \(grouped(checkpoints.last ?? 0)) of \(grouped(configuration.steps)) in a checkpoint,"
           + " \(counted(configuration.batch, "row")) each, seed \(configuration.seed), order"
           + " \(configuration.order.rawValue)",

@@ -21,7 +21,8 @@ struct LookUp: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "A run directory, trained on a store with a vocabulary (hsae unembed).", valueName: "run"))
+      "A run directory, trained on a store with a vocabulary (hsae unembed).", valueName: "run"),
+    completion: .directory)
   var folder: String
 
   @Argument(help: "The words.")
@@ -33,10 +34,13 @@ struct LookUp: ParsableCommand {
   @Flag(help: "List every token, and not forms of one word (case, space, plural) once.")
   var allForms = false
 
-  @Option(help: "The store to use instead of the one the run was trained on.")
+  @Option(
+    help: "The store to use instead of the one the run was trained on.", completion: .directory)
   var store: String?
 
-  @Option(help: "The model (a name or a GGUF file), to look up tokens that cleaning dropped.")
+  @Option(
+    help: "The model (a name or a GGUF file), to look up tokens that cleaning dropped.",
+    completion: .model)
   var model: String?
 
   @OptionGroup var threading: ThreadsOption

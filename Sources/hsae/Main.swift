@@ -11,6 +11,7 @@ struct Main: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "hsae",
     abstract: "Hierarchical sparse autoencoders for language models.",
+    version: BuildInformation.text,
     subcommands: [
       Quickstart.self,
       Fetch.self,
@@ -44,14 +45,23 @@ struct Main: ParsableCommand {
   static func main() {
     // A file that grows beyond a limit (`ulimit -f`) is then an error of the write, with a sentence.
     signal(SIGXFSZ, SIG_IGN)
+    var hasOwnFailures = false
     do {
       var command = try parseAsRoot()
-      if !(command is any RunsOnRanks) { try Launch.requireOne() }
+      if let command = command as? any RunsOnRanks {
+        hasOwnFailures = type(of: command).hasOwnFailures
+      } else {
+        try Launch.requireOne()
+      }
       try command.run()
       Launch.finish()
     } catch let failure as Failure {
       let isKnown = AgreedFailures.contains(failure)
-      if Launch.isFirst || Launch.hasBegun && !isKnown { report("hsae: \(failure.message)") }
+      // Where the first one fails the same way, the launcher ends the others meanwhile.
+      if !Launch.isFirst, hasOwnFailures { sleep(1) }
+      if Launch.isFirst || hasOwnFailures || Launch.hasBegun && !isKnown {
+        report("hsae: \(failure.message)")
+      }
       if !isKnown { Launch.abort(code: failure.kind.rawValue) }
       Launch.finish()
       Glibc.exit(failure.kind.rawValue)
@@ -64,7 +74,14 @@ struct Main: ParsableCommand {
 }
 
 /// A command that several processes, started together, do together.
-protocol RunsOnRanks {}
+protocol RunsOnRanks {
+  /// Whether they do not talk, so that what fails in one of them the others do not hear of.
+  static var hasOwnFailures: Bool { get }
+}
+
+extension RunsOnRanks {
+  static var hasOwnFailures: Bool { false }
+}
 
 /// Writes `text`, as it is, to standard output; a result that is lost is a failure (exit 74).
 ///

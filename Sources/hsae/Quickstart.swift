@@ -19,10 +19,12 @@ struct Quickstart: ParsableCommand {
       breaks into breeds. 600 steps of 8192 rows each; --full trains the paper's 5000.
       """)
 
-  @Option(help: "The model: a name of the catalogue or a GGUF file.")
+  @Option(help: "The model: a name of the catalogue or a GGUF file.", completion: .model)
   var model = "gemma-3-270m"
 
-  @Option(help: "The folder for everything (default out/quickstart, with --full out/full).")
+  @Option(
+    help: "The folder for everything (default out/quickstart, with --full out/full).",
+    completion: .directory)
   var out: String?
 
   @Flag(help: "Train the paper's 5000 steps.")

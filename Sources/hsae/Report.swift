@@ -24,10 +24,12 @@ struct Report: ParsableCommand {
     "dog", "Chicago", "Queen", "python", "red", "London", "violin", "September", "the",
   ]
 
-  @Argument(help: "Run directories, or one activation store; none with --evaluation.")
+  @Argument(
+    help: "Run directories, or one activation store; none with --evaluation.",
+    completion: .directory)
   var runs: [String] = []
 
-  @Option(help: "The page to write.")
+  @Option(help: "The page to write.", completion: .file())
   var out: String
 
   @Option(parsing: .upToNextOption, help: "Words to look up (default: the paper's).")
@@ -39,18 +41,21 @@ struct Report: ParsableCommand {
   @Option(help: "Seed of the random sample of hierarchies.")
   var seed: UInt64 = 0
 
-  @Option(help: "The store to evaluate on instead of the ones the runs were trained on.")
+  @Option(
+    help: "The store to evaluate on instead of the ones the runs were trained on.",
+    completion: .file())
   var store: String?
 
   @Option(
-    parsing: .upToNextOption, help: "Files of hsae evaluate --out, for a section of the page.")
+    parsing: .upToNextOption, help: "Files of hsae evaluate --out, for a section of the page.",
+    completion: .file())
   var evaluation: [String] = []
 
   @Option(
     help: """
       A folder for the paper's figures of --evaluation as SVG, and its results as Markdown; the page \
       then has the evaluation alone.
-      """)
+      """, completion: .directory)
   var figures: String?
 
   @OptionGroup var threading: ThreadsOption

@@ -24,7 +24,9 @@ struct Steer: ParsableCommand {
       give the same text; --temperature 0 takes the most probable token.
       """)
 
-  @Argument(help: ArgumentHelp("A run on a model's residual stream.", valueName: "run"))
+  @Argument(
+    help: ArgumentHelp("A run on a model's residual stream.", valueName: "run"),
+    completion: .directory)
   var folder: String
 
   @Option(help: "The latent: 123, or 123.4 for sublatent 4 of expert 123.")
@@ -63,10 +65,12 @@ struct Steer: ParsableCommand {
   @Option(
     help: """
       The language model: a name, a GGUF file, or synthetic (default: the store's, if it was fetched).
-      """)
+      """, completion: .modelOrSynthetic)
   var model: String?
 
-  @Option(help: "The store to measure the maximum on (default: what the run was trained on).")
+  @Option(
+    help: "The store to measure the maximum on (default: what the run was trained on).",
+    completion: .directory)
   var store: String?
 
   @Option(help: "Rows to measure the maximum on, at most.")

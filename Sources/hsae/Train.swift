@@ -38,10 +38,10 @@ struct Train: ParsableCommand, RunsOnRanks {
       checkpoint with the same bits as if nothing had happened.
       """)
 
-  @Argument(help: "The rows to train on; may be left out with --resume.")
+  @Argument(help: "The rows to train on; may be left out with --resume.", completion: .file())
   var data: String?
 
-  @Option(help: "The run directory to write.")
+  @Option(help: "The run directory to write.", completion: .directory)
   var out: String
 
   @Option(
@@ -52,7 +52,7 @@ struct Train: ParsableCommand, RunsOnRanks {
   @Flag(help: "Go on with the run at --out, and those of --also, from their newest checkpoints.")
   var resume = false
 
-  @Option(help: "A JSON file of options.")
+  @Option(help: "A JSON file of options.", completion: .file(extensions: ["json"]))
   var config: String?
 
   @OptionGroup(title: "Dictionary and objective")
@@ -95,7 +95,13 @@ struct Train: ParsableCommand, RunsOnRanks {
     for trainer in group.trainers { trainer.writesEvents = tensorboard }
     // A launcher also sends SIGTERM when a process has died; then there is no checkpoint to announce.
     let isAlone = ranks.world.size == 1
-    let interruption = Interruption(notify: { if isAlone { announceStop() } })
+    let peers = try Peers(ranks.world)
+    let interruption = Interruption(notify: {
+      if isAlone { announceStop() }
+      if let obituary = peers.obituary() {
+        report("hsae: \(obituary); go on from the last checkpoint with --resume.")
+      }
+    })
     let (sent, steps) = (ranks.bytesSent, group.steps)
     let outcome = try runWithProgress(group, label: "train", interruption: interruption)
     try summarise(group)
@@ -157,6 +163,11 @@ struct Train: ParsableCommand, RunsOnRanks {
           + " run of your own.")
     }
     let begun = runs[0].configuration.data
+    guard !begun.isStream else {
+      throw Failure.usage(
+        "\(out): the run was begun on rows given to it one after another, by a program; only that program"
+          + " can go on with it.")
+    }
     guard data != nil || Path.exists(begun.path) else {
       throw Failure.missing(
         "\(begun.path): the rows \(out) was begun on are gone; name their new place:"

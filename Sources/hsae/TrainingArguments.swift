@@ -51,7 +51,9 @@ struct TrainingArguments: ParsableArguments {
   @Option(help: "Normalisation of rows: none or unit.")
   var normalize: Normalisation?
 
-  @Option(name: .customLong("init"), help: "Take sizes and weights from a .safetensors file.")
+  @Option(
+    name: .customLong("init"), help: "Take sizes and weights from a .safetensors file.",
+    completion: .file(extensions: ["safetensors"]))
   var initialWeights: String?
 
   @Option(help: "Peak learning rate.")

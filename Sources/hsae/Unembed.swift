@@ -17,10 +17,10 @@ struct Unembed: ParsableCommand {
       root mean square norm of all rows (which is the square root of the width).
       """)
 
-  @Argument(help: "A model's name (it is fetched), or the path of a GGUF file.")
+  @Argument(help: "A model's name (it is fetched), or the path of a GGUF file.", completion: .model)
   var model: String
 
-  @Option(help: "The store to write.")
+  @Option(help: "The store to write.", completion: .directory)
   var out: String
 
   @Flag(help: "Replace the store at --out, if there is one.")

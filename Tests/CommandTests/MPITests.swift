@@ -65,6 +65,12 @@ import Testing
       #expect(!Path.exists(fixture.path("run")))
       let info = try runHSAE(["info", fixture.data], environment: environment)
       expectRefusal(info, 64, ["one process"])
+      // Processes that do not talk each say what fails in them.
+      let second = ["OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"]
+      let collect = try runHSAE(
+        ["collect", "synthetic", "--layer", "3", "--text", fixture.path("none"), "--out"]
+          + [fixture.path("store")], environment: second)
+      expectRefusal(collect, 66, ["none"])
       let wrong = try runHSAE(fixture.training("run", ["--steps", "3", "--dictionary-ranks", "2"]))
       expectRefusal(wrong, 64, ["--dictionary-ranks 2"])
     }
@@ -98,6 +104,71 @@ import Testing
     }
   }
 
+  @Test(.enabled(if: isThere)) func processesCollectOneStore() throws {
+    try withTemporaryFolder { folder in
+      let corpus = Path.join(folder, "corpus.txt")
+      let lines = (0..<300).map { "the w\($0 % 17) of w\($0 % 23) is w\($0 * 7 % 31)" }
+      try DurableFile.write(lines.joined(separator: "\n") + "\n", to: corpus)
+      let (one, two) = (Path.join(folder, "one"), Path.join(folder, "two"))
+      let command = ["collect", "synthetic", "--layer", "3", "--text", corpus, "--out"]
+      #expect(try runHSAE(command + [one]).code == 0)
+      let result = try start([(2, [], command + [two])]).result()
+      #expect(result.code == 0 && sentences(result).isEmpty, "\(result.errors)")
+      #expect(result.output.split(separator: "\n").count == 1, "\(result.output)")
+      let compared = try RunningCommand("/usr/bin/diff", ["-r", one, two]).result()
+      #expect(compared.code == 0, "\(compared.output)")
+      let again = try start([(2, [], command + [two])]).result()
+      #expect(again.code == 0 && again.output.split(separator: "\n").count == 1)
+    }
+  }
+
+  @Test(.enabled(if: isThere)) func processesEvaluateAsOne() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try collectAndTrain(
+        in: folder, documents: 200, sizes: CommandFixture.small)
+      let command =
+        ["evaluate"] + runs + [
+          "--model", "synthetic", "--loss-tokens", "500", "--json", "--threads", "1",
+        ]
+      let one = try runHSAE(command)
+      let expected = try JSONValue(parsing: Array(one.output.utf8), source: "one")
+      let out = Path.join(folder, "evaluation")
+      for count in [2, 3] {
+        let result = try start([(count, [], command + ["--out", out])]).result()
+        #expect(result.code == 0 && sentences(result).isEmpty, "\(result.errors)")
+        #expect(result.errors.components(separatedBy: "suite core").count == 2)
+        let tree = try JSONValue(parsing: Array(result.output.utf8), source: "several")
+        let pairs = zip(numbers(of: expected), numbers(of: tree))
+        #expect(numbers(of: tree).count == numbers(of: expected).count)
+        for (a, b) in pairs { #expect(a.0 == b.0 && abs(a.1 - b.1) <= 1e-11 * max(1, abs(a.1))) }
+        let again = try start([(count, [], command)]).result()
+        #expect(again.output == result.output, "the same bits")
+        #expect(fileBytes(Path.join(out, "evaluation.json")) == Array(result.output.utf8))
+      }
+      let topics = ["evaluate"] + runs + ["--suite", "core,hierarchy"]
+      expectOneSentence(
+        try start([(2, [], topics)]).result(), 64, ["hierarchy", "one process", "2 were started"])
+      expectOneSentence(
+        try start([(1, [], command), (1, [], command + ["--seed", "2"])]).result(), 64,
+        ["Rank 1", "options"])
+      expectOneSentence(
+        try start([
+          (1, [], ["evaluate", runs[0]]), (1, [], ["evaluate", Path.join(folder, "none")]),
+        ]).result(), 66, ["rank 1 of 2", "no such run"])
+    }
+  }
+
+  /// All numbers of an evaluation with their keys, in order.
+  private func numbers(of tree: JSONValue) -> [(String, Double)] {
+    (tree["runs"]?.array ?? []).flatMap { run in
+      (run["results"]?.array ?? []).flatMap { result in
+        (result["numbers"]?.array ?? []).map {
+          ($0["key"]?.string ?? "", $0["value"]?.number ?? .infinity)
+        }
+      }
+    }
+  }
+
   @Test(.enabled(if: isThere)) func whereOneIsKilledAllStop() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -111,6 +182,12 @@ import Testing
       let result = job.result(within: 60)
       #expect(!result.timedOut && ContinuousClock.now - begin < .seconds(20))
       #expect(result.code != 0)
+      let said = sentences(result)
+      #expect(said.count == 1, "\(result.errors)")
+      for part in ["Rank 2 of 3", "has died", "--resume"] {
+        #expect(said.first?.contains(part) == true, "\(said)")
+      }
+      #expect(result.errors.contains("mpirun noticed that process rank 2"))
       // What comes after begins at a whole checkpoint, without a word.
       #expect(processes(running: Self.program, with: fixture.path("run")).isEmpty)
       let kept = try #require(fixture.checkpoints("run").last)
@@ -165,6 +242,39 @@ import Testing
       // What is wrong for all is said once.
       let wrong = try start([(3, [], fixture.training("run", options + ["--k", "0"]))]).result()
       expectOneSentence(wrong, 64, ["--k"])
+    }
+  }
+
+  /// A disk that fills up in the middle of a run.
+  @Test(.enabled(if: isThere)) func whereTheDiskIsFullAllStop() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let options = ["--steps", "1000000", "--checkpoint-every", "20", "--threads", "1"]
+      _ = try withSmallDisk("16m") { disk, resize in
+        let (small, run) = (CommandFixture(folder: disk), Path.join(disk, "run"))
+        let arguments = ["train", fixture.data, "--out", run] + CommandFixture.small + options
+        let job = try start([(2, [], arguments)])
+        #expect(job.waits { small.checkpoints("run").count == 2 })
+        let begin = ContinuousClock.now
+        let filler = try Descriptor(updating: Path.join(disk, "filler"))
+        let full = failure {
+          for place in 0..<4096 {
+            try unsafe filler.write([UInt8](repeating: 1, count: 4096).span.bytes, at: place * 4096)
+          }
+        }
+        #expect(full != nil)
+        let result = job.result(within: 60)
+        #expect(!result.timedOut && ContinuousClock.now - begin < .seconds(20))
+        expectOneSentence(result, 74, [run, "no space"])
+        #expect(small.partialNames("run").isEmpty)
+        let kept = try #require(small.checkpoints("run").last)
+        #expect(try resize("64m"))
+        let resumed = try RunningCommand(hsaeExecutable, ["train", "--resume", "--out", run])
+        #expect(resumed.waits { (small.checkpoints("run").last ?? 0) > kept })
+        resumed.send(SIGTERM)
+        let end = resumed.result()
+        #expect(end.code == 143 && !end.errors.contains("Passing over"), "\(end.errors)")
+      }
     }
   }
 

@@ -1,10 +1,12 @@
 // What is built on `exchange`: every rank hears the same, sums are in the order of ranks, and a failure
 // of one is a failure of all.
 
-import HSAEDistribution
+import Glibc
 import HSAESupport
 import HSAETestSupport
 import Testing
+
+@testable import HSAEDistribution
 
 @Suite struct CommunicatorTests {
   @Test(arguments: [1, 2, 3, 5])
@@ -21,6 +23,27 @@ import Testing
       #expect(texts == (0..<count).map { String(repeating: "é", count: $0) })
       #expect(numbers == (0..<count).map { [Int32($0), 7] })
       #expect(largest == Float(count > 1 ? 2 : 0))
+    }
+  }
+
+  @Test(arguments: [1, 2, 3, 5])
+  func manyNumbersAreAddedInTheOrderOfRanks(_ count: Int) throws {
+    for length in [0, 1, 4, 1001] {
+      func value(_ rank: Int, _ index: Int) -> Double { 1 / Double(3 + 7 * rank + index) }
+      let all = try withRanks(count) { ranks in
+        var (numbers, counts) = ((0..<length).map { value(ranks.rank, $0) }, [Int](0..<length))
+        ranks.sumByParts(&numbers)
+        ranks.sumByParts(&counts)
+        let own = (ranks.rank + 1) * length / count - ranks.rank * length / count
+        #expect(ranks.bytesSent == 2 * 8 * (length - own + own * (count - 1)) || count == 1)
+        return (numbers, counts)
+      }
+      let expected = (0..<length).map { index in
+        (1..<count).reduce(value(0, index)) { $0 + value($1, index) }
+      }
+      for (numbers, counts) in all {
+        #expect(numbers == expected && counts == (0..<length).map { count * $0 })
+      }
     }
   }
 
@@ -72,6 +95,19 @@ import Testing
         try ranks.check()
       }
     }
+  }
+
+  @Test func theLivingSpeakOfTheDead() throws {
+    let (alive, dead) = (getpid(), Int32.max)
+    func said(by rank: Int, _ all: [(host: String, process: Int32)]) -> String? {
+      Peers(rank: rank, host: all[rank].host, all: all).obituary()
+    }
+    let all = [("a", alive), ("b", alive), ("b", dead), ("b", alive), ("c", dead)]
+    #expect(said(by: 0, all) == nil, "another machine cannot be seen")
+    #expect(said(by: 1, all)?.hasPrefix("Rank 2 of 5 (process \(dead) on b)") == true)
+    #expect(said(by: 3, all) == nil, "one has said it")
+    #expect(said(by: 0, [("a", alive), ("a", alive)]) == nil)
+    #expect(try Peers(SingleProcess()).obituary() == nil)
   }
 
   @Test func aloneNothingIsSent() throws {

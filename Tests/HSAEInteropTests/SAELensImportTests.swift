@@ -53,6 +53,9 @@ struct SAELensImportTests {
       try export.write(to: folder + "/back")
       let back = try DictionaryImport(path: folder + "/back")
       expectAlike(back, imported)
+      // The top level of a dictionary without sublatents is all of it.
+      try SAELensExport(run, attributes: nil, topLevelOnly: true).write(to: folder + "/top")
+      expectAlike(try DictionaryImport(path: folder + "/top"), imported)
     }
   }
 
@@ -111,6 +114,13 @@ struct SAELensImportTests {
       var bounded = source
       bounded.k = 4
       bounded.expectEqual(imported)
+      // What prints codes says that some are missing.
+      try imported.write(to: folder + "/run")
+      let rows = source.rows(20, seed: 5).flatMap { $0.map { Float($0) } }
+      try writeNumpy(rows, width: source.width, to: folder + "/rows.npy")
+      let encoded = try runHSAE(["encode", folder + "/run", folder + "/rows.npy"])
+      #expect(encoded.code == 0)
+      #expect(encoded.errors.contains("20 rows more latents may be active than the 4 strongest"))
     }
   }
 

@@ -6,23 +6,35 @@ import HSAESupport
 
 /// The element types of the format that this project knows.
 public enum SafetensorsType: String, Sendable, CaseIterable {
-  /// IEEE double, single and half precision, and bfloat16.
+  /// IEEE double precision.
   case float64 = "F64"
+  /// IEEE single precision.
   case float32 = "F32"
+  /// IEEE half precision.
   case float16 = "F16"
+  /// The upper half of single precision.
   case bfloat16 = "BF16"
-  /// Integers and truth values.
+  /// Integers of 64 bits.
   case int64 = "I64"
+  /// Integers of 64 bits without a sign.
   case uint64 = "U64"
+  /// Integers of 32 bits.
   case int32 = "I32"
+  /// Integers of 32 bits without a sign.
   case uint32 = "U32"
+  /// Integers of 16 bits.
   case int16 = "I16"
+  /// Integers of 16 bits without a sign.
   case uint16 = "U16"
+  /// Bytes with a sign.
   case int8 = "I8"
+  /// Bytes.
   case uint8 = "U8"
+  /// Truth values, a byte each.
   case bool = "BOOL"
-  /// Eight-bit floats, which can be listed but not read.
+  /// Eight-bit floats with 5 bits of exponent, which can be listed but not read.
   case float8e5m2 = "F8_E5M2"
+  /// Eight-bit floats with 4 bits of exponent, which can be listed but not read.
   case float8e4m3 = "F8_E4M3"
 
   /// Bytes per element.

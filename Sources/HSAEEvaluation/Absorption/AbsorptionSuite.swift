@@ -1,6 +1,7 @@
 // The suite `absorption` of `hsae evaluate`: the first-letter task on the model, once, and every run's
 // dictionary on it, by its top level alone and with its sublatents.
 
+import HSAEDistribution
 import HSAEModels
 public import HSAESupport
 
@@ -11,17 +12,22 @@ public enum AbsorptionSuite: EvaluationSuite {
   /// What it finds out.
   public static let about = "first letters that other latents have absorbed"
 
+  /// The model's reading is divided.
+  public static let isDivided = true
+
   /// Absorption in each of `runs`. The model's vectors are read once for all.
   public static func evaluate(
     _ runs: [EvaluatedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
-    let model = try input.model(for: runs, suite: name)
-    var settings = FirstLetterSettings(block: try input.block(suite: name))
+    let ranks = input.ranks
+    let model = try input.sharedModel(for: runs, suite: name)
+    var settings = FirstLetterSettings(
+      block: try ranks.agree { () throws(Failure) in try input.block(suite: name) })
     settings.maxWords = input.options.maxWords
     settings.examples = input.options.examples
     settings.seed = input.options.seed
     var said = 0
-    let task = try FirstLetterTask(model: model, settings: settings) { done, all in
+    let task = try FirstLetterTask(model: model, settings: settings, ranks: ranks) { done, all in
       guard done * 10 / all > said else { return }
       said = done * 10 / all
       input.say("absorption: \(grouped(done)) of about \(grouped(all)) prompts")

@@ -1,6 +1,7 @@
 // What the absorption measure needs of a model, whatever the dictionary: words, their vectors, the
 // probe for the first letter, and the words whose letter the probe knows, asked for a second time.
 
+public import HSAEDistribution
 public import HSAELanguageModels
 public import HSAESupport
 import HSAETensors
@@ -49,17 +50,20 @@ public struct FirstLetterTask: ~Copyable, Sendable {
 
   /// Asks `model`: a prompt for each word, and a second one for each test word whose letter the probe
   /// knows. `progress` is told how many of how many prompts are done; how many come in the end is only
-  /// known then.
+  /// known then. Where there are several `ranks`, each asks for some of the words.
   public init(
     model: any ResidualStreamModel, settings: FirstLetterSettings,
+    ranks: any Communicator = SingleProcess(),
     progress: (_ done: Int, _ all: Int) -> Void = { _, _ in }
   ) throws(Failure) {
     let words = FirstLetterWords(
       pieces: model.tokenizer.pieces, limit: settings.maxWords, seed: settings.seed)
-    guard words.testCount >= 26 else {
-      throw .data(
-        "\(model.description.name): the first-letter task needs at least 26 test words of letters a to"
-          + " z, and there are \(words.testCount); give more words with --max-words.")
+    try ranks.agree { () throws(Failure) in
+      guard words.testCount >= 26 else {
+        throw .data(
+          "\(model.description.name): the first-letter task needs at least 26 test words of letters a to"
+            + " z, and there are \(words.testCount); give more words with --max-words.")
+      }
     }
     let root = SeededGenerator(seed: settings.seed)
     let all = words.trainingCount + 2 * words.testCount
@@ -70,7 +74,7 @@ public struct FirstLetterTask: ~Copyable, Sendable {
       let before = done
       let vectors = try FirstLetterVectors(
         words: asked, examplesFrom: pool, settings: settings, model: model,
-        generator: root.split(stream)
+        generator: root.split(stream), ranks: ranks
       ) { (count) throws(Failure) in progress(before + count, all) }
       done += asked.count
       return vectors

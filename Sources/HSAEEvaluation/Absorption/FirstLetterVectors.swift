@@ -1,6 +1,7 @@
 // The residual stream at the words of first-letter prompts: what the probe and the dictionaries of
 // one model and block are compared on. It is read once, however many dictionaries there are.
 
+public import HSAEDistribution
 public import HSAELanguageModels
 public import HSAESupport
 public import HSAETensors
@@ -42,49 +43,70 @@ public struct FirstLetterVectors: ~Copyable, Sendable {
   }
 
   /// Asks `model` for the first letters of `words`, with examples from `pool` drawn by `generator`,
-  /// and reads the residual stream at their last tokens. `progress` is told how many words are done.
+  /// and reads the residual stream at their last tokens. Each of `ranks` asks for some of them, and then all
+  /// have all. `progress` is told how many words are done.
   public init(
     words: [FirstLetterWord], examplesFrom pool: [FirstLetterWord],
     settings: FirstLetterSettings, model: any ResidualStreamModel, generator: SeededGenerator,
+    ranks: any Communicator = SingleProcess(),
     progress: (Int) throws(Failure) -> Void = { _ throws(Failure) in }
   ) throws(Failure) {
-    guard pool.count > settings.examples else {
-      throw .data(
-        "\(model.description.name): its vocabulary has too few words of letters a to z for the"
-          + " first-letter task; evaluate without absorption.")
+    try ranks.agree { () throws(Failure) in
+      guard pool.count > settings.examples else {
+        throw .data(
+          "\(model.description.name): its vocabulary has too few words of letters a to z for the"
+            + " first-letter task; evaluate without absorption.")
+      }
+    }
+    try ranks.requireAlike("\(words.map(\.token))") { rank, _, _ in
+      .data(
+        "The probe of rank \(rank) knows other words than that of rank 0; give all ranks the same kind of"
+          + " machine.")
     }
     let tokenizer = model.tokenizer
     let pieces = tokenizer.pieces
     let width = model.description.width
     var result = Matrix(rows: words.count, columns: width)
-    for group in 0..<pieceCount(words.count, size: Self.groupSize) {
-      let range = pieceRange(group, size: Self.groupSize, count: words.count)
-      var prompts: [FirstLetterPrompt] = []
-      for index in range {
-        let word = words[index]
-        // Examples follow from the seed and the word's number alone.
-        var draw = generator.split(UInt64(index))
-        let examples = Self.examples(settings.examples, from: pool, not: word, using: &draw)
-        let prompt = try FirstLetterPrompt(
-          word: word, examples: examples, tokenizer: tokenizer, pieces: pieces)
-        guard prompt.tokens.count <= model.contextLength else {
-          throw .data(
-            "The prompt for \"\(word.text)\" has \(prompt.tokens.count) tokens, and the model is open"
-              + " for \(model.contextLength); give fewer examples with --examples.")
+    let groups = pieceCount(words.count, size: Self.groupSize)
+    let own = ranks.share(of: groups)
+    try ranks.agree { () throws(Failure) in
+      for group in own {
+        let range = pieceRange(group, size: Self.groupSize, count: words.count)
+        var prompts: [FirstLetterPrompt] = []
+        for index in range {
+          let word = words[index]
+          // Examples follow from the seed and the word's number alone.
+          var draw = generator.split(UInt64(index))
+          let examples = Self.examples(settings.examples, from: pool, not: word, using: &draw)
+          let prompt = try FirstLetterPrompt(
+            word: word, examples: examples, tokenizer: tokenizer, pieces: pieces)
+          guard prompt.tokens.count <= model.contextLength else {
+            throw .data(
+              "The prompt for \"\(word.text)\" has \(prompt.tokens.count) tokens, and the model is open"
+                + " for \(model.contextLength); give fewer examples with --examples.")
+          }
+          prompts.append(prompt)
         }
-        prompts.append(prompt)
+        var captured = Matrix(rows: prompts.reduce(0) { $0 + $1.tokens.count }, columns: width)
+        try model.capture(prompts.map(\.tokens), afterBlock: settings.block, into: &captured)
+        var start = 0
+        for (index, prompt) in zip(range, prompts) {
+          start += prompt.tokens.count
+          let source = captured.row(start - 1)
+          var target = result.mutableRow(index)
+          for column in source.indices { target[column] = source[column] }
+        }
+        try progress((group + 1 - own.lowerBound) * words.count / own.count)
       }
-      var captured = Matrix(rows: prompts.reduce(0) { $0 + $1.tokens.count }, columns: width)
-      try model.capture(prompts.map(\.tokens), afterBlock: settings.block, into: &captured)
-      var start = 0
-      for (index, prompt) in zip(range, prompts) {
-        start += prompt.tokens.count
-        let source = captured.row(start - 1)
-        var target = result.mutableRow(index)
-        for column in source.indices { target[column] = source[column] }
-      }
-      try progress(range.upperBound)
     }
+    ranks.gather(
+      &result,
+      rows: (0..<ranks.size).map { rank in
+        let groups = ranks.share(of: groups, rank: rank)
+        let end = min(words.count, groups.upperBound * Self.groupSize)
+        return min(end, groups.lowerBound * Self.groupSize)..<end
+      })
+    try ranks.check()
     let norms = result.rowNorms()
     result.scaleRowsToUnit()
     let length = Float(width).squareRoot()

@@ -2,6 +2,7 @@
 // neighbours are alike. A statistic is any function of sums over groups, so that ratios of sums such as
 // explained variance are resampled as they are computed.
 
+import HSAEDistribution
 import HSAETensors
 
 /// Sums of several quantities within each group.
@@ -32,6 +33,9 @@ public struct GroupedSums: Sendable {
     let first = group * quantities
     for index in values.indices { sums[first + index] += values[index] }
   }
+
+  /// Adds what every other of `ranks` has in its sums of the same groups.
+  mutating func sum(over ranks: any Communicator) { ranks.sumByParts(&sums) }
 
   /// The sums over all groups.
   public var totals: [Double] {

@@ -13,6 +13,9 @@ public enum CostSuite: EvaluationSuite {
   /// What it finds out.
   public static let about = "operations and bytes of a row, counted"
 
+  /// All do it; it takes no time.
+  public static let isDivided = true
+
   /// The numbers of `runs`.
   public static func evaluate(
     _ runs: [EvaluatedRun], _ input: EvaluationInput

@@ -1,6 +1,7 @@
 // An evaluation as a whole: runs, suites, results. What `hsae evaluate --json` prints and a page's
 // section is made from.
 
+import HSAEDistribution
 public import HSAEModels
 public import HSAESupport
 import HSAETraining
@@ -42,13 +43,16 @@ public struct Evaluation: Hashable, Sendable, Codable {
 
   /// Runs `suites` on `runs`.
   ///
+  /// Where `input` has several ranks, all of them make this call, and all get the same.
+  ///
   /// A suite that fails ends the evaluation. Where suites before it have results and `onFailure` is
   /// given, that is told instead, and the results are kept.
   public init(
     of runs: [EvaluatedRun], suites: [any EvaluationSuite.Type], input: EvaluationInput,
     onFailure: ((Failure) -> Void)? = nil
   ) throws(Failure) {
-    try input.check(runs)
+    try input.ranks.agree { () throws(Failure) in try input.check(runs) }
+    try input.requireAlike(runs, suites)
     seed = input.options.seed
     self.runs = runs.map {
       Run(

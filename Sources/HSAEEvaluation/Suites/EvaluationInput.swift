@@ -2,6 +2,7 @@
 // against the runs, and shared between suites.
 
 public import HSAEActivations
+public import HSAEDistribution
 public import HSAELanguageModels
 import HSAEModels
 public import HSAESupport
@@ -36,13 +37,16 @@ public final class EvaluationInput {
   /// The source, if it is an activation store.
   public var store: ActivationStore? { source as? ActivationStore }
   /// Documents to read the model with instead of the store's.
-  private let text: [Document]?
-  private let textName: String
+  let text: [Document]?
+  let textName: String
   private let layer: Int?
   private let loader: ModelLoader?
   private let sentenceSource: SentenceSource?
   private var loaded: (any ResidualStreamModel)?
-  private var capturedRows: EvaluationRows?
+  /// The residual stream over the text, once a suite has asked for it.
+  var capturedRows: EvaluationRows?
+  /// The processes that evaluate together.
+  public let ranks: any Communicator
   /// Is told, in a few words, what is being done.
   public let say: (String) -> Void
   /// Is told how many tokens of how many the model has read.
@@ -52,12 +56,13 @@ public final class EvaluationInput {
   public init(
     options: EvaluationOptions = EvaluationOptions(), source: (any RowSource)? = nil,
     text: [Document]? = nil, textName: String = "", layer: Int? = nil, loader: ModelLoader? = nil,
-    sentences: SentenceSource? = nil, say: @escaping (String) -> Void = { _ in },
+    sentences: SentenceSource? = nil, ranks: any Communicator = SingleProcess(),
+    say: @escaping (String) -> Void = { _ in },
     progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) {
     (self.options, self.source, self.text, self.textName) = (options, source, text, textName)
     (self.layer, self.loader, self.say, self.progress) = (layer, loader, say, progress)
-    sentenceSource = sentences
+    (sentenceSource, self.ranks) = (sentences, ranks)
   }
 
   /// Whether a model was given.
@@ -78,7 +83,7 @@ public final class EvaluationInput {
     guard text == nil, let source, source.fingerprint != run.configuration.data.fingerprint else {
       return nil
     }
-    return Path.name(run.configuration.data.path)
+    return run.configuration.data.name
   }
 
   /// What a result should say of the rows, if they are not those that `run` was kept from seeing.
@@ -163,132 +168,5 @@ public final class EvaluationInput {
       throw .usage("The suite crosslingual needs sentences in several languages (--sentences).")
     }
     return try sentenceSource()
-  }
-
-  // MARK: Rows and contexts
-
-  /// The rows to evaluate `runs` on: the documents a store holds out, by default.
-  public func rows(for runs: [EvaluatedRun], suite: String) throws(Failure) -> EvaluationRows {
-    if text != nil { return try textRows(for: runs, suite: suite) }
-    guard let source else {
-      throw .usage(
-        "The suite \(suite) needs rows; give a store (--store), or a model and text (--model, --text)."
-      )
-    }
-    if let store, let heldOut = try Self.holdout(of: store) {
-      return EvaluationRows(
-        heldOut, limit: options.rowLimit, isHeldOut: true, name: sourceName)
-    }
-    return EvaluationRows(source, limit: options.rowLimit, isHeldOut: false, name: sourceName)
-  }
-
-  /// The part of `store` that was kept from training; nil if it has none.
-  private static func holdout(of store: ActivationStore) throws(Failure) -> ActivationStore? {
-    let path = Path.join(store.path, "holdout")
-    guard Path.isDirectory(path) else {
-      let rows = store.attributes.collection?.holdoutRows ?? 0
-      if rows == 0 { return nil }
-      throw .data(
-        "\(store.path): its \(counted(rows, "held-out row")) (folder holdout) are gone; restore the folder,"
-          + " or collect the store again.")
-    }
-    return try ActivationStore(path: path, giantNorms: store.giantNorms)
-  }
-
-  /// Contexts to read the model with, documents in an order drawn by seed, until they have `limit`
-  /// tokens; and what they are, as a clause.
-  public func contexts(
-    limit: Int, model: any ResidualStreamModel, suite: String
-  ) throws(Failure) -> (contexts: [EvaluationContext], description: String) {
-    if let text {
-      let contexts = Self.contexts(of: text, limit: limit, model: model)
-      return (contexts, Self.describe(contexts, "", "of \(textName)"))
-    }
-    guard let store, store.attributes.kind == .residualStream else {
-      throw .usage(
-        "The suite \(suite) reads the model on text; give --text, or a store that keeps its corpus"
-          + " (hsae collect).")
-    }
-    let corpus = try StoredCorpus(store: store.path)
-    let heldOut = (0..<corpus.documentCount).filter(corpus.isHeldOut)
-    var generator = SeededGenerator(seed: options.seed).split(0x636F_6E74)
-    let documents = (heldOut.isEmpty ? Array(0..<corpus.documentCount) : heldOut)
-      .shuffled(using: &generator)
-    let length = store.attributes.contextLength ?? model.contextLength
-    var contexts: [EvaluationContext] = []
-    var tokens = 0
-    for (number, document) in documents.enumerated() where tokens < limit {
-      let all = try corpus.tokens(of: document)
-      try model.tokenizer.check(all, of: store.path)
-      for start in stride(from: 0, to: all.count, by: length) where tokens < limit {
-        let part = Array(all[start..<min(start + length, all.count)])
-        contexts.append(EvaluationContext(tokens: part, document: number))
-        tokens += part.count
-      }
-    }
-    return (
-      contexts,
-      Self.describe(
-        contexts, heldOut.isEmpty ? "" : "held-out ",
-        "of \(sourceName)" + (heldOut.isEmpty ? ", training documents among them" : ""))
-    )
-  }
-
-  private static func describe(
-    _ contexts: [EvaluationContext], _ kind: String, _ of: String
-  ) -> String {
-    let tokens = contexts.reduce(0) { $0 + $1.tokens.count }
-    return "\(counted(tokens, "token")) of \(grouped(Set(contexts.map(\.document)).count))"
-      + " \(kind)documents \(of)"
-  }
-
-  private static func contexts(
-    of text: [Document], limit: Int, model: any ResidualStreamModel
-  ) -> [EvaluationContext] {
-    let prefix = model.tokenizer.prefix
-    var contexts: [EvaluationContext] = []
-    var tokens = 0
-    for (number, document) in text.enumerated() where tokens < limit {
-      let words = model.tokenizer.encode(document.text, limit: model.contextLength - prefix.count)
-      if words.isEmpty { continue }
-      contexts.append(EvaluationContext(tokens: prefix + words, document: number))
-      tokens += prefix.count + words.count
-    }
-    return contexts
-  }
-
-  /// The residual stream over the text, special tokens left out.
-  private func textRows(
-    for runs: [EvaluatedRun], suite: String
-  ) throws(Failure) -> EvaluationRows {
-    if let capturedRows { return capturedRows }
-    let model = try model(for: runs, suite: suite)
-    let block = try block(suite: suite)
-    let limit = min(options.rowLimit, 100_000)
-    let (contexts, description) = try contexts(limit: limit, model: model, suite: suite)
-    let width = model.description.width
-    var kept: [Float] = []
-    var groups: [Int32] = []
-    var numbers: [Int: Int32] = [:]
-    for context in contexts {
-      var rows = Matrix(rows: context.tokens.count, columns: width)
-      try model.capture([context.tokens], afterBlock: block, into: &rows)
-      for (position, token) in context.tokens.enumerated()
-      where !model.tokenizer.isSpecial(token) {
-        let row = rows.row(position)
-        for column in row.indices { kept.append(row[column]) }
-        let number = numbers[context.document] ?? Int32(numbers.count)
-        numbers[context.document] = number
-        groups.append(number)
-      }
-    }
-    guard !groups.isEmpty else {
-      throw .data("\(textName): there is no token to evaluate on; give a file with text.")
-    }
-    let rows = EvaluationRows(
-      captured: Matrix(rows: groups.count, columns: width, elements: kept), groups: groups,
-      description: description)
-    capturedRows = rows
-    return rows
   }
 }

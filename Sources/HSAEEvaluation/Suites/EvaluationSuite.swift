@@ -4,7 +4,8 @@
 // computes should be a plain function with a result of its own, which tests call, and `evaluate` a thin
 // layer that turns the result into `SuiteResult`s. (2) Add the type to `EvaluationSuites.all`. (3) If it
 // has options, add them to `EvaluationOptions` and to Sources/hsae/Evaluate.swift. (4) Define its numbers
-// in docs/evaluation.md. The terminal, JSON and the page then show it without further work.
+// in docs/evaluation.md. (5) If its work can be divided among processes, divide it (`SharedWork.swift`) and
+// say so in `isDivided`. The terminal, JSON and the page then show it without further work.
 
 public import HSAESupport
 
@@ -16,6 +17,8 @@ public protocol EvaluationSuite {
   static var name: String { get }
   /// What it finds out, in a few words.
   static var about: String { get }
+  /// Whether processes that were started together divide its work (`EvaluationInput.ranks`).
+  static var isDivided: Bool { get }
 
   /// The answers of `runs`, in their order.
   ///
@@ -25,6 +28,11 @@ public protocol EvaluationSuite {
   static func evaluate(
     _ runs: [EvaluatedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult]
+}
+
+extension EvaluationSuite {
+  /// One process does it all.
+  public static var isDivided: Bool { false }
 }
 
 /// The suites there are.
@@ -37,8 +45,11 @@ public enum EvaluationSuites {
     ]
   }
 
-  /// The suites called `names`, a list separated by commas, in the order of `all`.
-  public static func named(_ names: String) throws(Failure) -> [any EvaluationSuite.Type] {
+  /// The suites called `names`, a list separated by commas, in the order of `all`, for `processes` that were
+  /// started together.
+  public static func named(
+    _ names: String, processes: Int = 1
+  ) throws(Failure) -> [any EvaluationSuite.Type] {
     let asked = names.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
     let known = all.map { $0.name }
     for name in asked where !known.contains(name) {
@@ -47,6 +58,12 @@ public enum EvaluationSuites {
         "--suite: there is no suite \"\(name)\"\(hint.isEmpty ? "; there are" : hint + " There are")"
           + " \(known.joined(separator: ", ")).")
     }
-    return all.filter { asked.contains($0.name) }
+    let suites = all.filter { asked.contains($0.name) }
+    if processes > 1, let alone = suites.first(where: { !$0.isDivided }) {
+      throw .usage(
+        "The suite \(alone.name) is the work of one process, and \(processes) were started together; run it"
+          + " without mpirun, and the others without it.")
+    }
+    return suites
   }
 }

@@ -89,9 +89,13 @@ public final class Explainer {
   /// Prepares to explain `run` on `rows` into `folder`.
   ///
   /// - Parameters:
+  ///   - run: the run.
   ///   - weights: SHA-256 of the run's weights.
+  ///   - rows: the rows to explain it on.
   ///   - model: SHA-256 of the model file that `effects` reads, if there is one.
   ///   - effects: makes what finds promoted tokens; nil: they are left out.
+  ///   - folder: the folder of the database.
+  ///   - options: how many contexts, and of what length.
   ///   - progress: is told how far a stage is, and says whether to go on.
   public init(
     _ run: EvaluatedRun, weights: String, rows: ExplainedRows, model: String?,

@@ -28,12 +28,6 @@ enum LlamaQuantiser {
     }
   }
 
-  /// The version of llama.cpp, for the names of files it made.
-  static var version: String {
-    guard let text = unsafe llama_version() else { return "unknown" }
-    return unsafe String(cString: text)
-  }
-
   /// The type of weights this processor computes fastest with, of those that keep results good:
   /// 8-bit integers where it has AMX or nothing for narrow floats, else bfloat16.
   static var fastestType: WeightsType {

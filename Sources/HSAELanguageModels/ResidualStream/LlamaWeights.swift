@@ -18,11 +18,13 @@ final class LlamaWeights: @unchecked Sendable {
   let tokenCount: Int
 
   /// Loads the model in the GGUF file at `path`, which must have been opened as `GGUFFile` before,
-  /// since llama.cpp trusts its input. Fails with `.data` if llama.cpp cannot use it.
+  /// since llama.cpp trusts its input. Fails with `.data` if llama.cpp cannot use it, `.unavailable` if this
+  /// processor cannot run llama.cpp.
   ///
   /// `repacks` lets ggml rearrange weights for this processor: AMX needs it. Products of rearranged 4-
   /// and 5-bit weights round otherwise with other numbers of vectors, so those must stay as they are.
   init(path: String, repacks: Bool) throws(Failure) {
+    try LlamaLibrary.requireProcessor()
     llama_backend_init()
     var parameters = unsafe llama_model_default_params()
     unsafe parameters.use_extra_bufts = repacks

@@ -66,7 +66,7 @@ struct PreparedWeights {
       path = file.path
       return
     }
-    let name = "\(sha256.prefix(16))-\(LlamaQuantiser.version)-\(wanted.rawValue)"
+    let name = "\(sha256.prefix(16))-\(LlamaLibrary.version)-\(wanted.rawValue)"
     let folder = Path.join(Path.join(cache.folder, "weights"), name)
     path = Path.join(folder, "model.gguf")
     if Path.exists(path) { return }

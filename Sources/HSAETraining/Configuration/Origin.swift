@@ -41,7 +41,11 @@ public struct Origin: Codable, Hashable, Sendable {
 extension TrainingConfiguration {
   /// The failure where the rows of the run `path` are wanted and not there; `remedy` says what to do.
   public func missingRows(of path: String, _ remedy: String) -> Failure {
-    origin == nil
+    if data.isStream {
+      return .usage(
+        "\(path): it was trained on rows that a program gave it, and nobody kept; \(remedy)")
+    }
+    return origin == nil
       ? .missing("\(data.path): the rows \(path) was trained on are gone; \(remedy)")
       : .usage("\(path): it was imported, and nothing says which rows it is of; \(remedy)")
   }

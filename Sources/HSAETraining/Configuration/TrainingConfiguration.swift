@@ -8,7 +8,7 @@ public import HSAETensors
 
 /// Where a run's rows come from.
 public struct DataDescription: Codable, Hashable, Sendable {
-  /// The path as the user gave it, made absolute.
+  /// The path as the user gave it, made absolute; empty if there is none.
   public var path: String
   /// Names the content (`RowSource.fingerprint`).
   public var fingerprint: String
@@ -215,7 +215,7 @@ extension TrainingConfiguration {
   public var complaint: String? {
     if format != 1 { return "The layout is version \(format); this program knows version 1." }
     if let complaint = shape.complaint { return complaint }
-    if origin != nil { return codeComplaint }
+    if origin != nil { return activation.complaint }
     if let complaint = Self.complaint(batch: batch, shape) { return complaint }
     guard shape.width == data.width, data.rows >= 1 else {
       return "The data, \(data.rows) rows of width \(data.width), do not fit the dictionary."
@@ -244,21 +244,7 @@ extension TrainingConfiguration {
     if objective.auxk > 0, dead.overflow || dead.partialValue > Int(Int32.max) {
       return "--auxk-k \(objective.auxkActive) with --batch \(batch) is too large."
     }
-    return codeComplaint
-  }
-
-  /// What is wrong with the activation functions.
-  private var codeComplaint: String? {
-    for (name, value) in [
-      ("--threshold", activation.threshold), ("--threshold-sub", activation.subThreshold),
-      ("--slope-top", activation.slope), ("--slope-sub", activation.subSlope),
-    ] where !(value >= 0 && value <= 2e30) {
-      return "\(name) must be a finite number that is not negative, not \(value)."
-    }
-    if activation.slope > 1 || activation.subSlope > 1 {
-      return "--slope-top and --slope-sub must not exceed 1: codes would lose their order."
-    }
-    return nil
+    return activation.complaint
   }
 
   /// What is wrong with batches of `batch` rows.

@@ -161,7 +161,7 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public init() {}
 
   /// The option names, which are also the keys of a configuration file.
-  public enum CodingKeys: String, CodingKey, CaseIterable {
+  package enum CodingKeys: String, CodingKey, CaseIterable {
     case preset, experts, sublatents, subspace, k, steps, epochs, batch, seed
     case orderSeed = "order-seed"
     case precision, moments, order, normalize

@@ -24,7 +24,24 @@ public import HSAETensors
 
 /// The phases of a step, as `hsae bench` reports them.
 public enum Phase: Int, CaseIterable, Sendable {
-  case encode, group, forward, auxiliary, orthogonality, penalty, backward, update, usage
+  /// Vectors × latents in tiles; active experts, threshold mask.
+  case encode
+  /// Pairs of vector and expert, sorted by expert.
+  case group
+  /// By expert: z, subspace, sublatent, its part of x̂; then residuals.
+  case forward
+  /// Dead latents explain the residual, if asked to.
+  case auxiliary
+  /// Gram matrices and gradients of eq. 3.4.
+  case orthogonality
+  /// The gradient of the latents above the threshold.
+  case penalty
+  /// By expert: gradients of all it owns.
+  case backward
+  /// Clipping, Adam, unit norms, bf16 copies.
+  case update
+  /// Which latents and sublatents fired.
+  case usage
 }
 
 /// Trains one dictionary: owns its weights, gradients, moments and the memory of a step.
@@ -123,6 +140,10 @@ public final class TrainingEngine {
   /// An engine that trains `parameters` on batches of `batch` vectors.
   ///
   /// - Parameters:
+  ///   - parameters: the weights to begin with.
+  ///   - activation: thresholds and slopes.
+  ///   - objective: the coefficients of the loss.
+  ///   - batch: vectors of a step.
   ///   - precision: arithmetic of the dense products; the weights are fp32 either way.
   ///   - moments: format of Adam's moments.
   ///   - seed: of the rounding of bf16 moments.

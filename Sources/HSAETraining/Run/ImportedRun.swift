@@ -11,9 +11,12 @@ extension RunDirectory {
   /// of it is.
   ///
   /// - Parameters:
+  ///   - dictionary: the dictionary, in our form.
   ///   - normalize: what is done to rows before the dictionary sees them.
+  ///   - origin: where it came from.
   ///   - codeScale: our codes over those it had where it came from, latent by latent; empty if `origin` has
   ///     one number for all.
+  ///   - path: the folder to write.
   public static func write(
     imported dictionary: SparseAutoencoder, normalize: Normalisation, origin: Origin,
     codeScale: [Float] = [], to path: String

@@ -101,18 +101,8 @@ public struct RunDirectory: Sendable {
       throw .missing(
         "\(path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
     }
-    let parameters = try WeightsFile.read(
-      from: Path.join(folder, CheckpointName.weights), shape: configuration.shape)
-    let hasGate = state.hashes[CheckpointName.gate] != nil
-    let gate =
-      hasGate
-      ? try GateFile.read(Path.join(folder, CheckpointName.gate), configuration.shape) : nil
-    if gate != nil, configuration.activation.slope > 0 {
-      throw .data("\(path)/config.json: a dictionary with thresholds of its own has no slope.")
-    }
-    return (
-      SparseAutoencoder(
-        parameters: parameters, activation: configuration.activation, gate: gate), state.step
-    )
+    let model = try Checkpoint.dictionary(
+      folder, state: state, shape: configuration.shape, activation: configuration.activation)
+    return (model, state.step)
   }
 }

@@ -128,14 +128,24 @@ public enum WeightsFile {
     }
   }
 
-  /// Appends all tensors of `parameters` to `writer`, which declared them.
-  static func append(
-    _ parameters: borrowing Parameters, to writer: inout SafetensorsWriter
-  ) throws(Failure) {
+  /// Writes `parameters` to `path`; returns the file's SHA-256.
+  ///
+  /// `names` says what tensors are called in the file, where it is not as in `method.md`, and `bias` [d] is
+  /// written in place of the dictionary's own.
+  @discardableResult
+  public static func write(
+    _ parameters: borrowing Parameters, to path: String, metadata: [String: String] = [:],
+    names: [ParameterName: String] = [:], bias: [Float]? = nil
+  ) throws(Failure) -> String {
     let shape = parameters.shape
-    for name in ParameterName.names(in: shape, hasBias: parameters.hasBias) {
+    let own = ParameterName.names(in: shape, hasBias: parameters.hasBias || bias != nil)
+    var writer = try SafetensorsWriter(
+      path: path,
+      tensors: own.map { .init(names[$0] ?? $0.rawValue, shape: $0.dimensions(in: shape)) },
+      metadata: metadata)
+    for name in own {
       let layout = RowLayout(name, shape)
-      let full = name.rawValue
+      let full = names[name] ?? name.rawValue
       for expert in 0..<(name == .bias ? 1 : shape.experts) {
         switch name {
         case .encoder, .down:
@@ -146,21 +156,15 @@ public enum WeightsFile {
           try writer.append(full, parameters.subEncoder.span.extracting(layout.target(expert)))
         case .subDecoder:
           try writer.append(full, parameters.subDecoder.span.extracting(layout.target(expert)))
-        case .bias: try writer.append(full, parameters.bias.span)
+        case .bias:
+          if let bias {
+            try writer.append(full, bias)
+          } else {
+            try writer.append(full, parameters.bias.span)
+          }
         }
       }
     }
-  }
-
-  /// Writes `parameters` to `path`; returns the file's SHA-256.
-  @discardableResult
-  public static func write(
-    _ parameters: borrowing Parameters, to path: String, metadata: [String: String] = [:]
-  ) throws(Failure) -> String {
-    var writer = try SafetensorsWriter(
-      path: path, tensors: declarations(parameters.shape, hasBias: parameters.hasBias),
-      metadata: metadata)
-    try append(parameters, to: &writer)
     return try writer.finish()
   }
 

@@ -20,7 +20,7 @@ public enum TrainingOutcome: Hashable, Sendable {
 public final class Trainer {
   /// The run's settings.
   public let configuration: TrainingConfiguration
-  /// The run directory.
+  /// The run directory; empty for a run that is kept in memory (`StreamedTraining.swift`).
   public let path: String
   /// Steps done.
   public private(set) var step: Int
@@ -30,7 +30,8 @@ public final class Trainer {
   public var writesEvents = false
 
   let engine: TrainingEngine
-  let source: any RowSource
+  /// The rows; nil where they are given batch by batch.
+  let source: (any RowSource)?
   private let ranks: Ranks
   /// Rank 0 has the lock, the records and what of a checkpoint is not a shard.
   private let lock: FileLock?
@@ -56,14 +57,18 @@ public final class Trainer {
     try writeBeginning()
   }
 
-  /// Takes the folder `path` for a run that `writeBeginning` then begins.
+  /// Takes the folder `path`, if there is to be one, for a run that `writeBeginning` then begins.
   init(
-    claiming path: String, configuration: TrainingConfiguration, source: any RowSource,
+    claiming path: String, configuration: TrainingConfiguration, source: (any RowSource)?,
     engine: TrainingEngine, ranks: Ranks
   ) throws(Failure) {
-    lock = try Self.lock(path, ranks) { () throws(Failure) in try Path.createDirectories(path) }
-    // Again: another process may have begun a run here while the engine was made.
-    try ranks.world.onFirst { () throws(Failure) in try Self.refuseOccupied(path) }
+    if path.isEmpty {
+      lock = nil
+    } else {
+      lock = try Self.lock(path, ranks) { () throws(Failure) in try Path.createDirectories(path) }
+      // Again: another process may have begun a run here while the engine was made.
+      try ranks.world.onFirst { () throws(Failure) in try Self.refuseOccupied(path) }
+    }
     self.ranks = ranks
     self.engine = engine
     self.path = path
@@ -119,14 +124,30 @@ public final class Trainer {
   ///
   /// Fails if `source` is not what the run was begun on. A checkpoint that is passed over is told to
   /// `warn`.
-  public init(
+  public convenience init(
     resuming path: String, source: any RowSource, threads: Int, ranks: Ranks = Ranks(),
     warn: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    try self.init(goingOn: path, source: source, threads: threads, ranks: ranks, warn: warn)
+  }
+
+  /// Goes on with the run at `path`; without a `source` it must be one whose rows are given to it.
+  init(
+    goingOn path: String, source: (any RowSource)?, threads: Int, ranks: Ranks,
+    warn: (String) -> Void
   ) throws(Failure) {
     let run = try ranks.world.agree { () throws(Failure) in try RunDirectory(path: path) }
     lock = try Self.lock(path, ranks) {}
     let data = run.configuration.data
     try ranks.world.agree { () throws(Failure) in
+      guard let source else {
+        guard data.isStream else {
+          throw Failure.usage(
+            "\(path): the run was begun on \(data.path), not on rows given to it one after another;"
+              + " go on with hsae train --resume.")
+        }
+        return
+      }
       guard source.fingerprint == data.fingerprint, source.rowCount == data.rows,
         source.width == data.width
       else {
@@ -166,7 +187,7 @@ public final class Trainer {
 
   /// This process's part of an engine with the weights a run starts from.
   static func freshEngine(
-    _ configuration: TrainingConfiguration, source: any RowSource, threads: Int,
+    _ configuration: TrainingConfiguration, source: (any RowSource)?, threads: Int,
     ranks: Ranks = Ranks()
   ) throws(Failure) -> TrainingEngine {
     let share = EngineShare(shape: configuration.shape, batch: configuration.batch, ranks: ranks)
@@ -179,7 +200,7 @@ public final class Trainer {
         parameters = Parameters.initial(
           shape: share.ownShape, seed: configuration.seed, hasBias: configuration.bias != .none,
           firstExpert: share.experts.lowerBound)
-        if configuration.bias == .geometricMedian {
+        if configuration.bias == .geometricMedian, let source {
           try setBias(&parameters, configuration, source: source)
         }
       }
@@ -215,10 +236,20 @@ public final class Trainer {
   private static func setBias(
     _ parameters: inout Parameters, _ configuration: TrainingConfiguration, source: any RowSource
   ) throws(Failure) {
-    let count = min(32_768, source.rowCount)
+    let count = min(mostBiasRows, source.rowCount)
     let permutation = Permutation(count: source.rowCount, seed: configuration.seed)
     var rows = Matrix(rows: count, columns: source.width)
     try source.gather((0..<count).map(permutation.index(at:)), into: &rows)
+    setBias(&parameters, configuration, rows: &rows)
+  }
+
+  /// Rows the bias's first value is the median of, at most.
+  static let mostBiasRows = 32_768
+
+  /// The geometric median of `rows`, which are normalised first.
+  static func setBias(
+    _ parameters: inout Parameters, _ configuration: TrainingConfiguration, rows: inout Matrix
+  ) {
     if configuration.normalize == .unit { rows.scaleRowsToUnit() }
     let median = geometricMedian(of: rows)
     for column in median.indices { parameters.bias[0, column] = median[column] }
@@ -238,6 +269,7 @@ public final class Trainer {
 
   /// Makes the records ready to be added to.
   func openLog() throws(Failure) {
+    if path.isEmpty { return }
     try ranks.world.onFirst { () throws(Failure) in
       log = try MetricsLog(path: RunDirectory.metricsFile(path), keepingThrough: step)
       if writesEvents || Path.exists(TensorBoardLog.folder(ofRun: path)) {
@@ -255,10 +287,10 @@ public final class Trainer {
     let report = engine.step(settings)
     try ranks.check()
     guard report.loss.isFinite, report.gradientNorm.isFinite else {
-      throw Failure(
-        .data,
-        "\(path): the loss of step \(step + 1) is not finite; try a lower --learning-rate"
-          + " (the last checkpoint is step \(lastCheckpoint)).")
+      let failure = "the loss of step \(step + 1) is not finite; try a lower --learning-rate"
+      throw .data(
+        path.isEmpty
+          ? "\(failure)." : "\(path): \(failure) (the last checkpoint is step \(lastCheckpoint)).")
     }
     step += 1
     seconds += waited + (ContinuousClock.now - begin) / .seconds(1)
@@ -276,6 +308,7 @@ public final class Trainer {
 
   /// Writes a checkpoint if one is due at this step, or if `isLast`.
   func checkpointIfDue(isLast: Bool) throws(Failure) {
+    if path.isEmpty { return }
     let begin = ContinuousClock.now
     let isDue = configuration.checkpointEvery > 0 && step % configuration.checkpointEvery == 0
     guard isDue || isLast || step == configuration.steps else { return }

@@ -108,10 +108,13 @@ public final class TrainingGroup {
       return .finished
     }
     let configuration = first.configuration
+    guard let source = first.source else {
+      preconditionFailure("A run that is given its rows is in no group.")
+    }
     let reader = BatchReader(
-      source: first.source,
+      source: source,
       sequence: RowSequence(
-        count: first.source.rowCount, order: configuration.order, seed: configuration.rowSeed),
+        count: source.rowCount, order: configuration.order, seed: configuration.rowSeed),
       batch: configuration.batch, part: first.engine.share.rows,
       normalisation: configuration.normalize, firstBatch: least,
       bufferSize: first.engine.vectors.count)

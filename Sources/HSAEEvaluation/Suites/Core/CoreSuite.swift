@@ -12,6 +12,9 @@ public enum CoreSuite: EvaluationSuite {
   /// What it finds out.
   public static let about = "reconstruction, sparsity, use of latents, the model's losses"
 
+  /// Rows and contexts are divided.
+  public static let isDivided = true
+
   /// The numbers of `runs`.
   public static func evaluate(
     _ runs: [EvaluatedRun], _ input: EvaluationInput
@@ -21,7 +24,8 @@ public enum CoreSuite: EvaluationSuite {
     let losses = input.hasModel ? try SplicedLosses(runs, input, suite: name) : nil
     var results: [SuiteResult] = []
     for (index, run) in runs.enumerated() {
-      let measured = try RowMeasurement(run, on: rows, threads: options.threads)
+      let measured = try RowMeasurement(
+        run, on: rows, threads: options.threads, ranks: input.ranks)
       var numbers = measured.numbers(
         resamples: options.resamples, seed: options.seed, threads: options.threads)
       let spliced = losses?.numbers(

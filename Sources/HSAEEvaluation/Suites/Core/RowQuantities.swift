@@ -1,6 +1,7 @@
 // What is added up over the rows of an evaluation, document by document, for one dictionary: everything
 // that reconstruction's numbers are ratios of.
 
+public import HSAEDistribution
 import HSAEModels
 public import HSAESupport
 import HSAETensors
@@ -42,51 +43,61 @@ public struct RowMeasurement: Sendable {
   /// Width of the rows.
   let width: Int
 
-  /// Measures `run` on `rows`. The result does not depend on `threads`.
+  /// Measures `run` on `rows`, of which each of `ranks` does some chunks. The result does not depend on
+  /// `threads`, and on the number of ranks only by the rounding of sums.
   public init(
-    _ run: EvaluatedRun, on rows: EvaluationRows, threads: Int
+    _ run: EvaluatedRun, on rows: EvaluationRows, threads: Int,
+    ranks: any Communicator = SingleProcess()
   ) throws(Failure) {
     let dictionary = run.dictionary
     let width = dictionary.shape.width
-    let means = try Means(run, rows)
+    let own = rows.chunks[ranks.share(of: rows.chunks.count)]
+    let means = try Means(run, rows, own, ranks)
     var sums = GroupedSums(groups: rows.groupCount, quantities: RowQuantity.allCases.count)
     var usage = LatentUsage(
       shape: dictionary.shape, subThreshold: dictionary.activation.subThreshold)
     var fullRows = 0
     var variances = (full: 0.0, topLevel: 0.0)
-    for range in rows.chunks {
-      let x = try rows.matrix(range, for: run)
-      let codes = dictionary.encode(x, threads: threads)
-      let full = dictionary.decode(codes, threads: threads)
-      let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
-      usage.add(codes)
-      let chunk = RowChunk(
-        x: x.span, full: full.span, top: top.span, width: width, first: range.lowerBound)
-      let batch = chunk.batchStatistics(norm: means.norm)
-      variances.full += batch.fullVariance
-      variances.topLevel += batch.topVariance
-      let quantities = RowQuantity.allCases.count
-      var values = [Double](repeating: 0, count: quantities)
-      for row in 0..<range.count {
-        let relevant = codes[row].count {
-          $0.sublatent >= 0 && $0.subValue >= usage.subThreshold
+    try ranks.agree { () throws(Failure) in
+      for range in own {
+        let x = try rows.matrix(range, for: run)
+        let codes = dictionary.encode(x, threads: threads)
+        let full = dictionary.decode(codes, threads: threads)
+        let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
+        usage.add(codes)
+        let chunk = RowChunk(
+          x: x.span, full: full.span, top: top.span, width: width, first: range.lowerBound)
+        let batch = chunk.batchStatistics(norm: means.norm)
+        variances.full += batch.fullVariance
+        variances.topLevel += batch.topVariance
+        let quantities = RowQuantity.allCases.count
+        var values = [Double](repeating: 0, count: quantities)
+        for row in 0..<range.count {
+          let relevant = codes[row].count {
+            $0.sublatent >= 0 && $0.subValue >= usage.subThreshold
+          }
+          chunk.measure(
+            row, means: means, batchMean: batch.mean, ownBatchMean: batch.ownMean,
+            norm: means.norm(range.lowerBound + row), into: &values)
+          values[RowQuantity.active.rawValue] = Double(codes[row].count)
+          if codes[row].count == dictionary.shape.activeExperts { fullRows += 1 }
+          values[RowQuantity.relevant.rawValue] = Double(relevant)
+          sums.add(values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
         }
-        chunk.measure(
-          row, means: means, batchMean: batch.mean, ownBatchMean: batch.ownMean,
-          norm: means.norm(range.lowerBound + row), into: &values)
-        values[RowQuantity.active.rawValue] = Double(codes[row].count)
-        if codes[row].count == dictionary.shape.activeExperts { fullRows += 1 }
-        values[RowQuantity.relevant.rawValue] = Double(relevant)
-        sums.add(values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
       }
     }
+    var counts = [variances.full, variances.topLevel, Double(fullRows)]
+    ranks.sumByParts(&counts)
+    sums.sum(over: ranks)
+    usage.sum(over: ranks)
+    try ranks.check()
     let batches = Double(max(1, rows.chunks.count))
     self.sums = sums
     self.usage = usage
-    batchVariance = (variances.full / batches, variances.topLevel / batches)
+    batchVariance = (counts[0] / batches, counts[1] / batches)
     hasNorms = !rows.norms(for: run).isEmpty
     self.width = width
-    self.fullRows = fullRows
+    self.fullRows = Int(counts[2])
   }
 }
 
@@ -96,27 +107,34 @@ private struct Means {
   var own: [Double]
   private let norms: [Float]
 
-  init(_ run: EvaluatedRun, _ rows: EvaluationRows) throws(Failure) {
+  /// `chunks` are those of `rows` that this one of `ranks` reads.
+  init(
+    _ run: EvaluatedRun, _ rows: EvaluationRows, _ chunks: ArraySlice<Range<Int>>,
+    _ ranks: any Communicator
+  ) throws(Failure) {
     let width = run.shape.width
-    norms = rows.norms(for: run)
-    unit = Array(repeating: 0, count: width)
-    own = unit
-    for range in rows.chunks {
-      let x = try rows.matrix(range, for: run)
-      for row in 0..<range.count {
-        let values = x.row(row)
-        let norm = norms.isEmpty ? 1 : Double(norms[range.lowerBound + row])
-        for column in 0..<width {
-          let value = Double(values[column])
-          unit[column] += value
-          own[column] += norm * value
+    let norms = rows.norms(for: run)
+    var sums = [Double](repeating: 0, count: 2 * width)
+    try ranks.agree { () throws(Failure) in
+      for range in chunks {
+        let x = try rows.matrix(range, for: run)
+        for row in 0..<range.count {
+          let values = x.row(row)
+          let norm = norms.isEmpty ? 1 : Double(norms[range.lowerBound + row])
+          for column in 0..<width {
+            let value = Double(values[column])
+            sums[column] += value
+            sums[width + column] += norm * value
+          }
         }
       }
     }
-    for column in 0..<width {
-      unit[column] /= Double(max(1, rows.count))
-      own[column] /= Double(max(1, rows.count))
-    }
+    ranks.sumByParts(&sums)
+    try ranks.check()
+    let count = Double(max(1, rows.count))
+    unit = sums[..<width].map { $0 / count }
+    own = sums[width...].map { $0 / count }
+    self.norms = norms
   }
 
   func norm(_ row: Int) -> Double { norms.isEmpty ? 1 : Double(norms[row]) }

@@ -2,6 +2,7 @@
 // dictionary makes of it, beside its own losses and those with zeros in that place. Special tokens keep
 // their rows and do not count.
 
+import HSAEDistribution
 import HSAELanguageModels
 import HSAEModels
 public import HSAESupport
@@ -26,12 +27,16 @@ public struct SplicedLosses: Sendable {
   /// The tokens it was measured on, as a clause.
   public let description: String
 
-  /// Measures `runs` on contexts of `input` with its model.
+  /// Measures `runs` on contexts of `input` with its model. Ranks divide the contexts; a context's losses are
+  /// the same whoever reads it.
   public init(_ runs: [EvaluatedRun], _ input: EvaluationInput, suite: String) throws(Failure) {
-    let model = try input.model(for: runs, suite: suite)
-    let block = try input.block(suite: suite)
-    let (contexts, description) = try input.contexts(
-      limit: input.options.lossTokens, model: model, suite: suite)
+    let ranks = input.ranks
+    let model = try input.sharedModel(for: runs, suite: suite)
+    let (block, contexts, description) = try ranks.agree { () throws(Failure) in
+      let (contexts, description) = try input.contexts(
+        limit: input.options.lossTokens, model: model, suite: suite)
+      return (try input.block(suite: suite), contexts, description)
+    }
     var replacements: [Replacement] = [.own, .zero]
     for (index, run) in runs.enumerated() {
       replacements.append(.run(index, topLevelOnly: false))
@@ -53,28 +58,35 @@ public struct SplicedLosses: Sendable {
       numbers[context.document] = numbers.count
     }
     var sums = GroupedSums(groups: numbers.count, quantities: 2 + 2 * replacements.count)
-    let total = contexts.reduce(0) { $0 + $1.tokens.count }
+    let own = sharesOfWork(contexts.map(\.tokens.count), among: ranks.size)[ranks.rank]
+    let total = contexts[own].reduce(0) { $0 + $1.tokens.count }
     var done = 0
-    for start in stride(from: 0, to: contexts.count, by: 16) {
-      let part = Array(contexts[start..<min(start + 16, contexts.count)])
-      let effects = try model.effects(of: part.map(\.tokens), splices: splices)
-      for (index, context) in part.enumerated() {
-        let group = numbers[context.document] ?? 0
-        for position in context.tokens.indices.dropLast()
-        where !model.tokenizer.isSpecial(context.tokens[position]) {
-          var values = [1, Double(effects.losses[index][position])]
-          for effect in effects.splices {
-            values.append(Double(effect.losses[index][position]))
-            values.append(Double(effect.divergences[index][position]))
+    try ranks.agree { () throws(Failure) in
+      for start in stride(from: own.lowerBound, to: own.upperBound, by: 16) {
+        let part = Array(contexts[start..<min(start + 16, own.upperBound)])
+        let effects = try model.effects(of: part.map(\.tokens), splices: splices)
+        for (index, context) in part.enumerated() {
+          let group = numbers[context.document] ?? 0
+          for position in context.tokens.indices.dropLast()
+          where !model.tokenizer.isSpecial(context.tokens[position]) {
+            var values = [1, Double(effects.losses[index][position])]
+            for effect in effects.splices {
+              values.append(Double(effect.losses[index][position]))
+              values.append(Double(effect.divergences[index][position]))
+            }
+            sums.add(values.span, ofGroup: group)
           }
-          sums.add(values.span, ofGroup: group)
+          done += context.tokens.count
         }
-        done += context.tokens.count
+        input.progress(done, total)
       }
-      input.progress(done, total)
     }
-    guard sums.totals[0] > 0 else {
-      throw .data("There is no token to predict in \(description); give more text.")
+    sums.sum(over: ranks)
+    let tokens = sums.totals[0]
+    try ranks.agree { () throws(Failure) in
+      guard tokens > 0 else {
+        throw .data("There is no token to predict in \(description); give more text.")
+      }
     }
     self.sums = sums
     self.replacements = replacements

@@ -1,6 +1,7 @@
 // The suite crosslingual: does a dictionary say the same of a sentence and of its translations? The
 // paper's figure 5b, with intervals, a baseline, and a form that does not hang on one token.
 
+import HSAEDistribution
 import HSAELanguageModels
 import HSAEModels
 public import HSAESupport
@@ -12,6 +13,8 @@ public enum CrosslingualSuite: EvaluationSuite {
   public static let name = "crosslingual"
   /// What it finds out.
   public static let about = "how the strongest latents differ between translations"
+  /// The model's reading is divided.
+  public static let isDivided = true
   /// Latents that stand for a sentence.
   static let strongest = 8
 
@@ -19,12 +22,18 @@ public enum CrosslingualSuite: EvaluationSuite {
   public static func evaluate(
     _ runs: [EvaluatedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
-    let model = try input.model(for: runs, suite: name)
-    let block = try input.block(suite: name)
-    let all = try input.sentences()
-    let sentences = all.sample(input.options.sentences, seed: input.options.seed)
-    guard sentences.sentences.count >= 2 else {
-      throw .data("\(all.description): two sentences are needed at least; give more.")
+    let model = try input.sharedModel(for: runs, suite: name)
+    let (block, sentences) = try input.ranks.agree { () throws(Failure) in
+      let all = try input.sentences()
+      let sentences = all.sample(input.options.sentences, seed: input.options.seed)
+      guard sentences.sentences.count >= 2 else {
+        throw .data("\(all.description): two sentences are needed at least; give more.")
+      }
+      return (try input.block(suite: name), sentences)
+    }
+    let text = sentences.sentences.flatMap(\.self).joined(separator: "\n")
+    try input.ranks.requireAlike(SHA256.hash(text)) { rank, _, _ in
+      .data("The sentences of rank \(rank) are not those of rank 0; give all ranks the same.")
     }
     let captured = try CapturedSentences(sentences, model: model, block: block, input: input)
     // A shift of a random order, so that no sentence meets its own translation.
@@ -55,10 +64,54 @@ private struct CapturedSentences: ~Copyable {
   /// The rows of each sentence, by language.
   private let ranges: [[Range<Int>]]
 
+  /// Ranks divide the sentences, and then all of them have all rows.
   init(
     _ sentences: ParallelSentences, model: any ResidualStreamModel, block: Int,
     input: EvaluationInput
   ) throws(Failure) {
+    let ranks = input.ranks
+    let tokenizer = model.tokenizer
+    let contexts = try ranks.agree { () throws(Failure) in
+      try Self.contexts(of: sentences, model: model)
+    }
+    // The first row of each context, and the end.
+    var starts = [0]
+    for context in contexts {
+      starts.append(starts[starts.count - 1] + context.count { !tokenizer.isSpecial($0) })
+    }
+    let width = model.description.width
+    var rows = Matrix(rows: starts[contexts.count], columns: width)
+    let shares = sharesOfWork(contexts.map(\.count), among: ranks.size)
+    let own = shares[ranks.rank]
+    let total = contexts[own].reduce(0) { $0 + $1.count }
+    var (row, done) = (starts[own.lowerBound], 0)
+    try ranks.agree { () throws(Failure) in
+      for start in stride(from: own.lowerBound, to: own.upperBound, by: 256) {
+        let tokens = Array(contexts[start..<min(start + 256, own.upperBound)])
+        let all = tokens.flatMap(\.self)
+        var captured = Matrix(rows: all.count, columns: width)
+        try model.capture(tokens, afterBlock: block, into: &captured)
+        for (place, token) in all.enumerated() where !tokenizer.isSpecial(token) {
+          for column in 0..<width { rows[row, column] = captured[place, column] }
+          row += 1
+        }
+        done += all.count
+        input.progress(done, total)
+      }
+    }
+    ranks.gather(&rows, rows: shares.map { starts[$0.lowerBound]..<starts[$0.upperBound] })
+    try ranks.check()
+    let count = sentences.sentences.count
+    ranges = sentences.languages.indices.map { language in
+      (language * count..<(language + 1) * count).map { starts[$0]..<starts[$0 + 1] }
+    }
+    self.rows = rows
+  }
+
+  /// The tokens of all sentences, language after language.
+  private static func contexts(
+    of sentences: ParallelSentences, model: any ResidualStreamModel
+  ) throws(Failure) -> [[Int32]] {
     let tokenizer = model.tokenizer
     let room = model.contextLength - tokenizer.prefix.count
     var contexts: [[Int32]] = []
@@ -74,33 +127,7 @@ private struct CapturedSentences: ~Copyable {
         contexts.append(tokenizer.prefix + tokens)
       }
     }
-    let kept = contexts.map { context in
-      context.indices.filter { !tokenizer.isSpecial(context[$0]) }
-    }
-    let total = contexts.reduce(0) { $0 + $1.count }
-    let width = model.description.width
-    var rows = Matrix(rows: kept.reduce(0) { $0 + $1.count }, columns: width)
-    var ranges = [[Range<Int>]](repeating: [], count: sentences.languages.count)
-    var (row, done) = (0, 0)
-    for start in stride(from: 0, to: contexts.count, by: 256) {
-      let part = Array(contexts[start..<min(start + 256, contexts.count)])
-      var captured = Matrix(rows: part.reduce(0) { $0 + $1.count }, columns: width)
-      try model.capture(part, afterBlock: block, into: &captured)
-      var first = 0
-      for (index, context) in part.enumerated() {
-        let begin = row
-        for position in kept[start + index] {
-          for column in 0..<width { rows[row, column] = captured[first + position, column] }
-          row += 1
-        }
-        ranges[(start + index) / sentences.sentences.count].append(begin..<row)
-        first += context.count
-      }
-      done += first
-      input.progress(done, total)
-    }
-    self.rows = rows
-    self.ranges = ranges
+    return contexts
   }
 
   /// The strongest latents of `run` for every sentence, by language.

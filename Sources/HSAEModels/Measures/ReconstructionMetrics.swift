@@ -1,8 +1,6 @@
 // How well a dictionary rebuilds its vectors, added up chunk by chunk in double precision. Which
 // latents fire is `LatentUsage`'s; encoding and decoding are the dictionary's.
 
-public import HSAEModels
-
 /// How well one kind of reconstruction (in full, or by the top level alone) rebuilds the vectors.
 public struct ReconstructionQuality: Hashable, Sendable, Codable {
   /// Mean over vectors of ‖x − x̂‖².

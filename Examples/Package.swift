@@ -1,0 +1,16 @@
+// swift-tools-version: 6.2
+// Two small programs that use hsae as any package would: `swift run -c release --package-path Examples NAME`.
+// A package of your own names a URL instead of the path.
+import PackageDescription
+
+let hsae: Target.Dependency = .product(name: "HSAE", package: "hsae")
+
+let package = Package(
+  name: "hsae-examples",
+  platforms: [.macOS(.v26)],
+  dependencies: [.package(name: "hsae", path: "..", traits: [])],
+  targets: [
+    .executableTarget(name: "train-on-vectors", dependencies: [hsae]),
+    .executableTarget(name: "encode-stream", dependencies: [hsae]),
+  ]
+)

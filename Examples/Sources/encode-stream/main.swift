@@ -1,0 +1,34 @@
+// Encodes vectors as they come, a line of numbers each, and writes the active latents of each: the strongest
+// first, EXPERT:CODE or EXPERT.SUBLATENT:CODE.
+//
+//   some-program | encode-stream RUN
+
+import Foundation
+import HSAE
+
+guard CommandLine.arguments.count == 2 else {
+  print("usage: encode-stream RUN < lines of numbers")
+  exit(64)
+}
+do {
+  let dictionary = try SparseDictionary(path: CommandLine.arguments[1])
+  var number = 0
+  while let line = readLine() {
+    number += 1
+    let row = line.split { ", \t".contains($0) }.compactMap { Float($0) }
+    guard row.count == dictionary.shape.width, row.allSatisfy(\.isFinite) else {
+      throw Failure.data(
+        "line \(number): there must be \(dictionary.shape.width) finite numbers, the width of the"
+          + " dictionary.")
+    }
+    let latents = dictionary.encode(row).map { active in
+      let sublatent = active.sublatent < 0 ? nil : active.sublatent
+      let name = LatentNumber(expert: active.expert, sublatent: sublatent).name
+      return "\(name):\(String(format: "%.4f", active.value))"
+    }
+    print(latents.joined(separator: " "))
+  }
+} catch let failure as Failure {
+  print("encode-stream: \(failure)")
+  exit(failure.kind.rawValue)
+}

@@ -1,0 +1,78 @@
+// Trains a dictionary on the rows of a .npy file (or a store, a .safetensors or Zarr matrix), keeps the run,
+// and prints the experts that are active most often, with the rows each of their sublatents is strongest on.
+//
+//   train-on-vectors activations.npy RUN [EXPERTS [STEPS]]
+//
+// Ctrl-C is left out, to stay short: the run folder has a checkpoint every 1,000 steps.
+
+import Foundation
+import HSAE
+
+/// Trains, and prints what was found.
+func run(_ matrix: String, into folder: String, experts: Int, steps: Int) async throws {
+  let file = try RowFile(path: matrix)
+  print("\(matrix): \(file.summary)")
+
+  var options = TrainingOptions()
+  options.preset = .residualStream
+  options.experts = experts
+  options.k = min(8, experts)
+  options.steps = steps
+  options.batch = 512
+  let training = try Training(options, width: file.width, run: folder)
+  try await training.run(on: file.shuffledBatches()) { record in
+    let explained = record.explainedVariance.map { String(format: "%.3f", $0) } ?? "?"
+    print(
+      "step \(record.step): loss \(String(format: "%.4f", record.loss)), explained \(explained)")
+  }
+
+  let dictionary = try SparseDictionary(path: folder)
+  let summary = try await dictionary.evaluate(on: file.batches())
+  print(String(format: "explained variance of all rows: %.4f", summary.full.explainedVariance))
+  try await printStrongest(dictionary, file)
+}
+
+/// Prints, for the three experts active most often, the rows their sublatents are strongest on.
+func printStrongest(_ dictionary: SparseDictionary, _ file: RowFile) async throws {
+  var counts = [Int](repeating: 0, count: dictionary.shape.experts)
+  var strongest: [LatentNumber: [(row: Int, code: Float)]] = [:]
+  var first = 0
+  for try await rows in file.batches() {
+    let codes = dictionary.encode(rows)
+    for row in 0..<codes.count {
+      for active in codes[row] where active.subValue > 0 {
+        counts[active.expert] += 1
+        let latent = LatentNumber(expert: active.expert, sublatent: active.sublatent)
+        var best = strongest[latent, default: []]
+        best.append((first + row, active.subValue))
+        best.sort { $0.code > $1.code }
+        strongest[latent] = Array(best.prefix(3))
+      }
+    }
+    first += codes.count
+  }
+  for expert in counts.indices.sorted(by: { counts[$0] > counts[$1] }).prefix(3) {
+    print("expert \(expert), active on \(counts[expert]) rows")
+    for sublatent in 0..<dictionary.shape.sublatents {
+      let latent = LatentNumber(expert: expert, sublatent: sublatent)
+      guard let best = strongest[latent] else { continue }
+      let rows = best.map { "\($0.row) (\(String(format: "%.3f", $0.code)))" }
+      print("  sublatent \(latent.name): rows \(rows.joined(separator: ", "))")
+    }
+  }
+}
+
+let arguments = CommandLine.arguments.dropFirst()
+guard arguments.count >= 2, let experts = Int(arguments.dropFirst(2).first ?? "256"),
+  let steps = Int(arguments.dropFirst(3).first ?? "500")
+else {
+  print("usage: train-on-vectors MATRIX RUN [EXPERTS [STEPS]]")
+  exit(64)
+}
+do {
+  try await run(
+    CommandLine.arguments[1], into: CommandLine.arguments[2], experts: experts, steps: steps)
+} catch let failure as Failure {
+  print("train-on-vectors: \(failure)")
+  exit(failure.kind.rawValue)
+}

@@ -1,0 +1,20 @@
+// What a program that imports `HSAE` sees of the modules below: these types by name, and nothing else of
+// them (docs/decisions/0013). The module's own types are in the files beside this one.
+
+@_exported public import struct HSAEModels.Activation
+@_exported public import struct HSAEModels.Codes
+@_exported public import struct HSAEModels.DictionaryShape
+@_exported public import enum HSAEModels.L1Scope
+@_exported public import struct HSAEModels.LatentNumber
+@_exported public import struct HSAEModels.LearningRateSchedule
+@_exported public import struct HSAEModels.ReconstructionQuality
+@_exported public import struct HSAEModels.ReconstructionSummary
+@_exported public import struct HSAESupport.Failure
+@_exported public import enum HSAETensors.Precision
+@_exported public import enum HSAETraining.BiasOption
+@_exported public import struct HSAETraining.MetricsRecord
+@_exported public import enum HSAETraining.Normalisation
+@_exported public import enum HSAETraining.PrecisionOption
+@_exported public import enum HSAETraining.Preset
+@_exported public import enum HSAETraining.RowOrder
+@_exported public import struct HSAETraining.TrainingOptions

@@ -1,0 +1,117 @@
+// Rows that lie in files: reading a range of them, or all, in order or shuffled. Formats are
+// `HSAEActivations`'s.
+
+internal import HSAEActivations
+public import HSAESupport
+internal import HSAETensors
+internal import HSAETraining
+
+/// A matrix in a file, read as it is needed: a `.npy` file, a tensor of a `.safetensors` file, an
+/// activation store of `hsae collect` or `hsae unembed`, or a Zarr v3 array.
+///
+/// It is `Sendable`: any number of threads may read at once.
+public struct RowFile: Sendable {
+  private let source: any RowSource
+
+  /// Opens the matrix at `path`; its content, and not its name, says what it is.
+  ///
+  /// - Parameters:
+  ///   - path: a file, or the folder of a store or of a Zarr array.
+  ///   - tensor: which tensor of a `.safetensors` file with several.
+  ///   - restoringLengths: whether the rows of an activation store, which are kept at unit norm, get back
+  ///     the lengths they had in the model. Dictionaries whose ``SparseDictionary/normalisation`` is
+  ///     `original` want that.
+  /// - Throws: ``Failure`` of the kind `missing` if there is nothing, or `data` if it is no matrix or
+  ///   damaged.
+  public init(
+    path: String, tensor: String? = nil, restoringLengths: Bool = false
+  ) throws(Failure) {
+    source = try openRows(path: path, tensor: tensor, restoresLengths: restoringLengths)
+  }
+
+  /// The number of rows.
+  public var count: Int { source.rowCount }
+  /// Numbers in a row.
+  public var width: Int { source.width }
+  /// What it is, for people: "npy matrix, 1000 rows of width 640, float32".
+  public var summary: String { source.summary }
+
+  /// The rows `range`, as they are stored.
+  ///
+  /// - Precondition: `range` is within 0 ..< ``count``.
+  /// - Throws: ``Failure`` of the kind `data` if a row holds a NaN or an infinity, or cannot be read.
+  public func rows(_ range: Range<Int>) throws(Failure) -> Rows {
+    Rows(elements: try source.matrix(rows: range).elements, width: width)
+  }
+
+  /// All rows in the order of the file, `count` at a time; the last batch may be smaller.
+  public func batches(of count: Int = 4096) -> RowBatches {
+    precondition(count >= 1, "A batch has at least one row.")
+    return RowBatches(source: source, size: count, sequence: nil)
+  }
+
+  /// Rows without end, `count` at a time: epoch after epoch, each in a new order that follows from `seed`.
+  ///
+  /// The order is the one `hsae train` reads these rows in with that seed.
+  public func shuffledBatches(of count: Int = 4096, seed: UInt64 = 0) -> RowBatches {
+    precondition(count >= 1, "A batch has at least one row.")
+    let sequence =
+      self.count == 0
+      ? nil
+      : RowSequence(
+        count: self.count, order: source.isShuffled ? .chunks : .shuffled, seed: seed
+      ).following(source)
+    return RowBatches(source: source, size: count, sequence: sequence)
+  }
+}
+
+/// The rows of a ``RowFile``, some at a time. Every iteration begins anew.
+public struct RowBatches: AsyncSequence, Sendable {
+  /// A batch of rows.
+  public typealias Element = Rows
+
+  fileprivate let source: any RowSource
+  fileprivate let size: Int
+  /// The endless order; nil for one pass in the order of the file.
+  fileprivate let sequence: RowSequence?
+
+  /// The batches, from the first on.
+  public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(batches: self) }
+
+  /// Reads one batch after another.
+  public struct AsyncIterator: AsyncIteratorProtocol {
+    private let batches: RowBatches
+    private var position = 0
+    private var places = RowSequence.Places()
+
+    fileprivate init(batches: RowBatches) { self.batches = batches }
+
+    /// The next batch; nil after the last one.
+    ///
+    /// - Throws: ``Failure`` of the kind `data` if a row holds a NaN or an infinity, or cannot be read.
+    public mutating func next() async throws(HSAESupport.Failure) -> Rows? {
+      try await next(isolation: nil)
+    }
+
+    /// The next batch; nil after the last one, and once the task has been cancelled.
+    ///
+    /// - Throws: ``Failure`` of the kind `data` if a row holds a NaN or an infinity, or cannot be read.
+    public mutating func next(
+      isolation actor: isolated (any Actor)?
+    ) async throws(HSAESupport.Failure) -> Rows? {
+      let (source, size) = (batches.source, batches.size)
+      if Task.isCancelled { return nil }
+      let indices: [Int]
+      if let sequence = batches.sequence {
+        indices = sequence.rows(at: position..<position + size, reusing: &places)
+      } else {
+        indices = Array(position..<Swift.min(source.rowCount, position + size))
+      }
+      guard !indices.isEmpty else { return nil }
+      position += indices.count
+      var matrix = Matrix(rows: indices.count, columns: source.width)
+      try source.gather(indices, into: &matrix)
+      return Rows(elements: matrix.elements, width: source.width)
+    }
+  }
+}

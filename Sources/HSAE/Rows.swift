@@ -1,0 +1,76 @@
+// Vectors in memory, as programs hand them to the library and get them back.
+
+internal import HSAETensors
+
+/// Vectors of one width, one after another: what is encoded, reconstructed and trained on.
+///
+/// ```swift
+/// let rows = Rows([[0.1, 0.9], [0.8, 0.2]])
+/// let same = Rows(elements: [0.1, 0.9, 0.8, 0.2], width: 2)
+/// ```
+///
+/// It is a value and a collection of its rows. Algorithms that touch many numbers do better with
+/// ``elements`` than with rows one by one, each of which is an array of its own.
+public struct Rows: Hashable, Sendable {
+  /// Numbers in a row.
+  public let width: Int
+  /// All numbers in row-major order: row `i` is `elements[i * width ..< (i + 1) * width]`.
+  public private(set) var elements: [Float]
+
+  /// No rows of width `width`, which must be at least 1.
+  public init(width: Int) {
+    self.init(elements: [], width: width)
+  }
+
+  /// The rows that `elements` hold in row-major order, `width` numbers each.
+  ///
+  /// - Precondition: `width` is at least 1, and `elements` are a whole number of rows.
+  public init(elements: [Float], width: Int) {
+    precondition(width >= 1, "Rows have at least one number each, not \(width).")
+    precondition(
+      elements.count.isMultiple(of: width),
+      "\(elements.count) numbers are no whole number of rows of \(width).")
+    self.width = width
+    self.elements = elements
+  }
+
+  /// The given rows.
+  ///
+  /// - Precondition: there is at least one, and all have the same length, which is not 0.
+  public init(_ rows: [[Float]]) {
+    precondition(!rows.isEmpty, "Of no rows the width is not known; use Rows(width:).")
+    self.init(width: rows[0].count)
+    elements.reserveCapacity(rows.count * width)
+    for row in rows { append(row) }
+  }
+
+  /// Adds a row at the end, which must have the width of the others.
+  public mutating func append(_ row: [Float]) {
+    precondition(row.count == width, "A row of \(row.count) numbers among rows of \(width).")
+    elements += row
+  }
+
+  /// Adds all of `other` at the end, which must have the same width.
+  public mutating func append(contentsOf other: Rows) {
+    precondition(other.width == width, "Rows of \(other.width) numbers after rows of \(width).")
+    elements += other.elements
+  }
+}
+
+extension Rows: RandomAccessCollection {
+  /// 0.
+  public var startIndex: Int { 0 }
+  /// The number of rows.
+  public var endIndex: Int { elements.count / width }
+
+  /// Row `index`, as an array of ``width`` numbers.
+  public subscript(index: Int) -> [Float] {
+    precondition(index >= 0 && index < endIndex, "Row \(index) of \(endIndex).")
+    return Array(elements[index * width..<(index + 1) * width])
+  }
+}
+
+extension Rows {
+  /// The same numbers where kernels can read them.
+  func matrix() -> Matrix { Matrix(rows: count, columns: width, elements: elements) }
+}

@@ -1,0 +1,108 @@
+// A trained dictionary as programs use it: loaded by its path, it takes vectors as they come and gives their
+// codes. The mathematics is `HSAEModels`'s, reading folders `HSAETraining`'s.
+
+internal import HSAEModels
+internal import HSAETensors
+internal import HSAETraining
+
+/// A trained dictionary, hierarchical or flat, that explains vectors as sums of a few latents out of many.
+///
+/// ```swift
+/// let dictionary = try SparseDictionary(path: "out/h12")
+/// let codes = dictionary.encode(rows)
+/// for active in codes[0] { print(active.expert, active.value, active.sublatent, active.subValue) }
+/// let rebuilt = dictionary.decode(codes)
+/// ```
+///
+/// It is immutable and `Sendable`, so any number of tasks may use one. Rows are given as they come out of
+/// the model; the ``normalisation`` the dictionary was trained with is applied here.
+public struct SparseDictionary: Sendable {
+  private let model: SparseAutoencoder
+  /// What ``encode(_:threads:)`` does to rows before the dictionary sees them. Reconstructions are of rows
+  /// so normalised: ``normalised(_:)``.
+  public let normalisation: Normalisation
+  /// Steps it has been trained for; 0 for one that another tool trained.
+  public let step: Int
+
+  /// Loads the dictionary at `path`: a run of `hsae train` or of ``Training`` (its newest whole checkpoint),
+  /// what `hsae import` made of another tool's, or a single checkpoint, `RUN/checkpoints/step-…`.
+  ///
+  /// Every file is checked against its hash.
+  ///
+  /// - Parameters:
+  ///   - path: the folder.
+  ///   - warn: told, in a sentence, of damaged checkpoints that were passed over for an older one.
+  /// - Throws: ``Failure`` of the kind `missing` if there is no dictionary, and `data` if all are damaged.
+  public init(path: String, warn: (String) -> Void = { _ in }) throws(Failure) {
+    let stored = try StoredDictionary(path: path, warn: warn)
+    self.init(stored.model, normalisation: stored.normalize, step: stored.step)
+  }
+
+  init(_ model: SparseAutoencoder, normalisation: Normalisation, step: Int) {
+    (self.model, self.normalisation, self.step) = (model, normalisation, step)
+  }
+
+  /// The sizes: width, experts, sublatents, subspaces, and how many latents may be active.
+  public var shape: DictionaryShape { model.shape }
+
+  /// The codes of `rows`: for each the latents that are active, strongest first, and within each the
+  /// sublatent that was chosen.
+  ///
+  /// - Parameters:
+  ///   - rows: of the width of ``shape``.
+  ///   - threads: how many threads (nil: all processors); the result does not depend on it.
+  /// - Precondition: the rows have that width.
+  public func encode(_ rows: Rows, threads: Int? = nil) -> Codes {
+    var matrix = rows.matrix()
+    if normalisation == .unit { matrix.scaleRowsToUnit() }
+    return model.encode(matrix, threads: threads ?? processorCount)
+  }
+
+  /// The active latents of one vector, strongest first.
+  ///
+  /// - Precondition: it has the width of ``shape``.
+  public func encode(_ row: [Float]) -> [Activation] {
+    Array(encode(Rows(elements: row, width: shape.width), threads: 1)[0])
+  }
+
+  /// The reconstructions of rows from their codes, in the scale of ``normalised(_:)``.
+  ///
+  /// - Parameters:
+  ///   - codes: the codes.
+  ///   - topLevelOnly: whether sublatents are left out.
+  ///   - threads: how many threads (nil: all processors); the result does not depend on it.
+  /// - Precondition: every expert and sublatent in `codes` is one of this dictionary's.
+  public func decode(
+    _ codes: Codes, topLevelOnly: Bool = false, threads: Int? = nil
+  ) -> Rows {
+    for code in codes.activations {
+      precondition(
+        (0..<shape.experts).contains(code.expert) && code.sublatent < max(1, shape.sublatents),
+        "Codes of another dictionary: there is no latent \(code.expert).\(code.sublatent).")
+    }
+    let rebuilt = model.decode(
+      codes, topLevelOnly: topLevelOnly || shape.isFlat, threads: threads ?? processorCount)
+    return Rows(elements: rebuilt.elements, width: shape.width)
+  }
+
+  /// `rows` as the dictionary sees them, which is what its reconstructions are of: at unit norm, or
+  /// unchanged, as ``normalisation`` says.
+  public func normalised(_ rows: Rows) -> Rows {
+    guard normalisation == .unit else { return rows }
+    var matrix = rows.matrix()
+    matrix.scaleRowsToUnit()
+    return Rows(elements: matrix.elements, width: rows.width)
+  }
+
+  /// What a latent, or a sublatent, adds to a reconstruction for a code of 1: ``DictionaryShape/width``
+  /// numbers.
+  ///
+  /// - Precondition: the dictionary has that latent.
+  public func direction(of latent: LatentNumber) -> [Float] {
+    precondition(
+      (0..<shape.experts).contains(latent.expert)
+        && latent.sublatent.map((0..<shape.sublatents).contains) ?? true,
+      "There is no latent \(latent.name).")
+    return model.contribution(of: latent)
+  }
+}

@@ -1,0 +1,48 @@
+// Which of the processes started together are still there. When one dies, the launcher ends the others with a
+// signal that does not say why; those on the same machine can look.
+
+internal import Foundation
+internal import Glibc
+public import HSAESupport
+
+/// The processes that were started together, by number and machine.
+public struct Peers: Sendable {
+  private let rank: Int
+  private let host: String
+  private let all: [(host: String, process: Int32)]
+
+  /// The processes of `world`. All ranks make this call.
+  public init(_ world: any Communicator) throws(Failure) {
+    let host = ProcessInfo.processInfo.hostName
+    let hosts = world.gathered(host)
+    let processes = world.gathered([getpid()]).map { $0[0] }
+    try world.check()
+    self.init(rank: world.rank, host: host, all: Array(zip(hosts, processes)))
+  }
+
+  init(rank: Int, host: String, all: [(host: String, process: Int32)]) {
+    (self.rank, self.host, self.all) = (rank, host, all)
+  }
+
+  /// A sentence about the first process of this machine that has died; nil where none has, or another that is
+  /// still here, of a lower rank, says it.
+  public func obituary() -> String? {
+    let here = all.indices.filter { all[$0].host == host }
+    let dead = here.filter { !isAlive(all[$0].process) }
+    guard let first = dead.first, here.first(where: { !dead.contains($0) }) == rank else {
+      return nil
+    }
+    let process = all[first].process
+    return "Rank \(first) of \(all.count) (process \(process) on \(host)) has died, so all stop"
+  }
+
+  /// Whether the process is there and not merely waiting for its parent to hear that it has ended.
+  private func isAlive(_ process: Int32) -> Bool {
+    guard kill(process, 0) == 0 || errno == EPERM else { return false }
+    // "12 (name) Z …"; a name may have parentheses.
+    guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
+      let name = text.lastIndex(of: ")")
+    else { return kill(process, 0) == 0 }
+    return !text[name...].hasPrefix(") Z") && !text[name...].hasPrefix(") X")
+  }
+}

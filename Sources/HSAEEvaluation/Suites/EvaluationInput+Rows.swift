@@ -1,0 +1,161 @@
+// The rows and contexts of an evaluation: those a store keeps from training, or those of a text.
+
+import HSAEActivations
+import HSAEDistribution
+public import HSAELanguageModels
+public import HSAESupport
+import HSAETensors
+
+extension EvaluationInput {
+  /// The rows to evaluate `runs` on: the documents a store holds out, by default.
+  public func rows(for runs: [EvaluatedRun], suite: String) throws(Failure) -> EvaluationRows {
+    if text != nil { return try textRows(for: runs, suite: suite) }
+    return try ranks.agree { () throws(Failure) in try sourceRows(suite) }
+  }
+
+  private func sourceRows(_ suite: String) throws(Failure) -> EvaluationRows {
+    guard let source else {
+      throw .usage(
+        "The suite \(suite) needs rows; give a store (--store), or a model and text (--model, --text)."
+      )
+    }
+    if let store, let heldOut = try Self.holdout(of: store) {
+      return EvaluationRows(
+        heldOut, limit: options.rowLimit, isHeldOut: true, name: sourceName)
+    }
+    return EvaluationRows(source, limit: options.rowLimit, isHeldOut: false, name: sourceName)
+  }
+
+  /// The part of `store` that was kept from training; nil if it has none.
+  private static func holdout(of store: ActivationStore) throws(Failure) -> ActivationStore? {
+    let path = Path.join(store.path, "holdout")
+    guard Path.isDirectory(path) else {
+      let rows = store.attributes.collection?.holdoutRows ?? 0
+      if rows == 0 { return nil }
+      throw .data(
+        "\(store.path): its \(counted(rows, "held-out row")) (folder holdout) are gone; restore the folder,"
+          + " or collect the store again.")
+    }
+    return try ActivationStore(path: path, giantNorms: store.giantNorms)
+  }
+
+  /// Names the content of the rows that a store keeps from training.
+  func fingerprintOfHoldout() throws(Failure) -> String {
+    guard text == nil, let store, let heldOut = try Self.holdout(of: store) else { return "" }
+    return "\(heldOut.fingerprint) \(heldOut.rowCount)"
+  }
+
+  /// Names the content of the text.
+  func fingerprintOfText() -> String {
+    SHA256.hash((text ?? []).map { SHA256.hash(String(decoding: $0.text, as: UTF8.self)) }.joined())
+  }
+
+  /// Contexts to read the model with, documents in an order drawn by seed, until they have `limit`
+  /// tokens; and what they are, as a clause.
+  public func contexts(
+    limit: Int, model: any ResidualStreamModel, suite: String
+  ) throws(Failure) -> (contexts: [EvaluationContext], description: String) {
+    if let text {
+      let contexts = Self.contexts(of: text, limit: limit, model: model)
+      return (contexts, Self.describe(contexts, "", "of \(textName)"))
+    }
+    guard let store, store.attributes.kind == .residualStream else {
+      throw .usage(
+        "The suite \(suite) reads the model on text; give --text, or a store that keeps its corpus"
+          + " (hsae collect).")
+    }
+    let corpus = try StoredCorpus(store: store.path)
+    let heldOut = (0..<corpus.documentCount).filter(corpus.isHeldOut)
+    var generator = SeededGenerator(seed: options.seed).split(0x636F_6E74)
+    let documents = (heldOut.isEmpty ? Array(0..<corpus.documentCount) : heldOut)
+      .shuffled(using: &generator)
+    let length = store.attributes.contextLength ?? model.contextLength
+    var contexts: [EvaluationContext] = []
+    var tokens = 0
+    for (number, document) in documents.enumerated() where tokens < limit {
+      let all = try corpus.tokens(of: document)
+      try model.tokenizer.check(all, of: store.path)
+      for start in stride(from: 0, to: all.count, by: length) where tokens < limit {
+        let part = Array(all[start..<min(start + length, all.count)])
+        contexts.append(EvaluationContext(tokens: part, document: number))
+        tokens += part.count
+      }
+    }
+    return (
+      contexts,
+      Self.describe(
+        contexts, heldOut.isEmpty ? "" : "held-out ",
+        "of \(sourceName)" + (heldOut.isEmpty ? ", training documents among them" : ""))
+    )
+  }
+
+  private static func describe(
+    _ contexts: [EvaluationContext], _ kind: String, _ of: String
+  ) -> String {
+    let tokens = contexts.reduce(0) { $0 + $1.tokens.count }
+    return "\(counted(tokens, "token")) of \(grouped(Set(contexts.map(\.document)).count))"
+      + " \(kind)documents \(of)"
+  }
+
+  private static func contexts(
+    of text: [Document], limit: Int, model: any ResidualStreamModel
+  ) -> [EvaluationContext] {
+    let prefix = model.tokenizer.prefix
+    var contexts: [EvaluationContext] = []
+    var tokens = 0
+    for (number, document) in text.enumerated() where tokens < limit {
+      let words = model.tokenizer.encode(document.text, limit: model.contextLength - prefix.count)
+      if words.isEmpty { continue }
+      contexts.append(EvaluationContext(tokens: prefix + words, document: number))
+      tokens += prefix.count + words.count
+    }
+    return contexts
+  }
+
+  /// The residual stream over the text, special tokens left out.
+  private func textRows(
+    for runs: [EvaluatedRun], suite: String
+  ) throws(Failure) -> EvaluationRows {
+    if let capturedRows { return capturedRows }
+    let model = try sharedModel(for: runs, suite: suite)
+    let limit = min(options.rowLimit, 100_000)
+    let (block, contexts, description) = try ranks.agree { () throws(Failure) in
+      let (contexts, description) = try self.contexts(limit: limit, model: model, suite: suite)
+      guard contexts.contains(where: { $0.tokens.contains { !model.tokenizer.isSpecial($0) } })
+      else { throw .data("\(textName): there is no token to evaluate on; give a file with text.") }
+      return (try self.block(suite: suite), contexts, description)
+    }
+    var groups: [Int32] = []
+    var numbers: [Int: Int32] = [:]
+    // The first row of each context, and the end.
+    var starts = [0]
+    for context in contexts {
+      let number = numbers[context.document] ?? Int32(numbers.count)
+      let count = context.tokens.count { !model.tokenizer.isSpecial($0) }
+      if count > 0 { numbers[context.document] = number }
+      groups += Array(repeating: number, count: count)
+      starts.append(groups.count)
+    }
+    let shares = sharesOfWork(contexts.map(\.tokens.count), among: ranks.size)
+    var kept = Matrix(rows: groups.count, columns: model.description.width)
+    try ranks.agree { () throws(Failure) in
+      for index in shares[ranks.rank] {
+        let tokens = contexts[index].tokens
+        var rows = Matrix(rows: tokens.count, columns: kept.columns)
+        try model.capture([tokens], afterBlock: block, into: &rows)
+        var place = starts[index]
+        for (position, token) in tokens.enumerated() where !model.tokenizer.isSpecial(token) {
+          let row = rows.row(position)
+          var target = kept.mutableRow(place)
+          for column in row.indices { target[column] = row[column] }
+          place += 1
+        }
+      }
+    }
+    ranks.gather(&kept, rows: shares.map { starts[$0.lowerBound]..<starts[$0.upperBound] })
+    try ranks.check()
+    let rows = EvaluationRows(captured: kept, groups: groups, description: description)
+    capturedRows = rows
+    return rows
+  }
+}

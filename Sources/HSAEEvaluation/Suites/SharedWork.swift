@@ -1,0 +1,94 @@
+// How an evaluation is divided among the processes that mpirun started: who does which part, and how all get
+// the whole. What can fail is done in `agree`, between what is said (docs/decisions/0010-ranks.md), so that
+// a failure of one is a failure of all.
+
+import HSAEActivations
+import HSAEDistribution
+import HSAELanguageModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+/// The parts of works of the sizes `work`, one for each of `parts` workers: whole works, one after another, in
+/// parts of like size.
+func sharesOfWork(_ work: [Int], among parts: Int) -> [Range<Int>] {
+  let total = work.reduce(0, +)
+  var bounds = [0]
+  var (next, done) = (0, 0)
+  for part in 1..<max(1, parts) {
+    // A work goes to the part that its middle lies in.
+    while next < work.count, (2 * done + work[next]) * parts < 2 * part * total {
+      done += work[next]
+      next += 1
+    }
+    bounds.append(next)
+  }
+  bounds.append(work.count)
+  return zip(bounds, bounds.dropFirst()).map { $0..<$1 }
+}
+
+extension Communicator {
+  /// The part of `count` equal works that this rank does, or rank `other`.
+  func share(of count: Int, rank other: Int? = nil) -> Range<Int> {
+    let rank = other ?? rank
+    return rank * count / size..<(rank + 1) * count / size
+  }
+
+  /// Gives every rank all rows of `matrix`, of which rank r has the rows `parts[r]`.
+  func gather(_ matrix: inout Matrix, rows parts: [Range<Int>]) {
+    let bytes = matrix.columns * MemoryLayout<Float>.stride
+    unsafe matrix.withUnsafeMutablePointer { memory in
+      unsafe gather(
+        UnsafeMutableRawPointer(memory),
+        parts.map { $0.lowerBound * bytes..<$0.upperBound * bytes })
+    }
+  }
+}
+
+extension EvaluationInput {
+  /// `model(for:suite:)`, the same on all ranks.
+  func sharedModel(
+    for runs: [EvaluatedRun], suite: String
+  ) throws(Failure) -> any ResidualStreamModel {
+    let model = try ranks.agree { () throws(Failure) in try self.model(for: runs, suite: suite) }
+    let (name, type) = (model.description.name, model.description.weightsType)
+    try ranks.requireAlike("\(model.description.sha256) \(type)") { rank, _, _ in
+      .data(
+        "The model of rank \(rank) is not that of rank 0 (\(name), computing in \(type)); give all ranks the same"
+          + " file, and the same kind of machine.")
+    }
+    return model
+  }
+
+  /// Fails unless all ranks are to ask the same of `runs`, on the same rows or text.
+  func requireAlike(_ runs: [EvaluatedRun], _ suites: [any EvaluationSuite.Type]) throws(Failure) {
+    guard ranks.size > 1 else { return }
+    var alike = options
+    alike.threads = 1
+    try ranks.requireAlike("\(suites.map { $0.name }) \(hasModel) \(alike)") { rank, _, _ in
+      .usage("Rank \(rank) was given other options than rank 0; give all the same.")
+    }
+    var described: [String] = []
+    for run in runs {
+      var configuration = run.configuration
+      // Each machine may have its own copy, anywhere.
+      configuration.data.path = ""
+      described.append("\(run.name) \(run.step) \(try JSONFile.encode(configuration))")
+    }
+    try ranks.requireAlike(described.joined(separator: "\n")) { rank, _, _ in
+      .data(
+        "The runs of rank \(rank), or their newest checkpoints, are not those of rank 0; give all ranks the"
+          + " same.")
+    }
+    let paths = ranks.gathered(source?.path ?? "--text")
+    try ranks.check()
+    let held = try ranks.agree { () throws(Failure) in try fingerprintOfHoldout() }
+    let rows = "\(source?.fingerprint ?? "") \(source?.rowCount ?? 0) \(held)"
+    let data = rows + " " + fingerprintOfText()
+    try ranks.requireAlike(data) { rank, _, _ in
+      .data(
+        "\(paths[rank]): the data of rank \(rank) are not those of rank 0 (\(paths[0])); give all ranks the"
+          + " same.")
+    }
+  }
+}

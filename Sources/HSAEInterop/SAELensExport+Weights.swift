@@ -1,0 +1,67 @@
+// The tensors of an exported folder, sae_weights.safetensors: scaled and named as SAELens has them.
+
+import HSAEActivations
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETraining
+
+extension SAELensExport {
+  /// The tensors of SAELens's own architectures.
+  func writeFlat(
+    _ parameters: borrowing Parameters, to path: String
+  ) throws(Failure) {
+    let shape = dictionary.shape
+    let (d, m) = (shape.width, shape.experts)
+    func scaled(_ values: [Float]?) -> [Float] {
+      values.flatMap { $0.isEmpty ? nil : $0.map { $0 * scale } }
+        ?? [Float](repeating: 0, count: m)
+    }
+    var tensors: [SafetensorsWriter.Tensor] = [
+      .init("W_enc", shape: [d, m]), .init("b_enc", shape: [m]), .init("W_dec", shape: [m, d]),
+      .init("b_dec", shape: [d]),
+    ]
+    if architecture == .jumprelu { tensors.append(.init("threshold", shape: [m])) }
+    var writer = try SafetensorsWriter(path: path, tensors: tensors)
+    // Columns of the file are rows of ours; a few at a time, so that each visit to a row reads a line.
+    let strip = 16
+    for first in stride(from: 0, to: d, by: strip) {
+      let count = min(strip, d - first)
+      var lines = [Float](repeating: 0, count: count * m)
+      for expert in 0..<m {
+        let row = parameters.encoderSide.row(expert * shape.rowsPerExpert)
+        for column in 0..<count { lines[column * m + expert] = row[first + column] }
+      }
+      try writer.append("W_enc", lines)
+    }
+    try writer.append("b_enc", scaled(dictionary.gate?.encoderBias))
+    for expert in 0..<m {
+      try writer.append(
+        "W_dec", parameters.decoderSide.row(expert * shape.rowsPerExpert))
+    }
+    try writer.append("b_dec", bias(parameters))
+    if architecture == .jumprelu {
+      try writer.append("threshold", scaled(dictionary.gate?.threshold))
+    }
+    _ = try writer.finish()
+  }
+
+  /// The tensors as the paper has them; `hsae_saelens.py` unfolds them.
+  func writeHierarchical(
+    _ parameters: borrowing Parameters, to path: String
+  ) throws(Failure) {
+    try WeightsFile.write(
+      parameters, to: path,
+      names: [
+        .encoder: "encoder", .decoder: "decoder", .down: "down", .up: "up",
+        .subEncoder: "sub_encoder", .subDecoder: "sub_decoder", .bias: "bias",
+      ], bias: bias(parameters))
+  }
+
+  /// The input bias in SAELens's scale; zeros if the dictionary has none.
+  private func bias(_ parameters: borrowing Parameters) -> [Float] {
+    let d = dictionary.shape.width
+    guard parameters.hasBias else { return [Float](repeating: 0, count: d) }
+    return (0..<d).map { parameters.bias[0, $0] * scale }
+  }
+}

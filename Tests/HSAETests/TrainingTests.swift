@@ -1,0 +1,186 @@
+// Training on rows that a program gives: held to `hsae train`, through interruptions of every kind.
+
+import HSAE
+import HSAEModels
+import HSAESupport
+import HSAETestSupport
+import Testing
+
+@Suite struct TrainingTests {
+  @Test func givesTheBitsOfTheCommandOnTheSameRows() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder)
+      let command = try runHSAE(
+        ["train", fixture.file, "--out", fixture.path("command"), "--order", "file"]
+          + fixture.arguments)
+      #expect(command.code == 0, "\(command.errors)")
+      for threads in [1, 2] {
+        let name = "library\(threads)"
+        let training = try Training(
+          fixture.options, width: 20, run: fixture.path(name), threads: threads)
+        var records: [MetricsRecord] = []
+        try await training.run(on: Pieces(rows: fixture.rows)) { records.append($0) }
+        #expect(training.isFinished && training.rowsUsed == 24 * 77)
+        #expect(records.map(\.step) == [1, 5, 10, 15, 20, 24])
+        #expect(try fixture.weights(name) == fixture.weights("command"))
+      }
+    }
+  }
+
+  @Test func shuffledFileGivesTheBitsOfTheCommand() async throws {
+    try await withTemporaryFolder { folder in
+      // Fewer rows than the steps take: several epochs.
+      let fixture = try LibraryFixture(in: folder, rows: 300)
+      let command = try runHSAE(
+        ["train", fixture.file, "--out", fixture.path("command")] + fixture.arguments)
+      #expect(command.code == 0, "\(command.errors)")
+      let training = try Training(fixture.options, width: 20, run: fixture.path("library"))
+      let file = try RowFile(path: fixture.file)
+      try await training.run(on: file.shuffledBatches(of: 100, seed: 5))
+      #expect(training.isFinished)
+      #expect(try fixture.weights("library") == fixture.weights("command"))
+    }
+  }
+
+  @Test func goesOnWhereRowsEnded() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder, rows: 500)
+      let whole = try Training(fixture.options, width: 20, run: fixture.path("whole"))
+      try await whole.run(on: Pieces(rows: fixture.rows, times: 4))
+      let parts = try Training(fixture.options, width: 20, run: fixture.path("parts"))
+      var calls = 0
+      while !parts.isFinished {
+        try await parts.run(on: Pieces(rows: fixture.rows))
+        calls += 1
+      }
+      #expect(calls == 4)
+      #expect(try fixture.weights("parts") == fixture.weights("whole"))
+      // In memory it is the same dictionary.
+      let memory = try Training(fixture.options, width: 20)
+      try await memory.run(on: Pieces(rows: fixture.rows, times: 4))
+      let codes = memory.dictionary().encode(fixture.rows)
+      #expect(codes.activations == whole.dictionary().encode(fixture.rows).activations)
+    }
+  }
+
+  @Test func resumesWithTheSameBits() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder)
+      let whole = try Training(fixture.options, width: 20, run: fixture.path("whole"))
+      try await whole.run(on: Pieces(rows: fixture.rows))
+      do {
+        let broken = try Training(fixture.options, width: 20, run: fixture.path("parts"))
+        await #expect(throws: Pieces.Broken.self) {
+          try await broken.run(on: Pieces(rows: fixture.rows, failsAfter: 9))
+        }
+        #expect(broken.step > 0 && !broken.isFinished)
+      }
+      let training = try Training(resuming: fixture.path("parts"))
+      #expect(training.step > 0 && !training.isFinished && training.batch == 77)
+      let rest = Array(fixture.rows.elements[(training.rowsUsed * 20)...])
+      try await training.run(on: Pieces(rows: Rows(elements: rest, width: 20)))
+      #expect(training.isFinished)
+      #expect(try fixture.weights("parts") == fixture.weights("whole"))
+    }
+  }
+
+  @Test func cancellingLeavesACheckpoint() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder)
+      var options = fixture.options
+      options.steps = 1_000_000
+      let (path, rows, ready) = (fixture.path("run"), fixture.rows, options)
+      let task = Task {
+        let training = try Training(ready, width: 20, run: path)
+        try await training.run(on: Pieces(rows: rows, times: 1_000_000)) { record in
+          if record.step >= 20 { unsafe withUnsafeCurrentTask { unsafe $0?.cancel() } }
+        }
+      }
+      await #expect(throws: CancellationError.self) { try await task.value }
+      let dictionary = try SparseDictionary(path: path)
+      #expect(dictionary.step >= 20 && dictionary.step < 1000)
+    }
+  }
+
+  @Test func biasIsTheMedianOfTheFirstRows() async throws {
+    try await withTemporaryFolder { folder in
+      var fixture = try LibraryFixture(in: folder, rows: 1_900)
+      fixture.options.bias = .geometricMedian
+      let training = try Training(fixture.options, width: 20)
+      try await training.run(on: Pieces(rows: fixture.rows))
+      let command = try runHSAE(
+        ["train", fixture.file, "--out", fixture.path("command"), "--order", "file"]
+          + fixture.arguments)
+      #expect(command.code == 0, "\(command.errors)")
+      // Nearly the same rows in another order: the same median but for rounding and 52 rows.
+      let own = training.dictionary().evaluate(fixture.rows).full.explainedVariance
+      let other = try SparseDictionary(path: fixture.path("command"))
+      #expect(abs(own - other.evaluate(fixture.rows).full.explainedVariance) < 0.02)
+    }
+  }
+
+  @Test func refusesWhatCannotBe() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder)
+      func refusal(_ change: (inout TrainingOptions) -> Void) -> String? {
+        var options = fixture.options
+        change(&options)
+        do throws(HSAE.Failure) {
+          _ = try Training(options, width: 20)
+          return nil
+        } catch { return error.message }
+      }
+      #expect(refusal { $0.steps = nil }?.contains("--steps must be given") == true)
+      #expect(refusal { $0.epochs = 2 }?.contains("--epochs") == true)
+      #expect(refusal { $0.order = .shuffled }?.contains("--order") == true)
+      #expect(refusal { $0.k = 100 }?.contains("--k 100") == true)
+      #expect(refusal { _ in } == nil)
+      #expect(throws: HSAE.Failure.self) { try Training(fixture.options, width: 0) }
+
+      let training = try Training(fixture.options, width: 20, run: fixture.path("run"))
+      await #expect(throws: HSAE.Failure.self) {
+        try await training.run(on: Pieces(rows: Rows(elements: [1, 2, 3], width: 3)))
+      }
+      var damaged = fixture.rows.elements
+      damaged[20 * 80 + 3] = .nan
+      let rows = Rows(elements: damaged, width: 20)
+      await #expect {
+        try await training.run(on: Pieces(rows: rows))
+      } throws: { error in
+        "\(error)".contains("Row 80 (counting from 0) holds a NaN")
+      }
+      #expect(training.step == 1)
+      // The folder is taken, and a run on a file goes on with the command.
+      #expect(throws: HSAE.Failure.self) {
+        try Training(fixture.options, width: 20, run: fixture.path("run"))
+      }
+      let command = try runHSAE(
+        ["train", fixture.file, "--out", fixture.path("command")] + fixture.arguments)
+      #expect(command.code == 0)
+      #expect {
+        try Training(resuming: fixture.path("command"))
+      } throws: { "\($0)".contains("hsae train --resume") }
+    }
+  }
+
+  @Test func commandsSayThatRowsWereAStream() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder)
+      let run = fixture.path("run")
+      do {
+        let training = try Training(fixture.options, width: 20, run: run)
+        try await training.run(on: Pieces(rows: fixture.rows))
+      }
+      let info = try runHSAE(["info", run])
+      #expect(info.code == 0 && info.output.contains("data: a stream of rows"))
+      let resumed = try runHSAE(["train", "--resume", "--out", run])
+      #expect(resumed.code == 64 && resumed.errors.contains("only that program"))
+      let without = try runHSAE(["evaluate", run])
+      #expect(without.code == 64 && without.errors.contains("a program gave it"))
+      let evaluated = try runHSAE(["evaluate", run, "--store", fixture.file])
+      #expect(evaluated.code == 0, "\(evaluated.errors)")
+      let page = try runHSAE(["report", run, "--store", fixture.file, "--out", run + ".html"])
+      #expect(page.code == 0, "\(page.errors)")
+    }
+  }
+}
