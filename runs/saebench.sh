@@ -48,7 +48,7 @@ EOF
   "$hsae" collect gemma-3-270m --layer "$layer" --text "$folder/text.jsonl" --context 128 --holdout 0 \
     --giant-norm 100 --weights f32 --threads "$threads" --out "$folder/rows.store"
 fi
-rows=$("$hsae" info "$folder/rows.store" --json | "$venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["row_count"])')
+rows=$("$hsae" info "$folder/rows.store" --json | "$venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["rows"])')
 
 "$hsae" evaluate "$@" --suite core --store "$folder/rows.store" --model gemma-3-270m --loss-tokens 1M \
   --threads "$threads" --out "$folder/hsae.json" >"$folder/hsae.txt"
