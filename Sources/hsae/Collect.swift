@@ -163,9 +163,9 @@ struct Collect: ParsableCommand, RunsOnRanks {
       }
       if outcome == .shardDone {
         say("shard \(shard) is done; \(out) is complete when the other shards are")
-        // The one that completes it says what there is.
-        if Launch.announced.size > 1 { return }
       }
+      // Of several processes the one that completes it says what there is.
+      if Launch.announced.size > 1, outcome != .complete { return }
     }
     try summarise(tokens: last - (first ?? 0), (ContinuousClock.now - begin) / .seconds(1))
   }

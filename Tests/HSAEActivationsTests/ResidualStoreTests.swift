@@ -52,8 +52,9 @@ import Testing
     }
     writer.end(unit: 0)
     try writer.flush()
-    #expect(try !writer.complete(units: 2))
-    #expect(try writer.complete(units: 1))
+    #expect(try writer.complete(units: 2) == .notYet)
+    #expect(try writer.complete(units: 1) == .byThis)
+    #expect(try writer.complete(units: 1) == .byAnother)
   }
 
   @Test func rowsGoToTheirChunks() throws {

@@ -90,17 +90,30 @@ public final class ResidualStoreWriter {
     pending = []
   }
 
-  /// Completes the store if all of `units` units are on the disk; whether it is complete now.
-  public func complete(units: Int) throws(Failure) -> Bool {
+  /// Who completed a store.
+  public enum Completion: Hashable, Sendable {
+    /// Nobody yet: units are missing.
+    case notYet
+    /// This call.
+    case byThis
+    /// Another writer, meanwhile.
+    case byAnother
+  }
+
+  /// Completes the store if all of `units` units are on the disk.
+  public func complete(units: Int) throws(Failure) -> Completion {
     let path = path
-    guard try StoreProgress.all(path).contains(0..<units) else { return false }
-    // Two shards may end at the same moment; one completes, the other finds it done.
-    let finish = try FileLock(
-      waitingFor: path + ".lock", onWait: {})
+    // Two shards may end at the same moment; one completes, the other finds it done, and what says which
+    // units are there gone.
+    let finish = try FileLock(waitingFor: path + ".lock", onWait: {})
     defer { withExtendedLifetime(finish) {} }
-    if try !Self.attributes(of: path).complete { try StoreCompletion.complete(path) }
+    let wasComplete = try Self.attributes(of: path).complete
+    if !wasComplete {
+      guard try StoreProgress.all(path).contains(0..<units) else { return .notYet }
+      try StoreCompletion.complete(path)
+    }
     Path.removeAll(StoreProgress.folder(path))
     unsafe unlink(path + ".lock")
-    return true
+    return wasComplete ? .byAnother : .byThis
   }
 }

@@ -9,8 +9,10 @@ public import HSAETensors
 public struct Collector {
   /// How the work of one call ended.
   public enum Outcome: Hashable, Sendable {
-    /// The store is complete.
+    /// The store is complete, and this call made it so.
     case complete
+    /// The store is complete: another process, with the rest of the work, was first to say so.
+    case foundComplete
     /// This shard's work is done; others have work left.
     case shardDone
     /// It was asked to stop; what was done is kept.
@@ -164,7 +166,7 @@ public struct Collector {
     shard: Int = 1, of count: Int = 1, pace: Pace = Pace(), shouldStop: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(Failure) -> Outcome {
-    if try ResidualStoreWriter.attributes(of: path).complete { return .complete }
+    if try ResidualStoreWriter.attributes(of: path).complete { return .foundComplete }
     let writer = try ResidualStoreWriter(path: path, shard: shard, of: count)
     let rule = TokenRule(writer.attributes, tokenizer: model.tokenizer)
     let units = CollectionUnits(writer.corpus, rule: rule)
@@ -188,7 +190,12 @@ public struct Collector {
     }
     try writer.flush()
     if isStopped { return .stopped }
-    return try writer.complete(units: units.count) ? .complete : .shardDone
+    let completion = try writer.complete(units: units.count)
+    return switch completion {
+    case .notYet: .shardDone
+    case .byThis: .complete
+    case .byAnother: .foundComplete
+    }
   }
 
   /// Computes unit `unit` and gives its rows to `writer`; false if it was asked to stop on the way.
