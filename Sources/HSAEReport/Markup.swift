@@ -5,82 +5,107 @@
 // character of it for Swift, but not for a browser.
 
 /// A piece of HTML. `"<b>\(word)</b>"` escapes `word`; an interpolated `Markup` is taken as it is.
+///
+/// It is kept as UTF-8: a page is put together from thousands of pieces, and strings look at what they are
+/// joined to.
 package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
   CustomStringConvertible
 {
+  /// The HTML in UTF-8.
+  package private(set) var utf8: [UInt8]
+
   /// The HTML.
-  package private(set) var html: String
-
+  package var html: String { String(decoding: utf8, as: UTF8.self) }
   package var description: String { html }
-  package var isEmpty: Bool { html.isEmpty }
+  package var isEmpty: Bool { utf8.isEmpty }
 
-  package init(stringLiteral value: String) { html = value }
+  package init(stringLiteral value: String) { utf8 = Array(value.utf8) }
 
   package init(stringInterpolation: StringInterpolation) {
-    html = stringInterpolation.html
+    utf8 = stringInterpolation.utf8
   }
 
   /// Text, escaped.
-  package init(text: String) { html = escapeHTML(text) }
+  package init(text: String) {
+    utf8 = []
+    append(text)
+  }
 
   /// Text of this program that already is HTML.
-  package init(trusted: String) { html = trusted }
+  package init(trusted: String) { utf8 = Array(trusted.utf8) }
 
   package struct StringInterpolation: StringInterpolationProtocol {
-    var html = ""
+    var utf8: [UInt8] = []
 
     package init(literalCapacity: Int, interpolationCount: Int) {
-      html.reserveCapacity(literalCapacity)
+      utf8.reserveCapacity(literalCapacity + 16 * interpolationCount)
     }
 
-    package mutating func appendLiteral(_ literal: String) { html += literal }
-    package mutating func appendInterpolation(_ text: String) { html += escapeHTML(text) }
-    package mutating func appendInterpolation(_ number: Int) { html += String(number) }
-    package mutating func appendInterpolation(_ markup: Markup) { html += markup.html }
+    package mutating func appendLiteral(_ literal: String) { utf8 += literal.utf8 }
+    package mutating func appendInterpolation(_ text: String) { appendEscaped(text, to: &utf8) }
+    package mutating func appendInterpolation(_ number: Int) { utf8 += String(number).utf8 }
+    package mutating func appendInterpolation(_ markup: Markup) { utf8 += markup.utf8 }
   }
 
   package static func + (left: Markup, right: Markup) -> Markup {
-    Markup(trusted: left.html + right.html)
+    var result = left
+    result += right
+    return result
   }
 
-  package static func += (left: inout Markup, right: Markup) { left.html += right.html }
+  package static func += (left: inout Markup, right: Markup) { left.utf8 += right.utf8 }
 
   /// Adds `text`, escaped.
-  package mutating func append(_ text: String) { html += escapeHTML(text) }
+  package mutating func append(_ text: String) { appendEscaped(text, to: &utf8) }
 }
 
 extension Sequence<Markup> {
   /// All pieces one after another.
   package func joined(_ separator: Markup = "") -> Markup {
-    Markup(trusted: map(\.html).joined(separator: separator.html))
+    var result: Markup = ""
+    for (index, piece) in enumerated() {
+      if index > 0 { result += separator }
+      result += piece
+    }
+    return result
   }
 }
 
-/// `text` with what HTML gives a meaning (in content and in quoted attributes) escaped, and with
+/// Adds `text` to `utf8` with what HTML gives a meaning (in content and in quoted attributes) escaped, and with
 /// controls and bidirectional overrides, which no token should smuggle in, replaced by U+FFFD.
-package func escapeHTML(_ text: String) -> String {
-  if isPlain(text.utf8) { return text }
-  var result = String.UnicodeScalarView()
+private func appendEscaped(_ text: String, to utf8: inout [UInt8]) {
+  if isPlain(text) {
+    utf8 += text.utf8
+    return
+  }
   for scalar in text.unicodeScalars {
     switch scalar {
-    case "&": result.append(contentsOf: "&amp;".unicodeScalars)
-    case "<": result.append(contentsOf: "&lt;".unicodeScalars)
-    case ">": result.append(contentsOf: "&gt;".unicodeScalars)
-    case "\"": result.append(contentsOf: "&quot;".unicodeScalars)
-    case "'": result.append(contentsOf: "&#39;".unicodeScalars)
-    case "\t", "\n": result.append(scalar)
-    default: result.append(isDisturbing(scalar) ? "\u{FFFD}" : scalar)
+    case "&": utf8 += "&amp;".utf8
+    case "<": utf8 += "&lt;".utf8
+    case ">": utf8 += "&gt;".utf8
+    case "\"": utf8 += "&quot;".utf8
+    case "'": utf8 += "&#39;".utf8
+    case "\t", "\n": utf8.append(UInt8(scalar.value))
+    default: utf8 += String(isDisturbing(scalar) ? "\u{FFFD}" : scalar).utf8
     }
   }
-  return String(result)
 }
 
-/// Whether `text` is ASCII that HTML gives no meaning: most of it, and quick to see.
-private func isPlain(_ text: String.UTF8View) -> Bool {
-  text.allSatisfy { byte in
-    byte >= 0x20 && byte < 0x7F && byte != UInt8(ascii: "&") && byte != UInt8(ascii: "<")
-      && byte != UInt8(ascii: ">") && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "'")
+/// Whether no scalar of `text` need be looked at: nothing that HTML gives a meaning, and nothing beyond ASCII but
+/// letters and signs of blocks that have none of what disturbs. Most text is so, and it is quick to see.
+private func isPlain(_ text: String) -> Bool {
+  let bytes = text.utf8.span
+  for index in bytes.indices {
+    switch bytes[index] {
+    case 0..<0x20, 0x22, 0x26, 0x27, 0x3C, 0x3E, 0x7F: return false
+    // Leads of U+0080…, U+0600…, U+F000… and beyond U+FFFF, where controls and what is no character are.
+    case 0xC2, 0xD8, 0xEF, 0xF0...0xFF: return false
+    // U+2000…2FFF: marks of direction and separators are in U+2000…207F.
+    case 0xE2 where index + 1 < bytes.count && bytes[index + 1] < 0x82: return false
+    default: break
+    }
   }
+  return true
 }
 
 /// A JSON string literal that is also safe inside `<script>`: everything outside plain ASCII text

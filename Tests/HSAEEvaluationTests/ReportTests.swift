@@ -236,6 +236,20 @@ private struct PageReader {
     #expect(markup.html == "<i>&lt;b&gt;&amp;&quot;&#39;\u{0301}</i>3&gt;")
     // A mark after `<` makes another character of it, but not another scalar.
     #expect(Markup(text: "<\u{0338}").html == "&lt;\u{0338}")
+    // Every scalar by itself: most are taken as they are without a look at what they are.
+    let special: [Unicode.Scalar: String] = [
+      "&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;", "'": "&#39;", "\t": "\t", "\n": "\n",
+    ]
+    for value in UInt32(0)...0x10FFFF {
+      guard let scalar = Unicode.Scalar(value) else { continue }
+      let disturbs =
+        scalar.properties.generalCategory == .control || scalar.properties.isNoncharacterCodePoint
+        || scalar.properties.isBidiControl || [0x2028, 0x2029, 0xFEFF].contains(value)
+      let expected = special[scalar] ?? (disturbs ? "\u{FFFD}" : String(scalar))
+      if !Markup(text: "a" + String(scalar)).utf8.elementsEqual("a\(expected)".utf8) {
+        Issue.record("U+\(String(value, radix: 16))")
+      }
+    }
     #expect(scriptSafeJSON("</a>\u{2028}\"\\\n") == #""\u003c/a\u003e\u2028\"\\\u000a""#)
   }
 

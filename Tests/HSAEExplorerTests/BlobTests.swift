@@ -25,7 +25,7 @@ import Testing
     var list = PromotedTokens()
     list.promoted = [TokenEffect(token: 262_143, value: 2)]
     #expect(try Blob.effects(Blob.effects([list, PromotedTokens()])) == [list, PromotedTokens()])
-    #expect(try Blob.tokens(Blob.tokens([0, -1, Int32.max])) == [0, -1, Int(Int32.max)])
+    #expect(try Blob.tokens(Blob.tokens([0, -1, Int32.max])) == [0, -1, Int32.max])
     #expect(try Blob.floats(Blob.floats([1, -2.5])) == [1, -2.5])
   }
 

@@ -188,16 +188,15 @@ enum Blob {
     return data
   }
 
-  /// Those of the tokens whose places are in `range`.
-  static func tokens(_ data: Data, in range: Range<Int> = 0..<Int.max) throws(Failure) -> [Int] {
+  static func tokens(_ data: Data) throws(Failure) -> [Int32] {
     let bytes = [UInt8](data)
     guard bytes.count % 4 == 0 else { throw BlobReader.damaged }
-    return range.clamped(to: 0..<bytes.count / 4).map { place in
+    return (0..<bytes.count / 4).map { place in
       let first = 4 * place
       let bits =
         UInt32(bytes[first]) | UInt32(bytes[first + 1]) << 8 | UInt32(bytes[first + 2]) << 16
         | UInt32(bytes[first + 3]) << 24
-      return Int(Int32(bitPattern: bits))
+      return Int32(bitPattern: bits)
     }
   }
 

@@ -37,14 +37,17 @@ public struct ContextText: Hashable, Sendable, Codable {
 
 /// Reads the text of contexts.
 struct ContextReader {
-  let run: RunRecord
-  let vocabulary: [String]
+  private let run: RunRecord
+  private let vocabulary: [String]
+  private let passages: PassageCache
   /// Tokens on each side.
-  let window: Int
+  private let window: Int
 
   /// A reader of what there is on each side, or of `window` tokens of it.
-  init(run: RunRecord, vocabulary: [String], window: Int = .max) {
-    (self.run, self.vocabulary, self.window) = (run, vocabulary, min(window, run.window))
+  init(_ database: FeatureDatabase, run: RunRecord, window: Int = .max) throws(Failure) {
+    (self.run, self.window) = (run, min(window, run.window))
+    vocabulary = try database.vocabulary(of: run.corpus)
+    passages = database.passages
   }
 
   func text(ofToken token: Int) -> String {
@@ -69,60 +72,73 @@ struct ContextReader {
     case .vocabulary: return single(text(ofToken: context.place))
     case .text: break
     }
-    // Cursors give rows without copies of them: a page has dozens of contexts.
-    let documents = try Row.fetchCursor(
-      db.cachedStatement(
-        sql: """
-          SELECT first, length, number, title, language, topic FROM document
-          WHERE corpus = ? AND first <= ? ORDER BY first DESC LIMIT 1
-          """), arguments: [run.corpus, context.place])
-    guard let document = try documents.next() else { throw BlobReader.damaged }
-    let (first, length): (Int, Int) = try (document.get(0), document.get(1))
-    guard length > 0, first >= 0, length < 1 << 48, context.place - first < length else {
-      throw BlobReader.damaged
-    }
+    let document = try passage(at: context.place, db).document
+    let (first, length) = (document.places.lowerBound, document.places.count)
     let window =
       max(
         first, context.place - self.window)...min(
         first + length - 1, context.place + self.window)
-    let tokens = try tokens(window, db)
-    guard tokens.count == window.count else { throw BlobReader.damaged }
-    let centre = context.place - window.lowerBound
-    var values = [Float](repeating: 0, count: window.count)
-    for neighbour in context.neighbours where values.indices.contains(centre + neighbour.offset) {
-      values[centre + neighbour.offset] = neighbour.value
+    var tokens: [ContextText.Token] = []
+    tokens.reserveCapacity(window.count)
+    while tokens.count < window.count {
+      let passage = try passage(at: window.lowerBound + tokens.count, db)
+      let here = window.clamped(to: ClosedRange(passage.places))
+      for token in passage.tokens[offsets(of: here, in: passage)] {
+        tokens.append(.init(text: text(ofToken: Int(token)), value: 0))
+      }
     }
-    values[centre] = context.value
-    return try ContextText(
-      document: document.get(2), position: context.place - first, title: document.get(3),
-      language: document.get(4), topic: document.get(5),
-      tokens: zip(tokens, values).map { .init(text: text(ofToken: $0), value: $1) },
-      centre: centre, value: context.value, parentValue: context.parentValue)
+    let centre = context.place - window.lowerBound
+    for neighbour in context.neighbours where tokens.indices.contains(centre + neighbour.offset) {
+      tokens[centre + neighbour.offset].value = neighbour.value
+    }
+    tokens[centre].value = context.value
+    return ContextText(
+      document: document.number, position: context.place - first, title: document.title,
+      language: document.language, topic: document.topic, tokens: tokens, centre: centre,
+      value: context.value, parentValue: context.parentValue)
   }
 
-  /// The tokens at `window`.
-  private func tokens(_ window: ClosedRange<Int>, _ db: Database) throws -> [Int] {
-    let passages = try Row.fetchCursor(
+  private func offsets(of places: ClosedRange<Int>, in passage: Passage) -> ClosedRange<Int> {
+    let first = passage.places.lowerBound
+    return places.lowerBound - first...places.upperBound - first
+  }
+
+  /// The passage that `place` is in.
+  private func passage(at place: Int, _ db: Database) throws -> Passage {
+    if let known = passages.passage(at: place, in: run.corpus) { return known }
+    let document = try document(at: place, db)
+    let rows = try Row.fetchCursor(
       db.cachedStatement(
         sql: """
-          SELECT first, tokens FROM passage WHERE corpus = ? AND first > ? AND first <= ?
-          ORDER BY first
-          """),
-      arguments: [run.corpus, window.lowerBound - Passage.length, window.upperBound])
-    var tokens: [Int] = []
-    while let passage = try passages.next() {
-      let first: Int = try passage.get(0)
-      // No document is as long as could overflow this: what is not there is not read.
-      let wanted = max(0, window.lowerBound - first)..<max(0, window.upperBound + 1 - first)
-      tokens += try Blob.tokens(passage.get(1) as Data, in: wanted)
-    }
-    return tokens
+          SELECT first, tokens FROM passage WHERE corpus = ? AND first <= ? ORDER BY first DESC LIMIT 1
+          """), arguments: [run.corpus, place])
+    guard let row = try rows.next() else { throw BlobReader.damaged }
+    let first: Int = try row.get(0)
+    let tokens = try Blob.tokens(row.get(1) as Data)
+    guard document.places.contains(first), tokens.count <= Passage.length,
+      place - first < tokens.count, first + tokens.count <= document.places.upperBound
+    else { throw BlobReader.damaged }
+    let passage = Passage(
+      document: document, places: first..<first + tokens.count, tokens: tokens)
+    passages.keep(passage, of: run.corpus)
+    return passage
   }
-}
 
-/// A piece of a document: what is stored, and searched, as one.
-enum Passage {
-  /// Tokens of a passage, the last of a document excepted.
-  static let length = 128
+  private func document(at place: Int, _ db: Database) throws -> Passage.Document {
+    let rows = try Row.fetchCursor(
+      db.cachedStatement(
+        sql: """
+          SELECT first, length, number, title, language, topic FROM document
+          WHERE corpus = ? AND first <= ? ORDER BY first DESC LIMIT 1
+          """), arguments: [run.corpus, place])
+    guard let row = try rows.next() else { throw BlobReader.damaged }
+    let (first, length): (Int, Int) = try (row.get(0), row.get(1))
+    guard length > 0, first >= 0, length < 1 << 48, first < 1 << 48, place - first < length else {
+      throw BlobReader.damaged
+    }
+    return try Passage.Document(
+      places: first..<first + length, number: row.get(2), title: row.get(3), language: row.get(4),
+      topic: row.get(5))
+  }
 }
 #endif

@@ -23,6 +23,8 @@ public final class FeatureDatabase: Sendable {
   let knownRuns = Mutex<(stamp: FileStamp, runs: [RunRecord])>((FileStamp(), []))
 
   let knownLists = Mutex(KnownLists())
+  /// The passages that were read.
+  let passages = PassageCache()
 
   /// Opens the database in the folder `path`, or the file `path` itself.
   ///

@@ -65,9 +65,8 @@ extension FeatureDatabase {
     of latent: LatentNumber, in run: RunRecord, contexts limit: Int = .max, samples: Bool = true
   ) throws(Failure) -> LatentDetail? {
     guard let id = run.id(of: latent) else { return nil }
-    let vocabulary = try vocabulary(of: run.corpus)
+    let reader = try ContextReader(self, run: run)
     return try read { db in
-      let reader = ContextReader(run: run, vocabulary: vocabulary)
       let (first, last) = run.family(of: latent.expert)
       let family = try Row.fetchAll(
         db.cachedStatement(
@@ -126,10 +125,9 @@ extension FeatureDatabase {
 
   /// What the direction of each of `latents` does to tokens, in their order; nil where that is not known.
   func promoted(by latents: [LatentRecord], in run: RunRecord) throws(Failure) -> [PromotedTexts?] {
-    let vocabulary = try vocabulary(of: run.corpus)
+    let reader = try ContextReader(self, run: run)
     let ids = latents.map { run.id(of: LatentNumber(expert: $0.expert, sublatent: $0.sublatent)) }
     return try read { db in
-      let reader = ContextReader(run: run, vocabulary: vocabulary)
       let statement = try db.cachedStatement(sql: "SELECT lists FROM promoted WHERE latent = ?")
       return try ids.map { id in
         try Data.fetchOne(statement, arguments: [id]).flatMap { data in
@@ -141,24 +139,40 @@ extension FeatureDatabase {
 
   /// The latents with the given ids, in that order; those that are not there are left out.
   func records(_ ids: [Int], _ run: RunRecord, _ db: Database) throws -> [LatentRecord] {
-    let statement = try db.cachedStatement(
-      sql: """
-        SELECT \(LatentRecord.columns) FROM latent LEFT JOIN label ON label.latent = latent.id
-        WHERE latent.id = ?
-        """)
-    return try ids.compactMap { id in
-      try Row.fetchOne(statement, arguments: [id]).map { try LatentRecord($0, rows: run.rows) }
+    let records = try recordsByID(ids, run, db)
+    return ids.compactMap { records[$0] }
+  }
+
+  private func recordsByID(
+    _ ids: [Int], _ run: RunRecord, _ db: Database
+  ) throws -> [Int: LatentRecord] {
+    var records: [Int: LatentRecord] = [:]
+    // One statement for some is quicker than one for each, and for their number there is a limit.
+    for first in stride(from: 0, to: ids.count, by: 32) {
+      let some = ids[first..<min(ids.count, first + 32)]
+      let marks = some.map { _ in "?" }.joined(separator: ",")
+      let rows = try Row.fetchCursor(
+        db.cachedStatement(
+          sql: """
+            SELECT \(LatentRecord.columns), latent.id FROM latent
+            LEFT JOIN label ON label.latent = latent.id WHERE latent.id IN (\(marks))
+            """), arguments: StatementArguments(some))
+      while let row = try rows.next() {
+        records[try row.get(LatentRecord.columnCount)] = try LatentRecord(row, rows: run.rows)
+      }
     }
+    return records
   }
 
   private func related(
     _ latents: [RelatedLatent], _ run: RunRecord, _ db: Database
   ) throws -> [RelatedRecord] {
-    try latents.compactMap { latent in
-      let id = LatentID.make(run: run.id, number: latent.number & 0xFFFF_FFFF)
-      return try records([id], run, db).first.map {
-        RelatedRecord(latent: $0, value: latent.value)
-      }
+    func id(_ latent: RelatedLatent) -> Int {
+      LatentID.make(run: run.id, number: latent.number & 0xFFFF_FFFF)
+    }
+    let records = try recordsByID(latents.map(id), run, db)
+    return latents.compactMap { latent in
+      records[id(latent)].map { RelatedRecord(latent: $0, value: latent.value) }
     }
   }
 }

@@ -115,6 +115,9 @@ extension LatentRecord {
     latent.share, latent.live, latent.score, latent.words, label.text AS label
     """
 
+  /// How many these are.
+  static let columnCount = 11
+
   /// `row` has `columns`, and none before them. They are asked for by number: a page has dozens of latents,
   /// and names are compared letter by letter.
   init(_ row: Row, rows: Int) throws {
@@ -125,7 +128,8 @@ extension LatentRecord {
       chosen: row.get(3), density: rows > 0 ? Double(fired) / Double(rows) : 0,
       maximum: row.get(4), mean: row.get(5), shareOfParent: row.get(6),
       liveSublatents: row.get(7), score: row.get(8),
-      words: words.split(separator: "\n").map(String.init), label: row.get(10))
+      words: words.utf8.split(separator: UInt8(ascii: "\n")).map { String(Substring($0)) },
+      label: row.get(10))
   }
 }
 

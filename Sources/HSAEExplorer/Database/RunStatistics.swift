@@ -75,10 +75,9 @@ extension FeatureDatabase {
   func strongestContexts(
     of latents: [LatentRecord], in run: RunRecord, limit: Int, window: Int
   ) throws(Failure) -> [[ContextText]] {
-    let vocabulary = try vocabulary(of: run.corpus)
     let ids = latents.map { run.id(of: LatentNumber(expert: $0.expert, sublatent: $0.sublatent)) }
+    let reader = try ContextReader(self, run: run, window: window)
     return try read { db in
-      let reader = ContextReader(run: run, vocabulary: vocabulary, window: window)
       let statement = try db.cachedStatement(
         sql: "SELECT contexts FROM evidence WHERE latent = ?")
       return try ids.map { id in

@@ -52,10 +52,9 @@ extension FeatureDatabase {
     guard run.kind == .text, let pattern = FTS5Pattern(matchingAllPrefixesIn: text) else {
       return []
     }
-    let vocabulary = try vocabulary(of: run.corpus)
+    let reader = try ContextReader(self, run: run)
     var words = AskedWords(searchWords(text))
     return try read { db in
-      let reader = ContextReader(run: run, vocabulary: vocabulary)
       let passages = try Row.fetchAll(
         db,
         sql: """
@@ -65,7 +64,7 @@ extension FeatureDatabase {
           """, arguments: [pattern, run.corpus, Self.passageLimit])
       var found: [Int: [Int]] = [:]
       for passage in passages {
-        let texts = try Blob.tokens(passage.get(2) as Data).map(reader.text(ofToken:))
+        let texts = try Blob.tokens(passage.get(2) as Data).map { reader.text(ofToken: Int($0)) }
         let matching = words.tokens(of: texts)
         guard !matching.isEmpty,
           let data = try Data.fetchOne(

@@ -76,8 +76,8 @@ func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
     }
     // The space in front of a word is not a part of what is marked.
     let (space, word) =
-      texts[index].first == " " && texts[index].count > 1
-      ? (" ", String(texts[index].dropFirst())) : ("", texts[index])
+      texts[index].utf8.first == 0x20 && texts[index].utf8.count > 1
+      ? (" ", String(texts[index].unicodeScalars.dropFirst())) : ("", texts[index])
     let code = grouped(Double(token.value), digits: 3)
     tokens +=
       index == context.centre

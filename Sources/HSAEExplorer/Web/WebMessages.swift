@@ -97,7 +97,7 @@ public struct WebResponse: Sendable {
 
   /// A page.
   static func html(_ markup: Markup, status: Int = 200) -> WebResponse {
-    WebResponse(status: status, type: "text/html; charset=utf-8", body: Data(markup.html.utf8))
+    WebResponse(status: status, type: "text/html; charset=utf-8", body: Data(markup.utf8))
   }
 
   /// JSON.
