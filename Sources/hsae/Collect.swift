@@ -119,6 +119,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
   }
 
   func run() throws {
+    let start = Date()
     let say = { @Sendable (line: String) in report("hsae collect: \(line)") }
     // What concerns all processes that were started together.
     let sayOnce = { @Sendable (line: String) in if Launch.isFirst { say(line) } }
@@ -136,7 +137,12 @@ struct Collect: ParsableCommand, RunsOnRanks {
     let reader = try CorpusReader(paths: text, format: format.format)
     let prepared = try prepare(collector, reader, interruption, say)
     if prepared.isComplete, prepared.wasThere {
+      // Of several processes the first says so, unless another of them has just completed it, and says it.
       guard Launch.isFirst else { return }
+      let manifest = Path.join(out, "zarr.json")
+      let completion =
+        try? FileManager.default.attributesOfItem(atPath: manifest)[.modificationDate] as? Date
+      if Launch.announced.size > 1, let completion, completion > start { return }
       say("\(out) is complete; nothing is left to do")
     }
     let begin = ContinuousClock.now
