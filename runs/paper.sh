@@ -38,18 +38,19 @@ read -ra evaluate <<<"${EVALUATE:-}"
 store=${STORE:-$folder/layer-$layer.store}
 figures=${FIGURES:-$folder/figures}
 common=(--k "${K:-32}" --bias "${BIAS:-geometric-median}" --keep 1)
-common+=(--threshold "${THRESHOLD:-0}" --threshold-sub "${THRESHOLD:-0}" --l1 "${L1:-1e-4}")
+common+=(--threshold "${THRESHOLD:-0}" --threshold-sub "${THRESHOLD:-0}")
 if [ -n "${BATCH:-}" ]; then common+=(--batch "$BATCH"); fi
 say() { printf 'paper: %s\n' "$*" >&2; }
 took() { say "$1: $((($(date +%s) - $2) / 60)) min"; }
 mkdir -p "$folder"
 
-# What tells the kinds of dictionary apart, as settings of --also.
+# What tells the kinds of dictionary apart, as settings of --also. Flat ones have no penalty but AuxK.
 kind() {
+  local l1=l1=${L1:-1e-4}
   case $1 in
-  flat) echo sublatents=0 ;;
-  h16) echo sublatents=16,subspace=4 ;;
-  h64) echo sublatents=64,subspace=8 ;;
+  flat) echo sublatents=0,l1=0 ;;
+  h16) echo "sublatents=16,subspace=4,$l1" ;;
+  h64) echo "sublatents=64,subspace=8,$l1" ;;
   esac
 }
 
