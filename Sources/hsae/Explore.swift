@@ -51,6 +51,7 @@ struct Explore: ParsableCommand {
     for run in runs where !run.isComplete {
       report("hsae: \(run.name) is incomplete; hsae explain goes on with it.")
     }
+    let address = address == "localhost" ? "127.0.0.1" : address
     let isLoopback = address.hasPrefix("127.")
     if !isLoopback {
       report(

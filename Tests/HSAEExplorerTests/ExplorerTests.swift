@@ -115,7 +115,7 @@ import Testing
         "/runs/h/latents/3.1.2", "/runs/h/latents/x", "/runs/..%2F..%2Fetc/latents",
         "/assets/../../etc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd", "/api/v1/nothing",
         "/api/v2/runs",
-        "/api/v1/runs/none", "/api/v1/runs/h/latents/99",
+        "/api/v1/runs/none", "/api/v1/runs/h/latents/99", "/compare?run=none",
       ] {
         #expect(await get(target, explorer).status == 404, "\(target)")
       }
@@ -123,6 +123,7 @@ import Testing
         "/runs/h/latents?sort=x", "/runs/h/latents?offset=x",
         "/api/v1/runs/h/latents?min_density=x",
         "/api/v1/runs/h/latents?level=x", "/api/v1/compare?run=h",
+        "/api/v1/compare?run=h&other=h",
       ] {
         #expect(await get(target, explorer).status == 400, "\(target)")
       }
@@ -154,6 +155,21 @@ import Testing
       #expect(page.contains("dogs &lt;script&gt;") && !page.contains("dogs <script>"))
       page = text(await get("/runs/h/latents?q=dogs", explorer))
       #expect(page.contains("/runs/h/latents/3\""))
+      // A list that is searched keeps to what its form says.
+      for (fields, isThere) in [
+        ("level=top&labelled=1", true), ("level=sub", false), ("level=both&labelled=1", true),
+      ] {
+        page = text(await get("/runs/h/latents?q=dogs&sort=&\(fields)&fragment=1", explorer))
+        let table = page.prefix(upTo: page.range(of: "</table>")?.lowerBound ?? page.startIndex)
+        #expect(table.contains("/runs/h/latents/3\"") == isThere, "\(fields)")
+      }
+      // Another window that still has no label in its form.
+      let stale = Data(#"{"label": "cats", "previous": ""}"#.utf8)
+      #expect(await put(Self.local, stale) == 400)
+      let head = await explorer.respond(
+        to: WebRequest(method: "HEAD", target: "/runs/h", headers: Self.local))
+      let whole = await get("/runs/h", explorer)
+      #expect(head.status == 200 && head.body == whole.body)
       let form = await explorer.respond(
         to: WebRequest(
           method: "POST", target: "/runs/h/latents/3/label", headers: Self.local,
@@ -191,9 +207,13 @@ import Testing
         #expect(parts.explained <= 1)
       }
       #expect(await get("/text?runs=h&text=%20", explorer).status == 200)
-      let long = String(repeating: "dog ", count: 2000)
+      let long = String(repeating: "dog ", count: 1000)
       let cut = await get("/text?runs=h&text=\(Address.encoded(long))", explorer)
       #expect(text(cut).contains("Only the first"))
+      // A page grows with its text, not with its square.
+      #expect(cut.body.count < 100 * long.utf8.count)
+      #expect(await get("/text?runs=h&text=\(Address.encoded(long))+x", explorer).status == 400)
+      #expect(await get("/text?runs=none&text=dog", explorer).status == 404)
     }
   }
 

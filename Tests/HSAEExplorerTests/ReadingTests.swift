@@ -41,7 +41,7 @@ import Testing
           case .density: latent.density
           case .maximum: Double(latent.maximum)
           case .live: Double(latent.liveSublatents)
-          case .score: latent.score ?? -1
+          case .score, .match: latent.score ?? -1
           }
         }
         #expect(keys == keys.sorted(by: >), "\(order)")
@@ -82,6 +82,22 @@ import Testing
         let text = hit.context.tokens.map(\.text).joined()
         #expect(text.contains("h") || text.contains("y"), "\(text)")
       }
+      // A list of what is found is of the level that is asked for, the best first, and says how many there are.
+      var query = LatentQuery()
+      (query.text, query.order, query.limit, query.includesDead) = ("hus", .match, 2, true)
+      var totals: [Int] = []
+      for level in [LatentQuery.Level.top, .sublatents, .both] {
+        query.level = level
+        let list = try database.latents(query, in: run)
+        totals.append(list.total)
+        #expect(list.latents.count == min(2, list.total))
+        #expect(
+          level == .both || list.latents.allSatisfy { ($0.sublatent == nil) == (level == .top) })
+      }
+      #expect(totals[0] > 0 && totals[1] > 0 && totals[0] + totals[1] == totals[2])
+      #expect(totals[2] == found.count)
+      query.offset = 2
+      #expect(try database.latents(query, in: run).latents == Array(found[2..<min(4, found.count)]))
       // Bytes that are no text by themselves are spelled out.
       let texts = try (0..<24).flatMap {
         try #require(try database.detail(of: LatentNumber(expert: $0), in: run)).strongest
@@ -93,7 +109,6 @@ import Testing
       ] {
         _ = try database.search(words: hostile, in: run)
         _ = try database.search(contexts: hostile, in: run)
-        var query = LatentQuery()
         query.text = hostile
         _ = try database.latents(query, in: run)
       }
@@ -121,6 +136,16 @@ import Testing
       #expect(try again.labels(in: run).map(\.text) == ["zebra"])
       #expect(
         failure { try again.setLabel("x", of: LatentNumber(expert: 99), in: run) }?.kind == .data)
+      // What another window has written meanwhile is not lost.
+      try again.setLabel("stripes", replacing: "zebra", of: other, in: run)
+      #expect(
+        failure { try again.setLabel("horse", replacing: "zebra", of: other, in: run) }?.message
+          .contains("stripes") == true)
+      #expect(failure { try again.setLabel("x", replacing: "zebra", of: dogs, in: run) } != nil)
+      try again.setLabel("zebra", replacing: "stripes", of: other, in: run)
+      for hidden in ["a\nb", "a\u{202E}b", "a\u{0}b", "a\u{2028}b"] {
+        #expect(failure { try again.setLabel(hidden, of: other, in: run) }?.kind == .data)
+      }
       let long = String(repeating: "x", count: FeatureDatabase.longestLabel + 1)
       #expect(failure { try again.setLabel(long, of: other, in: run) }?.kind == .data)
 

@@ -27,8 +27,12 @@ public struct RunComparison: Hashable, Sendable, Codable {
   public var mutual: Int
   /// The latents that are most alike, by falling cosine.
   public var matched: [MatchedLatent]
-  /// The latents least like any of the other run, by rising cosine.
+  /// The latents least like any of the other run, by rising cosine, of those active in `leastCount` rows: less
+  /// often a direction means little.
   public var alone: [MatchedLatent]
+
+  /// The rows a latent of `alone` is active in, at least.
+  public static let leastCount = 30
 }
 
 extension FeatureDatabase {
@@ -49,6 +53,12 @@ extension FeatureDatabase {
         while let row = try rows.next() { try pairs[row.get(0)] = (row.get(1), row.get(2)) }
         return pairs
       }
+      let (first, last) = LatentID.range(run: run.id)
+      let counts = try Dictionary(
+        Row.fetchAll(
+          db, sql: "SELECT id, fired FROM latent WHERE id BETWEEN ? AND ? AND sublatent < 0",
+          arguments: [first, last]
+        ).map { (try $0.get(0) as Int, try $0.get(1) as Int) }, uniquingKeysWith: { $1 })
       let forward = try pairs(run, other)
       let backward = try pairs(other, run)
       if forward.isEmpty { return nil }
@@ -75,7 +85,9 @@ extension FeatureDatabase {
       return RunComparison(
         histogram: histogram, mutual: forward.count { isMutual($0.key, $0.value) },
         matched: try records(ranked.dropFirst(max(0, offset)).prefix(max(0, limit))),
-        alone: try records(ranked.reversed().dropFirst(max(0, offset)).prefix(max(0, limit))))
+        alone: try records(
+          ranked.reversed().filter { (counts[$0.key] ?? 0) >= RunComparison.leastCount }
+            .dropFirst(max(0, offset)).prefix(max(0, limit))))
     }
   }
 }

@@ -25,10 +25,11 @@ extension FeatureDatabase {
   /// Sets the label of `latent`; one that is empty or blank is removed. The label is on the disk when this
   /// returns.
   ///
-  /// Fails with `.data` if there is no such latent or the label is too long, and with `.cannotCreate` if
-  /// the file may not be written.
+  /// Where `previous` is given, the label must still be that: else another window would lose what it wrote.
+  /// Fails with `.data` if it is not, if there is no such latent or the label is too long or no line of text, and
+  /// with `.cannotCreate` if the file may not be written.
   public func setLabel(
-    _ label: String, of latent: LatentNumber, in run: RunRecord
+    _ label: String, replacing previous: String? = nil, of latent: LatentNumber, in run: RunRecord
   ) throws(Failure) {
     guard let id = run.id(of: latent) else { throw .data("\(run.name): there is no such latent.") }
     let text = label.trimmingCharacters(in: .whitespacesAndNewlines)
@@ -36,15 +37,34 @@ extension FeatureDatabase {
       throw .data(
         "A label of \(text.utf8.count) bytes is too long; use at most \(Self.longestLabel).")
     }
-    try write { db in
+    guard !text.unicodeScalars.contains(where: Self.isHidden) else {
+      throw .data("A label is a line of text, without line breaks and other hidden characters.")
+    }
+    let changed: String? = try write { db in
+      if let previous {
+        let now = try String.fetchOne(
+          db, sql: "SELECT text FROM label WHERE latent = ?", arguments: [id])
+        if (now ?? "") != previous { return now ?? "" }
+      }
       try Self.removeLabel(id, db)
-      if text.isEmpty { return }
+      if text.isEmpty { return nil }
       try db.execute(
         sql: "INSERT INTO label VALUES (?, ?, ?)",
         arguments: [id, text, Int(Date().timeIntervalSince1970)])
       try db.execute(
         sql: "INSERT INTO label_text (rowid, text) VALUES (?, ?)", arguments: [id, text])
+      return nil
     }
+    if let changed {
+      let now = changed.isEmpty ? "been removed" : "become \u{201C}\(changed)\u{201D}"
+      throw .data("Meanwhile this label has \(now), elsewhere; open the page again to change it.")
+    }
+  }
+
+  /// Controls, and what turns the direction of text around it.
+  private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
+    scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
+      || [0x2028, 0x2029].contains(scalar.value)
   }
 
   /// Removes the label of the latent `id`, from the search too.

@@ -123,6 +123,35 @@ extension FeatureDatabase {
     return try read { db in try self.records([id], run, db).first }
   }
 
+  /// The latents that are asked for, without contexts; those that are not there are left out.
+  func records(
+    of latents: Set<LatentNumber>, in run: RunRecord
+  ) throws(Failure) -> [LatentNumber: LatentRecord] {
+    let ids = latents.compactMap(run.id(of:))
+    let records = try read { db in try self.records(ids, run, db) }
+    return Dictionary(
+      records.map { (LatentNumber(expert: $0.expert, sublatent: $0.sublatent), $0) },
+      uniquingKeysWith: { $1 })
+  }
+
+  /// The `limit` strongest contexts of each of `latents`, in their order, with `window` tokens on each side.
+  func strongestContexts(
+    of latents: [LatentRecord], in run: RunRecord, limit: Int, window: Int
+  ) throws(Failure) -> [[ContextText]] {
+    let ids = latents.map { run.id(of: LatentNumber(expert: $0.expert, sublatent: $0.sublatent)) }
+    let reader = try ContextReader(self, run: run, window: window)
+    return try read { db in
+      let statement = try db.cachedStatement(
+        sql: "SELECT contexts FROM evidence WHERE latent = ?")
+      return try ids.map { id in
+        guard let data = try Data.fetchOne(statement, arguments: [id]) else { return [] }
+        return try Blob.contexts(data).filter { $0.group == 0 }.prefix(limit).map {
+          try reader.text(of: $0, db)
+        }
+      }
+    }
+  }
+
   /// What the direction of each of `latents` does to tokens, in their order; nil where that is not known.
   func promoted(by latents: [LatentRecord], in run: RunRecord) throws(Failure) -> [PromotedTexts?] {
     let reader = try ContextReader(self, run: run)

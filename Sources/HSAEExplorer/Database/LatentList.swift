@@ -44,6 +44,8 @@ public struct LatentQuery: Hashable, Sendable {
     case top
     /// All sublatents.
     case sublatents
+    /// Both.
+    case both
     /// The sublatents of one expert.
     case sublatentsOf(Int)
   }
@@ -60,6 +62,8 @@ public struct LatentQuery: Hashable, Sendable {
     case live
     /// The hierarchy score.
     case score
+    /// How well they match `text`: labels first, then by words and promoted tokens; without a text as `score`.
+    case match
 
     fileprivate var column: String {
       switch self {
@@ -67,7 +71,7 @@ public struct LatentQuery: Hashable, Sendable {
       case .density: "fired"
       case .maximum: "maximum"
       case .live: "live"
-      case .score: "score"
+      case .score, .match: "score"
       }
     }
   }
@@ -102,7 +106,7 @@ public struct LatentQuery: Hashable, Sendable {
 }
 
 /// A part of a list.
-public struct LatentPage: Hashable, Sendable, Codable {
+public struct LatentListPart: Hashable, Sendable, Codable {
   /// The latents.
   public var latents: [LatentRecord]
   /// How many there are in all.
@@ -144,7 +148,7 @@ struct KnownLists {
 
 extension FeatureDatabase {
   /// The latents of `run` that `query` asks for.
-  public func latents(_ query: LatentQuery, in run: RunRecord) throws(Failure) -> LatentPage {
+  public func latents(_ query: LatentQuery, in run: RunRecord) throws(Failure) -> LatentListPart {
     // Where ids say which latents are asked for, SQLite shall go by them; else by the indices that are
     // sorted as lists are. A plus keeps a condition from choosing an index.
     let goesByID =
@@ -159,6 +163,7 @@ extension FeatureDatabase {
     switch query.level {
     case .top: add("\(plus)(latent.sublatent < 0) = 1")
     case .sublatents: add("\(plus)(latent.sublatent < 0) = 0")
+    case .both: break
     case .sublatentsOf(let expert):
       let (first, last) = run.family(of: expert)
       add("latent.id > ? AND latent.id <= ?", first, last)
@@ -170,28 +175,35 @@ extension FeatureDatabase {
     if query.minimumLive > 0 { add("latent.live >= ?", query.minimumLive) }
     if let score = query.minimumScore { add("latent.score >= ?", score) }
     if query.isLabelled { add("label.text IS NOT NULL") }
+    var order = "\(plus)\(query.order.column) \(query.isDescending ? "DESC" : "ASC"), latent.id"
+    var hits = ""
     if let text = query.text {
       guard let pattern = FTS5Pattern(matchingAllPrefixesIn: text) else {
-        return LatentPage(latents: [], total: 0)
+        return LatentListPart(latents: [], total: 0)
       }
       let (first, last) = LatentID.range(run: run.id)
-      add(
+      // Labels first: they are what the user calls it; words before promoted tokens. Ranks are below zero, the
+      // best the lowest.
+      hits = """
+        JOIN (SELECT hit, min(place) AS place FROM (
+        SELECT rowid AS hit, bm25(latent_text, 10.0, 1.0) AS place FROM latent_text
+        WHERE latent_text MATCH ? AND rowid BETWEEN ? AND ?
+        UNION ALL
+        SELECT rowid, -1e9 FROM label_text WHERE label_text MATCH ? AND rowid BETWEEN ? AND ?
+        ) GROUP BY hit) ON hit = latent.id
         """
-        latent.id IN (SELECT rowid FROM latent_text WHERE latent_text MATCH ? AND rowid BETWEEN ? AND ?
-        UNION SELECT rowid FROM label_text WHERE label_text MATCH ? AND rowid BETWEEN ? AND ?)
-        """, pattern, first, last, pattern, first, last)
+      arguments = [pattern, first, last, pattern, first, last] + arguments
+      if query.order == .match { order = "place, latent.fired DESC, latent.id" }
     }
-    let direction = query.isDescending ? "DESC" : "ASC"
     let sql = """
-      SELECT latent.id FROM latent LEFT JOIN label ON label.latent = latent.id
-      WHERE \(conditions.joined(separator: " AND "))
-      ORDER BY \(plus)\(query.order.column) \(direction), latent.id
+      SELECT latent.id FROM latent \(hits) LEFT JOIN label ON label.latent = latent.id
+      WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(order)
       """
     let ids = try ids(sql, arguments)
     let start = min(max(0, query.offset), ids.count)
     let shown = ids[start...].prefix(max(0, query.limit))
     return try read { db in
-      LatentPage(latents: try records(Array(shown), run, db), total: ids.count)
+      LatentListPart(latents: try records(Array(shown), run, db), total: ids.count)
     }
   }
 

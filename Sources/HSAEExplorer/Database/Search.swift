@@ -23,22 +23,10 @@ extension FeatureDatabase {
   public func search(
     words text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [LatentRecord] {
-    guard let pattern = FTS5Pattern(matchingAllPrefixesIn: text) else { return [] }
-    let (first, last) = LatentID.range(run: run.id)
-    return try read { db in
-      // Labels first: they are what the user calls it.
-      let ids = try ["label_text", "latent_text"].flatMap { table in
-        try Int.fetchAll(
-          db,
-          sql: """
-            SELECT rowid FROM \(table) WHERE \(table) MATCH ? AND rowid BETWEEN ? AND ?
-            ORDER BY rank LIMIT ?
-            """, arguments: [pattern, first, last, max(0, limit)])
-      }
-      var seen: Set<Int> = []
-      return try records(ids.filter { seen.insert($0).inserted }, run, db).prefix(max(0, limit))
-        .map(\.self)
-    }
+    var query = LatentQuery()
+    (query.level, query.order, query.includesDead) = (.both, .match, true)
+    (query.text, query.limit) = (text, limit)
+    return try latents(query, in: run).latents
   }
 
   /// The most passages that are looked at for one search.

@@ -13,6 +13,9 @@ extension Explorer {
     let second =
       request.value("other").flatMap { name in runs.first { $0.name == name } }
       ?? runs.first { $0.id != first?.id }
+    for name in [request.value("run"), request.value("other")].compactMap(\.self) {
+      _ = try run(name)
+    }
     guard let first, let second else {
       return layout(
         "Compare",
@@ -34,11 +37,12 @@ extension Explorer {
     let comparison = try database.comparison(of: first, with: second, limit: 40)
     let body: Markup
     if let comparison {
-      let labels = (0..<10).map { "\(Double($0) / 10)" }
+      let labels = (0...10).map { "\(Double($0) / 10)" }
       body = """
         <p class="lead">\(counted(comparison.mutual, "latent")) are each other’s nearest in the other run.</p>
         \(bars(comparison.histogram, labels: labels, title: "Latents of \(first.name) by cosine to the nearest of \(second.name)"))
-        <section><h2>Alone in \(first.name)</h2>\(pairs(comparison.alone, first, second))</section>
+        <section><h2>Alone in \(first.name)</h2><p class="small">Of those active in at least\
+         \(RunComparison.leastCount) rows.</p>\(pairs(comparison.alone, first, second))</section>
         <section><h2>In both</h2>\(pairs(comparison.matched, first, second))</section>
         """
     } else {

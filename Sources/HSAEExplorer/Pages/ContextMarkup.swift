@@ -78,7 +78,7 @@ func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
     let (space, word) =
       texts[index].utf8.first == 0x20 && texts[index].utf8.count > 1
       ? (" ", String(texts[index].unicodeScalars.dropFirst())) : ("", texts[index])
-    let code = grouped(Double(token.value), digits: 3)
+    let code = code(token.value)
     tokens +=
       index == context.centre
       ? "\(space)<mark class=\"s\(level)\" title=\"\(code)\">\(word)</mark>"
@@ -86,7 +86,7 @@ func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
   }
   let source = [context.title, context.language].compactMap(\.self).joined(separator: " · ")
   return """
-    <li><span class="code">\(grouped(Double(context.value), digits: 3))</span>\
+    <li><span class="code">\(code(context.value))</span>\
     <p class="text" dir="auto">\(tokens)</p>\
     \(when(!source.isEmpty, "<span class=\"source\">\(source)</span>"))</li>
     """

@@ -34,7 +34,8 @@ extension Explorer {
       let run = try run(path[1])
       let latent = try latent(path[3], in: run)
       let form = WebRequest.form(String(decoding: request.body, as: UTF8.self))
-      try database.setLabel(form["label"]?.first ?? "", of: latent, in: run)
+      try database.setLabel(
+        form["label"]?.first ?? "", replacing: form["previous"]?.first, of: latent, in: run)
       return .redirect(to: Address.latents(run) + "/" + Address.encoded(path[3]))
     case ("GET", 1, "text"):
       return try await .html(textPage(request))

@@ -31,18 +31,20 @@ let explorerScript = """
     filters.addEventListener('submit', event => { event.preventDefault(); show(); });
   }
 
-  const parts = document.getElementById('parts');
-  if (parts) parts.addEventListener('click', async event => {
-    const link = event.target.closest('a.token');
-    if (!link || event.metaKey || event.ctrlKey || event.shiftKey) return;
-    event.preventDefault();
-    const address = link.getAttribute('href');
-    const index = [...link.parentNode.children].indexOf(link);
-    const column = [...parts.querySelectorAll('.tokens')].indexOf(link.parentNode);
-    await swap(parts, address);
-    history.replaceState(null, '', address);
-    parts.querySelectorAll('.tokens')[column]?.children[index]?.focus();
-  });
+  const parts = document.getElementById('parts'), typing = document.getElementById('typing');
+  if (parts && typing) {
+    const choices = () => parts.querySelectorAll('.token input');
+    parts.addEventListener('change', async event => {
+      const address = typing.getAttribute('action') + '?' + new URLSearchParams(new FormData(typing));
+      const place = [...choices()].indexOf(event.target);
+      await swap(parts, address);
+      history.replaceState(null, '', address);
+      choices()[place]?.focus();
+    });
+    // Another text begins at its end.
+    document.getElementById('text').addEventListener('input', () =>
+      choices().forEach(choice => { choice.checked = false; }));
+  }
 
   const steering = document.getElementById('steering');
   if (steering) {
@@ -62,9 +64,12 @@ let explorerScript = """
       place.querySelector('p').lastChild.dataset.kind = kind;
       return place;
     };
+    let isDone;
+    // The latent that is named beside the form is that of the address.
+    steering.elements.latent.addEventListener('input', () => document.getElementById('named')?.remove());
     const show = (event) => {
       if (event.error) throw new Error(event.error);
-      if (event.kind === 'end') state.textContent = 'Done.';
+      if (event.kind === 'end') { isDone = true; state.textContent = 'Done.'; }
       else written.querySelector(`[data-kind=${event.kind}]`).textContent += event.text;
     };
     steering.addEventListener('submit', async event => {
@@ -84,6 +89,7 @@ let explorerScript = """
       columns.append(column('Without', 'default', body.prompt), column('With', 'steered', body.prompt));
       written.replaceChildren(columns);
       state.textContent = 'Writing …';
+      isDone = false;
       stop.hidden = false;
       try {
         const ask = () => fetch('/api/v1' + page,
@@ -101,6 +107,7 @@ let explorerScript = """
           rest = lines.pop();
           lines.forEach(line => show(JSON.parse(line)));
         }
+        if (!isDone) throw new Error('The explorer ended before it was done.');
       } catch (error) {
         if (own === writing) state.textContent = own.signal.aborted ? 'Stopped.' : error.message;
       }
@@ -113,10 +120,16 @@ let explorerScript = """
     event.preventDefault();
     const state = labelling.querySelector('[role=status]');
     const address = '/api/v1' + new URL(labelling.action).pathname;
-    const body = JSON.stringify({label: labelling.elements.label.value});
+    const {label, previous} = labelling.elements;
+    const body = JSON.stringify({label: label.value, previous: previous.value});
     const answer = await fetch(address, {method: 'PUT', body}).catch(() => null);
-    state.textContent = answer && answer.ok ? 'Saved.' : 'Not saved: ' +
-      (answer ? (await answer.json()).error : 'the explorer does not answer.');
+    const said = answer ? await answer.json() : {error: 'the explorer does not answer.'};
+    if (!answer?.ok) { state.textContent = 'Not saved: ' + said.error; return; }
+    state.textContent = 'Saved.';
+    label.value = previous.value = said.label ?? '';
+    const heading = document.querySelector('h1');
+    heading.textContent = said.label ?? heading.dataset.words;
+    document.title = (said.label ?? heading.dataset.words) + document.title.slice(document.title.indexOf(' · '));
   });
   """
 #endif

@@ -21,6 +21,7 @@ extension Explorer {
   ) throws(Failure) -> Markup {
     let latent = detail.latent
     let title = latentTitle(latent, run)
+    let words = latent.words.prefix(4).joined(separator: ", ")
     let parent: Markup =
       detail.parent.map { parent in
         "<p class=\"kicker\">inside \(latentLink(parent, run))</p>"
@@ -28,8 +29,8 @@ extension Explorer {
     var figures = [
       figure("active in", density(latent.density), "\(counted(latent.count, "row"))"),
       figure(
-        "strongest code", "\(grouped(Double(latent.maximum), digits: 3))",
-        "\(grouped(latent.mean, digits: 3)) on average"),
+        "strongest code", "\(code(latent.maximum))",
+        "\(code(Float(latent.mean))) on average"),
     ]
     if detail.parent != nil {
       figures.append(figure("of its expert’s rows", "\(percent(latent.shareOfParent))"))
@@ -47,8 +48,8 @@ extension Explorer {
       "\(latent.label ?? latent.words.first ?? title) · \(title)",
       """
       \(parent)
-      <h1>\(latent.label ?? latent.words.prefix(4).joined(separator: ", "))</h1>
-      <p class="lead">\(title)</p>
+      <h1 data-words="\(words)">\(latent.label ?? words)</h1>
+      <p class="lead">\(title)\(when(latent.label != nil, ": \(words)"))</p>
       \(when(!isStatic, labelForm(latent, run)))
       <dl class="figures">\(figures.joined())</dl>
       <div class="split"><div>
@@ -69,6 +70,7 @@ extension Explorer {
   private func labelForm(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
     """
     <form class="labelling" method="post" action="\(Address.latent(latent, run))/label">
+    <input type="hidden" name="previous" value="\(latent.label ?? "")">
     <label>Label <input name="label" maxlength="200" value="\(latent.label ?? "")"
     placeholder="what you would call it"></label><button>Save</button>
     <span role="status"></span>\(when(canSteer(run), steerLink(latent, run)))</form>
@@ -189,7 +191,7 @@ extension Explorer {
   private func histogram(_ detail: LatentDetail) -> Markup {
     guard !detail.histogram.isEmpty else { return "" }
     let maximum = Double(detail.latent.maximum)
-    let labels = detail.histogram.indices.map {
+    let labels = (0...detail.histogram.count).map {
       grouped(Double($0) / Double(detail.histogram.count) * maximum, digits: 2)
     }
     return

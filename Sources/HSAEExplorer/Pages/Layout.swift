@@ -140,8 +140,16 @@ func density(_ share: Double) -> Markup {
   share >= 0.001 || share == 0 ? "\(percent(share))" : "\(short(share * 1e6)) / M"
 }
 
-/// Bars of equal width, their heights in proportion to `values`, with a label below the first, the
-/// middle and the last.
+/// A code: three digits that matter, as far as five decimals show them.
+func code(_ value: Float) -> String {
+  let value = Double(value)
+  guard value.isFinite, value != 0 else { return value == 0 ? "0" : "–" }
+  let place = Int(log10(abs(value)).rounded(.down))
+  return place < 3 ? decimal(value, min(5, 2 - place)) : grouped(value, digits: 3)
+}
+
+/// Bars of equal width, their heights in proportion to `values`. `labels` are of each, or of
+/// their edges, one more; those of the ends and of the middle are shown.
 func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
   let greatest = Double(max(1, values.max() ?? 1))
   // In whole numbers: a column is 100 wide, the greatest 600 high.

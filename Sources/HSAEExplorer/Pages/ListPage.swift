@@ -12,7 +12,7 @@ extension Explorer {
 
   func list(_ request: WebRequest, of run: RunRecord) throws(Failure) -> Markup {
     var query = try LatentQuery(request, limit: isStatic ? Self.staticPage : 50)
-    if run.shape.isFlat, request.value("sort") == nil { query.order = .density }
+    if run.shape.isFlat, query.order == .score { query.order = .density }
     let found = try results(query, request, of: run)
     if request.value("fragment") == "1" { return found }
     if isStatic { return try staticList(found, of: run) }
@@ -27,13 +27,13 @@ extension Explorer {
       + option("density", "most frequent", sort) + option("maximum", "strongest", sort)
       + (run.shape.isFlat ? "" : option("live", "most sublatents", sort))
       + option("number", "number", sort)
-    let level = request.value("level") ?? "top"
+    let level = request.value("level") ?? (query.text == nil ? "top" : "both")
     let levels: Markup =
       run.shape.isFlat
       ? ""
       : """
       <label>Level <select name="level">\(option("top", "experts", level))\
-      \(option("sub", "sublatents", level))</select></label>
+      \(option("sub", "sublatents", level))\(option("both", "both", level))</select></label>
       """
     func checkbox(_ name: Markup, _ text: Markup, _ isOn: Bool) -> Markup {
       "<label class=\"check\"><input type=\"checkbox\" name=\"\(name)\" value=\"1\"\(when(isOn, " checked"))> \(text)</label>"
@@ -73,14 +73,7 @@ extension Explorer {
   private func results(
     _ query: LatentQuery, _ request: WebRequest, of run: RunRecord
   ) throws(Failure) -> Markup {
-    let page: LatentPage
-    if let text = query.text, request.value("sort") == nil, query.offset == 0 {
-      // The best matches of both levels, by their words before the tokens they promote.
-      let matches = try database.search(words: text, in: run, limit: query.limit)
-      page = LatentPage(latents: matches, total: matches.count)
-    } else {
-      page = try database.latents(query, in: run)
-    }
+    let page = try database.latents(query, in: run)
     var contexts: Markup = ""
     if let text = query.text, query.offset == 0 {
       let hits = try database.search(contexts: text, in: run, limit: 12)
@@ -131,7 +124,7 @@ extension Explorer {
     return """
       <tr><th scope="row">\(latentLink(latent, run, limit: 9))</th>
       <td>\(density(latent.density))</td>
-      <td>\(grouped(Double(latent.maximum), digits: 3))</td>\(hierarchy)</tr>
+      <td>\(code(latent.maximum))</td>\(hierarchy)</tr>
       """
   }
 

@@ -34,7 +34,7 @@ extension Explorer {
       figure("active at a time", "\(shape.activeExperts)", "at most, in each row"),
       figure("rows", "\(short(Double(run.rows)))", "\(run.storeName)"),
     ]
-    let densities = numbers.densities.indices.map { index in
+    let densities = (0...numbers.densities.count).map { index in
       density(pow(10, numbers.densityStart + Double(index) / 3)).html
     }
     var charts = bars(

@@ -42,7 +42,7 @@ extension Explorer {
     }
     if asked.prompt.isEmpty { asked.prompt = Self.examplePrompt }
     let title: Markup =
-      record.map { "<p class=\"small\">\(latentLink($0, run))</p>" } ?? ""
+      record.map { "<p class=\"small\" id=\"named\">\(latentLink($0, run))</p>" } ?? ""
     return layout(
       "Steer",
       """

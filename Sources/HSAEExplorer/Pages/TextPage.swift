@@ -2,11 +2,14 @@
 // active latents as a tree, several runs side by side. The paper's figure 4, for any text.
 
 #if Explorer
+import Foundation
 import HSAEModels
 import HSAEReport
 import HSAESupport
 
 extension Explorer {
+  /// The longest text, in what browsers count as characters.
+  private static let longest = 4000
   private static let example =
     "The corgi herded the sheep across the field while the poodle watched from the porch."
 
@@ -14,6 +17,11 @@ extension Explorer {
     let all = try database.runs()
     let usable = all.filter { $0.isComplete && $0.kind == .text && $0.layer != nil }
     var names = request.query["runs"] ?? []
+    for name in names where !usable.contains(where: { $0.name == name }) {
+      _ = try run(name)
+      throw .usage(
+        "\(name): text can be taken apart by complete runs on a language model’s residual stream.")
+    }
     if names.isEmpty { names = usable.prefix(2).map(\.name) }
     let asked = usable.filter { names.contains($0.name) }
     // Runs on the same place of the same model can stand side by side.
@@ -25,14 +33,14 @@ extension Explorer {
     if usable.isEmpty {
       body = "<p class=\"empty\">No run here is of a language model’s residual stream.</p>"
     } else if let given = text, !chosen.isEmpty {
-      guard given.utf8.count <= 16_384 else {
-        throw .usage("This text is too long; give at most 16,384 bytes.")
+      guard given.replacingOccurrences(of: "\r\n", with: "\n").utf16.count <= Self.longest else {
+        throw .usage("This text is too long; give at most \(grouped(Self.longest)) characters.")
       }
       guard let dissector else { throw Dissector.noModel }
       let dissection = try await dissector.dissect(given, by: chosen, database)
       let token = try request.number(
         "at", in: 0...max(0, dissection.tokens.count - 1), or: dissection.tokens.count - 1)
-      body = parts(dissection, at: token, runs: chosen, text: given)
+      body = parts(dissection, at: token, runs: chosen)
       if request.value("fragment") == "1" { return body }
     }
     text = text ?? Self.example
@@ -49,9 +57,9 @@ extension Explorer {
       <h1>Take a text apart</h1>
       <p class="lead">Type or paste. Each token is shaded by how much of it the dictionary explains; choose
       one to see the latents that are active there.</p>
-      <form class="typing" action="/text">
+      <form class="typing" id="typing" action="/text">
       <label class="hush" for="text">Text</label>
-      <textarea id="text" name="text" rows="3" maxlength="4000" required>\(text ?? "")</textarea>
+      <textarea id="text" name="text" rows="3" maxlength="\(Self.longest)" required>\(text ?? "")</textarea>
       <div>\(choices) <button>Take apart</button></div>
       </form>
       <div id="parts">\(body)</div>
@@ -59,14 +67,14 @@ extension Explorer {
   }
 
   private func parts(
-    _ dissection: Dissection, at place: Int, runs: [RunRecord], text: String
+    _ dissection: Dissection, at place: Int, runs: [RunRecord]
   ) -> Markup {
     let columns = zip(runs, dissection.runs).map { run, parts -> Markup in
       let mean = parts.tokens.map(\.explained).reduce(0, +) / Double(max(1, parts.tokens.count))
       return """
         <section class="column" aria-label="\(run.name)"><h2>\(run.name)</h2>
         <p class="small">\(percent(mean)) explained on average</p>
-        \(tokens(dissection, parts, at: place, runs: runs, text: text))
+        \(tokens(dissection, parts, at: place))
         \(tree(dissection, parts.tokens[place], at: place, run))</section>
         """
     }.joined()
@@ -77,22 +85,22 @@ extension Explorer {
     return cut + "<div class=\"columns\">\(columns)</div>"
   }
 
+  /// The text, a token of which is chosen; the form sends which. An address for each would have the whole text
+  /// as often as it has tokens.
   private func tokens(
-    _ dissection: Dissection, _ parts: Dissection.RunParts, at place: Int, runs: [RunRecord],
-    text: String
+    _ dissection: Dissection, _ parts: Dissection.RunParts, at place: Int
   ) -> Markup {
-    let names = runs.map { "runs=\(Address.encoded($0.name))" }.joined(separator: "&")
     let texts = runningTexts(dissection.tokens.map(\.text))
-    let links = dissection.tokens.indices.map { index -> Markup in
+    let tokens = dissection.tokens.indices.map { index -> Markup in
       let explained = parts.tokens[index].explained
       let level = min(9, max(1, Int((explained * 10).rounded(.down))))
-      let current: Markup = index == place ? " aria-current=\"true\"" : ""
       return """
-        <a class="token s\(level)"\(current) title="\(percent(explained)) explained" \
-        href="/text?\(names)&text=\(Address.encoded(text))&at=\(index)">\(texts[index])</a>
+        <label class="token s\(level)" title="\(percent(explained)) explained"><input class="hush" type="radio" \
+        name="at" value="\(index)" form="typing"\(when(index == place, " checked"))>\(texts[index])</label>
         """
     }.joined()
-    return "<p class=\"tokens\" dir=\"auto\">\(links)</p>"
+    return
+      "<p class=\"tokens\" role=\"radiogroup\" aria-label=\"Tokens\" dir=\"auto\">\(tokens)</p>"
   }
 
   private func tree(
@@ -106,12 +114,12 @@ extension Explorer {
           let state: Markup = active.isSublatentActive ? "" : " faint"
           return """
             <div class="chosen\(state)"><span class="code" title="\(active.isSublatentActive ? "" : "below the threshold")">\
-            \(grouped(Double(active.subValue), digits: 3))</span> \(latentLink(sublatent, run))</div>
+            \(code(active.subValue))</span> \(latentLink(sublatent, run))</div>
             """
         } ?? ""
       return """
         <li><span class="meter"><i style="width:\(width)%"></i></span>
-        <span class="code">\(grouped(Double(active.value), digits: 3))</span>
+        <span class="code">\(code(active.value))</span>
         \(latentLink(active.latent, run))\(sublatent)</li>
         """
     }.joined()

@@ -47,7 +47,8 @@ struct SteeringRequest: Hashable, Sendable {
       guard holds else { throw .usage("\(name) must be \(bounds).") }
     }
     try check("strength", abs(strength) <= 100, "between -100 and 100")
-    try check("tokens", (1...Self.mostTokens).contains(tokens), "between 1 and \(Self.mostTokens)")
+    try check(
+      "n_tokens", (1...Self.mostTokens).contains(tokens), "between 1 and \(Self.mostTokens)")
     try check("temperature", (0...10).contains(sampling.temperature), "between 0 and 10")
     try check("freq_penalty", abs(sampling.frequencyPenalty) <= 10, "between -10 and 10")
     guard prompt.utf8.count <= Self.longestPrompt else {

@@ -50,7 +50,7 @@ extension Explorer {
     case ("PUT", 3, "latents") where rest[2] == "label":
       let latent = try latent(rest[1], in: run)
       let label = try Self.decode(LabelBody.self, request)
-      try database.setLabel(label.label, of: latent, in: run)
+      try database.setLabel(label.label, replacing: label.previous, of: latent, in: run)
       return try .json(database.record(of: latent, in: run))
     default:
       throw unknown
@@ -59,6 +59,7 @@ extension Explorer {
 
   private struct LabelBody: Decodable {
     var label: String
+    var previous: String?
   }
 
   private struct DissectBody: Decodable {
@@ -80,6 +81,7 @@ extension Explorer {
     guard let first = request.value("run"), let second = request.value("other") else {
       throw .usage("Name two runs: /api/v1/compare?run=…&other=….")
     }
+    guard first != second else { throw .usage("A run is compared with another, not with itself.") }
     let limit = try request.number("limit", in: 1...LatentQuery.largestPage, or: 50)
     let comparison = try database.comparison(of: run(first), with: run(second), limit: limit)
     guard let comparison else {
@@ -115,7 +117,8 @@ extension Explorer {
     var runs = try database.runs().filter(\.isComplete)
     if let names = body.runs {
       runs = []
-      for name in names.prefix(8) { runs.append(try run(name)) }
+      guard names.count <= 8 else { throw .usage("Name 8 runs at most.") }
+      for name in names { runs.append(try run(name)) }
     }
     return try .json(await dissector.dissect(body.text, by: runs, database))
   }

@@ -40,6 +40,9 @@ public final class Explorer: Sendable {
 
   /// The answer to `request`; never fails.
   public func respond(to request: WebRequest) async -> WebResponse {
+    var request = request
+    // The answer to GET, of which whoever sends it leaves out the body.
+    if request.method == "HEAD" { request.method = "GET" }
     var response: WebResponse
     do throws(Failure) {
       try check(request)
@@ -88,7 +91,7 @@ public final class Explorer: Sendable {
     guard request.body.count <= Self.longestBody else {
       throw .usage("A request may have \(Self.longestBody) bytes at most.")
     }
-    guard request.method != "GET", request.method != "HEAD" else { return }
+    guard request.method != "GET" else { return }
     // Only pages of ours may change anything.
     let origin = request.headers["origin"].flatMap { URL(string: $0) }
     if request.headers["origin"] != nil {
@@ -100,11 +103,10 @@ public final class Explorer: Sendable {
   }
 
   private func route(_ request: WebRequest) async throws(Failure) -> WebResponse {
-    let reads = request.method == "GET" || request.method == "HEAD"
     switch request.path.first {
     case "api": return try await api(request)
     case "assets":
-      if reads, let asset = asset(request.path) { return asset }
+      if request.method == "GET", let asset = asset(request.path) { return asset }
     default:
       if let page = try await page(request) { return page }
     }

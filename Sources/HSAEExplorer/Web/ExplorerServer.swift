@@ -13,12 +13,13 @@ public struct ExplorerServer: Sendable {
   private let server: HTTPServer
   /// The address it was asked to listen at.
   public let address: String
+  private let port: UInt16
 
   /// A server at `address` (an IPv4 address) and `port`; 0 takes a free one.
   ///
   /// Fails with `.usage` if it is no such address.
   public init(explorer: Explorer, address: String, port: UInt16) throws(Failure) {
-    self.address = address
+    (self.address, self.port) = (address, port)
     let handler = Handler(explorer: explorer)
     do {
       server = HTTPServer(
@@ -45,9 +46,15 @@ public struct ExplorerServer: Sendable {
       return
     } catch {
       if Task.isCancelled { return }
-      throw Failure(
-        .unavailable,
-        "\(address): this address cannot be listened at (\(error)); choose another --port.")
+      if case .failed(_, let number, _) = error as? SocketError {
+        let why = unsafe String(cString: strerror(number)).lowercased()
+        let advice =
+          number == EADDRNOTAVAIL
+          ? "give an --address of this machine" : "choose another --port, or 0 for a free one"
+        throw Failure(
+          .unavailable, "\(address), port \(port): it cannot be listened at (\(why)); \(advice).")
+      }
+      throw Failure(.unavailable, "\(address): it cannot be listened at (\(error)).")
     }
   }
 

@@ -8,19 +8,22 @@ extension LatentQuery {
   static let largestPage = 1000
 
   /// What `request` asks for: level, sort, desc, min_density, max_density, min_live, min_score, dead,
-  /// labelled, q, offset, limit.
+  /// labelled, q, offset, limit. Words are looked for at both levels, the best match first, unless it says
+  /// otherwise.
   init(_ request: WebRequest, limit: Int) throws(Failure) {
     self.init()
-    switch request.value("level") ?? "top" {
+    text = request.value("q").map { String($0.prefix(200)) }
+    switch request.value("level") ?? (text == nil ? "top" : "both") {
     case "top": level = .top
     case "sub": level = .sublatents
+    case "both": level = .both
     case let other:
       guard let expert = Int(other) else {
-        throw .usage("level=\(other): levels are top, sub, or the number of an expert.")
+        throw .usage("level=\(other): levels are top, sub, both, or the number of an expert.")
       }
       level = .sublatentsOf(expert)
     }
-    let sort = request.value("sort") ?? Order.score.rawValue
+    let sort = request.value("sort") ?? (text == nil ? Order.score : .match).rawValue
     guard let order = Order(rawValue: sort) else {
       let known = Order.allCases.map(\.rawValue).joined(separator: ", ")
       throw .usage("sort=\(sort): lists are sorted by \(known).")
@@ -35,7 +38,6 @@ extension LatentQuery {
     }
     includesDead = request.value("dead") == "1"
     isLabelled = request.value("labelled") == "1"
-    text = request.value("q").map { String($0.prefix(200)) }
     offset = try request.number("offset", in: 0...Int(Int32.max), or: 0)
     self.limit = try request.number("limit", in: 1...Self.largestPage, or: limit)
   }

@@ -11,8 +11,8 @@ let openAPIDocument = """
     "/api/v1/runs/{run}/statistics": {"get": {"summary": "Live latents, densities, sublatents in use", "parameters": [{"$ref": "#/components/parameters/run"}], "responses": {"200": {"description": "Numbers"}}}},
     "/api/v1/runs/{run}/latents": {"get": {"summary": "Latents, filtered and sorted", "parameters": [
       {"$ref": "#/components/parameters/run"},
-      {"name": "level", "in": "query", "schema": {"type": "string"}, "description": "top, sub, or the number of an expert for its sublatents"},
-      {"name": "sort", "in": "query", "schema": {"type": "string", "enum": ["number", "density", "maximum", "live", "score"]}},
+      {"name": "level", "in": "query", "schema": {"type": "string"}, "description": "top, sub, both, or the number of an expert for its sublatents; both where q is given, else top"},
+      {"name": "sort", "in": "query", "schema": {"type": "string", "enum": ["number", "density", "maximum", "live", "score", "match"]}},
       {"name": "desc", "in": "query", "schema": {"type": "string", "enum": ["0", "1"]}},
       {"name": "q", "in": "query", "schema": {"type": "string"}, "description": "beginnings of words, promoted tokens or labels"},
       {"name": "min_density", "in": "query", "schema": {"type": "number"}},

@@ -85,7 +85,7 @@ def visit(width, profile):
         # A label is saved in place, and still there when the page is opened again.
         label = f"label {width} <b>&"
         driver.get(f"{base}/runs/{run}/latents/{expert}")
-        field = driver.find_element(By.CSS_SELECTOR, ".labelling input")
+        field = driver.find_element(By.CSS_SELECTOR, ".labelling input[name=label]")
         field.clear()
         field.send_keys(label)
         driver.find_element(By.CSS_SELECTOR, ".labelling button").click()
@@ -112,11 +112,14 @@ def visit(width, profile):
         area.send_keys(expected["text"])
         driver.find_element(By.CSS_SELECTOR, ".typing button").click()
         for index, experts in expected["parts"].items():
-            token = f".tokens a:nth-child({int(index) + 1})"
+            token = f".tokens label:nth-child({int(index) + 1})"
             wait(driver, lambda d: d.find_elements(By.CSS_SELECTOR, token), "no tokens")
             driver.find_element(By.CSS_SELECTOR, token).click()
-            wait(driver, lambda d: d.find_elements(By.CSS_SELECTOR, token + "[aria-current]"),
+            # The answer is there when it is in the address.
+            wait(driver, lambda d: f"at={index}" in d.current_url,
                  f"{width} px: token {index} cannot be chosen")
+            expect(driver.find_elements(By.CSS_SELECTOR, token + ":has(:checked)"),
+                   f"{width} px: token {index} is not the chosen one")
             shown = [e.text for e in driver.find_elements(
                 By.CSS_SELECTOR, ".active > li > a.latent .number")]
             expect(shown == [str(e) for e in experts],
