@@ -35,7 +35,7 @@ extension SAELensExport {
     var lines = ["library_name: saelens"]
     if let id = hubIdentifier { lines.append("base_model: \(id)") }
     lines += ["tags:", "- saelens", "- sparse-autoencoder", "- mechanistic-interpretability"]
-    if !dictionary.shape.isFlat, !topLevelOnly { lines.append("- hierarchical-sparse-autoencoder") }
+    if hasSublatents { lines.append("- hierarchical-sparse-autoencoder") }
     return lines.joined(separator: "\n")
   }
 
@@ -69,7 +69,7 @@ extension SAELensExport {
     let limit =
       isUnbounded
       ? ""
-      : "; at most \(shape.activeExperts) \(shape.isFlat || topLevelOnly ? "latents" : "experts") active at a time"
+      : "; at most \(shape.activeExperts) \(hasSublatents ? "experts" : "latents") active at a time"
     let trained =
       run.configuration.origin.map { "Imported by hsae from \($0.layout) (\($0.architecture))." }
       ?? "Trained by hsae for \(counted(step, "step")) of \(counted(run.configuration.batch, "row"))."
@@ -97,7 +97,7 @@ extension SAELensExport {
   /// Which latent is which.
   private var latentOrder: String {
     let shape = dictionary.shape
-    guard architecture == .hsae, !shape.isFlat else { return "" }
+    guard hasSublatents else { return "" }
     return """
 
       Latent j < \(shape.experts) is expert j; sublatent q of expert j is latent \

@@ -66,26 +66,23 @@ public struct SAELensExport {
       throw .usage(
         "\(run.path): its latents have thresholds of their own, and SAELens's topk has none.")
     }
-    if topLevelOnly, dictionary.activation.threshold > 0 {
-      throw .usage(
-        "\(run.path): its top level has a threshold (\(dictionary.activation.threshold)), and SAELens's"
-          + " topk has none; export the whole of it, for hsae_saelens.py.")
-    }
   }
+
+  /// Whether the folder has a second level.
+  var hasSublatents: Bool { !dictionary.shape.isFlat && !topLevelOnly }
 
   /// What the folder's architecture is.
   public var architecture: Architecture {
     if run.configuration.origin?.isUnbounded == true {
       return dictionary.gate?.threshold.isEmpty ?? true ? .standard : .jumprelu
     }
-    let isPlain = dictionary.shape.isFlat && dictionary.activation.threshold <= 0
-    return isPlain || topLevelOnly ? .topk : .hsae
+    return !hasSublatents && dictionary.activation.threshold <= 0 ? .topk : .hsae
   }
 
   /// Latents as SAELens counts them: experts, then the sublatents of expert 0, of expert 1, …
   public var latentCount: Int {
     let shape = dictionary.shape
-    return shape.experts * (topLevelOnly ? 1 : 1 + shape.sublatents)
+    return shape.experts * (hasSublatents ? 1 + shape.sublatents : 1)
   }
 
   /// The norm SAELens scales rows to, over the norm we scale them to.
@@ -128,11 +125,13 @@ public struct SAELensExport {
     case .standard, .jumprelu: break
     case .topk:
       members["k"] = .integer(shape.activeExperts)
-      members["rescale_acts_by_decoder_norm"] = .bool(false)
+      // Decoder rows have unit norm, so it changes nothing but that `fold_W_dec_norm`, which dashboards call, is
+      // allowed.
+      members["rescale_acts_by_decoder_norm"] = .bool(true)
     case .hsae:
       members["k"] = .integer(shape.activeExperts)
       members["n_experts"] = .integer(shape.experts)
-      members["n_sublatents"] = .integer(shape.sublatents)
+      members["n_sublatents"] = .integer(hasSublatents ? shape.sublatents : 0)
       members["threshold"] = .number(Double(activation.threshold * scale))
       members["sub_threshold"] = .number(Double(activation.subThreshold * scale))
       members["slope"] = .number(Double(activation.slope))

@@ -13,7 +13,7 @@ struct Export: ParsableCommand {
       OUT/cfg.json, sae_weights.safetensors and README.md, the layout of SAELens 6 and of the Hugging \
       Face Hub. A flat dictionary is a plain topk SAE. One with sublatents or thresholds has the \
       architecture "hsae": import hsae_saelens.py, which is put into the folder, before SAE.load_from_disk. \
-      --top-level leaves the sublatents out, so that SAELens alone can read it. Codes in SAELens are \
+      --top-level leaves the sublatents out; without a threshold SAELens alone can read that. Codes in SAELens are \
       √width times those of hsae, because it scales rows to that norm.
       """)
 
@@ -68,8 +68,8 @@ struct Export: ParsableCommand {
     guard Path.isDirectory(data.path),
       let opened = try? openRows(path: data.path, allowIncomplete: true) as? ActivationStore
     else {
-      report(
-        "hsae export: \(data.path) is gone or no store, so cfg.json names no model and no hook.")
+      let what = Path.exists(data.path) ? "holds rows and no more" : "is gone"
+      report("hsae export: \(data.path) \(what), so cfg.json names no model and no hook.")
       return nil
     }
     return opened.attributes

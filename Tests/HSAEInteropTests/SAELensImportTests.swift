@@ -59,6 +59,29 @@ struct SAELensImportTests {
     }
   }
 
+  /// The experts of a dictionary alone, which has thresholds as the paper's do.
+  @Test func theTopLevelAlone() throws {
+    try withTemporaryFolder { folder in
+      let run = try SourceSAE.hierarchicalRun(folder)
+      let whole = try run.dictionary().model
+      let export = try SAELensExport(run, attributes: nil, topLevelOnly: true)
+      #expect(whole.activation.threshold > 0 && export.architecture == .hsae)
+      #expect(export.latentCount == whole.shape.experts)
+      try export.write(to: folder + "/top")
+      let top = try DictionaryImport(path: folder + "/top").dictionary
+      #expect(top.shape.isFlat && top.shape.experts == whole.shape.experts)
+      let rows = Matrix(
+        rows: 40, columns: 10, elements: (0..<400).map { Float(($0 * 37) % 41) / 41 - 0.5 })
+      let (expected, found) = (whole.encode(rows, threads: 1), top.encode(rows, threads: 1))
+      for row in 0..<40 {
+        #expect(found[row].map(\.expert) == expected[row].map(\.expert))
+        for (one, other) in zip(found[row], expected[row]) {
+          #expect(abs(one.value - other.value) < 1e-5)
+        }
+      }
+    }
+  }
+
   /// Expects the same codes of two imports of one dictionary.
   private func expectAlike(_ one: DictionaryImport, _ other: DictionaryImport) {
     #expect(one.normalize == other.normalize && one.dictionary.shape == other.dictionary.shape)

@@ -225,6 +225,19 @@ struct SourceSAE {
     #expect(fired > count, sourceLocation: location)
   }
 
+  /// A run in `folder` with both levels.
+  static func hierarchicalRun(_ folder: String) throws -> RunDirectory {
+    let shape = DictionaryShape(width: 10, experts: 6, sublatents: 4, subspace: 3, activeExperts: 2)
+    let tensors = authorsTensors(
+      ReferenceParameters(Parameters.initial(shape: shape, seed: 18)), shape)
+    try write(tensors, to: folder + "/authors.safetensors")
+    var options = ImportOptions()
+    options.k = shape.activeExperts
+    try DictionaryImport(path: folder + "/authors.safetensors", options: options)
+      .write(to: folder + "/run")
+    return try RunDirectory(path: folder + "/run")
+  }
+
   /// The arrays of the H-SAE's authors that hold `twin`.
   static func authorsTensors(_ twin: ReferenceParameters, _ shape: DictionaryShape) -> [Tensor] {
     let (d, m, a, s) = (shape.width, shape.experts, shape.sublatents, shape.subspace)
