@@ -53,9 +53,36 @@ struct SAELensImportTests {
       try export.write(to: folder + "/back")
       let back = try DictionaryImport(path: folder + "/back")
       expectAlike(back, imported)
+      #expect(back.codeScale.isEmpty)
       // The top level of a dictionary without sublatents is all of it.
       try SAELensExport(run, attributes: nil, topLevelOnly: true).write(to: folder + "/top")
-      expectAlike(try DictionaryImport(path: folder + "/top"), imported)
+      let top = try DictionaryImport(path: folder + "/top")
+      expectAlike(top, imported)
+      #expect(top.codeScale.isEmpty)
+    }
+  }
+
+  /// A batchtopk SAE as it is saved in training is the jumprelu that it ends as.
+  @Test(arguments: [false, true])
+  func theThresholdOfTraining(_ rescaled: Bool) throws {
+    try withTemporaryFolder { folder in
+      var source = SourceSAE(seed: 21, unitDecoder: false)
+      source.threshold = source.decoderNorms.map { 0.6 / (rescaled ? $0 : 1) }
+      try source.writeSAELens(to: folder + "/end")
+      let end = try DictionaryImport(path: folder + "/end")
+      source.threshold = nil
+      try source.writeSAELens(
+        to: folder + "/training",
+        ["architecture": "matryoshka_batchtopk", "rescale_acts_by_decoder_norm": .bool(rescaled)])
+      let path = folder + "/training/sae_weights.safetensors"
+      #expect(
+        failure { _ = try DictionaryImport(path: folder + "/training") }?.message.contains(
+          "save_inference_model") == true)
+      try SourceSAE.write(source.saelensTensors + [("topk_threshold", [], [0.6])], to: path)
+      let training = try DictionaryImport(path: folder + "/training")
+      #expect(training.origin.isUnbounded && training.origin.architecture == "matryoshka_batchtopk")
+      expectAlike(training, end)
+      #expect(training.codeScale == end.codeScale)
     }
   }
 
@@ -85,7 +112,6 @@ struct SAELensImportTests {
   /// Expects the same codes of two imports of one dictionary.
   private func expectAlike(_ one: DictionaryImport, _ other: DictionaryImport) {
     #expect(one.normalize == other.normalize && one.dictionary.shape == other.dictionary.shape)
-    #expect(one.codeScale.isEmpty)
     let (a, b) = (one.dictionary.gate, other.dictionary.gate)
     for (x, y) in [(a?.encoderBias, b?.encoderBias), (a?.threshold, b?.threshold)] {
       #expect(x?.count == y?.count)

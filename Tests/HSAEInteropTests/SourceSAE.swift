@@ -59,6 +59,11 @@ struct SourceSAE {
     return sae
   }
 
+  /// The norms of the decoder's rows.
+  var decoderNorms: [Double] {
+    (0..<latents).map { norm(Array(decoder[$0 * width..<($0 + 1) * width])) }
+  }
+
   private func norm(_ values: [Double]) -> Double {
     values.reduce(0) { $0 + $1 * $1 }.squareRoot()
   }
