@@ -16,18 +16,6 @@ public import HSAETraining
 
 /// Writes runs in the layout of SAELens 6.
 public struct SAELensExport {
-  /// What SAELens calls the kind of a dictionary.
-  public enum Architecture: String, Sendable {
-    /// SAELens's own TopK.
-    case topk
-    /// SAELens's own ReLU, of an imported dictionary.
-    case standard
-    /// SAELens's own JumpReLU, of an imported dictionary.
-    case jumprelu
-    /// Two levels, or thresholds; of `hsae_saelens.py`.
-    case hsae
-  }
-
   /// The run.
   let run: RunDirectory
   /// The weights of its newest whole checkpoint.
@@ -74,19 +62,13 @@ public struct SAELensExport {
   }
 
   /// What the folder's architecture is.
-  public var architecture: Architecture {
-    if run.configuration.origin?.isUnbounded == true {
-      return dictionary.gate?.threshold.isEmpty ?? true ? .standard : .jumprelu
-    }
-    let isPlain = dictionary.shape.isFlat && dictionary.activation.threshold <= 0
-    return isPlain || topLevelOnly ? .topk : .hsae
+  public var architecture: SAELensArchitecture {
+    SAELensArchitecture(
+      of: dictionary, origin: run.configuration.origin, topLevelOnly: topLevelOnly)
   }
 
   /// Latents as SAELens counts them: experts, then the sublatents of expert 0, of expert 1, …
-  public var latentCount: Int {
-    let shape = dictionary.shape
-    return shape.experts * (topLevelOnly ? 1 : 1 + shape.sublatents)
-  }
+  public var latentCount: Int { dictionary.shape.saeLensLatents(topLevelOnly: topLevelOnly) }
 
   /// The norm SAELens scales rows to, over the norm we scale them to.
   var scale: Float {

@@ -154,6 +154,9 @@ import Testing
           < 1e-3)
       #expect(metrics["sparsity"]?["l0"] != nil && metrics["misc_metrics"]?["frac_alive"] != nil)
       #expect(tree["sae_lens_id"]?.string == "custom_sae")
+      let sizes = try #require(tree["sae_cfg_dict"])
+      #expect(sizes["architecture"]?.string == "topk" && sizes["d_sae"]?.integer == 32)
+      #expect(sizes["n_experts"] == nil)
     }
   }
 

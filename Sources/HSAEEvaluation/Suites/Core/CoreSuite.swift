@@ -49,7 +49,7 @@ public enum CoreSuite: EvaluationSuite {
             + " --max-active.")
       }
       if let note = input.note(on: run, isHeldOut: rows.isHeldOut) { result.notes.append(note) }
-      result.saeBench = saeBench(result, run.shape, rows)
+      result.saeBench = saeBench(result, run, rows)
       results.append(result)
     }
     return results
@@ -58,8 +58,9 @@ public enum CoreSuite: EvaluationSuite {
   /// The result by SAEBench's names and as SAEBench finds it with the exported dictionary: rows at the lengths
   /// the model gives them, sublatents as latents like others.
   private static func saeBench(
-    _ result: SuiteResult, _ shape: DictionaryShape, _ rows: EvaluationRows
+    _ result: SuiteResult, _ run: EvaluatedRun, _ rows: EvaluationRows
   ) -> SAEBenchMetrics {
+    let shape = run.shape
     func value(_ key: String) -> Double { result[key]?.value ?? .nan }
     func unscaled(_ key: String) -> String {
       result[key + "_unscaled"] != nil ? key + "_unscaled" : key
@@ -111,6 +112,6 @@ public enum CoreSuite: EvaluationSuite {
     metrics["misc_metrics"] = [
       "frac_alive": 1 - dead / Double(1 + shape.sublatents)
     ]
-    return SAEBenchMetrics(metrics: metrics)
+    return SAEBenchMetrics(metrics: metrics, of: run)
   }
 }
