@@ -119,6 +119,8 @@ import Testing
       let evaluation = try Evaluation(
         of: [h, flat], suites: [CoreSuite.self, CostSuite.self],
         input: EvaluationFixture.input(store, model: model))
+      // Both levels, with losses; the other suites are held against the definitions in their own tests.
+      Definitions.expect(evaluation.runs.flatMap(\.results))
       let core = try #require(evaluation.runs[0].result("core"))
       let comparison = try #require(core.comparison)
       #expect(comparison.baseline == "flat" && !comparison.numbers.isEmpty)
