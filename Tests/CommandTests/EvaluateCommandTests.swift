@@ -51,6 +51,12 @@ import Testing
       #expect(whole.code == 0, "\(whole.errors)")
       let text = String(decoding: fileBytes(page), as: UTF8.self)
       #expect(text.contains("id=\"evaluation\"") && text.contains("id=\"numbers\""))
+      // What comes first is of held-out rows, and without an evaluation of training rows, and says so.
+      #expect(text.contains("on held-out rows") && whole.output.contains("held out"))
+      let own = try runHSAE(["report"] + runs + ["--out", page])
+      let bare = String(decoding: fileBytes(page), as: UTF8.self)
+      #expect(bare.contains("on training rows") && !bare.contains("on held-out rows"))
+      #expect(own.output.contains("measured on all ") && !own.output.contains("held out"))
     }
   }
 

@@ -36,6 +36,8 @@ public enum CoreSuite: EvaluationSuite {
         suite: name,
         evaluatedOn: rows.description + (losses.map { "; losses on \($0.description)" } ?? ""),
         numbers: numbers)
+      // Of a text that is given nobody knows whether training had it.
+      result.isHeldOut = input.text == nil ? rows.isHeldOut : nil
       result.histograms = measured.histograms
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
