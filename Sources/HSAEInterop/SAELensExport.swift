@@ -27,6 +27,8 @@ public struct SAELensExport {
   let topLevelOnly: Bool
   /// The model's name in the metadata, instead of the store's.
   let modelName: String?
+  /// The licence the model is under; nil if it is not known.
+  let modelLicence: String?
 
   /// An export of the newest whole checkpoint of `run`.
   ///
@@ -34,16 +36,17 @@ public struct SAELensExport {
   ///   - run: the run.
   ///   - attributes: of the store the run is of; they name the model and the hook point.
   ///   - modelName: the name by which other tools know the model, if the store's is another.
+  ///   - modelLicence: the licence the model is under, for the card.
   ///   - topLevelOnly: whether sublatents are left out, so that no code of ours is needed to read it.
   ///   - warn: told of checkpoints that were passed over.
   public init(
     _ run: RunDirectory, attributes: StoreAttributes?, modelName: String? = nil,
-    topLevelOnly: Bool = false, warn: (String) -> Void = { _ in }
+    modelLicence: String? = nil, topLevelOnly: Bool = false, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
     self.run = run
     (dictionary, step) = try run.dictionary(warn: warn)
     self.attributes = attributes
-    self.modelName = modelName
+    (self.modelName, self.modelLicence) = (modelName, modelLicence)
     self.topLevelOnly = topLevelOnly
     if architecture == .hsae, dictionary.gate != nil {
       throw .usage(

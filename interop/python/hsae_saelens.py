@@ -11,6 +11,10 @@ encoders and decoders are linear, so W_enc [d, m + m*a] and W_dec [m + m*a, d] h
 composed with their expert's subspace; what is hierarchical is the activation function. Decoder rows of
 experts have unit norm, those of sublatents need not.
 
+A chosen sublatent below sub_threshold is not silent: its activation is sub_slope (0.01) times its
+pre-activation, small, positive or negative. So it is active where it is at or above the threshold, not
+wherever it is nonzero; tools that count what is nonzero count one sublatent for each active expert.
+
 Needs sae_lens >= 6 and torch.
 """
 
