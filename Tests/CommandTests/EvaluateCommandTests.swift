@@ -82,6 +82,8 @@ import Testing
       #expect(try runHSAE(fixture.training("other", ["--steps", "5"])).code == 0)
       let other = fixture.path("other")
       expectRefusal(try runHSAE(["evaluate", runs[0], "--suite", "cores"]), 64, ["core"])
+      expectRefusal(
+        try runHSAE(["evaluate", runs[0], runs[1], runs[0] + "/."]), 64, ["named twice"])
       expectRefusal(try runHSAE(["evaluate", runs[0], other]), 64, ["different rows", "--store"])
       expectRefusal(
         try runHSAE(["evaluate", other, "--store", store]), 65, ["width 64", "for 20"])
