@@ -16,18 +16,6 @@ public import HSAETraining
 
 /// Writes runs in the layout of SAELens 6.
 public struct SAELensExport {
-  /// What SAELens calls the kind of a dictionary.
-  public enum Architecture: String, Sendable {
-    /// SAELens's own TopK.
-    case topk
-    /// SAELens's own ReLU, of an imported dictionary.
-    case standard
-    /// SAELens's own JumpReLU, of an imported dictionary.
-    case jumprelu
-    /// Two levels, or thresholds; of `hsae_saelens.py`.
-    case hsae
-  }
-
   /// The run.
   let run: RunDirectory
   /// The weights of its newest whole checkpoint.
@@ -39,6 +27,8 @@ public struct SAELensExport {
   let topLevelOnly: Bool
   /// The model's name in the metadata, instead of the store's.
   let modelName: String?
+  /// The licence the model is under; nil if it is not known.
+  let modelLicence: String?
 
   /// An export of the newest whole checkpoint of `run`.
   ///
@@ -46,16 +36,17 @@ public struct SAELensExport {
   ///   - run: the run.
   ///   - attributes: of the store the run is of; they name the model and the hook point.
   ///   - modelName: the name by which other tools know the model, if the store's is another.
+  ///   - modelLicence: the licence the model is under, for the card.
   ///   - topLevelOnly: whether sublatents are left out, so that no code of ours is needed to read it.
   ///   - warn: told of checkpoints that were passed over.
   public init(
     _ run: RunDirectory, attributes: StoreAttributes?, modelName: String? = nil,
-    topLevelOnly: Bool = false, warn: (String) -> Void = { _ in }
+    modelLicence: String? = nil, topLevelOnly: Bool = false, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
     self.run = run
     (dictionary, step) = try run.dictionary(warn: warn)
     self.attributes = attributes
-    self.modelName = modelName
+    (self.modelName, self.modelLicence) = (modelName, modelLicence)
     self.topLevelOnly = topLevelOnly
     if architecture == .hsae, dictionary.gate != nil {
       throw .usage(
@@ -72,18 +63,13 @@ public struct SAELensExport {
   var hasSublatents: Bool { !dictionary.shape.isFlat && !topLevelOnly }
 
   /// What the folder's architecture is.
-  public var architecture: Architecture {
-    if run.configuration.origin?.isUnbounded == true {
-      return dictionary.gate?.threshold.isEmpty ?? true ? .standard : .jumprelu
-    }
-    return !hasSublatents && dictionary.activation.threshold <= 0 ? .topk : .hsae
+  public var architecture: SAELensArchitecture {
+    SAELensArchitecture(
+      of: dictionary, origin: run.configuration.origin, topLevelOnly: topLevelOnly)
   }
 
   /// Latents as SAELens counts them: experts, then the sublatents of expert 0, of expert 1, …
-  public var latentCount: Int {
-    let shape = dictionary.shape
-    return shape.experts * (hasSublatents ? 1 + shape.sublatents : 1)
-  }
+  public var latentCount: Int { dictionary.shape.saeLensLatents(topLevelOnly: topLevelOnly) }
 
   /// The norm SAELens scales rows to, over the norm we scale them to.
   var scale: Float {

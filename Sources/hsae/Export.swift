@@ -3,6 +3,7 @@
 import ArgumentParser
 import HSAEActivations
 import HSAEInterop
+import HSAELanguageModels
 import HSAESupport
 import HSAETraining
 
@@ -32,7 +33,10 @@ struct Export: ParsableCommand {
   var store: String?
 
   @Option(
-    help: "The model's name in other tools, such as google/gemma-3-270m (default: the store's).")
+    help: """
+      The model's name in other tools, such as google/gemma-3-270m (default: the Hub's for a model of \
+      hsae fetch, else the store's).
+      """)
   var modelName: String?
 
   func run() throws {
@@ -41,9 +45,15 @@ struct Export: ParsableCommand {
     guard Path.isDirectory(parent) else {
       throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(out) in.")
     }
+    let attributes = try attributes(of: directory)
+    let known = ModelCatalogue.model(
+      sha256: attributes?.modelSHA256,
+      orNamed: modelName ?? attributes?.modelName ?? directory.configuration.origin?.model)
     let export = try SAELensExport(
-      directory, attributes: try attributes(of: directory), modelName: modelName,
-      topLevelOnly: topLevel, warn: { report("hsae export: \($0)") })
+      directory, attributes: attributes,
+      // An imported run keeps the name its files gave the model.
+      modelName: modelName ?? (attributes == nil ? nil : known?.hubName),
+      modelLicence: known?.licence, topLevelOnly: topLevel, warn: { report("hsae export: \($0)") })
     try export.write(to: out)
     try output(
       "\(out): SAELens architecture \(export.architecture.rawValue),"

@@ -12,6 +12,10 @@ composed with their expert's subspace; what is hierarchical is the activation fu
 experts have unit norm, those of sublatents need not; fold_W_dec_norm() makes them so, as SAEBench's absorption
 and dashboards expect, and codes as much longer.
 
+A chosen sublatent below sub_threshold is not silent: its activation is sub_slope (0.01) times its
+pre-activation, small, positive or negative. So it is active where it is at or above the threshold, not
+wherever it is nonzero; tools that count what is nonzero count one sublatent for each active expert.
+
 Needs sae_lens >= 6 and torch.
 """
 
