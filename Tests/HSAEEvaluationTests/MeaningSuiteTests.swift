@@ -65,8 +65,8 @@ import Testing
       #expect(result.tables[0].lines.count == 26)
       #expect(result.saeBench?.details.count == 26)
       #expect(result.saeBench?.metrics["mean"]?["mean_num_split_features"] == 1)
-      // The top level alone, as hsae export --top-level writes it.
-      #expect(result.saeBench?.architecture == .topk && result.saeBench?.latents == 26)
+      // The top level alone, as hsae export --top-level writes it: `hsae`, since there is a threshold.
+      #expect(result.saeBench?.architecture == .hsae && result.saeBench?.latents == 26)
     }
     #expect(results[0]["mean_absorption_fraction_with_sublatents"] == nil)
     #expect(results[1]["mean_absorption_fraction_with_sublatents"]?.value == 0)
