@@ -105,8 +105,10 @@ bench-record: test-build valgrind ## Writes those numbers (Benchmarks/thresholds
 format: ## Rewrites the sources in the project's format.
 	swift format format --in-place --recursive --parallel $(SOURCES)
 
-lint: ## Fails where the format differs.
+lint: ## Fails where the format differs, or a link in README.md or docs leads nowhere.
 	swift format lint --strict --recursive --parallel $(SOURCES)
+	scripts/links.py test
+	scripts/links.py check
 
 clean: ## Removes what building left in the tree; the cache and what was trained (out) stay.
 	rm -rf .build .build-test .build-mpi .build-asan .build-tsan .build-deb .build-site .build-examples

@@ -25,9 +25,11 @@ while !training.isFinished { try await training.run(on: rows) }
 let dictionary = try SparseDictionary(path: path)
 
 let codes = dictionary.encode(rows)
-for active in codes[0] {  // of the first row, strongest first
-  print("expert", active.expert, "with", active.value)
-  print("  its sublatent", active.sublatent, "with", active.subValue)
+for row in codes.prefix(1) {
+  for active in row {  // strongest first
+    print("expert", active.expert, "with", active.value)
+    print("  its sublatent", active.latent.name, "with", active.subValue)
+  }
 }
 
 let rebuilt = dictionary.decode(codes)

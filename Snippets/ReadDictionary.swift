@@ -25,10 +25,9 @@ let dictionary = training.dictionary()
 // snippet.show
 let codes = dictionary.encode(rows)
 var strongest: [LatentNumber: [(row: Int, code: Float)]] = [:]
-for row in 0..<codes.count {
-  for active in codes[row] where active.subValue > 0 {
-    let latent = LatentNumber(expert: active.expert, sublatent: active.sublatent)
-    strongest[latent, default: []].append((row, active.subValue))
+for (row, activations) in codes.enumerated() {
+  for active in activations where active.subValue > 0 {
+    strongest[active.latent, default: []].append((row, active.subValue))
   }
 }
 let latents = strongest.keys.sorted {

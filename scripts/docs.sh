@@ -56,4 +56,5 @@ rm -rf "$out"
 mkdir -p "$(dirname "$out")"
 "$tools/docc" merge "${archives[@]}" --synthesized-landing-page-name hsae \
   --synthesized-landing-page-kind Package --output-path "$out"
-echo "$out: $(find "$out" -name '*.json' -path '*/data/*' | wc -l) pages; open them with any web server."
+echo "$out: $(find "$out" -name '*.json' -path '*/data/*' | wc -l) pages, which need a web server:"
+echo "python3 -m http.server -d $out, then http://localhost:8000/documentation/"

@@ -23,19 +23,10 @@ work=$here/.build-site
 rm -rf "$work"
 mkdir -p "$work"
 cp -r "$here/scripts/site/theme" "$work/theme"
-cp -r "$here/docs" "$work/docs"
-cp -r "$here/interop" "$work/docs/interop"
+# What lies above docs becomes pages too; a link to what is none, a folder or a source file, becomes plain text.
+python3 "$here/scripts/links.py" site "$here" "$work/docs"
 python3 "$here/scripts/manual.py" "$hsae" markdown "$work/docs/command-line.md"
-# What lies above docs becomes pages too: what links to it, and its own links, must follow.
-sed -e 's|](docs/decisions)|](decisions/0001-one-model.md)|' -e 's|](docs/|](|g' \
-  -e 's|](CONTRIBUTING.md|](contributing.md|g' -e 's|](dev/LOG.md|](log.md|g' \
-  "$here/README.md" >"$work/docs/readme.md"
-sed -e 's|](docs/|](|g' "$here/CONTRIBUTING.md" >"$work/docs/contributing.md"
-sed -e 's|](\.\./docs/|](|g' "$here/dev/LOG.md" >"$work/docs/log.md"
-find "$work/docs" -name '*.md' -exec sed -i \
-  -e "s|and a page of this site|[and a page of this site](command-line.md)|" \
-  -e 's|](\(\(\.\./\)*\)\.\./README.md|](\1readme.md|g' \
-  -e 's|](\(\(\.\./\)*\)\.\./interop/|](\1interop/|g' {} +
+sed -i 's|and a page of this site|[and a page of this site](command-line.md)|' "$work/docs/index.md"
 
 decisions=$(cd "$work/docs" && for file in decisions/*.md; do
   printf '          - "%s": %s\n' "$(sed -n '1s/^# //p' "$file")" "$file"

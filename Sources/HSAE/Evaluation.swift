@@ -10,6 +10,9 @@ extension SparseDictionary {
 
   /// How well the dictionary rebuilds `rows`: explained variance, squared error, sparsity.
   ///
+  /// Of rows it was trained on the numbers are better than of others. An activation store keeps some from
+  /// training: `RowFile(path: store, heldOut: true)`.
+  ///
   /// - Parameters:
   ///   - rows: of the width of ``shape``, as they come.
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.

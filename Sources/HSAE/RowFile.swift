@@ -3,7 +3,6 @@
 
 internal import HSAEActivations
 public import HSAESupport
-internal import HSAETensors
 internal import HSAETraining
 
 /// A matrix in a file, read as it is needed: a `.npy` file, a tensor of a `.safetensors` file, an
@@ -18,15 +17,27 @@ public struct RowFile: Sendable {
   /// - Parameters:
   ///   - path: a file, or the folder of a store or of a Zarr array.
   ///   - tensor: which tensor of a `.safetensors` file with several.
+  ///   - heldOut: whether to read the rows that an activation store keeps from training, which are those to
+  ///     evaluate on; without it, the rows to train on. They are of documents of their own.
   ///   - restoringLengths: whether the rows of an activation store, which are kept at unit norm, get back
   ///     the lengths they had in the model. Dictionaries whose ``SparseDictionary/normalisation`` is
   ///     `original` want that.
-  /// - Throws: ``Failure`` of the kind `missing` if there is nothing, or `data` if it is no matrix or
-  ///   damaged.
+  /// - Throws: ``Failure`` of the kind `missing` if there is nothing, or `data` if it is no matrix,
+  ///   damaged, or keeps no rows from training where those are wanted.
   public init(
-    path: String, tensor: String? = nil, restoringLengths: Bool = false
+    path: String, tensor: String? = nil, heldOut: Bool = false, restoringLengths: Bool = false
   ) throws(Failure) {
-    source = try openRows(path: path, tensor: tensor, restoresLengths: restoringLengths)
+    let all = try openRows(path: path, tensor: tensor, restoresLengths: restoringLengths)
+    guard heldOut else {
+      source = all
+      return
+    }
+    guard let kept = try (all as? ActivationStore)?.heldOutPart() else {
+      throw .data(
+        "\(path): no rows are held out here; hsae collect holds out some of the documents it reads, other"
+          + " matrices have to be divided before training.")
+    }
+    source = kept
   }
 
   /// The number of rows.
@@ -41,7 +52,8 @@ public struct RowFile: Sendable {
   /// - Precondition: `range` is within 0 ..< ``count``.
   /// - Throws: ``Failure`` of the kind `data` if a row holds a NaN or an infinity, or cannot be read.
   public func rows(_ range: Range<Int>) throws(Failure) -> Rows {
-    Rows(elements: try source.matrix(rows: range).elements, width: width)
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "Rows \(range) of \(count).")
+    return try source.gathered(Array(range))
   }
 
   /// All rows in the order of the file, `count` at a time; the last batch may be smaller.
@@ -109,9 +121,17 @@ public struct RowBatches: AsyncSequence, Sendable {
       }
       guard !indices.isEmpty else { return nil }
       position += indices.count
-      var matrix = Matrix(rows: indices.count, columns: source.width)
-      try source.gather(indices, into: &matrix)
-      return Rows(elements: matrix.elements, width: source.width)
+      return try source.gathered(indices)
     }
+  }
+}
+
+extension RowSource {
+  /// The rows with the indices `indices`, read into the memory they are handed out in.
+  fileprivate func gathered(_ indices: [Int]) throws(HSAESupport.Failure) -> Rows {
+    var elements = [Float](repeating: 0, count: indices.count * width)
+    var span = elements.mutableSpan
+    try read(indices.span, into: &span)
+    return Rows(elements: elements, width: width)
   }
 }

@@ -41,7 +41,8 @@ public final class Training {
   ///     said. A batch has 4,096 rows if neither the options nor their preset say otherwise.
   ///   - width: numbers in a row.
   ///   - run: the folder of the run, which must not exist or be empty. It gets records and checkpoints, and
-  ///     every command of `hsae` takes it. Without one, all is kept in memory.
+  ///     every command of `hsae` takes it. Without one all is kept in memory and lost with the program: a
+  ///     dictionary is saved only as part of a run, so name a folder if you will want it again.
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
   /// - Throws: ``Failure`` of the kind `usage` if options contradict each other, `unavailable` if the memory
   ///   does not suffice, `cannotCreate` if the folder cannot be made.
@@ -137,6 +138,9 @@ public final class Training {
   }
 
   /// The dictionary as it is after ``step`` steps; it stays as it is when training goes on.
+  ///
+  /// It lies in memory, and there is no way to write it: what is on the disk are the checkpoints of a training
+  /// with a folder (`run:`), which ``SparseDictionary/init(path:warn:)`` loads.
   public func dictionary() -> SparseDictionary { trainer.dictionary() }
 
   /// The next batch, once its rows have come; nil if they end before.

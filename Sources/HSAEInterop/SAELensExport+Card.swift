@@ -27,7 +27,60 @@ extension SAELensExport {
     \(latentOrder)
     Rows are scaled to \(run.configuration.normalize == .unit ? "the norm √d before encoding, and back after decoding; codes are √d times hsae's" : "no norm: they are taken as they are").
 
+    \(sections.map { "## \($0.title)\n\n\($0.text)\n" }.joined(separator: "\n"))
     """
+  }
+
+  /// What is known of data, training, method and licence.
+  private var sections: [(title: String, text: String)] {
+    [("Data", data), ("Training", training), ("Method", method), ("Licence", licence)]
+      .compactMap { title, text in text.map { (title, $0) } }
+  }
+
+  /// The rows, as their store says it.
+  private var data: String? {
+    guard let attributes, attributes.rowCount > 0 else { return nil }
+    guard attributes.kind == .residualStream else {
+      let preprocessing = attributes.preprocessing.map { ", \($0)" } ?? ""
+      return
+        "\(counted(attributes.rowCount, "row")) of the model's unembedding matrix, one for each token"
+        + " that was kept\(preprocessing)."
+    }
+    let corpora = attributes.collection?.corpus.map(\.name) ?? []
+    let from = corpora.isEmpty ? "" : ", collected over \(corpora.joined(separator: ", "))"
+    let heldOut = attributes.collection?.holdoutRows ?? 0
+    return "\(counted(attributes.rowCount, "row")), one for each token\(from)"
+      + (heldOut > 0 ? "; \(counted(heldOut, "more row")) were held out." : ".")
+  }
+
+  /// The last record of training.
+  private var training: String? {
+    // The checkpoint may be older than the last record.
+    guard let record = (try? run.metrics())?.last(where: { $0.step <= step }) else { return nil }
+    let variance =
+      record.explainedVariance.map { " and explained variance \(grouped($0, digits: 4))" } ?? ""
+    return
+      "At step \(grouped(record.step)): loss \(grouped(record.loss, digits: 5))\(variance), on training rows."
+      + (attributes?.kind == .unembedding ? "" : " Of held-out rows it explains less, as a rule.")
+  }
+
+  /// Whose idea it is.
+  private var method: String? {
+    if dictionary.shape.isFlat { return nil }
+    return
+      "Hierarchical sparse autoencoders are those of Mark Muchane, Sean Richardson, Kiho Park and Victor"
+      + " Veitch, *Incorporating Hierarchical Semantics in Sparse Autoencoder Architectures*; their code is at"
+      + " https://github.com/muchanem/hierarchical-sparse-autoencoders. This one is from hsae, which is"
+      + " another program."
+  }
+
+  private var licence: String? {
+    guard let modelLicence,
+      let model = modelName ?? attributes?.modelName ?? run.configuration.origin?.model
+    else { return nil }
+    return
+      "\(model) is under this licence: \(modelLicence). The licence of this dictionary is for its owner"
+      + " to choose."
   }
 
   /// What the Hub finds models by.
@@ -35,7 +88,7 @@ extension SAELensExport {
     var lines = ["library_name: saelens"]
     if let id = hubIdentifier { lines.append("base_model: \(id)") }
     lines += ["tags:", "- saelens", "- sparse-autoencoder", "- mechanistic-interpretability"]
-    if !dictionary.shape.isFlat, !topLevelOnly { lines.append("- hierarchical-sparse-autoencoder") }
+    if hasSublatents { lines.append("- hierarchical-sparse-autoencoder") }
     return lines.joined(separator: "\n")
   }
 
@@ -69,7 +122,7 @@ extension SAELensExport {
     let limit =
       isUnbounded
       ? ""
-      : "; at most \(shape.activeExperts) \(shape.isFlat || topLevelOnly ? "latents" : "experts") active at a time"
+      : "; at most \(shape.activeExperts) \(hasSublatents ? "experts" : "latents") active at a time"
     let trained =
       run.configuration.origin.map { "Imported by hsae from \($0.layout) (\($0.architecture))." }
       ?? "Trained by hsae for \(counted(step, "step")) of \(counted(run.configuration.batch, "row"))."
@@ -97,11 +150,24 @@ extension SAELensExport {
   /// Which latent is which.
   private var latentOrder: String {
     let shape = dictionary.shape
-    guard architecture == .hsae, !shape.isFlat else { return "" }
+    guard hasSublatents else { return "" }
     return """
 
       Latent j < \(shape.experts) is expert j; sublatent q of expert j is latent \
       \(shape.experts) + \(shape.sublatents)·j + q. A sublatent is active only where its expert is, one in each.
+      \(belowThreshold)
+      """
+  }
+
+  /// What a sublatent is that was chosen and is below its threshold.
+  private var belowThreshold: String {
+    let activation = dictionary.activation
+    guard activation.subSlope != 0 else { return "" }
+    let threshold = activation.subThreshold * scale
+    return """
+      Below its threshold (`sub_threshold`, \(grouped(Double(threshold), digits: 4))) its activation is \(activation.subSlope) times the \
+      pre-activation (`sub_slope`): small, positive or negative, not zero. So a sublatent is active where it is at \
+      or above the threshold, and not wherever it is nonzero.
 
       """
   }

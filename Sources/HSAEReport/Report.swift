@@ -25,7 +25,8 @@ public func makeReport(_ input: ReportInput) throws(Failure) -> String {
   } else if input.runs.count == 1 || (input.runs.count == 2 && hierarchical == 1) {
     // The page is about the hierarchical run, whichever was named first.
     let runs = input.runs.sorted { !$0.shape.isFlat && $1.shape.isFlat }
-    body = try runPage(runs[0], baseline: runs.count > 1 ? runs[1] : nil, templates)
+    body = try runPage(
+      runs[0], baseline: runs.count > 1 ? runs[1] : nil, input.evaluation, templates)
   } else {
     body = try comparisonPage(input.runs, templates)
   }

@@ -135,6 +135,8 @@ public struct RunReport: Sendable {
   public var numbers: EvaluationNumbers?
   /// What it was evaluated on, as a clause: "the 221,937 rows it was trained on".
   public var evaluatedOn: String
+  /// Whether these are rows it was trained on.
+  public var isTrainingData: Bool
   /// Its clearest hierarchies, clearest first.
   public var clearest: [HierarchyTree]
   /// Hierarchies drawn at random.
@@ -150,6 +152,7 @@ public struct RunReport: Sendable {
   public init(
     name: String, shape: DictionaryShape, configuration: [ConfigurationEntry] = [],
     metrics: [CurveRecord] = [], numbers: EvaluationNumbers? = nil, evaluatedOn: String = "",
+    isTrainingData: Bool = true,
     clearest: [HierarchyTree] = [], sample: [HierarchyTree] = [], sampleSeed: UInt64 = 0,
     index: [HierarchyTree] = [], lookups: [WordLookup] = []
   ) {
@@ -159,6 +162,7 @@ public struct RunReport: Sendable {
     self.metrics = metrics
     self.numbers = numbers
     self.evaluatedOn = evaluatedOn
+    self.isTrainingData = isTrainingData
     self.clearest = clearest
     self.sample = sample
     self.sampleSeed = sampleSeed

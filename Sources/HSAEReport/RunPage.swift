@@ -4,9 +4,9 @@ import HSAEEvaluation
 import HSAEModels
 import HSAESupport
 
-/// The body of the page of `run`, with `baseline` beside it.
+/// The body of the page of `run`, with `baseline` beside it; `evaluation` is what suites found of them.
 func runPage(
-  _ run: RunReport, baseline: RunReport?, _ templates: Templates
+  _ run: RunReport, baseline: RunReport?, _ evaluation: Evaluation?, _ templates: Templates
 ) throws(Failure) -> PageBody {
   let runs = [run] + (baseline.map { [$0] } ?? [])
   let trees = !run.clearest.isEmpty || !run.sample.isEmpty
@@ -38,7 +38,7 @@ func runPage(
         ]
       }),
   ]
-  view.merge(numbers(runs)) { _, new in new }
+  view.merge(numbers(runs, hasEvaluation: evaluation != nil)) { _, new in new }
 
   var sections: [(anchor: Markup, label: Markup)] = []
   if trees { sections.append(("hierarchies", "Hierarchies")) }
@@ -51,29 +51,38 @@ func runPage(
   // The search index takes what is left of 2.8 MB, so that a page stays below 3 MB.
   let room = max(200_000, 2_750_000 - html.html.utf8.count)
   return PageBody(
-    html: html, figures: figures(run, baseline), sections: sections,
+    html: html, figures: figures(run, baseline, evaluation), sections: sections,
     index: hasIndex ? searchIndex(run.index, limit: min(1_600_000, room)) : "")
 }
 
 /// The table of numbers, a column per run.
-private func numbers(_ runs: [RunReport]) -> [String: View] {
+private func numbers(_ runs: [RunReport], hasEvaluation: Bool) -> [String: View] {
   let rows = measures.filter { measure in runs.contains { measure.value($0) != nil } }
   return [
     "hasNumbers": .flag(!rows.isEmpty),
     "columns": .list(runs.map { ["name": "\($0.name)"] }),
     "rows": .list(
       rows.map { ["label": .markup($0.label), "cells": .list($0.cells(runs))] }),
-    "evaluated": .markup(evaluatedNote(runs)),
+    "evaluated": .markup(
+      evaluatedNote(runs)
+        + (hasEvaluation
+          ? " Those of hsae evaluate are under <a href=\"#evaluation\">Evaluation</a>." : "")),
   ]
 }
 
 /// Says what the numbers were measured on.
 func evaluatedNote(_ runs: [RunReport]) -> Markup {
+  let places = evaluatedOn(runs)
+  return places.isEmpty ? "" : "Measured on \(places); means over vectors."
+}
+
+/// What the numbers of `runs` were measured on.
+func evaluatedOn(_ runs: [RunReport]) -> String {
   var places: [String] = []
   for run in runs where run.numbers != nil && !run.evaluatedOn.isEmpty {
     if !places.contains(run.evaluatedOn) { places.append(run.evaluatedOn) }
   }
-  return places.isEmpty ? "" : "Measured on \(places.joined(separator: "; ")); means over vectors."
+  return places.joined(separator: "; ")
 }
 
 private func words(_ run: RunReport, _ baseline: RunReport?) -> [[String: View]] {
@@ -87,7 +96,9 @@ private func words(_ run: RunReport, _ baseline: RunReport?) -> [[String: View]]
 }
 
 /// The large numbers under the title.
-private func figures(_ run: RunReport, _ baseline: RunReport?) -> [[String: View]] {
+private func figures(
+  _ run: RunReport, _ baseline: RunReport?, _ evaluation: Evaluation?
+) -> [[String: View]] {
   var result: [[String: View]] = []
   func add(_ label: Markup, _ value: String, _ aside: Markup) {
     result.append(["label": .markup(label), "value": "\(value)", "aside": .markup(aside)])
@@ -100,29 +111,31 @@ private func figures(_ run: RunReport, _ baseline: RunReport?) -> [[String: View
       "experts × sublatents", "\(grouped(shape.experts)) × \(shape.sublatents)",
       "\(shape.activeExperts) active for each vector")
   }
-  if let numbers = run.numbers {
-    let error = numbers.reconstruction.full.squaredError
+  let heldOut = Headline(run, heldOutBy: evaluation)
+  if let own = heldOut ?? Headline(run) {
+    // The flat run's on the same rows, or none.
+    let other = baseline.flatMap {
+      heldOut == nil ? Headline($0) : Headline($0, heldOutBy: evaluation)
+    }?.squaredError
     var aside: Markup = "of each vector’s squared norm"
-    if let other = baseline?.numbers?.reconstruction.full.squaredError, other > 0 {
-      let change = 1 - error / other
+    if let other, other > 0 {
+      let change = 1 - own.squaredError / other
       aside =
         "\(percent(abs(change))) \(change >= 0 ? "below" : "above") flat, \(decimal(other, 3))"
     }
-    add("squared error", decimal(error, 3), aside)
-    if shape.isFlat {
-      add("explained variance", percent(numbers.reconstruction.full.explainedVariance), "")
-    } else {
-      add(
-        "explained variance", percent(numbers.reconstruction.full.explainedVariance),
-        "\(percent(numbers.reconstruction.topLevel.explainedVariance)) by the top level alone")
-    }
+    add("squared error", decimal(own.squaredError, 3), "\(aside), \(own.place)")
+    let level = own.topLevel.map { "\(percent($0)) by the top level alone, " } ?? ""
+    add("explained variance", percent(own.explainedVariance), "\(level)\(own.place)")
+  }
+  if let numbers = run.numbers {
     let alive = shape.experts - numbers.deadExperts
     let aside2: Markup =
       shape.isFlat
-      ? "of \(grouped(shape.experts))"
+      ? "of \(grouped(shape.experts)), \(rowsClause(run))"
       : """
       of \(grouped(shape.experts)); \
-      \(counted(shape.experts * shape.sublatents - numbers.deadSublatents, "sublatent"))
+      \(counted(shape.experts * shape.sublatents - numbers.deadSublatents, "sublatent")); \
+      \(rowsClause(run))
       """
     add(shape.isFlat ? "latents alive" : "experts alive", grouped(alive), aside2)
   }

@@ -23,6 +23,7 @@ extension RunReport {
       lookupWords: rowsAreWords ? lookupWords : [],
       configuration: try configurationEntries(run), metrics: try CurveRecord.read(run: run.path),
       evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
+    isTrainingData = run.isTrainingData
   }
 }
 

@@ -1,6 +1,6 @@
 // The numbers of a page without the page: for programs as JSON, for people as a table.
 
-import HSAEEvaluation
+public import HSAEEvaluation
 public import HSAEModels
 import HSAESupport
 
@@ -68,29 +68,40 @@ public struct RunSummary: Hashable, Sendable, Codable {
   }
 }
 
-/// The most important numbers of `runs` as a table of text, a line for each run.
-public func summaryTable(_ runs: [RunReport]) -> String {
-  let heads = [
-    "run", "squared error", "top level", "explained", "dead", "dead sub", "vectors/s", "time",
-  ]
-  let lines = runs.map { run -> [String] in
+/// The most important numbers of `runs` as a table of text, a line for each run, and what they were measured
+/// on; with the explained variance of held-out rows where `evaluation` has it.
+public func summaryTable(_ runs: [RunReport], _ evaluation: Evaluation? = nil) -> String {
+  let heldOut = runs.map { Headline($0, heldOutBy: evaluation) }
+  let hasHeldOut = heldOut.contains { $0 != nil }
+  let heads =
+    ["run", "squared error", "top level", "explained"] + (hasHeldOut ? ["held out"] : [])
+    + ["dead", "dead sub", "vectors/s", "time"]
+  let lines = zip(runs, heldOut).map { run, heldOut -> [String] in
     let length = RunLength(run.metrics)
     let quality = run.numbers?.reconstruction
-    return [
+    var cells = [
       run.name, quality.map { decimal($0.full.squaredError, 4) } ?? "–",
       run.shape.isFlat ? "–" : quality.map { decimal($0.topLevel.squaredError, 4) } ?? "–",
       quality.map { decimal($0.full.explainedVariance, 4) } ?? "–",
+    ]
+    if hasHeldOut { cells.append(heldOut.map { decimal($0.explainedVariance, 4) } ?? "–") }
+    cells += [
       run.numbers.map { grouped($0.deadExperts) } ?? "–",
       run.shape.isFlat ? "–" : run.numbers.map { grouped($0.deadSublatents) } ?? "–",
       length.rate.map { short($0) } ?? "–", length.seconds.map(duration) ?? "–",
     ]
+    return cells
   }
   let table = [heads] + lines
   let widths = heads.indices.map { column in table.map { displayWidth($0[column]) }.max() ?? 0 }
+  var places = evaluatedOn(runs)
+  if let place = heldOut.lazy.compactMap({ $0?.heldOut }).first {
+    places += (places.isEmpty ? "" : "; ") + "held out: explained variance on \(place)"
+  }
   return table.map { cells in
     cells.enumerated().map { column, cell in
       let space = String(repeating: " ", count: max(0, widths[column] - displayWidth(cell)))
       return column == 0 ? cell + space : space + cell
     }.joined(separator: "  ") + "\n"
-  }.joined()
+  }.joined() + (places.isEmpty ? "" : "measured on \(places)\n")
 }

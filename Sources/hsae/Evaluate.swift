@@ -115,6 +115,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     let (suites, evaluated, input) = try world.agree { () throws(Failure) in
       let suites = try EvaluationSuites.named(suite, processes: world.size)
       if let out, world.rank == 0 { try requireWritable(out) }
+      try requireDistinct(runs)
       let names = runNames(runs)
       var evaluated: [EvaluatedRun] = []
       for (path, name) in zip(runs, names) {
@@ -149,6 +150,17 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   }
 
   // MARK: What is given
+
+  /// Refuses a run that is named twice: its columns would have one name, and say nothing new.
+  private func requireDistinct(_ runs: [String]) throws(Failure) {
+    var known: Set<String> = []
+    for path in runs {
+      let place = URL(fileURLWithPath: path).resolvingSymlinksInPath().standardizedFileURL.path
+      guard known.insert(place).inserted else {
+        throw .usage("\(path): this run is named twice; name each once.")
+      }
+    }
+  }
 
   private func input(
     _ runs: [EvaluatedRun], _ world: any Communicator, threads: Int

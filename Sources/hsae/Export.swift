@@ -3,6 +3,7 @@
 import ArgumentParser
 import HSAEActivations
 import HSAEInterop
+import HSAELanguageModels
 import HSAESupport
 import HSAETraining
 
@@ -13,7 +14,7 @@ struct Export: ParsableCommand {
       OUT/cfg.json, sae_weights.safetensors and README.md, the layout of SAELens 6 and of the Hugging \
       Face Hub. A flat dictionary is a plain topk SAE. One with sublatents or thresholds has the \
       architecture "hsae": import hsae_saelens.py, which is put into the folder, before SAE.load_from_disk. \
-      --top-level leaves the sublatents out, so that SAELens alone can read it. Codes in SAELens are \
+      --top-level leaves the sublatents out; without a threshold SAELens alone can read that. Codes in SAELens are \
       √width times those of hsae, because it scales rows to that norm.
       """)
 
@@ -32,7 +33,10 @@ struct Export: ParsableCommand {
   var store: String?
 
   @Option(
-    help: "The model's name in other tools, such as google/gemma-3-270m (default: the store's).")
+    help: """
+      The model's name in other tools, such as google/gemma-3-270m (default: the Hub's for a model of \
+      hsae fetch, else the store's).
+      """)
   var modelName: String?
 
   func run() throws {
@@ -41,9 +45,15 @@ struct Export: ParsableCommand {
     guard Path.isDirectory(parent) else {
       throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(out) in.")
     }
+    let attributes = try attributes(of: directory)
+    let known = ModelCatalogue.model(
+      sha256: attributes?.modelSHA256,
+      orNamed: modelName ?? attributes?.modelName ?? directory.configuration.origin?.model)
     let export = try SAELensExport(
-      directory, attributes: try attributes(of: directory), modelName: modelName,
-      topLevelOnly: topLevel, warn: { report("hsae export: \($0)") })
+      directory, attributes: attributes,
+      // An imported run keeps the name its files gave the model.
+      modelName: modelName ?? (attributes == nil ? nil : known?.hubName),
+      modelLicence: known?.licence, topLevelOnly: topLevel, warn: { report("hsae export: \($0)") })
     try export.write(to: out)
     try output(
       "\(out): SAELens architecture \(export.architecture.rawValue),"
@@ -68,8 +78,8 @@ struct Export: ParsableCommand {
     guard Path.isDirectory(data.path),
       let opened = try? openRows(path: data.path, allowIncomplete: true) as? ActivationStore
     else {
-      report(
-        "hsae export: \(data.path) is gone or no store, so cfg.json names no model and no hook.")
+      let what = Path.exists(data.path) ? "holds rows and no more" : "is gone"
+      report("hsae export: \(data.path) \(what), so cfg.json names no model and no hook.")
       return nil
     }
     return opened.attributes

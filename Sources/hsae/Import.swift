@@ -14,8 +14,8 @@ struct Import: ParsableCommand {
       Everything that takes a run then takes it, but for what would train it: evaluate, explain, explore, \
       encode, steer, report, export, info. Name the rows with --store where they ask for them.
 
-      PATH is a folder of SAELens (standard, topk and jumprelu SAEs, which batchtopk and matryoshka ones \
-      are saved as; also what hsae export wrote) or of sparsify, a params.npz of Gemma Scope, or the \
+      PATH is a folder of SAELens (standard, topk, jumprelu, batchtopk and matryoshka SAEs, saved for \
+      inference or in training; also what hsae export wrote) or of sparsify, a params.npz of Gemma Scope, or the \
       arrays of the H-SAE's authors as .npz or .safetensors, which need --k. Biases, thresholds and what is done to \
       rows are carried over; what has no counterpart here is refused by name. config.json says under \
       "origin" where the dictionary came from, and how codes relate to those it had there.

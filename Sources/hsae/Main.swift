@@ -47,6 +47,7 @@ struct Main: ParsableCommand {
     signal(SIGXFSZ, SIG_IGN)
     var hasOwnFailures = false
     do {
+      try requireKnownCommand()
       var command = try parseAsRoot()
       if let command = command as? any RunsOnRanks {
         hasOwnFailures = type(of: command).hasOwnFailures
@@ -70,6 +71,19 @@ struct Main: ParsableCommand {
       if !Launch.isFirst { Glibc.exit(exitCode(for: error).rawValue) }
       exit(withError: error)
     }
+  }
+}
+
+extension Main {
+  /// Refuses a first word that is no command, with the nearest one: the parser would call it an argument.
+  private static func requireKnownCommand() throws {
+    let known = configuration.subcommands.map { $0._commandName } + ["help"]
+    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"),
+      !known.contains(word)
+    else { return }
+    let hint = JSONFile.nearest(to: word, among: known).map { "did you mean \($0)?" }
+    throw ValidationError(
+      "There is no command \"\(word)\"; \(hint ?? "there are \(known.joined(separator: ", ")).")")
   }
 }
 

@@ -14,7 +14,8 @@ struct Report: ParsableCommand {
     abstract: "Make one self-contained HTML page about runs.",
     discussion: """
       One hierarchical run, alone or with one flat run, gets a page about its hierarchies; any other \
-      set of runs is compared side by side. Every run is evaluated on the rows it was trained on. \
+      set of runs is compared side by side. Every run is evaluated on the rows it was trained on; with \
+      --evaluation the numbers at the top are of held-out rows. \
       The page of a run on a residual stream ends with its activations: norms, languages, tokens in \
       context; a store alone gets a page of these.
       """)
@@ -101,7 +102,7 @@ struct Report: ParsableCommand {
           : input.runs.isEmpty
             ? JSONFile.encode(input.store) : JSONFile.encode(input.runs.map(RunSummary.init)))
     } else {
-      if !input.runs.isEmpty { try output(summaryTable(input.runs)) }
+      if !input.runs.isEmpty { try output(summaryTable(input.runs, evaluation)) }
       report("hsae report: wrote \(out)")
     }
   }

@@ -289,13 +289,14 @@ private func progressNote(_ record: MetricsRecord) -> String {
 /// How a run stands, in one line.
 func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
   let shape = trainer.configuration.shape
+  var quality = String(format: "loss %.5f", last.loss)
+  if let variance = last.explainedVariance {
+    quality += String(format: " and explained variance %.4f", variance)
+  }
   var parts = [
     "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps)",
-    "\(counted(last.tokens, "row"))", String(format: "loss %.5f", last.loss),
+    "\(counted(last.tokens, "row"))", quality + " on training rows",
   ]
-  if let variance = last.explainedVariance {
-    parts.append(String(format: "explained variance %.4f", variance))
-  }
   // Nothing can be called dead before a million rows were seen.
   if last.tokens >= Usage.reportingWindow {
     let latents = "dead lately \(grouped(last.deadLatents)) of \(counted(shape.experts, "latent"))"

@@ -51,6 +51,12 @@ import Testing
       #expect(whole.code == 0, "\(whole.errors)")
       let text = String(decoding: fileBytes(page), as: UTF8.self)
       #expect(text.contains("id=\"evaluation\"") && text.contains("id=\"numbers\""))
+      // What comes first is of held-out rows, and without an evaluation of training rows, and says so.
+      #expect(text.contains("on held-out rows") && whole.output.contains("held out"))
+      let own = try runHSAE(["report"] + runs + ["--out", page])
+      let bare = String(decoding: fileBytes(page), as: UTF8.self)
+      #expect(bare.contains("on training rows") && !bare.contains("on held-out rows"))
+      #expect(own.output.contains("measured on all ") && !own.output.contains("held out"))
     }
   }
 
@@ -76,6 +82,8 @@ import Testing
       #expect(try runHSAE(fixture.training("other", ["--steps", "5"])).code == 0)
       let other = fixture.path("other")
       expectRefusal(try runHSAE(["evaluate", runs[0], "--suite", "cores"]), 64, ["core"])
+      expectRefusal(
+        try runHSAE(["evaluate", runs[0], runs[1], runs[0] + "/."]), 64, ["named twice"])
       expectRefusal(try runHSAE(["evaluate", runs[0], other]), 64, ["different rows", "--store"])
       expectRefusal(
         try runHSAE(["evaluate", other, "--store", store]), 65, ["width 64", "for 20"])

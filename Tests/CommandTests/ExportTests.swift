@@ -115,6 +115,11 @@ import Testing
         ])
       let module = try MappedFile(path: Path.join(out, "hsae_saelens.py")).copy()
       #expect(String(decoding: module, as: UTF8.self).contains("register_sae_class(\"hsae\""))
+      let card = String(decoding: fileBytes(Path.join(out, "README.md")), as: UTF8.self)
+      for part in [
+        "## Training\n\nAt step 60: loss ", "on training rows", "Veitch", "`sub_slope`",
+        "0.01 times",
+      ] { #expect(card.contains(part), "\(part)") }
       let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
       #expect(cfg["architecture"]?.string == "hsae" && cfg["d_sae"]?.integer == 200)
       let number = { (name: String) in cfg[name]?.number ?? .nan }
@@ -158,6 +163,44 @@ import Testing
     }
   }
 
+  /// A model of the catalogue is known by its file's hash, whatever the file calls it, or by its name.
+  @Test(arguments: [("Smollm2 135M 8k", true), ("Gemma 3 270m", false), ("another", false)])
+  func modelsOfTheCatalogueHaveTheHubsName(_ name: String, hasHash: Bool) throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      #expect(try runHSAE(fixture.training("run", ["--steps", "5"])).code == 0)
+      let store = fixture.path("store")
+      let hash = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+      var attributes = StoreAttributes(
+        kind: .unembedding, modelName: name, modelSHA256: hasHash ? hash : "0",
+        hookPoint: "unembedding")
+      attributes.preprocessing = "centred"
+      var rows = Matrix(rows: 8, columns: 20)
+      for row in 0..<8 { rows[row, row] = 1 }
+      try ActivationStore.create(
+        at: store, attributes: attributes, rows: rows, norms: Array(repeating: 1, count: 8),
+        tokens: Array(0..<8), vocabulary: (0..<8).map(String.init), shuffleSeed: 3)
+      let out = fixture.path("out")
+      let result = try runHSAE(["export", fixture.path("run"), "--out", out, "--store", store])
+      #expect(result.code == 0, "\(result.errors)")
+      let metadata = try JSONFile.readTree(from: Path.join(out, "cfg.json"))["metadata"]
+      let card = String(decoding: fileBytes(Path.join(out, "README.md")), as: UTF8.self)
+      #expect(card.contains("8 rows of the model's unembedding matrix"))
+      let known = [
+        "Smollm2 135M 8k": ("HuggingFaceTB/SmolLM2-135M-Instruct", "Apache License 2.0"),
+        "Gemma 3 270m": ("google/gemma-3-270m", "Gemma Terms of Use"),
+      ]
+      #expect(metadata?["model_name"]?.string == known[name]?.0 ?? name)
+      if let (hubName, licence) = known[name] {
+        #expect(card.contains("base_model: \(hubName)\n"))
+        #expect(card.contains("\(hubName) is under this licence: \(licence)"))
+        #expect(card.contains("for its owner to choose"))
+      } else {
+        #expect(!card.contains("base_model") && !card.contains("licence"))
+      }
+    }
+  }
+
   @Test func storesNameTheModelAndBadInputIsOneSentence() throws {
     try withTemporaryFolder { folder in
       let (store, runs) = try collectAndTrain(
@@ -168,6 +211,11 @@ import Testing
       let metadata = try JSONFile.readTree(from: Path.join(out, "cfg.json"))["metadata"]
       #expect(metadata?["hook_name"]?.string == "blocks.3.hook_resid_post")
       #expect(metadata?["model_name"]?.string == "made/up")
+      let card = String(decoding: fileBytes(Path.join(out, "README.md")), as: UTF8.self)
+      #expect(card.contains("base_model: made/up") && !card.contains("## Licence"))
+      for part in ["## Data", "more rows were held out", "## Training", "explained variance 0."] {
+        #expect(card.contains(part), "\(part)")
+      }
 
       let fixture = try CommandFixture(in: folder)
       let other = Path.join(folder, "other")

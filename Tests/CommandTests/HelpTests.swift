@@ -76,4 +76,12 @@ import Testing
     #expect(result.output.isEmpty)
     #expect(result.errors.contains("rror: "), "\(result.errors)")
   }
+
+  @Test func unknownCommandsAreNamedWithTheNearest() throws {
+    let near = try runHSAE(["evalaute", "run"])
+    #expect(near.code == 64 && near.errors.contains("\"evalaute\"; did you mean evaluate?"))
+    let far = try runHSAE(["frobnicate"])
+    #expect(far.code == 64 && far.errors.contains("no command \"frobnicate\"; there are "))
+    #expect(far.errors.contains("evaluate, ") && !far.output.contains("evaluate"))
+  }
 }

@@ -250,6 +250,12 @@ import Testing
       expect("reconstruction_quality", "mse", errors / count)
       expect("shrinkage", "relative_reconstruction_bias", norms / products)
       expect("sparsity", "l0", 2 * (try value(result, "l0")))
+      // The latents counted are those of the dictionary that hsae export writes.
+      let evaluation = try Evaluation(of: [run], suites: [CoreSuite.self], input: input)
+      let text = try #require(evaluation.saeBenchFiles(milliseconds: 5).first?.text)
+      let sizes = try JSONValue(parsing: Array(text.utf8), source: "file")["sae_cfg_dict"]
+      #expect(sizes?["architecture"]?.string == "hsae" && sizes?["d_sae"]?.integer == 48)
+      #expect(sizes?["n_experts"]?.integer == 12 && sizes?["n_sublatents"]?.integer == 3)
       expect(
         "misc_metrics", "frac_alive",
         1 - (try value(result, "dead_latents") + 3 * value(result, "dead_sublatents")) / 4)

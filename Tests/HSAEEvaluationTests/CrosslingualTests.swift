@@ -73,6 +73,7 @@ import Testing
       return try CrosslingualSuite.evaluate([run], input)[0]
     }
     let result = try evaluate()
+    Definitions.expect([result])
     #expect(result["difference"]?.value == 0 && result["difference_pooled"]?.value == 0)
     #expect(try #require(result["difference_shuffled"]).value > 1)
     #expect(result.evaluatedOn.contains("30 sentences in en, fr"))

@@ -6,6 +6,7 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
+import HSAETraining
 import Testing
 
 @testable import HSAEEvaluation
@@ -118,6 +119,8 @@ import Testing
       let evaluation = try Evaluation(
         of: [h, flat], suites: [CoreSuite.self, CostSuite.self],
         input: EvaluationFixture.input(store, model: model))
+      // Both levels, with losses; the other suites are held against the definitions in their own tests.
+      Definitions.expect(evaluation.runs.flatMap(\.results))
       let core = try #require(evaluation.runs[0].result("core"))
       let comparison = try #require(core.comparison)
       #expect(comparison.baseline == "flat" && !comparison.numbers.isEmpty)
@@ -153,6 +156,9 @@ import Testing
           < 1e-3)
       #expect(metrics["sparsity"]?["l0"] != nil && metrics["misc_metrics"]?["frac_alive"] != nil)
       #expect(tree["sae_lens_id"]?.string == "custom_sae")
+      let sizes = try #require(tree["sae_cfg_dict"])
+      #expect(sizes["architecture"]?.string == "topk" && sizes["d_sae"]?.integer == 32)
+      #expect(sizes["n_experts"] == nil)
     }
   }
 
@@ -266,5 +272,35 @@ import Testing
     #expect(abs(try value("forward_formula") - 21_344_512) < 1)
     #expect(abs(try value("encoding_share") - 20_971_520.0 / 21_344_512) < 1e-9)
     #expect(try value("forward_over_flat") < 1.02)
+  }
+
+  /// Counted by hand, for batches of 4,096 in bf16: a flat dictionary pays nothing for orthogonality.
+  @Test func aTrainingStepOverAFlatOne() throws {
+    let run = try EvaluationFixture.constant("small", 640)
+    var configuration = run.configuration
+    (configuration.batch, configuration.precision) = (4096, .bfloat16)
+    configuration.objective.ortho = 0.01
+    let shape = DictionaryShape(
+      width: 640, experts: 2048, sublatents: 16, subspace: 4, activeExperts: 32)
+    func value(_ key: String, _ shape: DictionaryShape) throws -> Double {
+      let numbers = CostSuite.numbers(of: shape, configuration)
+      return try #require(numbers.first { $0.key == key }).value
+    }
+    // Encoding and decoding, k of the pre-activations again, and what two levels add to that.
+    let forward = 2_621_440.0 + 40_960 + 40_960
+    let levels = 327_680.0 + 4_096 + 256
+    // Adam's 12 for each of 13,369,344 parameters, or of 2,621,440, over the batch.
+    let own = forward + levels + 614_400 + 8_704 + 1_228_800 + 39_168
+    let flat = forward + 122_880 + 7_680
+    #expect(own == 4_926_464 && flat == 2_833_920)
+    #expect(try value("training", shape) == own)
+    #expect(abs(try value("training_over_flat", shape) - own / flat) < 1e-12)
+    // 28 bytes for each parameter, over the batch.
+    #expect(try value("optimizer_bytes", shape) == 91_392)
+    var plain = shape
+    (plain.sublatents, plain.subspace) = (0, 0)
+    configuration.objective.ortho = 0
+    #expect(try value("training", plain) == flat)
+    #expect(try value("training_over_flat", plain) == 1)
   }
 }

@@ -57,6 +57,7 @@ import Testing
     ]
     let results = try AbsorptionSuite.evaluate(runs, input)
     #expect(results.count == 2)
+    Definitions.expect(results)
     for result in results {
       #expect(result["mean_absorption_fraction"]?.value == 0)
       #expect(result["mean_full_absorption"]?.interval == Interval(0, 0))
@@ -64,6 +65,8 @@ import Testing
       #expect(result.tables[0].lines.count == 26)
       #expect(result.saeBench?.details.count == 26)
       #expect(result.saeBench?.metrics["mean"]?["mean_num_split_features"] == 1)
+      // The top level alone, as hsae export --top-level writes it.
+      #expect(result.saeBench?.architecture == .topk && result.saeBench?.latents == 26)
     }
     #expect(results[0]["mean_absorption_fraction_with_sublatents"] == nil)
     #expect(results[1]["mean_absorption_fraction_with_sublatents"]?.value == 0)
@@ -169,6 +172,7 @@ import Testing
       let input = EvaluationInput(options: options, source: store)
       let results = try HierarchySuite.evaluate(
         [try Self.run("flat", Self.flat()), try Self.run("h", Self.hierarchical())], input)
+      Definitions.expect(results)
       for result in results {
         #expect((result["taxonomy_score"]?.value ?? 0) > 0.95)
         #expect((result["taxonomy_score_random"]?.value ?? 1) < 0.35)
@@ -232,8 +236,17 @@ import Testing
         parameters: parameters, activation: ActivationSettings(threshold: 0.97, subThreshold: 0))
       var options = EvaluationOptions()
       options.resamples = 50
-      let result = try HierarchySuite.evaluate(
-        [try Self.run("flat", dictionary)], EvaluationInput(options: options, source: store))[0]
+      let sizes = DictionaryShape(
+        width: 16, experts: 8, sublatents: 3, subspace: 2, activeExperts: 2)
+      let hierarchical = SparseAutoencoder(
+        parameters: Parameters.initial(shape: sizes, seed: 1),
+        activation: ActivationSettings(threshold: 0, subThreshold: 0))
+      let results = try HierarchySuite.evaluate(
+        [try Self.run("flat", dictionary), try Self.run("h", hierarchical)],
+        EvaluationInput(options: options, source: store))
+      Definitions.expect(results)
+      #expect(results[1].numbers.count == 9)
+      let result = results[0]
       #expect((result["parent_purity"]?.value ?? 0) > 0.99)
       #expect((result["parent_purity_shuffled"]?.value ?? 1) < 0.75)
       #expect((result["parent_purity_excess"]?.value ?? 0) > 0.25)

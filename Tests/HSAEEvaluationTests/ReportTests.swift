@@ -3,6 +3,7 @@
 import Foundation
 import HSAEActivations
 import HSAEModels
+import HSAESupport
 import HSAETensors
 import Testing
 
@@ -149,6 +150,47 @@ private struct PageReader {
     }
     #expect(!page.contains("{{") || page.contains("{{{x}}}"))
     #expect(page.contains("T &amp; T") && page.contains("&lt;none&gt;"))
+  }
+
+  /// The cards are of held-out rows where the evaluation has both runs on such; else of the page's rows.
+  @Test func theCardsSayWhichRowsTheyAreOf() throws {
+    let runs = [sampleRun("h"), sampleRun("flat", flat: true)]
+    func cards(_ evaluation: Evaluation?) throws -> String {
+      let page = try makeReport(
+        ReportInput(title: "t", subtitle: "", runs: runs, evaluation: evaluation))
+      let list = try #require(page.firstRange(of: "<dl class=\"figures\">"))
+      let end = try #require(page[list.upperBound...].firstRange(of: "</dl>"))
+      return String(page[list.upperBound..<end.lowerBound])
+    }
+    #expect(try cards(nil).contains("on training rows"))
+    var evaluation = try JSONFile.decode(
+      Evaluation.self, from: Array(#"{"format": 1, "seed": 0, "runs": []}"#.utf8), source: "test")
+    for (run, error) in zip(runs, [0.25, 0.5]) {
+      var result = SuiteResult(
+        suite: "core", evaluatedOn: "7 held-out rows of a store; losses on others",
+        numbers: [
+          EvaluationNumber("mse", "", error),
+          EvaluationNumber("explained_variance", "", 0.67),
+          EvaluationNumber("explained_variance_top_level", "", 0.41),
+        ])
+      result.isHeldOut = true
+      evaluation.runs.append(
+        Evaluation.Run(
+          name: run.name, shape: run.shape, step: 1, trainedRows: 1, results: [result]))
+    }
+    let heldOut = try cards(evaluation)
+    #expect(heldOut.contains("50 % below flat, 0.500, on held-out rows"))
+    #expect(
+      heldOut.contains("67 %") && heldOut.contains("41 % by the top level alone, on held-out"))
+    let table = summaryTable(runs, evaluation)
+    #expect(table.contains("held out") && table.contains("0.6700"))
+    #expect(
+      table.hasSuffix(
+        "measured on nine rows; held out: explained variance on 7 held-out rows of a store\n"))
+    // Rows that training had among them are no held-out rows, whatever the file.
+    for index in evaluation.runs.indices { evaluation.runs[index].results[0].isHeldOut = false }
+    #expect(try cards(evaluation) == cards(nil))
+    #expect(summaryTable(runs, evaluation) == summaryTable(runs))
   }
 
   @Test func theIndexIsJSONAndFindsItsWords() throws {

@@ -100,6 +100,27 @@ struct ImportFuzzTests {
     try damage(name) { try source.writeSAELens(to: $0) }
   }
 
+  @Test(arguments: ["cfg.json", "sae_weights.safetensors"])
+  func exportedFolders(_ name: String) throws {
+    try withTemporaryFolder { folder in
+      let run = try SourceSAE.hierarchicalRun(folder)
+      let path = folder + "/exported"
+      try SAELensExport(run, attributes: nil).write(to: path)
+      let original = try MappedFile(path: path + "/" + name).copy()
+      let grown = try Fuzz().feed([original]) { iteration, bytes in
+        try Fuzz.put(bytes, at: path + "/" + name)
+        check(path, iteration)
+      }
+      #expect(grown <= Fuzz.memoryBound)
+    }
+  }
+
+  @Test func topKFolders() throws {
+    var source = SourceSAE(seed: 17, unitDecoder: true)
+    source.k = 5
+    try damage("cfg.json") { try source.writeSAELens(to: $0) }
+  }
+
   @Test(arguments: ["cfg.json", "sae.safetensors"])
   func sparsifyFolders(_ name: String) throws {
     var source = SourceSAE(seed: 15, unitDecoder: true)

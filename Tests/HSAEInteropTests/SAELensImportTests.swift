@@ -53,16 +53,65 @@ struct SAELensImportTests {
       try export.write(to: folder + "/back")
       let back = try DictionaryImport(path: folder + "/back")
       expectAlike(back, imported)
+      #expect(back.codeScale.isEmpty)
       // The top level of a dictionary without sublatents is all of it.
       try SAELensExport(run, attributes: nil, topLevelOnly: true).write(to: folder + "/top")
-      expectAlike(try DictionaryImport(path: folder + "/top"), imported)
+      let top = try DictionaryImport(path: folder + "/top")
+      expectAlike(top, imported)
+      #expect(top.codeScale.isEmpty)
+    }
+  }
+
+  /// A batchtopk SAE as it is saved in training is the jumprelu that it ends as.
+  @Test(arguments: [false, true])
+  func theThresholdOfTraining(_ rescaled: Bool) throws {
+    try withTemporaryFolder { folder in
+      var source = SourceSAE(seed: 21, unitDecoder: false)
+      source.threshold = source.decoderNorms.map { 0.6 / (rescaled ? $0 : 1) }
+      try source.writeSAELens(to: folder + "/end")
+      let end = try DictionaryImport(path: folder + "/end")
+      source.threshold = nil
+      try source.writeSAELens(
+        to: folder + "/training",
+        ["architecture": "matryoshka_batchtopk", "rescale_acts_by_decoder_norm": .bool(rescaled)])
+      let path = folder + "/training/sae_weights.safetensors"
+      #expect(
+        failure { _ = try DictionaryImport(path: folder + "/training") }?.message.contains(
+          "save_inference_model") == true)
+      try SourceSAE.write(source.saelensTensors + [("topk_threshold", [], [0.6])], to: path)
+      let training = try DictionaryImport(path: folder + "/training")
+      #expect(training.origin.isUnbounded && training.origin.architecture == "matryoshka_batchtopk")
+      expectAlike(training, end)
+      #expect(training.codeScale == end.codeScale)
+    }
+  }
+
+  /// The experts of a dictionary alone, which has thresholds as the paper's do.
+  @Test func theTopLevelAlone() throws {
+    try withTemporaryFolder { folder in
+      let run = try SourceSAE.hierarchicalRun(folder)
+      let whole = try run.dictionary().model
+      let export = try SAELensExport(run, attributes: nil, topLevelOnly: true)
+      #expect(whole.activation.threshold > 0 && export.architecture == .hsae)
+      #expect(export.latentCount == whole.shape.experts)
+      try export.write(to: folder + "/top")
+      let top = try DictionaryImport(path: folder + "/top").dictionary
+      #expect(top.shape.isFlat && top.shape.experts == whole.shape.experts)
+      let rows = Matrix(
+        rows: 40, columns: 10, elements: (0..<400).map { Float(($0 * 37) % 41) / 41 - 0.5 })
+      let (expected, found) = (whole.encode(rows, threads: 1), top.encode(rows, threads: 1))
+      for row in 0..<40 {
+        #expect(found[row].map(\.expert) == expected[row].map(\.expert))
+        for (one, other) in zip(found[row], expected[row]) {
+          #expect(abs(one.value - other.value) < 1e-5)
+        }
+      }
     }
   }
 
   /// Expects the same codes of two imports of one dictionary.
   private func expectAlike(_ one: DictionaryImport, _ other: DictionaryImport) {
     #expect(one.normalize == other.normalize && one.dictionary.shape == other.dictionary.shape)
-    #expect(one.codeScale.isEmpty)
     let (a, b) = (one.dictionary.gate, other.dictionary.gate)
     for (x, y) in [(a?.encoderBias, b?.encoderBias), (a?.threshold, b?.threshold)] {
       #expect(x?.count == y?.count)

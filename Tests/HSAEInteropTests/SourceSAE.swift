@@ -59,6 +59,11 @@ struct SourceSAE {
     return sae
   }
 
+  /// The norms of the decoder's rows.
+  var decoderNorms: [Double] {
+    (0..<latents).map { norm(Array(decoder[$0 * width..<($0 + 1) * width])) }
+  }
+
   private func norm(_ values: [Double]) -> Double {
     values.reduce(0) { $0 + $1 * $1 }.squareRoot()
   }
@@ -223,6 +228,19 @@ struct SourceSAE {
     #expect(
       worstCode < 1e-5 && worstRow < 1e-5, "\(worstCode) \(worstRow)", sourceLocation: location)
     #expect(fired > count, sourceLocation: location)
+  }
+
+  /// A run in `folder` with both levels.
+  static func hierarchicalRun(_ folder: String) throws -> RunDirectory {
+    let shape = DictionaryShape(width: 10, experts: 6, sublatents: 4, subspace: 3, activeExperts: 2)
+    let tensors = authorsTensors(
+      ReferenceParameters(Parameters.initial(shape: shape, seed: 18)), shape)
+    try write(tensors, to: folder + "/authors.safetensors")
+    var options = ImportOptions()
+    options.k = shape.activeExperts
+    try DictionaryImport(path: folder + "/authors.safetensors", options: options)
+      .write(to: folder + "/run")
+    return try RunDirectory(path: folder + "/run")
   }
 
   /// The arrays of the H-SAE's authors that hold `twin`.

@@ -45,6 +45,17 @@ import Testing
         #expect(line.contains("\"reconstruction\": [\(numbers)]"))
         #expect(dictionary.encode(fixture.rows[row]) == Array(codes[row]))
       }
+      // Codes are a collection of rows; what is active names its latent.
+      #expect(Array(codes).map(\.count) == (0..<codes.count).map { codes[$0].count })
+      #expect(codes.last == codes[codes.count - 1] && codes.indices == 0..<codes.count)
+      for row in codes.prefix(5) {
+        for active in row {
+          #expect(active.chosenSublatent == (flat ? nil : active.sublatent))
+          #expect(
+            active.latent.name
+              == (flat ? "\(active.expert)" : "\(active.expert).\(active.sublatent)"))
+        }
+      }
       // A latent's direction is what it adds.
       var (one, two) = (Codes(), Codes())
       one.append([Activation(expert: 3, value: 1, sublatent: flat ? -1 : 2, subValue: 0)])
@@ -101,6 +112,38 @@ import Testing
         let found = try #require(stated, "\(key) is missing")
         #expect(abs(found - value) < 1e-6 * max(1, abs(value)), "\(key)")
       }
+    }
+  }
+
+  @Test func heldOutRowsAreThoseTheCommandEvaluatesOn() async throws {
+    try await withTemporaryFolder { folder in
+      let (store, runs) = try collectAndTrain(
+        in: folder, documents: 80,
+        sizes: ["--experts", "32", "--sublatents", "4", "--subspace", "2", "--k", "4"])
+      let training = try RowFile(path: store)
+      let file = try RowFile(path: store, heldOut: true)
+      #expect(file.width == training.width && file.count > 0 && file.count < training.count)
+      let dictionary = try SparseDictionary(path: runs[0])
+      let summary = try await dictionary.evaluate(on: file.batches(of: 100))
+      // The part itself, given as a store, is held out too: to the library and to the command.
+      let part = Path.join(store, "holdout")
+      #expect(
+        try RowFile(path: part, heldOut: true).rows(0..<file.count) == file.rows(0..<file.count))
+      for arguments in [[], ["--store", part]] {
+        let command = try runHSAE(["evaluate", runs[0], "--json"] + arguments)
+        try #require(command.code == 0, "\(command.errors)")
+        let stated = try #require(try number("explained_variance", in: command.output))
+        #expect(abs(stated - summary.full.explainedVariance) < 1e-6)
+      }
+      // What keeps nothing back says so.
+      let fixture = try LibraryFixture(in: folder, rows: 10)
+      #expect {
+        try RowFile(path: fixture.file, heldOut: true)
+      } throws: { "\($0)".contains("no rows are held out here") }
+      Path.removeAll(part)
+      #expect {
+        try RowFile(path: store, heldOut: true)
+      } throws: { "\($0)".contains("(folder holdout) are gone") }
     }
   }
 

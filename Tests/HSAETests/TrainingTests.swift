@@ -34,11 +34,15 @@ import Testing
       let command = try runHSAE(
         ["train", fixture.file, "--out", fixture.path("command")] + fixture.arguments)
       #expect(command.code == 0, "\(command.errors)")
-      let training = try Training(fixture.options, width: 20, run: fixture.path("library"))
       let file = try RowFile(path: fixture.file)
-      try await training.run(on: file.shuffledBatches(of: 100, seed: 5))
-      #expect(training.isFinished)
-      #expect(try fixture.weights("library") == fixture.weights("command"))
+      // Pieces of any size, and pieces that are just a batch, which are passed on as they are.
+      for size in [100, 77] {
+        let name = "library\(size)"
+        let training = try Training(fixture.options, width: 20, run: fixture.path(name))
+        try await training.run(on: file.shuffledBatches(of: size, seed: 5))
+        #expect(training.isFinished)
+        #expect(try fixture.weights(name) == fixture.weights("command"))
+      }
     }
   }
 

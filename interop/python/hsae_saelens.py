@@ -9,7 +9,12 @@ active if it is among the k largest pre-activations and above the threshold. In 
 only there, the sublatent with the largest pre-activation is active: latent m + a*j + q. Both levels'
 encoders and decoders are linear, so W_enc [d, m + m*a] and W_dec [m + m*a, d] hold them all, sublatents
 composed with their expert's subspace; what is hierarchical is the activation function. Decoder rows of
-experts have unit norm, those of sublatents need not.
+experts have unit norm, those of sublatents need not; fold_W_dec_norm() makes them so, as SAEBench's absorption
+and dashboards expect, and codes as much longer.
+
+A chosen sublatent below sub_threshold is not silent: its activation is sub_slope (0.01) times its
+pre-activation, small, positive or negative. So it is active where it is at or above the threshold, not
+wherever it is nonzero; tools that count what is nonzero count one sublatent for each active expert.
 
 Needs sae_lens >= 6 and torch.
 """
@@ -19,7 +24,7 @@ from typing import Any, Callable
 
 import torch
 from sae_lens import SAE, SAEConfig, register_sae_class
-from torch import nn
+from sae_lens.saes.topk_sae import TopK
 
 
 @dataclass
@@ -39,11 +44,14 @@ class HierarchicalSAEConfig(SAEConfig):
         return "hsae"
 
 
-class HierarchicalTopK(nn.Module):
-    """k experts of m, and in each of them one sublatent of a. Pre-activations [..., m + m*a]."""
+class HierarchicalTopK(TopK):
+    """k experts of m, and in each of them one sublatent of a. Pre-activations [..., m + m*a].
+
+    A TopK, so that tools know that a latent's activation depends on all others.
+    """
 
     def __init__(self, cfg: HierarchicalSAEConfig):
-        super().__init__()
+        super().__init__(cfg.k)
         self.cfg = cfg
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -68,9 +76,16 @@ class HierarchicalTopK(nn.Module):
 class HierarchicalSAE(SAE[HierarchicalSAEConfig]):
     """An H-SAE for inference."""
 
+    # What codes are multiplied by [m + m*a]: 1 until decoder norms are folded.
+    code_scale: torch.Tensor
+
+    def initialize_weights(self) -> None:
+        super().initialize_weights()
+        self.register_buffer("code_scale", torch.ones_like(self.W_dec[:, 0]))
+
     def encode(self, x: torch.Tensor) -> torch.Tensor:
         pre = self.hook_sae_acts_pre(self.process_sae_in(x) @ self.W_enc)
-        return self.hook_sae_acts_post(self.activation_fn(pre))
+        return self.hook_sae_acts_post(self.activation_fn(pre) * self.code_scale)
 
     def decode(self, feature_acts: torch.Tensor) -> torch.Tensor:
         rows = self.hook_sae_recons(feature_acts @ self.W_dec + self.b_dec)
@@ -80,13 +95,22 @@ class HierarchicalSAE(SAE[HierarchicalSAEConfig]):
     def get_activation_fn(self) -> Callable[[torch.Tensor], torch.Tensor]:
         return HierarchicalTopK(self.cfg)
 
+    @torch.no_grad()
+    def fold_and_get_W_dec_norm(self) -> torch.Tensor:
+        """Makes decoder rows unit. Codes are scaled, not W_enc, which says which sublatent is the largest."""
+        norms = self.W_dec.norm(dim=-1).clamp(min=1e-8)
+        self.W_dec.data.div_(norms.unsqueeze(1))
+        self.code_scale.mul_(norms)
+        return norms
+
     def fold_W_dec_norm(self) -> None:
-        raise NotImplementedError("Folding norms would change which sublatent is the largest.")
+        self.fold_and_get_W_dec_norm()
 
     def process_state_dict_for_loading(self, state_dict: dict[str, Any]) -> None:
         """Unfolds the tensors of `hsae export`; leaves those of SAE.save_model as they are."""
         if "W_enc" in state_dict:
             return
+        state_dict["code_scale"] = torch.ones(self.cfg.d_sae, dtype=state_dict["encoder"].dtype)
         encoder, decoder = [state_dict.pop("encoder")], [state_dict.pop("decoder")]
         if "down" in state_dict:
             for name, sub, sides in (("down", "sub_encoder", encoder), ("up", "sub_decoder", decoder)):

@@ -104,7 +104,8 @@ def main():
     folders = [Path(argument) for argument in sys.argv[5:]]
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     tokens = contexts(store)
-    saes = {folder.name: SAE.load_from_disk(str(folder)) for folder in folders}
+    # SAEBench takes decoder rows for unit ones.
+    saes = {folder.name: SAE.load_from_disk(str(folder), fold_W_dec_norm=True) for folder in folders}
     name = next(iter(saes.values())).cfg.metadata.model_name
     model = language_model(gguf, cache, name)
     # The two loaders that would ask a hub.

@@ -35,7 +35,7 @@ def main():
         sae = SAE.load_from_disk(folder)
         cfg = sae.cfg
         shape = getattr(cfg, "n_experts", cfg.d_sae), getattr(cfg, "n_sublatents", 0), cfg.d_sae
-        norms = np.linalg.norm(x, axis=1, keepdims=True)
+        norms = np.linalg.norm(x, axis=1, keepdims=True) if cfg.normalize_activations != "none" else np.ones((len(x), 1))
         squares, ties, gap = [0.0] * 4, 0, 0.0
         with open(path) as file, torch.no_grad():
             for start in range(0, len(x), 500):

@@ -22,9 +22,7 @@ do {
           + " dictionary.")
     }
     let latents = dictionary.encode(row).map { active in
-      let sublatent = active.sublatent < 0 ? nil : active.sublatent
-      let name = LatentNumber(expert: active.expert, sublatent: sublatent).name
-      return "\(name):\(String(format: "%.4f", active.value))"
+      "\(active.latent.name):\(String(format: "%.4f", active.value))"
     }
     print(latents.joined(separator: " "))
   }

@@ -27,8 +27,12 @@ func run(_ matrix: String, into folder: String, experts: Int, steps: Int) async 
   }
 
   let dictionary = try SparseDictionary(path: folder)
-  let summary = try await dictionary.evaluate(on: file.batches())
-  print(String(format: "explained variance of all rows: %.4f", summary.full.explainedVariance))
+  // A store keeps some rows from training, other matrices do not.
+  let heldOut = try? RowFile(path: matrix, heldOut: true)
+  let summary = try await dictionary.evaluate(on: (heldOut ?? file).batches())
+  print(
+    "explained variance of \(heldOut == nil ? "the rows it was trained on" : "held-out rows"):",
+    String(format: "%.4f", summary.full.explainedVariance))
   try await printStrongest(dictionary, file)
 }
 
@@ -39,14 +43,13 @@ func printStrongest(_ dictionary: SparseDictionary, _ file: RowFile) async throw
   var first = 0
   for try await rows in file.batches() {
     let codes = dictionary.encode(rows)
-    for row in 0..<codes.count {
-      for active in codes[row] where active.subValue > 0 {
+    for (row, activations) in codes.enumerated() {
+      for active in activations where active.subValue > 0 {
         counts[active.expert] += 1
-        let latent = LatentNumber(expert: active.expert, sublatent: active.sublatent)
-        var best = strongest[latent, default: []]
+        var best = strongest[active.latent, default: []]
         best.append((first + row, active.subValue))
         best.sort { $0.code > $1.code }
-        strongest[latent] = Array(best.prefix(3))
+        strongest[active.latent] = Array(best.prefix(3))
       }
     }
     first += codes.count

@@ -212,4 +212,22 @@ public final class ActivationStore: RowSource {
 
   /// The row of `token` in a store of an unembedding matrix; nil if the token was dropped.
   public func row(of token: Int32) -> Int? { rowsOfTokens[token] }
+
+  /// The rows that this store keeps from training, read as this one is; nil if it keeps none. That part
+  /// itself is its own.
+  ///
+  /// Fails with `.data` if they are gone or damaged.
+  public func heldOutPart() throws(Failure) -> ActivationStore? {
+    if attributes.collection?.part == .holdout { return self }
+    let folder = Path.join(path, "holdout")
+    guard Path.isDirectory(folder) else {
+      let rows = attributes.collection?.holdoutRows ?? 0
+      if rows == 0 { return nil }
+      throw .data(
+        "\(path): its \(counted(rows, "held-out row")) (folder holdout) are gone; restore the folder,"
+          + " or collect the store again.")
+    }
+    return try ActivationStore(
+      path: folder, giantNorms: giantNorms, restoresLengths: restoresLengths)
+  }
 }

@@ -74,7 +74,7 @@ public enum AbsorptionSuite: EvaluationSuite {
       "SAEBench holds the measure to mean something for models of about 1–2 billion parameters and more"
         + " and dictionaries of 16k latents and more; dictionaries that have learned little score low."
     )
-    result.saeBench = saeBench(top)
+    result.saeBench = saeBench(top, run)
     return result
   }
 
@@ -117,20 +117,21 @@ public enum AbsorptionSuite: EvaluationSuite {
   }
 
   /// The top level as SAEBench's files have it: it knows no sublatents.
-  private static func saeBench(_ found: Absorption) -> SAEBenchMetrics {
+  private static func saeBench(_ found: Absorption, _ run: EvaluatedRun) -> SAEBenchMetrics {
     let fraction = found.mean(\.meanFraction)
     let full = found.mean(\.fullRate)
     let split = found.mean { Double($0.split.latents.count) }
-    var metrics = SAEBenchMetrics(metrics: [
-      "mean": [
-        "mean_absorption_fraction_score": fraction.mean,
-        "mean_full_absorption_score": full.mean,
-        "mean_num_split_features": split.mean,
-        "std_dev_absorption_fraction_score": fraction.deviation,
-        "std_dev_full_absorption_score": full.deviation,
-        "std_dev_num_split_features": split.deviation,
-      ]
-    ])
+    var metrics = SAEBenchMetrics(
+      metrics: [
+        "mean": [
+          "mean_absorption_fraction_score": fraction.mean,
+          "mean_full_absorption_score": full.mean,
+          "mean_num_split_features": split.mean,
+          "std_dev_absorption_fraction_score": fraction.deviation,
+          "std_dev_full_absorption_score": full.deviation,
+          "std_dev_num_split_features": split.deviation,
+        ]
+      ], of: run, topLevelOnly: true)
     metrics.details = found.usable.map { letter in
       [
         "first_letter": .text(letter.letter),

@@ -36,15 +36,15 @@ public enum CostSuite: EvaluationSuite {
   static func numbers(
     of shape: DictionaryShape, _ configuration: TrainingConfiguration
   ) -> [EvaluationNumber] {
-    func cost(_ shape: DictionaryShape) -> RowCost {
+    func cost(_ configuration: TrainingConfiguration) -> RowCost {
       RowCost(
-        shape: shape, batch: configuration.batch, precision: configuration.precision,
-        moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
-        aboveThreshold: 0)
+        shape: configuration.shape, batch: configuration.batch,
+        precision: configuration.precision, moments: configuration.moments ?? .float32,
+        ortho: configuration.objective.ortho > 0, aboveThreshold: 0)
     }
-    var flatShape = shape
-    (flatShape.sublatents, flatShape.subspace) = (0, 0)
-    let (own, flat) = (cost(shape), cost(flatShape))
+    var configuration = configuration
+    configuration.shape = shape
+    let (own, flat) = (cost(configuration), cost(configuration.flatCounterpart))
     func count(
       _ key: String, _ label: String, _ value: Double, unit: String
     ) -> EvaluationNumber {

@@ -19,29 +19,16 @@ extension EvaluationInput {
         "The suite \(suite) needs rows; give a store (--store), or a model and text (--model, --text)."
       )
     }
-    if let store, let heldOut = try Self.holdout(of: store) {
+    if let store, let heldOut = try store.heldOutPart() {
       return EvaluationRows(
         heldOut, limit: options.rowLimit, isHeldOut: true, name: sourceName)
     }
     return EvaluationRows(source, limit: options.rowLimit, isHeldOut: false, name: sourceName)
   }
 
-  /// The part of `store` that was kept from training; nil if it has none.
-  private static func holdout(of store: ActivationStore) throws(Failure) -> ActivationStore? {
-    let path = Path.join(store.path, "holdout")
-    guard Path.isDirectory(path) else {
-      let rows = store.attributes.collection?.holdoutRows ?? 0
-      if rows == 0 { return nil }
-      throw .data(
-        "\(store.path): its \(counted(rows, "held-out row")) (folder holdout) are gone; restore the folder,"
-          + " or collect the store again.")
-    }
-    return try ActivationStore(path: path, giantNorms: store.giantNorms)
-  }
-
   /// Names the content of the rows that a store keeps from training.
   func fingerprintOfHoldout() throws(Failure) -> String {
-    guard text == nil, let store, let heldOut = try Self.holdout(of: store) else { return "" }
+    guard text == nil, let store, let heldOut = try store.heldOutPart() else { return "" }
     return "\(heldOut.fingerprint) \(heldOut.rowCount)"
   }
 

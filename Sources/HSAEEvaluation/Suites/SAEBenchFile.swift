@@ -3,6 +3,7 @@
 
 import HSAEModels
 import HSAESupport
+public import HSAETraining
 
 /// What a SAEBench file says of an evaluation that SAEBench defines.
 public struct SAEBenchMetrics: Hashable, Sendable, Codable {
@@ -10,6 +11,11 @@ public struct SAEBenchMetrics: Hashable, Sendable, Codable {
   public var metrics: [String: [String: Double]]
   /// Details, such as a line for each letter.
   public var details: [[String: DetailValue]] = []
+  /// What SAELens calls the dictionary that the numbers are of, as `hsae export` writes it; nil in results
+  /// of earlier versions.
+  public var architecture: SAELensArchitecture?
+  /// The latents that the numbers count, as SAELens does.
+  public var latents: Int?
 
   /// A number or a word of a detail.
   public enum DetailValue: Hashable, Sendable, Codable {
@@ -19,8 +25,30 @@ public struct SAEBenchMetrics: Hashable, Sendable, Codable {
     case text(String)
   }
 
-  /// Metrics without details.
-  public init(metrics: [String: [String: Double]]) { self.metrics = metrics }
+  /// Metrics of the dictionary of `run`, or of its top level, without details.
+  init(metrics: [String: [String: Double]], of run: EvaluatedRun, topLevelOnly: Bool = false) {
+    self.metrics = metrics
+    architecture = SAELensArchitecture(
+      of: run.dictionary, origin: run.configuration.origin, topLevelOnly: topLevelOnly)
+    latents = run.shape.saeLensLatents(topLevelOnly: topLevelOnly)
+  }
+}
+
+extension SAEBenchMetrics {
+  /// The dictionary of `run` by the names of an exported folder's `cfg.json`.
+  fileprivate func configuration(_ run: Evaluation.Run) -> JSONValue {
+    let shape = run.shape
+    var members: [String: JSONValue] = [
+      "d_in": .integer(shape.width), "d_sae": .integer(latents ?? shape.experts),
+      "k": .integer(shape.activeExperts), "training_tokens": .integer(run.trainedRows),
+    ]
+    if let architecture { members["architecture"] = .string(architecture.rawValue) }
+    if architecture == .hsae {
+      members["n_experts"] = .integer(shape.experts)
+      members["n_sublatents"] = .integer(shape.sublatents)
+    }
+    return .object(members)
+  }
 }
 
 extension Evaluation {
@@ -39,7 +67,6 @@ extension Evaluation {
               }
             })
         }
-        let shape = run.shape
         let values = JSONValue.object(
           metrics.metrics.mapValues { .object($0.mapValues(Self.json)) })
         let tree = JSONValue.object([
@@ -56,13 +83,7 @@ extension Evaluation {
           "sae_lens_id": .string("custom_sae"),
           "sae_lens_release_id": .string("hsae_\(run.name)"),
           "sae_lens_version": .string("not SAELens"),
-          "sae_cfg_dict": .object([
-            "d_in": .integer(shape.width), "d_sae": .integer(shape.experts),
-            "k": .integer(shape.activeExperts), "sublatents": .integer(shape.sublatents),
-            "subspace": .integer(shape.subspace),
-            "architecture": .string(shape.isFlat ? "topk" : "hierarchical_topk"),
-            "training_tokens": .integer(run.trainedRows),
-          ]),
+          "sae_cfg_dict": metrics.configuration(run),
           "eval_result_unstructured": .null,
         ])
         let name = "hsae_\(run.name)_\(result.suite)_eval_results.json"

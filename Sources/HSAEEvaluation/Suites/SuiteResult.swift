@@ -108,6 +108,8 @@ public struct SuiteResult: Hashable, Sendable, Codable {
   public var suite: String
   /// What was measured on, as a clause: "5,012 held-out rows of 132 documents".
   public var evaluatedOn: String
+  /// Whether these are rows that a store keeps from training; nil where there are none, or nobody knows.
+  public var isHeldOut: Bool?
   /// The numbers, most important first.
   public var numbers: [EvaluationNumber]
   /// Tables of further numbers.

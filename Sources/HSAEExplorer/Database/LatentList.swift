@@ -182,17 +182,22 @@ extension FeatureDatabase {
         return LatentListPart(latents: [], total: 0)
       }
       let (first, last) = LatentID.range(run: run.id)
-      // Labels first: they are what the user calls it; words before promoted tokens. Ranks are below zero, the
-      // best the lowest.
+      // Labels first: they are what the user calls it. Then words as they were asked for, of what is active most
+      // often first; then what only begins so, and promoted tokens. Ranks are below zero, the best the lowest.
+      let whole = FTS5Pattern(matchingAllTokensIn: text).map { "words : (\($0.rawPattern))" }
       hits = """
         JOIN (SELECT hit, min(place) AS place FROM (
         SELECT rowid AS hit, bm25(latent_text, 10.0, 1.0) AS place FROM latent_text
         WHERE latent_text MATCH ? AND rowid BETWEEN ? AND ?
         UNION ALL
+        SELECT rowid, -1e6 FROM latent_text WHERE latent_text MATCH ? AND rowid BETWEEN ? AND ?
+        UNION ALL
         SELECT rowid, -1e9 FROM label_text WHERE label_text MATCH ? AND rowid BETWEEN ? AND ?
         ) GROUP BY hit) ON hit = latent.id
         """
-      arguments = [pattern, first, last, pattern, first, last] + arguments
+      arguments =
+        [pattern, first, last, whole ?? pattern.rawPattern, first, last, pattern, first, last]
+        + arguments
       if query.order == .match { order = "place, latent.fired DESC, latent.id" }
     }
     let sql = """

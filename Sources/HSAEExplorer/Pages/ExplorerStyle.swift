@@ -128,7 +128,7 @@ let explorerStyle = """
   .column{min-width:0}
   .tokens{font:1.125rem/1.9 var(--serif);white-space:pre-wrap;overflow-wrap:anywhere;margin:0}
   .token{position:relative;cursor:pointer;border-radius:3px;padding:2px 0}
-  .token:has(:checked){outline:2px solid var(--c0)}
+  .token.current{outline:2px solid var(--c0)}
   .token:has(:focus-visible){outline:3px solid var(--c0);outline-offset:1px}
   .active{list-style:none;margin:0;padding:0}
   .active li{display:grid;grid-template-columns:60px 3rem minmax(0,1fr);gap:2px 10px;padding:6px 0;
@@ -138,7 +138,7 @@ let explorerStyle = """
   .chosen{grid-column:2/4;display:grid;grid-template-columns:3rem minmax(0,1fr);gap:10px;padding-left:14px;
   border-left:1px solid var(--hush);margin-left:6px}
   .faint{opacity:.6}
-  @media (max-width:600px){.latents:not(.pairs) :is(th,td):nth-child(3){display:none}.latents th:first-child,.latents tbody th{min-width:9rem}
+  @media (max-width:600px){.latents:not(.pairs) :is(th,td):is(:nth-child(3),:nth-child(4)){display:none}.latents th:first-child,.latents tbody th{min-width:9rem}
   .card[id]{scroll-margin-top:7rem}main{padding:18px 16px 48px}.bar{padding:8px 16px}.find{margin-left:0;width:100%}
   .find input{width:100%}.active li{grid-template-columns:30px 3rem minmax(0,1fr)}}
   @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}

@@ -95,7 +95,7 @@ extension Explorer {
       let explained = parts.tokens[index].explained
       let level = min(9, max(1, Int((explained * 10).rounded(.down))))
       return """
-        <label class="token s\(level)" title="\(percent(explained)) explained"><input class="hush" type="radio" \
+        <label class="token s\(level)\(when(index == place, " current"))" title="\(percent(explained)) explained"><input class="hush" type="radio" \
         name="at" value="\(index)" form="typing"\(when(index == place, " checked"))>\(texts[index])</label>
         """
     }.joined()

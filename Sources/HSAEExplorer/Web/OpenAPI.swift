@@ -26,7 +26,7 @@ let openAPIDocument = """
       "responses": {"200": {"description": "latents and total"}, "400": {"description": "A field is wrong"}}}},
     "/api/v1/runs/{run}/latents/{latent}": {"get": {"summary": "A latent with contexts, sublatents, relatives, promoted tokens, histogram", "parameters": [{"$ref": "#/components/parameters/run"}, {"$ref": "#/components/parameters/latent"}], "responses": {"200": {"description": "The latent"}, "404": {"description": "No such latent"}}}},
     "/api/v1/runs/{run}/latents/{latent}/label": {"put": {"summary": "Set the label; an empty one removes it", "parameters": [{"$ref": "#/components/parameters/run"}, {"$ref": "#/components/parameters/latent"}],
-      "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["label"], "properties": {"label": {"type": "string", "maxLength": 2000}}}}}},
+      "requestBody": {"required": true, "content": {"application/json": {"schema": {"type": "object", "required": ["label"], "properties": {"label": {"type": "string", "maxLength": 2000}, "previous": {"type": "string", "description": "the label it must still have, empty for none; without this any is replaced"}}}}}},
       "responses": {"200": {"description": "The latent"}, "400": {"description": "No JSON, or too long"}}}},
     "/api/v1/runs/{run}/labels": {"get": {"summary": "All labels", "parameters": [{"$ref": "#/components/parameters/run"}], "responses": {"200": {"description": "Labels"}}}},
     "/api/v1/runs/{run}/search": {"get": {"summary": "Latents by words and by contexts", "parameters": [{"$ref": "#/components/parameters/run"},

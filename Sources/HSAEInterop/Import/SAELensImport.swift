@@ -57,7 +57,11 @@ struct SAELensImport {
 
   private var origin: Origin { Origin(layout: "SAELens", architecture: "", path: folder) }
 
-  /// The kind of dictionary: `standard`, `jumprelu`, `topk` or our own `hsae`; all others are refused.
+  /// The architectures of training that end as a jumprelu.
+  private static let trained: Set<String> = ["batchtopk", "matryoshka_batchtopk"]
+
+  /// The kind of dictionary: `standard`, `jumprelu`, `topk`, what ends as one of them, or our own `hsae`; all
+  /// others are refused.
   private func architecture() throws(Failure) -> String {
     var architecture = try configuration.text("architecture", default: "standard")
     // Before version 6 the activation function had a key of its own.
@@ -65,10 +69,7 @@ struct SAELensImport {
     if function == "topk" { architecture = "topk" }
     switch architecture {
     case "standard", "topk", "jumprelu", "hsae": break
-    case "batchtopk", "matryoshka_batchtopk":
-      throw .data(
-        "\(configuration.path): the architecture \(architecture) is that of training; save it for inference"
-          + " (SAELens: save_inference_model), which makes it a jumprelu.")
+    case _ where Self.trained.contains(architecture): break
     default: throw refused("architecture", architecture)
     }
     guard ["relu", "topk"].contains(function) else { throw refused("activation_fn", function) }
@@ -112,15 +113,39 @@ struct SAELensImport {
     try file.rows("W_dec", shape: [latents, width], into: &parameters.decoderSide) { $0 }
     try file.rows("b_dec", shape: [width], into: &parameters.bias) { $0 }
     let rescaled = try configuration.flag("rescale_acts_by_decoder_norm", default: false)
+    let trained =
+      Self.trained.contains(architecture)
+      ? try trainedThresholds(file, of: parameters, rescaled: rescaled) : []
     var source = SourceDictionary(
       parameters, isTopK ? .topK(rescaled: rescaled) : .threshold, path: file.path,
       origin: origin)
     source.encoderBias = file.has("b_enc") ? try file.vector("b_enc", count: latents) : []
-    if architecture == "jumprelu" {
-      source.threshold = try file.vector("threshold", count: latents)
-    }
+    source.threshold =
+      architecture == "jumprelu" ? try file.vector("threshold", count: latents) : trained
     source.subtractsBias = try configuration.flag("apply_b_dec_to_input", default: true)
     return source
+  }
+
+  /// The thresholds a batchtopk SAE has for inference, as its `save_inference_model` makes them: one for all,
+  /// over the decoder's norm where activations are rescaled by it.
+  private func trainedThresholds(
+    _ file: SafetensorsFile, of parameters: borrowing Parameters, rescaled: Bool
+  ) throws(Failure) -> [Float] {
+    guard file.has("topk_threshold") else {
+      throw .data(
+        "\(file.path): it has no \"topk_threshold\"; save the SAE for inference (SAELens: save_inference_model),"
+          + " which makes it a jumprelu.")
+    }
+    let threshold = try file.scalar("topk_threshold")
+    return (0..<parameters.shape.experts).map { latent in
+      guard rescaled else { return threshold }
+      var squares: Float = 0
+      for column in 0..<parameters.shape.width {
+        let value = parameters.decoderSide[latent, column]
+        squares += value * value
+      }
+      return threshold / max(squares.squareRoot(), 1e-8)
+    }
   }
 
   private func topK() throws(Failure) -> Int {

@@ -43,6 +43,14 @@ extension WeightArrays {
     }
   }
 
+  /// The array `name`, which must be one number without dimensions.
+  func scalar(_ name: String) throws(Failure) -> Float {
+    try require(name, [])
+    var value: Float = 0
+    try read(name, count: 1) { (_, part) throws(Failure) in value = part[0] }
+    return value
+  }
+
   /// The array `name`, which must have `count` elements in one dimension.
   func vector(_ name: String, count: Int) throws(Failure) -> [Float] {
     try require(name, [count])

@@ -36,7 +36,8 @@ public struct ReconstructionSummary: Hashable, Sendable, Codable {
   public var l0: Double
   /// The reconstruction by both levels.
   public var full: ReconstructionQuality
-  /// The reconstruction by the top level alone; equal to `full` in a flat dictionary.
+  /// The reconstruction by the top level alone. A flat dictionary has no other level: there it is equal to
+  /// ``full``, and `hsae evaluate` prints "–" in its place.
   public var topLevel: ReconstructionQuality
 
   /// A summary with the given numbers.

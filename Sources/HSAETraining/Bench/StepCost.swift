@@ -87,8 +87,9 @@ extension TrainingConfiguration {
     return operations / product + 28 * Double(shape.parameterCount) / bandwidth
   }
 
-  /// The flat TopK dictionary of equal m and k on batches of the same size, with AuxK idle.
-  var flatCounterpart: TrainingConfiguration {
+  /// The flat TopK dictionary of equal m and k on batches of the same size, with AuxK idle and without
+  /// orthogonality, which has nothing to do there.
+  package var flatCounterpart: TrainingConfiguration {
     var flat = self
     flat.shape.sublatents = 0
     flat.shape.subspace = 0

@@ -22,7 +22,8 @@ public struct MetricsRecord: Codable, Hashable, Sendable {
   public var l1 = 0.0
   /// The auxiliary loss, unweighted.
   public var auxk = 0.0
-  /// 1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on this batch; absent where the batch has no variance.
+  /// 1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on this batch, which is of training rows. Optional, unlike ``loss``, because
+  /// it is a share of the batch's variance: nil where all its rows are equal, as in a batch of one row.
   public var explainedVariance: Double?
   /// Mean number of active experts.
   public var l0 = 0.0

@@ -118,7 +118,7 @@ def visit(width, profile):
             # The answer is there when it is in the address.
             wait(driver, lambda d: f"at={index}" in d.current_url,
                  f"{width} px: token {index} cannot be chosen")
-            expect(driver.find_elements(By.CSS_SELECTOR, token + ":has(:checked)"),
+            expect(driver.find_elements(By.CSS_SELECTOR, token + ".current:has(:checked)"),
                    f"{width} px: token {index} is not the chosen one")
             shown = [e.text for e in driver.find_elements(
                 By.CSS_SELECTOR, ".active > li > a.latent .number")]

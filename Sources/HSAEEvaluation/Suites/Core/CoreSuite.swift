@@ -36,6 +36,8 @@ public enum CoreSuite: EvaluationSuite {
         suite: name,
         evaluatedOn: rows.description + (losses.map { "; losses on \($0.description)" } ?? ""),
         numbers: numbers)
+      // Of a text that is given nobody knows whether training had it.
+      result.isHeldOut = input.text == nil ? rows.isHeldOut : nil
       result.histograms = measured.histograms
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
@@ -49,7 +51,7 @@ public enum CoreSuite: EvaluationSuite {
             + " --max-active.")
       }
       if let note = input.note(on: run, isHeldOut: rows.isHeldOut) { result.notes.append(note) }
-      result.saeBench = saeBench(result, run.shape, rows)
+      result.saeBench = saeBench(result, run, rows)
       results.append(result)
     }
     return results
@@ -58,8 +60,9 @@ public enum CoreSuite: EvaluationSuite {
   /// The result by SAEBench's names and as SAEBench finds it with the exported dictionary: rows at the lengths
   /// the model gives them, sublatents as latents like others.
   private static func saeBench(
-    _ result: SuiteResult, _ shape: DictionaryShape, _ rows: EvaluationRows
+    _ result: SuiteResult, _ run: EvaluatedRun, _ rows: EvaluationRows
   ) -> SAEBenchMetrics {
+    let shape = run.shape
     func value(_ key: String) -> Double { result[key]?.value ?? .nan }
     func unscaled(_ key: String) -> String {
       result[key + "_unscaled"] != nil ? key + "_unscaled" : key
@@ -111,6 +114,6 @@ public enum CoreSuite: EvaluationSuite {
     metrics["misc_metrics"] = [
       "frac_alive": 1 - dead / Double(1 + shape.sublatents)
     ]
-    return SAEBenchMetrics(metrics: metrics)
+    return SAEBenchMetrics(metrics: metrics, of: run)
   }
 }
