@@ -16,7 +16,7 @@ SOURCES := Package.swift Sources Tests Benchmarks Snippets Examples/Package.swif
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
 .PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
-  bench-record format lint clean mpi test-mpi install deb site docs examples
+  bench-record format lint clean mpi test-mpi two-hosts install deb site docs examples
 
 setup: ## Installs what is missing and builds llama.cpp, once.
 	@scripts/setup.sh
@@ -44,6 +44,9 @@ mpi: ## The executable for mpirun and srun, with everything: .build-mpi/release/
 test-mpi: mpi test-build ## Training on several processes, and how it ends when one fails.
 	HSAE_MPI_EXECUTABLE=$(CURDIR)/.build-mpi/release/hsae swift test $(TEST) --disable-xctest \
 	  --filter 'MPITests|Rank|Communicator'
+
+two-hosts: mpi ## Training over two network namespaces as machines, and how it ends; needs root.
+	runs/two-hosts.sh .build-mpi/release/hsae
 
 demo: build ## From a real model's vocabulary to a page of hierarchies, in minutes.
 	$(HSAE) quickstart
@@ -77,6 +80,9 @@ test: lint models browser examples ## What continuous integration runs; the summ
 	  swift test $(TEST) --disable-xctest
 
 soak: models bench-check test-mpi ## The long rounds: kills, a million mutated inputs, sanitizers, counts.
+	@if [ "$$(id -u)" -eq 0 ] && ip netns list >/dev/null 2>&1; then \
+	  runs/two-hosts.sh .build-mpi/release/hsae; \
+	else echo "soak: left out make two-hosts, which needs root and iproute2."; fi
 	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
 	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \

@@ -36,6 +36,17 @@ extension Communicator {
     throw AgreedFailures.note(complaint(other, all[other], all[0]))
   }
 
+  /// Fails unless `value` is the same on all ranks of each `size` that follow one another, with what `complaint`
+  /// says of the first that has another than the first of its group. All ranks then call `complaint`.
+  public func requireAlike(
+    _ value: UInt64, inGroupsOf size: Int, _ complaint: (_ rank: Int, _ first: Int) -> Failure
+  ) throws(Failure) {
+    let all = gathered([value]).map { $0[0] }
+    try check()
+    guard let other = all.indices.first(where: { all[$0] != all[$0 / size * size] }) else { return }
+    throw AgreedFailures.note(complaint(other, other / size * size))
+  }
+
   /// Runs `body` on rank 0 alone; if it fails there, all throw its failure.
   public func onFirst(_ body: () throws(Failure) -> Void) throws(Failure) {
     try agree { () throws(Failure) in if rank == 0 { try body() } }

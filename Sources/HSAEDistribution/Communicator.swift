@@ -17,6 +17,8 @@ public protocol Communicator: AnyObject {
   var size: Int { get }
   /// Bytes this rank has sent to others with `exchange` and all that is built on it.
   var bytesSent: Int { get }
+  /// Seconds this rank has spent in `exchange`, waiting for the others included; 0 where nobody counts them.
+  var secondsExchanging: Double { get }
   /// What went wrong, if anything did.
   var failure: Failure? { get }
 
@@ -35,6 +37,9 @@ public protocol Communicator: AnyObject {
 }
 
 extension Communicator {
+  /// 0.
+  public var secondsExchanging: Double { 0 }
+
   /// Fails if anything has gone wrong between the ranks.
   public func check() throws(Failure) { if let failure { throw failure } }
 

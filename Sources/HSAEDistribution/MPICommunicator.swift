@@ -12,6 +12,8 @@ public final class MPICommunicator: Communicator {
   public let size: Int
   /// Bytes sent to others.
   public private(set) var bytesSent = 0
+  /// Seconds spent in `exchange`.
+  public private(set) var secondsExchanging = 0.0
   /// What MPI reported, if anything went wrong.
   public private(set) var failure: Failure?
   private let handle: Int32
@@ -56,6 +58,8 @@ public final class MPICommunicator: Communicator {
     _ incoming: [Range<Int>]
   ) {
     guard failure == nil else { return }
+    let begin = ContinuousClock.now
+    defer { secondsExchanging += (ContinuousClock.now - begin) / .seconds(1) }
     unsafe copyOwnPiece(source, outgoing[rank], target, incoming[rank])
     begins.removeAll(keepingCapacity: true)
     ends.removeAll(keepingCapacity: true)

@@ -109,6 +109,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
 
   func run() throws {
     let world = try Launch.world()
+    let watch = try watchOthers(world)
+    defer { withExtendedLifetime(watch) {} }
     let threads = try threading.threads ?? Ranks(world).defaultThreads()
     let (suites, evaluated, input) = try world.agree { () throws(Failure) in
       let suites = try EvaluationSuites.named(suite, processes: world.size)
@@ -132,6 +134,19 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       if let out { try write(evaluation, to: out) }
     }
     if let failure { throw failure }
+  }
+
+  /// Where several processes work together: says whose death made the launcher end the rest.
+  private func watchOthers(_ world: any Communicator) throws(Failure) -> Interruption? {
+    guard world.size > 1 else { return nil }
+    let peers = try Peers(world)
+    return Interruption(notify: {
+      if let obituary = peers.obituary() {
+        report("hsae: \(obituary); start again what you started.")
+      }
+      // Not `exit`: other threads are at work.
+      _exit(128 + SIGTERM)
+    })
   }
 
   // MARK: What is given

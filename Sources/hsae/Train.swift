@@ -103,9 +103,13 @@ struct Train: ParsableCommand, RunsOnRanks {
       }
     })
     let (sent, steps) = (ranks.bytesSent, group.steps)
+    let (exchanged, begin) = (ranks.secondsExchanging, ContinuousClock.now)
     let outcome = try runWithProgress(group, label: "train", interruption: interruption)
+    let share =
+      (ranks.secondsExchanging - exchanged) / ((ContinuousClock.now - begin) / .seconds(1))
     try summarise(group)
-    sayTraffic(group, sent: ranks.bytesSent - sent, steps: group.steps - steps, ranks)
+    sayTraffic(
+      group, sent: ranks.bytesSent - sent, share: share, steps: group.steps - steps, ranks)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
   }
 
@@ -210,13 +214,22 @@ private func sayMemory(_ configurations: [TrainingConfiguration], threads: Int, 
   report(line + ".")
 }
 
-/// Says what one of several processes sent the others in a step.
-private func sayTraffic(_ group: TrainingGroup, sent: Int, steps: Int, _ ranks: Ranks) {
+/// Says what one of several processes sent the others in a step, and what part of its time exchanges took.
+private func sayTraffic(
+  _ group: TrainingGroup, sent: Int, share: Double, steps: Int, _ ranks: Ranks
+) {
   guard ranks.world.size > 1, Launch.isFirst, steps > 0 else { return }
-  let formula = group.trainers.map { ranks.traffic(of: $0.configuration).total }
+  func formula(_ deadLatents: Int?) -> Int {
+    group.trainers.reduce(0) {
+      $0 + ranks.traffic(of: $1.configuration, deadLatents: deadLatents).total
+    } / group.trainers.count
+  }
+  let most = formula(nil)
   report(
     "hsae: sent by one of \(ranks.world.size) processes in a step: \(grouped(sent / steps)) bytes; by the"
-      + " formula \(grouped(formula.reduce(0, +) / formula.count)).")
+      + " formula \(grouped(formula(0)))"
+      + (most > formula(0) ? ", at most \(grouped(most)) where latents are dead" : "")
+      + "; exchanges, with waiting for others, took \(Int((100 * share).rounded())) % of the time.")
 }
 
 /// Runs `trainer` with a progress line.

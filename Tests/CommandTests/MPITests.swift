@@ -198,6 +198,38 @@ import Testing
     }
   }
 
+  @Test(.enabled(if: isThere)) func whereOneIsKilledEvaluatingAllStop() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try collectAndTrain(in: folder, documents: 50, sizes: CommandFixture.small)
+      // The second one waits for a text that never comes.
+      let pipe = Path.join(folder, "pipe.txt")
+      try #require(unsafe mkfifo(pipe, 0o600) == 0)
+      func command(_ text: String) -> [String] {
+        ["evaluate", runs[0], "--model", "synthetic", "--text", text, "--threads", "1"]
+      }
+      let job = try start([
+        (1, [], command(Path.join(folder, "corpus.txt"))), (1, [], command(pipe)),
+      ])
+      // Opens when someone reads.
+      var writer: Int32 = -1
+      let isRead = job.waits {
+        writer = unsafe open(pipe, O_WRONLY | O_NONBLOCK)
+        return writer >= 0
+      }
+      #expect(isRead)
+      defer { close(writer) }
+      let second = try #require(processes(running: Self.program, with: pipe).last)
+      kill(second, SIGKILL)
+      let result = job.result(within: 60)
+      #expect(!result.timedOut && result.code != 0)
+      let said = sentences(result)
+      #expect(said.count == 1, "\(result.errors)")
+      for part in ["Rank 1 of 2", "has died", "start again"] {
+        #expect(said.first?.contains(part) == true, "\(said)")
+      }
+    }
+  }
+
   @Test(.enabled(if: isThere)) func whatOneCannotDoStopsAllWithItsSentence() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)

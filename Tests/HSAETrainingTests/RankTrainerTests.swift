@@ -85,6 +85,23 @@ private final class FailingRows: RowSource {
   }
 }
 
+/// Rows of which one has another sign, under the same name.
+private struct OtherRows: RowSource {
+  let rows: any RowSource
+  var rowCount: Int { rows.rowCount }
+  var width: Int { rows.width }
+  var path: String { "/elsewhere/rows.npy" }
+  var summary: String { rows.summary }
+  var fingerprint: String { rows.fingerprint }
+
+  func read(_ own: Span<Int>, into target: inout MutableSpan<Float>) throws(Failure) {
+    try rows.read(own, into: &target)
+    for place in own.indices where own[place] == 211 {
+      for column in 0..<2 { target[place * width + column].negate() }
+    }
+  }
+}
+
 @Suite struct RankTrainerTests {
   @Test(arguments: [PrecisionOption.float32, .auto])
   func twoHundredStepsOnAnyNumberOfRanks(_ precision: PrecisionOption) throws {
@@ -203,6 +220,64 @@ private final class FailingRows: RowSource {
     }
   }
 
+  /// A fingerprint is of samples only, so other rows can have the same: the batches are compared too.
+  @Test func otherRowsUnderTheSameFingerprintStopAll() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try TrainingFixture(in: folder)
+      var options = fixture.options
+      options.checkpointEvery = 1
+      let configuration = try fixture.configuration(options)
+      func trained(_ group: Int, count: Int) -> Failure? {
+        do {
+          _ = try withRanks(count) { world in
+            var source = try fixture.source()
+            if world.rank == count - 1 { source = OtherRows(rows: source) }
+            let runs = try TrainingGroup(
+              creating: [(fixture.path("run\(group)"), configuration)], source: source, threads: 1,
+              ranks: Ranks(world, dictionaryRanks: group))
+            #expect(try runs.run { _ in } == .finished)
+          }
+          return nil
+        } catch { return error as? Failure }
+      }
+      let failure = trained(2, count: 4)
+      #expect(failure?.kind == .data)
+      for part in ["/elsewhere/rows.npy: in step ", "rank 3 has read other rows than rank 2"] {
+        #expect(failure?.message.contains(part) == true, "\(failure?.message ?? "")")
+      }
+      // What was learned before they came is kept. Ranks that see other rows anyway have nothing to compare.
+      let step = failure?.message.split(separator: " ").compactMap { Int($0) }.first ?? 0
+      let steps = try RunDirectory(path: fixture.path("run2")).checkpointSteps()
+      #expect(step >= 1 && steps.max() ?? 0 == step - 1, "\(step) \(steps)")
+      #expect(trained(1, count: 2) == nil)
+    }
+  }
+
+  @Test func aMarkTellsBatchesApart() {
+    func mark(_ values: [Float], cutAt cut: Int = 64) -> UInt64 {
+      var mark = BatchMark()
+      let (head, tail) = (Array(values[..<cut]), Array(values[cut...]))
+      mark.add(head.span)
+      mark.add(tail.span)
+      return mark.value
+    }
+    let values = (0..<107).map { Float($0) - 31.5 }
+    var marks: Set<UInt64> = [mark(values), BatchMark().value]
+    #expect(mark(values) == mark(values))
+    for first in [0, 5, 63, 64, 101, 106] {
+      var other = values
+      other[first].negate()
+      marks.insert(mark(other))
+      // Two signs of one lane; two values that change places.
+      other[(first + 16) % 107].negate()
+      marks.insert(mark(other))
+      other = values
+      other.swapAt(first, (first + 8) % 107)
+      marks.insert(mark(other))
+    }
+    #expect(marks.count == 20)
+  }
+
   @Test func wrongNumbersOfRanksAreRefused() throws {
     try withTemporaryFolder { folder in
       let fixture = try TrainingFixture(in: folder)
@@ -249,6 +324,47 @@ private final class FailingRows: RowSource {
         }
         // Nothing within a group grows with the dictionary.
         #expect(withinGroup[0] == withinGroup[1])
+      }
+    }
+  }
+
+  @Test(arguments: [(2, 2), (3, 3), (4, 2), (2, 1)], [1, 3, 320])
+  func theBytesOfDeadLatentsAreTheFormulas(_ ranks: (world: Int, group: Int), _ active: Int) throws
+  {
+    try withTemporaryFolder { folder in
+      let fixture = try TrainingFixture(in: folder)
+      var options = fixture.options
+      (options.sublatents, options.k, options.batch) = (0, 1, 500)
+      (options.auxk, options.auxkK) = (0.03, active)
+      let configuration = try fixture.configuration(options)
+      // Two steps, the second with latents that have not fired in the first.
+      let steps = try withRanks(ranks.world) { communicator in
+        let ranks = try Ranks(communicator, dictionaryRanks: ranks.group)
+        let engine = try Trainer.freshEngine(
+          configuration, source: try fixture.source(), threads: 1, ranks: ranks)
+        let rows = engine.share.rows.count
+        return (1...2).map { number in
+          engine.fill((0..<rows * 20).map { Float($0 % 7) - 2.5 })
+          let dead = number == 1 ? 0 : engine.usage.deadLatents(window: 500)
+          let before = ranks.bytesSent
+          let report = engine.step(
+            StepSettings(number: number, learningRate: 1e-3, deadWindow: 500))
+          return (dead: dead, acts: report.auxk > 0, bytes: ranks.bytesSent - before)
+        }
+      }
+      for step in 0..<2 {
+        let most = steps.map { $0[step].dead }.max() ?? 0
+        for rank in 0..<ranks.world {
+          func formula(_ dead: Int?) -> StepTraffic {
+            StepTraffic(
+              configuration, dictionaryRanks: ranks.group, groups: ranks.world / ranks.group,
+              rank: rank, deadLatents: dead)
+          }
+          #expect(steps[rank][step].acts == (step == 1) && (most > 0) == (step == 1))
+          #expect(steps[rank][step].bytes == formula(most).total)
+          #expect(formula(nil).total >= formula(most).total)
+          #expect(formula(0).auxiliary == 0)
+        }
       }
     }
   }

@@ -1,6 +1,7 @@
 // The processes a run is trained by: all of them, and how they are divided.
 
 internal import Foundation
+internal import HSAEActivations
 public import HSAEDistribution
 internal import HSAEModels
 public import HSAESupport
@@ -45,17 +46,24 @@ public struct Ranks {
 
 extension Ranks {
   /// Bytes this process has sent to others so far.
-  public var bytesSent: Int {
+  public var bytesSent: Int { communicators.reduce(0) { $0 + $1.bytesSent } }
+
+  /// Seconds this process has spent sending, receiving and waiting for others so far.
+  public var secondsExchanging: Double { communicators.reduce(0) { $0 + $1.secondsExchanging } }
+
+  private var communicators: [any Communicator] {
     var seen: Set<ObjectIdentifier> = []
-    return [world, dictionary, copies].reduce(0) { sum, communicator in
-      seen.insert(ObjectIdentifier(communicator)).inserted ? sum + communicator.bytesSent : sum
-    }
+    return [world, dictionary, copies].filter { seen.insert(ObjectIdentifier($0)).inserted }
   }
 
-  /// What this process sends in a step of a run with `configuration`.
-  public func traffic(of configuration: TrainingConfiguration) -> StepTraffic {
+  /// What this process sends in a step of a run with `configuration`, where the rank that has most dead
+  /// latents has `deadLatents`; nil: as many as count.
+  public func traffic(
+    of configuration: TrainingConfiguration, deadLatents: Int? = 0
+  ) -> StepTraffic {
     StepTraffic(
-      configuration, dictionaryRanks: dictionary.size, groups: copies.size, rank: world.rank)
+      configuration, dictionaryRanks: dictionary.size, groups: copies.size, rank: world.rank,
+      deadLatents: deadLatents)
   }
 
   /// Fails if anything has gone wrong between the ranks.
@@ -118,6 +126,20 @@ extension Ranks {
       return .usage(
         "Rank \(rank) was given other settings than rank 0 (\(trimmed(place?.0)), not"
           + " \(trimmed(place?.1))); give all the same options, and the same kind of machine.")
+    }
+  }
+
+  /// Fails unless the ranks of each group have read the same rows as batch `index`, of which this one's mark is
+  /// `mark`. Fingerprints are of samples, so other data can have the same.
+  func requireSameRows(
+    _ mark: UInt64, batch index: Int, of source: any RowSource
+  ) throws(Failure) {
+    guard dictionary.size > 1 else { return }
+    try world.requireAlike(mark, inGroupsOf: dictionary.size) { rank, first in
+      let paths = world.gathered(source.path)
+      return .data(
+        "\(paths[rank]): in step \(index + 1) rank \(rank) has read other rows than rank \(first)"
+          + " (\(paths[first])); give all ranks the same data.")
     }
   }
 

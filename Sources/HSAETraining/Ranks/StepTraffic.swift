@@ -1,6 +1,6 @@
 // What one rank sends to others in one step, counted beforehand from the sizes alone: the formula that
-// docs/scale.md explains, and that a test holds against what is sent. The auxiliary loss is left out,
-// because what it sends depends on how many latents are dead.
+// docs/scale.md explains, and that a test holds against what is sent. What the auxiliary loss sends depends
+// on how many latents are dead, which must be said.
 
 internal import HSAEModels
 internal import HSAETensors
@@ -17,18 +17,24 @@ public struct StepTraffic: Hashable, Sendable {
   public var orthogonality = 0
   /// The gradients of a rank's own experts, to the other groups; and how often the experts fired.
   public var betweenGroups = 0
+  /// Where latents are dead: their candidates, and the reconstruction of the residual.
+  public var auxiliary = 0
   /// Losses, norms, a bias's gradient.
   public var numbers = 0
 
   /// All of it.
   public var total: Int {
-    candidates + reconstructions + residuals + orthogonality + betweenGroups + numbers
+    candidates + reconstructions + residuals + orthogonality + betweenGroups + auxiliary + numbers
   }
 
   /// What rank `rank` sends of `groups` groups of `dictionaryRanks` ranks each, in a step that is not
   /// recorded.
+  ///
+  /// `deadLatents` is how many latents are dead on the rank of a group that has most; 0: none, and then the
+  /// auxiliary loss sends next to nothing; nil: so many that it sends as much as it can.
   public init(
-    _ configuration: TrainingConfiguration, dictionaryRanks: Int, groups: Int, rank: Int = 0
+    _ configuration: TrainingConfiguration, dictionaryRanks: Int, groups: Int, rank: Int = 0,
+    deadLatents: Int? = 0
   ) {
     let (shape, objective) = (configuration.shape, configuration.objective)
     let (r, g, d) = (dictionaryRanks, groups, shape.width)
@@ -65,5 +71,15 @@ public struct StepTraffic: Hashable, Sendable {
     }
     numbers = 48 * (r * g - 1) + 8 * (r - 1) + (isHalf ? 4 * (r - 1) : 0)
     if configuration.bias != .none { numbers += 8 * d * (r * g - 1) }
+    guard objective.auxk > 0, objective.auxkActive > 0 else { return }
+    numbers += 8 * (r - 1)
+    let most = pieceCount(shape.experts, size: r)
+    let length = min(objective.auxkActive, most, deadLatents ?? most)
+    guard length > 0 else { return }
+    if r > 1 {
+      auxiliary = 8 * (r - 1) + 4 * length * others + 4 * own * (r - 1)
+      auxiliary += 4 * d * others + 4 * d * own * (r - 1)
+    }
+    auxiliary += (16 + 8 * d) * (r * g - 1)
   }
 }

@@ -27,18 +27,26 @@ public final class BatchReader: @unchecked Sendable {
   private var outcome: Result<Void, Failure> = .success(())
   private let done = DispatchGroup()
   private var requested = 0
+  /// Whether batches are marked, and the mark of what is in `spare`; touched as `spare` is.
+  private let marks: Bool
+  private var spareMark: UInt64 = 0
+  /// A number by which the rows of the batch that `next` gave last, as they are in the source, can be told
+  /// from others; 0 unless asked for.
+  public private(set) var mark: UInt64 = 0
 
   /// Batches of `batch` rows of `source`, or their rows `part` alone; `bufferSize` is that of the buffers
-  /// `next` is given.
+  /// `next` is given. `marks`: whether `mark` is wanted.
   public init(
     source: any RowSource, sequence: RowSequence, batch: Int, part: Range<Int>? = nil,
-    normalisation: Normalisation, firstBatch: Int, bufferSize: Int
+    normalisation: Normalisation, firstBatch: Int, bufferSize: Int,
+    marks: Bool = false
   ) {
     self.source = source
     self.sequence = sequence.following(source)
     self.batch = batch
     self.part = part ?? 0..<batch
     self.normalisation = normalisation
+    self.marks = marks
     spare = Buffer(bufferSize)
     request(firstBatch)
   }
@@ -52,6 +60,7 @@ public final class BatchReader: @unchecked Sendable {
     }
     try outcome.get()
     swap(&spare, &buffer)
+    mark = spareMark
     request(index + 1)
   }
 
@@ -75,15 +84,19 @@ public final class BatchReader: @unchecked Sendable {
     prefetch(around: positions.lowerBound)
     let rows = sequence.rows(at: positions, reusing: &places)
     let count = part.count
+    var mark = BatchMark()
     try spare.withMutableSpan(0..<count * d) { span throws(Failure) in
       // Piece by piece, so that rows are still in cache when they are scaled.
       for start in stride(from: 0, to: count, by: Self.pieceRows) {
         let end = min(count, start + Self.pieceRows)
         var part = span.part(start * d..<end * d)
         try source.read(rows.span.extracting(start..<end), into: &part)
+        // Before lengths are divided out, which not every processor rounds alike.
+        if marks { mark.add(part.span) }
         if normalisation == .unit { scaleRowsToUnit(&part, width: d) }
       }
     }
+    if marks { spareMark = mark.value }
   }
 
   private static let pieceRows = 64

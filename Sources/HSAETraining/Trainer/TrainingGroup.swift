@@ -117,7 +117,7 @@ public final class TrainingGroup {
         count: source.rowCount, order: configuration.order, seed: configuration.rowSeed),
       batch: configuration.batch, part: first.engine.share.rows,
       normalisation: configuration.normalize, firstBatch: least,
-      bufferSize: first.engine.vectors.count)
+      bufferSize: first.engine.vectors.count, marks: ranks.world.size > 1)
     defer { reader.finish() }
     var failures: [Failure] = []
     while let index = running.map(\.step).min() {
@@ -127,6 +127,7 @@ public final class TrainingGroup {
       try ranks.world.agree { () throws(Failure) in
         try reader.next(index, into: &due[0].engine.vectors)
       }
+      try ranks.requireSameRows(reader.mark, batch: index, of: source)
       for other in due.dropFirst() { other.engine.copyVectors(from: due[0].engine) }
       let waited = (ContinuousClock.now - begin) / .seconds(1)
       var failed: [(trainer: Trainer, failure: Failure)] = []
