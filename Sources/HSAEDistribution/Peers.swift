@@ -24,6 +24,22 @@ public struct Peers: Sendable {
     (self.rank, self.host, self.all) = (rank, host, all)
   }
 
+  /// Whether a process of this machine has died; then the others can only wait for it, and should leave.
+  public var oneHasDied: Bool {
+    all.contains { $0.host == host && !isAlive($0.process) }
+  }
+
+  /// Ends this process with what SIGTERM gives, after `say` has got the obituary, if there is one to be said here.
+  ///
+  /// A second passes first, in which the others that were told to stop can look who is dead, and do not see one
+  /// that has just left.
+  public func leave(_ say: (String) -> Void) -> Never {
+    if let obituary = obituary() { say(obituary) }
+    Thread.sleep(forTimeInterval: 1)
+    // Not `exit`: other threads are at work.
+    _exit(128 + SIGTERM)
+  }
+
   /// A sentence about the first process of this machine that has died; nil where none has, or another that is
   /// still here, of a lower rank, says it.
   public func obituary() -> String? {

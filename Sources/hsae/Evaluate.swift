@@ -141,11 +141,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     guard world.size > 1 else { return nil }
     let peers = try Peers(world)
     return Interruption(notify: {
-      if let obituary = peers.obituary() {
-        report("hsae: \(obituary); start again what you started.")
-      }
-      // Not `exit`: other threads are at work.
-      _exit(128 + SIGTERM)
+      peers.leave { report("hsae: \($0); start again what you started.") }
     })
   }
 

@@ -98,8 +98,8 @@ struct Train: ParsableCommand, RunsOnRanks {
     let peers = try Peers(ranks.world)
     let interruption = Interruption(notify: {
       if isAlone { announceStop() }
-      if let obituary = peers.obituary() {
-        report("hsae: \(obituary); go on from the last checkpoint with --resume.")
+      if peers.oneHasDied {
+        peers.leave { report("hsae: \($0); go on from the last checkpoint with --resume.") }
       }
     })
     let (sent, steps) = (ranks.bytesSent, group.steps)

@@ -334,7 +334,7 @@ private struct OtherRows: RowSource {
     try withTemporaryFolder { folder in
       let fixture = try TrainingFixture(in: folder)
       var options = fixture.options
-      (options.sublatents, options.k, options.batch) = (0, 1, 500)
+      (options.sublatents, options.subspace, options.k, options.batch) = (0, 0, 1, 500)
       (options.auxk, options.auxkK) = (0.03, active)
       let configuration = try fixture.configuration(options)
       // Two steps, the second with latents that have not fired in the first.
