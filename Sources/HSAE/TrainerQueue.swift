@@ -35,6 +35,11 @@ final class TrainerQueue: @unchecked Sendable {
     try await queue.run { [self] () throws(Failure) in try trainer.checkpointNow() }
   }
 
+  /// Writes the run as it stands into a new folder.
+  func save(to path: String) async throws(Failure) {
+    try await queue.run { [self] () throws(Failure) in try trainer.save(to: path) }
+  }
+
   /// Returns when nothing is under way.
   func finish() { queue.wait {} }
 

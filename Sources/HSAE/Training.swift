@@ -41,8 +41,8 @@ public final class Training {
   ///     said. A batch has 4,096 rows if neither the options nor their preset say otherwise.
   ///   - width: numbers in a row.
   ///   - run: the folder of the run, which must not exist or be empty. It gets records and checkpoints, and
-  ///     every command of `hsae` takes it. Without one all is kept in memory and lost with the program: a
-  ///     dictionary is saved only as part of a run, so name a folder if you will want it again.
+  ///     every command of `hsae` takes it. Without one all is kept in memory, and lost with the program unless it
+  ///     is saved (``save(to:)``).
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
   /// - Throws: ``Failure`` of the kind `usage` if options contradict each other, `unavailable` if the memory
   ///   does not suffice, `cannotCreate` if the folder cannot be made.
@@ -139,9 +139,20 @@ public final class Training {
 
   /// The dictionary as it is after ``step`` steps; it stays as it is when training goes on.
   ///
-  /// It lies in memory, and there is no way to write it: what is on the disk are the checkpoints of a training
-  /// with a folder (`run:`), which ``SparseDictionary/init(path:warn:)`` loads.
+  /// It lies in memory. To have it again later, give the training a folder (`run:`) or ``save(to:)`` it.
   public func dictionary() -> SparseDictionary { trainer.dictionary() }
+
+  /// Writes the training as it stands into the folder `path`, and goes on as before.
+  ///
+  /// What is there then is a run: ``SparseDictionary/init(path:warn:)`` loads it, ``init(resuming:threads:warn:)``
+  /// goes on with it, and every command of `hsae` takes it. Nothing is there until all of it is. Of the records it has
+  /// the last one.
+  ///
+  /// - Parameter path: the folder, which must not exist.
+  /// - Throws: ``Failure`` of the kind `cannotCreate` if something is there already, or another if it cannot be written.
+  nonisolated(nonsending) public func save(to path: String) async throws(Failure) {
+    try await trainer.save(to: path)
+  }
 
   /// The next batch, once its rows have come; nil if they end before.
   nonisolated(nonsending) private func batch<Iterator: AsyncIteratorProtocol>(

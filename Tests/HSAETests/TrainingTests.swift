@@ -88,6 +88,38 @@ import Testing
     }
   }
 
+  @Test func whatWasKeptInMemoryIsSaved() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder)
+      let whole = try Training(fixture.options, width: 20, run: fixture.path("whole"))
+      try await whole.run(on: Pieces(rows: fixture.rows))
+      let memory = try Training(fixture.options, width: 20)
+      try await memory.save(to: fixture.path("fresh"))
+      await #expect(throws: Pieces.Broken.self) {
+        try await memory.run(on: Pieces(rows: fixture.rows, failsAfter: 9))
+      }
+      try await memory.save(to: fixture.path("new/half"))
+      let saved = try SparseDictionary(path: fixture.path("new/half"))
+      #expect(saved.step == memory.step && saved.step > 0)
+      #expect(
+        saved.encode(fixture.rows).activations
+          == memory.dictionary().encode(fixture.rows).activations)
+      #expect(try SparseDictionary(path: fixture.path("fresh")).step == 0)
+      // Nothing is overwritten.
+      let failure = await #expect(throws: Failure.self) {
+        try await memory.save(to: fixture.path("new/half"))
+      }
+      #expect(failure?.kind == .cannotCreate)
+      // What was saved is gone on with, to the same bits.
+      for name in ["fresh", "new/half"] {
+        let training = try Training(resuming: fixture.path(name))
+        let rest = Array(fixture.rows.elements[(training.rowsUsed * 20)...])
+        try await training.run(on: Pieces(rows: Rows(elements: rest, width: 20)))
+        #expect(try training.isFinished && fixture.weights(name) == fixture.weights("whole"))
+      }
+    }
+  }
+
   @Test func cancellingLeavesACheckpoint() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try LibraryFixture(in: folder)

@@ -124,6 +124,31 @@ extension Trainer {
     if step > 0, try !hasCheckpoint() { try checkpointIfDue(isLast: true) }
   }
 
+  /// Writes the run as it stands into the folder `path`, which must not exist: its settings, its last record and a
+  /// checkpoint. Nothing is there until all of it is. The run itself stays where it is.
+  ///
+  /// Fails with `.cannotCreate` if something is at `path`.
+  package func save(to path: String) throws(Failure) {
+    if Path.exists(path) {
+      throw Failure(
+        .cannotCreate, "\(path): there is something already; choose another folder to save into.")
+    }
+    try Path.createDirectories(Path.parent(path))
+    let folder = try DurableDirectory(path: path)
+    let run = folder.partialPath
+    try JSONFile.write(configuration, to: RunDirectory.configurationFile(run))
+    if step > 0 {
+      var log = try MetricsLog(path: RunDirectory.metricsFile(run), keepingThrough: step)
+      if lastRecord.step > 0 { try log.append(lastRecord) }
+      try log.synchronize()
+    }
+    let checkpoints = RunDirectory.checkpointsFolder(run)
+    try Path.createDirectories(checkpoints)
+    try Checkpoint.write(
+      engine, configuration: configuration, step: step, seconds: seconds, into: checkpoints)
+    try folder.commit()
+  }
+
   private func hasCheckpoint() throws(Failure) -> Bool {
     path.isEmpty ? true : try RunDirectory(path: path).checkpointSteps().contains(step)
   }
