@@ -38,7 +38,7 @@ public final class Trainer {
   private var log: MetricsLog?
   private var events: TensorBoardLog?
   /// Seconds of training so far, and what they and `step` were at the last record.
-  private var seconds: Double
+  private(set) var seconds: Double
   private var recorded: (seconds: Double, step: Int)
   private var lastCheckpoint: Int
 
