@@ -25,6 +25,8 @@ public final class FeatureDatabase: Sendable {
   let knownLists = Mutex(KnownLists())
   /// The passages that were read.
   let passages = PassageCache()
+  /// What the tokens of each corpus are to searches.
+  private let words = Mutex<[Int: TokenWords]>([:])
 
   /// Opens the database in the folder `path`, or the file `path` itself.
   ///
@@ -116,6 +118,16 @@ public final class FeatureDatabase: Sendable {
     }
     vocabularies.withLock { $0[corpus] = texts }
     return texts
+  }
+
+  /// What the tokens of a corpus are to searches.
+  func tokenWords(of corpus: Int) -> TokenWords {
+    words.withLock { words in
+      if let known = words[corpus] { return known }
+      let new = TokenWords()
+      words[corpus] = new
+      return new
+    }
   }
 
   /// Changes labels, in one transaction.

@@ -178,26 +178,26 @@ extension FeatureDatabase {
     var order = "\(plus)\(query.order.column) \(query.isDescending ? "DESC" : "ASC"), latent.id"
     var hits = ""
     if let text = query.text {
-      guard let pattern = FTS5Pattern(matchingAllPrefixesIn: text) else {
-        return LatentListPart(latents: [], total: 0)
-      }
-      let (first, last) = LatentID.range(run: run.id)
-      // Labels first: they are what the user calls it. Then words as they were asked for, of what is active most
-      // often first; then what only begins so, and promoted tokens. Ranks are below zero, the best the lowest.
-      let whole = FTS5Pattern(matchingAllTokensIn: text).map { "words : (\($0.rawPattern))" }
+      let words = searchWords(text)
+      guard !words.isEmpty else { return LatentListPart(latents: [], total: 0) }
+      // Labels first: they are what the user calls it. Then words as they were asked for, then those that begin so,
+      // then promoted tokens; of each what is active most often first.
+      let (range, place) = run.ids(of: query.level)
+      let part = "rowid BETWEEN ? AND ? AND \(place)"
       hits = """
         JOIN (SELECT hit, min(place) AS place FROM (
-        SELECT rowid AS hit, bm25(latent_text, 10.0, 1.0) AS place FROM latent_text
-        WHERE latent_text MATCH ? AND rowid BETWEEN ? AND ?
-        UNION ALL
-        SELECT rowid, -1e6 FROM latent_text WHERE latent_text MATCH ? AND rowid BETWEEN ? AND ?
-        UNION ALL
-        SELECT rowid, -1e9 FROM label_text WHERE label_text MATCH ? AND rowid BETWEEN ? AND ?
+        SELECT rowid AS hit, 3 AS place FROM latent_text WHERE latent_text MATCH ? AND \(part)
+        UNION ALL SELECT rowid, 2 FROM latent_text WHERE latent_text MATCH ? AND \(part)
+        UNION ALL SELECT rowid, 1 FROM latent_text WHERE latent_text MATCH ? AND \(part)
+        UNION ALL SELECT rowid, 0 FROM label_text WHERE label_text MATCH ? AND \(part)
         ) GROUP BY hit) ON hit = latent.id
         """
-      arguments =
-        [pattern, first, last, whole ?? pattern.rawPattern, first, last, pattern, first, last]
-        + arguments
+      let begun = searchPattern(words)
+      let asked = [
+        begun, "words : (\(begun))", "words : (\(searchPattern(words, areWhole: true)))", begun,
+      ]
+      let bounds: [(any DatabaseValueConvertible)?] = [range.lowerBound, range.upperBound]
+      arguments = asked.flatMap { [$0] + bounds } + arguments
       if query.order == .match { order = "place, latent.fired DESC, latent.id" }
     }
     let sql = """
@@ -222,7 +222,7 @@ extension FeatureDatabase {
     let known = knownLists.withLock { $0.stamp == stamp ? $0.lists[key] : nil }
     if let known { return known }
     let ids = try read { db in
-      try Int.fetchAll(db, sql: sql, arguments: StatementArguments(arguments))
+      try Int.fetchAll(db.cachedStatement(sql: sql), arguments: StatementArguments(arguments))
     }
     knownLists.withLock { lists in
       if lists.stamp != stamp || lists.count + ids.count > Self.longestLists {
@@ -239,6 +239,22 @@ extension FeatureDatabase {
 }
 
 extension RunRecord {
+  /// Where the ids of the latents of `level` are, and what tells them there from others: a condition on `rowid`, so
+  /// that a search need not look at the latents themselves.
+  fileprivate func ids(of level: LatentQuery.Level) -> (range: ClosedRange<Int>, condition: String)
+  {
+    let (first, last) = LatentID.range(run: id)
+    let place = "(rowid - \(LatentID.make(run: id, number: 0))) % \(1 + shape.sublatents)"
+    switch level {
+    case .both: return (first...last, "1")
+    case .top: return (first...last, "\(place) = 0")
+    case .sublatents: return (first...last, "\(place) <> 0")
+    case .sublatentsOf(let expert):
+      let (own, end) = family(of: expert)
+      return (own...end, "rowid <> \(own)")
+    }
+  }
+
   /// The id of an expert, and that of its last sublatent.
   func family(of expert: Int) -> (first: Int, last: Int) {
     let own = LatentNumber(expert: expert).number(in: shape)

@@ -6,6 +6,7 @@ import Foundation
 import GRDB
 import HSAEEvaluation
 public import HSAESupport
+import Synchronization
 
 /// A latent that was found by a text of the corpus.
 public struct ContextHit: Hashable, Sendable, Codable {
@@ -29,31 +30,29 @@ extension FeatureDatabase {
     return try latents(query, in: run).latents
   }
 
-  /// The most passages that are looked at for one search.
-  private static let passageLimit = 100
+  /// The most passages that are looked at for one search: enough for a page of latents, since each passage has some.
+  private static let passageLimit = 48
 
   /// Latents of `run` that have some of their strongest contexts at `text`: at words of it, in passages
   /// that have all of them. Those with most such contexts first.
   public func search(
     contexts text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [ContextHit] {
-    guard run.kind == .text, let pattern = FTS5Pattern(matchingAllPrefixesIn: text) else {
-      return []
-    }
+    let asked = searchWords(text)
+    guard run.kind == .text, !asked.isEmpty else { return [] }
     let reader = try ContextReader(self, run: run)
-    var words = AskedWords(searchWords(text))
+    var words = AskedWords(asked, in: tokenWords(of: run.corpus), reader)
     return try read { db in
       let passages = try Row.fetchAll(
-        db,
-        sql: """
-          SELECT passage.id, passage.first, passage.tokens FROM passage_text
-          JOIN passage ON passage.id = passage_text.rowid
-          WHERE passage_text MATCH ? AND passage.corpus = ? ORDER BY passage_text.rank LIMIT ?
-          """, arguments: [pattern, run.corpus, Self.passageLimit])
+        db.cachedStatement(
+          sql: """
+            SELECT passage.id, passage.first, passage.tokens FROM passage_text
+            JOIN passage ON passage.id = passage_text.rowid
+            WHERE passage_text MATCH ? AND passage.corpus = ? ORDER BY passage_text.rank LIMIT ?
+            """), arguments: [searchPattern(asked), run.corpus, Self.passageLimit])
       var found: [Int: [Int]] = [:]
       for passage in passages {
-        let texts = try Blob.tokens(passage.get(2) as Data).map { reader.text(ofToken: Int($0)) }
-        let matching = words.tokens(of: texts)
+        let matching = words.places(in: try Blob.tokens(passage.get(2) as Data))
         guard !matching.isEmpty,
           let data = try Data.fetchOne(
             db.cachedStatement(sql: "SELECT latents FROM posting WHERE id = ?"),
@@ -88,26 +87,39 @@ extension FeatureDatabase {
 
 /// The words of a search, and which tokens can belong to words that begin with them.
 private struct AskedWords {
-  private let asked: [String]
-  /// Whether a token can be where such a word begins; passages have most tokens in common.
-  private var canBegin: [String: Bool] = [:]
+  private struct Role {
+    /// Whether the token can be where such a word begins.
+    var isPossible: Bool
+    var continuesWord: Bool
+  }
 
-  init(_ asked: [String]) { self.asked = asked }
+  private let asked: [[UInt8]]
+  private let tokens: TokenWords
+  private let reader: ContextReader
+  /// Passages have most tokens in common.
+  private var roles: [Int32: Role] = [:]
 
-  /// Which of `texts` belong to a word that begins with an asked one.
-  mutating func tokens(of texts: [String]) -> Set<Int> {
+  init(_ asked: [String], in tokens: TokenWords, _ reader: ContextReader) {
+    (self.asked, self.tokens, self.reader) = (asked.map { Array($0.utf8) }, tokens, reader)
+  }
+
+  /// Which of `passage` belong to a word that begins with an asked one.
+  mutating func places(in passage: [Int32]) -> Set<Int> {
     var matching: Set<Int> = []
     var start = 0
-    while start < texts.count {
-      var isPossible = isPossible(texts[start])
+    while start < passage.count {
+      var isPossible = role(of: passage[start]).isPossible
       var end = start + 1
-      while end < texts.count, continuesWord(texts[end]) {
-        isPossible = self.isPossible(texts[end]) || isPossible
+      while end < passage.count {
+        let role = role(of: passage[end])
+        guard role.continuesWord else { break }
+        isPossible = role.isPossible || isPossible
         end += 1
       }
       if isPossible {
-        let words = searchWords(texts[start..<end].joined())
-        if words.contains(where: { word in asked.contains { word.hasPrefix($0) } }) {
+        let text = passage[start..<end].map { reader.text(ofToken: Int($0)) }.joined()
+        let words = searchWords(text).map(\.utf8)
+        if words.contains(where: { word in asked.contains { word.starts(with: $0) } }) {
           matching.formUnion(start..<end)
         }
       }
@@ -117,18 +129,50 @@ private struct AskedWords {
   }
 
   /// A word may go on in the next token, and a token may end one word and begin another.
-  private mutating func isPossible(_ token: String) -> Bool {
-    if let known = canBegin[token] { return known }
-    let result = searchWords(token).contains { piece in
-      asked.contains { piece.hasPrefix($0) || $0.hasPrefix(piece) }
+  private mutating func role(of token: Int32) -> Role {
+    if let known = roles[token] { return known }
+    let word = tokens.word(of: token) { reader.text(ofToken: Int(token)) }
+    let isPossible = word.pieces.contains { piece in
+      asked.contains { piece.starts(with: $0) || $0.starts(with: piece) }
     }
-    canBegin[token] = result
-    return result
+    let role = Role(isPossible: isPossible, continuesWord: word.continuesWord)
+    roles[token] = role
+    return role
   }
 }
 
+/// What the tokens of a vocabulary are to searches, found out once for each that comes up.
+final class TokenWords: Sendable {
+  /// What a token is.
+  struct Word {
+    /// The words, or parts of words, in it.
+    var pieces: [[UInt8]]
+    var continuesWord: Bool
+  }
+
+  private let known = Mutex<[Int32: Word]>([:])
+
+  func word(of token: Int32, _ text: () -> String) -> Word {
+    known.withLock { known in
+      if let word = known[token] { return word }
+      let text = text()
+      let word = Word(
+        pieces: searchWords(text).map { Array($0.utf8) },
+        continuesWord: HSAEEvaluation.continuesWord(text))
+      known[token] = word
+      return word
+    }
+  }
+}
+
+/// What finds texts with all of `words`, or with words that begin with them. They are of letters and digits alone, so
+/// nothing in them means anything to SQLite.
+func searchPattern(_ words: [String], areWhole: Bool = false) -> String {
+  words.map { "\"\($0)\"" + (areWhole ? "" : "*") }.joined(separator: " ")
+}
+
 /// Words as the full-text index sees them: letters and digits, without case and accents.
-private func searchWords(_ text: String) -> [String] {
+func searchWords(_ text: String) -> [String] {
   // Folding is slow, and most tokens need none: ASCII, with ▁ for a space in front.
   let plain = text.hasPrefix("▁") ? String(text.dropFirst()) : text
   if plain.utf8.allSatisfy({ $0 < 0x80 }) {
