@@ -64,7 +64,7 @@ public final class RunningCommand {
   public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
   /// Waits until `condition` holds; false if the process ends, or `seconds` pass, before.
-  public func waits(for seconds: Double = 30, until condition: () -> Bool) -> Bool {
+  public func waits(for seconds: Double = 120, until condition: () -> Bool) -> Bool {
     let limit = Date().addingTimeInterval(seconds)
     while Date() < limit {
       if condition() { return true }
@@ -74,8 +74,9 @@ public final class RunningCommand {
     return false
   }
 
-  /// Waits for its end, and kills it when `seconds` have passed.
-  public func result(within seconds: Double = 60) -> CommandResult {
+  /// Waits for its end, and kills it when `seconds` have passed: long enough for a machine that has other things to
+  /// do, so that only what hangs is killed.
+  public func result(within seconds: Double = 300) -> CommandResult {
     let timedOut = ended.wait(timeout: .now() + seconds) == .timedOut
     if timedOut {
       send(SIGKILL)
@@ -87,7 +88,8 @@ public final class RunningCommand {
       code: isSignal ? nil : process.terminationStatus,
       signal: isSignal ? process.terminationStatus : nil,
       output: String(decoding: fileBytes(Path.join(folder, "output")), as: UTF8.self),
-      errors: String(decoding: fileBytes(Path.join(folder, "errors")), as: UTF8.self),
+      errors: String(decoding: fileBytes(Path.join(folder, "errors")), as: UTF8.self)
+        + (timedOut ? "(killed: it had not ended after \(seconds) s)" : ""),
       timedOut: timedOut)
   }
 }
@@ -106,7 +108,7 @@ public let hsaeExecutable: String = {
 /// Runs `hsae` with `arguments` to its end.
 public func runHSAE(
   _ arguments: [String], environment: [String: String] = [:], currentFolder: String? = nil,
-  within seconds: Double = 60
+  within seconds: Double = 300
 ) throws -> CommandResult {
   try RunningCommand(
     hsaeExecutable, arguments, environment: environment, currentFolder: currentFolder

@@ -23,6 +23,8 @@ public final class FeatureDatabase: Sendable {
   let knownRuns = Mutex<(stamp: FileStamp, runs: [RunRecord])>((FileStamp(), []))
 
   let knownLists = Mutex(KnownLists())
+  /// Held by whoever makes a list of all latents.
+  let listMaking = Mutex(())
   /// The passages that were read.
   let passages = PassageCache()
   /// What the tokens of each corpus are to searches.

@@ -204,7 +204,7 @@ extension FeatureDatabase {
       SELECT latent.id FROM latent \(hits) LEFT JOIN label ON label.latent = latent.id
       WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(order)
       """
-    let ids = try ids(sql, arguments)
+    let ids = try ids(sql, arguments, areAll: query.text == nil)
     let start = min(max(0, query.offset), ids.count)
     let shown = ids[start...].prefix(max(0, query.limit))
     return try read { db in
@@ -213,25 +213,33 @@ extension FeatureDatabase {
   }
 
   /// What `sql` gives, a whole list: sorting it takes a tenth of a second for 16,384 latents, so it is kept for
-  /// the pages after the first, until the database changes.
+  /// the pages after the first, until the database changes. Lists of all latents are made one at a time: there are
+  /// few, and many who open the explorer at once want the same.
   private func ids(
-    _ sql: String, _ arguments: [(any DatabaseValueConvertible)?]
+    _ sql: String, _ arguments: [(any DatabaseValueConvertible)?], areAll: Bool
   ) throws(Failure) -> [Int] {
     let stamp = FileStamp(database: path)
     let key = sql + arguments.map { "\u{0}\($0?.databaseValue.description ?? "")" }.joined()
-    let known = knownLists.withLock { $0.stamp == stamp ? $0.lists[key] : nil }
-    if let known { return known }
-    let ids = try read { db in
-      try Int.fetchAll(db.cachedStatement(sql: sql), arguments: StatementArguments(arguments))
-    }
-    knownLists.withLock { lists in
-      if lists.stamp != stamp || lists.count + ids.count > Self.longestLists {
-        lists = KnownLists(stamp: stamp)
+    func known() -> [Int]? { knownLists.withLock { $0.stamp == stamp ? $0.lists[key] : nil } }
+    func made() throws(Failure) -> [Int] {
+      let ids = try read { db in
+        try Int.fetchAll(db.cachedStatement(sql: sql), arguments: StatementArguments(arguments))
       }
-      lists.lists[key] = ids
-      lists.count += ids.count
+      knownLists.withLock { lists in
+        if lists.stamp != stamp || lists.count + ids.count > Self.longestLists {
+          lists = KnownLists(stamp: stamp)
+        }
+        lists.lists[key] = ids
+        lists.count += ids.count
+      }
+      return ids
     }
-    return ids
+    if let known = known() { return known }
+    guard areAll else { return try made() }
+    return try listMaking.withLock { _ throws(Failure) in
+      if let known = known() { return known }
+      return try made()
+    }
   }
 
   /// Latents in all lists that are kept, 8 bytes each.
