@@ -116,6 +116,30 @@ import Testing
     }
   }
 
+  /// The order of what is found, from the latents themselves.
+  @Test(arguments: ["hus", "husky", "dog", "cat", "d"])
+  func theBestMatchesComeFirst(_ asked: String) throws {
+    try withTemporaryFolder { folder in
+      let (_, database, run) = try explained(folder)
+      try database.setLabel("a \(asked)", of: LatentNumber(expert: 7), in: run)
+      let found = try database.search(words: asked, in: run, limit: 500)
+      func key(_ latent: LatentRecord) -> [Int] {
+        let words = latent.words.map { $0.replacingOccurrences(of: "▁", with: "").lowercased() }
+        let kind =
+          latent.label != nil
+          ? 0 : words.contains(asked) ? 1 : words.contains { $0.hasPrefix(asked) } ? 2 : 3
+        let text = words.joined(separator: "\n")
+        let place = text.range(of: asked).map {
+          text.unicodeScalars.distance(from: text.startIndex, to: $0.lowerBound)
+        }
+        return [kind, place ?? .max, -latent.count]
+      }
+      let keys = found.map(key)
+      #expect(found.first?.expert == 7 && keys.count > 3)
+      #expect(!zip(keys, keys.dropFirst()).contains { $1.lexicographicallyPrecedes($0) }, "\(keys)")
+    }
+  }
+
   @Test func labelsAreKeptAndFound() throws {
     try withTemporaryFolder { folder in
       let (fixture, database, run) = try explained(folder)

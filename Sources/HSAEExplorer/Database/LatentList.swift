@@ -177,11 +177,13 @@ extension FeatureDatabase {
     if query.isLabelled { add("label.text IS NOT NULL") }
     var order = "\(plus)\(query.order.column) \(query.isDescending ? "DESC" : "ASC"), latent.id"
     var hits = ""
+    var orderArguments: [(any DatabaseValueConvertible)?] = []
     if let text = query.text {
       let words = searchWords(text)
       guard !words.isEmpty else { return LatentListPart(latents: [], total: 0) }
       // Labels first: they are what the user calls it. Then words as they were asked for, then those that begin so,
-      // then promoted tokens; of each what is active most often first.
+      // then promoted tokens; of each first those at whose strongest words the asked one is found, and of these what
+      // is active most often.
       let (range, place) = run.ids(of: query.level)
       let part = "rowid BETWEEN ? AND ? AND \(place)"
       hits = """
@@ -198,13 +200,20 @@ extension FeatureDatabase {
       ]
       let bounds: [(any DatabaseValueConvertible)?] = [range.lowerBound, range.upperBound]
       arguments = asked.flatMap { [$0] + bounds } + arguments
-      if query.order == .match { order = "place, latent.fired DESC, latent.id" }
+      if query.order == .match {
+        let place = "instr(lower(replace(latent.words, '▁', '')), ?)"
+        order = """
+          place, coalesce(nullif(\(place), 0), nullif(\(place), 0), 1e9), latent.fired DESC, latent.id
+          """
+        // With its accents, or without.
+        orderArguments = [text.lowercased().split(separator: " ").first.map(String.init), words[0]]
+      }
     }
     let sql = """
       SELECT latent.id FROM latent \(hits) LEFT JOIN label ON label.latent = latent.id
       WHERE \(conditions.joined(separator: " AND ")) ORDER BY \(order)
       """
-    let ids = try ids(sql, arguments, areAll: query.text == nil)
+    let ids = try ids(sql, arguments + orderArguments, areAll: query.text == nil)
     let start = min(max(0, query.offset), ids.count)
     let shown = ids[start...].prefix(max(0, query.limit))
     return try read { db in

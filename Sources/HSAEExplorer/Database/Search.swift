@@ -41,7 +41,7 @@ extension FeatureDatabase {
     let asked = searchWords(text)
     guard run.kind == .text, !asked.isEmpty else { return [] }
     let reader = try ContextReader(self, run: run)
-    var words = AskedWords(asked, in: tokenWords(of: run.corpus), reader)
+    var search = PassageSearch(AskedWords(asked), in: tokenWords(of: run.corpus), reader)
     return try read { db in
       let passages = try Row.fetchAll(
         db.cachedStatement(
@@ -52,7 +52,7 @@ extension FeatureDatabase {
             """), arguments: [searchPattern(asked), run.corpus, Self.passageLimit])
       var found: [Int: [Int]] = [:]
       for passage in passages {
-        let matching = words.places(in: try Blob.tokens(passage.get(2) as Data))
+        let matching = search.places(in: try Blob.tokens(passage.get(2) as Data))
         guard !matching.isEmpty,
           let data = try Data.fetchOne(
             db.cachedStatement(sql: "SELECT latents FROM posting WHERE id = ?"),
@@ -85,22 +85,40 @@ extension FeatureDatabase {
   }
 }
 
-/// The words of a search, and which tokens can belong to words that begin with them.
-private struct AskedWords {
+/// The words of a search, to see where they are in what was found.
+struct AskedWords {
+  private let asked: [[UInt8]]
+
+  init(_ words: [String]) { asked = words.map { Array($0.utf8) } }
+
+  /// Whether a word of `text` begins with one of them.
+  func isIn(_ text: String) -> Bool { searchWords(text).contains { begins(Array($0.utf8)) } }
+
+  /// Whether `word` begins with one of them.
+  func begins(_ word: [UInt8]) -> Bool { asked.contains { word.starts(with: $0) } }
+
+  /// Whether `part` of a word can be where such a word begins.
+  func canBegin(_ part: [UInt8]) -> Bool {
+    asked.contains { part.starts(with: $0) || $0.starts(with: part) }
+  }
+}
+
+/// Which tokens of passages belong to words that begin with those of a search.
+private struct PassageSearch {
   private struct Role {
     /// Whether the token can be where such a word begins.
     var isPossible: Bool
     var continuesWord: Bool
   }
 
-  private let asked: [[UInt8]]
+  private let asked: AskedWords
   private let tokens: TokenWords
   private let reader: ContextReader
   /// Passages have most tokens in common.
   private var roles: [Int32: Role] = [:]
 
-  init(_ asked: [String], in tokens: TokenWords, _ reader: ContextReader) {
-    (self.asked, self.tokens, self.reader) = (asked.map { Array($0.utf8) }, tokens, reader)
+  init(_ asked: AskedWords, in tokens: TokenWords, _ reader: ContextReader) {
+    (self.asked, self.tokens, self.reader) = (asked, tokens, reader)
   }
 
   /// Which of `passage` belong to a word that begins with an asked one.
@@ -118,10 +136,7 @@ private struct AskedWords {
       }
       if isPossible {
         let text = passage[start..<end].map { reader.text(ofToken: Int($0)) }.joined()
-        let words = searchWords(text).map(\.utf8)
-        if words.contains(where: { word in asked.contains { word.starts(with: $0) } }) {
-          matching.formUnion(start..<end)
-        }
+        if asked.isIn(text) { matching.formUnion(start..<end) }
       }
       start = end
     }
@@ -132,9 +147,7 @@ private struct AskedWords {
   private mutating func role(of token: Int32) -> Role {
     if let known = roles[token] { return known }
     let word = tokens.word(of: token) { reader.text(ofToken: Int(token)) }
-    let isPossible = word.pieces.contains { piece in
-      asked.contains { piece.starts(with: $0) || $0.starts(with: piece) }
-    }
+    let isPossible = word.pieces.contains(where: asked.canBegin)
     let role = Role(isPossible: isPossible, continuesWord: word.continuesWord)
     roles[token] = role
     return role

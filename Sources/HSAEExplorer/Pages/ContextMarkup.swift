@@ -13,6 +13,7 @@ func runningText(_ token: String) -> String {
     switch token {
     case "\n", "<0x0A>", "\\n": return "↵"
     case "\t", "<0x09>": return "⇥"
+    case "<bos>", "<s>", "<|endoftext|>", "<|begin_of_text|>": return token + " "
     default: break
     }
   }
@@ -100,9 +101,19 @@ func contextList(_ contexts: [ContextText], maximum: Float) -> Markup {
 }
 
 /// The words of a latent, or what else it is called.
-func latentWords(_ latent: LatentRecord, limit: Int = 8) -> Markup {
-  let words = latent.words.prefix(limit).map { "<bdi>\($0)</bdi>" as Markup }.joined(" ")
-  let label: Markup = latent.label.map { "<b class=\"label\">\($0)</b> " } ?? ""
+func latentWords(_ latent: LatentRecord, limit: Int = 8, asked: AskedWords? = nil) -> Markup {
+  func text(_ text: String) -> Markup {
+    asked?.isIn(text) ?? false ? "<mark>\(text)</mark>" : "\(text)"
+  }
+  var shown = Array(latent.words.prefix(limit))
+  // What was asked for is shown, wherever it is.
+  if let asked, !shown.contains(where: asked.isIn),
+    let found = latent.words.first(where: asked.isIn)
+  {
+    shown += ["…", found]
+  }
+  let words = shown.map { "<bdi>\(text($0))</bdi>" as Markup }.joined(" ")
+  let label: Markup = latent.label.map { "<b class=\"label\">\(text($0))</b> " } ?? ""
   if words.isEmpty && label.isEmpty { return "<i class=\"empty\">silent</i>" }
   return label + "<span class=\"words\">" + words + "</span>"
 }
@@ -115,10 +126,12 @@ func latentTitle(_ latent: LatentRecord, _ run: RunRecord) -> String {
 }
 
 /// A link to a latent, its number in front.
-func latentLink(_ latent: LatentRecord, _ run: RunRecord, limit: Int = 6) -> Markup {
+func latentLink(
+  _ latent: LatentRecord, _ run: RunRecord, limit: Int = 6, asked: AskedWords? = nil
+) -> Markup {
   """
   <a class="latent" href="\(Address.latent(latent, run))"><span class="number">\(Address.name(latent))\
-  </span> \(latentWords(latent, limit: limit))</a>
+  </span> \(latentWords(latent, limit: limit, asked: asked))</a>
   """
 }
 #endif

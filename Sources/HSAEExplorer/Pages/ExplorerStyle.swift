@@ -94,7 +94,7 @@ let explorerStyle = """
   .effects bdi{overflow-wrap:anywhere}
   .effects span{font:.75rem/2 var(--sans);color:var(--mid);font-variant-numeric:tabular-nums}
   .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,320px),1fr));gap:30px}
-  .bars{margin:0 0 6px;min-width:0}
+  .bars{margin:20px 0 6px;min-width:0}.charts .bars{margin-top:0}
   .bars figcaption{font-weight:600;font-size:.875rem;margin-bottom:8px}
   .bars svg{display:block;width:100%;height:120px;border-bottom:1px solid var(--rule)}
   .bars rect{fill:var(--c0)}
@@ -112,7 +112,7 @@ let explorerStyle = """
   .latents thead th{font-size:.8125rem;color:var(--mid);font-weight:600}
   .latents th:first-child,.latents tbody th{text-align:left;font-weight:400;white-space:normal;
   min-width:13rem}
-  .latents.pairs th,.latents.pairs td{text-align:left;white-space:normal;min-width:3.5rem}
+  .latents.pairs :is(th,td){text-align:left;white-space:normal;min-width:3.5rem;vertical-align:baseline}
   .pager{display:flex;gap:24px;margin:16px 0}
   .labelling{display:flex;flex-wrap:wrap;gap:8px;align-items:center;font-size:.875rem;color:var(--mid)}
   .labelling input{min-width:min(22rem,60vw)}
@@ -139,6 +139,9 @@ let explorerStyle = """
   border-left:1px solid var(--hush);margin-left:6px}
   .faint{opacity:.6}
   @media (max-width:600px){.latents:not(.pairs) :is(th,td):is(:nth-child(3),:nth-child(4)){display:none}.latents th:first-child,.latents tbody th{min-width:9rem}
+  .latents.pairs,.pairs tbody{display:block}.pairs thead{display:none}
+  .pairs tbody tr{display:grid;grid-template-columns:3rem minmax(0,1fr);padding:7px 0;border-bottom:1px solid var(--rule)}
+  .latents.pairs tbody :is(th,td){border:0;padding:2px 0;min-width:0}.pairs tbody td:first-child{grid-row:1/3}
   .card[id]{scroll-margin-top:7rem}main{padding:18px 16px 48px}.bar{padding:8px 16px}.find{margin-left:0;width:100%}
   .find input{width:100%}.active li{grid-template-columns:30px 3rem minmax(0,1fr)}}
   @media (prefers-reduced-motion:no-preference){html{scroll-behavior:smooth}}

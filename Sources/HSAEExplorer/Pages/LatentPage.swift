@@ -25,7 +25,7 @@ extension Explorer {
     let parent: Markup =
       detail.parent.map { parent in
         "<p class=\"kicker\">inside \(latentLink(parent, run))</p>"
-      } ?? "<p class=\"kicker\">\(run.name)</p>"
+      } ?? ""
     var figures = [
       figure("active in", density(latent.density), "\(counted(latent.count, "row"))"),
       figure(
@@ -40,7 +40,8 @@ extension Explorer {
           "sublatents that fire", "\(latent.liveSublatents)", "of \(run.shape.sublatents)"))
     }
     if let score = latent.score {
-      figures.append(figure("hierarchy score", "\(decimal(score, 3))"))
+      figures.append(
+        figure("hierarchy score", "\(decimal(score, 3))", "how clearly its sublatents differ"))
     }
     let shown = Array(detail.strongest.prefix(Self.contextsAtOnce))
     let sublatents = latent.sublatent == nil ? try cards(detail, run) : siblings(detail, run)

@@ -2,6 +2,7 @@
 // (`fragment=1`), for the script to put in its place.
 
 #if Explorer
+import Foundation
 import HSAEModels
 import HSAEReport
 import HSAESupport
@@ -11,7 +12,9 @@ extension Explorer {
   static let staticPage = 200
 
   func list(_ request: WebRequest, of run: RunRecord) throws(Failure) -> Markup {
-    var query = try LatentQuery(request, limit: isStatic ? Self.staticPage : 50)
+    // Of what was searched fewer, so that the contexts below them are in sight.
+    let isSearch = request.value("q")?.isEmpty == false
+    var query = try LatentQuery(request, limit: isStatic ? Self.staticPage : isSearch ? 20 : 50)
     if run.shape.isFlat, query.order == .score { query.order = .density }
     let found = try results(query, request, of: run)
     if request.value("fragment") == "1" { return found }
@@ -74,6 +77,9 @@ extension Explorer {
     _ query: LatentQuery, _ request: WebRequest, of run: RunRecord
   ) throws(Failure) -> Markup {
     let page = try database.latents(query, in: run)
+    let asked = query.text.map { AskedWords(searchWords($0)) }
+    var effects: [[String]] = page.latents.map { _ in [] }
+    if let asked { effects = try promoted(asked, page.latents, run) }
     var contexts: Markup = ""
     if let text = query.text, query.offset == 0 {
       let hits = try database.search(contexts: text, in: run, limit: 12)
@@ -87,7 +93,9 @@ extension Explorer {
         contexts = "<h2>Strongest at these words</h2><ul class=\"hits\">\(items)</ul>"
       }
     }
-    let rows = page.latents.map { row($0, run) }.joined()
+    let rows = page.latents.indices.map {
+      row(page.latents[$0], run, asked, promoted: effects[$0])
+    }.joined()
     let first = query.offset + 1
     let last = query.offset + page.latents.count
     let range: Markup =
@@ -113,16 +121,44 @@ extension Explorer {
       """
   }
 
-  private func row(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
+  /// What each of `latents` promotes of the asked words, where neither its words nor its label have them.
+  private func promoted(
+    _ asked: AskedWords, _ latents: [LatentRecord], _ run: RunRecord
+  ) throws(Failure) -> [[String]] {
+    let isShown = latents.map { ($0.words + [$0.label ?? ""]).contains(where: asked.isIn) }
+    let others = zip(latents, isShown).filter { !$1 }.map(\.0)
+    var found = try database.promoted(by: others, in: run).map { texts in
+      texts.map { wordsPromoted($0, asked) } ?? []
+    }[...]
+    return isShown.map { $0 ? [] : found.popFirst() ?? [] }
+  }
+
+  /// Without the spaces in front that make two tokens of one word.
+  private func wordsPromoted(_ texts: PromotedTexts, _ asked: AskedWords) -> [String] {
+    texts.promoted.map(\.text).filter(asked.isIn).reduce(into: []) { words, text in
+      let word = text.replacingOccurrences(of: "▁", with: "")
+      if !words.contains(word) { words.append(word) }
+    }
+  }
+
+  private func row(
+    _ latent: LatentRecord, _ run: RunRecord, _ asked: AskedWords?, promoted: [String]
+  ) -> Markup {
+    let promotes: Markup =
+      promoted.isEmpty
+      ? ""
+      : """
+       <span class="small">promotes \(promoted.prefix(3).map { "<bdi><mark>\($0)</mark></bdi>" as Markup }.joined(" "))</span>
+      """
     let score: Markup = latent.score.map { "\(decimal($0, 3))" } ?? "–"
     let hierarchy: Markup =
       run.shape.isFlat
       ? ""
       : latent.sublatent == nil
         ? "<td>\(latent.liveSublatents)</td><td>\(score)</td>"
-        : "<td title=\"of its expert’s rows\">\(percent(latent.shareOfParent))</td><td>–</td>"
+        : "<td title=\"of its expert’s rows\">\(percent(latent.shareOfParent)) of \(latent.expert)</td><td>–</td>"
     return """
-      <tr><th scope="row">\(latentLink(latent, run, limit: 9))</th>
+      <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(promotes)</th>
       <td>\(density(latent.density))</td>
       <td>\(code(latent.maximum))</td>\(hierarchy)</tr>
       """

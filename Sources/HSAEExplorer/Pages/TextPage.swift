@@ -113,7 +113,7 @@ extension Explorer {
         active.sublatent.map { sublatent in
           let state: Markup = active.isSublatentActive ? "" : " faint"
           return """
-            <div class="chosen\(state)"><span class="code" title="\(active.isSublatentActive ? "" : "below the threshold")">\
+            <div class="chosen\(state)"><span class="code"\(when(!active.isSublatentActive, " title=\"below the threshold\""))>\
             \(code(active.subValue))</span> \(latentLink(sublatent, run))</div>
             """
         } ?? ""
@@ -128,7 +128,7 @@ extension Explorer {
       run.shape.isFlat
       ? "" : ", \(percent(parts.explainedByTopLevel)) by the top level alone"
     return """
-      <h3>at <q>\(runningText(token.text))</q></h3>
+      <h3>at <q>\(String(runningText(token.text).drop { $0 == " " }))</q></h3>
       <p class="small">\(percent(parts.explained)) explained\(top)</p>
       <ol class="active">\(items)</ol>
       """
