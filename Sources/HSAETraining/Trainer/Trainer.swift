@@ -2,8 +2,8 @@
 // is `TrainingEngine`'s, reading batches and stopping when asked `TrainingGroup`'s; this file begins
 // runs, goes on with them, keeps records and writes checkpoints.
 
-public import HSAEActivations
 internal import Glibc
+public import HSAEActivations
 internal import HSAEDistribution
 internal import HSAEModels
 public import HSAESupport
