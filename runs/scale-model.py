@@ -134,6 +134,8 @@ def paper(c):
 
 def main():
     one, half = ONE, HALF
+    if len(sys.argv) not in (1, 3) or sys.argv[1:2] in (["-h"], ["--help"]):
+        sys.exit("usage: runs/scale-model.py [BENCH.json HALF-THE-EXPERTS.json], of hsae bench --json")
     if len(sys.argv) > 1:
         one, half = read(sys.argv[1]), read(sys.argv[2])
     c = calibrate(one, half)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The job scripts of docs/scale.md, made small, under a Slurm of two nodes on this machine: training, its end before
-# the time limit, going on, a process that is killed, evaluating. Fails where one does not do what that page says.
+# the time limit, going on, a process that is killed, evaluating, collecting. Fails where one does not do what that page says.
 # Needs root, `make mpi` and Debian's slurmctld, slurmd, slurm-client, slurm-wlm-basic-plugins and munge. Three minutes.
 #
 #   runs/slurm.sh HSAE DATA.npy [FOLDER]        FOLDER outside /tmp, of which the second node has its own
@@ -91,6 +91,16 @@ JOB
 over "$number" 120
 grep -E '^(hsae: sent|whole:|exit)' whole.log | sed 's/^/  | /'
 [ -e evaluation/evaluation.json ] || wrong "nothing was evaluated"
+
+echo "collecting"
+for line in $(seq 200); do echo "This is document $line of a small corpus about dogs, cats and the sea."; done >text.txt
+number=$(job collect 5 <<JOB
+$run collect synthetic --layer 1 --text text.txt --threads 1 --out store
+JOB
+)
+over "$number" 60
+grep -E '^(store:|exit)' collect.log | sed 's/^/  | /'
+grep -q '"complete" *: *true' store/zarr.json || wrong "the store is not complete"
 
 echo "its end before the time limit, and going on"
 number=$(job limit 2 <<JOB

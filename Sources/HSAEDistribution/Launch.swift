@@ -16,28 +16,39 @@ public enum Launch {
   public static let announced: (size: Int, rank: Int) = {
     let environment = ProcessInfo.processInfo.environment
     func number(_ name: String) -> Int? { environment[name].flatMap { Int($0) } }
+    // The first of these that is there counts: mpirun may itself have been started by srun.
     for (size, rank) in [
       ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK"),
-      ("SLURM_STEP_NUM_TASKS", "PMIX_RANK"),
+      ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
     ] {
-      if let size = number(size), let rank = number(rank), size > 1, (0..<size).contains(rank) {
+      if let size = number(size), let rank = number(rank), (0..<size).contains(rank) {
         return (size, rank)
       }
     }
     return (1, 0)
   }()
 
+  /// Whether the launcher also gave what processes need to find one another; srun does not unless asked to.
+  private static let isConnected = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"].contains {
+    ProcessInfo.processInfo.environment[$0] != nil
+  }
+
   /// Whether this process is the one that speaks for all.
   public static var isFirst: Bool { announced.rank == 0 }
 
-  /// All processes that were started together.
+  /// All processes that were started together, for `work`: the command and those of its options that say what
+  /// ranks do together, which must be the same for all.
   ///
-  /// Fails with `.unavailable` if there are several and this program was built without MPI.
-  public static func world() throws(Failure) -> any Communicator {
+  /// Fails with `.unavailable` if there are several and this program was built without MPI, or they cannot talk to
+  /// one another; with `.usage` if they are to do different things.
+  public static func world(for work: String) throws(Failure) -> any Communicator {
     guard announced.size > 1 else { return SingleProcess() }
     #if MPI
+    guard isConnected else { throw unconnected(knowing: 1) }
     let world = try MPICommunicator.world()
     begun.withLock { $0 = true }
+    // Another MPI's launcher, or another version's: every process is alone.
+    guard world.size == announced.size else { throw unconnected(knowing: world.size) }
     let program = try world.agree { () throws(Failure) in try SHA256.hash(file: "/proc/self/exe") }
     let hosts = world.gathered(ProcessInfo.processInfo.hostName)
     try world.requireAlike(program) { rank, _, _ in
@@ -45,6 +56,11 @@ public enum Launch {
         .unavailable,
         "Rank \(rank) on \(hosts[rank]) runs another build of hsae than rank 0 on \(hosts[0]);"
           + " install the same on all machines.")
+    }
+    try world.requireAlike(work) { rank, own, first in
+      .usage(
+        "Rank \(rank) was started for \"\(own)\" and rank 0 for \"\(first)\"; start all for the same."
+      )
     }
     return world
     #else
@@ -54,6 +70,17 @@ public enum Launch {
         + " build it with make mpi.")
     #endif
   }
+
+  #if MPI
+  private static func unconnected(knowing count: Int) -> Failure {
+    // All find this out, so one says it.
+    AgreedFailures.note(
+      Failure(
+        .unavailable,
+        "The launcher started \(announced.size) processes, and MPI knows of \(count); start them with Open MPI's"
+          + " mpirun, or with srun --mpi=pmix."))
+  }
+  #endif
 
   /// Fails if several processes were started for a command that is one process's work.
   public static func requireOne() throws(Failure) {

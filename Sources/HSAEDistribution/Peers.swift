@@ -8,36 +8,41 @@ public import HSAESupport
 /// The processes that were started together, by number and machine.
 public struct Peers: Sendable {
   private let rank: Int
-  private let host: String
+  /// Where each is, the name of the machine first, and its number there.
   private let all: [(host: String, process: Int32)]
 
   /// The processes of `world`. All ranks make this call.
   public init(_ world: any Communicator) throws(Failure) {
+    // In a container with numbers of its own for processes, others cannot be looked up.
+    let numbers = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
     let host = ProcessInfo.processInfo.hostName
-    let hosts = world.gathered(host)
+    let hosts = world.gathered("\(host) \(numbers ?? "")")
     let processes = world.gathered([getpid()]).map { $0[0] }
     try world.check()
-    self.init(rank: world.rank, host: host, all: Array(zip(hosts, processes)))
+    self.init(rank: world.rank, all: Array(zip(hosts, processes)))
   }
 
-  init(rank: Int, host: String, all: [(host: String, process: Int32)]) {
-    (self.rank, self.host, self.all) = (rank, host, all)
+  init(rank: Int, all: [(host: String, process: Int32)]) {
+    (self.rank, self.all) = (rank, all)
   }
+
+  /// Where this one is.
+  private var host: String { all[rank].host }
 
   /// Whether a process of this machine has died; then the others can only wait for it, and should leave.
   public var oneHasDied: Bool {
     all.contains { $0.host == host && !isAlive($0.process) }
   }
 
-  /// Ends this process with what SIGTERM gives, after `say` has got the obituary, if there is one to be said here.
+  /// Ends this process as `signal` does, after `say` has got the obituary, if there is one to be said here.
   ///
   /// A second passes first, in which the others that were told to stop can look who is dead, and do not see one
   /// that has just left.
-  public func leave(_ say: (String) -> Void) -> Never {
+  public func leave(_ signal: Int32, _ say: (String) -> Void) -> Never {
     if let obituary = obituary() { say(obituary) }
     Thread.sleep(forTimeInterval: 1)
     // Not `exit`: other threads are at work.
-    _exit(128 + SIGTERM)
+    _exit(128 + signal)
   }
 
   /// A sentence about the first process of this machine that has died; nil where none has, or another that is
@@ -49,6 +54,7 @@ public struct Peers: Sendable {
       return nil
     }
     let process = all[first].process
+    let host = host.prefix { $0 != " " }
     return "Rank \(first) of \(all.count) (process \(process) on \(host)) has died, so all stop"
   }
 

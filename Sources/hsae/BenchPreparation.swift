@@ -78,7 +78,7 @@ struct BenchPreparation {
     say(
       "training \(grouped(settings.steps)) steps of \(counted(settings.batch, "row")) first, on"
         + " \(source.path); kept in \(path)")
-    let interruption = Interruption(notify: announceStop)
+    let interruption = Interruption(notify: { _ in announceStop() })
     let outcome = try runWithProgress(trainer, label: "bench", interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
     return try RunDirectory(path: path)

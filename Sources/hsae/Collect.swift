@@ -11,7 +11,6 @@ import HSAETensors
 import HSAETraining
 
 struct Collect: ParsableCommand, RunsOnRanks {
-  static let hasOwnFailures = true
   static let configuration = CommandConfiguration(
     abstract: "Write a model's residual stream over a corpus as a shuffled store.",
     discussion: """
@@ -108,6 +107,13 @@ struct Collect: ParsableCommand, RunsOnRanks {
     guard flushSeconds >= 0, flushSeconds.isFinite else {
       throw ValidationError("--flush-seconds must not be negative.")
     }
+    if Launch.announced.size > 1,
+      CommandLine.arguments.contains(where: { $0 == "--shard" || $0.hasPrefix("--shard=") })
+    {
+      throw ValidationError(
+        "--shard is for processes that are started one by one; of those started together each takes its own."
+      )
+    }
     guard layer >= 0 else { throw ValidationError("--layer counts from 0.") }
   }
 
@@ -123,7 +129,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     let say = { @Sendable (line: String) in report("hsae collect: \(line)") }
     // What concerns all processes that were started together.
     let sayOnce = { @Sendable (line: String) in if Launch.isFirst { say(line) } }
-    let interruption = Interruption(notify: {
+    let interruption = Interruption(notify: { _ in
       let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
       report(clear + "hsae: stopping when what is done is on the disk (again to kill).")
     })

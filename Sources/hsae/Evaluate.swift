@@ -108,7 +108,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   }
 
   func run() throws {
-    let world = try Launch.world()
+    let world = try Launch.world(for: "evaluate")
     let watch = try watchOthers(world)
     defer { withExtendedLifetime(watch) {} }
     let threads = try threading.threads ?? Ranks(world).defaultThreads()
@@ -140,8 +140,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   private func watchOthers(_ world: any Communicator) throws(Failure) -> Interruption? {
     guard world.size > 1 else { return nil }
     let peers = try Peers(world)
-    return Interruption(notify: {
-      peers.leave { report("hsae: \($0); start again what you started.") }
+    return Interruption(notify: { signal in
+      peers.leave(signal) { report("hsae: \($0); start again what you started.") }
     })
   }
 

@@ -102,7 +102,7 @@ struct Explain: ParsableCommand {
   }
 
   func run() throws {
-    let interruption = Interruption(notify: {
+    let interruption = Interruption(notify: { _ in
       let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
       report(clear + "hsae: stopping when what is done is on the disk (again to kill).")
     })

@@ -45,32 +45,37 @@ struct Main: ParsableCommand {
   static func main() {
     // A file that grows beyond a limit (`ulimit -f`) is then an error of the write, with a sentence.
     signal(SIGXFSZ, SIG_IGN)
-    var hasOwnFailures = false
     do {
       try requireKnownCommand()
       var command = try parseAsRoot()
-      if let command = command as? any RunsOnRanks {
-        hasOwnFailures = type(of: command).hasOwnFailures
-      } else {
-        try Launch.requireOne()
-      }
+      if !(command is any RunsOnRanks), !asksForHelp { try Launch.requireOne() }
       try command.run()
       Launch.finish()
     } catch let failure as Failure {
       let isKnown = AgreedFailures.contains(failure)
-      // Where the first one fails the same way, the launcher ends the others meanwhile.
-      if !Launch.isFirst, hasOwnFailures { sleep(1) }
-      if Launch.isFirst || hasOwnFailures || Launch.hasBegun && !isKnown {
-        report("hsae: \(failure.message)")
-      }
+      if !isKnown { waitForTheFirst() }
+      if Launch.isFirst || !isKnown { report("hsae: \(failure.message)") }
       if !isKnown { Launch.abort(code: failure.kind.rawValue) }
       Launch.finish()
       Glibc.exit(failure.kind.rawValue)
     } catch {
       Launch.finish()
-      if !Launch.isFirst { Glibc.exit(exitCode(for: error).rawValue) }
+      // Help, for instance, is one process's to give.
+      if !Launch.isFirst, exitCode(for: error).isSuccess { Glibc.exit(0) }
+      waitForTheFirst()
       exit(withError: error)
     }
+  }
+
+  /// Of several processes that do not talk, or not yet, each can fail by itself, and has to say so. But if the first
+  /// fails in the same way, the launcher ends the others while they wait here (mpirun after a second).
+  private static func waitForTheFirst() {
+    if !Launch.isFirst, !Launch.hasBegun { sleep(3) }
+  }
+
+  private static var asksForHelp: Bool {
+    let words = CommandLine.arguments.dropFirst()
+    return words.isEmpty || words.contains { ["help", "--help", "-h", "--version"].contains($0) }
   }
 }
 
@@ -88,14 +93,7 @@ extension Main {
 }
 
 /// A command that several processes, started together, do together.
-protocol RunsOnRanks {
-  /// Whether they do not talk, so that what fails in one of them the others do not hear of.
-  static var hasOwnFailures: Bool { get }
-}
-
-extension RunsOnRanks {
-  static var hasOwnFailures: Bool { false }
-}
+protocol RunsOnRanks {}
 
 /// Writes `text`, as it is, to standard output; a result that is lost is a failure (exit 74).
 ///

@@ -118,7 +118,7 @@ struct Quickstart: ParsableCommand {
     }
     if trainer.step == trainer.configuration.steps { return }
     report("hsae quickstart: training \(Path.name(path)), \(trainer.configuration.steps) steps")
-    let interruption = Interruption(notify: announceStop)
+    let interruption = Interruption(notify: { _ in announceStop() })
     let outcome = try runWithProgress(
       trainer, label: Path.name(path), interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }

@@ -90,16 +90,18 @@ struct Train: ParsableCommand, RunsOnRanks {
   }
 
   func run() throws {
-    let ranks = try Ranks(Launch.world(), dictionaryRanks: dictionaryRanks)
+    let parts = dictionaryRanks.map { " --dictionary-ranks \($0)" } ?? ""
+    let world = try Launch.world(for: "train\(resume ? " --resume" : "")\(parts)")
+    let ranks = try Ranks(world, dictionaryRanks: dictionaryRanks)
     let group = try resume ? resumed(ranks) : created(ranks)
     for trainer in group.trainers { trainer.writesEvents = tensorboard }
     // A launcher also sends SIGTERM when a process has died; then there is no checkpoint to announce.
     let isAlone = ranks.world.size == 1
     let peers = try Peers(ranks.world)
-    let interruption = Interruption(notify: {
+    let interruption = Interruption(notify: { signal in
       if isAlone { announceStop() }
       if peers.oneHasDied {
-        peers.leave { report("hsae: \($0); go on from the last checkpoint with --resume.") }
+        peers.leave(signal) { report("hsae: \($0); go on from the last checkpoint with --resume.") }
       }
     })
     let (sent, steps) = (ranks.bytesSent, group.steps)

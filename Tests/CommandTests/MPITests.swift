@@ -274,6 +274,54 @@ import Testing
       // What is wrong for all is said once.
       let wrong = try start([(3, [], fixture.training("run", options + ["--k", "0"]))]).result()
       expectOneSentence(wrong, 64, ["--k"])
+      for parts in ["0", "2"] {
+        let wrong = fixture.training("run", options + ["--dictionary-ranks", parts])
+        expectOneSentence(try start([(3, [], wrong)]).result(), 64, ["--dictionary-ranks"])
+      }
+      let few = fixture.training("run", options + ["--experts", "2", "--k", "1"])
+      expectOneSentence(try start([(3, [], few)]).result(), 64, ["--experts", "at least 3"])
+    }
+  }
+
+  /// Before ranks do anything together they make sure that they were started for the same.
+  @Test(.enabled(if: isThere)) func whatIsStartedForDifferentThingsStops() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let training = fixture.training("run", ["--steps", "5", "--threads", "1"])
+      for other in [
+        training + ["--dictionary-ranks", "1"], fixture.resuming("run"), ["evaluate", folder],
+      ] {
+        let result = try start([(1, [], training), (1, [], other)]).result(within: 60)
+        expectOneSentence(result, 64, ["Rank 1 was started for", "start all for the same"])
+      }
+      // What only the second one was told wrongly it says itself.
+      let misspelt = try start([(1, [], training), (1, [], training + ["--bogus"])]).result()
+      #expect(misspelt.code == 64 && misspelt.errors.contains("--bogus"), "\(misspelt.errors)")
+      let alone = try start([(1, [], training), (1, [], ["info", folder])]).result()
+      expectOneSentence(alone, 64, ["the work of one process"])
+      let help = try start([(2, [], ["train", "--help"])]).result()
+      #expect(help.code == 0 && help.output.components(separatedBy: "USAGE:").count == 2)
+      #expect(!Path.exists(fixture.path("run")))
+    }
+  }
+
+  /// As another MPI's launcher, or srun without PMIx, starts them: each would be alone.
+  @Test(.enabled(if: isThere)) func whatCannotTalkStops() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      for (size, rank) in [("PMI_SIZE", "PMI_RANK"), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")] {
+        for number in ["0", "1"] {
+          let environment = Self.environment.merging([size: "2", rank: number]) { $1 }
+          let result = try RunningCommand(
+            Self.program, fixture.training("run", ["--steps", "5"]), environment: environment
+          ).result()
+          #expect(result.code == 69, "\(result.errors)")
+          let said = sentences(result)
+          #expect(said.count == (number == "0" ? 1 : 0), "\(result.errors)")
+          if let said = said.first { #expect(said.contains("MPI knows of 1; start them")) }
+        }
+      }
+      #expect(!Path.exists(fixture.path("run")))
     }
   }
 

@@ -100,13 +100,16 @@ import Testing
   @Test func theLivingSpeakOfTheDead() throws {
     let (alive, dead) = (getpid(), Int32.max)
     func said(by rank: Int, _ all: [(host: String, process: Int32)]) -> String? {
-      Peers(rank: rank, host: all[rank].host, all: all).obituary()
+      Peers(rank: rank, all: all).obituary()
     }
     let all = [("a", alive), ("b", alive), ("b", dead), ("b", alive), ("c", dead)]
     #expect(said(by: 0, all) == nil, "another machine cannot be seen")
     #expect(said(by: 1, all)?.hasPrefix("Rank 2 of 5 (process \(dead) on b)") == true)
     #expect(said(by: 3, all) == nil, "one has said it")
     #expect(said(by: 0, [("a", alive), ("a", alive)]) == nil)
+    let contained = [("a pid:[1]", alive), ("a pid:[2]", dead)]
+    #expect(said(by: 0, contained) == nil, "another container cannot be seen")
+    #expect(said(by: 0, [("a pid:[1]", alive), ("a pid:[1]", dead)])?.contains(" on a) ") == true)
     #expect(try Peers(SingleProcess()).obituary() == nil)
   }
 

@@ -84,6 +84,19 @@ import Testing
     }
   }
 
+  /// A part looks like a smaller dictionary.
+  @Test func aPartIsNotTakenForTheWhole() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "hsae_weights-00001-of-00004.safetensors")
+      try Self.write(Self.tensors(Self.flat, hasBias: false), Self.flat, to: path)
+      #expect(try WeightsFile.shape(of: path).shape.experts == Self.flat.experts)
+      let index = Path.join(folder, "hsae_weights.safetensors.index.json")
+      try DurableFile.write("{}", to: index)
+      let failure = failure { try WeightsFile.shape(of: path) }
+      #expect(failure?.kind == .usage && failure?.message.contains(index) == true)
+    }
+  }
+
   /// What is missing or misspelt must not make a dictionary of another kind.
   @Test func everyTensorMustBelong() throws {
     try withTemporaryFolder { folder in

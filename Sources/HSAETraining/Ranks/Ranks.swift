@@ -29,10 +29,12 @@ public struct Ranks {
   /// Fails with `.usage` if the processes are no multiple of the parts.
   public init(_ world: any Communicator, dictionaryRanks: Int? = nil) throws(Failure) {
     let parts = dictionaryRanks ?? world.size
-    guard parts >= 1, world.size % parts == 0 else {
-      throw .usage(
-        "--dictionary-ranks \(parts) does not divide the \(world.size) processes there are; start a"
-          + " multiple of it.")
+    try world.agree { () throws(Failure) in
+      guard parts >= 1 else { throw .usage("--dictionary-ranks must be at least 1.") }
+      guard world.size % parts == 0 else {
+        let there = world.size == 1 ? "there is 1 process" : "there are \(world.size) processes"
+        throw .usage("--dictionary-ranks \(parts): \(there); start a multiple of \(parts).")
+      }
     }
     self.world = world
     dictionary = parts == world.size ? world : world.split(color: world.rank / parts)
@@ -103,6 +105,10 @@ extension Ranks {
   /// Fails unless all ranks are to train with the same settings on the same data.
   func requireAlike(_ configurations: [TrainingConfiguration]) throws(Failure) {
     guard world.size > 1 else { return }
+    try world.requireAlike("\(configurations.count)") { rank, own, first in
+      .usage(
+        "Rank \(rank) was given \(own) runs and rank 0 \(first); give all the same --also.")
+    }
     let data = configurations.map { "\($0.data.fingerprint) \($0.data.rows) \($0.data.width)" }
     let path = configurations.first?.data.path ?? ""
     let paths = world.gathered(path)

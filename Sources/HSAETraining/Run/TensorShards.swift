@@ -41,6 +41,15 @@ struct ShardIndex: Codable, Hashable, Sendable {
     return "\(base)-\(digits(index + 1))-of-\(digits(count)).safetensors"
   }
 
+  /// The index of the set that the file at `path` is a part of, by its name; nil if there is none.
+  static func path(forShard path: String) -> String? {
+    guard let match = path.wholeMatch(of: /(.*)-[0-9]{5}-of-[0-9]{5}\.safetensors/) else {
+      return nil
+    }
+    let index = self.path(for: match.1 + ".safetensors")
+    return Path.exists(index) ? index : nil
+  }
+
   /// The index at `path`, whose shards make a whole.
   static func read(_ path: String) throws(Failure) -> ShardIndex {
     let index = try JSONFile.read(ShardIndex.self, from: path)
@@ -77,6 +86,9 @@ struct TensorShards {
     let isIndex = path.hasSuffix(suffix)
     let indexPath = isIndex ? path : ShardIndex.path(for: path)
     guard isIndex || !Path.exists(path) && Path.exists(indexPath) else {
+      if let whole = ShardIndex.path(forShard: path) {
+        throw .usage("\(path): this is a part of a dictionary; give the index of all, \(whole).")
+      }
       parts = [(try SafetensorsFile(path: path), nil)]
       return
     }

@@ -21,8 +21,8 @@ public final class Interruption: @unchecked Sendable {
   /// and then its group, and a terminal's Ctrl-C reaches both a shell that passes it on and us.
   private static let echo = Duration.seconds(1)
 
-  /// Begins to watch. `notify` is called once, on another thread, when the first signal comes.
-  public init(notify: @escaping @Sendable () -> Void = {}) {
+  /// Begins to watch. `notify` is called once, on another thread, with the first signal that comes.
+  public init(notify: @escaping @Sendable (Int32) -> Void = { _ in }) {
     Self.mask(SIG_BLOCK)
     let queue = DispatchQueue(label: "hsae.signals")
     sources = Self.signals.map { number in
@@ -34,7 +34,7 @@ public final class Interruption: @unchecked Sendable {
         guard let self else { return }
         if received.compareExchange(expected: 0, desired: number, ordering: .relaxed).exchanged {
           first = .now
-          notify()
+          notify(number)
         } else if .now - first >= Self.echo {
           // The second time: what the signal does to any process.
           signal(number, SIG_DFL)

@@ -2,6 +2,7 @@
 // is `TrainingEngine`'s, reading batches and stopping when asked `TrainingGroup`'s; this file begins
 // runs, goes on with them, keeps records and writes checkpoints.
 
+internal import Glibc
 public import HSAEActivations
 internal import HSAEDistribution
 internal import HSAEModels
@@ -99,6 +100,23 @@ public final class Trainer {
         try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
       }
       try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
+    }
+    try requireShared()
+  }
+
+  /// Fails unless all ranks see the run that rank 0 has begun: now, not when the first checkpoint is due. File
+  /// systems of a network may need a moment.
+  private func requireShared() throws(Failure) {
+    let world = ranks.world
+    try world.agree { () throws(Failure) in
+      let file = RunDirectory.configurationFile(path)
+      for _ in 0..<100 where world.size > 1 && !Path.exists(file) { usleep(100_000) }
+      guard Path.exists(file) else {
+        throw Failure(
+          .cannotCreate,
+          "\(path): rank \(world.rank) does not see this folder, which rank 0 made; the run must be"
+            + " in a folder that all see.")
+      }
     }
   }
 
@@ -213,11 +231,11 @@ public final class Trainer {
   static func checkMachine(
     _ configurations: [TrainingConfiguration], threads: Int, ranks: Ranks = Ranks()
   ) throws(Failure) {
-    if let (name, least) = configurations.compactMap(ranks.complaint).first {
-      throw .usage("\(name) must be at least \(least) for \(ranks.world.size) processes.")
-    }
     let here = ranks.sameHost()
     try ranks.world.agree { () throws(Failure) in
+      if let (name, least) = configurations.compactMap(ranks.complaint).first {
+        throw .usage("\(name) must be at least \(least) for \(ranks.world.size) processes.")
+      }
       if configurations.contains(where: { $0.precision == .bfloat16 }), Precision.best != .bfloat16
       {
         throw Failure(
