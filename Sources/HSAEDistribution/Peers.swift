@@ -54,8 +54,8 @@ public struct Peers: Sendable {
       return nil
     }
     let process = all[first].process
-    let host = host.prefix { $0 != " " }
-    return "Rank \(first) of \(all.count) (process \(process) on \(host)) has died, so all stop"
+    let machine = host.prefix { $0 != " " }
+    return "Rank \(first) of \(all.count) (process \(process) on \(machine)) has died, so all stop"
   }
 
   /// Whether the process is there and not merely waiting for its parent to hear that it has ended.

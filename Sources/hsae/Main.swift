@@ -68,9 +68,13 @@ struct Main: ParsableCommand {
   }
 
   /// Of several processes that do not talk, or not yet, each can fail by itself, and has to say so. But if the first
-  /// fails in the same way, the launcher ends the others while they wait here (mpirun after a second).
+  /// fails in the same way, the launcher ends the others while they wait here (mpirun with a signal after a second,
+  /// and with SIGKILL after another).
   private static func waitForTheFirst() {
-    if !Launch.isFirst, !Launch.hasBegun { sleep(3) }
+    if Launch.isFirst || Launch.hasBegun { return }
+    let end = ContinuousClock.now + .seconds(4)
+    // A signal ends a sleep.
+    while .now < end { sleep(1) }
   }
 
   private static var asksForHelp: Bool {
