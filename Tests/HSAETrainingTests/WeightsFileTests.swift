@@ -92,7 +92,7 @@ import Testing
       #expect(try WeightsFile.shape(of: path).shape.experts == Self.flat.experts)
       let index = Path.join(folder, "hsae_weights.safetensors.index.json")
       try DurableFile.write("{}", to: index)
-      let failure = failure { try WeightsFile.shape(of: path) }
+      let failure = failure { _ = try WeightsFile.shape(of: path) }
       #expect(failure?.kind == .usage && failure?.message.contains(index) == true)
     }
   }
