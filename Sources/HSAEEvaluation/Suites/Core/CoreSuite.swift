@@ -22,6 +22,9 @@ public enum CoreSuite: EvaluationSuite {
     let options = input.options
     let rows = try input.rows(for: runs, suite: name)
     let losses = input.hasModel ? try SplicedLosses(runs, input, suite: name) : nil
+    func seesUnitRows(_ run: EvaluatedRun) -> Bool {
+      run.seesUnitRows(ofStore: !rows.norms.isEmpty)
+    }
     var results: [SuiteResult] = []
     for (index, run) in runs.enumerated() {
       let measured = try RowMeasurement(
@@ -36,8 +39,9 @@ public enum CoreSuite: EvaluationSuite {
         suite: name,
         evaluatedOn: rows.description + (losses.map { "; losses on \($0.description)" } ?? ""),
         numbers: numbers)
-      // Of a text that is given nobody knows whether training had it.
-      result.isHeldOut = input.text == nil ? rows.isHeldOut : nil
+      // Of a text that is given nobody knows whether training had it, and of some runs what they had.
+      result.isHeldOut =
+        input.text == nil && run.configuration.knowsRows ? rows.isHeldOut : nil
       result.histograms = measured.histograms
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
@@ -50,7 +54,16 @@ public enum CoreSuite: EvaluationSuite {
             + " \(grouped(run.shape.activeExperts)) strongest that \(run.name) keeps; import it with a larger"
             + " --max-active.")
       }
-      if let note = input.note(on: run, isHeldOut: rows.isHeldOut) { result.notes.append(note) }
+      if let note = input.note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
+        result.notes.append(note)
+      }
+      if runs.contains(where: { seesUnitRows($0) != seesUnitRows(run) }) {
+        result.notes.append(
+          "Some of these runs see rows at unit norm and others at their own lengths: "
+            + (rows.norms.isEmpty
+              ? "their explained variances and errors are of different rows."
+              : "compare them by the numbers of unscaled rows."))
+      }
       result.saeBench = saeBench(result, run, rows)
       results.append(result)
     }

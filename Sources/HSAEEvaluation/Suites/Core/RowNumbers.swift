@@ -32,7 +32,7 @@ extension RowMeasurement {
     var result = pair(
       "explained_variance", "explained variance", better: .higher,
       { 1 - $0[.error] / $0[.spread] }, { 1 - $0[.topError] / $0[.spread] })
-    if hasNorms {
+    if knowsLengths {
       result += pair(
         "explained_variance_unscaled", "explained variance, unscaled rows",
         better: .higher, { 1 - $0[.ownError] / $0[.ownSpread] },
@@ -61,7 +61,7 @@ extension RowMeasurement {
     result += pair(
       "explained_variance_legacy", "explained variance, legacy",
       { $0[.legacy] / $0[.legacyRows] }, { $0[.topLegacy] / $0[.legacyRows] })
-    if hasNorms {
+    if knowsLengths {
       result += pair(
         "explained_variance_legacy_unscaled", "explained variance, legacy, unscaled rows",
         { $0[.ownLegacy] / $0[.ownLegacyRows] }, { $0[.ownTopLegacy] / $0[.ownLegacyRows] })

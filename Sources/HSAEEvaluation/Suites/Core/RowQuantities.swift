@@ -38,8 +38,8 @@ public struct RowMeasurement: Sendable {
   let batchVariance: (full: Double, topLevel: Double)
   /// Rows that have as many active latents as the shape allows.
   let fullRows: Int
-  /// Whether rows had lengths of their own.
-  let hasNorms: Bool
+  /// Whether it is known how the run rebuilds rows at their own lengths: those were kept, or it sees such rows.
+  let knowsLengths: Bool
   /// Width of the rows.
   let width: Int
 
@@ -95,7 +95,7 @@ public struct RowMeasurement: Sendable {
     self.sums = sums
     self.usage = usage
     batchVariance = (counts[0] / batches, counts[1] / batches)
-    hasNorms = !rows.norms(for: run).isEmpty
+    knowsLengths = !rows.norms.isEmpty || !run.seesUnitRows(ofStore: false)
     self.width = width
     self.fullRows = Int(counts[2])
   }
