@@ -38,7 +38,7 @@ private func number(
   _ digits: Int, _ path: @escaping @Sendable (EvaluationNumbers) -> Double?
 ) -> @Sendable (RunReport) -> (text: String, number: Double)? {
   { run in
-    run.numbers.flatMap(path).map { (decimal($0, digits), $0) }
+    run.numbers.flatMap(path).map { (readable($0, digits), $0) }
   }
 }
 
