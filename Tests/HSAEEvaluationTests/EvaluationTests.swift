@@ -169,6 +169,16 @@ import Testing
       #expect(text.contains("perfect") && text.contains("a/zero"))
       #expect(text.contains("explained variance") && text.contains("held-out rows"))
       #expect(text.split(separator: "\n").allSatisfy { $0.count <= 160 })
+      // One heading says what the page is, and its sections are the suites.
+      let alone = try makeReport(
+        ReportInput(title: "Evaluation", subtitle: "", runs: [], evaluation: evaluation))
+      #expect(alone.matches(of: />Evaluation</).count == 2, "the title and the heading")
+      #expect(alone.contains("<h2 id=\"suite-1\">core</h2>"))
+      #expect(alone.contains("<a href=\"#suite-2\">cost</a>"))
+      #expect(!alone.contains("<div class=\"charts\"></div>"))
+      // What is said of intervals and words is said where there are some.
+      #expect(alone.matches(of: /bootstrap\s+intervals/).count == 1)
+      #expect(!alone.contains("Words are tokens"))
       evaluation.runs[0].name = "<script>alert(1)</script>"
       let page = try makeReport(
         ReportInput(title: "Evaluation", subtitle: "", runs: [], evaluation: evaluation))
