@@ -68,6 +68,12 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
   let runs = runs.filter { $0.result(suite) != nil }
   let results = runs.compactMap { $0.result(suite) }
   let lines = numberLines(results.map(\.numbers))
+  // Of rows at unit norm and rows at their own lengths no number is better, but for those of unscaled rows.
+  let isAlike = Set(results.map(\.seesUnitRows)).count < 2
+  func isComparable(_ key: String) -> Bool {
+    isAlike
+      || !lines.contains { $0.first.key == key.replacing("_top_level", with: "") + "_unscaled" }
+  }
   var places: [String] = []
   var notes: [String] = []
   for result in results {
@@ -117,7 +123,10 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
     "columns": .list(names.map { ["name": "\($0)"] }),
     "rows": .list(
       lines.map { line in
-        ["label": "\(labelText(line.first))", "cells": .list(cells(line.first, line.values))]
+        [
+          "label": "\(labelText(line.first))",
+          "cells": .list(cells(line.first, line.values, isComparable(line.first.key))),
+        ]
       }),
     "tables": .list(
       zip(names, results).flatMap { name, result in
@@ -128,11 +137,11 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
 }
 
 private func cells(
-  _ kind: EvaluationNumber, _ values: [EvaluationNumber?]
+  _ kind: EvaluationNumber, _ values: [EvaluationNumber?], _ isComparable: Bool
 ) -> [[String: View]] {
   let numbers = values.compactMap { $0?.value }.filter(\.isFinite)
   var best: Double?
-  if let better = kind.better, let low = numbers.min(), let high = numbers.max(),
+  if isComparable, let better = kind.better, let low = numbers.min(), let high = numbers.max(),
     numbers.count > 1, high - low > 1e-3 * max(abs(low), abs(high))
   {
     best = better == .lower ? low : high

@@ -154,6 +154,21 @@ import Testing
       let alone = try CoreSuite.evaluate([runs[1]], EvaluationFixture.input(store))
       #expect(!alone[0].notes.contains { $0.contains("unscaled") })
       Definitions.expect(results)
+      // Rows of a matrix had lengths, too: a reconstruction that is zero errs by all of it.
+      try writeNumpy(shifted(40, width: 6), width: 6, to: folder + "/rows.npy")
+      let zeros = try [Normalisation.unit, .original].map {
+        try EvaluationFixture.constant("\($0)", 6, normalize: $0)
+      }
+      let short = try CoreSuite.evaluate(
+        zeros, EvaluationFixture.input(try openRows(path: folder + "/rows.npy")))
+      #expect(short.map(\.seesUnitRows) == [true, false])
+      let errors = try short.map { try value($0, "mse") }
+      #expect(abs(errors[0] - 1) < 1e-3 && errors[1] > 50)
+      for key in ["explained_variance", "explained_variance_legacy", "mse"] {
+        let a = try value(short[0], key + "_unscaled")
+        let b = try value(short[1], key + "_unscaled")
+        #expect(abs(a - b) < 1e-4 * abs(b), "\(key)")
+      }
       // A flat run of equal m, k and seed is no baseline where it sees rows otherwise.
       let h = try EvaluationFixture.run(
         "h",

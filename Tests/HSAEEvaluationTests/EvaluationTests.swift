@@ -186,6 +186,29 @@ import Testing
     }
   }
 
+  /// No value is marked better than one of rows of another length.
+  @Test func theBestOfWhatIsAlike() throws {
+    for isAlike in [true, false] {
+      var evaluation = try JSONFile.decode(
+        Evaluation.self, from: Array(#"{"format": 1, "seed": 0, "runs": []}"#.utf8), source: "test")
+      for (name, value) in [("theirs", 0.5), ("ours", 0.75)] {
+        var result = SuiteResult(
+          suite: "core", evaluatedOn: "rows",
+          numbers: ["mse", "mse_unscaled", "cosine"].map {
+            EvaluationNumber($0, $0, value, better: .higher)
+          })
+        result.seesUnitRows = isAlike || name == "ours"
+        let shape = DictionaryShape(
+          width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
+        evaluation.runs.append(
+          Evaluation.Run(name: name, shape: shape, step: 1, trainedRows: 1, results: [result]))
+      }
+      let page = try makeReport(
+        ReportInput(title: "t", subtitle: "", runs: [], evaluation: evaluation))
+      #expect(page.matches(of: /<td class="best">0.7500/).count == (isAlike ? 3 : 2))
+    }
+  }
+
   /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own; no word of a
   /// label is lost.
   @Test func narrowTerminals() throws {

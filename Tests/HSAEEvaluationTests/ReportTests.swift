@@ -226,6 +226,7 @@ private struct PageReader {
       let both = try makeReport(
         ReportInput(title: "t", subtitle: "", runs: [sampleRun("h"), flat]))
       #expect(both.contains("below flat, 0.800") == isAlike && both.contains("Better values"))
+      #expect(both.contains("<td class=\"best\">0.7000</td>") == isAlike)
     }
   }
 

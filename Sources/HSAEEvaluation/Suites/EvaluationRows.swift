@@ -89,7 +89,23 @@ public struct EvaluationRows: Sendable {
 
   /// The rows `range` as `run` was trained to see them.
   func matrix(_ range: Range<Int>, for run: EvaluatedRun) throws(Failure) -> Matrix {
+    var lengths: [Float] = []
+    return try matrix(range, for: run, lengths: &lengths)
+  }
+
+  /// The same; `lengths` becomes what takes each of these rows to the length it had before it was scaled.
+  func matrix(
+    _ range: Range<Int>, for run: EvaluatedRun, lengths: inout [Float]
+  ) throws(Failure) -> Matrix {
     var matrix = try source.matrix(rows: range)
+    let known = norms(for: run)
+    if !known.isEmpty {
+      lengths = Array(known[range])
+    } else if norms.isEmpty, run.configuration.normalize == .unit {
+      lengths = matrix.rowNorms()
+    } else {
+      lengths = Array(repeating: 1, count: range.count)
+    }
     run.prepare(&matrix, norms: norms.isEmpty ? [] : norms[range])
     return matrix
   }

@@ -42,6 +42,7 @@ public enum CoreSuite: EvaluationSuite {
       // Of a text that is given nobody knows whether training had it, and of some runs what they had.
       result.isHeldOut =
         input.text == nil && run.configuration.knowsRows ? rows.isHeldOut : nil
+      result.seesUnitRows = seesUnitRows(run)
       result.histograms = measured.histograms
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
@@ -59,10 +60,8 @@ public enum CoreSuite: EvaluationSuite {
       }
       if runs.contains(where: { seesUnitRows($0) != seesUnitRows(run) }) {
         result.notes.append(
-          "Some of these runs see rows at unit norm and others at their own lengths: "
-            + (rows.norms.isEmpty
-              ? "their explained variances and errors are of different rows."
-              : "compare them by the numbers of unscaled rows."))
+          "Some of these runs see rows at unit norm and others at their own lengths: compare them by the"
+            + " numbers of unscaled rows.")
       }
       result.saeBench = saeBench(result, run, rows)
       results.append(result)
@@ -77,9 +76,6 @@ public enum CoreSuite: EvaluationSuite {
   ) -> SAEBenchMetrics {
     let shape = run.shape
     func value(_ key: String) -> Double { result[key]?.value ?? .nan }
-    func unscaled(_ key: String) -> String {
-      result[key + "_unscaled"] != nil ? key + "_unscaled" : key
-    }
     let categories: [(String, [(String, String)])] = [
       (
         "model_behavior_preservation",
@@ -98,16 +94,16 @@ public enum CoreSuite: EvaluationSuite {
       (
         "reconstruction_quality",
         [
-          ("explained_variance", unscaled("explained_variance")),
-          ("explained_variance_legacy", unscaled("explained_variance_legacy")),
-          ("mse", unscaled("mse")), ("cossim", "cosine"),
+          ("explained_variance", "explained_variance_unscaled"),
+          ("explained_variance_legacy", "explained_variance_legacy_unscaled"),
+          ("mse", "mse_unscaled"), ("cossim", "cosine"),
         ]
       ),
       (
         "shrinkage",
         [
           ("l2_ratio", "norm_ratio"),
-          ("relative_reconstruction_bias", unscaled("relative_reconstruction_bias")),
+          ("relative_reconstruction_bias", "relative_reconstruction_bias_unscaled"),
         ]
       ),
     ]
