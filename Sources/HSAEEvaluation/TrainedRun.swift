@@ -30,6 +30,15 @@ public struct TrainedRun: ~Copyable, Sendable {
   /// What their store says of itself; nil if they do not come from a store.
   public let attributes: StoreAttributes?
 
+  /// Whether the dictionary sees rows at unit norm, as a store has them or as it was trained to scale them.
+  public var seesUnitRows: Bool {
+    switch configuration.normalize {
+    case .none: attributes != nil
+    case .unit: true
+    case .original: false
+    }
+  }
+
   /// Whether the rows have words, and not only numbers.
   public var hasWords: Bool { !words.vocabulary.isEmpty }
 
@@ -60,7 +69,7 @@ public struct TrainedRun: ~Copyable, Sendable {
           "\(source.path): it is no longer what \(path) was trained on; restore it, or name a store"
             + " with --store.")
       }
-      if run.configuration.origin == nil {
+      if run.configuration.knowsRows {
         warn("\(source.path) is not what \(path) was trained on.")
       }
     }
@@ -115,7 +124,7 @@ public struct TrainedRun: ~Copyable, Sendable {
     let those =
       isTrainingData
       ? " it was trained on"
-      : configuration.origin == nil ? ", other ones than it was trained on" : ""
+      : configuration.knowsRows ? ", other ones than it was trained on" : ""
     return rows.rows == availableRows
       ? "\(isTrainingData ? "all" : "the") \(counted(availableRows, "row"))\(those)"
       : "\(grouped(rows.rows)) of \(counted(availableRows, "row"))\(those)"

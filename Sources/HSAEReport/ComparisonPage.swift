@@ -57,7 +57,8 @@ func comparisonPage(_ runs: [RunReport], _ templates: Templates) throws(Failure)
       withTrees.map { index, run in
         [
           "name": "\(run.name)",
-          "clearest": TreeList(idPrefix: "run\(index + 1)-e").view(Array(run.clearest.prefix(10))),
+          "clearest": TreeList(idPrefix: "run\(index + 1)-e", unit: run.rowKind).view(
+            Array(run.clearest.prefix(10))),
         ]
       }),
     "hasCharts": .flag(charts != nil), "charts": .markup(charts ?? ""),

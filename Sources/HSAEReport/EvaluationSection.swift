@@ -5,12 +5,15 @@ import HSAEEvaluation
 import HSAESupport
 
 let evaluationTemplate = """
-  <section id="evaluation" aria-labelledby="evaluation-title">
-  <h2 id="evaluation-title">Evaluation</h2>
+  <section id="evaluation" {{#isAlone}}aria-label="Evaluation"{{/isAlone}}\
+  {{^isAlone}}aria-labelledby="evaluation-title"{{/isAlone}}>
+  {{^isAlone}}<h2 id="evaluation-title">Evaluation</h2>{{/isAlone}}
   {{#suites}}
-  <h3>{{{name}}}</h3>
-  <p class="small">On {{{evaluatedOn}}}. In brackets, and as whiskers: 95 % bootstrap intervals.</p>
-  <div class="charts">{{{charts}}}</div>
+  <{{{heading}}} id="{{{anchor}}}">{{{name}}}</{{{heading}}}>
+  <p class="small">On {{{evaluatedOn}}}.{{#hasIntervals}} In brackets, and as whiskers: 95 % bootstrap \
+  intervals.{{/hasIntervals}}</p>
+  {{#hasCharts}}<div class="charts">{{{charts}}}</div>{{/hasCharts}}
+  {{#hasDensities}}<div class="charts">{{{densities}}}</div>{{/hasDensities}}
   <div class="scroll" tabindex="0" role="region" aria-label="Table of the suite {{{name}}}">
   <table class="numbers"><thead><tr><th scope="col"><span class="hush">number</span></th>\
   {{#columns}}<th scope="col">{{{name}}}</th>{{/columns}}</tr></thead>
@@ -19,7 +22,7 @@ let evaluationTemplate = """
   {{#cells}}<td{{#isBest}} class="best"{{/isBest}}>{{{value}}}</td>{{/cells}}</tr>
   {{/rows}}</tbody></table></div>
   {{#hasComparison}}
-  <h3 class="plain">{{{comparisonTitle}}}</h3>
+  <h3>{{{comparisonTitle}}}</h3>
   <p class="small">Measured on the same samples, so that these intervals are narrower than those above.</p>
   <div class="scroll" tabindex="0" role="region" aria-label="Differences of the suite {{{name}}}">
   <table class="numbers"><thead><tr><th scope="col"><span class="hush">number</span></th>\
@@ -43,15 +46,34 @@ let evaluationTemplate = """
   </section>
   """
 
-/// What the section shows of `evaluation`.
-func evaluationView(_ evaluation: Evaluation) -> [String: View] {
-  ["suites": .list(evaluation.suites.map { suiteView($0, evaluation.runs) })]
+/// What the section shows of `evaluation`. Where it `isAlone` on a page, that has its title already, and suites are the
+/// page's sections.
+func evaluationView(_ evaluation: Evaluation, isAlone: Bool) -> [String: View] {
+  [
+    "isAlone": .flag(isAlone),
+    "suites": .list(
+      evaluation.suites.enumerated().map { index, suite in
+        var view = suiteView(suite, evaluation.runs)
+        view["anchor"] = .markup(suiteAnchor(index))
+        view["heading"] = isAlone ? "h2" : "h3"
+        return view
+      }),
+  ]
 }
+
+/// The id of the suite that stands at place `index` of a page.
+func suiteAnchor(_ index: Int) -> Markup { "suite-\(index + 1)" }
 
 private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: View] {
   let runs = runs.filter { $0.result(suite) != nil }
   let results = runs.compactMap { $0.result(suite) }
   let lines = numberLines(results.map(\.numbers))
+  // Of rows at unit norm and rows at their own lengths no number is better, but for those of unscaled rows.
+  let isAlike = Set(results.map(\.seesUnitRows)).count < 2
+  func isComparable(_ key: String) -> Bool {
+    isAlike
+      || !lines.contains { $0.first.key == key.replacing("_top_level", with: "") + "_unscaled" }
+  }
   var places: [String] = []
   var notes: [String] = []
   for result in results {
@@ -59,7 +81,12 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
     for note in result.notes where !notes.contains(note) { notes.append(note) }
   }
   let names = runs.map(\.name)
-  let charts = lines.filter { $0.first.better != nil && $0.first.interval != nil }.prefix(4)
+  // Numbers that more than one run has, where there are several.
+  let drawn = lines.filter { line in
+    line.first.better != nil && line.first.interval != nil
+      && line.values.count { $0 != nil } >= min(2, runs.count)
+  }
+  let charts = drawn.prefix(4)
     .compactMap { line in
       IntervalChart(
         title: labelText(line.first),
@@ -89,11 +116,17 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
         ]
       }),
     "name": "\(suite)", "evaluatedOn": "\(places.joined(separator: "; "))",
-    "charts": .markup((charts + densities).joined()),
+    // The dots are lower than histograms, and a row of both would have holes.
+    "hasIntervals": .flag(lines.contains { $0.values.contains { $0?.interval != nil } }),
+    "hasCharts": .flag(!charts.isEmpty), "charts": .markup(charts.joined()),
+    "hasDensities": .flag(!densities.isEmpty), "densities": .markup(densities.joined()),
     "columns": .list(names.map { ["name": "\($0)"] }),
     "rows": .list(
       lines.map { line in
-        ["label": "\(labelText(line.first))", "cells": .list(cells(line.first, line.values))]
+        [
+          "label": "\(labelText(line.first))",
+          "cells": .list(cells(line.first, line.values, isComparable(line.first.key))),
+        ]
       }),
     "tables": .list(
       zip(names, results).flatMap { name, result in
@@ -104,11 +137,11 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
 }
 
 private func cells(
-  _ kind: EvaluationNumber, _ values: [EvaluationNumber?]
+  _ kind: EvaluationNumber, _ values: [EvaluationNumber?], _ isComparable: Bool
 ) -> [[String: View]] {
   let numbers = values.compactMap { $0?.value }.filter(\.isFinite)
   var best: Double?
-  if let better = kind.better, let low = numbers.min(), let high = numbers.max(),
+  if isComparable, let better = kind.better, let low = numbers.min(), let high = numbers.max(),
     numbers.count > 1, high - low > 1e-3 * max(abs(low), abs(high))
   {
     best = better == .lower ? low : high
@@ -167,7 +200,7 @@ struct IntervalChart {
     let labels = axis.values.map { value -> Markup in
       "<span style=\"left:\(x(value))%\">\(tick(value, step: axis.step))</span>"
     }
-    let spoken = shown.map { "\($0.name) \(decimal($0.value, 4))" }.joined(separator: "; ")
+    let spoken = shown.map { "\($0.name) \(readable($0.value, 4))" }.joined(separator: "; ")
     return """
       <figure class="chart"><figcaption>\(title)</figcaption>
       <ul class="dots" role="img" aria-label="\(title): \(spoken)">\(lines.joined())</ul>

@@ -1,5 +1,5 @@
-// An evaluation as text for a terminal: a table for each suite, runs side by side as columns, as many at
-// a time as the terminal has room for.
+// An evaluation as text for a terminal: a table for each suite, runs side by side as columns. Where there is no room
+// for that, labels take several lines, then intervals one of their own; after that, as many runs at a time as fit.
 
 public import HSAEEvaluation
 import HSAESupport
@@ -40,14 +40,17 @@ let comparisonTitle = "H-SAE less SAE of equal m and k"
 
 /// A number with its interval and unit as text.
 func numberText(_ number: EvaluationNumber) -> String {
-  func digits(_ value: Double) -> String {
-    if number.digits == 0, value.isFinite, abs(value) < 1e15 {
-      return grouped(Int(value.rounded()))
-    }
-    return decimal(value, number.digits)
-  }
-  guard let interval = number.interval else { return digits(number.value) }
-  return "\(digits(number.value)) [\(digits(interval.low)), \(digits(interval.high))]"
+  numberParts(number).joined(separator: " ")
+}
+
+/// A number as text, and its interval if it has one.
+private func numberParts(_ number: EvaluationNumber) -> [String] {
+  // Ends of an interval are written as the number is.
+  let all = [number.value, number.interval?.low ?? 0, number.interval?.high ?? 0]
+  let digits = all.contains { abs($0) >= 999.5 } ? 0 : number.digits
+  let value = readable(number.value, digits)
+  guard let interval = number.interval else { return [value] }
+  return [value, "[\(readable(interval.low, digits)), \(readable(interval.high, digits))]"]
 }
 
 /// The label of a number with its unit.
@@ -62,22 +65,51 @@ private func numberTable(_ runs: [(name: String, numbers: [EvaluationNumber])], 
 {
   let lines = numberLines(runs.map(\.numbers))
   let labels = [""] + lines.map { labelText($0.first) }
-  let columns = runs.indices.map { run in
-    [runs[run].name] + lines.map { $0.values[run].map(numberText) ?? "–" }
+  func columns(_ cell: (EvaluationNumber) -> [String]) -> [[[String]]] {
+    runs.indices.map { run in
+      [[runs[run].name]] + lines.map { $0.values[run].map(cell) ?? ["–"] }
+    }
   }
-  let labelWidth = labels.map(displayWidth).max() ?? 0
-  var blocks: [[[String]]] = [[]]
-  var used = labelWidth + 2
-  for column in columns {
-    let own = (column.map(displayWidth).max() ?? 0) + 2
-    if used + own > width, !blocks[blocks.count - 1].isEmpty {
+  func widths(_ columns: [[[String]]]) -> [Int] {
+    columns.map { 2 + ($0.joined().map(displayWidth).max() ?? 0) }
+  }
+  let longest = labels.map(displayWidth).max() ?? 0
+  // The longest word of a label has room in that.
+  let narrowest = min(longest, 22)
+  // What a run has if all stand side by side; a number that is wider has its interval below it.
+  let share = (width - 2 - narrowest) / max(1, runs.count) - 2
+  let shown = columns { number in
+    displayWidth(numberText(number)) <= share ? [numberText(number)] : numberParts(number)
+  }
+  var blocks: [[[[String]]]] = [[]]
+  var used = [2]
+  for (column, own) in zip(shown, widths(shown)) {
+    if used[used.count - 1] + narrowest + own > width, !blocks[blocks.count - 1].isEmpty {
       blocks.append([])
-      used = labelWidth + 2
+      used.append(2)
     }
     blocks[blocks.count - 1].append(column)
-    used += own
+    used[used.count - 1] += own
   }
-  return blocks.map { block in aligned([labels] + block, indent: "  ") }.joined(separator: "\n")
+  return zip(blocks, used).map { block, used in
+    let room = max(narrowest, min(longest, width - used))
+    return aligned([labels.map { wrapped($0, to: room) }] + block, indent: "  ")
+  }.joined(separator: "\n")
+}
+
+/// `label` in lines of `width` columns at most, broken between words; those after the first are indented.
+private func wrapped(_ label: String, to width: Int) -> [String] {
+  var lines: [String] = []
+  var line = ""
+  for word in label.split(separator: " ") {
+    if !line.isEmpty, displayWidth(line) + 1 + displayWidth(String(word)) > width {
+      lines.append(line)
+      line = "  " + word
+    } else {
+      line += (line.isEmpty ? "" : " ") + word
+    }
+  }
+  return lines + [line]
 }
 
 /// For each key that any of `runs` has, in order: one of its numbers, and that of each run.
@@ -96,11 +128,11 @@ func numberLines(
 
 private func tableText(_ table: EvaluationTable, run: String) -> String {
   let columns = table.columns.indices.map { column in
-    [table.columns[column]]
+    [[table.columns[column]]]
       + table.lines.map { line in
-        if column == 0 { return line.label }
+        if column == 0 { return [line.label] }
         let value = column - 1 < line.values.count ? line.values[column - 1] : nil
-        return value.map(cellText) ?? "–"
+        return [value.map(cellText) ?? "–"]
       }
   }
   return "  \(table.title) (\(run))\n" + aligned(columns, indent: "  ")
@@ -108,18 +140,23 @@ private func tableText(_ table: EvaluationTable, run: String) -> String {
 
 /// A number of a table: whole ones without decimals.
 func cellText(_ value: Double) -> String {
-  value == value.rounded() && abs(value) < 1e15 ? grouped(Int(value)) : decimal(value, 4)
+  readable(value, value == value.rounded() ? 0 : 4)
 }
 
-/// `columns` of equally many cells as lines; the first is flush left, the others flush right.
-private func aligned(_ columns: [[String]], indent: String) -> String {
-  let widths = columns.map { $0.map(displayWidth).max() ?? 0 }
-  return (columns.first ?? []).indices.map { line in
-    let cells = columns.indices.map { column in
-      let cell = columns[column][line]
-      let space = String(repeating: " ", count: widths[column] - displayWidth(cell))
-      return column == 0 ? cell + space : space + cell
-    }
-    return indent + cells.joined(separator: "  ") + "\n"
+/// `columns` of equally many cells, each of some lines, as lines; the first is flush left, the others flush right.
+private func aligned(_ columns: [[[String]]], indent: String) -> String {
+  let widths = columns.map { $0.joined().map(displayWidth).max() ?? 0 }
+  return (columns.first ?? []).indices.map { row in
+    let height = columns.map { $0[row].count }.max() ?? 0
+    return (0..<height).map { line in
+      let cells = columns.indices.map { column in
+        let cell = line < columns[column][row].count ? columns[column][row][line] : ""
+        let space = String(repeating: " ", count: widths[column] - displayWidth(cell))
+        return column == 0 ? cell + space : space + cell
+      }
+      var text = indent + cells.joined(separator: "  ")
+      while text.last == " " { text.removeLast() }
+      return text + "\n"
+    }.joined()
   }.joined()
 }

@@ -43,5 +43,6 @@ struct Headline {
 
 /// Which rows the page's own numbers are of.
 func rowsClause(_ run: RunReport) -> Markup {
-  run.isTrainingData ? "on training rows" : "on rows it was not trained on"
+  guard let isTrainingData = run.isTrainingData else { return "on rows its training may have had" }
+  return isTrainingData ? "on training rows" : "on rows it was not trained on"
 }

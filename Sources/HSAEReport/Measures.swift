@@ -10,6 +10,8 @@ struct Measure: Sendable {
   var label: Markup
   /// Which direction is better; nil if neither is.
   var better: Direction?
+  /// Whether it depends on how long the rows are that a run sees.
+  var isOfLengths = false
   /// The number as text, and as what it is compared by; nil if a run does not have it.
   var value: @Sendable (RunReport) -> (text: String, number: Double)?
 
@@ -20,7 +22,8 @@ struct Measure: Sendable {
     let values = runs.map(value)
     let numbers = values.compactMap { $0?.number }.filter(\.isFinite)
     var best: Double?
-    if let better, let low = numbers.min(), let high = numbers.max(), numbers.count > 1,
+    let isAlike = !isOfLengths || Set(runs.map(\.seesUnitRows)).count < 2
+    if isAlike, let better, let low = numbers.min(), let high = numbers.max(), numbers.count > 1,
       high - low > 1e-3 * max(abs(low), abs(high))
     {
       best = better == .lower ? low : high
@@ -38,7 +41,7 @@ private func number(
   _ digits: Int, _ path: @escaping @Sendable (EvaluationNumbers) -> Double?
 ) -> @Sendable (RunReport) -> (text: String, number: Double)? {
   { run in
-    run.numbers.flatMap(path).map { (decimal($0, digits), $0) }
+    run.numbers.flatMap(path).map { (readable($0, digits), $0) }
   }
 }
 
@@ -79,19 +82,19 @@ struct RunLength {
 /// All measures, in the order a table shows them.
 let measures: [Measure] = [
   Measure(
-    label: "squared error ‖x − x̂‖²", better: .lower,
+    label: "squared error ‖x − x̂‖²", better: .lower, isOfLengths: true,
     value: number(4) { $0.reconstruction.full.squaredError }),
   Measure(
-    label: "squared error, top level alone", better: .lower,
+    label: "squared error, top level alone", better: .lower, isOfLengths: true,
     value: twoLevel(number(4) { $0.reconstruction.topLevel.squaredError })),
   Measure(
-    label: "explained variance", better: .higher,
+    label: "explained variance", better: .higher, isOfLengths: true,
     value: number(4) { $0.reconstruction.full.explainedVariance }),
   Measure(
-    label: "explained variance, top level alone", better: .higher,
+    label: "explained variance, top level alone", better: .higher, isOfLengths: true,
     value: twoLevel(number(4) { $0.reconstruction.topLevel.explainedVariance })),
   Measure(
-    label: "explained variance, legacy", better: .higher,
+    label: "explained variance, legacy", better: .higher, isOfLengths: true,
     value: number(4) { $0.reconstruction.full.legacyExplainedVariance }),
   Measure(
     label: "cosine of x and x̂", better: .higher,

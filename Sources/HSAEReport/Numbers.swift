@@ -1,6 +1,7 @@
 // Numbers as people read them.
 
 import Foundation
+import HSAESupport
 
 /// A number with `digits` decimals; a dash if it is not finite.
 package func decimal(_ number: Double, _ digits: Int) -> String {
@@ -8,6 +9,15 @@ package func decimal(_ number: Double, _ digits: Int) -> String {
   let text = printed(abs(number), digits)
   let isZero = text.allSatisfy { $0 == "0" || $0 == "." }
   return (number < 0 && !isZero ? "−" : "") + text
+}
+
+/// A number with `digits` decimals; one of a thousand or more whole, in groups of three digits.
+package func readable(_ number: Double, _ digits: Int) -> String {
+  guard number.isFinite, abs(number) < 1e15, digits == 0 || abs(number) >= 999.5 else {
+    return decimal(number, digits)
+  }
+  let whole = Int(number.rounded())
+  return (whole < 0 ? "−" : "") + grouped(abs(whole))
 }
 
 /// What `%.{digits}f` prints of a number from 0 on. Foundation does so in ten times the time, and it is
@@ -55,6 +65,10 @@ func duration(_ seconds: Double) -> String {
 /// A number as an axis label: as few digits as tell neighbouring ticks apart.
 func tick(_ value: Double, step: Double) -> String {
   if abs(value) >= 10_000 { return short(value).replacingOccurrences(of: ".0 ", with: " ") }
-  let digits = step >= 1 ? 0 : min(6, Int((-log10(step) - 1e-9).rounded(.up)))
-  return decimal(value, digits)
+  // As many as the step has: of 0.25, two.
+  let digits = (0..<6).first { digits in
+    let units = step * pow(10, Double(digits))
+    return units.rounded() >= 1 && abs(units - units.rounded()) < 1e-6 * units
+  }
+  return decimal(value, digits ?? 6)
 }

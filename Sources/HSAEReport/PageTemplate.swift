@@ -42,9 +42,9 @@ let pageTemplate = """
   {{{body}}}
   </main>
   <footer class="wrap">
-  <p>Words are tokens of the model. Most begin with a space (▁), which is not shown; a piece that
+  <p>{{#hasWords}}Words are tokens of the model. Most begin with a space (▁), which is not shown; a piece that
   continues a word is marked ·so. Forms of one word (case, space, English plural) are listed once.
-  {{#hasCommand}}Made with <code>{{{command}}}</code>.{{/hasCommand}}</p>
+  {{/hasWords}}{{#hasCommand}}Made with <code>{{{command}}}</code>.{{/hasCommand}}</p>
   </footer>
   {{#hasIndex}}
   <script type="application/json" id="index">{{{index}}}</script>

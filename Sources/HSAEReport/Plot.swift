@@ -37,7 +37,12 @@ struct LineChart {
       yMax = max(yMax, point.y)
     }
     let xTicks = ticks(0, max(xMax, 1e-9), count: 4)
-    let yTicks = ticks(fromZero ? 0 : yMin, yMax > yMin ? yMax : yMin + 1e-3, count: 4)
+    if fromZero {
+      yMin = 0
+      // Nothing but zeros: an axis to 1.
+      if yMax <= 0 { yMax = 1 }
+    }
+    let yTicks = ticks(yMin, yMax > yMin ? yMax : yMin + 1e-3, count: 4)
     guard let low = yTicks.values.first, let high = yTicks.values.last, high > low else {
       return nil
     }
@@ -61,16 +66,20 @@ struct LineChart {
     let xLabels = xTicks.values.filter { $0 <= right * 1.0001 }.map { value -> Markup in
       "<span style=\"left:\(coordinate(x(value)))%\">\(tick(value, step: xTicks.step))</span>"
     }
+    // Two digits more than the axis has; nothing is nothing.
+    func reading(_ value: Double?) -> String {
+      guard let value, value != 0 else { return "0" }
+      return tick(value, step: yTicks.step / 100)
+    }
     let legend = series.map { line -> Markup in
-      let last = line.points.last?.y ?? 0
+      let last = reading(line.points.last?.y)
       return """
         <li><i class="key c\(line.color)\(line.isDashed ? " dash" : "")"></i>\(line.name)
-        <b>\(tick(last, step: yTicks.step / 100))</b></li>
+        <b>\(last)</b></li>
         """
     }
     let spoken = series.map {
-      "\($0.name) from \(tick($0.points.first?.y ?? 0, step: yTicks.step / 100)) to "
-        + tick($0.points.last?.y ?? 0, step: yTicks.step / 100)
+      "\($0.name) from \(reading($0.points.first?.y)) to \(reading($0.points.last?.y))"
     }.joined(separator: "; ")
     return """
       <figure class="chart">

@@ -1,5 +1,6 @@
 // Makes pages: one about a run (with a baseline beside it), or one that compares several.
 
+import HSAEEvaluation
 import HSAEModels
 public import HSAESupport
 
@@ -31,8 +32,15 @@ public func makeReport(_ input: ReportInput) throws(Failure) -> String {
     body = try comparisonPage(input.runs, templates)
   }
   if let evaluation = input.evaluation {
-    body.html = body.html + (try templates.render("evaluation", evaluationView(evaluation)))
-    body.sections.append(("evaluation", "Evaluation"))
+    let isAlone = input.runs.isEmpty
+    body.html =
+      body.html
+      + (try templates.render("evaluation", evaluationView(evaluation, isAlone: isAlone)))
+    if isAlone {
+      body.sections += evaluation.suites.enumerated().map { (suiteAnchor($0), "\($1)") }
+    } else {
+      body.sections.append(("evaluation", "Evaluation"))
+    }
   }
   if let store = input.store {
     body.html = body.html + (try templates.render("store", storeView(store)))
@@ -48,6 +56,7 @@ public func makeReport(_ input: ReportInput) throws(Failure) -> String {
         body.sections.map { ["anchor": .markup($0.anchor), "label": .markup($0.label)] }),
       "body": .markup(body.html), "index": .markup(body.index),
       "hasIndex": .flag(!body.index.isEmpty), "command": "\(input.command ?? "")",
+      "hasWords": .flag(!input.runs.isEmpty || input.store != nil),
       "hasCommand": .flag(input.command != nil),
     ])
   return page.html

@@ -121,6 +121,16 @@ public struct EvaluationNumbers: Hashable, Sendable {
   }
 }
 
+/// What a row of a run's evaluation stands for, as a page calls it.
+public enum RowKind: String, Hashable, Sendable {
+  /// A word: rows are those of a vocabulary.
+  case word
+  /// An occurrence of a token in its context.
+  case token
+  /// Nothing with a name.
+  case row
+}
+
 /// What a page shows of one run. Whatever is empty or nil is left out of the page.
 public struct RunReport: Sendable {
   /// The run's name, as the user knows it.
@@ -135,8 +145,12 @@ public struct RunReport: Sendable {
   public var numbers: EvaluationNumbers?
   /// What it was evaluated on, as a clause: "the 221,937 rows it was trained on".
   public var evaluatedOn: String
-  /// Whether these are rows it was trained on.
-  public var isTrainingData: Bool
+  /// Whether these are rows it was trained on; nil where nobody knows, as of an imported run.
+  public var isTrainingData: Bool?
+  /// Whether the dictionary sees these rows at unit norm, so that its squared error is a share of 1.
+  public var seesUnitRows = true
+  /// What these rows stand for.
+  public var rowKind = RowKind.word
   /// Its clearest hierarchies, clearest first.
   public var clearest: [HierarchyTree]
   /// Hierarchies drawn at random.
@@ -152,7 +166,7 @@ public struct RunReport: Sendable {
   public init(
     name: String, shape: DictionaryShape, configuration: [ConfigurationEntry] = [],
     metrics: [CurveRecord] = [], numbers: EvaluationNumbers? = nil, evaluatedOn: String = "",
-    isTrainingData: Bool = true,
+    isTrainingData: Bool? = true,
     clearest: [HierarchyTree] = [], sample: [HierarchyTree] = [], sampleSeed: UInt64 = 0,
     index: [HierarchyTree] = [], lookups: [WordLookup] = []
   ) {

@@ -16,13 +16,14 @@ func runPage(
   let configurations = runs.filter { !$0.configuration.isEmpty }
 
   var view: [String: View] = [
+    "unit": "\(run.rowKind.rawValue)",
     "hasTrees": .flag(trees), "hasIndex": .flag(hasIndex),
     "experts": "\(grouped(run.index.count))",
     "hasClearest": .flag(!run.clearest.isEmpty),
     "clearestCount": "\(run.clearest.count)", "sampleCount": "\(run.sample.count)",
     "seed": "\(String(run.sampleSeed))",
-    "clearest": TreeList(idPrefix: "e", open: 3).view(run.clearest),
-    "sample": TreeList(idPrefix: "r").view(run.sample),
+    "clearest": TreeList(idPrefix: "e", unit: run.rowKind, open: 3).view(run.clearest),
+    "sample": TreeList(idPrefix: "r", unit: run.rowKind).view(run.sample),
     "hasWords": .flag(!run.lookups.isEmpty),
     "threshold": "\(decimal(Double(run.lookups.first?.subThreshold ?? 0), 3))",
     "words": .list(words(run, baseline)),
@@ -66,7 +67,8 @@ private func numbers(_ runs: [RunReport], hasEvaluation: Bool) -> [String: View]
     "evaluated": .markup(
       evaluatedNote(runs)
         + (hasEvaluation
-          ? " Those of hsae evaluate are under <a href=\"#evaluation\">Evaluation</a>." : "")),
+          ? " Those of hsae evaluate are under <a href=\"#evaluation\">Evaluation</a>." : "")
+        + (runs.count > 1 ? " Better values are marked where one is plainly better." : "")),
   ]
 }
 
@@ -105,25 +107,27 @@ private func figures(
   }
   let shape = run.shape
   if shape.isFlat {
-    add("latents", grouped(shape.experts), "\(shape.activeExperts) active for each vector")
+    add("latents", grouped(shape.experts), activeClause(run))
   } else {
     add(
       "experts × sublatents", "\(grouped(shape.experts)) × \(shape.sublatents)",
-      "\(shape.activeExperts) active for each vector")
+      activeClause(run))
   }
   let heldOut = Headline(run, heldOutBy: evaluation)
   if let own = heldOut ?? Headline(run) {
-    // The flat run's on the same rows, or none.
+    // The flat run's on the same rows, scaled or not as these, or none.
     let other = baseline.flatMap {
-      heldOut == nil ? Headline($0) : Headline($0, heldOutBy: evaluation)
+      $0.seesUnitRows != run.seesUnitRows
+        ? nil : heldOut == nil ? Headline($0) : Headline($0, heldOutBy: evaluation)
     }?.squaredError
-    var aside: Markup = "of each vector’s squared norm"
+    var aside: Markup =
+      run.seesUnitRows ? "of each vector’s squared norm" : "of rows at their own lengths"
     if let other, other > 0 {
       let change = 1 - own.squaredError / other
       aside =
-        "\(percent(abs(change))) \(change >= 0 ? "below" : "above") flat, \(decimal(other, 3))"
+        "\(percent(abs(change))) \(change >= 0 ? "below" : "above") flat, \(readable(other, 3))"
     }
-    add("squared error", decimal(own.squaredError, 3), "\(aside), \(own.place)")
+    add("squared error", readable(own.squaredError, 3), "\(aside), \(own.place)")
     let level = own.topLevel.map { "\(percent($0)) by the top level alone, " } ?? ""
     add("explained variance", percent(own.explainedVariance), "\(level)\(own.place)")
   }
@@ -145,6 +149,16 @@ private func figures(
     add("vectors per second", short(rate), "\(time)")
   }
   return result
+}
+
+/// How many of the top level's latents are active: as many as there may be, or as measured where that is fewer.
+private func activeClause(_ run: RunReport) -> Markup {
+  let most = run.shape.activeExperts
+  guard let l0 = run.numbers?.reconstruction.l0, l0 < Double(most) - 0.5 else {
+    return "\(grouped(most)) active for each vector"
+  }
+  let mean = "\(decimal(l0, l0 < 100 ? 1 : 0)) active for a vector on average"
+  return most < run.shape.experts ? "\(mean), \(grouped(most)) at most" : "\(mean)"
 }
 
 private func densityCharts(_ run: RunReport, _ baseline: RunReport?) -> Markup? {

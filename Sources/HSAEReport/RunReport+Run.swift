@@ -5,6 +5,7 @@ public import HSAEEvaluation
 import HSAEModels
 public import HSAESupport
 import HSAETensors
+import HSAETraining
 
 extension RunReport {
   /// The report of `run`, called `name`: evaluated, with look-ups of `lookupWords` if its rows are
@@ -23,7 +24,9 @@ extension RunReport {
       lookupWords: rowsAreWords ? lookupWords : [],
       configuration: try configurationEntries(run), metrics: try CurveRecord.read(run: run.path),
       evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
-    isTrainingData = run.isTrainingData
+    isTrainingData = run.configuration.knowsRows ? run.isTrainingData : nil
+    seesUnitRows = run.seesUnitRows
+    rowKind = rowsAreWords ? .word : run.hasWords ? .token : .row
   }
 }
 

@@ -80,8 +80,8 @@ public func summaryTable(_ runs: [RunReport], _ evaluation: Evaluation? = nil) -
     let length = RunLength(run.metrics)
     let quality = run.numbers?.reconstruction
     var cells = [
-      run.name, quality.map { decimal($0.full.squaredError, 4) } ?? "–",
-      run.shape.isFlat ? "–" : quality.map { decimal($0.topLevel.squaredError, 4) } ?? "–",
+      run.name, quality.map { readable($0.full.squaredError, 4) } ?? "–",
+      run.shape.isFlat ? "–" : quality.map { readable($0.topLevel.squaredError, 4) } ?? "–",
       quality.map { decimal($0.full.explainedVariance, 4) } ?? "–",
     ]
     if hasHeldOut { cells.append(heldOut.map { decimal($0.explainedVariance, 4) } ?? "–") }

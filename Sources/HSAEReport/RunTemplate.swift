@@ -5,7 +5,7 @@ let runTemplate = """
   {{#hasTrees}}
   <section id="hierarchies" aria-labelledby="hierarchies-title">
   <h2 id="hierarchies-title">Hierarchies</h2>
-  <p class="lead">Each line is an expert: the words it responds to most, and how they divide among
+  <p class="lead">Each line is an expert: the {{{unit}}}s it responds to most, and how they divide among
   its sublatents. Unfold one to read it.</p>
   {{#hasIndex}}
   <form class="search" role="search" hidden>
@@ -14,7 +14,7 @@ let runTemplate = """
   placeholder="october, violin, 北京 …" aria-controls="results">
   <p id="status" role="status"></p>
   </form>
-  <div id="results" hidden></div>
+  <div id="results" data-unit="{{{unit}}}" hidden></div>
   {{/hasIndex}}
   <div id="lists">
   <div class="tabs" role="tablist" aria-label="Which hierarchies" hidden>
@@ -102,16 +102,16 @@ let treeTemplate = """
   <details class="tree" id="{{{id}}}"{{#open}} open{{/open}}>
   <summary><span class="rank">{{{rank}}}</span><span class="head">{{{head}}}</span>\
   <span class="strip" aria-hidden="true">{{{strip}}}</span>\
-  <span class="meta"><span>{{{count}}} words</span><span>{{{live}}} \
+  <span class="meta"><span>{{{count}}}</span><span>{{{live}}} \
   sublatent{{^one}}s{{/one}}</span></span><span class="score">\
   <span class="hush">score </span>{{{score}}}</span></summary>
   <p class="words">{{{words}}}</p>
   {{#hasChildren}}<ul class="subs">
-  {{#children}}<li><span class="share" title="sublatent {{{sublatent}}}: {{{childCount}}} words">\
+  {{#children}}<li><span class="share" title="sublatent {{{sublatent}}}: {{{childCount}}}">\
   <b>{{{share}}}</b><i style="width:{{{width}}}px"></i></span>\
   <span class="words">{{{childWords}}}</span></li>
   {{/children}}</ul>{{/hasChildren}}
-  <p class="note">expert {{{expert}}}{{#hasHidden}} · {{{hidden}}} sublatents with fewer words not \
+  <p class="note">expert {{{expert}}}{{#hasHidden}} · {{{hidden}}} sublatents with fewer {{{unit}}}s not \
   shown{{/hasHidden}}{{#hasScore}} · {{{score}}} = cohesion {{{cohesion}}} × margin {{{margin}}} × \
   √(gain {{{gain}}} × richness {{{richness}}} × readability {{{readability}}}){{/hasScore}}</p>
   </details>
@@ -139,7 +139,7 @@ let howTemplate = """
   </dl>
   <p>It measures geometry, not meaning: translations of one word look like a rich family to it, and
   scripts the reader does not know score as well as others. The random sample shows what it leaves
-  out. The percentage beside a sublatent is the share of the expert's words for which it is relevant;
+  out. The percentage beside a sublatent is the share of the expert's {{{unit}}}s for which it is relevant;
   the bars compare the sublatents of one expert.</p>
   """
 
@@ -178,6 +178,6 @@ let numbersTemplate = """
   {{#cells}}<td{{#isBest}} class="best"{{/isBest}}>{{{value}}}</td>{{/cells}}</tr>
   {{/rows}}</tbody>
   </table></div>
-  <p class="small">{{{evaluated}}} Better values are marked where one is plainly better.</p>
+  <p class="small">{{{evaluated}}}</p>
   {{/hasNumbers}}
   """

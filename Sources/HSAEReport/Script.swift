@@ -75,7 +75,7 @@ let script = #"""
   if (!query) return;
   query.form.hidden = false;
   query.form.addEventListener("submit", event => event.preventDefault());
-  const results = $("results"), lists = $("lists"), status = $("status");
+  const results = $("results"), unit = results.dataset.unit, lists = $("lists"), status = $("status");
   const fold = word => word.normalize("NFKC").toLowerCase().replace(/^·/, "").trim();
   let words, folded, experts;
   const load = () => {
@@ -118,7 +118,7 @@ let script = #"""
     const strip = make("span", "strip");
     strip.setAttribute("aria-hidden", "true");
     const meta = make("span", "meta");
-    meta.append(make("span", "", count.toLocaleString("en") + " words"),
+    meta.append(make("span", "", count.toLocaleString("en") + " " + unit + (count === 1 ? "" : "s")),
       make("span", "", "expert " + expert));
     summary.append(make("span", "rank", position), head, strip, meta,
       make("span", "score", (score / 1000).toFixed(3)));
@@ -136,7 +136,7 @@ let script = #"""
     }
     if (children.length) box.append(subs);
     box.append(make("p", "note", children.length > 12 ?
-      children.length - 12 + " sublatents with fewer words not shown" : ""));
+      children.length - 12 + " sublatents with fewer " + unit + "s not shown" : ""));
     return box;
   };
 

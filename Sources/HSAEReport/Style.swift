@@ -151,6 +151,11 @@ let style = """
   .runs thead th+th{min-width:6.6rem}
   .best{font-weight:650;color:var(--c0)}
   .charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,310px),1fr));gap:34px 40px}
+  .charts:has(>:nth-child(4):last-child){\
+  grid-template-columns:repeat(auto-fit,minmax(min(100%,max(310px,40%)),1fr))}
+  .charts+.charts{margin-top:34px}
+  #evaluation>.small~h2{margin-top:44px}
+  .charts+.scroll{margin-top:26px}
   .chart{margin:0;min-width:0}
   .chart figcaption{font-weight:600;font-size:.9375rem}
   .legend{list-style:none;display:flex;flex-wrap:wrap;gap:2px 16px;margin:4px 0 12px;padding:0;

@@ -6,6 +6,8 @@ import HSAESupport
 /// The view of trees. `idPrefix` keeps the ids of one list apart from another's.
 struct TreeList {
   var idPrefix: Markup
+  /// What is counted of a latent.
+  var unit = RowKind.word
   /// The first so many trees are unfolded.
   var open = 0
   /// Sublatents shown of each expert; the others are counted.
@@ -25,7 +27,7 @@ struct TreeList {
       "open": .flag(position < open),
       "head": .markup(tree.parent.words.prefix(4).map { wordMarkup($0.text) }.joined(", ")),
       "expert": "\(tree.parent.index)",
-      "count": "\(grouped(tree.parent.count))",
+      "count": "\(counted(tree.parent.count, unit.rawValue))", "unit": "\(unit.rawValue)",
       "live": "\(score.live.count)",
       "one": .flag(score.live.count == 1),
       "score": "\(decimal(score.score, 3))",
@@ -44,7 +46,7 @@ struct TreeList {
           return [
             "share": "\(percent(share))",
             "width": "\(decimal(Double(child.count) / Double(max(1, longest)) * 72, 0))",
-            "childCount": "\(grouped(child.count))",
+            "childCount": "\(counted(child.count, unit.rawValue))",
             "sublatent": "\(child.index)",
             "childWords": .markup(wordsMarkup(child.words)),
           ]

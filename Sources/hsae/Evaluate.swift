@@ -28,7 +28,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       each holds the runs and the model.
 
       --out FILE.json writes all results; --out FOLDER also writes a page and SAEBench's files. hsae \
-      report --evaluation takes such files.
+      report --evaluation takes either.
       """)
 
   @Argument(help: "Run directories.", completion: .directory)
@@ -122,7 +122,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
         evaluated.append(
           try EvaluatedRun(path: path, name: name, warn: { sayFirst("hsae: \($0)") }))
       }
-      return (suites, evaluated, try self.input(evaluated, world, threads: threads))
+      return (suites, evaluated, try self.input(evaluated, suites, world, threads: threads))
     }
     // Whatever becomes of later suites, or of the files: what was measured is printed.
     var failure: Failure?
@@ -130,7 +130,9 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       of: evaluated, suites: suites, input: input, onFailure: { failure = $0 })
     try world.onFirst { () throws(Failure) in
       try output(
-        json ? JSONFile.encode(evaluation) : evaluationText(evaluation, width: terminalWidth()))
+        json
+          ? JSONFile.encode(evaluation)
+          : evaluationText(evaluation, width: terminalWidth(otherwise: .max)))
       if let out { try write(evaluation, to: out) }
     }
     if let failure { throw failure }
@@ -159,7 +161,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   }
 
   private func input(
-    _ runs: [EvaluatedRun], _ world: any Communicator, threads: Int
+    _ runs: [EvaluatedRun], _ suites: [any EvaluationSuite.Type], _ world: any Communicator,
+    threads: Int
   ) throws(Failure) -> EvaluationInput {
     var options = EvaluationOptions()
     (options.seed, options.threads) = (seed, threads)
@@ -172,7 +175,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     var line = ProgressLine("evaluate", unit: "tokens", total: nil)
     var isBegun = false
     return EvaluationInput(
-      options: options, source: try source(runs), text: try documents(),
+      options: options, source: try source(runs, suites), text: try documents(),
       textName: text.map(Path.name).joined(separator: ", "), layer: layer,
       loader: try loader(say, threads: threads),
       sentences: { () throws(Failure) in
@@ -188,10 +191,13 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       })
   }
 
-  /// The rows: those named, or those all runs were trained on.
-  private func source(_ runs: [EvaluatedRun]) throws(Failure) -> (any RowSource)? {
+  /// The rows: those named, or those all runs were trained on; none where no suite would look at them.
+  private func source(
+    _ runs: [EvaluatedRun], _ suites: [any EvaluationSuite.Type]
+  ) throws(Failure) -> (any RowSource)? {
     let norms = runs[0].configuration.data.giantNorms ?? .skip
     if let store { return try openRows(path: store, giantNorms: norms) }
+    guard suites.contains(where: { $0.measures }) else { return nil }
     let data = runs[0].configuration.data
     for run in runs where run.configuration.data.fingerprint != data.fingerprint {
       throw .usage(
@@ -260,7 +266,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       report("hsae evaluate: wrote \(out)")
       return
     }
-    try JSONFile.write(evaluation, to: Path.join(out, "evaluation.json"))
+    try JSONFile.write(evaluation, to: Path.join(out, Evaluation.fileName))
     let bench = Path.join(out, "saebench")
     try Path.createDirectories(bench)
     let milliseconds = Int(Date().timeIntervalSince1970 * 1000)

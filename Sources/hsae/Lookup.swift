@@ -2,6 +2,7 @@
 // `HSAEEvaluation`'s.
 
 import ArgumentParser
+import Foundation
 import Glibc
 import HSAEEvaluation
 import HSAESupport
@@ -78,11 +79,14 @@ struct LookUp: ParsableCommand {
   }
 }
 
-/// The columns of the terminal, 100 if standard output is none.
-func terminalWidth() -> Int {
+/// The columns of the terminal; if standard output is none, those that the variable COLUMNS names, or `otherwise`.
+func terminalWidth(otherwise: Int = 100) -> Int {
   var size = winsize()
   guard isatty(STDOUT_FILENO) == 1,
     unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0
-  else { return 100 }
+  else {
+    let named = ProcessInfo.processInfo.environment["COLUMNS"].flatMap { Int($0) } ?? 0
+    return named > 0 ? named : otherwise
+  }
   return Int(size.ws_col)
 }

@@ -48,7 +48,8 @@ struct Report: ParsableCommand {
   var store: String?
 
   @Option(
-    parsing: .upToNextOption, help: "Files of hsae evaluate --out, for a section of the page.",
+    parsing: .upToNextOption,
+    help: "Files or folders of hsae evaluate --out, for a section of the page.",
     completion: .file())
   var evaluation: [String] = []
 
@@ -78,6 +79,8 @@ struct Report: ParsableCommand {
       throw Failure(
         .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
     }
+    // Refused now if it cannot be made, and not when all is measured.
+    _ = try DurableFile(path: out)
     let evaluation = try merged(evaluation)
     var input: ReportInput
     if let evaluation, runs.isEmpty || figures != nil {
@@ -139,7 +142,8 @@ extension Report {
 private func merged(_ paths: [String]) throws(Failure) -> Evaluation? {
   var result: Evaluation?
   for path in paths {
-    let next = try Evaluation.read(from: path)
+    let next = try Evaluation.read(
+      from: Path.isDirectory(path) ? Path.join(path, Evaluation.fileName) : path)
     if result == nil { result = next } else { result?.merge(next) }
   }
   return result

@@ -46,8 +46,8 @@ import Testing
         try Path.list(figures) == [
           "figure-3a.svg", "figure-3b.svg", "results.md", "training.svg",
         ])
-      let whole = try runHSAE(
-        ["report"] + runs + ["--evaluation", Path.join(out, "evaluation.json"), "--out", page])
+      // The folder will do for the file in it.
+      let whole = try runHSAE(["report"] + runs + ["--evaluation", out, "--out", page])
       #expect(whole.code == 0, "\(whole.errors)")
       let text = String(decoding: fileBytes(page), as: UTF8.self)
       #expect(text.contains("id=\"evaluation\"") && text.contains("id=\"numbers\""))
@@ -57,6 +57,22 @@ import Testing
       let bare = String(decoding: fileBytes(page), as: UTF8.self)
       #expect(bare.contains("on training rows") && !bare.contains("on held-out rows"))
       #expect(own.output.contains("measured on all ") && !own.output.contains("held out"))
+    }
+  }
+
+  /// What goes to no terminal is as wide as it is, unless COLUMNS says how wide that may be.
+  @Test func columns() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try prepare(folder)
+      func widths(_ environment: [String: String]) throws -> [Int] {
+        let result = try runHSAE(
+          ["evaluate"] + runs + ["--suite", "core"], environment: environment)
+        #expect(result.code == 0, "\(result.errors)")
+        // The table, not sentences.
+        return result.output.split(separator: "\n").filter { $0.contains("[") }.map(\.count)
+      }
+      #expect(try widths(["COLUMNS": ""]).max() ?? 0 > 100)
+      #expect(try widths(["COLUMNS": "80"]).max() ?? 0 <= 80)
     }
   }
 
@@ -111,6 +127,18 @@ import Testing
       // Documents held out are never quietly replaced by training rows.
       Path.removeAll(Path.join(store, "holdout"))
       expectRefusalOfSuite(try runHSAE(["evaluate", runs[0]]), 65, ["held-out rows", "are gone"])
+      // A page that cannot be made is refused before anything is measured.
+      var places = [fixture.folder]
+      if Path.isDirectory("/proc") { places.append("/proc/hsae-page.html") }
+      for place in places {
+        expectRefusal(try runHSAE(["report", runs[0], "--out", place]), 73, [place])
+      }
+      // A file is no run.
+      for command in ["evaluate", "lookup"] {
+        expectRefusal(
+          try runHSAE([command, fixture.data] + (command == "lookup" ? ["dog"] : [])), 66,
+          ["\(fixture.data): this is a file"])
+      }
       #expect(try runHSAE(["evaluate"]).code == 64)
       #expect(try runHSAE(["report", "--out", fixture.path("page.html")]).code == 64)
     }

@@ -76,6 +76,8 @@ import Testing
 
       // What it is of is not known, and there is nothing to go on from.
       expectRefusal(try runHSAE(["evaluate", run]), 64, ["imported", "--store"])
+      let cost = try runHSAE(["evaluate", run, "--suite", "cost"])
+      #expect(cost.code == 0 && cost.output.contains("parameters"), "\(cost.errors)")
       // It has said which run it is at by then.
       let refused = try runHSAE(["report", run, "--out", path("page.html")])
       let sentence = refused.errors.split(separator: "\n").last ?? ""

@@ -79,6 +79,106 @@ import Testing
     }
   }
 
+  /// What is said of the rows is true of each run: trained on them, on others, or nobody knows.
+  @Test func whichRowsAreTrainingRows() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/rows.npy"
+      try writeNumpy(shifted(8, width: 6), width: 6, to: path)
+      let source = try openRows(path: path)
+      let other = try EvaluationFixture.constant("other", 6, fingerprint: "another")
+      let own = try EvaluationFixture.constant("own", 6, fingerprint: source.fingerprint)
+      let imported = EvaluationFixture.changed(other, "imported")
+      let streamed = EvaluationFixture.changed(other, "streamed") {
+        $0.data.fingerprint = "stream"
+      }
+      func results(_ runs: EvaluatedRun...) throws -> [SuiteResult] {
+        try CoreSuite.evaluate(runs, EvaluationFixture.input(source))
+      }
+      let rows = "8 rows of rows.npy"
+      func expect(_ runs: EvaluatedRun..., says aside: String) throws {
+        for result in try CoreSuite.evaluate(runs, EvaluationFixture.input(source)) {
+          #expect(result.evaluatedOn == rows + aside)
+        }
+      }
+      try expect(own, says: ", training rows among them")
+      try expect(other, says: ", which no run was trained on")
+      try expect(own, other, says: ", training rows of own among them")
+      try expect(own, imported, says: ", training rows of own among them")
+      try expect(imported, says: "")
+      try expect(streamed, other, says: "")
+      let all = try results(own, other, imported, streamed)
+      #expect(all.map(\.isHeldOut) == [false, false, nil, nil])
+      for (result, note) in zip(
+        all,
+        [
+          "these are rows own was trained on.", "other was trained on other rows: rows.",
+          "imported was imported", "streamed was trained on rows that a program gave it",
+        ])
+      {
+        #expect(result.notes.contains { $0.contains(note) }, "\(note): \(result.notes)")
+      }
+      #expect(try results(own)[0].notes.contains { $0.contains("rows the runs were trained on.") })
+
+      // Documents that a store holds out are that, whoever is asked; not that an imported run has not seen them.
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(40))
+      let wide = try EvaluationFixture.constant("wide", 16, fingerprint: store.fingerprint)
+      let held = try CoreSuite.evaluate(
+        [wide, EvaluationFixture.changed(wide, "imported")], EvaluationFixture.input(store))
+      #expect(held.map(\.isHeldOut) == [true, nil])
+      #expect(held.allSatisfy { $0.evaluatedOn.hasSuffix("documents of store") })
+      #expect(held[0].notes == ["Without --model the model's losses are not measured."])
+    }
+  }
+
+  /// A run that sees rows at their own lengths has the numbers of unscaled rows, too: they are its others. So it
+  /// stands beside one that scales them.
+  @Test func runsThatDoNotScaleRowsAreComparedByUnscaledRows() throws {
+    try withTemporaryFolder { folder in
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(40))
+      let runs = [
+        try EvaluationFixture.perfect(16),
+        try EvaluationFixture.constant("long", 16, normalize: .original),
+      ]
+      let results = try CoreSuite.evaluate(runs, EvaluationFixture.input(store))
+      for key in ["explained_variance", "explained_variance_legacy", "mse"] {
+        let plain = try #require(results[1][key])
+        let unscaled = try #require(results[1][key + "_unscaled"])
+        #expect(plain.value == unscaled.value && plain.interval == unscaled.interval, "\(key)")
+        #expect(results[0][key + "_unscaled"] != nil)
+      }
+      #expect(results[1]["relative_reconstruction_bias_unscaled"] != nil)
+      #expect(
+        results.allSatisfy { $0.notes.contains { $0.contains("by the numbers of unscaled rows") } })
+      let alone = try CoreSuite.evaluate([runs[1]], EvaluationFixture.input(store))
+      #expect(!alone[0].notes.contains { $0.contains("unscaled") })
+      Definitions.expect(results)
+      // Rows of a matrix had lengths, too: a reconstruction that is zero errs by all of it.
+      try writeNumpy(shifted(40, width: 6), width: 6, to: folder + "/rows.npy")
+      let zeros = try [Normalisation.unit, .original].map {
+        try EvaluationFixture.constant("\($0)", 6, normalize: $0)
+      }
+      let short = try CoreSuite.evaluate(
+        zeros, EvaluationFixture.input(try openRows(path: folder + "/rows.npy")))
+      #expect(short.map(\.seesUnitRows) == [true, false])
+      let errors = try short.map { try value($0, "mse") }
+      #expect(abs(errors[0] - 1) < 1e-3 && errors[1] > 50)
+      for key in ["explained_variance", "explained_variance_legacy", "mse"] {
+        let a = try value(short[0], key + "_unscaled")
+        let b = try value(short[1], key + "_unscaled")
+        #expect(abs(a - b) < 1e-4 * abs(b), "\(key)")
+      }
+      // A flat run of equal m, k and seed is no baseline where it sees rows otherwise.
+      let h = try EvaluationFixture.run(
+        "h",
+        DictionaryShape(width: 16, experts: 4, sublatents: 2, subspace: 1, activeExperts: 2))
+      let flat = try EvaluationFixture.constant("flat", 16)
+      #expect(Comparison.baseline(of: 0, among: [h, runs[1], flat]) == 2)
+      #expect(Comparison.baseline(of: 0, among: [h, runs[1]]) == nil)
+    }
+  }
+
   /// A reconstruction that is off by the same vector everywhere is perfect to dictionary_learning.
   @Test func aConstantErrorIsSeen() throws {
     try withTemporaryFolder { folder in

@@ -63,6 +63,20 @@ enum EvaluationFixture {
       bias: bias, normalize: normalize, fingerprint: fingerprint)
   }
 
+  /// `run` as if it had been imported, or trained as `change` says, under the name `name`.
+  static func changed(
+    _ run: EvaluatedRun, _ name: String,
+    change: (inout TrainingConfiguration) -> Void = {
+      $0.origin = Origin(layout: "SAELens 6", architecture: "standard", path: "/theirs")
+    }
+  ) -> EvaluatedRun {
+    var configuration = run.configuration
+    change(&configuration)
+    return EvaluatedRun(
+      name: name, path: name, configuration: configuration, step: run.step,
+      dictionary: run.dictionary)
+  }
+
   /// Documents of words, the same every time.
   static func documents(_ count: Int) -> [Document] {
     var generator = SeededGenerator(seed: 3)

@@ -169,10 +169,99 @@ import Testing
       #expect(text.contains("perfect") && text.contains("a/zero"))
       #expect(text.contains("explained variance") && text.contains("held-out rows"))
       #expect(text.split(separator: "\n").allSatisfy { $0.count <= 160 })
+      // One heading says what the page is, and its sections are the suites.
+      let alone = try makeReport(
+        ReportInput(title: "Evaluation", subtitle: "", runs: [], evaluation: evaluation))
+      #expect(alone.matches(of: />Evaluation</).count == 2, "the title and the heading")
+      #expect(alone.contains("<h2 id=\"suite-1\">core</h2>"))
+      #expect(alone.contains("<a href=\"#suite-2\">cost</a>"))
+      #expect(!alone.contains("<div class=\"charts\"></div>"))
+      // What is said of intervals and words is said where there are some.
+      #expect(alone.matches(of: /bootstrap\s+intervals/).count == 1)
+      #expect(!alone.contains("Words are tokens"))
       evaluation.runs[0].name = "<script>alert(1)</script>"
       let page = try makeReport(
         ReportInput(title: "Evaluation", subtitle: "", runs: [], evaluation: evaluation))
       #expect(page.contains("id=\"evaluation\"") && !page.contains("<script>alert"))
+    }
+  }
+
+  /// No value is marked better than one of rows of another length.
+  @Test func theBestOfWhatIsAlike() throws {
+    for isAlike in [true, false] {
+      var evaluation = try JSONFile.decode(
+        Evaluation.self, from: Array(#"{"format": 1, "seed": 0, "runs": []}"#.utf8), source: "test")
+      for (name, value) in [("theirs", 0.5), ("ours", 0.75)] {
+        var result = SuiteResult(
+          suite: "core", evaluatedOn: "rows",
+          numbers: ["mse", "mse_unscaled", "cosine"].map {
+            EvaluationNumber($0, $0, value, better: .higher)
+          })
+        result.seesUnitRows = isAlike || name == "ours"
+        let shape = DictionaryShape(
+          width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
+        evaluation.runs.append(
+          Evaluation.Run(name: name, shape: shape, step: 1, trainedRows: 1, results: [result]))
+      }
+      let page = try makeReport(
+        ReportInput(title: "t", subtitle: "", runs: [], evaluation: evaluation))
+      #expect(page.matches(of: /<td class="best">0.7500/).count == (isAlike ? 3 : 2))
+    }
+  }
+
+  /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own; no word of a
+  /// label is lost.
+  @Test func narrowTerminals() throws {
+    let shape = DictionaryShape(
+      width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
+    func evaluation(_ names: [String], _ value: Double) throws -> Evaluation {
+      var evaluation = try JSONFile.decode(
+        Evaluation.self, from: Array(#"{"format": 1, "seed": 0, "runs": []}"#.utf8), source: "test")
+      for name in names {
+        let numbers = [
+          EvaluationNumber(
+            "explained_variance_legacy_unscaled_top_level",
+            "explained variance, legacy, unscaled rows, top level", value,
+            Interval(value * 0.98, value * 1.02)),
+          EvaluationNumber("l0", "L0, active latents", 31.25, digits: 2),
+          EvaluationNumber(
+            "e", "explained variance, dictionary_learning", .nan, Interval(.nan, .nan)),
+        ]
+        evaluation.runs.append(
+          Evaluation.Run(
+            name: name, shape: shape, step: 1, trainedRows: 1,
+            results: [SuiteResult(suite: "core", evaluatedOn: "rows", numbers: numbers)]))
+      }
+      return evaluation
+    }
+    func lines(_ text: String) -> [String] { text.split(separator: "\n").map(String.init) }
+    let two = try evaluation(["h", "flat"], 0.8227)
+    let wide = lines(evaluationText(two, width: .max))
+    #expect(wide[2].hasSuffix(" h                     flat"))
+    #expect(
+      wide[3] == "  explained variance, legacy, unscaled rows, top level"
+        + "  0.8227 [0.8062, 0.8392]  0.8227 [0.8062, 0.8392]")
+    let narrow = evaluationText(two, width: 80)
+    #expect(lines(narrow).allSatisfy { $0.count <= 80 && !$0.hasSuffix(" ") })
+    #expect(
+      lines(narrow)[3].hasPrefix("  explained variance,")
+        && lines(narrow)[3].hasSuffix("0.8227 [0.8062, 0.8392]  0.8227 [0.8062, 0.8392]"))
+    // Long numbers, and three runs: the interval is below its number.
+    let long = try evaluationText(evaluation(["theirs", "ours"], 550_716_568.0212), width: 80)
+    #expect(lines(long).allSatisfy { $0.count <= 80 })
+    #expect(long.contains("550,716,568                 550,716,568"))
+    #expect(long.contains("[539,702,237, 561,730,899]  [539,702,237, 561,730,899]"))
+    let three = try evaluationText(evaluation(["a", "b", "c"], 0.8227), width: 80)
+    #expect(lines(three).allSatisfy { $0.count <= 80 } && lines(three)[2].hasSuffix("c"))
+    #expect(!three.contains("\n\n  a"))
+    // Where they do not fit at all, as many as do.
+    let many = try lines(evaluationText(evaluation(["a", "b", "c", "d"], 0.8227), width: 80))
+    #expect(many.count { $0.hasSuffix(" c") || $0.hasSuffix(" d") } == 2)
+    for text in [narrow, long, three] {
+      let words = text.split { $0 == " " || $0 == "\n" }
+      for word in ["legacy,", "unscaled", "rows,", "dictionary_learning"] {
+        #expect(words.contains(Substring(word)), "\(word)")
+      }
     }
   }
 
@@ -272,6 +361,20 @@ import Testing
     #expect(abs(try value("forward_formula") - 21_344_512) < 1)
     #expect(abs(try value("encoding_share") - 20_971_520.0 / 21_344_512) < 1e-9)
     #expect(try value("forward_over_flat") < 1.02)
+  }
+
+  /// How an imported run was trained nobody knows; what a row costs is known of it, and asks for no rows.
+  @Test func anImportedRunHasNoTraining() throws {
+    let run = EvaluationFixture.changed(try EvaluationFixture.constant("own", 16), "theirs")
+    let evaluation = try Evaluation(
+      of: [run], suites: [CostSuite.self], input: EvaluationFixture.input(nil))
+    let result = try #require(evaluation.runs[0].result("cost"))
+    for number in result.numbers {
+      let isOfTraining = ["training", "training_over_flat", "optimizer_bytes"].contains(number.key)
+      #expect(number.value.isNaN == isOfTraining, "\(number.key)")
+    }
+    #expect(result.notes == ["theirs was imported: what a step of its training cost is not known."])
+    #expect(evaluationText(evaluation, width: 100).contains(/training step \(operations\) +–/))
   }
 
   /// Counted by hand, for batches of 4,096 in bf16: a flat dictionary pays nothing for orthogonality.

@@ -193,6 +193,56 @@ private struct PageReader {
     #expect(summaryTable(runs, evaluation) == summaryTable(runs))
   }
 
+  /// What is said of a run's rows is so: of an imported one nobody knows whether training had them, its error at the
+  /// rows' own lengths is no share, and what is active is measured.
+  @Test func anImportedRunsCards() throws {
+    func page(_ change: (inout RunReport) -> Void) throws -> String {
+      var run = sampleRun("theirs", flat: true)
+      change(&run)
+      return try makeReport(ReportInput(title: "t", subtitle: "", runs: [run]))
+    }
+    let own = try page { _ in }
+    #expect(own.contains("of each vector’s squared norm, on training rows"))
+    #expect(own.contains("2 active for each vector") && !own.contains("Better values"))
+    let theirs = try page {
+      ($0.isTrainingData, $0.seesUnitRows) = (nil, false)
+      $0.shape.activeExperts = 16
+      $0.numbers?.reconstruction.full.squaredError = 541_643_228.491
+    }
+    #expect(theirs.contains("<dd>541,643,228</dd>") && theirs.contains("<td>541,643,228</td>"))
+    #expect(theirs.contains("of rows at their own lengths, on rows its training may have had"))
+    #expect(!theirs.contains("squared norm") && !theirs.contains("was not trained on"))
+    #expect(theirs.contains("2.0 active for a vector on average<"))
+    let other = try page {
+      $0.isTrainingData = false
+      $0.shape.activeExperts = 9
+    }
+    #expect(other.contains("on rows it was not trained on"))
+    #expect(other.contains("2.0 active for a vector on average, 9 at most"))
+    // An error at unit norm and one at the rows' own lengths are not compared.
+    var flat = sampleRun("flat", flat: true)
+    for isAlike in [true, false] {
+      flat.seesUnitRows = isAlike
+      let both = try makeReport(
+        ReportInput(title: "t", subtitle: "", runs: [sampleRun("h"), flat]))
+      #expect(both.contains("below flat, 0.800") == isAlike && both.contains("Better values"))
+      #expect(both.contains("<td class=\"best\">0.7000</td>") == isAlike)
+    }
+  }
+
+  /// What is counted of a latent is what its rows are.
+  @Test func rowsAreCalledWhatTheyAre() throws {
+    for (kind, unit) in [(RowKind.word, "words"), (.token, "tokens"), (.row, "rows")] {
+      var run = sampleRun("h", words: ["a"])
+      run.rowKind = kind
+      let page = try makeReport(ReportInput(title: "t", subtitle: "", runs: [run]))
+      #expect(page.contains("<span>40 \(unit)</span>") && page.contains(": 20 \(unit)\""))
+      #expect(page.contains("the \(unit) it responds to most"))
+      #expect(page.contains("data-unit=\"\(kind.rawValue)\""))
+      #expect(page.contains("2 sublatents with fewer \(unit) not"))
+    }
+  }
+
   @Test func theIndexIsJSONAndFindsItsWords() throws {
     let page = try makeReport(
       ReportInput(title: "t", subtitle: "", runs: [sampleRun("h")]))
@@ -262,7 +312,7 @@ private struct PageReader {
         <span class="hush">score </span>0.000</span></summary>
         <p class="words"><bdi>dog</bdi> <bdi class="b">·ging</bdi></p>
         <ul class="subs">
-        <li><span class="share" title="sublatent 2: 1 words"><b>25 %</b>\
+        <li><span class="share" title="sublatent 2: 1 word"><b>25 %</b>\
         <i style="width:72px"></i></span><span class="words"><bdi>&lt;pug&gt;</bdi></span></li>
         </ul>
         <p class="note">expert 7</p>
@@ -317,6 +367,9 @@ private struct PageReader {
     #expect(duration(8.25) == "8.2 s" && duration(200) == "3 min 20 s")
     #expect(duration(7500) == "2 h 05 min")
     #expect(decimal(-0.0001, 2) == "0.00")
+    #expect(readable(550_716_568.0212, 4) == "550,716,568" && readable(0.76321, 4) == "0.7632")
+    #expect(
+      readable(-1234.5, 4) == "−1,235" && readable(.nan, 0) == "–" && readable(999.4, 1) == "999.4")
   }
 
   /// The quick way prints what Foundation does, at halves and large numbers too.
@@ -362,10 +415,20 @@ private struct PageReader {
     #expect(ticks(1, 1, count: 4).values == [1])
     #expect(ticks(.nan, 1, count: 4).values.count == 1)
     #expect(tick(20_000, step: 10_000) == "20 k" && tick(0.25, step: 0.05) == "0.25")
+    #expect(tick(0.75, step: 0.25) == "0.75" && tick(7.5, step: 2.5) == "7.5")
+    #expect(tick(3, step: 1) == "3" && tick(0.0001, step: 0.0001) == "0.0001")
   }
 
   @Test func chartsOfAlmostNothing() {
     #expect(LineChart(title: "t", xLabel: "step", series: []).markup() == nil)
+    // A line of zeros reads 0, on an axis to 1.
+    let zeros =
+      LineChart(
+        title: "t", xLabel: "step",
+        series: [Series(name: "a", points: [(1, 0), (9, 0)], color: 0)], fromZero: true
+      ).markup()?.html ?? ""
+    #expect(zeros.contains("<b>0</b>") && zeros.contains("a from 0 to 0"))
+    #expect(zeros.contains(">1.00</span>") && !zeros.contains("0.0010"))
     let one = Series(name: "<a>", points: [(5, 2)], color: 0)
     let chart = LineChart(title: "t", xLabel: "step", series: [one]).markup()
     #expect(chart?.html.contains("&lt;a&gt;") == true)

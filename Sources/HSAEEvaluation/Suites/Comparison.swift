@@ -26,8 +26,8 @@ public struct Comparison: Hashable, Sendable, Codable {
     }
   }
 
-  /// The place among `runs` of the flat run with the m, k and seed of run `index`; nil if there is none,
-  /// or run `index` is flat.
+  /// The place among `runs` of the flat run with the m, k and seed of run `index` that sees rows as it does;
+  /// nil if there is none, or run `index` is flat.
   static func baseline(of index: Int, among runs: [EvaluatedRun]) -> Int? {
     let run = runs[index]
     guard !run.shape.isFlat else { return nil }
@@ -35,6 +35,8 @@ public struct Comparison: Hashable, Sendable, Codable {
       $0.shape.isFlat && $0.shape.experts == run.shape.experts
         && $0.shape.activeExperts == run.shape.activeExperts
         && $0.configuration.seed == run.configuration.seed
+        // Else the same keys are of other rows.
+        && $0.configuration.normalize == run.configuration.normalize
     }
   }
 }

@@ -16,6 +16,9 @@ public enum CostSuite: EvaluationSuite {
   /// All do it; it takes no time.
   public static let isDivided = true
 
+  /// Sizes are enough.
+  public static let measures = false
+
   /// The numbers of `runs`.
   public static func evaluate(
     _ runs: [EvaluatedRun], _ input: EvaluationInput
@@ -25,14 +28,17 @@ public enum CostSuite: EvaluationSuite {
         suite: name, evaluatedOn: "the sizes of the dictionary; nothing is measured",
         numbers: numbers(of: run.shape, run.configuration))
       result.notes = [
-        "Operations of a training step leave out the penalty on latents above the threshold, whose number"
-          + " depends on the data; hsae bench counts it."
+        run.configuration.origin == nil
+          ? "Operations of a training step leave out the penalty on latents above the threshold, whose number"
+            + " depends on the data; hsae bench counts it."
+          : "\(run.name) was imported: what a step of its training cost is not known."
       ]
       return result
     }
   }
 
-  /// The numbers of a dictionary of `shape`, trained as `configuration` says.
+  /// The numbers of a dictionary of `shape`, trained as `configuration` says; of an imported one that says nothing
+  /// of its training, whose numbers are NaN.
   static func numbers(
     of shape: DictionaryShape, _ configuration: TrainingConfiguration
   ) -> [EvaluationNumber] {
@@ -42,6 +48,7 @@ public enum CostSuite: EvaluationSuite {
         precision: configuration.precision, moments: configuration.moments ?? .float32,
         ortho: configuration.objective.ortho > 0, aboveThreshold: 0)
     }
+    let trained = configuration.origin == nil ? 1 : Double.nan
     var configuration = configuration
     configuration.shape = shape
     let (own, flat) = (cost(configuration), cost(configuration.flatCounterpart))
@@ -61,13 +68,13 @@ public enum CostSuite: EvaluationSuite {
       EvaluationNumber(
         "forward_over_flat", "forward over a flat one of equal m and k",
         own.paperForward / flat.paperForward, better: .lower),
-      count("training", "training step", own.operations, unit: "operations"),
+      count("training", "training step", trained * own.operations, unit: "operations"),
       EvaluationNumber(
         "training_over_flat", "training step over a flat one of equal m and k",
-        own.operations / flat.operations, better: .lower),
+        trained * own.operations / flat.operations, better: .lower),
       count(
         "activated_bytes", "parameters a row activates", own.activatedBytes, unit: "bytes"),
-      count("optimizer_bytes", "optimizer pass", own.optimizerBytes, unit: "bytes"),
+      count("optimizer_bytes", "optimizer pass", trained * own.optimizerBytes, unit: "bytes"),
     ]
   }
 }

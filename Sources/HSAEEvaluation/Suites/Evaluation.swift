@@ -78,6 +78,9 @@ public struct Evaluation: Hashable, Sendable, Codable {
     }
   }
 
+  /// The file of results in the folder that `hsae evaluate --out` wrote.
+  public static let fileName = "evaluation.json"
+
   /// The evaluation in the file at `path`, as `hsae evaluate --out` wrote it.
   public static func read(from path: String) throws(Failure) -> Evaluation {
     let evaluation = try JSONFile.read(Evaluation.self, from: path)

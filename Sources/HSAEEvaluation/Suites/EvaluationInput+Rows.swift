@@ -5,15 +5,18 @@ import HSAEDistribution
 public import HSAELanguageModels
 public import HSAESupport
 import HSAETensors
+import HSAETraining
 
 extension EvaluationInput {
   /// The rows to evaluate `runs` on: the documents a store holds out, by default.
   public func rows(for runs: [EvaluatedRun], suite: String) throws(Failure) -> EvaluationRows {
     if text != nil { return try textRows(for: runs, suite: suite) }
-    return try ranks.agree { () throws(Failure) in try sourceRows(suite) }
+    return try ranks.agree { () throws(Failure) in try sourceRows(for: runs, suite) }
   }
 
-  private func sourceRows(_ suite: String) throws(Failure) -> EvaluationRows {
+  private func sourceRows(
+    for runs: [EvaluatedRun], _ suite: String
+  ) throws(Failure) -> EvaluationRows {
     guard let source else {
       throw .usage(
         "The suite \(suite) needs rows; give a store (--store), or a model and text (--model, --text)."
@@ -23,7 +26,19 @@ extension EvaluationInput {
       return EvaluationRows(
         heldOut, limit: options.rowLimit, isHeldOut: true, name: sourceName)
     }
-    return EvaluationRows(source, limit: options.rowLimit, isHeldOut: false, name: sourceName)
+    return EvaluationRows(
+      source, limit: options.rowLimit, isHeldOut: false, name: sourceName,
+      aside: trainingAside(for: runs, "rows"))
+  }
+
+  /// Of rows that nothing holds out: which of `runs` were trained on them, as the end of a description. `unit` is
+  /// what is counted, "rows". Of some runs nobody knows.
+  private func trainingAside(for runs: [EvaluatedRun], _ unit: String) -> String {
+    let own = runs.filter(\.configuration.knowsRows)
+    let trained = own.filter { otherRows(than: $0) == nil }
+    if trained.isEmpty { return own.count < runs.count ? "" : ", which no run was trained on" }
+    guard trained.count < runs.count else { return ", training \(unit) among them" }
+    return ", training \(unit) of \(trained.map(\.name).joined(separator: ", ")) among them"
   }
 
   /// Names the content of the rows that a store keeps from training.
@@ -40,7 +55,7 @@ extension EvaluationInput {
   /// Contexts to read the model with, documents in an order drawn by seed, until they have `limit`
   /// tokens; and what they are, as a clause.
   public func contexts(
-    limit: Int, model: any ResidualStreamModel, suite: String
+    for runs: [EvaluatedRun], limit: Int, model: any ResidualStreamModel, suite: String
   ) throws(Failure) -> (contexts: [EvaluationContext], description: String) {
     if let text {
       let contexts = Self.contexts(of: text, limit: limit, model: model)
@@ -72,7 +87,7 @@ extension EvaluationInput {
       contexts,
       Self.describe(
         contexts, heldOut.isEmpty ? "" : "held-out ",
-        "of \(sourceName)" + (heldOut.isEmpty ? ", training documents among them" : ""))
+        "of \(sourceName)" + (heldOut.isEmpty ? trainingAside(for: runs, "documents") : ""))
     )
   }
 
@@ -107,7 +122,8 @@ extension EvaluationInput {
     let model = try sharedModel(for: runs, suite: suite)
     let limit = min(options.rowLimit, 100_000)
     let (block, contexts, description) = try ranks.agree { () throws(Failure) in
-      let (contexts, description) = try self.contexts(limit: limit, model: model, suite: suite)
+      let (contexts, description) = try self.contexts(
+        for: runs, limit: limit, model: model, suite: suite)
       guard contexts.contains(where: { $0.tokens.contains { !model.tokenizer.isSpecial($0) } })
       else { throw .data("\(textName): there is no token to evaluate on; give a file with text.") }
       return (try self.block(suite: suite), contexts, description)

@@ -86,15 +86,22 @@ public final class EvaluationInput {
     return run.configuration.data.name
   }
 
-  /// What a result should say of the rows, if they are not those that `run` was kept from seeing.
-  func note(on run: EvaluatedRun, isHeldOut: Bool) -> String? {
+  /// What a result should say of the rows, if they are not those that `run`, one of `runs`, was kept from seeing.
+  func note(on run: EvaluatedRun, among runs: [EvaluatedRun], isHeldOut: Bool) -> String? {
     if run.configuration.origin != nil {
       return "\(run.name) was imported: whether its training saw these rows is not known."
+    }
+    if !run.configuration.knowsRows {
+      return
+        "\(run.name) was trained on rows that a program gave it: whether it saw these is not known."
     }
     if let data = otherRows(than: run) {
       return "\(run.name) was trained on other rows: \(data)."
     }
-    return isHeldOut ? nil : "No rows were held out: these are rows the runs were trained on."
+    if isHeldOut { return nil }
+    let isAll = runs.allSatisfy { $0.configuration.knowsRows && otherRows(than: $0) == nil }
+    return "No rows were held out: these are rows \(isAll ? "the runs were" : "\(run.name) was")"
+      + " trained on."
   }
 
   // MARK: The model

@@ -27,11 +27,14 @@ public struct EvaluationRows: Sendable {
   /// The most groups that rows without documents are put into.
   private static let mostGroups = 10_000
 
-  /// The rows of `source`, at most `limit`; `isHeldOut` says whether training had none of them.
+  /// The rows of `source`, at most `limit`; `isHeldOut` says whether a store keeps them from training, `aside` is
+  /// added to their description: what else is known of runs and these rows.
   ///
   /// The groups are documents where the source knows them. Otherwise rows count as independent and are
   /// put, neighbour by neighbour, into at most 10,000 groups of like size.
-  public init(_ source: any RowSource, limit: Int, isHeldOut: Bool, name: String) {
+  public init(
+    _ source: any RowSource, limit: Int, isHeldOut: Bool, name: String, aside: String = ""
+  ) {
     let store = source as? ActivationStore
     let count = min(limit, source.rowCount)
     var numbers: [Int: Int32] = [:]
@@ -59,7 +62,7 @@ public struct EvaluationRows: Sendable {
     description =
       part + counted(source.rowCount, isHeldOut ? "held-out row" : "row")
       + (knowsDocuments ? " of \(counted(numbers.count, "document"))" : "") + " of \(name)"
-      + (isHeldOut ? "" : ", training rows among them")
+      + aside
   }
 
   /// Rows captured from a model: `matrix` as the model computed them, the group of each.
@@ -86,7 +89,23 @@ public struct EvaluationRows: Sendable {
 
   /// The rows `range` as `run` was trained to see them.
   func matrix(_ range: Range<Int>, for run: EvaluatedRun) throws(Failure) -> Matrix {
+    var lengths: [Float] = []
+    return try matrix(range, for: run, lengths: &lengths)
+  }
+
+  /// The same; `lengths` becomes what takes each of these rows to the length it had before it was scaled.
+  func matrix(
+    _ range: Range<Int>, for run: EvaluatedRun, lengths: inout [Float]
+  ) throws(Failure) -> Matrix {
     var matrix = try source.matrix(rows: range)
+    let known = norms(for: run)
+    if !known.isEmpty {
+      lengths = Array(known[range])
+    } else if norms.isEmpty, run.configuration.normalize == .unit {
+      lengths = matrix.rowNorms()
+    } else {
+      lengths = Array(repeating: 1, count: range.count)
+    }
     run.prepare(&matrix, norms: norms.isEmpty ? [] : norms[range])
     return matrix
   }

@@ -19,6 +19,8 @@ public protocol EvaluationSuite {
   static var about: String { get }
   /// Whether processes that were started together divide its work (`EvaluationInput.ranks`).
   static var isDivided: Bool { get }
+  /// Whether it looks at rows or a model, and not at the dictionaries alone.
+  static var measures: Bool { get }
 
   /// The answers of `runs`, in their order.
   ///
@@ -33,6 +35,8 @@ public protocol EvaluationSuite {
 extension EvaluationSuite {
   /// One process does it all.
   public static var isDivided: Bool { false }
+  /// As a rule.
+  public static var measures: Bool { true }
 }
 
 /// The suites there are.

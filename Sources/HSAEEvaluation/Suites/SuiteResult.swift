@@ -110,6 +110,8 @@ public struct SuiteResult: Hashable, Sendable, Codable {
   public var evaluatedOn: String
   /// Whether these are rows that a store keeps from training; nil where there are none, or nobody knows.
   public var isHeldOut: Bool?
+  /// Whether the run sees the rows at unit norm; nil where it is asked nothing of rows, and in older files.
+  public var seesUnitRows: Bool?
   /// The numbers, most important first.
   public var numbers: [EvaluationNumber]
   /// Tables of further numbers.

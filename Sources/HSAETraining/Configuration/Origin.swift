@@ -39,6 +39,9 @@ public struct Origin: Codable, Hashable, Sendable {
 }
 
 extension TrainingConfiguration {
+  /// Whether it is known which rows the run was trained on: not of an imported one, nor where a program gave them.
+  public var knowsRows: Bool { origin == nil && !data.isStream }
+
   /// The failure where the rows of the run `path` are wanted and not there; `remedy` says what to do.
   public func missingRows(of path: String, _ remedy: String) -> Failure {
     if data.isStream {

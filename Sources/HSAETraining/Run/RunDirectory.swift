@@ -22,6 +22,10 @@ public struct RunDirectory: Sendable {
   public init(path: String) throws(Failure) {
     let file = Path.join(path, "config.json")
     guard Path.exists(path) else { throw .missing("\(path): there is no such run.") }
+    guard Path.isDirectory(path) else {
+      throw .missing(
+        "\(path): this is a file, and no run; name the folder of a run (hsae train --out).")
+    }
     guard Path.exists(file) else {
       throw .missing("\(path): this folder is no run: it has no config.json.")
     }

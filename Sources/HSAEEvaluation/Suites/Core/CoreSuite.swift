@@ -22,6 +22,9 @@ public enum CoreSuite: EvaluationSuite {
     let options = input.options
     let rows = try input.rows(for: runs, suite: name)
     let losses = input.hasModel ? try SplicedLosses(runs, input, suite: name) : nil
+    func seesUnitRows(_ run: EvaluatedRun) -> Bool {
+      run.seesUnitRows(ofStore: !rows.norms.isEmpty)
+    }
     var results: [SuiteResult] = []
     for (index, run) in runs.enumerated() {
       let measured = try RowMeasurement(
@@ -36,8 +39,10 @@ public enum CoreSuite: EvaluationSuite {
         suite: name,
         evaluatedOn: rows.description + (losses.map { "; losses on \($0.description)" } ?? ""),
         numbers: numbers)
-      // Of a text that is given nobody knows whether training had it.
-      result.isHeldOut = input.text == nil ? rows.isHeldOut : nil
+      // Of a text that is given nobody knows whether training had it, and of some runs what they had.
+      result.isHeldOut =
+        input.text == nil && run.configuration.knowsRows ? rows.isHeldOut : nil
+      result.seesUnitRows = seesUnitRows(run)
       result.histograms = measured.histograms
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
@@ -50,7 +55,14 @@ public enum CoreSuite: EvaluationSuite {
             + " \(grouped(run.shape.activeExperts)) strongest that \(run.name) keeps; import it with a larger"
             + " --max-active.")
       }
-      if let note = input.note(on: run, isHeldOut: rows.isHeldOut) { result.notes.append(note) }
+      if let note = input.note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
+        result.notes.append(note)
+      }
+      if runs.contains(where: { seesUnitRows($0) != seesUnitRows(run) }) {
+        result.notes.append(
+          "Some of these runs see rows at unit norm and others at their own lengths: compare them by the"
+            + " numbers of unscaled rows.")
+      }
       result.saeBench = saeBench(result, run, rows)
       results.append(result)
     }
@@ -64,9 +76,6 @@ public enum CoreSuite: EvaluationSuite {
   ) -> SAEBenchMetrics {
     let shape = run.shape
     func value(_ key: String) -> Double { result[key]?.value ?? .nan }
-    func unscaled(_ key: String) -> String {
-      result[key + "_unscaled"] != nil ? key + "_unscaled" : key
-    }
     let categories: [(String, [(String, String)])] = [
       (
         "model_behavior_preservation",
@@ -85,16 +94,16 @@ public enum CoreSuite: EvaluationSuite {
       (
         "reconstruction_quality",
         [
-          ("explained_variance", unscaled("explained_variance")),
-          ("explained_variance_legacy", unscaled("explained_variance_legacy")),
-          ("mse", unscaled("mse")), ("cossim", "cosine"),
+          ("explained_variance", "explained_variance_unscaled"),
+          ("explained_variance_legacy", "explained_variance_legacy_unscaled"),
+          ("mse", "mse_unscaled"), ("cossim", "cosine"),
         ]
       ),
       (
         "shrinkage",
         [
           ("l2_ratio", "norm_ratio"),
-          ("relative_reconstruction_bias", unscaled("relative_reconstruction_bias")),
+          ("relative_reconstruction_bias", "relative_reconstruction_bias_unscaled"),
         ]
       ),
     ]

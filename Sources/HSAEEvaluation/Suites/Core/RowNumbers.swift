@@ -32,12 +32,10 @@ extension RowMeasurement {
     var result = pair(
       "explained_variance", "explained variance", better: .higher,
       { 1 - $0[.error] / $0[.spread] }, { 1 - $0[.topError] / $0[.spread] })
-    if hasNorms {
-      result += pair(
-        "explained_variance_unscaled", "explained variance, unscaled rows",
-        better: .higher, { 1 - $0[.ownError] / $0[.ownSpread] },
-        { 1 - $0[.ownTopError] / $0[.ownSpread] })
-    }
+    result += pair(
+      "explained_variance_unscaled", "explained variance, unscaled rows",
+      better: .higher, { 1 - $0[.ownError] / $0[.ownSpread] },
+      { 1 - $0[.ownTopError] / $0[.ownSpread] })
     result += pair(
       "mse", "squared error ‖x − x̂‖²", better: .lower,
       { $0[.error] / $0[.rows] }, { $0[.topError] / $0[.rows] })
@@ -61,19 +59,17 @@ extension RowMeasurement {
     result += pair(
       "explained_variance_legacy", "explained variance, legacy",
       { $0[.legacy] / $0[.legacyRows] }, { $0[.topLegacy] / $0[.legacyRows] })
-    if hasNorms {
-      result += pair(
-        "explained_variance_legacy_unscaled", "explained variance, legacy, unscaled rows",
-        { $0[.ownLegacy] / $0[.ownLegacyRows] }, { $0[.ownTopLegacy] / $0[.ownLegacyRows] })
-      result += [
-        number("mse_unscaled", "squared error ‖x − x̂‖², unscaled rows", digits: 0) {
-          $0[.ownError] / $0[.rows]
-        },
-        number(
-          "relative_reconstruction_bias_unscaled", "relative reconstruction bias, unscaled rows"
-        ) { $0[.ownRebuilt] / $0[.ownDot] },
-      ]
-    }
+    result += pair(
+      "explained_variance_legacy_unscaled", "explained variance, legacy, unscaled rows",
+      { $0[.ownLegacy] / $0[.ownLegacyRows] }, { $0[.ownTopLegacy] / $0[.ownLegacyRows] })
+    result += [
+      number("mse_unscaled", "squared error ‖x − x̂‖², unscaled rows") {
+        $0[.ownError] / $0[.rows]
+      },
+      number(
+        "relative_reconstruction_bias_unscaled", "relative reconstruction bias, unscaled rows"
+      ) { $0[.ownRebuilt] / $0[.ownDot] },
+    ]
     let d = Double(width)
     result.append(
       number("explained_variance_saebench", "explained variance, SAEBench 0.6.0") {

@@ -38,8 +38,6 @@ public struct RowMeasurement: Sendable {
   let batchVariance: (full: Double, topLevel: Double)
   /// Rows that have as many active latents as the shape allows.
   let fullRows: Int
-  /// Whether rows had lengths of their own.
-  let hasNorms: Bool
   /// Width of the rows.
   let width: Int
 
@@ -95,7 +93,6 @@ public struct RowMeasurement: Sendable {
     self.sums = sums
     self.usage = usage
     batchVariance = (counts[0] / batches, counts[1] / batches)
-    hasNorms = !rows.norms(for: run).isEmpty
     self.width = width
     self.fullRows = Int(counts[2])
   }
@@ -105,6 +102,7 @@ public struct RowMeasurement: Sendable {
 private struct Means {
   var unit: [Double]
   var own: [Double]
+  /// Of the chunks that were read.
   private let norms: [Float]
 
   /// `chunks` are those of `rows` that this one of `ranks` reads.
@@ -113,14 +111,16 @@ private struct Means {
     _ ranks: any Communicator
   ) throws(Failure) {
     let width = run.shape.width
-    let norms = rows.norms(for: run)
+    var norms = [Float](repeating: 1, count: rows.count)
     var sums = [Double](repeating: 0, count: 2 * width)
     try ranks.agree { () throws(Failure) in
       for range in chunks {
-        let x = try rows.matrix(range, for: run)
+        var lengths: [Float] = []
+        let x = try rows.matrix(range, for: run, lengths: &lengths)
+        norms.replaceSubrange(range, with: lengths)
         for row in 0..<range.count {
           let values = x.row(row)
-          let norm = norms.isEmpty ? 1 : Double(norms[range.lowerBound + row])
+          let norm = Double(lengths[row])
           for column in 0..<width {
             let value = Double(values[column])
             sums[column] += value
@@ -137,7 +137,7 @@ private struct Means {
     self.norms = norms
   }
 
-  func norm(_ row: Int) -> Double { norms.isEmpty ? 1 : Double(norms[row]) }
+  func norm(_ row: Int) -> Double { Double(norms[row]) }
 }
 
 /// A chunk of rows with their reconstructions.

@@ -34,7 +34,7 @@ public struct SplicedLosses: Sendable {
     let model = try input.sharedModel(for: runs, suite: suite)
     let (block, contexts, description) = try ranks.agree { () throws(Failure) in
       let (contexts, description) = try input.contexts(
-        limit: input.options.lossTokens, model: model, suite: suite)
+        for: runs, limit: input.options.lossTokens, model: model, suite: suite)
       return (try input.block(suite: suite), contexts, description)
     }
     var replacements: [Replacement] = [.own, .zero]
