@@ -69,16 +69,28 @@ struct Main: ParsableCommand {
     } catch {
       Launch.finish()
       if !Launch.isFirst { Glibc.exit(exitCode(for: error).rawValue) }
-      exit(withError: error)
+      guard exitCode(for: error).isSuccess else { exit(withError: error) }
+      // Help, versions and completions: the parser would not see that they cannot be written.
+      do throws(Failure) {
+        let text = fullMessage(for: error)
+        if !text.isEmpty { try output(text + "\n") }
+        Glibc.exit(0)
+      } catch {
+        report("hsae: \(error.message)")
+        Glibc.exit(error.kind.rawValue)
+      }
     }
   }
 }
 
 extension Main {
-  /// Refuses a first word that is no command, with the nearest one: the parser would call it an argument.
+  /// Refuses a first word, or one after `help`, that is no command, with the nearest one: the parser would call it an
+  /// argument, or print the help of all.
   private static func requireKnownCommand() throws {
     let known = configuration.subcommands.map { $0._commandName } + ["help"]
-    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"),
+    let words = CommandLine.arguments.dropFirst()
+    guard let word = words.first == "help" ? words.dropFirst().first : words.first,
+      !word.hasPrefix("-"),
       !known.contains(word)
     else { return }
     let hint = JSONFile.nearest(to: word, among: known).map { "did you mean \($0)?" }
