@@ -42,7 +42,7 @@ do {
 // Later, perhaps in another process: the rows that come next, and in the end the same bits.
 let training = try Training(resuming: path)
 try await training.run(
-  on: file.shuffledBatches(of: training.batch, seed: 7).dropFirst(training.step))
+  on: file.shuffledBatches(of: training.batch, seed: 7, startingAt: training.step))
 // snippet.hide
 print("finished:", training.isFinished, training.dictionary().step)
 let whole = try Training(options, width: 32)

@@ -40,7 +40,11 @@ try await training.run(on: activations) { record in
 }
 
 let dictionary = training.dictionary()
+
+// What was kept in memory, written as a run: later than `run:`, or beside it.
+try await training.save(to: folder + "/kept/after-\(training.step)")
 // snippet.hide
+print("saved:", try SparseDictionary(path: folder + "/kept/after-300").step)
 print(training.isFinished, training.rowsUsed, dictionary.step)
 print(dictionary.evaluate(rows).full.explainedVariance > 0.5)
 // Prints:
@@ -48,5 +52,6 @@ print(dictionary.evaluate(rows).full.explainedVariance > 0.5)
 // step 100 of 300
 // step 200 of 300
 // step 300 of 300
+// saved: 300
 // true 76800 300
 // true

@@ -16,7 +16,10 @@ extension SparseDictionary {
   /// - Parameters:
   ///   - rows: of the width of ``shape``, as they come.
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
+  /// - Precondition: the rows have that width.
   public func evaluate(_ rows: Rows, threads: Int? = nil) -> ReconstructionSummary {
+    precondition(
+      rows.width == shape.width, "Rows of width \(rows.width), not \(shape.width).")
     var metrics = ReconstructionMetrics(width: shape.width)
     let size = Self.chunk * rows.width
     for start in stride(from: 0, to: rows.elements.count, by: size) {

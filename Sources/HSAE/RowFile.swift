@@ -47,6 +47,9 @@ public struct RowFile: Sendable {
   /// What it is, for people: "npy matrix, 1000 rows of width 640, float32".
   public var summary: String { source.summary }
 
+  /// Whether it has rows that are kept from training, to evaluate on: whether `heldOut: true` opens them here.
+  public var hasHeldOut: Bool { (source as? ActivationStore)?.hasHeldOutPart ?? false }
+
   /// The rows `range`, as they are stored.
   ///
   /// - Precondition: `range` is within 0 ..< ``count``.
@@ -59,21 +62,31 @@ public struct RowFile: Sendable {
   /// All rows in the order of the file, `count` at a time; the last batch may be smaller.
   public func batches(of count: Int = 4096) -> RowBatches {
     precondition(count >= 1, "A batch has at least one row.")
-    return RowBatches(source: source, size: count, sequence: nil)
+    return RowBatches(source: source, size: count, sequence: nil, first: 0)
   }
 
   /// Rows without end, `count` at a time: epoch after epoch, each in a new order that follows from `seed`.
   ///
   /// The order is the one `hsae train` reads these rows in with that seed.
-  public func shuffledBatches(of count: Int = 4096, seed: UInt64 = 0) -> RowBatches {
+  ///
+  /// - Parameters:
+  ///   - count: rows in a batch.
+  ///   - seed: what the order follows from.
+  ///   - first: the number of the first batch, counted from 0; those before it are not read. A training that is
+  ///     gone on with takes ``Training/step``, if the batches are its own.
+  /// - Precondition: `count` is at least 1, and `first` at least 0.
+  public func shuffledBatches(
+    of count: Int = 4096, seed: UInt64 = 0, startingAt first: Int = 0
+  ) -> RowBatches {
     precondition(count >= 1, "A batch has at least one row.")
+    precondition(first >= 0, "There is no batch \(first).")
     let sequence =
       self.count == 0
       ? nil
       : RowSequence(
         count: self.count, order: source.isShuffled ? .chunks : .shuffled, seed: seed
       ).following(source)
-    return RowBatches(source: source, size: count, sequence: sequence)
+    return RowBatches(source: source, size: count, sequence: sequence, first: first * count)
   }
 }
 
@@ -86,6 +99,8 @@ public struct RowBatches: AsyncSequence, Sendable {
   fileprivate let size: Int
   /// The endless order; nil for one pass in the order of the file.
   fileprivate let sequence: RowSequence?
+  /// The position of the first row.
+  fileprivate let first: Int
 
   /// The batches, from the first on.
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(batches: self) }
@@ -93,10 +108,10 @@ public struct RowBatches: AsyncSequence, Sendable {
   /// Reads one batch after another.
   public struct AsyncIterator: AsyncIteratorProtocol {
     private let batches: RowBatches
-    private var position = 0
+    private var position: Int
     private var places = RowSequence.Places()
 
-    fileprivate init(batches: RowBatches) { self.batches = batches }
+    fileprivate init(batches: RowBatches) { (self.batches, position) = (batches, batches.first) }
 
     /// The next batch; nil after the last one.
     ///

@@ -40,7 +40,7 @@ public final class Training {
   ///   - options: sizes, objective and schedule; what is nil has the default of `hsae train`. `steps` must be
   ///     said. A batch has 4,096 rows if neither the options nor their preset say otherwise.
   ///   - width: numbers in a row.
-  ///   - run: the folder of the run, which must not exist or be empty. It gets records and checkpoints, and
+  ///   - run: the folder of the run, which must be missing or empty. It gets records and checkpoints, and
   ///     every command of `hsae` takes it. Without one all is kept in memory, and lost with the program unless it
   ///     is saved (``save(to:)``).
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
@@ -94,11 +94,14 @@ public final class Training {
   /// While a step runs, the rows of the next are fetched. At the end, and where rows end before, a run with a
   /// folder has a checkpoint; also if the task is cancelled or `batches` throws.
   ///
+  /// `while !training.isFinished { try await training.run(on: rows) }` goes through the same rows again and again. A
+  /// sequence that gives no row at all fails, for that loop would never end.
+  ///
   /// - Parameters:
   ///   - batches: rows, in pieces of any size.
   ///   - progress: called with each record, every ``TrainingOptions/recordEvery`` steps.
-  /// - Throws: ``Failure`` if rows have another width or hold a NaN, if the loss is no longer finite, or if
-  ///   the disk fails; `CancellationError` if the task was cancelled; whatever `batches` throws.
+  /// - Throws: ``Failure`` of the kind `usage` if there is not one row, here or left from the last call; another if
+  ///   rows have another width or hold a NaN, if the loss is no longer finite, or if the disk fails; `CancellationError` if the task was cancelled; whatever `batches` throws.
   nonisolated(nonsending) public func run<Batches: AsyncSequence>(
     on batches: Batches, progress: (MetricsRecord) -> Void = { _ in }
   ) async throws where Batches.Element == Rows {
@@ -106,6 +109,7 @@ public final class Training {
     var rows = batches.makeAsyncIterator()
     var next: Result<[Float]?, any Error> = .success(nil)
     var waiting = ContinuousClock.now
+    let before = step
     if !isFinished {
       do {
         try await begin(with: &rows)
@@ -128,6 +132,11 @@ public final class Training {
     try await trainer.checkpoint()
     try Task.checkCancellation()
     _ = try next.get()
+    if step == before, assembler.count == 0 {
+      throw Failure.usage(
+        "No rows came, and step \(step) of \(steps) is where the training still stands; give it a sequence"
+          + " with rows.")
+    }
   }
 
   /// Takes steps on `rows`, once through in their order, as ``run(on:progress:)-(Batches,_)`` does.
@@ -146,9 +155,9 @@ public final class Training {
   ///
   /// What is there then is a run: ``SparseDictionary/init(path:warn:)`` loads it, ``init(resuming:threads:warn:)``
   /// goes on with it, and every command of `hsae` takes it. Nothing is there until all of it is. Of the records it has
-  /// the last one.
+  /// the last one. Rows that wait for a batch to be full are not saved: they are not among the ``rowsUsed``.
   ///
-  /// - Parameter path: the folder, which must not exist.
+  /// - Parameter path: the folder, which must not exist; folders above it are made.
   /// - Throws: ``Failure`` of the kind `cannotCreate` if something is there already, or another if it cannot be written.
   nonisolated(nonsending) public func save(to path: String) async throws(Failure) {
     try await trainer.save(to: path)

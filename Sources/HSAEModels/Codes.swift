@@ -33,9 +33,9 @@ public struct Activation: Hashable, Sendable, BitwiseCopyable {
 /// slice of ``activations``, which are stored once; nothing is copied.
 public struct Codes: Sendable {
   /// `offsets[i] ..< offsets[i + 1]` are the activations of vector i; count is the batch size + 1.
-  public var offsets: [Int] = [0]
+  public package(set) var offsets: [Int] = [0]
   /// The activations of all vectors, one vector after another, each vector's by falling `value`.
-  public var activations: [Activation] = []
+  public package(set) var activations: [Activation] = []
 
   /// Codes of no vectors.
   public init() {}

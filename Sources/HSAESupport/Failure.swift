@@ -1,6 +1,8 @@
 // What can go wrong in the outside world, as a value: one sentence and a sysexits code. Every
 // module throws it for bad input; programmer mistakes (a shape that does not fit) trap instead.
 
+public import FoundationEssentials
+
 /// A failure a user can act on. `message` is one sentence: what, where, what to do.
 public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   /// The exit code of the process, after BSD's `sysexits.h`.
@@ -43,4 +45,9 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
   public static func missing(_ message: String) -> Failure { Failure(.missing, message) }
   /// The command line or a configuration is wrong (exit 64).
   public static func usage(_ message: String) -> Failure { Failure(.usage, message) }
+}
+
+extension Failure: LocalizedError {
+  /// The message, for what shows errors by their `localizedDescription`.
+  public var errorDescription: String? { message }
 }

@@ -8,7 +8,7 @@
 public enum SizeArgument {
   /// A count of tokens, rows or steps: k, M, G (or B) and T are powers of 1,000.
   ///
-  /// Fails with `.usage` and a sentence for anything that is no whole number of at least 0.
+  /// Fails with `.usage` and a sentence for anything that is no whole number of at least 0, or too large for one.
   public static func count(_ text: String) throws(Failure) -> Int {
     try parse(text, thousand: 1000, example: "2000000, 2M or 2e6")
   }
@@ -25,6 +25,8 @@ public enum SizeArgument {
   ) throws(Failure) -> Int {
     let failure = Failure.usage(
       "\"\(shortened(text))\" is no whole number; write it like \(example).")
+    let excess = Failure.usage("\"\(shortened(text))\" is too large; write a smaller number.")
+    var isExcessive = false
     var rest = Substring(text)
     var mantissa = 0
     var decimals = 0
@@ -34,8 +36,9 @@ public enum SizeArgument {
       if let digit = character.wholeNumberValue, character.isASCII {
         let (tens, first) = mantissa.multipliedReportingOverflow(by: 10)
         let (sum, second) = tens.addingReportingOverflow(digit)
-        guard !first, !second else { throw failure }
-        mantissa = sum
+        // Letters may follow, so that it is no number at all.
+        if first || second { isExcessive = true }
+        mantissa = isExcessive ? 0 : sum
         digits += 1
         if isFraction { decimals += 1 }
       } else if character == ".", !isFraction, digits > 0 {
@@ -49,16 +52,17 @@ public enum SizeArgument {
     var exponent = 0
     if let mark = rest.first, mark == "e" || mark == "E" {
       let power = rest.dropFirst().drop { $0 == "+" }
-      guard power.allSatisfy({ $0.isASCII && $0.isNumber }), let value = Int(power), value <= 18
-      else { throw failure }
+      guard !power.isEmpty, power.allSatisfy({ $0.isASCII && $0.isNumber }) else { throw failure }
+      guard let value = Int(power), value <= 18 else { throw excess }
       exponent = value
       rest = ""
     }
     guard let factor = factor(of: rest, thousand: thousand) else { throw failure }
+    guard !isExcessive else { throw isFraction ? failure : excess }
     var value = mantissa
     for step in [factor] + Array(repeating: 10, count: exponent) {
       let (product, overflow) = value.multipliedReportingOverflow(by: step)
-      guard !overflow else { throw failure }
+      guard !overflow else { throw excess }
       value = product
     }
     for _ in 0..<decimals {

@@ -20,8 +20,15 @@ extension CompletionKind {
     names(CorpusCatalogue.corpora.map(\.name), orFiles: [".txt", ".jsonl", ".json", ".gz"])
   }
 
-  /// Suites of `hsae evaluate`.
-  static var suites: CompletionKind { .list(EvaluationSuites.all.map { $0.name }) }
+  /// Suites of `hsae evaluate`, also after a comma.
+  static var suites: CompletionKind {
+    .custom { _, _, prefix in
+      let begun = prefix.lastIndex(of: ",").map { String(prefix[...$0]) } ?? ""
+      let named = begun.split(separator: ",").map(String.init)
+      return EvaluationSuites.all.map { $0.name }.filter { !named.contains($0) }.map { begun + $0 }
+        .filter { $0.hasPrefix(prefix) }
+    }
+  }
 
   /// `names`, and the files whose names end in one of `endings`, with the folders on the way to them.
   private static func names(_ names: [String], orFiles endings: [String]) -> CompletionKind {

@@ -1,5 +1,5 @@
-// hsae info: what a file or folder of this project is, and what is in it. Deciding by content,
-// printing and the call; counting is the readers' work.
+// hsae info: what a file or folder of this project is, and what is in it. The call and printing; what a
+// path is `InfoKind.swift` decides, and counting is the readers' work.
 
 import ArgumentParser
 import Foundation
@@ -24,7 +24,8 @@ struct Info: ParsableCommand {
       """)
 
   @Argument(
-    help: "A store, run, matrix (.npy, .safetensors, Zarr), GGUF model or corpus.",
+    help:
+      "A store, run, matrix (.npy, .safetensors, Zarr), model (GGUF, or a known name), corpus or database.",
     completion: .file())
   var path: String
 
@@ -53,34 +54,40 @@ struct Info: ParsableCommand {
   }
 
   func run() throws {
-    guard Path.exists(path) else { throw Failure.missing("\(path): there is nothing here.") }
     let description = try describe()
     try output(json ? description.json() : description.text.joined(separator: "\n") + "\n")
   }
 
   private func describe() throws -> Description {
-    if Path.isDirectory(path) {
-      if Path.exists(Path.join(path, "config.json")) { return try Description(run: path) }
-      if Path.exists(Path.join(path, "zarr.json")) { return try rows() }
+    guard Path.exists(path) else { return Description(model: try GGUFFile(path: fetchedModel())) }
+    switch try InfoKind(of: path) {
+    case .run: return try Description(run: path)
+    case .matrix: return try rows()
+    case .model: return Description(model: try GGUFFile(path: path))
+    case .corpus: return try corpus()
+    case .features:
       #if Explorer
-      if Path.exists(Path.join(path, FeatureDatabase.fileName)) {
-        return try Description(features: FeatureDatabase(path: path))
-      }
-      #endif
-      return try corpus()
-    }
-    let file = try MappedFile(path: path)
-    if file.bytes.byteCount >= 4, file.copy(0..<4) == Array("GGUF".utf8) {
-      return Description(model: try GGUFFile(path: path))
-    }
-    #if Explorer
-    if file.count >= 16, file.copy(0..<16) == Array("SQLite format 3\0".utf8) {
       return try Description(features: FeatureDatabase(path: path))
+      #else
+      throw Failure(
+        .unavailable, "\(path): this hsae was built without the explorer, which reads features.")
+      #endif
     }
-    #endif
-    if file.count >= 6, file.copy(0..<6) == [0x93] + Array("NUMPY".utf8) { return try rows() }
-    if path.lowercased().hasSuffix(".safetensors") { return try rows() }
-    return try corpus()
+  }
+
+  /// The file of the model of the catalogue that is asked for by its name; nothing is fetched here.
+  private func fetchedModel() throws(Failure) -> String {
+    guard let model = ModelCatalogue.model(named: path) else {
+      let names = ModelCatalogue.models.map(\.name).joined(separator: ", ")
+      throw .missing(
+        "\(path): there is nothing here, and no model of that name; known names: \(names).")
+    }
+    let file = ModelCache().path(of: model)
+    guard Path.exists(file) else {
+      throw .missing(
+        "\(path): this model has not been fetched; hsae fetch \(model.name) fetches it.")
+    }
+    return file
   }
 
   private func rows() throws(Failure) -> Description {
@@ -100,6 +107,13 @@ struct Info: ParsableCommand {
     while let document = try reader.next() {
       languages[document.language ?? "", default: 0] += 1
     }
-    return Description(corpus: reader.summary, languages: languages, path: path)
+    let summary = reader.summary
+    // Lines that are no JSON, and nothing else: some other file, a settings file for one.
+    let strange = summary.count(.notJSON) + summary.count(.notUTF8)
+    if summary.documents == 0, strange > 0 {
+      throw InfoKind.unknown(
+        path, "none of its \(counted(strange, "line")) is a document of a corpus")
+    }
+    return Description(corpus: summary, languages: languages, path: path)
   }
 }

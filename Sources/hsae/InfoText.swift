@@ -36,7 +36,8 @@ struct Description {
         + (run.hookPoint.map { " (\(run.modelName ?? "?"), \($0))" } ?? "")
         + (run.isComplete ? "" : ", INCOMPLETE: hsae explain has not ended")
     }
-    self.init(["\(features.path): explained features of \(runs.count) runs"] + lines, runs)
+    self.init(
+      ["\(features.path): explained features of \(counted(runs.count, "run"))"] + lines, runs)
   }
 
   #endif
@@ -104,7 +105,9 @@ struct Description {
     let last = try run.metrics().last
     let active =
       configuration.origin?.isUnbounded == true
-      ? "any number active (of more than \(grouped(shape.activeExperts)) the strongest are kept)"
+      ? "any number active"
+        + (shape.activeExperts < shape.experts
+          ? " (of more than \(grouped(shape.activeExperts)) the strongest are kept)" : "")
       : "\(shape.activeExperts) active"
     let kind = configuration.origin == nil ? "run" : "imported run"
     var lines = [
@@ -195,11 +198,11 @@ struct Description {
     let named = languages.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map {
       "\($0.key.isEmpty ? "unknown" : $0.key) \(grouped($0.value))"
     }
-    let lines = [
-      "\(path): corpus, \(counted(corpus.documents, "document")), \(grouped(corpus.bytes)) bytes of text"
-        + " in \(grouped(corpus.files)) files",
-      "languages: " + named.joined(separator: ", "),
-    ]
+    let lines =
+      [
+        "\(path): corpus, \(counted(corpus.documents, "document")), \(counted(corpus.bytes, "byte")) of text"
+          + " in \(counted(corpus.files, "file"))"
+      ] + (named.isEmpty ? [] : ["languages: " + named.joined(separator: ", ")])
     self.init(lines + corpus.lines, Corpus(summary: corpus, languages: languages))
   }
 }

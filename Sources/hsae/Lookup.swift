@@ -53,6 +53,10 @@ struct LookUp: ParsableCommand {
     guard limit >= 1, limit <= 64 else {
       throw ValidationError("--limit must be between 1 and 64.")
     }
+    // Mostly a variable of a shell that is not set.
+    guard !words.contains(where: \.isEmpty) else {
+      throw ValidationError("One of the words is empty; give words to look up.")
+    }
   }
 
   func run() throws {

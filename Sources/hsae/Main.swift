@@ -60,10 +60,21 @@ struct Main: ParsableCommand {
       Glibc.exit(failure.kind.rawValue)
     } catch {
       Launch.finish()
-      // Help, for instance, is one process's to give.
-      if !Launch.isFirst, exitCode(for: error).isSuccess { Glibc.exit(0) }
-      waitForTheFirst()
-      exit(withError: error)
+      guard exitCode(for: error).isSuccess else {
+        waitForTheFirst()
+        exit(withError: error)
+      }
+      // One process's to give.
+      if !Launch.isFirst { Glibc.exit(0) }
+      // Help, versions and completions: the parser would not see that they cannot be written.
+      do throws(Failure) {
+        let text = fullMessage(for: error)
+        if !text.isEmpty { try output(text + "\n") }
+        Glibc.exit(0)
+      } catch {
+        report("hsae: \(error.message)")
+        Glibc.exit(error.kind.rawValue)
+      }
     }
   }
 
@@ -84,10 +95,13 @@ struct Main: ParsableCommand {
 }
 
 extension Main {
-  /// Refuses a first word that is no command, with the nearest one: the parser would call it an argument.
+  /// Refuses a first word, or one after `help`, that is no command, with the nearest one: the parser would call it an
+  /// argument, or print the help of all.
   private static func requireKnownCommand() throws {
     let known = configuration.subcommands.map { $0._commandName } + ["help"]
-    guard let word = CommandLine.arguments.dropFirst().first, !word.hasPrefix("-"),
+    let words = CommandLine.arguments.dropFirst()
+    guard let word = words.first == "help" ? words.dropFirst().first : words.first,
+      !word.hasPrefix("-"),
       !known.contains(word)
     else { return }
     let hint = JSONFile.nearest(to: word, among: known).map { "did you mean \($0)?" }

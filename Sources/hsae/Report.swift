@@ -87,7 +87,7 @@ struct Report: ParsableCommand {
       if let figures { try write(evaluation, figuresTo: figures) }
       input = ReportInput(
         title: title ?? "Evaluation",
-        subtitle: "\(evaluation.runs.count) runs", runs: [],
+        subtitle: counted(evaluation.runs.count, "run"), runs: [],
         command: "hsae report --evaluation … --out \(Path.name(out))")
     } else if runs.count == 1, Path.exists(Path.join(runs[0], "zarr.json")) {
       input = try storeInput(runs[0])

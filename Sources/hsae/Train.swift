@@ -106,13 +106,25 @@ struct Train: ParsableCommand, RunsOnRanks {
     })
     let (sent, steps) = (ranks.bytesSent, group.steps)
     let (exchanged, begin) = (ranks.secondsExchanging, ContinuousClock.now)
-    let outcome = try runWithProgress(group, label: "train", interruption: interruption)
+    let outcome = try runOrRemove(group, interruption)
     let share =
       (ranks.secondsExchanging - exchanged) / ((ContinuousClock.now - begin) / .seconds(1))
     try summarise(group)
     sayTraffic(
       group, sent: ranks.bytesSent - sent, share: share, steps: group.steps - steps, ranks)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
+  }
+
+  /// Trains; after a failure nothing is left of a run that has not taken a step.
+  private func runOrRemove(
+    _ group: TrainingGroup, _ interruption: Interruption
+  ) throws(Failure) -> TrainingOutcome {
+    do throws(Failure) {
+      return try runWithProgress(group, label: "train", interruption: interruption)
+    } catch {
+      for trainer in group.trainers { trainer.removeIfNothingWasDone() }
+      throw error
+    }
   }
 
   private func created(_ ranks: Ranks) throws(Failure) -> TrainingGroup {
@@ -135,6 +147,7 @@ struct Train: ParsableCommand, RunsOnRanks {
     }
     let threads = workers ?? ranks.defaultThreads()
     sayMemory(runs.map(\.configuration), threads: threads, ranks)
+    if Launch.isFirst { warnOfZeros(source) }
     return try TrainingGroup(creating: runs, source: source, threads: threads, ranks: ranks)
   }
 
@@ -214,6 +227,19 @@ private func sayMemory(_ configurations: [TrainingConfiguration], threads: Int, 
     }
   }
   report(line + ".")
+}
+
+/// Says that rows are all zero, as far as a few of them tell: training runs on them, and learns nothing.
+private func warnOfZeros(_ source: any RowSource) {
+  let count = min(source.rowCount, 256)
+  var rows = Matrix(rows: count, columns: source.width)
+  let spread = (0..<count).map { $0 * (source.rowCount / count) }
+  // What cannot be read is told when it is trained on.
+  guard (try? source.gather(spread, into: &rows)) != nil, rows.elements.allSatisfy({ $0 == 0 })
+  else { return }
+  report(
+    "hsae: \(source.path): \(count == source.rowCount ? "all rows are zero" : "\(count) rows, spread over all, are zero");"
+      + " a dictionary of them has nothing to learn. Check what wrote them.")
 }
 
 /// Says what one of several processes sent the others in a step, and what part of its time exchanges took.

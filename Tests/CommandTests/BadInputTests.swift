@@ -78,7 +78,8 @@ import Testing
       (["--k", "41"], 64, "--k"), (["--k", "0"], 64, "--k"),
       (["--steps", "5", "--epochs", "1"], 64, "--epochs"),
       (["--steps", "many"], 64, "--steps"), (["--batch", "1.5"], 64, "--batch"),
-      (["--batch", "99999999999999999999"], 64, "--batch"), (["--steps", "0"], 64, "--steps"),
+      (["--batch", "99999999999999999999"], 64, "--batch: \"99999999999999999999\" is too large"),
+      (["--steps", "0"], 64, "--steps"),
       (["--subspace", "21"], 64, "--subspace"), (["--experts", "3G"], 64, "too large"),
       (["--learning-rate", "nan"], 64, "--learning-rate"), (["--clip", "-1"], 64, "--clip"),
       (["--experts", "200M", "--k", "3"], 69, "memory"),
@@ -109,18 +110,63 @@ import Testing
         expectRefusal(result, 65, [config, says])
         #expect(!Path.exists(fixture.path("run")))
       }
+      // A run's own is no file of options.
+      #expect(try runHSAE(fixture.training("first", ["--steps", "1"])).code == 0)
+      let own = fixture.path("first/config.json")
+      let result = try runHSAE(fixture.training("run", ["--config", own]))
+      expectRefusal(result, 65, [own, "of a run", "--resume"])
+      #expect(!Path.exists(fixture.path("run")))
       // The command line wins over the file, and what neither says has its default.
       try DurableFile.write(#"{"experts": 64, "k": 2, "steps": 3, "l1": 0.5}"#, to: config)
-      let result = try runHSAE([
+      let given = try runHSAE([
         "train", fixture.data, "--out", fixture.path("run"), "--config", config, "--k", "4",
       ])
-      #expect(result.code == 0, "\(result.errors)")
+      #expect(given.code == 0, "\(given.errors)")
       let resolved = try JSONFile.readTree(from: fixture.path("run/config.json"))
       #expect(resolved["shape"]?["experts"]?.integer == 64)
       #expect(resolved["shape"]?["activeExperts"]?.integer == 4)
       #expect(resolved["steps"]?.integer == 3)
       #expect(resolved["objective"]?["l1"]?.number == 0.5)
       #expect(resolved["clip"]?.number == 0.75)
+    }
+  }
+
+  /// A run that failed before its first step is no run: the same command, mended, begins it.
+  @Test func whatFailsBeforeItsFirstStepLeavesNothing() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let good = fileBytes(fixture.data)
+      try writeNumpy([Float](repeating: .nan, count: 300 * 20), width: 20, to: fixture.data)
+      let command = fixture.training(
+        "run", ["--steps", "3", "--tensorboard", "--also", fixture.path("other") + ":seed=2"])
+      // In a folder that was there before, what was there stays.
+      try Path.createDirectories(fixture.path("other"))
+      try DurableFile.write("mine", to: fixture.path("other/.note"))
+      expectRefusal(try runHSAE(command), 65, [fixture.data, "NaN"])
+      #expect(!Path.exists(fixture.path("run")))
+      #expect(Set(try Path.list(fixture.path("other"))).isSubset(of: [".note", "run.lock"]))
+      #expect(Path.exists(fixture.path("other/.note")))
+      try DurableFile.write(good, to: fixture.data)
+      let mended = try runHSAE(command)
+      #expect(mended.code == 0, "\(mended.errors)")
+      // A run that has taken steps stays, and so does one that was gone on with.
+      let steps = try runHSAE(
+        fixture.training("longer", ["--steps", "2", "--checkpoint-every", "0"]))
+      #expect(steps.code == 0)
+      Path.removeAll(fixture.path("longer/checkpoints"))
+      try writeNumpy([Float](repeating: .nan, count: 300 * 20), width: 20, to: fixture.data)
+      let resumed = try runHSAE(fixture.resuming("longer"))
+      #expect(resumed.code == 65 && Path.exists(fixture.path("longer/config.json")))
+    }
+  }
+
+  @Test func rowsThatAreAllZeroAreTold() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      try writeNumpy([Float](repeating: 0, count: 300 * 20), width: 20, to: fixture.data)
+      let result = try runHSAE(fixture.training("run", ["--steps", "2"]))
+      #expect(result.code == 0 && result.complaints.count == 1, "\(result.errors)")
+      #expect(result.errors.contains("256 rows, spread over all, are zero"), "\(result.errors)")
     }
   }
 

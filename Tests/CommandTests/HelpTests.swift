@@ -68,7 +68,7 @@ import Testing
     ["train", "rows.npy", "--out", "x", "--threads", "-1"],
     ["train", "rows.npy", "--out", "x", "--seed", "-1"],
     ["train", "rows.npy", "more.npy", "--out", "x"],
-    ["fetch"], ["unembed"],
+    ["fetch"], ["unembed"], ["lookup", "run", "dog", ""], ["help", "nope"],
   ])
   func wrongUsageExits64(_ arguments: [String]) throws {
     let result = try runHSAE(arguments)
@@ -80,6 +80,8 @@ import Testing
   @Test func unknownCommandsAreNamedWithTheNearest() throws {
     let near = try runHSAE(["evalaute", "run"])
     #expect(near.code == 64 && near.errors.contains("\"evalaute\"; did you mean evaluate?"))
+    let help = try runHSAE(["help", "trainn"])
+    #expect(help.code == 64 && help.errors.contains("\"trainn\"; did you mean train?"))
     let far = try runHSAE(["frobnicate"])
     #expect(far.code == 64 && far.errors.contains("no command \"frobnicate\"; there are "))
     #expect(far.errors.contains("evaluate, ") && !far.output.contains("evaluate"))

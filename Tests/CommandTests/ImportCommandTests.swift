@@ -93,7 +93,27 @@ import Testing
         try runHSAE(["import", made.runs[0] + "-saelens", "--out", run]), 73, [run])
       expectRefusal(
         try runHSAE(["import", made.runs[0] + "-saelens", "--out", path("no/x")]), 73, ["no such"])
+      // A file of none of the formats is told as that, and not as a damaged one.
+      try DurableFile.write([UInt8](repeating: 0xA5, count: 4_000), to: path("x.npy"))
+      expectRefusal(
+        try runHSAE(["import", path("x.npy"), "--out", path("x")]), 65, ["x.npy", "no dictionary"])
       #expect(!Path.exists(path("x")))
+    }
+  }
+
+  /// Without a k, and with as many latents as may be active: there is nothing that is not kept.
+  @Test func allThatMayBeActiveIsNoLimit() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try collectAndTrain(in: folder, documents: 40, sizes: CommandFixture.small)
+      let saelens = folder + "/saelens"
+      #expect(try runHSAE(["export", runs[1], "--out", saelens]).code == 0)
+      let configuration = String(decoding: fileBytes(saelens + "/cfg.json"), as: UTF8.self)
+      try DurableFile.write(
+        configuration.replacing(#""topk""#, with: #""standard""#), to: saelens + "/cfg.json")
+      let all = try runHSAE(["import", saelens, "--out", folder + "/all"])
+      #expect(all.code == 0 && all.output.contains(", any number active, width"), "\(all)")
+      let few = try runHSAE(["import", saelens, "--out", folder + "/few", "--max-active", "5"])
+      #expect(few.output.contains("any number active (of more than 5 the strongest are kept)"))
     }
   }
 

@@ -92,6 +92,70 @@ import Testing
     }
   }
 
+  /// What is none of ours is no corpus.
+  @Test func whatIsNothingKnownIsRefused() throws {
+    try withTemporaryFolder { folder in
+      func write(_ name: String, _ bytes: [UInt8]) throws {
+        try Path.createDirectories(Path.parent(folder + "/" + name))
+        try DurableFile.write(bytes, to: folder + "/" + name)
+      }
+      var generator = SystemRandomNumberGenerator()
+      let noise =
+        [0xFF, 0] + (0..<100_000).map { _ in UInt8.random(in: 0...255, using: &generator) }
+      for name in ["a.npy", "a.gguf", "a.safetensors", "noise", "noise.txt.x", "a.npz"] {
+        try write(name, noise)
+      }
+      try write("empty.npy", [])
+      try write("empty", [])
+      try write("utf16", [0xFF, 0xFE, 0x61, 0, 0x62, 0])
+      try write("page.html", Array("\n<!DOCTYPE html><p>a page</p>".utf8))
+      try write("settings.json", Array("{\n  \"a\": 1,\n  \"b\": 2\n}\n".utf8))
+      try write("saelens/cfg.json", Array("{}".utf8))
+      try write("saelens/README.md", Array("A card.".utf8))
+      try write("evaluation/evaluation.json", Array("{\n \"runs\": []\n}\n".utf8))
+      try write("evaluation/notes.txt", Array("text".utf8))
+      try write("pages/hsae-pages.json", Array("{}".utf8))
+      try write("folder/picture.png", noise)
+      for (name, says) in [
+        ("a.npy", "neither"), ("empty.npy", "neither"), ("a.gguf", "GGUF"),
+        ("a.safetensors", "neither"), ("a.npz", "hsae import"),
+        ("noise", "nothing that hsae info knows"),
+        ("noise.txt.x", "not text"), ("utf16", "not text"), ("empty", "it is empty"),
+        ("page.html", "browser"), ("settings.json", "nothing that hsae info knows"),
+        ("saelens", "hsae import"), ("evaluation", "hsae report"),
+        ("evaluation/evaluation.json", "hsae report"), ("pages", "index.html"),
+        ("folder", "nothing that hsae info knows"),
+      ] {
+        expectRefusal(try runHSAE(["info", folder + "/" + name]), 65, [name, says])
+      }
+      // Text is text, whatever its name; a corpus without documents says no languages.
+      try write("LICENSE", Array("é words\n".utf8))
+      try write("blank.txt", Array("\n".utf8))
+      let text = try runHSAE(["info", folder + "/LICENSE"])
+      #expect(
+        text.code == 0 && text.output.contains("corpus, 1 document, 8 bytes of text in 1 file\n"))
+      let blank = try runHSAE(["info", folder + "/blank.txt"])
+      #expect(blank.code == 0 && blank.output.contains("1 blank line or document"))
+      #expect(!blank.output.contains("languages:"))
+    }
+  }
+
+  @Test func aKnownModelIsNamed() throws {
+    try withTemporaryFolder { folder in
+      func info(_ name: String) throws -> CommandResult {
+        try runHSAE(["info", name], environment: ["HSAE_CACHE": folder], currentFolder: folder)
+      }
+      expectRefusal(try info("Gemma-3-270m"), 66, ["not been fetched", "hsae fetch gemma-3-270m"])
+      // The header of a file without metadata and tensors.
+      let model = folder + "/models/gemma-3-270m-q4_k_m.gguf"
+      try Path.createDirectories(Path.parent(model))
+      try DurableFile.write(
+        Array("GGUF".utf8) + [3, 0, 0, 0] + [UInt8](repeating: 0, count: 16), to: model)
+      let found = try info("gemma-3-270m")
+      #expect(found.code == 0 && found.output.contains("GGUF model"), "\(found.errors)")
+    }
+  }
+
   @Test func badRequestsAreRefusedInASentence() throws {
     try withTemporaryFolder { folder in
       func refused(_ arguments: [String], _ code: Int32, _ word: String) throws {
@@ -100,6 +164,7 @@ import Testing
       }
       try DurableFile.write("x", to: folder + "/a.txt")
       try refused(["info", "nothing"], 66, "nothing here")
+      try refused(["info", "nothing"], 66, "gemma-3-270m")
       try refused(["corpus", "nothing", "--out", "o"], 66, "known names")
       try refused(["corpus", "a.txt", "--out", "no/o"], 73, "no such folder")
       try refused(["corpus", "a.txt", "--out", "o", "--mix", "fr"], 64, "fr=3")

@@ -22,6 +22,12 @@ import Testing
       #expect(
         last.hasPrefix("hsae: standard output: ") && last.hasSuffix("; nothing more was printed."),
         "\(lost.errors)")
+      for arguments in [["--help"], ["help", "train"], ["--version"]] {
+        let help = try RunningCommand(
+          "/bin/sh", ["-c", "exec \"$0\" \"$@\" > /dev/full", hsaeExecutable] + arguments
+        ).result()
+        #expect(help.code == 74 && help.errors.hasPrefix("hsae: standard output: "))
+      }
     }
   }
 

@@ -44,6 +44,18 @@ import Testing
     #expect(summary.lines == ["2 blank lines or documents (first: \(path), line 2)"])
   }
 
+  @Test func oneIsNoPlural() throws {
+    let scratch = try Scratch()
+    let path = try scratch.file("a.jsonl", Array("{\n{}\n\n".utf8))
+    let empty = try scratch.file("b.txt", [])
+    let words = try read([path, empty]).summary.lines.map { $0.prefix { $0 != "(" } }
+    #expect(
+      words == [
+        "1 empty file ", "1 blank line or document ", "1 line that is not JSON, skipped ",
+        "1 JSON value without the text field, skipped ",
+      ])
+  }
+
   @Test func filesAreDocuments() throws {
     let scratch = try Scratch()
     var format = CorpusFormat()

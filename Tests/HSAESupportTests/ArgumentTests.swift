@@ -1,5 +1,6 @@
 // Numbers with suffixes, and the text of the progress line.
 
+import Foundation
 import HSAETestSupport
 import Testing
 
@@ -32,6 +33,25 @@ struct ArgumentTests {
     let found = failure { _ = try SizeArgument.count(text) }
     #expect(found?.kind == .usage)
     #expect(found?.message.contains("\"\(text)\"") == true)
+  }
+
+  @Test(arguments: [
+    ("99999999999999999999", true), ("9e18M", false), ("9e19", true), ("1e99", true),
+    ("9000000000000G", true),
+    ("1e99999999999999999999", true), ("99999999999999999999x", false),
+    ("99999999999999999999.5", false),
+    ("many", false),
+  ])
+  func whatIsTooLargeIsCalledThat(text: String, isTooLarge: Bool) {
+    let message = failure { _ = try SizeArgument.count(text) }?.message
+    #expect(message?.contains("is too large") == isTooLarge)
+    #expect(message?.contains("no whole number") == !isTooLarge)
+  }
+
+  /// What shows errors by their `localizedDescription` shows the sentence.
+  @Test func failuresAreLocalized() {
+    let error: any Error = Failure.data("rows.npy: it was cut short.")
+    #expect(error.localizedDescription == "rows.npy: it was cut short.")
   }
 
   @Test func theProgressLineSaysRateAndTimeLeft() {

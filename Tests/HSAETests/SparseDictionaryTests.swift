@@ -122,6 +122,7 @@ import Testing
         sizes: ["--experts", "32", "--sublatents", "4", "--subspace", "2", "--k", "4"])
       let training = try RowFile(path: store)
       let file = try RowFile(path: store, heldOut: true)
+      #expect(training.hasHeldOut && file.hasHeldOut)
       #expect(file.width == training.width && file.count > 0 && file.count < training.count)
       let dictionary = try SparseDictionary(path: runs[0])
       let summary = try await dictionary.evaluate(on: file.batches(of: 100))
@@ -137,6 +138,7 @@ import Testing
       }
       // What keeps nothing back says so.
       let fixture = try LibraryFixture(in: folder, rows: 10)
+      #expect(try !RowFile(path: fixture.file).hasHeldOut)
       #expect {
         try RowFile(path: fixture.file, heldOut: true)
       } throws: { "\($0)".contains("no rows are held out here") }
@@ -199,6 +201,21 @@ import Testing
       #expect(first != second && first != fixture.rows)
       #expect(Set(first) == Set(fixture.rows) && Set(second) == Set(fixture.rows))
       #expect(throws: HSAE.Failure.self) { try RowFile(path: folder) }
+      // It may begin at any batch, also of a later epoch; those before are not read.
+      for start in [0, 1, 3, 7] {
+        var all = file.shuffledBatches(of: 100, seed: 1).dropFirst(start).makeAsyncIterator()
+        var later = file.shuffledBatches(of: 100, seed: 1, startingAt: start).makeAsyncIterator()
+        for _ in 0..<2 { #expect(try await all.next() == later.next()) }
+      }
+      let bad = try #require(fixture.rows.firstIndex(of: first[17]))
+      var elements = fixture.rows.elements
+      elements[bad * 20] = .nan
+      try writeNumpy(elements, width: 20, to: fixture.path("bad.npy"))
+      let damaged = try RowFile(path: fixture.path("bad.npy"))
+      var begun = damaged.shuffledBatches(of: 100, seed: 1).makeAsyncIterator()
+      await #expect(throws: HSAE.Failure.self) { try await begun.next() }
+      var beyond = damaged.shuffledBatches(of: 100, seed: 1, startingAt: 1).makeAsyncIterator()
+      #expect(try await beyond.next()?.count == 100)
     }
   }
 }

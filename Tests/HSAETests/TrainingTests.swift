@@ -43,6 +43,41 @@ import Testing
         #expect(training.isFinished)
         #expect(try fixture.weights(name) == fixture.weights("command"))
       }
+      // Interrupted, and gone on with at the batch that comes next.
+      do {
+        let begun = try Training(fixture.options, width: 20, run: fixture.path("parts"))
+        try await begun.run(on: file.shuffledBatches(of: 77, seed: 5).prefix(9))
+        #expect(begun.step == 9)
+      }
+      let rest = try Training(resuming: fixture.path("parts"))
+      try await rest.run(on: file.shuffledBatches(of: 77, seed: 5, startingAt: rest.step))
+      #expect(try rest.isFinished && fixture.weights("parts") == fixture.weights("command"))
+    }
+  }
+
+  /// A loop until all steps are done would never end on a sequence without rows.
+  @Test func noRowsAtAllAreRefused() async throws {
+    try await withTemporaryFolder { folder in
+      let fixture = try LibraryFixture(in: folder)
+      let training = try Training(fixture.options, width: 20)
+      func refused() async -> HSAE.Failure? {
+        await #expect(throws: HSAE.Failure.self) {
+          while !training.isFinished { try await training.run(on: Rows(width: 20)) }
+        }
+      }
+      let failure = await refused()
+      #expect(failure?.kind == .usage && failure?.message.contains("No rows came") == true)
+      // Rows that wait for a full batch are some.
+      try await training.run(on: Rows(Array(fixture.rows.prefix(50))))
+      try await training.run(on: Rows(width: 20))
+      #expect(training.step == 0)
+      try await training.run(on: Rows(Array(fixture.rows[50..<77])))
+      #expect(training.step == 1)
+      #expect(await refused()?.message.contains("step 1 of 24") == true)
+      // After the last step no rows are asked for.
+      try await training.run(on: Pieces(rows: fixture.rows))
+      try await training.run(on: Rows(width: 20))
+      #expect(training.isFinished)
     }
   }
 

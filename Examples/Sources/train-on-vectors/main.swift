@@ -28,10 +28,10 @@ func run(_ matrix: String, into folder: String, experts: Int, steps: Int) async 
 
   let dictionary = try SparseDictionary(path: folder)
   // A store keeps some rows from training, other matrices do not.
-  let heldOut = try? RowFile(path: matrix, heldOut: true)
-  let summary = try await dictionary.evaluate(on: (heldOut ?? file).batches())
+  let rows = try file.hasHeldOut ? RowFile(path: matrix, heldOut: true) : file
+  let summary = try await dictionary.evaluate(on: rows.batches())
   print(
-    "explained variance of \(heldOut == nil ? "the rows it was trained on" : "held-out rows"):",
+    "explained variance of \(file.hasHeldOut ? "held-out rows" : "the rows it was trained on"):",
     String(format: "%.4f", summary.full.explainedVariance))
   try await printStrongest(dictionary, file)
 }

@@ -213,6 +213,12 @@ public final class ActivationStore: RowSource {
   /// The row of `token` in a store of an unembedding matrix; nil if the token was dropped.
   public func row(of token: Int32) -> Int? { rowsOfTokens[token] }
 
+  /// Whether this store keeps rows from training, or is that part itself.
+  public var hasHeldOutPart: Bool {
+    attributes.collection?.part == .holdout || Path.isDirectory(Path.join(path, "holdout"))
+      || (attributes.collection?.holdoutRows ?? 0) > 0
+  }
+
   /// The rows that this store keeps from training, read as this one is; nil if it keeps none. That part
   /// itself is its own.
   ///

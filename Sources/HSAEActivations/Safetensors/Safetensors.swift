@@ -33,7 +33,7 @@ public struct SafetensorsFile: Sendable {
   }
 
   /// Whether `file` begins as a `.safetensors` file does.
-  static func looksLikeSafetensors(_ file: MappedFile) -> Bool {
+  package static func looksLikeSafetensors(_ file: MappedFile) -> Bool {
     let bytes = file.bytes
     return bytes.byteCount >= 10 && byte(bytes, 8) == UInt8(ascii: "{") && byte(bytes, 7) == 0
   }

@@ -114,6 +114,11 @@ struct ImportPlace {
 
   private static func arrays(_ path: String) throws(Failure) -> any WeightArrays {
     if NpzArchive.looksLikeArchive(path) { return try NpzArchive(path: path) }
+    // A name alone says so too: what was cut short is then told as that.
+    let looksRight = SafetensorsFile.looksLikeSafetensors(try MappedFile(path: path))
+    guard looksRight || Path.name(path).lowercased().hasSuffix(".safetensors") else {
+      throw unknown(path, isPickle: false)
+    }
     return try SafetensorsFile(path: path)
   }
 

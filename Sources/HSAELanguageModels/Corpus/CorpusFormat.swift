@@ -30,8 +30,15 @@ public struct CorpusFormat: Hashable, Sendable {
   }
 
   /// Whether a file in a folder is taken, by its name.
-  static func isCorpusFile(_ path: String) -> Bool {
+  package static func isCorpusFile(_ path: String) -> Bool {
     isJSONLines(path) || [".txt", ".text", ".md"].contains { stem(path).hasSuffix($0) }
+  }
+
+  /// The first bytes of the text in the file at `path`, unpacked if it is compressed; a few thousand at most.
+  package static func beginning(of path: String) throws(Failure) -> [UInt8] {
+    var piece: [UInt8] = []
+    try GzipFile(path: path).read(into: &piece)
+    return Array(piece.prefix(65_536))
   }
 
   private static func stem(_ path: String) -> String {

@@ -24,17 +24,22 @@ public struct CorpusSummary: Codable, Hashable, Sendable {
     /// A compressed file that is damaged from some point on.
     case damagedFile
 
-    /// The reason in a sentence: "3 … (first: …)".
-    var words: String {
+    /// The reason in a phrase for `count` of them: "3 empty files".
+    func words(_ count: Int) -> String {
       switch self {
-      case .emptyFile: "empty files"
-      case .blank: "blank lines or documents"
-      case .notUTF8: "documents that are not UTF-8 text, skipped"
-      case .tooLong: "lines longer than the limit, skipped"
-      case .shortened: "files longer than the limit, their beginning taken"
-      case .notJSON: "lines that are not JSON, skipped"
-      case .withoutField: "JSON values without the text field, skipped"
-      case .damagedFile: "damaged compressed files, read up to the damage"
+      case .emptyFile: counted(count, "empty file")
+      case .blank: "\(counted(count, "blank line")) or document\(count == 1 ? "" : "s")"
+      case .notUTF8:
+        counted(count, "document") + (count == 1 ? " that is" : " that are")
+          + " not UTF-8 text, skipped"
+      case .tooLong: "\(counted(count, "line")) longer than the limit, skipped"
+      case .shortened:
+        "\(counted(count, "file")) longer than the limit, \(count == 1 ? "its" : "their") beginning taken"
+      case .notJSON:
+        counted(count, "line") + (count == 1 ? " that is" : " that are") + " not JSON, skipped"
+      case .withoutField: "\(counted(count, "JSON value")) without the text field, skipped"
+      case .damagedFile:
+        "\(counted(count, "damaged compressed file")), read up to the damage"
       }
     }
   }
@@ -70,7 +75,7 @@ public struct CorpusSummary: Codable, Hashable, Sendable {
   public var lines: [String] {
     Reason.allCases.compactMap { reason in
       passedOver[reason.rawValue].map {
-        "\(grouped($0.count)) \(reason.words) (first: \($0.first))"
+        "\(reason.words($0.count)) (first: \($0.first))"
       }
     }
   }

@@ -187,6 +187,13 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   /// The options in the JSON file at `path`. A key that is no option is refused.
   public static func read(from path: String) throws(Failure) -> TrainingOptions {
     let tree = try JSONFile.readTree(from: path)
+    // Its members are what options came to, under other names, and the data they came from.
+    if tree["shape"] != nil, tree["objective"] != nil {
+      throw .data(
+        "\(path): this is the config.json of a run, which says what its options came to, and no file of options;"
+          + " write those of your own, as in {\"experts\": 4096, \"k\": 32}, or go on with the run by --resume."
+      )
+    }
     try JSONFile.rejectUnknownKeys(
       of: tree, known: CodingKeys.allCases.map(\.rawValue), source: path)
     // What the decoder would refuse without saying what is allowed, or where it is.

@@ -42,6 +42,9 @@ public final class Trainer {
   private(set) var seconds: Double
   private var recorded: (seconds: Double, step: Int)
   private var lastCheckpoint: Int
+  /// Whether this process began the run, and whether it made its folder.
+  private var hasBegun = false
+  private var madeFolder = false
 
   /// Begins a run at `path`, which must not exist or be an empty folder, and writes its `config.json`.
   ///
@@ -63,6 +66,7 @@ public final class Trainer {
     claiming path: String, configuration: TrainingConfiguration, source: (any RowSource)?,
     engine: TrainingEngine, ranks: Ranks
   ) throws(Failure) {
+    madeFolder = !path.isEmpty && !Path.exists(path)
     if path.isEmpty {
       lock = nil
     } else {
@@ -95,6 +99,7 @@ public final class Trainer {
 
   /// Writes what makes the folder a run.
   func writeBeginning() throws(Failure) {
+    hasBegun = true
     try ranks.world.onFirst { () throws(Failure) in
       if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
         try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
@@ -118,6 +123,30 @@ public final class Trainer {
             + " in a folder that all see.")
       }
     }
+  }
+
+  /// Removes the run again if this process began it and it has not taken a step: after a failure there is nothing to go
+  /// on with, and what is mended can be begun in the same place. The trainer is of no use then.
+  ///
+  /// What was in the folder before (`refuseOccupied`) stays, and so do folders above it.
+  public func removeIfNothingWasDone() {
+    guard hasBegun, step == 0, !path.isEmpty, ranks.isFirst else { return }
+    guard (try? RunDirectory(path: path).checkpointSteps()) == [],
+      (Path.fileSize(RunDirectory.metricsFile(path)) ?? 0) == 0
+    else { return }
+    // Settings last: until they are gone it is a run that can be gone on with.
+    for place in [
+      TensorBoardLog.folder(ofRun: path), RunDirectory.metricsFile(path),
+      RunDirectory.vocabularyFolder(path), RunDirectory.configurationFile(path),
+    ] {
+      Path.removeAll(place)
+    }
+    guard madeFolder, (try? Path.list(path)) == [Path.name(RunDirectory.lockFile(path))] else {
+      return
+    }
+    // The lock is still held: who opens its file now is refused.
+    Path.removeAll(RunDirectory.lockFile(path))
+    _ = unsafe rmdir(path)
   }
 
   /// Fails if a run, or anything else, is in the folder `path`.
@@ -308,7 +337,10 @@ public final class Trainer {
       let failure = "the loss of step \(step + 1) is not finite; try a lower --learning-rate"
       throw .data(
         path.isEmpty
-          ? "\(failure)." : "\(path): \(failure) (the last checkpoint is step \(lastCheckpoint)).")
+          ? "\(failure)."
+          : "\(path): \(failure) ("
+            + (lastCheckpoint > 0
+              ? "the last checkpoint is step \(lastCheckpoint)" : "there is no checkpoint") + ").")
     }
     step += 1
     seconds += waited + (ContinuousClock.now - begin) / .seconds(1)

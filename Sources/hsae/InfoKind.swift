@@ -1,0 +1,90 @@
+// What `hsae info` takes a path for, by its content first and by its name where that says more: a broken .npy is
+// a broken matrix, and not a strange corpus. What is none of ours is refused, with the command that takes it if one does.
+
+import HSAEActivations
+import HSAELanguageModels
+import HSAESupport
+
+#if Explorer
+import HSAEExplorer
+#endif
+
+/// What there is at a path.
+enum InfoKind {
+  case run, matrix, model, features, corpus
+
+  /// What is at `path`, where there is something. Fails with `.data` if it is nothing that is known.
+  init(of path: String) throws(Failure) {
+    self = try Path.isDirectory(path) ? Self.folder(path) : Self.file(path)
+  }
+
+  private static func folder(_ path: String) throws(Failure) -> InfoKind {
+    func has(_ name: String) -> Bool { Path.exists(Path.join(path, name)) }
+    if has("config.json") { return .run }
+    if has("zarr.json") { return .matrix }
+    #if Explorer
+    if has(FeatureDatabase.fileName) { return .features }
+    #endif
+    if has("cfg.json") || has("params.npz") {
+      throw .data(
+        "\(path): this is a dictionary of another tool (SAELens, sparsify, Gemma Scope); make a run of it:"
+          + " hsae import \(path) --out RUN.")
+    }
+    if has("evaluation.json") { throw evaluation(path, Path.join(path, "evaluation.json")) }
+    if has("hsae-pages.json") {
+      throw .data("\(path): these are pages of hsae explore; open index.html in a browser.")
+    }
+    do throws(Failure) {
+      _ = try CorpusFormat.files(at: [path])
+    } catch { throw unknown(path, "no file in this folder has a corpus's name") }
+    return .corpus
+  }
+
+  private static func file(_ path: String) throws(Failure) -> InfoKind {
+    let name = Path.name(path).lowercased()
+    let file = try MappedFile(path: path)
+    func begins(_ bytes: [UInt8]) -> Bool {
+      file.count >= bytes.count && file.copy(0..<bytes.count) == bytes
+    }
+    if begins(Array("GGUF".utf8)) || name.hasSuffix(".gguf") { return .model }
+    if begins(Array("SQLite format 3\0".utf8)) { return .features }
+    if begins([0x93] + Array("NUMPY".utf8)) || name.hasSuffix(".npy") { return .matrix }
+    if SafetensorsFile.looksLikeSafetensors(file) || name.hasSuffix(".safetensors") {
+      return .matrix
+    }
+    if begins([0x50, 0x4B, 3, 4]) || name.hasSuffix(".npz") {
+      throw .data(
+        "\(path): this is an archive (.npz, zip); a dictionary in one is made a run by hsae import \(path) --out RUN."
+      )
+    }
+    if name == "evaluation.json" { throw evaluation(path, path) }
+    if CorpusFormat.isCorpusFile(path) { return .corpus }
+    let start = try CorpusFormat.beginning(of: path)
+    guard !start.isEmpty else { throw unknown(path, "it is empty") }
+    // A character that the end of the piece cuts through is no fault of the text.
+    let isText = (0..<min(4, start.count)).contains { cut in
+      String(validating: start.dropLast(cut), as: UTF8.self) != nil
+    }
+    guard isText, !start.contains(0) else { throw unknown(path, "it is not text either") }
+    let first = String(decoding: start.prefix(200), as: UTF8.self).drop { $0.isWhitespace }
+      .lowercased()
+    if first.hasPrefix("<!doctype html") || first.hasPrefix("<html") {
+      throw unknown(path, "it is a web page; open it in a browser")
+    }
+    return .corpus
+  }
+
+  private static func evaluation(_ path: String, _ file: String) -> Failure {
+    .data(
+      "\(path): this is what hsae evaluate wrote; open its index.html in a browser, or make a page of it:"
+        + " hsae report --evaluation \(file) --out PAGE.html.")
+  }
+
+  /// The refusal of `path`, of which `reason` is what was seen last.
+  static func unknown(_ path: String, _ reason: String) -> Failure {
+    .data(
+      "\(path): this is nothing that hsae info knows: \(reason). It knows stores, runs, matrices (.npy,"
+        + " .safetensors, Zarr), GGUF models, databases of features, and corpora of text or JSON Lines."
+    )
+  }
+}
