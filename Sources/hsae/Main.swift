@@ -61,7 +61,8 @@ struct Main: ParsableCommand {
     } catch {
       Launch.finish()
       guard exitCode(for: error).isSuccess else {
-        waitForTheFirst()
+        // A bare code, as after a signal, has nothing to say.
+        if !(error is ExitCode) { waitForTheFirst() }
         exit(withError: error)
       }
       // One process's to give.
