@@ -25,12 +25,26 @@ request = function()
   return wrk.format("GET", ways[kind == "mix" and mix[math.random(#mix)] or kind]())
 end
 
--- One row of a table: what, requests, requests a second, median and 99 % in ms, failures.
+-- Milliseconds that the server took for each answer, as it says itself.
+times = {}
+response = function(_, headers)
+  times[#times + 1] = tonumber((headers["Server-Timing"] or ""):match("dur=([%d.]+)"))
+end
+local threads = {}
+setup = function(thread) threads[#threads + 1] = thread end
+
+-- One row of a table: what, requests, requests a second, median and 99 % in ms as the client sees them, 99 % at the
+-- server, failures.
 done = function(summary, latency)
+  local taken = {}
+  for _, thread in ipairs(threads) do
+    for _, time in ipairs(thread:get("times")) do taken[#taken + 1] = time end
+  end
+  table.sort(taken)
   local errors = summary.errors
   local failed = errors.connect + errors.read + errors.write + errors.status + errors.timeout
-  io.write(string.format("| %s | %d | %.0f | %.1f | %.1f | %d |\n",
+  io.write(string.format("| %s | %d | %.0f | %.1f | %.1f | %.1f | %d |\n",
     kind == "page" and os.getenv("PAGE") or kind, summary.requests,
     summary.requests / summary.duration * 1e6, latency:percentile(50) / 1000,
-    latency:percentile(99) / 1000, failed))
+    latency:percentile(99) / 1000, taken[math.max(1, math.floor(#taken * 0.99))] or 0, failed))
 end

@@ -42,8 +42,8 @@ export SHAPE WORDS SEED=${SEED:-1}
 name=${SHAPE%% *}
 load() { KIND=$1 PAGE=${2:-} wrk -t1 -c"$clients" -d"${seconds}s" -s runs/explorer-load.lua "$base" | grep '^|'; }
 
-head="| pages | requests | a second | median ms | p99 ms | failed |
-|---|---|---|---|---|---|"
+head="| pages | requests | a second | median ms | p99 ms | p99 ms at the server | failed |
+|---|---|---|---|---|---|---|"
 printf 'asked for before:\n\n%s\n' "$head"
 for page in "/runs/$name" "/runs/$name/latents" "/runs/$name/latents/$expert" \
   "/runs/$name/latents?q=${WORDS%% *}" "/api/v1/runs/$name/latents/$expert"; do load page "$page"; done

@@ -108,6 +108,33 @@ import Testing
     }
   }
 
+  /// Killed while its first transaction was written: one page is there, which says that there are more, and the
+  /// journal, which says that there were none.
+  @Test func whatWasKilledAtTheVeryBeginningIsBegunAnew() throws {
+    try withTemporaryFolder { folder in
+      let (_, runs) = try prepare(folder)
+      let (whole, out) = (Path.join(folder, "whole"), Path.join(folder, "killed"))
+      #expect(try runHSAE(["explain", runs[0], "--out", whole]).code == 0)
+      let database = Path.join(out, FeatureDatabase.fileName)
+      try Path.createDirectories(out)
+      let bytes = fileBytes(Path.join(whole, FeatureDatabase.fileName))
+      try DurableFile.write(Array(bytes.prefix(4096)), to: database)
+      // Magic, no page in it, a nonce, 0 pages before, sectors of 512, pages of 4096 bytes.
+      let header: [UInt8] = [
+        0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0,
+        0, 0, 2, 0, 0, 0, 16, 0,
+      ]
+      let padding = [UInt8](repeating: 0, count: 512 - header.count)
+      try DurableFile.write(header + padding, to: database + "-journal")
+      let result = try runHSAE(["explain", runs[0], "--out", out])
+      #expect(result.code == 0, "\(result.errors)")
+      #expect(try ExplainFixture.dump(out) == ExplainFixture.dump(whole))
+      // Without the journal it is cut short.
+      try DurableFile.write(Array(bytes.prefix(4096)), to: database)
+      #expect(try runHSAE(["explain", runs[0], "--out", out]).errors.contains("cut short"))
+    }
+  }
+
   @Test func whatDoesNotFitIsOneSentence() throws {
     try withTemporaryFolder { folder in
       let (store, runs) = try prepare(folder)

@@ -82,8 +82,10 @@ public final class FeatureDatabase: Sendable {
       header[start..<start + count].reduce(0) { $0 << 8 | Int($1) }
     }
     let pageSize = number(16, 2) == 1 ? 65_536 : number(16, 2)
+    // With a journal beside it the last one who wrote was killed, and SQLite will mend what is not there yet.
+    let isMended = ["-journal", "-wal"].contains { (Path.fileSize(file + $0) ?? 0) > 0 }
     // The count of pages holds if the file was last written by a program that keeps it.
-    if number(24, 4) == number(92, 4), mapped.count < number(28, 4) * pageSize {
+    if !isMended, number(24, 4) == number(92, 4), mapped.count < number(28, 4) * pageSize {
       throw .data(
         "\(file): it has \(mapped.count) bytes and should have \(number(28, 4) * pageSize); it was cut"
           + " short.")

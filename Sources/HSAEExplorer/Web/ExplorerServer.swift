@@ -88,12 +88,16 @@ public struct ExplorerServer: Sendable {
       }
       var headers: [String: String] = [:]
       for (name, value) in request.headers { headers[name.rawValue.lowercased()] = value }
+      let begin = ContinuousClock.now
       let answer = await explorer.respond(
         to: WebRequest(
           method: request.method.rawValue, target: request.target.rawValue, headers: headers,
           body: body))
       var fields = HTTPHeaders()
       for (name, value) in answer.headers { fields[HTTPHeader(name)] = value }
+      // Browsers' tools show it, and runs/explorer-load.sh takes its times from it.
+      let duration = (ContinuousClock.now - begin) / .milliseconds(1)
+      fields[HTTPHeader("Server-Timing")] = "answer;dur=\((duration * 100).rounded() / 100)"
       // The connection ends where a body was not read to its end.
       if body.count > Explorer.longestBody { fields[.connection] = "close" }
       return HTTPResponse(
