@@ -30,9 +30,11 @@ public struct Peers: Sendable {
   private var host: String { all[rank].host }
 
   /// Whether a process of this machine has died; then the others can only wait for it, and should leave.
-  public var oneHasDied: Bool {
-    all.contains { $0.host == host && !isAlive($0.process) }
-  }
+  public var oneHasDied: Bool { !dead.isEmpty }
+
+  /// The processes of this machine, and those of them that have died.
+  private var here: [Int] { all.indices.filter { all[$0].host == host } }
+  private var dead: [Int] { here.filter { !isAlive(all[$0].process) } }
 
   /// Ends this process as `signal` does, after `say` has got the obituary, if there is one to be said here.
   ///
@@ -48,8 +50,7 @@ public struct Peers: Sendable {
   /// A sentence about the first process of this machine that has died; nil where none has, or another that is
   /// still here, of a lower rank, says it.
   public func obituary() -> String? {
-    let here = all.indices.filter { all[$0].host == host }
-    let dead = here.filter { !isAlive(all[$0].process) }
+    let dead = dead
     guard let first = dead.first, here.first(where: { !dead.contains($0) }) == rank else {
       return nil
     }

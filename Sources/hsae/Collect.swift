@@ -77,8 +77,8 @@ struct Collect: ParsableCommand, RunsOnRanks {
       """)
   var weights = WeightsChoice.auto
 
-  @Option(help: "Do only the i-th of N parts of the work, such as 2/4.")
-  var shard = Shard.ofThisProcess
+  @Option(help: "Do only the i-th of N parts of the work, such as 2/4. (default: 1/1)")
+  var shard: Shard?
 
   @Option(help: "Seconds between two times that rows are brought to the disk.")
   var flushSeconds = 60.0
@@ -107,9 +107,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     guard flushSeconds >= 0, flushSeconds.isFinite else {
       throw ValidationError("--flush-seconds must not be negative.")
     }
-    if Launch.announced.size > 1,
-      CommandLine.arguments.contains(where: { $0 == "--shard" || $0.hasPrefix("--shard=") })
-    {
+    if Launch.announced.size > 1, shard != nil {
       throw ValidationError(
         "--shard is for processes that are started one by one; of those started together each takes its own."
       )
@@ -130,8 +128,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     // What concerns all processes that were started together.
     let sayOnce = { @Sendable (line: String) in if Launch.isFirst { say(line) } }
     let interruption = Interruption(notify: { _ in
-      let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
-      report(clear + "hsae: stopping when what is done is on the disk (again to kill).")
+      announceStop("when what is done is on the disk")
     })
     guard Path.isDirectory(Path.parent(out)) else {
       throw Failure(
@@ -157,6 +154,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
       var pace = Collector.Pace()
       pace.seconds = flushSeconds
       var line = ProgressLine("collect", unit: "tokens", total: nil)
+      let shard = shard ?? .ofThisProcess
       let outcome = try collector.run(
         shard: shard.index, of: shard.count, pace: pace,
         shouldStop: { interruption.signalNumber != nil }
@@ -274,7 +272,6 @@ struct Shard: ExpressibleByArgument, CustomStringConvertible {
   var index: Int
   var count: Int
   var description: String { "\(index)/\(count)" }
-  var defaultValueDescription: String { description }
 
   init(index: Int, count: Int) { (self.index, self.count) = (index, count) }
 

@@ -103,8 +103,7 @@ struct Explain: ParsableCommand {
 
   func run() throws {
     let interruption = Interruption(notify: { _ in
-      let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
-      report(clear + "hsae: stopping when what is done is on the disk (again to kill).")
+      announceStop("when what is done is on the disk")
     })
     if let html { try PagesWriter.check(html) }
     if let folder { try explain(folder, interruption) }

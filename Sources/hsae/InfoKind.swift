@@ -2,6 +2,7 @@
 // a broken matrix, and not a strange corpus. What is none of ours is refused, with the command that takes it if one does.
 
 import HSAEActivations
+import HSAEEvaluation
 import HSAELanguageModels
 import HSAESupport
 
@@ -30,7 +31,9 @@ enum InfoKind {
         "\(path): this is a dictionary of another tool (SAELens, sparsify, Gemma Scope); make a run of it:"
           + " hsae import \(path) --out RUN.")
     }
-    if has("evaluation.json") { throw evaluation(path, Path.join(path, "evaluation.json")) }
+    if has(Evaluation.fileName) {
+      throw evaluation(path, Path.join(path, Evaluation.fileName))
+    }
     if has("hsae-pages.json") {
       throw .data("\(path): these are pages of hsae explore; open index.html in a browser.")
     }
@@ -57,7 +60,7 @@ enum InfoKind {
         "\(path): this is an archive (.npz, zip); a dictionary in one is made a run by hsae import \(path) --out RUN."
       )
     }
-    if name == "evaluation.json" { throw evaluation(path, path) }
+    if name == Evaluation.fileName { throw evaluation(path, path) }
     if CorpusFormat.isCorpusFile(path) { return .corpus }
     let start = try CorpusFormat.beginning(of: path)
     guard !start.isEmpty else { throw unknown(path, "it is empty") }

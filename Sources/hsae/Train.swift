@@ -308,10 +308,10 @@ private func progressNote(_ record: MetricsRecord) -> String {
   return note
 }
 
-/// Says that Ctrl-C was heard, in the place of the progress line.
-@Sendable func announceStop() {
+/// Says that Ctrl-C was heard, in the place of the progress line, and that the command stops `when`.
+@Sendable func announceStop(_ when: String = "after a checkpoint") {
   let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
-  report(clear + "hsae: stopping after a checkpoint (again to kill).")
+  report(clear + "hsae: stopping \(when) (again to kill).")
 }
 
 /// How a run stands, in one line.

@@ -92,10 +92,9 @@ struct AskedWords {
   init(_ words: [String]) { asked = words.map { Array($0.utf8) } }
 
   /// Whether a word of `text` begins with one of them.
-  func isIn(_ text: String) -> Bool { searchWords(text).contains { begins(Array($0.utf8)) } }
-
-  /// Whether `word` begins with one of them.
-  func begins(_ word: [UInt8]) -> Bool { asked.contains { word.starts(with: $0) } }
+  func isIn(_ text: String) -> Bool {
+    searchWords(text).contains { word in asked.contains { word.utf8.starts(with: $0) } }
+  }
 
   /// Whether `part` of a word can be where such a word begins.
   func canBegin(_ part: [UInt8]) -> Bool {

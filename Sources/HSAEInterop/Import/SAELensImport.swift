@@ -137,15 +137,8 @@ struct SAELensImport {
           + " which makes it a jumprelu.")
     }
     let threshold = try file.scalar("topk_threshold")
-    return (0..<parameters.shape.experts).map { latent in
-      guard rescaled else { return threshold }
-      var squares: Float = 0
-      for column in 0..<parameters.shape.width {
-        let value = parameters.decoderSide[latent, column]
-        squares += value * value
-      }
-      return threshold / max(squares.squareRoot(), 1e-8)
-    }
+    guard rescaled else { return Array(repeating: threshold, count: parameters.shape.experts) }
+    return parameters.decoderSide.rowNorms().map { threshold / max($0, 1e-8) }
   }
 
   private func topK() throws(Failure) -> Int {

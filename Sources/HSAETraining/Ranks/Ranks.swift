@@ -149,6 +149,14 @@ extension Ranks {
     }
   }
 
+  /// The failure of rank `rank` where it does not see `folder`, which rank 0 made.
+  static func unshared(_ folder: String, rank: Int) -> Failure {
+    Failure(
+      .cannotCreate,
+      "\(folder): rank \(rank) does not see this folder, which rank 0 made; the run must be"
+        + " in a folder that all machines share.")
+  }
+
   /// The folder of the newest checkpoint of `run` whose files are whole, as rank 0 finds it.
   func newestWholeCheckpoint(
     of run: RunDirectory, warn: (String) -> Void

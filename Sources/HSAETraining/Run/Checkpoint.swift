@@ -211,10 +211,7 @@ enum Checkpoint {
     let own = try world.agree { () throws(Failure) in
       guard share.copies.rank == 0 else { return ["", ""] }
       if !Path.isDirectory(folder) {
-        throw Failure(
-          .cannotCreate,
-          "\(folder): rank \(world.rank) does not see this folder, which rank 0 made; the run must be"
-            + " in a folder that all machines share.")
+        throw Ranks.unshared(folder, rank: world.rank)
       }
       let rank = share.dictionary.rank
       return [

@@ -137,9 +137,9 @@ extension Trainer {
     let folder = try DurableDirectory(path: path)
     let run = folder.partialPath
     try JSONFile.write(configuration, to: RunDirectory.configurationFile(run))
-    if step > 0 {
+    if lastRecord.step > 0 {
       var log = try MetricsLog(path: RunDirectory.metricsFile(run), keepingThrough: step)
-      if lastRecord.step > 0 { try log.append(lastRecord) }
+      try log.append(lastRecord)
       try log.synchronize()
     }
     let checkpoints = RunDirectory.checkpointsFolder(run)

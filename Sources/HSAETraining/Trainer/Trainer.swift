@@ -117,10 +117,7 @@ public final class Trainer {
       let file = RunDirectory.configurationFile(path)
       for _ in 0..<100 where world.size > 1 && !Path.exists(file) { usleep(100_000) }
       guard Path.exists(file) else {
-        throw Failure(
-          .cannotCreate,
-          "\(path): rank \(world.rank) does not see this folder, which rank 0 made; the run must be"
-            + " in a folder that all see.")
+        throw Ranks.unshared(path, rank: world.rank)
       }
     }
   }

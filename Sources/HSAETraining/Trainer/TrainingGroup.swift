@@ -117,7 +117,7 @@ public final class TrainingGroup {
         count: source.rowCount, order: configuration.order, seed: configuration.rowSeed),
       batch: configuration.batch, part: first.engine.share.rows,
       normalisation: configuration.normalize, firstBatch: least,
-      bufferSize: first.engine.vectors.count, marks: ranks.world.size > 1)
+      bufferSize: first.engine.vectors.count, marks: ranks.dictionary.size > 1)
     defer { reader.finish() }
     var failures: [Failure] = []
     while let index = running.map(\.step).min() {
