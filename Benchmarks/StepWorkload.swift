@@ -13,7 +13,7 @@ func trainSteps(isFlat: Bool) {
   let threshold: Float = isFlat ? 0 : 1 / 16
   let engine = TrainingEngine(
     parameters: .initial(shape: shape, seed: 1),
-    activation: ActivationSettings(threshold: threshold, subThreshold: threshold),
+    activation: ActivationFunction(threshold: threshold, subThreshold: threshold),
     objective: isFlat
       ? Objective(beta: 0, ortho: 0, l1: 0, auxk: 1 / 32, auxkActive: 64)
       : Objective(beta: 0.1, ortho: 0.1, l1: 1e-3),

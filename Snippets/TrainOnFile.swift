@@ -48,7 +48,7 @@ print("finished:", training.isFinished, training.dictionary().step)
 let whole = try Training(options, width: 32)
 try await whole.run(on: file.shuffledBatches(seed: 7))
 let same =
-  whole.dictionary().encode(rows).activations == training.dictionary().encode(rows).activations
+  whole.dictionary().encode(rows).all == training.dictionary().encode(rows).all
 print("the same as without the interruption:", same)
 // Prints:
 // 2400 rows of width 32

@@ -1,7 +1,7 @@
 // What a program that imports `HSAE` sees of the modules below: these types by name, and nothing else of
 // them (docs/decisions/0013). The module's own types are in the files beside this one.
 
-@_exported public import struct HSAEModels.Activation
+@_exported public import struct HSAEModels.Code
 @_exported public import struct HSAEModels.Codes
 @_exported public import struct HSAEModels.DictionaryShape
 @_exported public import enum HSAEModels.L1Scope

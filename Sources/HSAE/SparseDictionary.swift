@@ -61,7 +61,7 @@ public struct SparseDictionary: Sendable {
   /// The active latents of one vector, strongest first.
   ///
   /// - Precondition: it has the width of ``shape``.
-  public func encode(_ row: [Float]) -> [Activation] {
+  public func encode(_ row: [Float]) -> [Code] {
     Array(encode(Rows(elements: row, width: shape.width), threads: 1)[0])
   }
 
@@ -75,7 +75,7 @@ public struct SparseDictionary: Sendable {
   public func decode(
     _ codes: Codes, topLevelOnly: Bool = false, threads: Int? = nil
   ) -> Rows {
-    for code in codes.activations {
+    for code in codes.all {
       precondition(
         (0..<shape.experts).contains(code.expert) && code.sublatent < max(1, shape.sublatents),
         "Codes of another dictionary: there is no latent \(code.expert).\(code.sublatent).")

@@ -84,7 +84,7 @@ extension Codes {
     var result = Codes()
     let first = offsets[range.lowerBound]
     result.offsets = offsets[range.lowerBound...range.upperBound].map { $0 - first }
-    result.activations = Array(activations[first..<offsets[range.upperBound]])
+    result.all = Array(all[first..<offsets[range.upperBound]])
     return result
   }
 }

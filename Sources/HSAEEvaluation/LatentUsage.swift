@@ -32,7 +32,7 @@ public struct LatentUsage: Sendable {
   /// Counts the activations of `codes`, whose indices must fit the shape.
   public mutating func add(_ codes: Codes) {
     vectors += codes.count
-    for activation in codes.activations {
+    for activation in codes.all {
       experts[activation.expert] += 1
       guard shape.sublatents > 0, activation.sublatent >= 0 else { continue }
       precondition(activation.sublatent < shape.sublatents, "A sublatent is out of range.")

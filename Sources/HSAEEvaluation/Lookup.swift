@@ -132,8 +132,8 @@ public struct Lookup: Sendable {
   /// that has no row (its raw unembedding row, whitened and scaled as the store's rows were), or nil
   /// if they cannot be had.
   public func lookup(
-    _ word: String, limit: Int = 10, codes: (_ row: Int) -> [Activation],
-    encode: (_ token: Int) -> [Activation]? = { _ in nil }
+    _ word: String, limit: Int = 10, codes: (_ row: Int) -> [Code],
+    encode: (_ token: Int) -> [Code]? = { _ in nil }
   ) -> WordLookup {
     guard let match = find(word) else {
       return WordLookup(
@@ -150,7 +150,7 @@ public struct Lookup: Sendable {
   }
 
   /// The experts of `activations` with at most `limit` words of each latent.
-  public func experts(_ activations: [Activation], limit: Int) -> [ActiveExpert] {
+  public func experts(_ activations: [Code], limit: Int) -> [ActiveExpert] {
     activations.map { activation in
       let usage = profiles.usage
       var chosen: ChosenSublatent?

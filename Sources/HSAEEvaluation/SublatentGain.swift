@@ -71,7 +71,7 @@ public struct SublatentGain: Sendable {
 
 /// Adds what an active expert's sublatent contributes to x̂, c·Σ_e sub_W_dec[q]_e Π↑_e, to `vector`.
 private func addSublatent(
-  _ activation: Activation, of parameters: borrowing Parameters, to vector: inout [Float]
+  _ activation: Code, of parameters: borrowing Parameters, to vector: inout [Float]
 ) {
   let shape = parameters.shape
   let sublatent = activation.expert * shape.sublatents + activation.sublatent

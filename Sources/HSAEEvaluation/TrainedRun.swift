@@ -134,7 +134,7 @@ public struct TrainedRun: ~Copyable, Sendable {
   /// `encode` gives the activations of a token without a row (see `Lookup.lookup`).
   public func lookup(
     _ asked: [String], limit: Int = 10, mergesForms: Bool = false,
-    encode: (_ token: Int) -> [Activation]? = { _ in nil }
+    encode: (_ token: Int) -> [Code]? = { _ in nil }
   ) -> [WordLookup] {
     var profiles = ExpertProfiles(
       shape: dictionary.shape, subThreshold: dictionary.activation.subThreshold)

@@ -34,14 +34,14 @@ extension SAELensExport {
       }
       try writer.append("W_enc", lines)
     }
-    try writer.append("b_enc", scaled(dictionary.gate?.encoderBias))
+    try writer.append("b_enc", scaled(dictionary.thresholds?.encoderBias))
     for expert in 0..<m {
       try writer.append(
         "W_dec", parameters.decoderSide.row(expert * shape.rowsPerExpert))
     }
     try writer.append("b_dec", bias(parameters))
     if architecture == .jumprelu {
-      try writer.append("threshold", scaled(dictionary.gate?.threshold))
+      try writer.append("threshold", scaled(dictionary.thresholds?.threshold))
     }
     _ = try writer.finish()
   }

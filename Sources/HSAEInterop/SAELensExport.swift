@@ -48,12 +48,12 @@ public struct SAELensExport {
     self.attributes = attributes
     (self.modelName, self.modelLicence) = (modelName, modelLicence)
     self.topLevelOnly = topLevelOnly
-    if architecture == .hsae, dictionary.gate != nil {
+    if architecture == .hsae, dictionary.thresholds != nil {
       throw .usage(
         "\(run.path): its encoder has a bias or thresholds of its own, which the architecture hsae has not"
           + "; export its top level alone (--top-level).")
     }
-    if architecture == .topk, dictionary.gate?.threshold.isEmpty == false {
+    if architecture == .topk, dictionary.thresholds?.threshold.isEmpty == false {
       throw .usage(
         "\(run.path): its latents have thresholds of their own, and SAELens's topk has none.")
     }

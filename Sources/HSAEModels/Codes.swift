@@ -2,7 +2,7 @@
 // sublatent chosen in each of them.
 
 /// One active expert of one vector.
-public struct Activation: Hashable, Sendable, BitwiseCopyable {
+public struct Code: Hashable, Sendable, BitwiseCopyable {
   /// The expert (top-level latent), 0 ..< m.
   public var expert: Int
   /// Its code z, greater than 0.
@@ -30,20 +30,20 @@ public struct Activation: Hashable, Sendable, BitwiseCopyable {
 /// The sparse codes of a batch: at most k activations for each vector, strongest first.
 ///
 /// It is a collection of its vectors' activations: `for row in codes { for active in row { … } }`. A row is a
-/// slice of ``activations``, which are stored once; nothing is copied.
+/// slice of ``all``, which are stored once; nothing is copied.
 public struct Codes: Sendable {
   /// `offsets[i] ..< offsets[i + 1]` are the activations of vector i; count is the batch size + 1.
   public package(set) var offsets: [Int] = [0]
   /// The activations of all vectors, one vector after another, each vector's by falling `value`.
-  public package(set) var activations: [Activation] = []
+  public package(set) var all: [Code] = []
 
   /// Codes of no vectors.
   public init() {}
 
   /// Adds one vector's activations, which must be sorted by falling `value`.
-  public mutating func append(_ vector: some Sequence<Activation>) {
-    activations.append(contentsOf: vector)
-    offsets.append(activations.count)
+  public mutating func append(_ vector: some Sequence<Code>) {
+    all.append(contentsOf: vector)
+    offsets.append(all.count)
   }
 }
 
@@ -58,7 +58,7 @@ extension Codes: RandomAccessCollection {
   /// The activations of vector `index`, strongest first.
   ///
   /// - Precondition: `index` is within 0 ..< ``count``.
-  public subscript(index: Int) -> ArraySlice<Activation> {
-    activations[offsets[index]..<offsets[index + 1]]
+  public subscript(index: Int) -> ArraySlice<Code> {
+    all[offsets[index]..<offsets[index + 1]]
   }
 }

@@ -64,7 +64,7 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
 
 /// The leaky threshold functions of both levels (`method.md`, "Forward"): f(u) = u where
 /// u ≥ threshold, else slope · u.
-public struct ActivationSettings: Hashable, Sendable, Codable {
+public struct ActivationFunction: Hashable, Sendable, Codable {
   /// α of the top level; the paper's is 1/√d, a plain ReLU's 0.
   public var threshold: Float
   /// α of the sublatents; the published code's is 1/√d too.

@@ -8,25 +8,25 @@ public import HSAETensors
 /// A dictionary one can encode with: immutable, so it may be shared between threads.
 public final class SparseAutoencoder: Sendable {
   /// Thresholds and slopes.
-  public let activation: ActivationSettings
+  public let activation: ActivationFunction
   /// The weights.
   public let parameters: Parameters
   /// The encoder's bias and thresholds of each latent; nil for none.
-  public let gate: LatentGate?
+  public let thresholds: LatentThresholds?
   /// The sizes.
   public var shape: DictionaryShape { parameters.shape }
 
   /// A dictionary that owns `parameters`. One with a gate has no slope at its top level.
   public init(
-    parameters: consuming Parameters, activation: ActivationSettings, gate: LatentGate? = nil
+    parameters: consuming Parameters, activation: ActivationFunction, thresholds: LatentThresholds? = nil
   ) {
-    let gate = gate.flatMap { $0.isEmpty ? nil : $0 }
+    let thresholds = thresholds.flatMap { $0.isEmpty ? nil : $0 }
     precondition(
-      gate == nil || activation.slope == 0, "A gate leaves no slope below its thresholds.")
-    precondition(gate?.fits(parameters.shape.experts) ?? true, "The gate is of another size.")
+      thresholds == nil || activation.slope == 0, "A gate leaves no slope below its thresholds.")
+    precondition(thresholds?.fits(parameters.shape.experts) ?? true, "The gate is of another size.")
     self.parameters = parameters
     self.activation = activation
-    self.gate = gate
+    self.thresholds = thresholds
   }
 
   /// The codes of every row of `rows` [n × d], already normalised as in training (eq. 3.1), in fp32.
@@ -39,10 +39,10 @@ public final class SparseAutoencoder: Sendable {
     let encoder = TopLevelEncoder(
       shape: shape, activation: activation, capacity: chunk,
       encoderStride: shape.rowsPerExpert * shape.width, precision: .float32, wantsMask: false,
-      gate: gate, threads: threads)
+      thresholds: thresholds, threads: threads)
     let d = shape.width
     var batch = Matrix(rows: encoder.paddedCapacity, columns: d)
-    let subCodes = Buffer<Activation>(chunk * shape.activeExperts)
+    let subCodes = Buffer<Code>(chunk * shape.activeExperts)
     let scratch = Buffer<Float>(threads * subScratchCount)
     var codes = Codes()
     for start in stride(from: 0, to: rows.rows, by: chunk) {
@@ -127,7 +127,7 @@ public final class SparseAutoencoder: Sendable {
   /// Runs the sub-dictionary of each active expert of one vector (eq. 3.1's SAE₁).
   private func chooseSublatents(
     _ encoder: TopLevelEncoder, row: Int, x: UnsafePointer<Float>,
-    into activations: UnsafeMutablePointer<Activation>, scratch: UnsafeMutablePointer<Float>
+    into activations: UnsafeMutablePointer<Code>, scratch: UnsafeMutablePointer<Float>
   ) {
     let d = shape.width
     let s = shape.subspace
@@ -136,7 +136,7 @@ public final class SparseAutoencoder: Sendable {
     for index in 0..<Int(unsafe encoder.counts.base[row]) {
       let slot = row * shape.activeExperts + index
       let expert = unsafe Int(encoder.experts.base[slot])
-      var code = Activation(expert: expert, value: unsafe encoder.values.base[slot])
+      var code = Code(expert: expert, value: unsafe encoder.values.base[slot])
       if !shape.isFlat {
         unsafe parameters.encoderSide.withUnsafePointer { weights in
           var zero: Int32 = 0

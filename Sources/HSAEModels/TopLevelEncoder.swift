@@ -43,7 +43,7 @@ public final class TopLevelEncoder {
 
   private let shape: DictionaryShape
   var rowWidth: Int { shape.width }
-  let activation: ActivationSettings
+  let activation: ActivationFunction
   private let precision: Precision
   private let threads: Int
   private let tile: Int
@@ -59,8 +59,8 @@ public final class TopLevelEncoder {
   private let errors: Buffer<Float>
   private let tileSums: Buffer<Double>
   /// b_enc and θ of every latent; empty where there is no gate.
-  private let gateBias: Buffer<Float>
-  private let gateThreshold: Buffer<Float>
+  private let latentBias: Buffer<Float>
+  private let latentThresholds: Buffer<Float>
 
   /// An encoder for batches of at most `capacity` vectors.
   ///
@@ -75,23 +75,23 @@ public final class TopLevelEncoder {
   ///   - gate: the encoder's bias and thresholds, in fp32 only and without a slope; nil for none.
   ///   - threads: how many threads; results do not depend on it.
   public init(
-    shape: DictionaryShape, activation: ActivationSettings, capacity: Int, encoderStride: Int,
-    precision: Precision, wantsMask: Bool, isShared: Bool = false, gate: LatentGate? = nil,
+    shape: DictionaryShape, activation: ActivationFunction, capacity: Int, encoderStride: Int,
+    precision: Precision, wantsMask: Bool, isShared: Bool = false, thresholds: LatentThresholds? = nil,
     threads: Int
   ) {
     precondition(capacity >= 1 && threads >= 1)
     let m = shape.experts
-    if let gate {
+    if let thresholds {
       precondition(precision == .float32 && !wantsMask && activation.slope == 0, "Inference only.")
-      precondition(gate.fits(m), "The gate is for another number of latents.")
+      precondition(thresholds.fits(m), "The gate is for another number of latents.")
     }
-    gateBias = Buffer(gate == nil ? 0 : m)
-    gateThreshold = Buffer(gate == nil ? 0 : m)
-    for (latent, bias) in (gate?.encoderBias ?? []).enumerated() {
-      unsafe gateBias.base[latent] = bias
+    latentBias = Buffer(thresholds == nil ? 0 : m)
+    latentThresholds = Buffer(thresholds == nil ? 0 : m)
+    for (latent, bias) in (thresholds?.encoderBias ?? []).enumerated() {
+      unsafe latentBias.base[latent] = bias
     }
-    for (latent, threshold) in (gate?.threshold ?? []).enumerated() {
-      unsafe gateThreshold.base[latent] = max(0, threshold)
+    for (latent, threshold) in (thresholds?.threshold ?? []).enumerated() {
+      unsafe latentThresholds.base[latent] = max(0, threshold)
     }
     self.shape = shape
     self.activation = activation
@@ -193,7 +193,7 @@ public final class TopLevelEncoder {
           rows: tile, columns: latents, a: vectors + rows.lowerBound * d,
           b: encoder + first * encoderStride, c: u, worker: worker)
       }
-      if gateBias.count > 0 { unsafe openGate(u, rows: rows.count, width, first..<first + latents) }
+      if latentBias.count > 0 { unsafe applyThresholds(u, rows: rows.count, width, first..<first + latents) }
       for row in 0..<rows.count {
         let words =
           unsafe keepsMask
@@ -214,11 +214,11 @@ public final class TopLevelEncoder {
 
   /// Adds b_enc to the first `count` rows of a tile of latents, and clears what does not pass θ: what is
   /// not above 0 is never active.
-  private func openGate(
+  private func applyThresholds(
     _ u: UnsafeMutablePointer<Float>, rows count: Int, _ width: Int, _ latents: Range<Int>
   ) {
-    let bias = unsafe gateBias.base + latents.lowerBound
-    let threshold = unsafe gateThreshold.base + latents.lowerBound
+    let bias = unsafe latentBias.base + latents.lowerBound
+    let threshold = unsafe latentThresholds.base + latents.lowerBound
     for row in 0..<count {
       let values = unsafe u + row * width
       for index in 0..<latents.count {

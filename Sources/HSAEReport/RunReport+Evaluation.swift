@@ -35,7 +35,7 @@ extension RunReport {
     name: String, evaluation: DictionaryEvaluation, words: WordTable, codes: Codes,
     lookupWords: [String], configuration: [ConfigurationEntry] = [],
     metrics: [CurveRecord] = [], evaluatedOn: String, seed: UInt64 = 0,
-    limits: ReportLimits = ReportLimits(), encode: (_ token: Int) -> [Activation]? = { _ in nil }
+    limits: ReportLimits = ReportLimits(), encode: (_ token: Int) -> [Code]? = { _ in nil }
   ) {
     let lookup = Lookup(profiles: evaluation.profiles, words: words, mergesForms: true)
     self.init(

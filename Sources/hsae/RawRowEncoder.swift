@@ -35,7 +35,7 @@ final class RawRowEncoder {
   }
 
   /// The codes of `token`, treated as the training rows were: centred, whitened, unit norm.
-  func codes(token: Int) -> [Activation]? {
+  func codes(token: Int) -> [Code]? {
     guard token < raw.rows, let mean = vocabulary.mean else { return nil }
     let d = raw.columns
     let whitening = vocabulary.whitening.map { Matrix(rows: d, columns: d, elements: $0) }

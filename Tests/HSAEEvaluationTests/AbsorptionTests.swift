@@ -61,7 +61,7 @@ private enum Planted {
     parameters.decoderSide[26, swallowed] = half
     parameters.decoderSide[26, s] = half
     return SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0.3, subThreshold: 0))
+      parameters: parameters, activation: ActivationFunction(threshold: 0.3, subThreshold: 0))
   }
 
   static func measure(swallowing: Int) throws -> Absorption {
@@ -153,7 +153,7 @@ private enum Planted {
       }
     }
     let dictionary = SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0, subThreshold: -1e9))
+      parameters: parameters, activation: ActivationFunction(threshold: 0, subThreshold: -1e9))
     var vectors = Matrix(rows: 4, columns: 12)
     for row in 0..<4 {
       for column in 0..<12 { vectors[row, column] = Float(3 * generator.nextSymmetric()) }

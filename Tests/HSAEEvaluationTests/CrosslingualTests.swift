@@ -12,9 +12,9 @@ import Testing
 @Suite struct CrosslingualTests {
   @Test func strongestLatents() {
     var codes = Codes()
-    codes.append([Activation(expert: 9, value: 1)])
-    codes.append([Activation(expert: 4, value: 3), Activation(expert: 1, value: 1)])
-    codes.append([Activation(expert: 2, value: 2), Activation(expert: 1, value: 1.5)])
+    codes.append([Code(expert: 9, value: 1)])
+    codes.append([Code(expert: 4, value: 3), Code(expert: 1, value: 1)])
+    codes.append([Code(expert: 2, value: 2), Code(expert: 1, value: 1.5)])
     let latents = StrongestLatents(codes, 1..<3, count: 2)
     #expect(latents.last == [2, 1])
     #expect(latents.pooled == [4, 1], "1 adds up to 2.5, above 2's 2")

@@ -33,7 +33,7 @@ enum EvaluationFixture {
       name: name, path: name, configuration: configuration, step: 10,
       dictionary: SparseAutoencoder(
         parameters: parameters,
-        activation: ActivationSettings(threshold: threshold, subThreshold: threshold)))
+        activation: ActivationFunction(threshold: threshold, subThreshold: threshold)))
   }
 
   /// Rebuilds every row exactly: latents ±e_i.

@@ -57,8 +57,8 @@ private struct Planted {
       let value = 1 - Float(index) / 1000
       codes.append([
         group >= 0
-          ? Activation(expert: 0, value: value, sublatent: group, subValue: value / 2)
-          : Activation(expert: 1, value: value, sublatent: 0, subValue: 0)
+          ? Code(expert: 0, value: value, sublatent: group, subValue: value / 2)
+          : Code(expert: 1, value: value, sublatent: 0, subValue: 0)
       ])
     }
     profiles.add(codes, firstRow: 0)

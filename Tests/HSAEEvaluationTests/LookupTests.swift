@@ -14,8 +14,8 @@ import Testing
     width: 4, experts: 3, sublatents: 2, subspace: 1, activeExperts: 2)
 
   static var codes: Codes {
-    func activation(_ expert: Int, _ value: Float, _ sub: Int, _ c: Float) -> Activation {
-      Activation(expert: expert, value: value, sublatent: sub, subValue: c)
+    func activation(_ expert: Int, _ value: Float, _ sub: Int, _ c: Float) -> Code {
+      Code(expert: expert, value: value, sublatent: sub, subValue: c)
     }
     var codes = Codes()
     codes.append([activation(0, 0.9, 1, 0.3), activation(1, 0.2, 0, 0.01)])
@@ -64,7 +64,7 @@ import Testing
     #expect(dropped.token == 5 && !dropped.isKept && dropped.experts.isEmpty)
     let encoded = lookup.lookup(
       "<unused1>", codes: { Array(Self.codes[$0]) },
-      encode: { _ in [Activation(expert: 1, value: 1, sublatent: 1, subValue: 0)] })
+      encode: { _ in [Code(expert: 1, value: 1, sublatent: 1, subValue: 0)] })
     #expect(encoded.experts.map(\.expert) == [1])
     #expect(encoded.rendered().contains("not among the rows"))
   }
@@ -93,7 +93,7 @@ import Testing
   @Test func choiceOfHierarchies() {
     let dictionary = SparseAutoencoder(
       parameters: Parameters(shape: Self.shape),
-      activation: ActivationSettings(threshold: 0.1, subThreshold: 0.1))
+      activation: ActivationFunction(threshold: 0.1, subThreshold: 0.1))
     var seen: [Int] = []
     let evaluation = DictionaryEvaluation(
       dictionary, rows: Matrix(rows: 6, columns: 4), codes: Self.codes, words: Self.words,

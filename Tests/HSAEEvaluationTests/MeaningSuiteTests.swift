@@ -42,7 +42,7 @@ import Testing
       parameters.decoderSide[letter * shape.rowsPerExpert, letter] = 1
     }
     return SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0.3, subThreshold: 0.3))
+      parameters: parameters, activation: ActivationFunction(threshold: 0.3, subThreshold: 0.3))
   }
 
   @Test func absorptionOfAPerfectDictionaryIsNone() throws {
@@ -142,7 +142,7 @@ import Testing
       }
     }
     return SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0.3, subThreshold: 0.3))
+      parameters: parameters, activation: ActivationFunction(threshold: 0.3, subThreshold: 0.3))
   }
 
   /// A latent for each child, whose direction is near its family's.
@@ -160,7 +160,7 @@ import Testing
       }
     }
     return SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0.3, subThreshold: 0))
+      parameters: parameters, activation: ActivationFunction(threshold: 0.3, subThreshold: 0))
   }
 
   @Test func wordsAreHeldAgainstWordNet() throws {
@@ -233,14 +233,14 @@ import Testing
         }
       }
       let dictionary = SparseAutoencoder(
-        parameters: parameters, activation: ActivationSettings(threshold: 0.97, subThreshold: 0))
+        parameters: parameters, activation: ActivationFunction(threshold: 0.97, subThreshold: 0))
       var options = EvaluationOptions()
       options.resamples = 50
       let sizes = DictionaryShape(
         width: 16, experts: 8, sublatents: 3, subspace: 2, activeExperts: 2)
       let hierarchical = SparseAutoencoder(
         parameters: Parameters.initial(shape: sizes, seed: 1),
-        activation: ActivationSettings(threshold: 0, subThreshold: 0))
+        activation: ActivationFunction(threshold: 0, subThreshold: 0))
       let results = try HierarchySuite.evaluate(
         [try Self.run("flat", dictionary), try Self.run("h", hierarchical)],
         EvaluationInput(options: options, source: store))

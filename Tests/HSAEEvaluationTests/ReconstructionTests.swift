@@ -10,7 +10,7 @@ import Testing
   private func codes(_ sizes: [Int]) -> Codes {
     var codes = Codes()
     for size in sizes {
-      codes.append((0..<size).map { Activation(expert: $0, value: Float(size - $0)) })
+      codes.append((0..<size).map { Code(expert: $0, value: Float(size - $0)) })
     }
     return codes
   }
@@ -80,10 +80,10 @@ import Testing
     var usage = LatentUsage(shape: shape, subThreshold: 0.5)
     var codes = Codes()
     codes.append([
-      Activation(expert: 0, value: 2, sublatent: 1, subValue: 0.5),
-      Activation(expert: 2, value: 1, sublatent: 0, subValue: 0.4),
+      Code(expert: 0, value: 2, sublatent: 1, subValue: 0.5),
+      Code(expert: 2, value: 1, sublatent: 0, subValue: 0.4),
     ])
-    codes.append([Activation(expert: 0, value: 1, sublatent: 1, subValue: -0.1)])
+    codes.append([Code(expert: 0, value: 1, sublatent: 1, subValue: -0.1)])
     usage.add(codes)
     #expect(usage.experts == [2, 0, 1])
     #expect(usage.chosen == [0, 2, 0, 0, 1, 0])
@@ -113,10 +113,10 @@ import Testing
     parameters.decoderSide[1, 1] = 1
     parameters.subDecoder[0, 0] = 1
     let dictionary = SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0, subThreshold: 0.1))
+      parameters: parameters, activation: ActivationFunction(threshold: 0, subThreshold: 0.1))
     var codes = Codes()
-    codes.append([Activation(expert: 0, value: 1, sublatent: 0, subValue: 2)])
-    codes.append([Activation(expert: 0, value: 1, sublatent: 0, subValue: 0.05)])
+    codes.append([Code(expert: 0, value: 1, sublatent: 0, subValue: 2)])
+    codes.append([Code(expert: 0, value: 1, sublatent: 0, subValue: 0.05)])
     let rows: [Float] = [1, 3, 1, 0]
     let reconstruction: [Float] = [1, 2, 1, 0.05]
     var gain = SublatentGain(experts: 1)

@@ -14,7 +14,7 @@ import Testing
     width: 16, experts: 8, sublatents: 3, subspace: 2, activeExperts: 2)
   private let dictionary = SparseAutoencoder(
     parameters: .initial(shape: shape, seed: 3),
-    activation: ActivationSettings(threshold: 0, subThreshold: 0))
+    activation: ActivationFunction(threshold: 0, subThreshold: 0))
   private let model = SyntheticModel(width: 16, blocks: 2, contextLength: 64)
 
   /// The rows of a text in the model.
@@ -106,7 +106,7 @@ import Testing
     }
     // Of a latent that is nowhere active nothing is taken.
     let silent = try #require(
-      (0..<8).first { expert in !codes.activations.contains { $0.expert == expert } })
+      (0..<8).first { expert in !codes.all.contains { $0.expert == expert } })
     let same = try rows(steering(.ablate, [.init(LatentNumber(expert: silent), maximum: 1)]))
     #expect(same.elements == plain.elements)
   }

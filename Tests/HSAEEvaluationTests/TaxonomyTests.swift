@@ -22,7 +22,7 @@ import Testing
         for index in own.kinds.indices {
           let value = 1 - 0.01 * Float(index)
           codes.append([
-            Activation(expert: parent, value: value, sublatent: child, subValue: value)
+            Code(expert: parent, value: value, sublatent: child, subValue: value)
           ])
         }
       }
@@ -110,7 +110,7 @@ import Testing
       parameters.decoderSide[latent, 3 + latent % 3] = 0.3
     }
     let dictionary = SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0, subThreshold: 0))
+      parameters: parameters, activation: ActivationFunction(threshold: 0, subThreshold: 0))
     let found = (0..<20).map { directionClusters(of: dictionary, size: 3, seed: $0, threads: 2) }
     let whole = found.count { groups in
       Set(groups).count == 3 && (0..<9).allSatisfy { groups[$0] == groups[$0 / 3 * 3] }
@@ -125,7 +125,7 @@ import Testing
     for (parent, family) in WordNetFixture.families.enumerated() {
       for own in family.children {
         for index in own.kinds.indices {
-          codes.append([Activation(expert: groups.count, value: 1 - 0.01 * Float(index))])
+          codes.append([Code(expert: groups.count, value: 1 - 0.01 * Float(index))])
         }
         groups.append(parent)
       }

@@ -25,7 +25,7 @@ import Testing
       var codes = Codes()
       for _ in 0..<3 {
         codes.append([
-          Activation(expert: 0, value: 1, sublatent: sublatent(document), subValue: 1)
+          Code(expert: 0, value: 1, sublatent: sublatent(document), subValue: 1)
         ])
       }
       association.add(codes, documents: Array(repeating: Int32(document), count: 3))

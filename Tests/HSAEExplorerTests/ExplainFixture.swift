@@ -63,7 +63,7 @@ struct ExplainFixture {
       name: name, path: name, configuration: configuration, step: 10,
       dictionary: SparseAutoencoder(
         parameters: .initial(shape: shape, seed: seed),
-        activation: ActivationSettings(threshold: 0, subThreshold: subThreshold)))
+        activation: ActivationFunction(threshold: 0, subThreshold: subThreshold)))
   }
 
   static var options: Explainer.Options {

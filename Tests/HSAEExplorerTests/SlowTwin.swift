@@ -18,7 +18,7 @@ struct SlowTwin {
 
   let run: EvaluatedRun
   /// The codes of every row, by document and position.
-  var codes: [Token: [Activation]] = [:]
+  var codes: [Token: [Code]] = [:]
   let corpus: StoredCorpus
   let store: ActivationStore
 
@@ -96,15 +96,15 @@ struct SlowTwin {
 
   /// What a code of 1 adds to a reconstruction, by decoding that code and taking the parent away.
   func direction(_ latent: LatentNumber) -> [Double] {
-    func decoded(_ activation: Activation) -> [Double] {
+    func decoded(_ activation: Code) -> [Double] {
       var codes = Codes()
       codes.append([activation])
       return run.dictionary.decode(codes, threads: 1).elements.map { Double($0) }
     }
-    let parent = decoded(Activation(expert: latent.expert, value: 1))
+    let parent = decoded(Code(expert: latent.expert, value: 1))
     guard let sublatent = latent.sublatent else { return parent }
     let both = decoded(
-      Activation(expert: latent.expert, value: 1, sublatent: sublatent, subValue: 1))
+      Code(expert: latent.expert, value: 1, sublatent: sublatent, subValue: 1))
     return zip(both, parent).map { $0 - $1 }
   }
 

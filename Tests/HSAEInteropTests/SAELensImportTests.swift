@@ -44,7 +44,7 @@ struct SAELensImportTests {
       try imported.write(to: folder + "/run")
       let run = try RunDirectory(path: folder + "/run")
       let dictionary = try run.dictionary().model
-      #expect(dictionary.gate == imported.dictionary.gate)
+      #expect(dictionary.thresholds == imported.dictionary.thresholds)
       #expect(try run.importedCodeScale() == imported.codeScale)
       #expect(run.configuration.origin == imported.origin)
       if case .factor = source.scaling { return }
@@ -112,7 +112,7 @@ struct SAELensImportTests {
   /// Expects the same codes of two imports of one dictionary.
   private func expectAlike(_ one: DictionaryImport, _ other: DictionaryImport) {
     #expect(one.normalize == other.normalize && one.dictionary.shape == other.dictionary.shape)
-    let (a, b) = (one.dictionary.gate, other.dictionary.gate)
+    let (a, b) = (one.dictionary.thresholds, other.dictionary.thresholds)
     for (x, y) in [(a?.encoderBias, b?.encoderBias), (a?.threshold, b?.threshold)] {
       #expect(x?.count == y?.count)
       for (first, second) in zip(x ?? [], y ?? []) {

@@ -58,10 +58,10 @@ import Testing
       }
       // A latent's direction is what it adds.
       var (one, two) = (Codes(), Codes())
-      one.append([Activation(expert: 3, value: 1, sublatent: flat ? -1 : 2, subValue: 0)])
+      one.append([Code(expert: 3, value: 1, sublatent: flat ? -1 : 2, subValue: 0)])
       #expect(dictionary.decode(one)[0] == dictionary.direction(of: LatentNumber(expert: 3)))
       guard !flat else { return }
-      two.append([Activation(expert: 3, value: 0, sublatent: 2, subValue: 1)])
+      two.append([Code(expert: 3, value: 0, sublatent: 2, subValue: 1)])
       let sub = dictionary.direction(of: LatentNumber(expert: 3, sublatent: 2))
       #expect(zip(dictionary.decode(two)[0], sub).allSatisfy { abs($0 - $1) < 1e-6 })
     }
@@ -74,8 +74,8 @@ import Testing
       #expect(older.step == 21)
       let newest = try SparseDictionary(path: run + "/checkpoints/step-00000024")
       let whole = try SparseDictionary(path: run)
-      #expect(newest.encode(fixture.rows).activations == whole.encode(fixture.rows).activations)
-      #expect(older.encode(fixture.rows).activations != whole.encode(fixture.rows).activations)
+      #expect(newest.encode(fixture.rows).all == whole.encode(fixture.rows).all)
+      #expect(older.encode(fixture.rows).all != whole.encode(fixture.rows).all)
       // Damage is refused in a checkpoint, passed over in a run.
       let file = run + "/checkpoints/step-00000024/hsae_weights.safetensors"
       var bytes = fileBytes(file)

@@ -98,7 +98,7 @@ import Testing
       let memory = try Training(fixture.options, width: 20)
       try await memory.run(on: Pieces(rows: fixture.rows, times: 4))
       let codes = memory.dictionary().encode(fixture.rows)
-      #expect(codes.activations == whole.dictionary().encode(fixture.rows).activations)
+      #expect(codes.all == whole.dictionary().encode(fixture.rows).all)
     }
   }
 
@@ -137,8 +137,8 @@ import Testing
       let saved = try SparseDictionary(path: fixture.path("new/half"))
       #expect(saved.step == memory.step && saved.step > 0)
       #expect(
-        saved.encode(fixture.rows).activations
-          == memory.dictionary().encode(fixture.rows).activations)
+        saved.encode(fixture.rows).all
+          == memory.dictionary().encode(fixture.rows).all)
       #expect(try SparseDictionary(path: fixture.path("fresh")).step == 0)
       // Nothing is overwritten.
       let failure = await #expect(throws: Failure.self) {

@@ -14,7 +14,7 @@ import Testing
 struct EngineCase: Sendable, CustomTestStringConvertible {
   var name: String
   var shape: DictionaryShape
-  var activation = ActivationSettings(threshold: 0.05, subThreshold: 0.05)
+  var activation = ActivationFunction(threshold: 0.05, subThreshold: 0.05)
   var objective = Objective(beta: 0.1, ortho: 0.1, l1: 1e-2)
   var hasBias = false
   var batch = 96
@@ -86,7 +86,7 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
     EngineCase(
       name: "hierarchical, scope topk, slopes",
       shape: DictionaryShape(width: 33, experts: 50, sublatents: 5, subspace: 2, activeExperts: 8),
-      activation: ActivationSettings(
+      activation: ActivationFunction(
         threshold: 0.2, subThreshold: 0.1, slope: 0.3, subSlope: 0.05),
       objective: Objective(beta: 0.3, ortho: 0, l1: 2e-2, l1Scope: .topK)),
     EngineCase(
@@ -96,12 +96,12 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
     EngineCase(
       name: "flat",
       shape: DictionaryShape(width: 40, experts: 70, sublatents: 0, subspace: 0, activeExperts: 5),
-      activation: ActivationSettings(threshold: 0, subThreshold: 0),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
       objective: Objective(beta: 0, ortho: 0, l1: 0)),
     EngineCase(
       name: "flat with a bias and AuxK",
       shape: DictionaryShape(width: 40, experts: 700, sublatents: 0, subspace: 0, activeExperts: 4),
-      activation: ActivationSettings(threshold: 0, subThreshold: 0),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
       objective: Objective(beta: 0, ortho: 0, l1: 0, auxk: 0.1, auxkActive: 20), hasBias: true),
     EngineCase(
       name: "hierarchical with AuxK",

@@ -47,7 +47,7 @@ public struct LatentView: Sendable {
 
   /// The activations of a vector `norm` times as long as the one that has `codes`. A sublatent below its
   /// threshold is not active.
-  public func activations(_ codes: ArraySlice<Activation>, norm: Float) -> [LatentActivation] {
+  public func activations(_ codes: ArraySlice<Code>, norm: Float) -> [LatentActivation] {
     let shape = dictionary.shape
     var result: [LatentActivation] = []
     for code in codes {

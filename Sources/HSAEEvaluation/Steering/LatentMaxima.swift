@@ -16,7 +16,7 @@ extension EvaluatedRun {
     for start in stride(from: 0, to: count, by: 4096) {
       var rows = try source.matrix(rows: start..<min(count, start + 4096))
       prepare(&rows)
-      for code in dictionary.encode(rows, threads: threads).activations {
+      for code in dictionary.encode(rows, threads: threads).all {
         for (index, latent) in latents.enumerated() where latent.expert == code.expert {
           switch latent.sublatent {
           case nil: maxima[index] = max(maxima[index], code.value)

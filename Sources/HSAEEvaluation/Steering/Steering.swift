@@ -90,7 +90,7 @@ public struct Steering: Sendable {
   }
 
   /// What of `code` is taken away. An expert takes its sublatent with it, which is never there without.
-  private func ablated(of code: Activation) -> [(latent: LatentNumber, value: Float)] {
+  private func ablated(of code: Code) -> [(latent: LatentNumber, value: Float)] {
     let expert = LatentNumber(expert: code.expert)
     let own = latents.contains(expert)
     var parts = own ? [(expert, code.value)] : []

@@ -44,13 +44,13 @@ struct CodeChunk: Sendable {
     // As many as some row has: a dictionary that knows no k may allow thousands.
     let k = (0..<codes.count).map { codes[$0].count }.max() ?? 0
     var firsts = [Int64](repeating: 0, count: shape.experts + 1)
-    for activation in codes.activations { firsts[activation.expert + 1] += 1 }
+    for activation in codes.all { firsts[activation.expert + 1] += 1 }
     for expert in 0..<shape.experts { firsts[expert + 1] += firsts[expert] }
     var next = firsts
     var members = [Int32](repeating: -1, count: codes.count * k)
     var entries = [CodeEntry](
       repeating: CodeEntry(row: 0, sublatent: -1, value: 0, subValue: 0),
-      count: codes.activations.count)
+      count: codes.all.count)
     for row in 0..<codes.count {
       for (place, activation) in codes[row].enumerated() {
         members[row * k + place] = Int32(activation.expert)

@@ -145,7 +145,7 @@ public actor Dissector {
       dictionary.parameters.bias[0, $0]
     }
     var latents: Set<LatentNumber> = []
-    for code in codes.activations {
+    for code in codes.all {
       latents.insert(LatentNumber(expert: code.expert))
       if code.sublatent >= 0 {
         latents.insert(LatentNumber(expert: code.expert, sublatent: code.sublatent))

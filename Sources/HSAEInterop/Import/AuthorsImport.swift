@@ -47,7 +47,7 @@ struct AuthorsImport {
       parameters, .topK(rescaled: false), path: path,
       origin: Origin(layout: "H-SAE authors", architecture: "hsae", path: path))
     let alpha = Float(1 / Double(shape.width).squareRoot())
-    source.activation = ActivationSettings(
+    source.activation = ActivationFunction(
       threshold: options.threshold ?? alpha, subThreshold: options.subThreshold ?? alpha,
       slope: options.slope ?? 0, subSlope: options.subSlope ?? 0.01)
     source.scalesRows = true

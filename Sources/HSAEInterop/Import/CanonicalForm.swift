@@ -11,8 +11,8 @@ import HSAETraining
 /// A dictionary in our form, and how it relates to its source.
 struct CanonicalDictionary: ~Copyable {
   var parameters: Parameters
-  var gate: LatentGate?
-  var activation: ActivationSettings
+  var thresholds: LatentThresholds?
+  var activation: ActivationFunction
   /// What is done to rows before it sees them.
   let normalize: Normalisation
   /// Where it came from.
@@ -58,8 +58,8 @@ struct CanonicalDictionary: ~Copyable {
     try normaliseDecoder(rule, path: path, &encoderBias, &threshold)
     if encoderBias.allSatisfy({ $0 == 0 }) { encoderBias = [] }
     if threshold.allSatisfy({ $0 <= 0 }) { threshold = [] }
-    let gate = LatentGate(encoderBias: encoderBias, threshold: threshold)
-    self.gate = gate.isEmpty ? nil : gate
+    let thresholds = LatentThresholds(encoderBias: encoderBias, threshold: threshold)
+    self.thresholds = thresholds.isEmpty ? nil : thresholds
   }
 
   /// `bias` plus the product of each encoder row with b_dec, summed in double.

@@ -52,8 +52,8 @@ public struct DictionaryImport: Sendable {
 extension CanonicalDictionary {
   /// The dictionary, ready to use.
   consuming func finish() -> SparseAutoencoder {
-    let (activation, gate) = (activation, gate)
-    return SparseAutoencoder(parameters: parameters, activation: activation, gate: gate)
+    let (activation, thresholds) = (activation, thresholds)
+    return SparseAutoencoder(parameters: parameters, activation: activation, thresholds: thresholds)
   }
 }
 

@@ -171,7 +171,7 @@ struct SAELensImport {
     func constant(_ name: String) throws(Failure) -> Float {
       Float(try configuration.number(name))
     }
-    source.activation = ActivationSettings(
+    source.activation = ActivationFunction(
       threshold: try constant("threshold"), subThreshold: try constant("sub_threshold"),
       slope: try constant("slope"), subSlope: try constant("sub_slope"))
     return source

@@ -24,7 +24,7 @@ struct SourceDictionary: ~Copyable {
   /// θ [m]; empty for none.
   var threshold: [Float] = []
   /// Constants of both levels where a dictionary has them.
-  var activation = ActivationSettings(threshold: 0, subThreshold: 0, slope: 0, subSlope: 0)
+  var activation = ActivationFunction(threshold: 0, subThreshold: 0, slope: 0, subSlope: 0)
   /// Whether the encoder sees x − b, and not x.
   var subtractsBias = true
   /// What rows are multiplied by before the encoder sees them: ρ where `scalesRows`, of every row ρ/‖x‖.

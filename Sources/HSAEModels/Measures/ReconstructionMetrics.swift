@@ -100,7 +100,7 @@ public struct ReconstructionMetrics: Sendable {
       rows.count == chunk * width && reconstruction.count == rows.count
         && topLevel.count == rows.count, "The rows, codes and reconstructions differ in number.")
     guard chunk > 0 else { return }
-    activations += codes.activations.count
+    activations += codes.all.count
 
     var chunkMean = [Double](repeating: 0, count: width)
     for row in 0..<chunk {

@@ -84,7 +84,7 @@ extension ReferenceParameters {
       var u = [Double](repeating: 0, count: m)
       for expert in 0..<m {
         u[expert] = dot(encoder, expert * d, x, 0, d)
-        if let gate = settings.gate { u[expert] = gate.apply(u[expert], latent: expert) }
+        if let thresholds = settings.thresholds { u[expert] = thresholds.apply(u[expert], latent: expert) }
       }
       let z = u.map(settings.activate)
       var high = bias.isEmpty ? [Double](repeating: 0, count: d) : bias

@@ -38,7 +38,7 @@ public struct ReferenceSettings: Hashable, Sendable {
   /// Which top-level latents count as dead in this step: m flags, or none for none.
   public var dead: [Bool] = []
   /// The encoder's bias and thresholds of each latent. They are not trained: gradients leave them out.
-  public var gate: LatentGate?
+  public var thresholds: LatentThresholds?
 
   /// A flat dictionary's settings, without regularisers.
   public init() {}

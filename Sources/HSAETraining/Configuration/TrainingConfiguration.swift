@@ -44,7 +44,7 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   /// The dictionary's sizes.
   public var shape: DictionaryShape
   /// Thresholds and slopes.
-  public var activation: ActivationSettings
+  public var activation: ActivationFunction
   /// Coefficients of the loss.
   public var objective: Objective
   /// Input bias.
@@ -318,11 +318,11 @@ extension TrainingConfiguration {
 
   private static func activation(
     _ options: TrainingOptions, _ defaults: Defaults, flat: Bool, width: Int
-  ) throws(Failure) -> ActivationSettings {
+  ) throws(Failure) -> ActivationFunction {
     let threshold = flat ? 0 : defaults.threshold ?? 1 / Double(width).squareRoot()
     let slope = try notNegative(options.slopeTop ?? 0, "--slope-top")
     let subSlope = try notNegative(options.slopeSub ?? 0.01, "--slope-sub")
-    return ActivationSettings(
+    return ActivationFunction(
       threshold: Float(try notNegative(options.threshold ?? threshold, "--threshold")),
       subThreshold: Float(
         try notNegative(options.thresholdSub ?? threshold, "--threshold-sub")),

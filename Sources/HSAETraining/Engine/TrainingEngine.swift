@@ -60,7 +60,7 @@ public final class TrainingEngine {
   /// The sizes of what this engine trains: all of a dictionary, or its experts of one.
   public let shape: DictionaryShape
   /// Thresholds and slopes.
-  public let activation: ActivationSettings
+  public let activation: ActivationFunction
   /// The coefficients of the loss.
   public let objective: Objective
   /// Vectors this engine sees of a batch.
@@ -149,7 +149,7 @@ public final class TrainingEngine {
   ///   - seed: of the rounding of bf16 moments.
   ///   - threads: how many threads; results do not depend on it.
   public convenience init(
-    parameters: consuming Parameters, activation: ActivationSettings, objective: Objective,
+    parameters: consuming Parameters, activation: ActivationFunction, objective: Objective,
     batch: Int, precision: Precision = .best, moments: Precision = .float32, seed: UInt64 = 0,
     threads: Int = processorCount
   ) {
@@ -161,7 +161,7 @@ public final class TrainingEngine {
 
   /// An engine that trains `share` of a dictionary; `parameters` are its experts' and the bias.
   init(
-    parameters: consuming Parameters, share: EngineShare, activation: ActivationSettings,
+    parameters: consuming Parameters, share: EngineShare, activation: ActivationFunction,
     objective: Objective, precision: Precision, moments: Precision, seed: UInt64, threads: Int
   ) {
     let batch = share.rows.count

@@ -44,16 +44,16 @@ public struct StoredDictionary: Sendable {
 extension Checkpoint {
   /// The dictionary in the checkpoint `path`, which has been verified.
   static func dictionary(
-    _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationSettings
+    _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction
   ) throws(Failure) -> SparseAutoencoder {
     let parameters = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
-    let hasGate = state.hashes[CheckpointName.gate] != nil
-    let gate =
-      hasGate ? try GateFile.read(Path.join(path, CheckpointName.gate), shape) : nil
-    if gate != nil, activation.slope > 0 {
+    let hasThresholds = state.hashes[CheckpointName.thresholds] != nil
+    let thresholds =
+      hasThresholds ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil
+    if thresholds != nil, activation.slope > 0 {
       throw .data("\(path): a dictionary with thresholds of its own has no slope.")
     }
-    return SparseAutoencoder(parameters: parameters, activation: activation, gate: gate)
+    return SparseAutoencoder(parameters: parameters, activation: activation, thresholds: thresholds)
   }
 }

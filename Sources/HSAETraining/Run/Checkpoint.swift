@@ -6,7 +6,7 @@
 //                 optimizer.safetensors      first.* and second.* moments, usage statistics
 //                 trainer_state.json         step, rows seen, hashes of the other files
 //
-// An imported run's has no optimizer state, and may have gate.safetensors (`GateFile.swift`).
+// An imported run's has no optimizer state, and may have gate.safetensors (`ThresholdsFile.swift`).
 //
 // Where several ranks have the dictionary, each writes a shard of its experts' weights and state, and
 // rank 0 their indices (`TensorShards.swift`); any number of ranks reads either form.
@@ -24,7 +24,7 @@ public struct DictionaryDescription: Codable, Hashable, Sendable {
   /// The sizes.
   public var shape: DictionaryShape
   /// Thresholds and slopes.
-  public var activation: ActivationSettings
+  public var activation: ActivationFunction
   /// Normalisation its input needs.
   public var normalize: Normalisation
   /// Whether the weights include an input bias.
@@ -66,7 +66,7 @@ enum CheckpointName {
   static let weights = "hsae_weights.safetensors"
   static let optimizer = "optimizer.safetensors"
   static let state = "trainer_state.json"
-  static let gate = "gate.safetensors"
+  static let thresholds = "gate.safetensors"
   /// Files of one part, or an index and shards.
   static let tensors = [weights, optimizer]
 

@@ -39,9 +39,9 @@ extension RunDirectory {
       CheckpointName.weights: try WeightsFile.write(
         dictionary.parameters, to: file(CheckpointName.weights)),
     ]
-    if GateFile.isNeeded(dictionary.gate, codeScale: codeScale) {
-      hashes[CheckpointName.gate] = try GateFile.write(
-        dictionary.gate, codeScale: codeScale, to: file(CheckpointName.gate))
+    if ThresholdsFile.isNeeded(dictionary.thresholds, codeScale: codeScale) {
+      hashes[CheckpointName.thresholds] = try ThresholdsFile.write(
+        dictionary.thresholds, codeScale: codeScale, to: file(CheckpointName.thresholds))
     }
     let state = TrainerState(step: 0, tokens: 0, seconds: 0, rateWeight: 0, hashes: hashes)
     try JSONFile.write(state.sealed(), to: file(CheckpointName.state))
@@ -50,8 +50,8 @@ extension RunDirectory {
 
   /// Our codes over those of the source, latent by latent; empty if the origin's one number says it all.
   public func importedCodeScale() throws(Failure) -> [Float] {
-    let file = Path.join(checkpoint(step: 0), CheckpointName.gate)
-    return Path.exists(file) ? try GateFile.codeScale(file) : []
+    let file = Path.join(checkpoint(step: 0), CheckpointName.thresholds)
+    return Path.exists(file) ? try ThresholdsFile.codeScale(file) : []
   }
 }
 

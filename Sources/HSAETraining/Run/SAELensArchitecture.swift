@@ -17,7 +17,7 @@ public enum SAELensArchitecture: String, Codable, Hashable, Sendable {
   /// The kind of `dictionary`, imported from `origin` or trained here; `topLevelOnly` leaves sublatents out.
   public init(of dictionary: SparseAutoencoder, origin: Origin?, topLevelOnly: Bool = false) {
     if origin?.isUnbounded == true {
-      self = dictionary.gate?.threshold.isEmpty ?? true ? .standard : .jumprelu
+      self = dictionary.thresholds?.threshold.isEmpty ?? true ? .standard : .jumprelu
     } else {
       let hasOneLevel = dictionary.shape.isFlat || topLevelOnly
       self = hasOneLevel && dictionary.activation.threshold <= 0 ? .topk : .hsae

@@ -6,7 +6,7 @@ import Testing
 
 @testable import HSAEModels
 
-struct GateTests {
+struct LatentThresholdsTests {
   private func numbers(_ count: Int, _ range: ClosedRange<Float>, _ seed: UInt64) -> [Float] {
     var generator = SeededGenerator(seed: seed)
     return (0..<count).map { _ in Float.random(in: range, using: &generator) }
@@ -17,20 +17,20 @@ struct GateTests {
     // More latents than a tile has, and not a multiple of it.
     let shape = DictionaryShape(
       width: 16, experts: 700, sublatents: 0, subspace: 0, activeExperts: active)
-    let gate = LatentGate(
+    let thresholds = LatentThresholds(
       encoderBias: parts.bias ? numbers(700, -0.5...0.5, 1) : [],
       threshold: parts.threshold ? numbers(700, -0.3...1, 2) : [])
     let parameters = Parameters.initial(shape: shape, seed: 3, hasBias: true)
     var settings = ReferenceSettings()
-    settings.gate = gate
+    settings.thresholds = thresholds
     let twin = ReferenceParameters(parameters)
     let rows = Matrix(rows: 75, columns: 16, elements: numbers(75 * 16, -1...1, 4))
     let expected = twin.forward(rows.elements.map { Double($0) }, settings)
     let dictionary = SparseAutoencoder(
-      parameters: parameters, activation: ActivationSettings(threshold: 0, subThreshold: 0),
-      gate: gate)
+      parameters: parameters, activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      thresholds: thresholds)
     let codes = dictionary.encode(rows, threads: 2)
-    #expect(codes.activations == dictionary.encode(rows, threads: 1).activations)
+    #expect(codes.all == dictionary.encode(rows, threads: 1).all)
     let rebuilt = dictionary.decode(codes)
     var active = 0
     for row in 0..<75 {
@@ -48,13 +48,13 @@ struct GateTests {
     #expect(active > 75 * 2)
   }
 
-  @Test func anEmptyGateIsNone() {
+  @Test func emptyThresholdsAreNone() {
     let shape = DictionaryShape(
       width: 4, experts: 5, sublatents: 0, subspace: 0, activeExperts: 2)
     let dictionary = SparseAutoencoder(
       parameters: .initial(shape: shape, seed: 1),
-      activation: ActivationSettings(threshold: 0, subThreshold: 0), gate: LatentGate())
-    #expect(dictionary.gate == nil)
-    #expect(!LatentGate(encoderBias: [1]).fits(5) && LatentGate(threshold: [1]).fits(1))
+      activation: ActivationFunction(threshold: 0, subThreshold: 0), thresholds: LatentThresholds())
+    #expect(dictionary.thresholds == nil)
+    #expect(!LatentThresholds(encoderBias: [1]).fits(5) && LatentThresholds(threshold: [1]).fits(1))
   }
 }

@@ -3,7 +3,7 @@
 
 /// An encoder's bias and thresholds, one of each for every top-level latent: z = u · [u > θ] with
 /// u = (x − b)·e + b_enc, and z > 0.
-public struct LatentGate: Hashable, Sendable {
+public struct LatentThresholds: Hashable, Sendable {
   /// b_enc [m]; empty for none.
   public let encoderBias: [Float]
   /// θ [m]; empty for none, which is 0. What is below 0 counts as 0.

@@ -1,4 +1,4 @@
-// A dictionary's gate (`LatentGate`) as a file beside its weights, in checkpoints of imported runs only:
+// A dictionary's gate (`LatentThresholds`) as a file beside its weights, in checkpoints of imported runs only:
 //
 //   gate.safetensors    b_enc [m], threshold [m], code_scale [m] (our codes over those of the source, where
 //                       they differ from latent to latent); each only if there is one
@@ -8,16 +8,16 @@ internal import HSAEModels
 internal import HSAESupport
 
 /// Reading and writing gates.
-enum GateFile {
+enum ThresholdsFile {
   private static let encoderBias = "b_enc"
   private static let threshold = "threshold"
   private static let codeScale = "code_scale"
 
   /// Writes what there is; returns the file's SHA-256.
   static func write(
-    _ gate: LatentGate?, codeScale: [Float], to path: String
+    _ thresholds: LatentThresholds?, codeScale: [Float], to path: String
   ) throws(Failure) -> String {
-    let parts = parts(gate, codeScale)
+    let parts = parts(thresholds, codeScale)
     var writer = try SafetensorsWriter(
       path: path, tensors: parts.map { .init($0.name, shape: [$0.values.count]) })
     for part in parts { try writer.append(part.name, part.values) }
@@ -25,28 +25,28 @@ enum GateFile {
   }
 
   /// Whether there is anything to write.
-  static func isNeeded(_ gate: LatentGate?, codeScale: [Float]) -> Bool {
-    !parts(gate, codeScale).isEmpty
+  static func isNeeded(_ thresholds: LatentThresholds?, codeScale: [Float]) -> Bool {
+    !parts(thresholds, codeScale).isEmpty
   }
 
   private static func parts(
-    _ gate: LatentGate?, _ scale: [Float]
+    _ thresholds: LatentThresholds?, _ scale: [Float]
   ) -> [(name: String, values: [Float])] {
     [
-      (encoderBias, gate?.encoderBias ?? []), (threshold, gate?.threshold ?? []),
+      (encoderBias, thresholds?.encoderBias ?? []), (threshold, thresholds?.threshold ?? []),
       (codeScale, scale),
     ].filter { !$0.1.isEmpty }
   }
 
   /// The gate in the file at `path`, for a dictionary of `shape`.
-  static func read(_ path: String, _ shape: DictionaryShape) throws(Failure) -> LatentGate {
+  static func read(_ path: String, _ shape: DictionaryShape) throws(Failure) -> LatentThresholds {
     let file = try SafetensorsFile(path: path)
     func values(_ name: String) throws(Failure) -> [Float] {
       guard file[name] != nil else { return [] }
       _ = try file.tensor(name, shape: [shape.experts])
       return try file.floats(name)
     }
-    return LatentGate(
+    return LatentThresholds(
       encoderBias: try values(encoderBias), threshold: try values(threshold))
   }
 
