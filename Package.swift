@@ -88,10 +88,19 @@ let package = Package(
       "HSAELanguageModels",
       ["CHSAEKernels", "CLlama", "CZlib", "HSAETensors", "HSAESupport", "HSAEActivations"]),
     library(
+      "HSAERuns",
+      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution", "HSAESupport"]),
+    library(
+      "HSAEEngine",
+      [
+        "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEDistribution", "HSAERuns",
+        "HSAESupport",
+      ]),
+    library(
       "HSAETraining",
       [
-        "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution",
-        "HSAESupport",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution", "HSAERuns",
+        "HSAEEngine", "HSAESupport",
       ]),
     // The library's face: what programs import.
     library(

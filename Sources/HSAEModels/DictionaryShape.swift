@@ -82,6 +82,13 @@ public struct ActivationFunction: Hashable, Sendable, Codable {
     self.subSlope = subSlope
   }
 
+  /// f(u) of the top level.
+  @inlinable public func code(_ u: Float) -> Float { u >= threshold ? u : slope * u }
+  /// Whether f has slope 1 at u, or at the code u, of the top level.
+  @inlinable public func reaches(_ u: Float) -> Bool { u >= threshold }
+  /// Whether f has slope 1 at v, or at the code v, of sublatents.
+  @inlinable public func reachesSub(_ v: Float) -> Bool { v >= subThreshold }
+
   /// What is wrong with these settings, as a sentence that names the option; nil if nothing is.
   public var complaint: String? {
     for (name, value) in [

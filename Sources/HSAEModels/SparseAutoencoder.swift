@@ -11,22 +11,26 @@ public final class SparseAutoencoder: Sendable {
   public let activation: ActivationFunction
   /// The weights.
   public let parameters: Parameters
-  /// The encoder's bias and thresholds of each latent; nil for none.
-  public let thresholds: LatentThresholds?
+  /// How the active latents of a row are selected.
+  public let selection: Selection
+  /// The encoder's bias and the thresholds of each latent; nil where the k largest codes are active.
+  public var thresholds: LatentThresholds? { selection.thresholds }
   /// The sizes.
   public var shape: DictionaryShape { parameters.shape }
 
-  /// A dictionary that owns `parameters`. One with a gate has no slope at its top level.
+  /// A dictionary that owns `parameters`. One with thresholds of latents has no slope at its top level.
   public init(
-    parameters: consuming Parameters, activation: ActivationFunction, thresholds: LatentThresholds? = nil
+    parameters: consuming Parameters, activation: ActivationFunction,
+    selection: Selection = .topK
   ) {
-    let thresholds = thresholds.flatMap { $0.isEmpty ? nil : $0 }
+    let thresholds = selection.thresholds.flatMap { $0.isEmpty ? nil : $0 }
     precondition(
-      thresholds == nil || activation.slope == 0, "A gate leaves no slope below its thresholds.")
-    precondition(thresholds?.fits(parameters.shape.experts) ?? true, "The gate is of another size.")
+      thresholds == nil || activation.slope == 0, "There is no slope below latents' thresholds.")
+    precondition(
+      thresholds?.fits(parameters.shape.experts) ?? true, "Thresholds of other latents.")
     self.parameters = parameters
     self.activation = activation
-    self.thresholds = thresholds
+    self.selection = thresholds.map(Selection.thresholds) ?? .topK
   }
 
   /// The codes of every row of `rows` [n × d], already normalised as in training (eq. 3.1), in fp32.
@@ -37,9 +41,9 @@ public final class SparseAutoencoder: Sendable {
     // Where thousands may be active, fewer rows at a time: what is kept of them stays below 64 MB.
     let chunk = min(max(rows.rows, 1), 4096, max(64, (1 << 20) / shape.activeExperts))
     let encoder = TopLevelEncoder(
-      shape: shape, activation: activation, capacity: chunk,
+      shape: shape, activation: activation, selection: selection, capacity: chunk,
       encoderStride: shape.rowsPerExpert * shape.width, precision: .float32, wantsMask: false,
-      thresholds: thresholds, threads: threads)
+      threads: threads)
     let d = shape.width
     var batch = Matrix(rows: encoder.paddedCapacity, columns: d)
     let subCodes = Buffer<Code>(chunk * shape.activeExperts)
@@ -57,15 +61,13 @@ public final class SparseAutoencoder: Sendable {
         parallelFor(pieceCount(count, size: 64), threads: threads) { piece, worker in
           for row in pieceRange(piece, size: 64, count: count) {
             unsafe self.chooseSublatents(
-              encoder, row: row, x: x + row * d, into: subCodes.base + row * shape.activeExperts,
+              encoder, row: row, x: x + row * d, into: subCodes.base,
               scratch: scratch.base + worker * subScratchCount)
           }
         }
       }
       for row in 0..<count {
-        let base = row * shape.activeExperts
-        let active = unsafe Int(encoder.counts.base[row])
-        codes.append((0..<active).map { unsafe subCodes.base[base + $0] })
+        codes.append(encoder.slots(of: row).map { unsafe subCodes.base[$0] })
       }
     }
     return codes
@@ -127,14 +129,13 @@ public final class SparseAutoencoder: Sendable {
   /// Runs the sub-dictionary of each active expert of one vector (eq. 3.1's SAE₁).
   private func chooseSublatents(
     _ encoder: TopLevelEncoder, row: Int, x: UnsafePointer<Float>,
-    into activations: UnsafeMutablePointer<Code>, scratch: UnsafeMutablePointer<Float>
+    into codes: UnsafeMutablePointer<Code>, scratch: UnsafeMutablePointer<Float>
   ) {
     let d = shape.width
     let s = shape.subspace
     let a = shape.sublatents
     let y = unsafe scratch + (2 * s + 3) * (a + 16)
-    for index in 0..<Int(unsafe encoder.counts.base[row]) {
-      let slot = row * shape.activeExperts + index
+    for slot in encoder.slots(of: row) {
       let expert = unsafe Int(encoder.experts.base[slot])
       var code = Code(expert: expert, value: unsafe encoder.values.base[slot])
       if !shape.isFlat {
@@ -158,7 +159,7 @@ public final class SparseAutoencoder: Sendable {
           }
         }
       }
-      unsafe activations[index] = code
+      unsafe codes[slot] = code
     }
   }
 }

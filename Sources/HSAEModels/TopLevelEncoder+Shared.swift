@@ -21,7 +21,8 @@ extension TopLevelEncoder {
     row: Int, last: Float, next: Float, vectors: UnsafePointer<Float>,
     encoder: UnsafePointer<Float>
   ) {
-    let count = unsafe Int(counts.base[row])
+    let slots = slots(of: row)
+    let count = slots.count
     let error = unsafe roundingErrors.base[row]
     let width = rowWidth
     guard error > 0, count > 0 else { return }
@@ -29,7 +30,7 @@ extension TopLevelEncoder {
       guard let keys = keys.baseAddress else { return }
       var isChanged = false
       for place in 0..<count {
-        let slot = row * active + place
+        let slot = slots.lowerBound + place
         let expert = unsafe experts.base[slot]
         var u = unsafe scores.base[slot]
         if u >= last - 2 * error, u <= next + 2 * error {
@@ -42,10 +43,10 @@ extension TopLevelEncoder {
       guard isChanged else { return }
       _ = unsafe hsae_keys_top(keys, count, count)
       for place in 0..<count {
-        let slot = row * active + place
+        let slot = slots.lowerBound + place
         let u = unsafe hsae_key_value(keys[place])
         unsafe scores.base[slot] = u
-        unsafe values.base[slot] = u >= activation.threshold ? u : activation.slope * u
+        unsafe values.base[slot] = activation.code(u)
         unsafe experts.base[slot] = hsae_key_index(keys[place])
       }
     }

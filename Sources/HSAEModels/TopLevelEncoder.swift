@@ -24,15 +24,18 @@ public final class TopLevelEncoder {
   /// Rows the input buffers must have, those beyond the batch zero: `capacity` rounded up to whole
   /// tiles and to a multiple of 64, since others (masks, dead latents) take 64 rows at a time.
   public let paddedCapacity: Int
-  /// k of each vector at most.
+  /// The most active experts that a row can have, k.
   public let active: Int
   /// Words of a vector's threshold mask: ⌈m / 64⌉.
   public let maskWords: Int
-  /// Number of active experts of each vector [capacity].
+  /// Where each row's pairs begin in `experts`, `values` and `scores` [capacity]. Rows may have different numbers of
+  /// pairs: use `slots(of:)`.
+  public let starts: Buffer<Int>
+  /// Number of active experts of each row [capacity].
   public let counts: Buffer<Int32>
-  /// Active experts [capacity × k].
+  /// The experts of all pairs of a row and an active expert.
   public let experts: Buffer<Int32>
-  /// Their codes z [capacity × k]; strongest first. In bf16 precision some carry its rounding.
+  /// Their codes z, each row's strongest first. In bf16 precision some carry its rounding.
   public let values: Buffer<Float>
   /// Their pre-activations u, in the same places, and how far rounding may have moved those of each
   /// vector; empty unless the choice is shared with other encoders (`TopLevelEncoder+Shared.swift`).
@@ -72,18 +75,19 @@ public final class TopLevelEncoder {
   ///   - precision: arithmetic of the products.
   ///   - wantsMask: whether `mask` and the threshold sum are needed (the penalty's gradient).
   ///   - isShared: whether this encoder has some of a dictionary's latents and others have the rest.
-  ///   - gate: the encoder's bias and thresholds, in fp32 only and without a slope; nil for none.
+  ///   - selection: how each row's active latents are selected; thresholds of latents in fp32 only and without a slope.
   ///   - threads: how many threads; results do not depend on it.
   public init(
-    shape: DictionaryShape, activation: ActivationFunction, capacity: Int, encoderStride: Int,
-    precision: Precision, wantsMask: Bool, isShared: Bool = false, thresholds: LatentThresholds? = nil,
-    threads: Int
+    shape: DictionaryShape, activation: ActivationFunction, selection: Selection = .topK,
+    capacity: Int, encoderStride: Int, precision: Precision, wantsMask: Bool,
+    isShared: Bool = false, threads: Int
   ) {
     precondition(capacity >= 1 && threads >= 1)
     let m = shape.experts
+    let thresholds = selection.thresholds
     if let thresholds {
       precondition(precision == .float32 && !wantsMask && activation.slope == 0, "Inference only.")
-      precondition(thresholds.fits(m), "The gate is for another number of latents.")
+      precondition(thresholds.fits(m), "Thresholds for another number of latents.")
     }
     latentBias = Buffer(thresholds == nil ? 0 : m)
     latentThresholds = Buffer(thresholds == nil ? 0 : m)
@@ -112,6 +116,9 @@ public final class TopLevelEncoder {
       b: .transposed(precision == .float32 ? encoderStride : shape.width),
       cStride: width, precision: precision, workers: threads)
     counts = Buffer(capacity)
+    starts = Buffer(capacity)
+    // Safe: `starts` has `capacity` elements.
+    for row in 0..<capacity { unsafe starts.base[row] = row * active }
     experts = Buffer(capacity * active)
     values = Buffer(capacity * active)
     scores = Buffer(isShared ? capacity * active : 0)
@@ -124,6 +131,15 @@ public final class TopLevelEncoder {
     errors = Buffer(threads * tile)
     tileSums = Buffer(pieceCount(capacity, size: tile))
     self.encoderStride = encoderStride
+  }
+
+  /// The places of the pairs of `row` in `experts`, `values` and `scores`.
+  @inlinable
+  public func slots(of row: Int) -> Range<Int> {
+    precondition(row >= 0 && row < capacity, "Row \(row) of \(capacity).")
+    // Safe: both buffers have `capacity` elements.
+    let start = unsafe starts.base[row]
+    return unsafe start..<start + Int(counts.base[row])
   }
 
   /// Encodes `count` vectors; returns Σ u over all pairs at or above the threshold, if masks are kept.
@@ -248,14 +264,15 @@ public final class TopLevelEncoder {
       unsafe settle(keys, candidates, error: error, x: x, encoder: encoder, table: table)
       candidates = unsafe hsae_keys_top(keys, candidates, active)
     }
+    let start = unsafe starts.base[row]
     var number = 0
     for index in 0..<min(candidates, active) {
       let u = unsafe hsae_key_value(keys[index])
-      let z = u >= activation.threshold ? u : activation.slope * u
+      let z = activation.code(u)
       if !(z > 0) { break }
-      unsafe experts.base[row * active + number] = hsae_key_index(keys[index])
-      unsafe values.base[row * active + number] = z
-      if scores.count > 0 { unsafe scores.base[row * active + number] = u }
+      unsafe experts.base[start + number] = hsae_key_index(keys[index])
+      unsafe values.base[start + number] = z
+      if scores.count > 0 { unsafe scores.base[start + number] = u }
       number += 1
     }
     if scores.count > 0 { unsafe roundingErrors.base[row] = error }

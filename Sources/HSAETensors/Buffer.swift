@@ -27,6 +27,13 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   /// Sets every byte to zero.
   public func clear() { unsafe memset(base, 0, count * MemoryLayout<Element>.stride) }
 
+  /// Overwrites every element with those of `other`, which must have as many.
+  public func assign(from other: Buffer) {
+    precondition(count == other.count, "Buffers of different sizes.")
+    // Safe: both have `count` elements.
+    unsafe base.update(from: other.base, count: count)
+  }
+
   /// The elements as an array.
   public var elements: [Element] { unsafe Array(UnsafeBufferPointer(start: base, count: count)) }
 }

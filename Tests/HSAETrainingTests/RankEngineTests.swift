@@ -23,7 +23,7 @@ private struct Steps {
 extension EngineCase {
   /// This case's engine on the ranks of `ranks`.
   fileprivate func engine(_ ranks: Ranks, threads: Int, precision: Precision) -> TrainingEngine {
-    let share = EngineShare(shape: shape, batch: batch, ranks: ranks)
+    let share = RankShare(shape: shape, batch: batch, ranks: ranks)
     let whole = parameters()
     var own = Parameters(shape: share.ownShape, hasBias: hasBias)
     func copy(_ source: Span<Float>, _ perExpert: Int, _ target: inout MutableSpan<Float>) {

@@ -52,8 +52,8 @@ public struct DictionaryImport: Sendable {
 extension CanonicalDictionary {
   /// The dictionary, ready to use.
   consuming func finish() -> SparseAutoencoder {
-    let (activation, thresholds) = (activation, thresholds)
-    return SparseAutoencoder(parameters: parameters, activation: activation, thresholds: thresholds)
+    let (activation, selection) = (activation, thresholds.map(Selection.thresholds) ?? .topK)
+    return SparseAutoencoder(parameters: parameters, activation: activation, selection: selection)
   }
 }
 

@@ -14,15 +14,16 @@ extension ReferenceParameters {
     var gradient = ReferenceParameters(shape: shape, hasBias: hasBias)
     for row in pass.codes.indices {
       let x = Array(centred[row * d..<(row + 1) * d])
-      // ∂L/∂x̂ as x̂_low sees it, and as x̂_high sees it, which is also judged alone.
+      // The gradients of what sublatents and of what experts add: each takes part in some of the terms.
       var gradientLow = [Double](repeating: 0, count: d)
       var gradientHigh = [Double](repeating: 0, count: d)
-      for column in 0..<d {
-        let index = row * d + column
-        let error = pass.reconstruction[index] - rows[index]
-        let errorHigh = pass.reconstructionHigh[index] - rows[index]
-        gradientLow[column] = 2 * settings.reconstruction * error / batch
-        gradientHigh[column] = gradientLow[column] + 2 * settings.topLevel * errorHigh / batch
+      for (term, reconstruction) in zip(settings.terms, pass.reconstructions) {
+        for column in 0..<d {
+          let error = reconstruction[row * d + column] - rows[row * d + column]
+          let slope = 2 * Double(term.weight) * error / batch
+          gradientHigh[column] += slope
+          if term.part.includesSublatents { gradientLow[column] += slope }
+        }
       }
       // ∂L/∂u, and ∂L/∂(x − b), which only a bias needs.
       var gradientU = [Double](repeating: 0, count: m)

@@ -24,6 +24,8 @@ public struct ReferenceCode: Hashable, Sendable {
 public struct ReferenceLoss: Hashable, Sendable {
   /// The weighted sum of the parts.
   public var total = 0.0
+  /// The squared error of each of the settings' terms, in their order.
+  public var errors: [Double] = []
   /// ‖x − x̂‖².
   public var reconstruction = 0.0
   /// ‖x − x̂_high‖².
@@ -47,9 +49,9 @@ public struct ReferenceForward: Sendable {
   public var preActivations: [Double] = []
   /// The active experts of each vector, strongest first.
   public var codes: [[ReferenceCode]] = []
-  /// x̂_high, with the bias: B × d.
-  public var reconstructionHigh: [Double] = []
-  /// x̂ = x̂_high + x̂_low: B × d.
+  /// The reconstruction of each of the settings' terms, with the bias: B × d each.
+  public var reconstructions: [[Double]] = []
+  /// x̂, whole: B × d.
   public var reconstruction: [Double] = []
   /// The dead latents AuxK uses for each vector, strongest first; their codes are their
   /// pre-activations, greater than 0.
@@ -79,32 +81,22 @@ extension ReferenceParameters {
     let batch = rows.count / d
     let centred = centre(rows)
     var pass = ReferenceForward()
+    pass.reconstructions = Array(repeating: [], count: settings.terms.count)
     for row in 0..<batch {
       let x = Array(centred[row * d..<(row + 1) * d])
-      var u = [Double](repeating: 0, count: m)
-      for expert in 0..<m {
-        u[expert] = dot(encoder, expert * d, x, 0, d)
-        if let thresholds = settings.thresholds { u[expert] = thresholds.apply(u[expert], latent: expert) }
-      }
-      let z = u.map(settings.activate)
-      var high = bias.isEmpty ? [Double](repeating: 0, count: d) : bias
-      var low = [Double](repeating: 0, count: d)
+      let products = (0..<m).map { dot(encoder, $0 * d, x, 0, d) }
+      let (u, active) = select(products, settings)
       var codes: [ReferenceCode] = []
-      for expert in largest(shape.activeExperts, of: z) where z[expert] > 0 {
-        let code = self.code(of: x, expert, z[expert], settings)
-        add(z[expert], decoder, expert * d, to: &high, 0, d)
-        for axis in 0..<(shape.isFlat ? 0 : shape.subspace) {
-          let coordinate = subDecoder[
-            (expert * shape.sublatents + code.sublatent) * shape.subspace + axis]
-          let upRow = (expert * shape.subspace + axis) * d
-          add(code.subValue * coordinate, up, upRow, to: &low, 0, d)
-        }
-        codes.append(code)
+      for expert in active {
+        codes.append(code(of: x, expert, settings.activate(u[expert]), settings))
       }
       pass.preActivations += u
       pass.codes.append(codes)
-      pass.reconstructionHigh += high
-      pass.reconstruction += zip(high, low).map { $0 + $1 }
+      for term in settings.terms.indices {
+        pass.reconstructions[term] += decode(
+          codes, withSublatents: settings.terms[term].part.includesSublatents)
+      }
+      pass.reconstruction += decode(codes, withSublatents: true)
     }
     measure(rows, settings, auxiliaryTarget, &pass)
     return pass
@@ -113,6 +105,38 @@ extension ReferenceParameters {
   /// x − b, or x where there is no bias.
   func centre(_ rows: [Double]) -> [Double] {
     bias.isEmpty ? rows : rows.indices.map { rows[$0] - bias[$0 % shape.width] }
+  }
+
+  /// The pre-activations u that follow from one row's products with the encoder, and its active experts, strongest
+  /// first.
+  private func select(
+    _ products: [Double], _ settings: ReferenceSettings
+  ) -> (u: [Double], active: [Int]) {
+    var u = products
+    switch settings.selection {
+    case .topK: break
+    case .thresholds(let thresholds):
+      for latent in u.indices { u[latent] = thresholds.apply(products[latent], latent: latent) }
+    }
+    let z = u.map(settings.activate)
+    return (u, largest(shape.activeExperts, of: z).filter { z[$0] > 0 })
+  }
+
+  /// The reconstruction of one row [d] from its codes, with the bias.
+  private func decode(_ codes: [ReferenceCode], withSublatents: Bool) -> [Double] {
+    let (d, s) = (shape.width, shape.subspace)
+    var result = bias.isEmpty ? [Double](repeating: 0, count: d) : bias
+    for code in codes {
+      add(code.value, decoder, code.expert * d, to: &result, 0, d)
+      guard withSublatents, !shape.isFlat else { continue }
+      let atom = (code.expert * shape.sublatents + code.sublatent) * s
+      for axis in 0..<s {
+        add(
+          code.subValue * subDecoder[atom + axis], up, (code.expert * s + axis) * d, to: &result,
+          0, d)
+      }
+    }
+    return result
   }
 
   /// What active expert `expert` says about `x` [d].
@@ -136,10 +160,14 @@ extension ReferenceParameters {
   ) {
     let batch = Double(pass.codes.count)
     var loss = ReferenceLoss()
-    for index in rows.indices {
-      loss.reconstruction += square(rows[index] - pass.reconstruction[index]) / batch
-      loss.topLevel += square(rows[index] - pass.reconstructionHigh[index]) / batch
+    loss.errors = pass.reconstructions.map { reconstruction in
+      rows.indices.reduce(0) { $0 + square(rows[$1] - reconstruction[$1]) / batch }
     }
+    func error(_ part: ReconstructionTerm.Part) -> Double {
+      settings.terms.firstIndex { $0.part == part }.map { loss.errors[$0] } ?? 0
+    }
+    loss.reconstruction = error(.whole)
+    loss.topLevel = error(.topLevel)
     for (row, codes) in pass.codes.enumerated() {
       for latent in penalised(row, pass, settings) {
         let u = pass.preActivations[row * shape.experts + latent]
@@ -160,7 +188,7 @@ extension ReferenceParameters {
       loss.auxiliary = error / pass.auxiliaryVariance
     }
     loss.total =
-      settings.reconstruction * loss.reconstruction + settings.topLevel * loss.topLevel
+      zip(settings.terms, loss.errors).reduce(0) { $0 + Double($1.0.weight) * $1.1 }
       + settings.orthogonality * loss.orthogonality + settings.sparsity * loss.sparsity
       + settings.auxiliary * loss.auxiliary
     pass.loss = loss

@@ -20,10 +20,12 @@ public struct ReferenceSettings: Hashable, Sendable {
   public var slope = 0.0
   /// Slope below the threshold, sublatents.
   public var subSlope = 0.0
-  /// Weight of ‖x − x̂‖²: 1 in the method; 0 lets a test look at another term alone.
-  public var reconstruction = 1.0
-  /// Weight β of ‖x − x̂_high‖².
-  public var topLevel = 0.0
+  /// How the active latents of a row are selected. Thresholds of latents are not trained: gradients leave them out.
+  public var selection = Selection.topK
+  /// The reconstructions that are held against the row: 1 and β in the method.
+  public var terms = [
+    ReconstructionTerm(.whole, weight: 1), ReconstructionTerm(.topLevel, weight: 0),
+  ]
   /// Weight λ₁ of L_ortho.
   public var orthogonality = 0.0
   /// Weight λ₂ of L_sparse.
@@ -37,8 +39,6 @@ public struct ReferenceSettings: Hashable, Sendable {
   public var auxiliaryCount = 0
   /// Which top-level latents count as dead in this step: m flags, or none for none.
   public var dead: [Bool] = []
-  /// The encoder's bias and thresholds of each latent. They are not trained: gradients leave them out.
-  public var thresholds: LatentThresholds?
 
   /// A flat dictionary's settings, without regularisers.
   public init() {}
@@ -54,6 +54,31 @@ public struct ReferenceSettings: Hashable, Sendable {
     settings.orthogonality = 0.1
     settings.sparsity = 1e-3
     return settings
+  }
+
+  /// The settings of a step with `recipe`, in which the share `regulariserScale` of λ₁ and λ₂ is in force.
+  public init(_ recipe: Recipe, regulariserScale: Float = 1) {
+    (threshold, subThreshold) = (
+      Double(recipe.activation.threshold), Double(recipe.activation.subThreshold)
+    )
+    (slope, subSlope) = (Double(recipe.activation.slope), Double(recipe.activation.subSlope))
+    selection = recipe.selection
+    let objective = recipe.objective
+    terms = objective.reconstructions
+    orthogonality = Double(objective.ortho * regulariserScale)
+    sparsity = Double(objective.l1 * regulariserScale)
+    scope = objective.l1Scope
+    auxiliary = Double(objective.auxk)
+    auxiliaryCount = objective.auxkActive
+  }
+
+  /// Weight β of ‖x − x̂_high‖².
+  public var topLevel: Double {
+    get { Double(terms.first { $0.part == .topLevel }?.weight ?? 0) }
+    set {
+      terms.removeAll { $0.part == .topLevel }
+      terms.append(ReconstructionTerm(.topLevel, weight: Float(newValue)))
+    }
   }
 
   /// f(u) of the top level: u at or above the threshold, else slope · u.

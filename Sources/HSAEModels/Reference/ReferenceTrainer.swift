@@ -7,6 +7,8 @@ public struct ReferenceStep: Sendable {
   public var loss: ReferenceLoss
   /// The norm of all gradients together after the projection and before clipping.
   public var gradientNorm: Double
+  /// The forward pass.
+  public var pass: ReferenceForward
 }
 
 /// A training run in double precision.
@@ -27,6 +29,23 @@ public struct ReferenceTrainer: Sendable {
   /// Number of updates made.
   public private(set) var updates = 0
 
+  /// A run that goes on from `state`, whose moments are in fp32.
+  package init(_ state: borrowing TrainingState) {
+    parameters = ReferenceParameters(state.parameters)
+    firstMoments = ReferenceParameters(state.moments.parameters(state.moments.first))
+    secondMoments = ReferenceParameters(state.moments.parameters(state.moments.second))
+    updates = state.step
+  }
+
+  /// The weights, moments and number of updates, rounded to single precision.
+  package func state() -> TrainingState {
+    var state = TrainingState(parameters: parameters.rounded())
+    state.moments.set(state.moments.first, to: firstMoments.rounded())
+    state.moments.set(state.moments.second, to: secondMoments.rounded())
+    state.step = updates
+    return state
+  }
+
   /// A run that starts from `parameters`, whose decoder rows are expected to have unit norm.
   public init(parameters: ReferenceParameters) {
     self.parameters = parameters
@@ -46,7 +65,7 @@ public struct ReferenceTrainer: Sendable {
     if clip > 0, norm > clip { gradient.scale(by: clip / norm) }
     adam(gradient, learningRate)
     parameters.renormaliseDecoders()
-    return ReferenceStep(loss: pass.loss, gradientNorm: norm)
+    return ReferenceStep(loss: pass.loss, gradientNorm: norm, pass: pass)
   }
 
   /// Adam's update of every tensor, with both moments corrected for their bias.

@@ -1,6 +1,7 @@
 // What `hsae bench` found, as `--json` prints it.
 
 public import HSAEModels
+internal import HSAERuns
 
 /// A measurement of training steps. Times are medians over blocks of steps.
 public struct BenchResult: Codable, Hashable, Sendable {

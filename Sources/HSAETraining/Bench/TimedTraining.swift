@@ -1,8 +1,11 @@
-// Steps under a clock: an engine, the batches it reads, and blocks of steps with the time of each phase.
+// Steps under a clock: a backend, the batches it reads, and blocks of steps with the time of each phase.
 
 internal import HSAEActivations
+internal import HSAEEngine
+internal import HSAERuns
 internal import HSAESupport
 internal import HSAETensors
+internal import HSAEModels
 
 /// The times of one block of steps.
 struct Block {
@@ -12,27 +15,27 @@ struct Block {
   var phases: [String: Double]
 }
 
-/// An engine with the batches it reads and the number of its next step.
+/// A backend with the batches it reads and the number of its next step.
 final class TimedTraining {
-  private let engine: TrainingEngine
+  private let backend: any StepBackend
   private let configuration: TrainingConfiguration
   private let reader: BatchReader
   private var step: Int
   private(set) var aboveThreshold: Double?
 
   init(
-    _ engine: TrainingEngine, _ configuration: TrainingConfiguration, _ source: any RowSource,
-    _ state: TrainerState
+    _ backend: any StepBackend, _ configuration: TrainingConfiguration, _ source: any RowSource,
+    step: Int
   ) {
-    self.engine = engine
+    self.backend = backend
     self.configuration = configuration
-    step = state.step
+    self.step = step
     reader = BatchReader(
       source: source,
       sequence: RowSequence(
-        count: source.rowCount, order: configuration.order, seed: configuration.seed),
+        count: source.rowCount, order: configuration.order, seed: configuration.rowSeed),
       batch: configuration.batch, normalisation: configuration.normalize, firstBatch: step,
-      bufferSize: engine.vectors.count)
+      bufferSize: backend.batchRows.count)
   }
 
   deinit { reader.finish() }
@@ -44,21 +47,20 @@ final class TimedTraining {
 
   /// `count` steps, timed.
   func block(_ count: Int) throws(Failure) -> Block {
-    let before = engine.phaseSeconds
+    let before = backend.phaseSeconds
     let begin = ContinuousClock.now
     for _ in 0..<count { try advance() }
     let seconds = (ContinuousClock.now - begin) / .seconds(1) / Double(count)
     var phases: [String: Double] = [:]
-    for phase in Phase.allCases {
-      phases["\(phase)"] =
-        (engine.phaseSeconds[phase.rawValue] - before[phase.rawValue]) / Double(count)
+    for (before, after) in zip(before, backend.phaseSeconds) {
+      phases[after.name] = (after.seconds - before.seconds) / Double(count)
     }
     return Block(seconds: seconds, phases: phases)
   }
 
   private func advance() throws(Failure) {
-    try reader.next(step, into: &engine.vectors)
-    let report = engine.step(configuration.settings(step: step, wantsVariance: false))
+    try reader.next(step, into: &backend.batchRows)
+    let report = backend.step(configuration.settings(step: step, wantsVariance: false))
     guard report.loss.isFinite, report.gradientNorm.isFinite else {
       throw .data("The loss of step \(step + 1) is not finite; measure with other weights.")
     }

@@ -2,6 +2,8 @@
 // measured in the same process, before and after; what a step costs on paper is `StepCost.swift`.
 
 public import HSAEActivations
+internal import HSAEEngine
+public import HSAERuns
 internal import HSAEModels
 public import HSAESupport
 internal import HSAETensors
@@ -38,8 +40,8 @@ public struct TrainingBench {
     configuration: TrainingConfiguration, source: any RowSource, run: RunDirectory, threads: Int,
     warn: (String) -> Void = { _ in }
   ) throws(Failure) {
-    precondition(configuration.shape == run.configuration.shape, "The run has other sizes.")
-    try Trainer.checkMachine([configuration], threads: threads)
+    precondition(configuration.shape == run.description.shape, "The run has other sizes.")
+    try Trainer.checkMachine([configuration], TrainingResources(threads: threads))
     guard let (folder, state) = try run.newestWholeCheckpoint(warn: warn) else {
       throw .missing(
         "\(run.path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
@@ -95,7 +97,8 @@ public struct TrainingBench {
 
   /// Blocks of steps of the run's dictionary, and the share of its latents above the threshold.
   private func steps(_ plan: BenchPlan) throws(Failure) -> (blocks: [Block], above: Double?) {
-    let timed = try TimedTraining(hierarchical(configuration), configuration, source, state)
+    let timed = TimedTraining(
+      try trained(configuration), configuration, source, step: state.step)
     try timed.warm(plan.warmSteps)
     var blocks: [Block] = []
     for _ in 0..<plan.blocks { blocks.append(try timed.block(plan.blockSteps)) }
@@ -112,16 +115,17 @@ public struct TrainingBench {
     larger.batch = batch
     do throws(Failure) {
       if let complaint = larger.complaint { throw .usage(complaint) }
-      try Trainer.checkMachine([larger], threads: threads)
+      try Trainer.checkMachine([larger], TrainingResources(threads: threads))
     } catch {
       note("no comparison with a flat dictionary at batch \(batch): \(error.message)")
       return nil
     }
     let flat = larger.flatCounterpart
-    let first = try TimedTraining(hierarchical(larger), larger, source, state)
-    let second = try TimedTraining(
-      TrainingEngine(parameters: flatParameters(flat), configuration: flat, threads: threads),
-      flat, source, state)
+    let first = TimedTraining(try trained(larger), larger, source, step: state.step)
+    let flatState = TrainingState(
+      parameters: try flatParameters(flat), momentFormat: flat.recipe.momentFormat,
+      seed: flat.seed)
+    let second = TimedTraining(engine(flatState, flat), flat, source, step: state.step)
     try first.warm(plan.warmSteps)
     try second.warm(plan.warmSteps)
     var pairs: [(hierarchical: Double, flat: Double)] = []
@@ -132,10 +136,22 @@ public struct TrainingBench {
     return Comparison(batch: batch, pairs: pairs)
   }
 
-  private func hierarchical(
+  /// An engine that goes on from the checkpoint.
+  private func trained(
     _ configuration: TrainingConfiguration
   ) throws(Failure) -> TrainingEngine {
-    try Checkpoint.restore(configuration, from: checkpoint, state: state, threads: threads)
+    let share = RankShare(shape: configuration.shape, batch: configuration.batch)
+    return engine(
+      try Checkpoint.read(
+        checkpoint, state: state, configuration: configuration, share: share), configuration)
+  }
+
+  private func engine(
+    _ state: consuming TrainingState, _ configuration: TrainingConfiguration
+  ) -> TrainingEngine {
+    TrainingEngine(
+      state, recipe: configuration.recipe,
+      share: RankShare(shape: configuration.shape, batch: configuration.batch), threads: threads)
   }
 
   /// The checkpoint's E, D and bias.

@@ -2,7 +2,9 @@
 // docs/scale.md explains, and that a test holds against what is sent. What the auxiliary loss sends depends
 // on how many latents are dead, which must be said.
 
+internal import HSAEEngine
 internal import HSAEModels
+public import HSAERuns
 internal import HSAETensors
 
 /// Bytes one rank sends in a step.

@@ -3,6 +3,7 @@
 
 internal import Dispatch
 public import HSAEActivations
+public import HSAERuns
 public import HSAESupport
 public import HSAETensors
 

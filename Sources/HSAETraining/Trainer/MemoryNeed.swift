@@ -1,70 +1,28 @@
-// How much memory runs take, counted from their configurations before anything is allocated, and what
+// How much memory runs take, counted from their configurations before anything is allocated, and which options
 // would make them fit where they do not.
 
-internal import HSAEDistribution
+public import HSAEEngine
 internal import HSAEModels
+public import HSAERuns
 internal import HSAESupport
 internal import HSAETensors
+internal import HSAEDistribution
 
-/// The bytes that training takes.
-public struct MemoryNeed: Hashable, Sendable {
-  /// The weights, and their copies in bf16.
-  public var weights = 0.0
-  /// Their gradients.
-  public var gradients = 0.0
-  /// Adam's moments.
-  public var moments = 0.0
-  /// What a step keeps of a batch, and the batch that is read ahead.
-  public var batch = 0.0
-  /// The program itself.
-  public static let program = 0x1p26
-  /// All of it.
-  public var total: Double { weights + gradients + moments + batch + Self.program }
-
-  /// What this process needs of memory for runs with `configurations` together.
-  public init(
-    _ configurations: [TrainingConfiguration], threads: Int, ranks: Ranks = Ranks()
-  ) {
+extension MemoryNeed {
+  /// What this process needs for runs with `configurations` together.
+  public init(_ configurations: [TrainingConfiguration], _ resources: TrainingResources) {
+    let ranks = resources.ranks
+    self.init()
     for configuration in configurations {
-      let share = EngineShare(shape: configuration.shape, batch: configuration.batch, ranks: ranks)
-      add(configuration, share, Double(threads))
+      let share = RankShare(shape: configuration.shape, batch: configuration.batch, ranks: ranks)
+      self =
+        self
+        + resources.backend.type.memoryNeed(
+          configuration.recipe, share: share, threads: resources.threads)
     }
     if let first = configurations.first {
       batch += 4 * Double(first.batch / ranks.copies.size) * Double(first.shape.width)
     }
-  }
-
-  /// Follows what `TrainingEngine` and its parts allocate.
-  private mutating func add(
-    _ configuration: TrainingConfiguration, _ share: EngineShare, _ threads: Double
-  ) {
-    let (shape, objective) = (share.ownShape, configuration.objective)
-    let (d, s) = (Double(shape.width), Double(shape.subspace))
-    let (m, a) = (Double(shape.experts), Double(shape.sublatents))
-    let rows = Double(share.rows.count)
-    if !share.isAlone {
-      // Candidates' scores, on the way and where they were found; the window of what is summed.
-      batch += rows * Double(share.mostChosen) * 12
-      if objective.auxk > 0 { batch += rows * Double(objective.auxkActive) * 8 }
-      batch += 4 * Double(RankReduction.mostScratch) * (share.copies.size > 1 ? 2 : 1)
-    }
-    let isHalf = configuration.precision == .bfloat16
-    let numbers = m * (2 * (1 + s) * d + 2 * a * s)
-    weights += 4 * numbers + (isHalf ? 2 * m * d * (objective.ortho > 0 ? 2 : 1) : 0)
-    gradients += 4 * numbers
-    moments += (configuration.moments == .bfloat16 ? 4 : 8) * numbers
-
-    // x, x̂ and x̂_high, in bf16 with copies; active pairs; the threshold's mask and the penalty's panels.
-    batch += rows * d * (isHalf ? 18 : 12)
-    batch += rows * Double(shape.activeExperts) * (36 + 20 * s)
-    if objective.l1 > 0, objective.l1Scope == .all {
-      batch += rows * (m / 8 + d * (isHalf ? 2 : 4))
-    }
-    if objective.ortho > 0 { batch += (isHalf ? 12 : 8) * d * d }
-    if objective.auxk > 0 {
-      batch += rows * (Double(objective.auxkActive) * 20 + 4 * d) + 16 * m * d
-    }
-    batch += 12 * m * (1 + a) + threads * 0x1p20
   }
 
   /// "5.9 GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB, batches 340 MiB,
@@ -80,13 +38,12 @@ public struct MemoryNeed: Hashable, Sendable {
   /// Why runs with `configurations` can never fit into `memory` and which options would make them fit;
   /// nil if they can.
   static func complaint(
-    _ configurations: [TrainingConfiguration], threads: Int, memory: MachineMemory,
-    ranks: Ranks = Ranks(), here: Int = 1
+    _ configurations: [TrainingConfiguration], _ resources: TrainingResources,
+    memory: MachineMemory, here: Int = 1
   ) -> String? {
-    let need = MemoryNeed(configurations, threads: threads, ranks: ranks)
+    let need = MemoryNeed(configurations, resources)
     guard need.total * Double(here) > memory.limit else { return nil }
-    let remedies = remedies(
-      configurations, threads: threads, limit: memory.limit / Double(here), ranks)
+    let remedies = remedies(configurations, resources, limit: memory.limit / Double(here))
     let advice =
       remedies.isEmpty
       ? "choose much smaller --experts." : remedies.joined(separator: " or ") + " would fit."
@@ -97,14 +54,14 @@ public struct MemoryNeed: Hashable, Sendable {
 
   /// Changes after which `configurations` would fit into `limit` bytes, the mildest first.
   private static func remedies(
-    _ configurations: [TrainingConfiguration], threads: Int, limit: Double, _ ranks: Ranks
+    _ configurations: [TrainingConfiguration], _ resources: TrainingResources, limit: Double
   ) -> [String] {
     /// What `change` makes of the need, if it fits then.
     func fitting(_ change: (inout TrainingConfiguration) -> Void) -> String? {
       var changed = configurations
       for index in changed.indices { change(&changed[index]) }
-      if changed.contains(where: { ranks.complaint($0) != nil }) { return nil }
-      let total = MemoryNeed(changed, threads: threads, ranks: ranks).total
+      if changed.contains(where: { resources.ranks.complaint($0) != nil }) { return nil }
+      let total = MemoryNeed(changed, resources).total
       return total <= limit ? " (\(MachineMemory.text(total)))" : nil
     }
     /// The largest half, quarter, … of `size` that fits.

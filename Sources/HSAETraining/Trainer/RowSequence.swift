@@ -2,6 +2,7 @@
 // can go on at any batch. Reading them is `BatchReader`'s business.
 
 package import HSAEActivations
+public import HSAERuns
 import HSAETensors
 
 /// Which row stands at each position of an endless sequence of epochs.

@@ -3,74 +3,33 @@
 // batches, and running steps beside other work, is the module `HSAE`'s.
 
 internal import HSAEActivations
+internal import HSAEEngine
 package import HSAEModels
-public import HSAESupport
+package import HSAERuns
+package import HSAESupport
 internal import HSAETensors
 
-extension DataDescription {
-  /// What the rows of a stream have in place of a fingerprint.
-  static let streamFingerprint = "stream"
-
-  /// Whether a program gave the rows, so that they cannot be read again.
-  public var isStream: Bool { fingerprint == Self.streamFingerprint }
-
-  /// What the rows are called: the name of the file or folder.
-  public var name: String { isStream ? "a stream of rows" : Path.name(path) }
-}
-
-extension TrainingConfiguration {
-  /// Resolves `options` for rows of width `width` that will be given in batches, in the order they come.
-  ///
-  /// `steps` must be said, for the learning rate follows a plan; a batch has 4,096 rows if neither the
-  /// options nor the preset say otherwise. `epochs`, `order` and `orderSeed` have no meaning here. Fails
-  /// with `.usage` and the option's name where values do not fit together.
-  public init(_ options: TrainingOptions, streamOfWidth width: Int) throws(Failure) {
-    if options.steps == nil, options.preset != .unembedding {
-      throw .usage("--steps must be given: how many rows a stream has is not known beforehand.")
-    }
-    for (name, isGiven) in [
-      ("--epochs", options.epochs != nil), ("--order-seed", options.orderSeed != nil),
-      ("--order", options.order.map { $0 != .file } ?? false),
-    ] where isGiven {
-      throw .usage("\(name) has no meaning for rows that are taken as they come; leave it out.")
-    }
-    var options = options
-    options.order = .file
-    let initial = try options.initialWeights.map { (file) throws(Failure) in
-      try WeightsFile.shape(of: file)
-    }
-    // As many rows as make the default batch 4,096; how many there will be follows from batch and steps.
-    let nominal = DataDescription(
-      path: "", fingerprint: DataDescription.streamFingerprint, rows: 2_048_000, width: width)
-    try self.init(
-      options, data: nominal, initialShape: initial?.shape,
-      initialHasBias: initial?.hasBias ?? false)
-    data.rows = batch * steps
-  }
-}
-
 extension Trainer {
-  /// Begins a run whose rows will be given to `step(on:firstRow:)`, in the folder `path`, which must not
+  /// Begins a run whose rows will be given to `step(on:waited:)`, in the folder `path`, which must not
   /// exist or be empty; without a path it is kept in memory, and has no checkpoints and no records.
-  package convenience init(
-    streamInto path: String?, configuration: TrainingConfiguration, threads: Int
-  ) throws(Failure) {
-    let path = path ?? ""
-    if !path.isEmpty { try Self.refuseOccupied(path) }
-    try Self.checkMachine([configuration], threads: threads)
-    let engine = try Self.freshEngine(configuration, source: nil, threads: threads)
-    try self.init(
-      claiming: path, configuration: configuration, source: nil, engine: engine, ranks: Ranks())
-    if !path.isEmpty { try writeBeginning() }
-    try openLog()
+  package static func beginStream(
+    into path: String?, configuration: TrainingConfiguration, threads: Int
+  ) throws(Failure) -> Trainer {
+    let trainer = try begin(
+      at: path ?? "", configuration: configuration, source: nil,
+      with: TrainingResources(threads: threads))
+    try trainer.openLog()
+    return trainer
   }
 
   /// Goes on with such a run in the folder `path` from its newest whole checkpoint.
-  package convenience init(
-    resumingStream path: String, threads: Int, warn: (String) -> Void
-  ) throws(Failure) {
-    try self.init(goingOn: path, source: nil, threads: threads, ranks: Ranks(), warn: warn)
-    try openLog()
+  package static func resumeStream(
+    _ path: String, threads: Int, warn: (String) -> Void
+  ) throws(Failure) -> Trainer {
+    let trainer = try Trainer(
+      resuming: path, source: nil, with: TrainingResources(threads: threads), warn: warn)
+    try trainer.openLog()
+    return trainer
   }
 
   /// How many of the first rows `begin(with:)` wants before the first step; 0 if none.
@@ -84,7 +43,7 @@ extension Trainer {
   package func begin(with rows: [Float]) {
     let width = configuration.shape.width
     var matrix = Matrix(rows: rows.count / width, columns: width, elements: rows)
-    Self.setBias(&engine.parameters, configuration, rows: &matrix)
+    backend.changeParameters { Self.setBias(&$0, configuration, rows: &matrix) }
   }
 
   /// Takes a step on `rows` [batch × d], row-major, as they come, writes a checkpoint if one is due, and
@@ -95,7 +54,7 @@ extension Trainer {
     let (batch, width) = (configuration.batch, configuration.shape.width)
     precondition(rows.count == batch * width, "A step takes \(batch) rows of width \(width).")
     let first = step * batch
-    try engine.vectors.withMutableSpan(0..<rows.count) { target throws(Failure) in
+    try backend.batchRows.withMutableSpan(0..<rows.count) { target throws(Failure) in
       // Piece by piece, so that rows are still in cache when they are scaled.
       for start in stride(from: 0, to: rows.count, by: 64 * width) {
         let end = min(rows.count, start + 64 * width)
@@ -144,8 +103,7 @@ extension Trainer {
     }
     let checkpoints = RunDirectory.checkpointsFolder(run)
     try Path.createDirectories(checkpoints)
-    try Checkpoint.write(
-      engine, configuration: configuration, step: step, seconds: seconds, into: checkpoints)
+    try writeCheckpoint(into: checkpoints)
     try folder.commit()
   }
 
@@ -155,7 +113,9 @@ extension Trainer {
 
   /// The dictionary as it is now.
   package func dictionary() -> SparseAutoencoder {
-    SparseAutoencoder(
-      parameters: engine.parameters.copy(), activation: configuration.activation)
+    backend.withState {
+      SparseAutoencoder(
+        parameters: $0.parameters.copy(), activation: configuration.activation)
+    }
   }
 }

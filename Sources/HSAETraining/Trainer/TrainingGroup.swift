@@ -5,6 +5,8 @@
 internal import Foundation
 public import HSAEActivations
 internal import HSAEDistribution
+internal import HSAEEngine
+public import HSAERuns
 public import HSAESupport
 internal import HSAETensors
 
@@ -14,49 +16,37 @@ public final class TrainingGroup {
   public let trainers: [Trainer]
   private let ranks: Ranks
 
-  /// Begins a run at each path, as `Trainer(creating:)` does. Either all begin or none does, but for
-  /// failures of the disk. All of `ranks` make the same call.
+  /// Begins a run at each path (`Trainer.begin`); all must read the same batches.
   public convenience init(
-    creating runs: [(path: String, configuration: TrainingConfiguration)], source: any RowSource,
-    threads: Int, ranks: Ranks = Ranks()
+    beginning runs: [(path: String, configuration: TrainingConfiguration)],
+    source: any RowSource, with resources: TrainingResources
   ) throws(Failure) {
-    try ranks.requireAlike(runs.map(\.configuration))
+    try resources.ranks.requireAlike(runs.map(\.configuration))
     try Self.refuseMismatch(runs)
-    try ranks.world.onFirst { () throws(Failure) in
-      for run in runs { try Trainer.refuseOccupied(run.path) }
-    }
-    try Trainer.checkMachine(runs.map(\.configuration), threads: threads, ranks: ranks)
-    var trainers: [Trainer] = []
-    for run in runs {
-      let engine = try Trainer.freshEngine(
-        run.configuration, source: source, threads: threads, ranks: ranks)
-      trainers.append(
-        try Trainer(
-          claiming: run.path, configuration: run.configuration, source: source, engine: engine,
-          ranks: ranks))
-    }
-    // The first run comes last: where it is, the others are.
-    for trainer in trainers.reversed() { try trainer.writeBeginning() }
-    self.init(trainers, ranks: ranks)
+    self.init(
+      try Trainer.begin(runs, source: source, with: resources), ranks: resources.ranks)
   }
 
-  /// Goes on with the runs at `paths`, which may stand at different steps, as `Trainer(resuming:)` does.
+  /// Goes on with the runs at `paths`, which may stand at different steps (`Trainer.init(resuming:)`).
   public convenience init(
-    resuming paths: [String], source: any RowSource, threads: Int, ranks: Ranks = Ranks(),
+    resuming paths: [String], source: any RowSource, with resources: TrainingResources,
     warn: (String) -> Void = { _ in }
   ) throws(Failure) {
+    let ranks = resources.ranks
     let runs = try ranks.world.agree { () throws(Failure) in
       var runs: [(path: String, configuration: TrainingConfiguration)] = []
-      for path in paths { runs.append((path, try RunDirectory(path: path).configuration)) }
+      for path in paths {
+        runs.append((path, try RunDirectory(path: path).trainingConfiguration()))
+      }
       return runs
     }
     try ranks.requireAlike(runs.map(\.configuration))
     try Self.refuseMismatch(runs)
-    try Trainer.checkMachine(runs.map(\.configuration), threads: threads, ranks: ranks)
+    try Trainer.checkMachine(runs.map(\.configuration), resources)
     var trainers: [Trainer] = []
     for path in paths {
       trainers.append(
-        try Trainer(resuming: path, source: source, threads: threads, ranks: ranks, warn: warn))
+        try Trainer(resuming: path, source: source, with: resources, warn: warn))
     }
     self.init(trainers, ranks: ranks)
   }
@@ -115,9 +105,9 @@ public final class TrainingGroup {
       source: source,
       sequence: RowSequence(
         count: source.rowCount, order: configuration.order, seed: configuration.rowSeed),
-      batch: configuration.batch, part: first.engine.share.rows,
+      batch: configuration.batch, part: first.backend.share.rows,
       normalisation: configuration.normalize, firstBatch: least,
-      bufferSize: first.engine.vectors.count, marks: ranks.dictionary.size > 1)
+      bufferSize: first.backend.batchRows.count, marks: ranks.dictionary.size > 1)
     defer { reader.finish() }
     var failures: [Failure] = []
     while let index = running.map(\.step).min() {
@@ -125,10 +115,12 @@ public final class TrainingGroup {
       let due = running.filter { $0.step == index }
       let begin = ContinuousClock.now
       try ranks.world.agree { () throws(Failure) in
-        try reader.next(index, into: &due[0].engine.vectors)
+        try reader.next(index, into: &due[0].backend.batchRows)
       }
       try ranks.requireSameRows(reader.mark, batch: index, of: source)
-      for other in due.dropFirst() { other.engine.copyVectors(from: due[0].engine) }
+      for other in due.dropFirst() {
+        other.backend.batchRows.assign(from: due[0].backend.batchRows)
+      }
       let waited = (ContinuousClock.now - begin) / .seconds(1)
       var failed: [(trainer: Trainer, failure: Failure)] = []
       for trainer in due {
@@ -156,18 +148,5 @@ public final class TrainingGroup {
     }
     if let failure = failures.first { throw failure }
     return .finished
-  }
-}
-
-extension TrainingConfiguration {
-  /// The seed of the order of rows.
-  public var rowSeed: UInt64 { orderSeed ?? seed }
-}
-
-extension TrainingEngine {
-  /// Takes the batch that was read into `other`.
-  func copyVectors(from other: TrainingEngine) {
-    precondition(vectors.count == other.vectors.count, "Batches of different sizes.")
-    unsafe vectors.base.update(from: other.vectors.base, count: vectors.count)
   }
 }

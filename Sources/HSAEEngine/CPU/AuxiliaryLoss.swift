@@ -1,0 +1,284 @@
+// AuxK (Gao et al.; `method.md`, "Flat baseline"): the latents that have not fired for a while try to
+// explain what the dictionary left over. Their rows are gathered into compact matrices, so that the
+// cost follows their number; with none it is nothing.
+//
+//   e = x − x̂, without gradient;  ê = Σ over the k_aux largest positive u of dead latents of u d_j
+//   L_aux = mean ‖e − ê‖² / mean ‖e − ē‖², NaN → 0, ē the batch's mean of e
+
+internal import CHSAEKernels
+internal import HSAEDistribution
+internal import HSAEModels
+internal import HSAERuns
+internal import HSAETensors
+
+/// The memory of the auxiliary loss and its gradients for the dead latents.
+@safe
+final class AuxiliaryLoss {
+  static let tileVectors = 64
+  static let tileLatents = 256
+
+  let shape: DictionaryShape
+  let batch: Int
+  /// k_aux.
+  let active: Int
+  /// Dead latents of this step, and each latent's place among them or −1.
+  var latents: [Int32] = []
+  var place: [Int32]
+  /// Rows e_j and d_j of dead latents, and their gradients [count × d]; whole tiles.
+  let encoder: Buffer<Float>
+  let decoder: Buffer<Float>
+  let encoderGradient: Buffer<Float>
+  let decoderGradient: Buffer<Float>
+  /// Active pairs, vector-major: numbers, places, u; and place-major.
+  let counts: Buffer<Int32>
+  let places: Buffer<Int32>
+  let values: Buffer<Float>
+  let starts: Buffer<Int32>
+  let sortedVectors: Buffer<Int32>
+  let sortedValues: Buffer<Float>
+  let sortedGradients: Buffer<Float>
+  /// ê, then the gradient with respect to it [B × d].
+  let reconstruction: Buffer<Float>
+  let product: TileProduct
+  let preActivations: Buffer<Float>
+  let keys: Buffer<UInt64>
+  let keyCapacity: Int
+  let sums: Buffer<Double>
+
+  init(shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, threads: Int) {
+    self.shape = shape
+    self.batch = batch
+    self.active = min(active, shape.experts)
+    let d = shape.width
+    let padded = pieceCount(shape.experts, size: Self.tileLatents) * Self.tileLatents
+    place = [Int32](repeating: -1, count: shape.experts)
+    latents.reserveCapacity(shape.experts)
+    encoder = Buffer(padded * d)
+    decoder = Buffer(shape.experts * d)
+    encoderGradient = Buffer(shape.experts * d)
+    decoderGradient = Buffer(shape.experts * d)
+    counts = Buffer(batch)
+    places = Buffer(batch * self.active)
+    values = Buffer(batch * self.active)
+    starts = Buffer(shape.experts + 1)
+    sortedVectors = Buffer(batch * self.active)
+    sortedValues = Buffer(batch * self.active)
+    sortedGradients = Buffer(batch * self.active)
+    reconstruction = Buffer(batch * d)
+    keyCapacity = 2 * self.active + 64
+    let tile = Self.tileVectors
+    precondition(paddedBatch % tile == 0, "Tiles would reach beyond the batch's rows.")
+    product = TileProduct(
+      rowSizes: [tile], columnSizes: [Self.tileLatents], depth: d, a: .rows(d),
+      b: .transposed(d), cStride: Self.tileLatents, precision: .float32, workers: threads)
+    preActivations = Buffer(threads * tile * Self.tileLatents)
+    keys = Buffer(threads * tile * keyCapacity)
+    sums = Buffer(2 * pieceCount(batch, size: Self.tileVectors))
+  }
+}
+
+extension TrainingEngine {
+  /// The auxiliary loss of this step and its gradients, kept in `auxiliary` until `backward`.
+  func auxiliaryLoss(_ settings: StepSettings) -> (loss: Double, latents: Int) {
+    guard let work = auxiliary else { return (0, 0) }
+    work.latents.removeAll(keepingCapacity: true)
+    for latent in 0..<shape.experts {
+      let dead = state.usage.isDead(latent, window: settings.deadWindow)
+      work.place[latent] = dead ? Int32(work.latents.count) : -1
+      if dead { work.latents.append(Int32(latent)) }
+    }
+    let total = ranks?.sum(work.latents.count) ?? work.latents.count
+    guard total > 0 else { return (0, 0) }
+    gatherDead(work)
+    encodeDead(work, active: min(work.active, work.latents.count))
+    ranks?.chooseDead(work, most: min(objective.auxkActive, total))
+    let loss = explainResidual(work)
+    guard loss.isFinite else {
+      for latent in work.latents { work.place[Int(latent)] = -1 }
+      return (0, 0)
+    }
+    sortDead(work)
+    differentiateDead(work)
+    return (loss, total)
+  }
+
+  private func gatherDead(_ work: AuxiliaryLoss) {
+    let d = shape.width
+    let count = work.latents.count
+    unsafe state.parameters.withUnsafePointers { weights in
+      for (place, latent) in work.latents.enumerated() {
+        let block = Int(latent) * shape.rowsPerExpert * d
+        unsafe (work.encoder.base + place * d).update(from: weights.encoderSide + block, count: d)
+        unsafe (work.decoder.base + place * d).update(from: weights.decoderSide + block, count: d)
+      }
+    }
+    let tiles = pieceCount(count, size: AuxiliaryLoss.tileLatents)
+    unsafe (work.encoder.base + count * d).update(
+      repeating: 0, count: (tiles * AuxiliaryLoss.tileLatents - count) * d)
+  }
+
+  /// The k_aux largest positive pre-activations of dead latents for every vector.
+  private func encodeDead(_ work: AuxiliaryLoss, active: Int) {
+    let d = shape.width
+    let tile = work.product.maxRows
+    let width = AuxiliaryLoss.tileLatents
+    parallelFor(pieceCount(batch, size: tile), threads: threads) { piece, worker in
+      let rows = pieceRange(piece, size: tile, count: batch)
+      let u = unsafe work.preActivations.base + worker * tile * width
+      let keys = unsafe work.keys.base + worker * tile * work.keyCapacity
+      unsafe withUnsafeTemporaryAllocation(of: Int.self, capacity: tile) { counts in
+        unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: tile) { floors in
+          unsafe counts.initialize(repeating: 0)
+          unsafe floors.initialize(repeating: 0)
+          var sum = 0.0
+          for first in stride(from: 0, to: work.latents.count, by: width) {
+            unsafe work.product.run(
+              rows: tile, columns: width, a: vectors.base + rows.lowerBound * d,
+              b: work.encoder.base + first * d, c: u, worker: worker)
+            for row in 0..<rows.count {
+              unsafe counts[row] = kernels.scan(
+                u + row * width, width, Int32(first), 0, nil, &sum, &floors[row],
+                keys + row * work.keyCapacity, counts[row], active, work.keyCapacity)
+            }
+          }
+          for row in 0..<rows.count {
+            let own = unsafe keys + row * work.keyCapacity
+            let number = unsafe hsae_keys_top(own, counts[row], active)
+            let base = (rows.lowerBound + row) * work.active
+            for index in 0..<number {
+              unsafe work.places.base[base + index] = hsae_key_index(own[index])
+              unsafe work.values.base[base + index] = hsae_key_value(own[index])
+            }
+            unsafe work.counts.base[rows.lowerBound + row] = Int32(number)
+          }
+        }
+      }
+    }
+  }
+
+  /// ê, the loss, and ∂(weight · L_aux)/∂ê in its place.
+  private func explainResidual(_ work: AuxiliaryLoss) -> Double {
+    let d = shape.width
+    // ∂L/∂x̂ is (2/B)(x̂ − x), so e = −(B/2) times it.
+    let back = -Float(share.batch) / 2
+    let isAlone = ranks == nil
+    let size = AuxiliaryLoss.tileVectors
+    let pieces = pieceCount(batch, size: size)
+    parallelFor(pieces, threads: threads) { piece, _ in
+      var error = 0.0
+      var squares = 0.0
+      for row in pieceRange(piece, size: size, count: batch) {
+        let target = unsafe work.reconstruction.base + row * d
+        let base = row * work.active
+        if isAlone {
+          unsafe kernels.scale(target, low.base + row * d, -back, d)  // −e
+          unsafe squares += kernels.sum_squares(target, d)
+        } else {
+          unsafe target.update(repeating: 0, count: d)
+        }
+        for index in unsafe 0..<Int(work.counts.base[row]) {
+          unsafe kernels.axpy(
+            target, work.decoder.base + Int(work.places.base[base + index]) * d,
+            work.values.base[base + index], d)
+        }
+        unsafe error += kernels.sum_squares(target, d)  // ‖ê − e‖²
+      }
+      unsafe work.sums.base[2 * piece] = error
+      unsafe work.sums.base[2 * piece + 1] = squares
+    }
+    var error = 0.0
+    var squares = 0.0
+    for piece in 0..<pieces {
+      unsafe error += work.sums.base[2 * piece]
+      unsafe squares += work.sums.base[2 * piece + 1]
+    }
+    if let ranks { (error, squares) = ranks.explainResidual(self, work, scale: -back) }
+    var mean = [Double](repeating: 0, count: d)
+    for row in ownRows {
+      for column in 0..<d { unsafe mean[column] += Double(back * low.base[row * d + column]) }
+    }
+    if ranks != nil { share.world.sum(&mean) }
+    let variance = squares - mean.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
+    let loss = error / variance
+    guard loss.isFinite, variance > squares * 1e-6 else { return .nan }
+    let scale = Float(2 * Double(objective.auxk) / variance)
+    parallelFor(pieces, threads: threads) { piece, _ in
+      let rows = pieceRange(piece, size: size, count: batch)
+      let start = unsafe work.reconstruction.base + rows.lowerBound * d
+      unsafe kernels.scale(start, start, scale, rows.count * d)
+    }
+    unsafe ranks?.gatherRows(work.reconstruction.base, rowBytes: d * MemoryLayout<Float>.stride)
+    return loss
+  }
+
+  private func sortDead(_ work: AuxiliaryLoss) {
+    let count = work.latents.count
+    work.starts.clear()
+    for row in 0..<batch {
+      for slot in unsafe row * work.active..<row * work.active + Int(work.counts.base[row]) {
+        unsafe work.starts.base[Int(work.places.base[slot])] += 1
+      }
+    }
+    var total: Int32 = 0
+    for place in 0..<count {
+      let number = unsafe work.starts.base[place]
+      unsafe work.starts.base[place] = total
+      total += number
+    }
+    for row in 0..<batch {
+      for slot in unsafe row * work.active..<row * work.active + Int(work.counts.base[row]) {
+        let place = unsafe Int(work.places.base[slot])
+        let target = unsafe Int(work.starts.base[place])
+        unsafe work.starts.base[place] += 1
+        unsafe work.sortedVectors.base[target] = Int32(row)
+        unsafe work.sortedValues.base[target] = work.values.base[slot]
+      }
+    }
+    for place in stride(from: count, to: 0, by: -1) {
+      unsafe work.starts.base[place] = work.starts.base[place - 1]
+    }
+    unsafe work.starts.base[0] = 0
+  }
+
+  private func differentiateDead(_ work: AuxiliaryLoss) {
+    let d = shape.width
+    let count = work.latents.count
+    parallelFor(pieceCount(count, size: Self.expertsPerPiece), threads: threads) { piece, _ in
+      for place in pieceRange(piece, size: Self.expertsPerPiece, count: count) {
+        let first = unsafe Int(work.starts.base[place])
+        let number = unsafe Int(work.starts.base[place + 1]) - first
+        let own = unsafe work.sortedVectors.base + first
+        let encoder = unsafe work.encoderGradient.base + place * d
+        let decoder = unsafe work.decoderGradient.base + place * d
+        unsafe encoder.update(repeating: 0, count: d)
+        unsafe decoder.update(repeating: 0, count: d)
+        unsafe kernels.rows_dot(
+          work.sortedGradients.base + first, work.decoder.base + place * d, 1, d,
+          work.reconstruction.base, d, own, number)
+        unsafe kernels.outer(
+          decoder, 1, d, work.sortedValues.base + first, work.reconstruction.base, d, own, number)
+        unsafe kernels.outer(
+          encoder, 1, d, work.sortedGradients.base + first, vectors.base, d, own, number)
+      }
+    }
+  }
+
+  /// Adds the auxiliary loss's gradients of `expert`, if it was dead, to its rows e_j and d_j.
+  func addAuxiliary(
+    _ expert: Int, _ gradient: MutableWeightPointers, _ weights: WeightPointers,
+    bias: UnsafeMutablePointer<Float>?
+  ) {
+    guard let work = auxiliary, work.place[expert] >= 0 else { return }
+    let d = shape.width
+    let place = Int(work.place[expert])
+    let block = expert * shape.rowsPerExpert * d
+    unsafe kernels.axpy(gradient.encoderSide + block, work.encoderGradient.base + place * d, 1, d)
+    unsafe kernels.axpy(gradient.decoderSide + block, work.decoderGradient.base + place * d, 1, d)
+    guard let bias = unsafe bias else { return }
+    var sum = 0.0
+    for pair in unsafe Int(work.starts.base[place])..<Int(work.starts.base[place + 1]) {
+      unsafe sum += Double(work.sortedGradients.base[pair])
+    }
+    unsafe kernels.axpy(bias, weights.encoderSide + block, Float(-sum), d)
+  }
+}

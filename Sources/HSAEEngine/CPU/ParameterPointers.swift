@@ -1,0 +1,67 @@
+// The base addresses of a set of weights or gradients, lent to kernels for the duration of a closure.
+
+internal import HSAEModels
+internal import HSAERuns
+internal import HSAETensors
+
+/// The arrays of a `Parameters` for kernels to read.
+@unsafe
+struct WeightPointers {
+  var encoderSide: UnsafePointer<Float>
+  var decoderSide: UnsafePointer<Float>
+  var subEncoder: UnsafePointer<Float>
+  var subDecoder: UnsafePointer<Float>
+}
+
+/// The arrays of a `Parameters` for kernels to write.
+@unsafe
+struct MutableWeightPointers {
+  var encoderSide: UnsafeMutablePointer<Float>
+  var decoderSide: UnsafeMutablePointer<Float>
+  var subEncoder: UnsafeMutablePointer<Float>
+  var subDecoder: UnsafeMutablePointer<Float>
+
+  /// The same arrays, to read.
+  var reading: WeightPointers {
+    unsafe WeightPointers(
+      encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
+      subDecoder: subDecoder)
+  }
+}
+
+// Safe: the four matrices are borrowed while `body` runs, and the pointers are not used after it.
+extension Parameters {
+  /// Lends the arrays to `body`, which must not keep the pointers.
+  func withUnsafePointers<Result>(_ body: (WeightPointers) -> Result) -> Result {
+    unsafe encoderSide.withUnsafePointer { encoderSide in
+      unsafe decoderSide.withUnsafePointer { decoderSide in
+        unsafe subEncoder.withUnsafePointer { subEncoder in
+          unsafe subDecoder.withUnsafePointer { subDecoder in
+            unsafe body(
+              WeightPointers(
+                encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
+                subDecoder: subDecoder))
+          }
+        }
+      }
+    }
+  }
+
+  /// Lends the arrays to `body`, which may write them and must not keep the pointers.
+  mutating func withUnsafeMutablePointers<Result>(
+    _ body: (MutableWeightPointers) -> Result
+  ) -> Result {
+    unsafe encoderSide.withUnsafeMutablePointer { encoderSide in
+      unsafe decoderSide.withUnsafeMutablePointer { decoderSide in
+        unsafe subEncoder.withUnsafeMutablePointer { subEncoder in
+          unsafe subDecoder.withUnsafeMutablePointer { subDecoder in
+            unsafe body(
+              MutableWeightPointers(
+                encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
+                subDecoder: subDecoder))
+          }
+        }
+      }
+    }
+  }
+}

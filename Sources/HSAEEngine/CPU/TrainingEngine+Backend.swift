@@ -1,0 +1,79 @@
+// The CPU engine as a backend: what it supports, and the memory it allocates.
+
+internal import HSAEDistribution
+public import HSAEModels
+public import HSAERuns
+internal import HSAESupport
+public import HSAETensors
+
+extension TrainingEngine: StepBackend {
+  /// What the engine cannot do of `recipe`, as a sentence that names the option; nil if it can train it.
+  public static func complaint(_ recipe: Recipe, share: RankShare) -> String? {
+    if recipe.selection != .topK {
+      return "The CPU backend trains with the selection topk, not \(recipe.selection.name)."
+    }
+    if recipe.precision == .bfloat16, Precision.best != .bfloat16 {
+      return "This processor does not multiply bf16 in hardware; use --precision float32 or auto."
+    }
+    return nil
+  }
+
+  /// The batch, in fp32.
+  public var batchRows: Buffer<Float> {
+    get { vectors }
+    set { vectors = newValue }
+  }
+
+  /// Lends the state to `body`.
+  public func withState<Result, E: Error>(
+    _ body: (borrowing TrainingState) throws(E) -> Result
+  ) throws(E) -> Result {
+    try body(state)
+  }
+
+  /// Lets `body` change the weights before the first step.
+  public func changeParameters(_ body: (inout Parameters) -> Void) {
+    body(&state.parameters)
+    refreshCopies()
+  }
+
+  /// Seconds spent in each phase so far.
+  public var phaseSeconds: [(name: String, seconds: Double)] {
+    Phase.allCases.map { ("\($0)", seconds[$0.rawValue]) }
+  }
+
+  /// The bytes that an engine allocates; it follows `init` and the workspaces made there.
+  public static func memoryNeed(
+    _ recipe: Recipe, share: RankShare, threads: Int
+  ) -> MemoryNeed {
+    var need = MemoryNeed()
+    let (shape, objective) = (share.ownShape, recipe.objective)
+    let (d, s) = (Double(shape.width), Double(shape.subspace))
+    let (m, a) = (Double(shape.experts), Double(shape.sublatents))
+    let rows = Double(share.rows.count)
+    if !share.isAlone {
+      // Candidates' scores, sent and kept; and the window of large sums.
+      need.batch += rows * Double(share.mostChosen) * 12
+      if objective.auxk > 0 { need.batch += rows * Double(objective.auxkActive) * 8 }
+      need.batch += 4 * Double(RankReduction.mostScratch) * (share.copies.size > 1 ? 2 : 1)
+    }
+    let isHalf = recipe.precision == .bfloat16
+    let numbers = m * (2 * (1 + s) * d + 2 * a * s)
+    need.weights += 4 * numbers + (isHalf ? 2 * m * d * (objective.ortho > 0 ? 2 : 1) : 0)
+    need.gradients += 4 * numbers
+    need.moments += (recipe.momentFormat == .bfloat16 ? 4 : 8) * numbers
+
+    // x, x̂ and x̂_high, in bf16 with copies; active pairs; the threshold's mask and the penalty's panels.
+    need.batch += rows * d * (isHalf ? 18 : 12)
+    need.batch += rows * Double(shape.activeExperts) * (36 + 20 * s)
+    if objective.l1 > 0, objective.l1Scope == .all {
+      need.batch += rows * (m / 8 + d * (isHalf ? 2 : 4))
+    }
+    if objective.ortho > 0 { need.batch += (isHalf ? 12 : 8) * d * d }
+    if objective.auxk > 0 {
+      need.batch += rows * (Double(objective.auxkActive) * 20 + 4 * d) + 16 * m * d
+    }
+    need.batch += 12 * m * (1 + a) + Double(threads) * 0x1p20
+    return need
+  }
+}

@@ -1,0 +1,275 @@
+// Backward by hand, expert by expert: from the gradients with respect to x̂ and x̂_high to those of
+// every weight the expert owns, projected (`method.md`, "Step" 2) and measured for clipping.
+// An expert that no vector chose still has the gradients of orthogonality, penalty and auxiliary loss.
+
+internal import CHSAEKernels
+internal import HSAEDistribution
+internal import HSAEModels
+internal import HSAERuns
+internal import HSAETensors
+
+extension TrainingEngine {
+  /// All gradients. Returns the square of their global norm.
+  ///
+  /// - Parameters:
+  ///   - l1: the penalty's weight for one pair, λ₂ / B.
+  ///   - orthoScale: the factor of the diagonal's part of eq. 3.4's gradient.
+  ///   - orthoDone: whether row d_j of the gradient already holds orthogonality's part; row e_j is
+  ///     initialised either way.
+  ///   - auxiliary: whether the auxiliary loss has gradients to add.
+  func backward(l1: Float, orthoScale: Float, orthoDone: Bool, auxiliary hasAuxiliary: Bool)
+    -> Double
+  {
+    let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
+    let d = shape.width
+    let hasBias = state.parameters.hasBias
+    unsafe state.parameters.withUnsafePointers { weights in
+      unsafe gradients.withUnsafeMutablePointers { gradient in
+        parallelFor(pieces, threads: threads) { piece, worker in
+          var squares = 0.0
+          let biasPart = unsafe hasBias ? biasPieces.base + piece * d : nil
+          unsafe biasPart?.update(repeating: 0, count: d)
+          for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
+            unsafe clearExpert(expert, gradient, keepsDecoder: orthoDone)
+            unsafe backwardPairs(expert, weights, gradient, l1: l1, worker: worker)
+            if let biasPart = unsafe biasPart {
+              unsafe biasGradient(expert, weights, l1: l1, into: biasPart)
+            }
+            if hasAuxiliary { unsafe addAuxiliary(expert, gradient, weights, bias: biasPart) }
+            unsafe squares += finishExpert(expert, weights, gradient, orthoScale: orthoScale)
+          }
+          unsafe pieceSums.base[piece] = squares
+        }
+      }
+    }
+    var total = (0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] }
+    if ranks != nil { total = sumGradients(total) }
+    if hasBias { total += finishBias(pieces: pieces) }
+    return total
+  }
+
+  private func clearExpert(_ expert: Int, _ gradient: MutableWeightPointers, keepsDecoder: Bool) {
+    let d = shape.width
+    let block = expert * shape.rowsPerExpert * d
+    let kept = keepsDecoder ? d : 0
+    unsafe (gradient.encoderSide + block + d).update(repeating: 0, count: shape.subspace * d)
+    unsafe (gradient.decoderSide + block + kept).update(
+      repeating: 0, count: shape.rowsPerExpert * d - kept)
+    let sub = shape.sublatents * shape.subspace
+    unsafe (gradient.subEncoder + expert * sub).update(repeating: 0, count: sub)
+    unsafe (gradient.subDecoder + expert * sub).update(repeating: 0, count: sub)
+  }
+
+  /// The gradients of one expert from its pairs, in blocks whose vectors and gradients stay in cache
+  /// between the two readings. A sum's terms are in the order of pairs, however they are cut.
+  private func backwardPairs(
+    _ expert: Int, _ weights: WeightPointers, _ gradient: MutableWeightPointers, l1: Float,
+    worker: Int
+  ) {
+    let all = pairs(of: expert)
+    var first = all.lowerBound
+    while first < all.upperBound {
+      let block = first..<min(all.upperBound, first + Self.pairsPerBlock)
+      unsafe backwardBlock(block, of: expert, weights, gradient, l1: l1, worker: worker)
+      first = block.upperBound
+    }
+  }
+
+  private func backwardBlock(
+    _ range: Range<Int>, of expert: Int, _ weights: WeightPointers,
+    _ gradient: MutableWeightPointers, l1: Float, worker: Int
+  ) {
+    let d = shape.width
+    let s = shape.subspace
+    let first = range.lowerBound
+    let count = range.count
+    let block = expert * shape.rowsPerExpert * d
+    let own = unsafe groupVectors.base + first
+    let dz = unsafe pairValueGradients.base + first
+    let z = unsafe pairValues.base + first
+
+    // ∂L/∂z = (g + g_high)·d_j; the penalty joins it in scope `topk`.
+    unsafe products(dz, weights.decoderSide + block, 1, .high, own, count)
+    let penalisesActive = objective.l1 > 0 && objective.l1Scope == .topK
+    for pair in 0..<count {
+      let above = unsafe activation.reaches(z[pair])
+      if penalisesActive && above { unsafe dz[pair] += l1 }
+      if !above { unsafe dz[pair] *= activation.slope }
+    }
+    guard s > 0 else {
+      unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
+      unsafe outer(gradient.encoderSide + block, 1, dz, .vectors, own, count)
+      return
+    }
+
+    // ∂L/∂v = Π↑ g, then through the sub-dictionary to ∂L/∂y.
+    let dv = unsafe pairStepGradients.base + first * s
+    let dy = unsafe pairCoordinateGradients.base + first * s
+    let sub = expert * shape.sublatents * s
+    unsafe products(dv, weights.decoderSide + block + d, s, .low, own, count)
+    unsafe fetchVectors(own, count)
+    unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
+    unsafe outer(
+      gradient.decoderSide + block + d, s, pairSteps.base + first * s, .low, own, count)
+    var subDictionary = unsafe subExpert(
+      expert, encoder: weights.subEncoder, decoder: weights.subDecoder, worker: worker)
+    unsafe kernels.sub_backward(
+      &subDictionary, pairCoordinates.base + first * s, dv, pairSublatents.base + first,
+      pairCodes.base + first, count, l1, gradient.subEncoder + sub, gradient.subDecoder + sub, dy)
+
+    // Encoder side: e_j and Π↓_j in one pass over the expert's vectors.
+    let coefficients = unsafe pairCoefficients.base + first * (1 + s)
+    for pair in 0..<count {
+      unsafe coefficients[pair * (1 + s)] = dz[pair]
+      for axis in 0..<s { unsafe coefficients[pair * (1 + s) + 1 + axis] = dy[pair * s + axis] }
+    }
+    unsafe outer(gradient.encoderSide + block, 1 + s, coefficients, .vectors, own, count)
+  }
+
+  /// What the backward pass gathers rows of: x, ∂L/∂x̂ + ∂L/∂x̂_high, ∂L/∂x̂. In bf16 precision it
+  /// gathers their bf16 copies, which are half as much to read; sums are fp32.
+  private enum Rows { case vectors, high, low }
+
+  private func copies(_ rows: Rows) -> Buffer<UInt16> {
+    switch rows {
+    case .vectors: vectorsBF16
+    case .high: highBF16
+    case .low: lowBF16
+    }
+  }
+
+  private func originals(_ rows: Rows) -> Buffer<Float> {
+    switch rows {
+    case .vectors: vectors
+    case .high: high
+    case .low: low
+    }
+  }
+
+  /// out[t·count + r] = weights[r] · row t of `rows`.
+  private func products(
+    _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ count: Int, _ rows: Rows,
+    _ own: UnsafePointer<Int32>, _ pairs: Int
+  ) {
+    let d = shape.width
+    if precision == .bfloat16 {
+      unsafe kernels.rows_dot_bfloat16(out, weights, count, d, copies(rows).base, d, own, pairs)
+    } else {
+      unsafe kernels.rows_dot(out, weights, count, d, originals(rows).base, d, own, pairs)
+    }
+  }
+
+  /// gradient[r] += Σ_t coefficients[t·count + r] · row t of `rows`.
+  private func outer(
+    _ gradient: UnsafeMutablePointer<Float>, _ count: Int, _ coefficients: UnsafePointer<Float>,
+    _ rows: Rows, _ own: UnsafePointer<Int32>, _ pairs: Int
+  ) {
+    let d = shape.width
+    if precision == .bfloat16 {
+      unsafe kernels.outer_bfloat16(
+        gradient, count, d, coefficients, copies(rows).base, d, own, pairs)
+    } else {
+      unsafe kernels.outer(gradient, count, d, coefficients, originals(rows).base, d, own, pairs)
+    }
+  }
+
+  /// Asks for the rows of x that the last part of a block reads.
+  private func fetchVectors(_ own: UnsafePointer<Int32>, _ count: Int) {
+    let d = shape.width
+    for pair in 0..<count {
+      let vector = unsafe Int(own[pair])
+      if precision == .bfloat16 {
+        unsafe kernels.fetch(vectorsBF16.base + vector * d, 2 * d)
+      } else {
+        unsafe kernels.fetch(vectors.base + vector * d, 4 * d)
+      }
+    }
+  }
+
+  /// −Σ ∂L/∂(x − b) over this expert's pairs: the encoder's part of the bias gradient.
+  private func biasGradient(
+    _ expert: Int, _ weights: WeightPointers, l1: Float, into part: UnsafeMutablePointer<Float>
+  ) {
+    let d = shape.width
+    let s = shape.subspace
+    let block = expert * shape.rowsPerExpert * d
+    var value = 0.0
+    for pair in pairs(of: expert) { unsafe value += Double(pairValueGradients.base[pair]) }
+    if penalisesAll, let penalty, l1 > 0 {
+      unsafe value += Double(l1) * Double(penalty.counts.base[expert])
+    }
+    unsafe kernels.axpy(part, weights.encoderSide + block, Float(-value), d)
+    for axis in 0..<s {
+      var sum = 0.0
+      for pair in pairs(of: expert) {
+        unsafe sum += Double(pairCoordinateGradients.base[pair * s + axis])
+      }
+      unsafe kernels.axpy(part, weights.encoderSide + block + (1 + axis) * d, Float(-sum), d)
+    }
+  }
+
+  /// Orthogonality's diagonal, projection onto the tangents of unit norm, and the squared norm.
+  private func finishExpert(
+    _ expert: Int, _ weights: WeightPointers, _ gradient: MutableWeightPointers, orthoScale: Float
+  ) -> Double {
+    let d = shape.width
+    let s = shape.subspace
+    let block = expert * shape.rowsPerExpert * d
+    let e = unsafe weights.encoderSide + block
+    let direction = unsafe weights.decoderSide + block
+    if orthoScale != 0 {
+      let diagonal = unsafe orthoScale * kernels.dot(e, direction, d)
+      unsafe kernels.axpy(gradient.encoderSide + block, direction, -diagonal, d)
+      unsafe kernels.axpy(gradient.decoderSide + block, e, -diagonal, d)
+    }
+    let along = unsafe kernels.dot(gradient.decoderSide + block, direction, d)
+    unsafe kernels.axpy(gradient.decoderSide + block, direction, -along, d)
+    for sublatent in expert * shape.sublatents..<(expert + 1) * shape.sublatents {
+      let row = unsafe weights.subDecoder + sublatent * s
+      let own = unsafe gradient.subDecoder + sublatent * s
+      var along: Float = 0
+      for axis in 0..<s { unsafe along += own[axis] * row[axis] }
+      for axis in 0..<s { unsafe own[axis] -= along * row[axis] }
+    }
+    return unsafe squaredNorm(expert, gradient)
+  }
+
+  /// The squared norm of one expert's gradient.
+  func squaredNorm(_ expert: Int, _ gradient: MutableWeightPointers) -> Double {
+    let sub = shape.sublatents * shape.subspace
+    let side = shape.rowsPerExpert * shape.width
+    return unsafe kernels.sum_squares(gradient.encoderSide + expert * side, side)
+      + kernels.sum_squares(gradient.decoderSide + expert * side, side)
+      + kernels.sum_squares(gradient.subEncoder + expert * sub, sub)
+      + kernels.sum_squares(gradient.subDecoder + expert * sub, sub)
+  }
+
+  /// The bias gradient: Σ (g + g_high) from the reconstructions, and the encoder's part.
+  private func finishBias(pieces: Int) -> Double {
+    let d = shape.width
+    let columns = 64
+    let rows = ownRows
+    unsafe gradients.bias.withUnsafeMutablePointer { bias in
+      parallelFor(pieceCount(d, size: columns), threads: threads) { block, worker in
+        let own = pieceRange(block, size: columns, count: d)
+        let sums = unsafe biasSums.base + worker * columns
+        unsafe sums.update(repeating: 0, count: columns)
+        for row in rows {
+          let part = unsafe high.base + row * d + own.lowerBound
+          for column in 0..<own.count { unsafe sums[column] += Double(part[column]) }
+        }
+        for piece in 0..<pieces {
+          let part = unsafe biasPieces.base + piece * d + own.lowerBound
+          for column in 0..<own.count { unsafe sums[column] += Double(part[column]) }
+        }
+        for column in 0..<own.count { unsafe bias[own.lowerBound + column] = Float(sums[column]) }
+      }
+    }
+    if ranks != nil {
+      var sums = (0..<d).map { Double(gradients.bias[0, $0]) }
+      share.world.sum(&sums)
+      for column in 0..<d { gradients.bias[0, column] = Float(sums[column]) }
+    }
+    return (0..<d).reduce(0) { $0 + Double(gradients.bias[0, $1]) * Double(gradients.bias[0, $1]) }
+  }
+}

@@ -1,0 +1,83 @@
+// The update, one pass over weights, gradients and moments: clipping factor, Adam, unit norms of both
+// decoders, and the bf16 copies that the next step's products read.
+
+internal import CHSAEKernels
+internal import Foundation
+internal import HSAEModels
+internal import HSAERuns
+internal import HSAETensors
+
+extension TrainingEngine {
+  /// Clips to the global norm, steps, renormalises.
+  func update(_ settings: StepSettings, norm: Double) {
+    let d = shape.width
+    let s = shape.subspace
+    let clip =
+      settings.clip > 0 && norm > Double(settings.clip)
+      ? Float(Double(settings.clip) / norm) : 1
+    // p −= lr · m̂ / (√v̂ + ε), with the corrections of m̂ and v̂ moved into rate and epsilon.
+    let first = 1 - pow(Double(Adam.beta1), Double(settings.number))
+    let second = (1 - pow(Double(Adam.beta2), Double(settings.number))).squareRoot()
+    let rate = Float(Double(settings.learningRate) * second / first)
+    let epsilon = Float(Double(Adam.epsilon) * second)
+
+    let adam = AdamStep(
+      number: settings.number, clip: clip, rate: rate, epsilon: epsilon)
+    let moments = state.moments
+    let side = shape.rowsPerExpert * d
+    let sub = shape.sublatents * s
+    unsafe state.parameters.withUnsafeMutablePointers { p in
+      unsafe gradients.withUnsafePointers { g in
+        parallelFor(
+          pieceCount(shape.experts, size: Self.expertsPerPiece), threads: threads
+        ) { piece, _ in
+          // A whole piece at a time: long runs of memory, which the processor prefetches.
+          let experts = pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts)
+          let rows = experts.lowerBound * side..<experts.upperBound * side
+          let codes = experts.lowerBound * sub..<experts.upperBound * sub
+          unsafe moments.step(adam, .encoderSide, rows, p.encoderSide, g.encoderSide)
+          unsafe moments.step(adam, .decoderSide, rows, p.decoderSide, g.decoderSide)
+          unsafe moments.step(adam, .subEncoder, codes, p.subEncoder, g.subEncoder)
+          unsafe moments.step(adam, .subDecoder, codes, p.subDecoder, g.subDecoder)
+          for expert in experts {
+            unsafe renormalise(p.decoderSide + expert * side, d)
+            for sublatent in expert * shape.sublatents..<(expert + 1) * shape.sublatents {
+              unsafe renormalise(p.subDecoder + sublatent * s, s)
+            }
+            unsafe copyExpert(expert, p.reading)
+          }
+        }
+      }
+    }
+    guard state.parameters.hasBias else { return }
+    unsafe state.parameters.bias.withUnsafeMutablePointer { p in
+      unsafe gradients.bias.withUnsafePointer { g in
+        unsafe moments.step(adam, .bias, 0..<d, p, g)
+      }
+    }
+  }
+
+  private func renormalise(_ row: UnsafeMutablePointer<Float>, _ width: Int) {
+    let norm = unsafe kernels.sum_squares(row, width).squareRoot()
+    if norm > 0 { unsafe kernels.scale(row, row, Float(1 / norm), width) }
+  }
+
+  private func copyExpert(_ expert: Int, _ p: WeightPointers) {
+    let d = shape.width
+    let block = expert * shape.rowsPerExpert * d
+    if encoderBF16.count > 0 {
+      unsafe kernels.to_bfloat16(encoderBF16.base + expert * d, p.encoderSide + block, d)
+      unsafe encoderFourthPowers.base[expert] = kernels.fourth_powers(p.encoderSide + block, d)
+    }
+    if decoderBF16.count > 0 {
+      unsafe kernels.to_bfloat16(decoderBF16.base + expert * d, p.decoderSide + block, d)
+    }
+  }
+
+  /// Makes the bf16 copies agree with the weights: after `init` and after weights were replaced.
+  func refreshCopies() {
+    unsafe state.parameters.withUnsafePointers { weights in
+      for expert in 0..<shape.experts { unsafe copyExpert(expert, weights) }
+    }
+  }
+}

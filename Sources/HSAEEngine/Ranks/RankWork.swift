@@ -1,0 +1,238 @@
+// What an engine does together with other ranks, one function for each place of a step where something
+// passes between them. The vectors of a group's batch are divided among its ranks: a vector's owner
+// settles which experts it has, completes its reconstructions and gives back the gradients with respect
+// to them. Everything else of a step is each rank's own.
+//
+// Bytes that a rank of a group of R sends in a step, B the group's rows, without the few single numbers:
+//   scores and answers   4·B·(k + 1)·(R − 1)/R, in bf16 4·B·(2k + 1)·(R − 1)/R + 8·B/R·(R − 1)
+//   reconstructions      8·B·d·(R − 1)/R        (4 for a flat dictionary)
+//   their gradients      8·B·d·(R − 1)/R, in bf16 4  (half of that for a flat dictionary)
+//   orthogonality        16·d²·(R − 1)/R
+//   between G groups     8·parameters/R·(G − 1)/G
+
+internal import CHSAEKernels
+internal import HSAEDistribution
+internal import HSAEModels
+internal import HSAERuns
+internal import HSAETensors
+
+/// Sums of a step over all rows and experts.
+struct BatchSums {
+  /// Σ‖x − x̂‖² and Σ‖x − x̂_high‖².
+  var full: Double
+  var top: Double
+  /// Active pairs.
+  var pairs: Double
+  /// The penalty's sums, of latents and of sublatents.
+  var penalty: Double
+  var subPenalty: Double
+  /// Pairs at or above the threshold.
+  var above: Double
+}
+
+/// The memory and the partners of a step that is shared.
+@safe
+final class RankWork {
+  private let share: RankShare
+  private let threads: Int
+  /// Which of the group's vectors belong to each of its ranks: whole pieces of the forward pass.
+  let owners: [Range<Int>]
+  private let choice: SharedChoice?
+  private let deadChoice: SharedChoice?
+  private let dictionarySums: RankReduction?
+  private let copySums: RankReduction?
+
+  init(_ share: RankShare, objective: Objective, threads: Int) {
+    self.share = share
+    self.threads = threads
+    let (ranks, rows) = (share.dictionary, share.rows.count)
+    let size = TrainingEngine.vectorsPerPiece
+    let pieces = pieceCount(rows, size: size)
+    let owners = (0..<ranks.size).map { rank in
+      let own = evenPart(rank, of: ranks.size, count: pieces)
+      return min(rows, own.lowerBound * size)..<min(rows, own.upperBound * size)
+    }
+    self.owners = owners
+    func choice(_ length: Int) -> SharedChoice? {
+      guard ranks.size > 1, length > 0 else { return nil }
+      return SharedChoice(ranks, owners: owners, batch: rows, length: length, threads: threads)
+    }
+    let experts = pieceCount(share.shape.experts, size: ranks.size)
+    self.choice = choice(share.mostChosen)
+    deadChoice = choice(objective.auxk > 0 ? min(objective.auxkActive, experts) : 0)
+    let d = share.shape.width
+    dictionarySums =
+      ranks.size > 1
+      ? RankReduction(
+        ranks, largest: max(rows + size * ranks.size, objective.ortho > 0 ? d : 0) * d,
+        threads: threads) : nil
+    copySums =
+      share.copies.size > 1
+      ? RankReduction(share.copies, largest: share.ownShape.parameterCount, threads: threads) : nil
+  }
+
+  /// The vectors whose reconstructions this rank completes.
+  var ownRows: Range<Int> { owners[share.dictionary.rank] }
+
+  /// After every rank chose among its own experts: keeps those that are among the k of all.
+  func choose(_ engine: TrainingEngine) {
+    guard let choice else { return }
+    let encoder = engine.encoder
+    unsafe engine.state.parameters.encoderSide.withUnsafePointer { weights in
+      let vectors = unsafe UnsafePointer(engine.vectors.base)
+      unsafe choice.settle(
+        most: share.shape.activeExperts, length: share.mostChosen, scores: encoder.scores.base,
+        stride: encoder.active, counts: encoder.counts.base,
+        settle: engine.precision == .float32
+          ? nil
+          : { vector, last, next in
+            unsafe encoder.settle(
+              row: vector, last: last, next: next, vectors: vectors, encoder: weights)
+          })
+    }
+  }
+
+  /// From every rank's part of x̂_high and x̂_low to the gradients with respect to them.
+  func reconstruct(_ engine: TrainingEngine) {
+    let d = share.shape.width
+    let isFlat = share.shape.isFlat
+    let parts = owners.map { $0.lowerBound * d..<$0.upperBound * d }
+    if let dictionarySums {
+      unsafe dictionarySums.reduce(engine.high.base, parts: parts)
+      if !isFlat { unsafe dictionarySums.reduce(engine.low.base, parts: parts) }
+    }
+    let size = TrainingEngine.vectorsPerPiece
+    let pieces = engine.ownPieces
+    parallelFor(pieces.count, threads: threads) { place, _ in
+      let piece = pieces.lowerBound + place
+      engine.residuals(pieceRange(piece, size: size, count: engine.batch))
+    }
+    if engine.precision == .bfloat16 {
+      unsafe gatherRows(engine.highBF16.base, rowBytes: 2 * d)
+      if !isFlat { unsafe gatherRows(engine.lowBF16.base, rowBytes: 2 * d) }
+    } else {
+      unsafe gatherRows(engine.high.base, rowBytes: 4 * d)
+      if !isFlat { unsafe gatherRows(engine.low.base, rowBytes: 4 * d) }
+    }
+  }
+
+  /// Gives every rank of the group all rows of an array of which each has those of its own vectors.
+  ///
+  /// - Safety: the array must have `rowBytes` bytes for each vector.
+  @unsafe
+  func gatherRows<Element>(_ array: UnsafeMutablePointer<Element>, rowBytes: Int) {
+    unsafe share.dictionary.gather(
+      UnsafeMutableRawPointer(array),
+      owners.map { $0.lowerBound * rowBytes..<$0.upperBound * rowBytes })
+  }
+
+  /// Replaces an array by its sums over the ranks of the group.
+  ///
+  /// - Safety: the array must have `count` elements.
+  @unsafe
+  func sumInDictionary(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
+    unsafe dictionarySums?.sum(array, count)
+  }
+
+  /// Replaces an array by its sums over the ranks with the same experts.
+  ///
+  /// - Safety: the array must have `count` elements.
+  @unsafe
+  func sumOverCopies(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
+    unsafe copySums?.sum(array, count)
+  }
+
+  /// Sums over all ranks.
+  func sum(_ sums: inout BatchSums) {
+    var values = [sums.full, sums.top, sums.pairs, sums.penalty, sums.subPenalty, sums.above]
+    share.world.sum(&values)
+    sums = BatchSums(
+      full: values[0], top: values[1], pairs: values[2], penalty: values[3],
+      subPenalty: values[4], above: values[5])
+  }
+
+  /// The sum of `count` over the ranks of the group.
+  func sum(_ count: Int) -> Int { Int(share.dictionary.sum(Double(count))) }
+
+  /// Whether several groups count the same experts.
+  var countsTogether: Bool { copySums != nil }
+
+  /// Replaces counts by their sums over the groups.
+  func sumOverCopies(_ counts: inout [Float]) {
+    let count = counts.count
+    unsafe counts.withUnsafeMutableBufferPointer { counts in
+      // Safe: the buffer has `count` elements and outlives the call.
+      if let base = counts.baseAddress { unsafe sumOverCopies(base, count) }
+    }
+  }
+}
+
+extension RankWork {
+  /// After every rank chose among its own dead latents: keeps those that are among the k_aux of all.
+  func chooseDead(_ work: AuxiliaryLoss, most: Int) {
+    guard let deadChoice else { return }
+    let length = share.dictionary.max(min(work.active, work.latents.count))
+    unsafe deadChoice.settle(
+      most: most, length: length, scores: UnsafePointer(work.values.base), stride: work.active,
+      counts: work.counts.base, settle: nil)
+  }
+
+  /// From every rank's part of ê to ê − e of its own vectors, `scale` times ∂L/∂x̂ being −e; the sums of
+  /// ‖ê − e‖² and ‖e‖² over all vectors.
+  func explainResidual(
+    _ engine: TrainingEngine, _ work: AuxiliaryLoss, scale: Float
+  ) -> (error: Double, squares: Double) {
+    let d = share.shape.width
+    if let dictionarySums {
+      unsafe dictionarySums.reduce(
+        work.reconstruction.base, parts: owners.map { $0.lowerBound * d..<$0.upperBound * d })
+    }
+    let size = TrainingEngine.vectorsPerPiece
+    let pieces = engine.ownPieces
+    parallelFor(pieces.count, threads: threads) { place, _ in
+      let piece = pieces.lowerBound + place
+      var (error, squares) = (0.0, 0.0)
+      for row in pieceRange(piece, size: size, count: engine.batch) {
+        let target = unsafe work.reconstruction.base + row * d
+        let residual = unsafe engine.low.base + row * d
+        unsafe squares += Double(scale) * Double(scale) * kernels.sum_squares(residual, d)
+        unsafe kernels.axpy(target, residual, scale, d)
+        unsafe error += kernels.sum_squares(target, d)
+      }
+      unsafe work.sums.base[2 * piece] = error
+      unsafe work.sums.base[2 * piece + 1] = squares
+    }
+    var sums = [0.0, 0.0]
+    for piece in pieces {
+      unsafe sums[0] += work.sums.base[2 * piece]
+      unsafe sums[1] += work.sums.base[2 * piece + 1]
+    }
+    share.world.sum(&sums)
+    return (sums[0], sums[1])
+  }
+}
+
+extension TrainingEngine {
+  /// Sums the gradients of this engine's experts over all groups, of whose squared norm this one's is
+  /// `squares`; the squared norm of the whole dictionary's, without the bias.
+  func sumGradients(_ squares: Double) -> Double {
+    guard let ranks, share.copies.size > 1 else { return share.dictionary.sum(squares) }
+    let side = shape.experts * shape.rowsPerExpert * shape.width
+    let sub = shape.experts * shape.sublatents * shape.subspace
+    let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
+    unsafe gradients.withUnsafeMutablePointers { gradient in
+      unsafe ranks.sumOverCopies(gradient.encoderSide, side)
+      unsafe ranks.sumOverCopies(gradient.decoderSide, side)
+      unsafe ranks.sumOverCopies(gradient.subEncoder, sub)
+      unsafe ranks.sumOverCopies(gradient.subDecoder, sub)
+      parallelFor(pieces, threads: threads) { piece, _ in
+        var squares = 0.0
+        for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
+          unsafe squares += squaredNorm(expert, gradient)
+        }
+        unsafe pieceSums.base[piece] = squares
+      }
+    }
+    return share.dictionary.sum((0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] })
+  }
+}

@@ -1,0 +1,143 @@
+// The reference twin as a backend: `ReferenceTrainer` behind the seam, for tests of other backends and for whoever
+// wants to see a run without any of the engine's shortcuts. It is thousands of times slower than the engine.
+
+public import HSAEModels
+public import HSAERuns
+internal import HSAESupport
+public import HSAETensors
+
+/// Trains by `HSAEModels/Reference`, in double precision, on one thread.
+///
+/// After every step the weights and moments are rounded to single precision, in which checkpoints keep them, so that a
+/// run that was interrupted goes on with the same bits.
+public final class ReferenceBackend: StepBackend {
+  /// What is trained.
+  public let recipe: Recipe
+  /// The whole dictionary and the whole batch.
+  public let share: RankShare
+  /// The next batch.
+  public var batchRows: Buffer<Float>
+  /// Nothing is measured.
+  public let phaseSeconds: [(name: String, seconds: Double)] = []
+
+  private var state: TrainingState
+
+  /// A backend that goes on from `state`; `threads` has no effect.
+  public init(
+    _ state: consuming TrainingState, recipe: Recipe, share: RankShare, threads: Int
+  ) {
+    precondition(state.shape == share.shape, "Weights of other experts.")
+    self.recipe = recipe
+    self.share = share
+    self.state = state
+    batchRows = Buffer(share.batch * share.shape.width)
+  }
+
+  /// What the reference twin cannot do of `recipe`; nil if it can train it.
+  public static func complaint(_ recipe: Recipe, share: RankShare) -> String? {
+    if !share.isAlone { return "--backend reference trains in one process; leave out mpirun." }
+    if recipe.momentFormat != .float32 {
+      return "--backend reference keeps moments in float32; leave out --moments bfloat16."
+    }
+    if recipe.selection != .topK {
+      return
+        "--backend reference trains with the selection topk, not \(recipe.selection.name)."
+    }
+    return nil
+  }
+
+  /// The bytes of weights, gradients and moments in double precision, and of a batch's pre-activations.
+  public static func memoryNeed(_ recipe: Recipe, share: RankShare, threads: Int) -> MemoryNeed {
+    var need = MemoryNeed()
+    let parameters = Double(share.shape.parameterCount)
+    (need.weights, need.gradients, need.moments) = (16 * parameters, 16 * parameters, 40 * parameters)
+    let (m, d) = (Double(share.shape.experts), Double(share.shape.width))
+    need.batch = Double(share.batch) * (16 * m + 64 * d)
+    return need
+  }
+
+  /// Lends the state to `body`.
+  public func withState<Result, E: Error>(
+    _ body: (borrowing TrainingState) throws(E) -> Result
+  ) throws(E) -> Result {
+    try body(state)
+  }
+
+  /// Lets `body` change the weights before the first step.
+  public func changeParameters(_ body: (inout Parameters) -> Void) { body(&state.parameters) }
+
+  /// One step on the batch.
+  public func step(_ settings: StepSettings) -> StepReport {
+    var reference = ReferenceSettings(recipe, regulariserScale: settings.regulariserScale)
+    let penalisesAll = recipe.objective.l1 > 0 && recipe.objective.l1Scope == .all
+    // Without a penalty the report counts what is active, as there is no pass over all latents.
+    if recipe.objective.l1 == 0 { reference.scope = .topK }
+    if reference.auxiliary > 0 {
+      reference.dead = (0..<recipe.shape.experts).map {
+        state.usage.isDead($0, window: settings.deadWindow)
+      }
+    }
+    let rows = batchRows.elements.prefix(share.batch * recipe.shape.width).map(Double.init)
+    var trainer = ReferenceTrainer(state)
+    let step = trainer.step(
+      rows, reference, learningRate: Double(settings.learningRate), clip: Double(settings.clip))
+    let report = self.report(step, reference, settings, rows, penalisesAll: penalisesAll)
+    guard report.loss.isFinite, report.gradientNorm.isFinite else { return report }
+    var next = trainer.state()
+    next.usage = state.usage
+    state = next
+    countUsage(step.pass)
+    return report
+  }
+
+  private func report(
+    _ step: ReferenceStep, _ reference: ReferenceSettings, _ settings: StepSettings,
+    _ rows: [Double], penalisesAll: Bool
+  ) -> StepReport {
+    let (m, batch) = (recipe.shape.experts, Double(share.batch))
+    var report = StepReport()
+    report.loss = step.loss.total
+    report.reconstruction = step.loss.reconstruction
+    report.topReconstruction = step.loss.topLevel
+    report.ortho = reference.orthogonality > 0 || m == 1 ? step.loss.orthogonality : .nan
+    report.l1 = step.loss.sparsity
+    report.auxk = step.loss.auxiliary
+    report.auxkLatents = reference.dead.count { $0 }
+    report.gradientNorm = step.gradientNorm
+    report.l0 = Double(step.pass.codes.reduce(0) { $0 + $1.count }) / batch
+    if penalisesAll {
+      let above = step.pass.preActivations.count { $0 >= reference.threshold }
+      report.aboveThreshold = Double(above) / batch / Double(m)
+    }
+    if settings.wantsVariance {
+      report.explainedVariance = 1 - step.loss.reconstruction * batch / variance(rows)
+    }
+    return report
+  }
+
+  /// Σ‖x − x̄‖² of the batch, x̄ its mean; NaN if its rows do not differ.
+  private func variance(_ rows: [Double]) -> Double {
+    let d = recipe.shape.width
+    var means = [Double](repeating: 0, count: d)
+    for index in rows.indices { means[index % d] += rows[index] / Double(share.batch) }
+    let spread = rows.indices.reduce(0.0) {
+      let difference = rows[$1] - means[$1 % d]
+      return $0 + difference * difference
+    }
+    return spread > rows.reduce(0) { $0 + $1 * $1 } * 1e-6 ? spread : .nan
+  }
+
+  private func countUsage(_ pass: ReferenceForward) {
+    let (m, a) = (recipe.shape.experts, recipe.shape.sublatents)
+    var counts = [Float](repeating: 0, count: m * (1 + a))
+    for code in pass.codes.joined() {
+      counts[code.expert] += 1
+      if a > 0, code.subValue >= Double(recipe.activation.subThreshold) {
+        counts[m + code.expert * a + code.sublatent] += 1
+      }
+    }
+    state.usage.advance(rows: share.batch) { add in
+      for (place, count) in counts.enumerated() where count > 0 { add(place, count) }
+    }
+  }
+}

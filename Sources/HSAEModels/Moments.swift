@@ -1,0 +1,127 @@
+// Adam's two moments of every weight: their memory, in fp32 or bf16. In bf16 they take half the memory and the engine
+// rounds them at random, because a slow average that is rounded to nearest stops moving: a second moment never again
+// changes by the thousandth part of a step.
+
+package import HSAETensors
+
+/// Adam's two moments of every weight, laid out like `Parameters`.
+@safe
+package final class Moments: Sendable {
+  /// The arrays of `Parameters`.
+  package enum Part: Int, CaseIterable, Sendable {
+    case encoderSide, decoderSide, subEncoder, subDecoder, bias
+
+    /// The elements of this array.
+    package func count(_ shape: DictionaryShape, hasBias: Bool) -> Int {
+      switch self {
+      case .encoderSide, .decoderSide: shape.experts * shape.rowsPerExpert * shape.width
+      case .subEncoder, .subDecoder: shape.experts * shape.sublatents * shape.subspace
+      case .bias: hasBias ? shape.width : 0
+      }
+    }
+  }
+
+  /// One moment: a buffer for each part in one of the two formats, and none in the other.
+  package struct Arrays: Sendable {
+    package var float32: [Buffer<Float>] = []
+    package var bfloat16: [Buffer<UInt16>] = []
+  }
+
+  package let shape: DictionaryShape
+  package let hasBias: Bool
+  package let format: Precision
+  package let first: Arrays
+  package let second: Arrays
+  private let seed: UInt64
+  private let generator: SeededGenerator
+  /// The number, in the whole dictionary, of the first of these experts.
+  private let firstExpert: Int
+
+  /// Moments that are zero; `seed` is that of their rounding.
+  package init(
+    shape: DictionaryShape, hasBias: Bool, format: Precision, seed: UInt64, firstExpert: Int = 0
+  ) {
+    self.shape = shape
+    self.firstExpert = firstExpert
+    self.hasBias = hasBias
+    self.format = format
+    self.seed = seed
+    generator = SeededGenerator(seed: seed).split(0x6D6F_6D65_6E74)
+    func arrays() -> Arrays {
+      let counts = Part.allCases.map { $0.count(shape, hasBias: hasBias) }
+      switch format {
+      case .float32: return Arrays(float32: counts.map { Buffer($0) })
+      case .bfloat16: return Arrays(bfloat16: counts.map { Buffer($0) })
+      }
+    }
+    first = arrays()
+    second = arrays()
+  }
+
+  /// Moments with the same numbers in memory of their own.
+  package func copy() -> Moments {
+    let result = Moments(
+      shape: shape, hasBias: hasBias, format: format, seed: seed, firstExpert: firstExpert)
+    for (from, to) in [(first, result.first), (second, result.second)] {
+      for (a, b) in zip(from.float32, to.float32) { b.assign(from: a) }
+      for (a, b) in zip(from.bfloat16, to.bfloat16) { b.assign(from: a) }
+    }
+    return result
+  }
+
+  /// Where the elements of a part begin in the same part of the whole dictionary.
+  package func origin(_ part: Part) -> Int {
+    part == .bias ? 0 : part.count(shape, hasBias: hasBias) / shape.experts * firstExpert
+  }
+
+  /// The key of the random rounding of a part at a step.
+  package func key(_ step: Int, _ part: Part) -> UInt64 {
+    var own = generator.split(UInt64(step)).split(UInt64(part.rawValue))
+    return own.next()
+  }
+
+  /// One fp32 moment in the form of weights.
+  package func parameters(_ moment: Arrays) -> Parameters {
+    precondition(format == .float32, "Moments in bf16.")
+    var result = Parameters(shape: shape, hasBias: hasBias)
+    for part in Part.allCases {
+      part.withMutableSpan(of: &result) { target in
+        let source = moment.float32[part.rawValue].elements
+        for index in source.indices { target[index] = source[index] }
+      }
+    }
+    return result
+  }
+
+  /// Sets one fp32 moment to numbers in the form of weights.
+  package func set(_ moment: Arrays, to values: consuming Parameters) {
+    precondition(format == .float32, "Moments in bf16.")
+    for part in Part.allCases {
+      let count = part.count(shape, hasBias: hasBias)
+      part.withMutableSpan(of: &values) { source in
+        moment.float32[part.rawValue].withMutableSpan(0..<count) { target in
+          for index in target.indices { target[index] = source[index] }
+        }
+      }
+    }
+  }
+}
+
+extension Moments.Part {
+  /// Lends the array of `parameters` with the place of this part.
+  fileprivate func withMutableSpan(
+    of parameters: inout Parameters, _ body: (inout MutableSpan<Float>) -> Void
+  ) {
+    func lend(_ matrix: inout Matrix) {
+      var span = matrix.mutableSpan
+      body(&span)
+    }
+    switch self {
+    case .encoderSide: lend(&parameters.encoderSide)
+    case .decoderSide: lend(&parameters.decoderSide)
+    case .subEncoder: lend(&parameters.subEncoder)
+    case .subDecoder: lend(&parameters.subDecoder)
+    case .bias: lend(&parameters.bias)
+    }
+  }
+}

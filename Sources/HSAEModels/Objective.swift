@@ -1,0 +1,93 @@
+// What is minimised: the coefficients of the loss (eqs. 3.2–3.4) and what one step reports of it.
+
+/// The coefficients of the loss, before warm-up.
+public struct Objective: Hashable, Codable, Sendable {
+  /// β, the weight of the top level's own squared error (eq. 3.3).
+  public var beta: Float
+  /// λ₁, the weight of the bi-orthogonality penalty (eq. 3.4).
+  public var ortho: Float
+  /// λ₂, the weight of the sparsity penalty (section 3.2).
+  public var l1: Float
+  /// Which top-level latents λ₂ reaches.
+  public var l1Scope: L1Scope
+  /// The weight of the auxiliary loss of dead latents (Gao et al.); 0 switches it off.
+  public var auxk: Float
+  /// How many dead latents may try to explain one vector's error.
+  public var auxkActive: Int
+
+  /// The reconstructions that are held against the row (eqs. 3.2 and 3.3), the whole one first.
+  public var reconstructions: [ReconstructionTerm] {
+    [ReconstructionTerm(.whole, weight: 1), ReconstructionTerm(.topLevel, weight: beta)]
+  }
+
+  /// An objective with the given coefficients.
+  public init(
+    beta: Float, ortho: Float, l1: Float, l1Scope: L1Scope = .all, auxk: Float = 0,
+    auxkActive: Int = 0
+  ) {
+    self.beta = beta
+    self.ortho = ortho
+    self.l1 = l1
+    self.l1Scope = l1Scope
+    self.auxk = auxk
+    self.auxkActive = auxkActive
+  }
+}
+
+/// What changes from step to step.
+public struct StepSettings: Hashable, Sendable {
+  /// Number of this step, counting from 1: Adam's bias correction.
+  public var number: Int
+  /// The learning rate.
+  public var learningRate: Float
+  /// Share of λ₁ and λ₂ in force, 0 … 1.
+  public var regulariserScale: Float
+  /// Largest global norm of the gradient; 0 means no clipping.
+  public var clip: Float
+  /// A latent that has not fired for so many vectors is dead to the auxiliary loss.
+  public var deadWindow: Int
+  /// Whether to spend a pass over the batch on its variance, for `StepReport.explainedVariance`.
+  public var wantsVariance: Bool
+
+  /// Settings of one step.
+  public init(
+    number: Int, learningRate: Float, regulariserScale: Float = 1, clip: Float = 0.75,
+    deadWindow: Int = 10_000_000, wantsVariance: Bool = false
+  ) {
+    self.number = number
+    self.learningRate = learningRate
+    self.regulariserScale = regulariserScale
+    self.clip = clip
+    self.deadWindow = deadWindow
+    self.wantsVariance = wantsVariance
+  }
+}
+
+/// What one step measured, before its update. Means are over the batch's vectors.
+public struct StepReport: Hashable, Sendable {
+  /// The whole loss, with the coefficients in force.
+  public var loss = 0.0
+  /// Mean ‖x − x̂‖².
+  public var reconstruction = 0.0
+  /// Mean ‖x − x̂_high‖².
+  public var topReconstruction = 0.0
+  /// L_ortho, unweighted; NaN where its weight was 0 and it was not computed.
+  public var ortho = 0.0
+  /// L_sparse, unweighted.
+  public var l1 = 0.0
+  /// The auxiliary loss, unweighted.
+  public var auxk = 0.0
+  /// Dead latents that took part in the auxiliary loss.
+  public var auxkLatents = 0
+  /// 1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on this batch; NaN unless asked for.
+  public var explainedVariance = Double.nan
+  /// Mean number of active experts.
+  public var l0 = 0.0
+  /// Mean share of latents at or above the threshold; NaN unless the penalty needs it.
+  public var aboveThreshold = Double.nan
+  /// Global norm of the gradient after projection, before clipping.
+  public var gradientNorm = 0.0
+
+  /// A report in which nothing was measured.
+  public init() {}
+}

@@ -1,0 +1,54 @@
+// Everything about a dictionary in training that a checkpoint keeps and a backend needs to go on.
+
+public import HSAETensors
+
+/// The state of training after some steps: a value that backends hand out and take in, and that checkpoints hold.
+///
+/// Large dictionaries have no room for a second copy, so it cannot be copied by accident: a backend that keeps its
+/// weights in this form owns one and lends it.
+public struct TrainingState: ~Copyable, Sendable {
+  /// The weights.
+  public var parameters: Parameters
+  /// Adam's moments.
+  package var moments: Moments
+  /// How often latents and sublatents were active.
+  public var usage: Usage
+  /// Steps taken.
+  public var step: Int
+
+  /// The sizes of the dictionary, or of the part of it that one rank owns.
+  public var shape: DictionaryShape { parameters.shape }
+
+  /// The state before the first step.
+  ///
+  /// - Parameters:
+  ///   - parameters: the weights to begin with.
+  ///   - momentFormat: the format of Adam's moments.
+  ///   - seed: of the rounding of bf16 moments.
+  ///   - firstExpert: the number, in the whole dictionary, of the first expert of `parameters`.
+  public init(
+    parameters: consuming Parameters, momentFormat: Precision = .float32, seed: UInt64 = 0,
+    firstExpert: Int = 0
+  ) {
+    moments = Moments(
+      shape: parameters.shape, hasBias: parameters.hasBias, format: momentFormat, seed: seed,
+      firstExpert: firstExpert)
+    usage = Usage(shape: parameters.shape)
+    self.parameters = parameters
+    step = 0
+  }
+
+  /// A second state with the same numbers.
+  public func copy() -> TrainingState {
+    var result = TrainingState(copying: parameters.copy(), moments: moments.copy())
+    (result.usage, result.step) = (usage, step)
+    return result
+  }
+
+  private init(copying parameters: consuming Parameters, moments: Moments) {
+    self.moments = moments
+    usage = Usage(shape: parameters.shape)
+    self.parameters = parameters
+    step = 0
+  }
+}

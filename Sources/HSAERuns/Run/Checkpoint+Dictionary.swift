@@ -1,0 +1,60 @@
+// The dictionary in a checkpoint, for whoever only wants to use it: a checkpoint says by itself what its
+// weights are.
+
+internal import HSAEActivations
+public import HSAEModels
+public import HSAESupport
+
+/// A dictionary that was read from a run or from a checkpoint, and what its input needs.
+public struct StoredDictionary: Sendable {
+  /// The dictionary.
+  public let model: SparseAutoencoder
+  /// What must be done to rows before it sees them.
+  public let normalize: Normalisation
+  /// Steps it was trained for; 0 if it was imported.
+  public let step: Int
+
+  /// The dictionary at `path`: the newest whole checkpoint of a run, or one checkpoint by its folder,
+  /// `RUN/checkpoints/step-…`.
+  ///
+  /// Every file is checked against its hash. What is passed over is told to `warn`. Fails with `.missing`
+  /// if there is nothing, and with `.data` if it is damaged.
+  public init(
+    path: String, warn: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    let description = Path.join(path, CheckpointName.description)
+    guard Path.exists(description) else {
+      let run = try RunDirectory(path: path)
+      (model, step) = try run.dictionary(warn: warn)
+      normalize = run.description.normalize
+      return
+    }
+    let state = try Checkpoint.verify(path, isImported: true)
+    let own = try JSONFile.read(DictionaryDescription.self, from: description)
+    if let complaint = own.shape.complaint ?? own.activation.complaint {
+      throw .data("\(description): \(complaint)")
+    }
+    model = try Checkpoint.dictionary(
+      path, state: state, shape: own.shape, activation: own.activation)
+    normalize = own.normalize
+    step = state.step
+  }
+}
+
+extension Checkpoint {
+  /// The dictionary in the checkpoint `path`, which has been verified.
+  package static func dictionary(
+    _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction
+  ) throws(Failure) -> SparseAutoencoder {
+    let parameters = try WeightsFile.read(
+      from: Path.join(path, CheckpointName.weights), shape: shape)
+    let hasThresholds = state.hashes[CheckpointName.thresholds] != nil
+    let thresholds =
+      hasThresholds ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil
+    if thresholds != nil, activation.slope > 0 {
+      throw .data("\(path): a dictionary with thresholds of its own has no slope.")
+    }
+    return SparseAutoencoder(parameters: parameters, activation: activation,
+      selection: thresholds.map(Selection.thresholds) ?? .topK)
+  }
+}

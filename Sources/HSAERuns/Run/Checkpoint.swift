@@ -1,0 +1,294 @@
+// A checkpoint: a folder with the dictionary, the optimizer's state and where the run is. It appears
+// under its name only when all of it is on the disk, and its files are verified by hash when read.
+//
+//   step-00001500/hsae.json                  what the dictionary is (`DictionaryDescription`)
+//                 hsae_weights.safetensors   its weights, tensors named as in `method.md`
+//                 optimizer.safetensors      first.* and second.* moments, usage statistics
+//                 trainer_state.json         step, rows seen, hashes of the other files
+//
+// An imported run's has no optimizer state, and may have gate.safetensors (`ThresholdsFile.swift`).
+//
+// Where several ranks have the dictionary, each writes a shard of its experts' weights and state, and
+// rank 0 their indices (`TensorShards.swift`); any number of ranks reads either form.
+
+internal import HSAEActivations
+internal import HSAEDistribution
+public import HSAEModels
+package import HSAESupport
+internal import HSAETensors
+
+/// What must be known of a dictionary besides its weights: `hsae.json`.
+public struct DictionaryDescription: Codable, Hashable, Sendable {
+  /// The version of the layout.
+  public var format = 1
+  /// The sizes.
+  public var shape: DictionaryShape
+  /// Thresholds and slopes.
+  public var activation: ActivationFunction
+  /// Normalisation its input needs.
+  public var normalize: Normalisation
+  /// Whether the weights include an input bias.
+  public var hasBias: Bool
+  /// Steps of training it has had.
+  public var step: Int
+  /// Rows it has seen.
+  public var tokens: Int
+}
+
+/// Where a run is: `trainer_state.json`.
+package struct TrainerState: Codable, Hashable, Sendable {
+  package var format = 1
+  /// Steps done.
+  package var step: Int
+  /// Rows seen.
+  package var tokens: Int
+  /// Seconds of training so far.
+  package var seconds: Double
+  /// Weight of the usage averages.
+  package var rateWeight: Double
+  /// SHA-256 of the other files, by name.
+  package var hashes: [String: String]
+  /// SHA-256 of this file as it would be without this line.
+  package var seal: String?
+
+  /// The same state with its seal.
+  package func sealed() throws(Failure) -> TrainerState {
+    var state = self
+    state.seal = nil
+    state.seal = SHA256.hash(try JSONFile.encode(state))
+    return state
+  }
+}
+
+/// The names of a checkpoint's files and of its folder.
+package enum CheckpointName {
+  package static let description = "hsae.json"
+  package static let weights = "hsae_weights.safetensors"
+  package static let optimizer = "optimizer.safetensors"
+  package static let state = "trainer_state.json"
+  package static let thresholds = "gate.safetensors"
+  /// Files of one part, or an index and shards.
+  package static let tensors = [weights, optimizer]
+
+  package static func folder(step: Int) -> String {
+    let digits = String(step)
+    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+  }
+
+  package static func step(of folder: String) -> Int? {
+    guard folder.hasPrefix("step-") else { return nil }
+    return Int(folder.dropFirst(5))
+  }
+}
+
+/// Writing and reading checkpoints.
+package enum Checkpoint {
+  /// Writes `state`, this rank's share of a dictionary, into `folder` (the run's `checkpoints`), which all ranks must
+  /// see. All ranks make this call, and the checkpoint appears only when all have written.
+  package static func write(
+    _ state: borrowing TrainingState, of share: RankShare, configuration: TrainingConfiguration,
+    seconds: Double, into folder: String
+  ) throws(Failure) {
+    let path = Path.join(folder, CheckpointName.folder(step: state.step))
+    let world = share.world
+    var directory: DurableDirectory?
+    var partialPath = ""
+    try world.onFirst { () throws(Failure) in
+      let begun = try DurableDirectory(path: path, replacing: true)
+      partialPath = begun.partialPath
+      directory = consume begun
+    }
+    partialPath = world.gathered(partialPath)[0]
+    let hashes = try writeTensors(state, share, into: partialPath)
+    let rest = TrainerState(
+      step: state.step, tokens: state.usage.vectors, seconds: seconds,
+      rateWeight: state.usage.rateWeight, hashes: hashes)
+    try world.onFirst { () throws(Failure) in
+      guard let directory = directory.take() else { return }
+      try writeRest(rest, configuration, into: directory)
+    }
+  }
+
+  /// Writes the files without tensors and gives the checkpoint its name.
+  private static func writeRest(
+    _ state: TrainerState, _ configuration: TrainingConfiguration,
+    into directory: consuming DurableDirectory
+  ) throws(Failure) {
+    var state = state
+    let description = DictionaryDescription(
+      shape: configuration.shape, activation: configuration.activation,
+      normalize: configuration.normalize, hasBias: configuration.bias != .none, step: state.step,
+      tokens: state.tokens)
+    let text = try JSONFile.encode(description)
+    try DurableFile.write(text, to: directory.file(CheckpointName.description))
+    state.hashes[CheckpointName.description] = SHA256.hash(text)
+    try JSONFile.write(state.sealed(), to: directory.file(CheckpointName.state))
+    try directory.commit()
+  }
+
+  /// Where the run of checkpoint `path` was.
+  package static func state(of path: String) throws(Failure) -> TrainerState {
+    let file = Path.join(path, CheckpointName.state)
+    let state = try JSONFile.read(TrainerState.self, from: file)
+    guard try state == state.sealed() else {
+      throw .data("\(file): the content does not fit the seal in it; it is damaged.")
+    }
+    return state
+  }
+
+  /// Checks every file of the checkpoint `path` against its hash and returns its state. One that training
+  /// cannot go on from, `isImported`, needs no optimizer state.
+  package static func verify(_ path: String, isImported: Bool = false) throws(Failure) -> TrainerState {
+    let state = try state(of: path)
+    let tensors = isImported ? [CheckpointName.weights] : CheckpointName.tensors
+    let needed = tensors.map {
+      state.hashes[$0] == nil && state.hashes[ShardIndex.path(for: $0)] != nil
+        ? ShardIndex.path(for: $0) : $0
+    }
+    for name in Set([CheckpointName.description] + needed).union(state.hashes.keys).sorted() {
+      let file = Path.join(path, name)
+      guard let expected = state.hashes[name] else {
+        throw .data(
+          "\(path): trainer_state.json has no hash of \(name); the checkpoint is damaged.")
+      }
+      guard try SHA256.hash(file: file) == expected else {
+        throw .data("\(file): the content does not have its recorded SHA-256; it is damaged.")
+      }
+    }
+    return state
+  }
+
+  /// The state in the checkpoint `path`, which has been verified, or this rank's share of it.
+  package static func read(
+    _ path: String, state: TrainerState, configuration: TrainingConfiguration, share: RankShare
+  ) throws(Failure) -> TrainingState {
+    let whole = configuration.shape
+    let weights = try WeightsFile.read(
+      from: Path.join(path, CheckpointName.weights), shape: whole, experts: share.experts)
+    guard weights.hasBias == (configuration.bias != .none) else {
+      throw .data("\(path): the checkpoint's bias does not fit config.json.")
+    }
+    var result = TrainingState(
+      parameters: weights, momentFormat: configuration.moments ?? .float32,
+      seed: configuration.seed, firstExpert: share.experts.lowerBound)
+    let shards = try TensorShards(path: Path.join(path, CheckpointName.optimizer))
+    try result.moments.read(from: shards, share.experts, of: whole)
+    func collect<Element>(
+      _ name: String, _ perExpert: Int,
+      _ read: (SafetensorsFile, String, Int) throws(Failure) -> [Element]
+    ) throws(Failure) -> [Element] {
+      try shards.collect(of: share.experts, perExpert: perExpert, experts: whole.experts) {
+        file, count throws(Failure) in try read(file, name, count)
+      }
+    }
+    var usage = Usage(shape: share.ownShape)
+    usage.vectors = state.tokens
+    usage.rateWeight = state.rateWeight
+    usage.latentLastFired = try collect("usage.latent_last_fired", 1, integers)
+    usage.latentRate = try collect("usage.latent_rate", 1, floats)
+    if !whole.isFlat {
+      let a = whole.sublatents
+      usage.sublatentLastFired = try collect("usage.sublatent_last_fired", a, integers)
+      usage.sublatentRate = try collect("usage.sublatent_rate", a, floats)
+    }
+    result.usage = usage
+    result.step = state.step
+    return result
+  }
+
+  /// Writes this rank's tensors into `folder`, and on rank 0 the indices where there are shards; on rank
+  /// 0, the hashes of all files.
+  private static func writeTensors(
+    _ state: borrowing TrainingState, _ share: RankShare, into folder: String
+  ) throws(Failure) -> [String: String] {
+    let world = share.world
+    let parts = share.dictionary.size
+    func name(_ whole: String, _ part: Int) -> String {
+      parts == 1 ? whole : ShardIndex.name(whole, part, of: parts)
+    }
+    // Of several groups with the same weights, the first writes them.
+    let own = try world.agree { () throws(Failure) in
+      guard share.copies.rank == 0 else { return ["", ""] }
+      if !Path.isDirectory(folder) {
+        throw Ranks.unshared(folder, rank: world.rank)
+      }
+      let rank = share.dictionary.rank
+      return [
+        try WeightsFile.write(
+          state.parameters, to: Path.join(folder, name(CheckpointName.weights, rank))),
+        try writeOptimizer(
+          state, to: Path.join(folder, name(CheckpointName.optimizer, rank))),
+      ]
+    }
+    let all = (world.gathered(own[0]), world.gathered(own[1]))
+    try world.check()
+    var hashes: [String: String] = [:]
+    var indices = [ShardIndex(shards: []), ShardIndex(shards: [])]
+    for part in 0..<parts {
+      let experts = evenPart(part, of: parts, count: share.shape.experts)
+      for (place, hash) in [all.0[part], all.1[part]].enumerated() {
+        let file = name(CheckpointName.tensors[place], part)
+        hashes[file] = hash
+        indices[place].shards.append(
+          ShardIndex.Shard(
+            file: file, firstExpert: experts.lowerBound, experts: experts.count, sha256: hash))
+      }
+    }
+    guard parts > 1 else { return hashes }
+    try world.onFirst { () throws(Failure) in
+      for (place, index) in indices.enumerated() {
+        let file = ShardIndex.path(for: CheckpointName.tensors[place])
+        let text = try JSONFile.encode(index)
+        try DurableFile.write(text, to: Path.join(folder, file))
+        hashes[file] = SHA256.hash(text)
+      }
+    }
+    return hashes
+  }
+
+  private static func writeOptimizer(
+    _ state: borrowing TrainingState, to path: String
+  ) throws(Failure) -> String {
+    let shape = state.shape
+    let sublatents = shape.experts * shape.sublatents
+    var tensors = state.moments.declarations
+    tensors.append(.init("usage.latent_last_fired", shape: [shape.experts], type: .int64))
+    tensors.append(.init("usage.latent_rate", shape: [shape.experts]))
+    if !shape.isFlat {
+      tensors.append(.init("usage.sublatent_last_fired", shape: [sublatents], type: .int64))
+      tensors.append(.init("usage.sublatent_rate", shape: [sublatents]))
+    }
+    var writer = try SafetensorsWriter(path: path, tensors: tensors)
+    try state.moments.append(to: &writer)
+    let usage = state.usage
+    unsafe try writer.append("usage.latent_last_fired", bytes: usage.latentLastFired.span.bytes)
+    try writer.append("usage.latent_rate", usage.latentRate)
+    if !shape.isFlat {
+      unsafe try writer.append(
+        "usage.sublatent_last_fired", bytes: usage.sublatentLastFired.span.bytes)
+      try writer.append("usage.sublatent_rate", usage.sublatentRate)
+    }
+    return try writer.finish()
+  }
+
+  private static func integers(
+    _ file: SafetensorsFile, _ name: String, _ count: Int
+  ) throws(Failure) -> [Int64] {
+    let tensor = try file.tensor(name, shape: [count])
+    guard tensor.type == .int64 else {
+      throw .data("\(file.path): \(name) has the type \(tensor.type.rawValue), not I64.")
+    }
+    let bytes = file.bytes(of: tensor)
+    return (0..<count).map {
+      unsafe Int64(
+        littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: $0 * 8, as: Int64.self))
+    }
+  }
+
+  private static func floats(
+    _ file: SafetensorsFile, _ name: String, _ count: Int
+  ) throws(Failure) -> [Float] {
+    _ = try file.tensor(name, shape: [count])
+    return try file.floats(name)
+  }
+}

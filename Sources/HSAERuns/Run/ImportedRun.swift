@@ -1,0 +1,57 @@
+// Writes the run folder of a dictionary that another tool trained: config.json with its origin, and a checkpoint
+// without optimizer state. Every command that takes a run takes it, except those that train.
+
+internal import HSAEActivations
+public import HSAEModels
+public import HSAESupport
+internal import HSAETensors
+
+extension RunDirectory {
+  /// Writes a run with `dictionary` into the folder `path`, which must not exist; nothing is there until all
+  /// of it is.
+  ///
+  /// - Parameters:
+  ///   - dictionary: the dictionary, in our form.
+  ///   - normalize: what is done to rows before the dictionary sees them.
+  ///   - origin: where it came from.
+  ///   - codeScale: our codes over those it had where it came from, latent by latent; empty if `origin` has
+  ///     one number for all.
+  ///   - path: the folder to write.
+  public static func write(
+    imported dictionary: SparseAutoencoder, normalize: Normalisation, origin: Origin,
+    codeScale: [Float] = [], to path: String
+  ) throws(Failure) {
+    let imported = ImportedDictionary(
+      shape: dictionary.shape, activation: dictionary.activation, normalize: normalize,
+      origin: origin)
+    if let complaint = RunDescription.imported(imported).complaint { throw .data("\(origin.path): \(complaint)") }
+    let run = try DurableDirectory(path: path)
+    try JSONFile.write(imported, to: run.file("config.json"))
+    let checkpoint = Path.join(run.file("checkpoints"), CheckpointName.folder(step: 0))
+    try Path.createDirectories(checkpoint)
+    func file(_ name: String) -> String { Path.join(checkpoint, name) }
+    let description = try JSONFile.encode(
+      DictionaryDescription(
+        shape: imported.shape, activation: imported.activation, normalize: normalize,
+        hasBias: dictionary.parameters.hasBias, step: 0, tokens: 0))
+    try DurableFile.write(description, to: file(CheckpointName.description))
+    var hashes = [
+      CheckpointName.description: SHA256.hash(description),
+      CheckpointName.weights: try WeightsFile.write(
+        dictionary.parameters, to: file(CheckpointName.weights)),
+    ]
+    if ThresholdsFile.isNeeded(dictionary.thresholds, codeScale: codeScale) {
+      hashes[CheckpointName.thresholds] = try ThresholdsFile.write(
+        dictionary.thresholds, codeScale: codeScale, to: file(CheckpointName.thresholds))
+    }
+    let state = TrainerState(step: 0, tokens: 0, seconds: 0, rateWeight: 0, hashes: hashes)
+    try JSONFile.write(state.sealed(), to: file(CheckpointName.state))
+    try run.commit()
+  }
+
+  /// Our codes over those of the source, latent by latent; empty if the origin's one number says it all.
+  public func importedCodeScale() throws(Failure) -> [Float] {
+    let file = Path.join(checkpoint(step: 0), CheckpointName.thresholds)
+    return Path.exists(file) ? try ThresholdsFile.codeScale(file) : []
+  }
+}

@@ -1,0 +1,123 @@
+// The folder of a training run, for whoever reads it: evaluation, look-ups, reports, resuming.
+//
+//   RUN/config.json          the resolved configuration
+//       metrics.jsonl        one record a line
+//       vocabulary/          of the store, with mean and whitening, if it had one
+//       checkpoints/step-…   the last few checkpoints
+//       run.lock             held by the process that trains
+
+public import HSAEActivations
+public import HSAEModels
+public import HSAESupport
+internal import HSAETensors
+
+/// A run that has begun.
+public struct RunDirectory: Sendable {
+  /// The folder.
+  public let path: String
+  /// What config.json says: a run that was trained here, or one that was imported.
+  public let description: RunDescription
+
+  /// The settings the run was trained with. Fails with `.usage` if it was imported: it has no state to train from.
+  public func trainingConfiguration() throws(Failure) -> TrainingConfiguration {
+    switch description {
+    case .trained(let configuration): return configuration
+    case .imported(let dictionary):
+      throw .usage(
+        "\(path): it was imported (\(dictionary.origin.layout)) and has no state of training to go on from;"
+          + " begin a run of your own.")
+    }
+  }
+
+  /// Opens the run at `path`.
+  public init(path: String) throws(Failure) {
+    let file = Path.join(path, "config.json")
+    guard Path.exists(path) else { throw .missing("\(path): there is no such run.") }
+    guard Path.isDirectory(path) else {
+      throw .missing(
+        "\(path): this is a file, and no run; name the folder of a run (hsae train --out).")
+    }
+    guard Path.exists(file) else {
+      throw .missing("\(path): this folder is no run: it has no config.json.")
+    }
+    self.path = path
+    description = try JSONFile.read(RunDescription.self, from: file)
+    if let complaint = description.complaint { throw .data("\(file): \(complaint)") }
+  }
+
+  package static func configurationFile(_ path: String) -> String { Path.join(path, "config.json") }
+  package static func metricsFile(_ path: String) -> String { Path.join(path, "metrics.jsonl") }
+  package static func checkpointsFolder(_ path: String) -> String { Path.join(path, "checkpoints") }
+  package static func vocabularyFolder(_ path: String) -> String { Path.join(path, "vocabulary") }
+  package static func lockFile(_ path: String) -> String { Path.join(path, "run.lock") }
+
+  /// The run's records.
+  public func metrics() throws(Failure) -> [MetricsRecord] {
+    try MetricsLog.read(Self.metricsFile(path))
+  }
+
+  /// The vocabulary and transform of the store the run was trained on; nil if it had none.
+  public func vocabulary() throws(Failure) -> StoredVocabulary? {
+    let folder = Self.vocabularyFolder(path)
+    return Path.exists(folder) ? try StoredVocabulary(path: folder) : nil
+  }
+
+  /// Steps of the checkpoints there are, in order.
+  public func checkpointSteps() throws(Failure) -> [Int] {
+    let folder = Self.checkpointsFolder(path)
+    guard Path.exists(folder) else { return [] }
+    return try Path.list(folder).compactMap(CheckpointName.step(of:)).sorted()
+  }
+
+  /// The folder of the checkpoint after `step` steps.
+  public func checkpoint(step: Int) -> String {
+    Path.join(Self.checkpointsFolder(path), CheckpointName.folder(step: step))
+  }
+
+  /// The file that says what the weights of that checkpoint are: the weights, or the index of their shards,
+  /// with the hash of each.
+  public func weightsFile(step: Int) -> String {
+    let file = Path.join(checkpoint(step: step), CheckpointName.weights)
+    return Path.exists(file) ? file : ShardIndex.path(for: file)
+  }
+
+  /// Removes what a trainer that was killed left half-written. Only for whoever holds the run's lock.
+  package func removePartialFiles() {
+    for folder in [path, Self.checkpointsFolder(path)] {
+      for name in (try? Path.list(folder)) ?? []
+      where name.hasPrefix(".") && name.contains(".partial-") {
+        Path.removeAll(Path.join(folder, name))
+      }
+    }
+  }
+
+  /// The newest checkpoint whose files are whole; what is passed over is told to `warn`.
+  package func newestWholeCheckpoint(
+    warn: (String) -> Void
+  ) throws(Failure) -> (path: String, state: TrainerState)? {
+    for step in try checkpointSteps().reversed() {
+      let folder = checkpoint(step: step)
+      do throws(Failure) {
+        return (
+          folder, try Checkpoint.verify(folder, isImported: description.origin != nil)
+        )
+      } catch {
+        warn("\(error.message) Passing over this checkpoint.")
+      }
+    }
+    return nil
+  }
+
+  /// The dictionary in the newest whole checkpoint, and the steps it was trained for.
+  public func dictionary(
+    warn: (String) -> Void = { _ in }
+  ) throws(Failure) -> (model: SparseAutoencoder, step: Int) {
+    guard let (folder, state) = try newestWholeCheckpoint(warn: warn) else {
+      throw .missing(
+        "\(path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
+    }
+    let model = try Checkpoint.dictionary(
+      folder, state: state, shape: description.shape, activation: description.activation)
+    return (model, state.step)
+  }
+}

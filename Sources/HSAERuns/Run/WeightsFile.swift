@@ -1,0 +1,216 @@
+// Weights as a `.safetensors` file: the tensors of `method.md`'s table by their names, gathered from
+// and scattered to the engine's layout. Moments use the same names (`MomentsFile.swift`).
+
+package import HSAEActivations
+public import HSAEModels
+public import HSAESupport
+internal import HSAETensors
+
+/// Reading and writing weights in files.
+public enum WeightsFile {
+  /// What the tensors of the file at `path` say: the sizes, with k 0, and whether there is a bias.
+  ///
+  /// Fails with `.data` and the tensor's name if one that a dictionary of these sizes has is missing,
+  /// or if there is one that it does not have.
+  public static func shape(of path: String) throws(Failure) -> (
+    shape: DictionaryShape, hasBias: Bool
+  ) {
+    let shards = try TensorShards(path: path)
+    let file = shards.parts[0].file
+    var shape = try shape(of: file)
+    let hasBias = file[ParameterName.bias.rawValue] != nil
+    let names = ParameterName.names(in: shape, hasBias: hasBias).map(\.rawValue)
+    let others = file.tensors.map(\.name).filter { !names.contains($0) }
+    // A misspelt tensor also seems missing, but its name is what has to be corrected.
+    if let unknown = others.first(where: { ParameterName(rawValue: $0) == nil }) {
+      throw .data(
+        "\(file.path): there is a tensor \"\(unknown)\" that no dictionary of this shape has;"
+          + " correct its name or remove it.")
+    }
+    // Parts of a hierarchical dictionary without the tensor that says its sizes.
+    if let part = others.first {
+      throw .data(
+        "\(file.path): there is a tensor \"\(part)\" but none called"
+          + " \"\(ParameterName.subEncoder.rawValue)\"; add the one or remove the other.")
+    }
+    for name in names { _ = try file.tensor(name) }
+    if let experts = shards.experts { shape.experts = experts }
+    return (shape, hasBias)
+  }
+
+  package static func shape(of file: SafetensorsFile) throws(Failure) -> DictionaryShape {
+    func dimensions(_ name: ParameterName, _ rank: Int) throws(Failure) -> [Int] {
+      let tensor = try file.tensor(name.rawValue)
+      guard tensor.shape.count == rank else {
+        throw .data(
+          "\(file.path): \(name.rawValue) has \(tensor.shape.count) dimensions, not \(rank).")
+      }
+      return tensor.shape
+    }
+    let encoder = try dimensions(.encoder, 2)
+    var shape = DictionaryShape(
+      width: encoder[1], experts: encoder[0], sublatents: 0, subspace: 0, activeExperts: 1)
+    if file[ParameterName.subEncoder.rawValue] != nil {
+      let sub = try dimensions(.subEncoder, 3)
+      shape.sublatents = sub[1]
+      shape.subspace = sub[2]
+    }
+    if let complaint = shape.complaint { throw .data("\(file.path): \(complaint)") }
+    shape.activeExperts = 0
+    return shape
+  }
+
+  /// The weights in the file at `path`, or in the shards whose index lies there (`TensorShards`), for a
+  /// dictionary of `shape`: all of them, or those of `experts`.
+  ///
+  /// Every decoder row must have unit norm to within 1e-5: none is silently renormalised.
+  public static func read(
+    from path: String, shape: DictionaryShape, experts: Range<Int>? = nil
+  ) throws(Failure) -> Parameters {
+    let shards = try TensorShards(path: path)
+    let hasBias = shards.parts[0].file[ParameterName.bias.rawValue] != nil
+    let wanted = experts ?? 0..<shape.experts
+    var own = shape
+    own.experts = wanted.count
+    own.activeExperts = min(shape.activeExperts, wanted.count)
+    var parameters = Parameters(shape: own, hasBias: hasBias)
+    for name in ParameterName.names(in: shape, hasBias: hasBias) {
+      try shards.forEachExpert(of: wanted, name, in: shape) {
+        file, tensor, place, expert throws(Failure) in
+        try scatter(file, tensor, name, place: place, to: expert, of: &parameters)
+      }
+    }
+    try checkNorms(parameters.decoderSide, every: shape.rowsPerExpert, path: path, name: .decoder)
+    try checkNorms(parameters.subDecoder, every: 1, path: path, name: .subDecoder)
+    return parameters
+  }
+
+  /// Reads what `tensor` has of its expert `place` as that of `expert` of `parameters`.
+  private static func scatter(
+    _ file: SafetensorsFile, _ tensor: SafetensorsTensor, _ name: ParameterName, place: Int,
+    to expert: Int, of parameters: inout Parameters
+  ) throws(Failure) {
+    let shape = parameters.shape
+    let layout = RowLayout(name, shape)
+    if layout.rows > 0 {
+      let range = place * layout.count..<(place + 1) * layout.count
+      switch name {
+      case .encoder, .down:
+        var span = parameters.encoderSide.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .decoder, .up:
+        var span = parameters.decoderSide.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .subEncoder:
+        var span = parameters.subEncoder.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .subDecoder:
+        var span = parameters.subDecoder.mutableSpan
+        var part = span.part(layout.target(expert))
+        try file.read(tensor, elements: range, into: &part)
+      case .bias:
+        var span = parameters.bias.mutableSpan
+        try file.read(tensor, elements: range, into: &span)
+      }
+    }
+  }
+
+  /// The tensors of a dictionary, as a writer declares them.
+  package static func declarations(
+    _ shape: DictionaryShape, hasBias: Bool, prefix: String = "", type: SafetensorsType = .float32
+  ) -> [SafetensorsWriter.Tensor] {
+    ParameterName.names(in: shape, hasBias: hasBias).map { name in
+      SafetensorsWriter.Tensor(
+        prefix + name.rawValue, shape: name.dimensions(in: shape), type: type)
+    }
+  }
+
+  /// Writes `parameters` to `path`; returns the file's SHA-256.
+  ///
+  /// `names` says what tensors are called in the file, where it is not as in `method.md`, and `bias` [d] is
+  /// written in place of the dictionary's own.
+  @discardableResult
+  public static func write(
+    _ parameters: borrowing Parameters, to path: String, metadata: [String: String] = [:],
+    names: [ParameterName: String] = [:], bias: [Float]? = nil
+  ) throws(Failure) -> String {
+    let shape = parameters.shape
+    let own = ParameterName.names(in: shape, hasBias: parameters.hasBias || bias != nil)
+    var writer = try SafetensorsWriter(
+      path: path,
+      tensors: own.map { .init(names[$0] ?? $0.rawValue, shape: $0.dimensions(in: shape)) },
+      metadata: metadata)
+    for name in own {
+      let layout = RowLayout(name, shape)
+      let full = names[name] ?? name.rawValue
+      for expert in 0..<(name == .bias ? 1 : shape.experts) {
+        switch name {
+        case .encoder, .down:
+          try writer.append(full, parameters.encoderSide.span.extracting(layout.target(expert)))
+        case .decoder, .up:
+          try writer.append(full, parameters.decoderSide.span.extracting(layout.target(expert)))
+        case .subEncoder:
+          try writer.append(full, parameters.subEncoder.span.extracting(layout.target(expert)))
+        case .subDecoder:
+          try writer.append(full, parameters.subDecoder.span.extracting(layout.target(expert)))
+        case .bias:
+          if let bias {
+            try writer.append(full, bias)
+          } else {
+            try writer.append(full, parameters.bias.span)
+          }
+        }
+      }
+    }
+    return try writer.finish()
+  }
+
+  private static func checkNorms(
+    _ matrix: borrowing Matrix, every step: Int, path: String, name: ParameterName
+  ) throws(Failure) {
+    for (index, row) in stride(from: 0, to: matrix.rows, by: step).enumerated() {
+      let own = matrix.row(row)
+      var squares = 0.0
+      for column in own.indices { squares += Double(own[column]) * Double(own[column]) }
+      let norm = squares.squareRoot()
+      guard abs(norm - 1) <= 1e-5 else {
+        throw .data(
+          "\(path): row \(index) of \(name.rawValue) has norm \(norm), not 1 (to within 1e-5)"
+            + "; scale it before training.")
+      }
+    }
+  }
+}
+
+/// Where one tensor's rows of one expert lie: `rows` rows in the engine's matrix, contiguous.
+struct RowLayout {
+  let rows: Int
+  let columns: Int
+  private let stride: Int
+  private let offset: Int
+
+  init(_ name: ParameterName, _ shape: DictionaryShape) {
+    switch name {
+    case .encoder, .decoder: (rows, stride, offset) = (1, shape.rowsPerExpert, 0)
+    case .down, .up: (rows, stride, offset) = (shape.subspace, shape.rowsPerExpert, 1)
+    case .subEncoder, .subDecoder: (rows, stride, offset) = (shape.sublatents, shape.sublatents, 0)
+    case .bias: (rows, stride, offset) = (1, 0, 0)
+    }
+    switch name {
+    case .subEncoder, .subDecoder: columns = shape.subspace
+    default: columns = shape.width
+    }
+  }
+
+  /// Elements one expert has of the tensor.
+  var count: Int { rows * columns }
+
+  /// The elements of the engine's matrix that are expert `expert`'s.
+  func target(_ expert: Int) -> Range<Int> {
+    let start = (expert * stride + offset) * columns
+    return start..<start + count
+  }
+}

@@ -1,0 +1,43 @@
+// The least time that a machine of given rates needs for a training step (docs/architecture.md, "The limit").
+
+internal import HSAEModels
+package import HSAERuns
+
+/// Rates of the machine that a step is held against.
+public struct LimitRates: Hashable, Sendable {
+  /// Operations per second of the encoder product alone, in the run's arithmetic.
+  public var product: Double
+  /// The same in fp32.
+  public var productFloat32: Double
+  /// Bytes per second of memory.
+  public var bandwidth: Double
+
+  /// The better of two measurements, rate by rate.
+  func best(_ other: LimitRates) -> LimitRates {
+    LimitRates(
+      product: max(product, other.product),
+      productFloat32: max(productFloat32, other.productFloat32),
+      bandwidth: max(bandwidth, other.bandwidth))
+  }
+}
+
+extension TrainingConfiguration {
+  /// The least time of a step: the encoder product and orthogonality's 6md² operations at `product`
+  /// operations per second, and 28 bytes for each parameter at `bandwidth`.
+  func limitSeconds(product: Double, bandwidth: Double) -> Double {
+    let (m, d) = (Double(shape.experts), Double(shape.width))
+    let operations = 2 * Double(batch) * m * d + (objective.ortho > 0 ? 6 * m * d * d : 0)
+    return operations / product + 28 * Double(shape.parameterCount) / bandwidth
+  }
+
+  /// The flat TopK dictionary of equal m and k on batches of the same size, with AuxK idle and without
+  /// orthogonality, which has nothing to do there.
+  package var flatCounterpart: TrainingConfiguration {
+    var flat = self
+    flat.shape.sublatents = 0
+    flat.shape.subspace = 0
+    flat.activation.threshold = 0
+    flat.objective = Objective(beta: 0, ortho: 0, l1: 0, l1Scope: objective.l1Scope)
+    return flat
+  }
+}

@@ -1,0 +1,304 @@
+// How a run begins and how one goes on: refusing an occupied folder, checking the machine, taking the folder's lock,
+// making the weights, writing what makes the folder a run, and removing it again if nothing came of it.
+
+internal import Foundation
+public import HSAEActivations
+internal import HSAEDistribution
+public import HSAEEngine
+internal import HSAEModels
+public import HSAERuns
+public import HSAESupport
+internal import HSAETensors
+
+/// What runs are trained with: processes, threads, and what computes the steps.
+public struct TrainingResources {
+  /// Threads of this process. Results do not depend on them.
+  public var threads: Int
+  /// The processes that train together.
+  public var ranks: Ranks
+  /// What computes the steps.
+  public var backend: Backend
+
+  /// Resources of the given parts.
+  public init(threads: Int, ranks: Ranks = Ranks(), backend: Backend = .cpu) {
+    (self.threads, self.ranks, self.backend) = (threads, ranks, backend)
+  }
+}
+
+extension Trainer {
+  /// Begins a run at each path and writes its `config.json`. A path must not exist or be an empty folder; an empty path
+  /// keeps its run in memory. Either all runs begin or none does, except after a failure of the disk.
+  ///
+  /// The weights are those of the file that the configuration's `initialWeights` names, if it names one. `source` is nil
+  /// where rows are given batch by batch. All of the resources' ranks make the same call.
+  public static func begin(
+    _ runs: [(path: String, configuration: TrainingConfiguration)], source: (any RowSource)?,
+    with resources: TrainingResources
+  ) throws(Failure) -> [Trainer] {
+    let ranks = resources.ranks
+    let configurations = runs.map(\.configuration)
+    try ranks.requireAlike(configurations)
+    try ranks.world.onFirst { () throws(Failure) in
+      for run in runs where !run.path.isEmpty { try refuseOccupied(run.path) }
+    }
+    try checkMachine(configurations, resources)
+    var trainers: [Trainer] = []
+    for run in runs {
+      let backend = try freshBackend(run.configuration, source: source, resources)
+      trainers.append(
+        try Trainer(
+          claiming: run.path, configuration: run.configuration, source: source, backend: backend,
+          ranks: ranks))
+    }
+    // The first run comes last: once it is there, the others are.
+    for trainer in trainers.reversed() where !trainer.path.isEmpty { try trainer.writeBeginning() }
+    return trainers
+  }
+
+  /// Begins one run at `path`.
+  public static func begin(
+    at path: String, configuration: TrainingConfiguration, source: (any RowSource)?,
+    with resources: TrainingResources
+  ) throws(Failure) -> Trainer {
+    try begin([(path, configuration)], source: source, with: resources)[0]
+  }
+
+  /// Goes on with the run at `path` from its newest whole checkpoint.
+  ///
+  /// Fails if `source` is not what the run was begun on; without a source the run must be one whose rows are given to it.
+  /// `warn` is called with a message for each checkpoint that is skipped.
+  public convenience init(
+    resuming path: String, source: (any RowSource)?, with resources: TrainingResources,
+    warn: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    let ranks = resources.ranks
+    let (run, configuration) = try ranks.world.agree { () throws(Failure) in
+      let run = try RunDirectory(path: path)
+      return (run, try run.trainingConfiguration())
+    }
+    let lock = try Self.lock(path, ranks) {}
+    try ranks.world.agree { () throws(Failure) in
+      try Self.requireSameData(configuration.data, source, path)
+    }
+    if ranks.isFirst { run.removePartialFiles() }
+    try Self.checkMachine([configuration], resources)
+    var seconds = 0.0
+    let backend: any StepBackend
+    if let folder = try ranks.newestWholeCheckpoint(of: run, warn: warn) {
+      let share = RankShare(
+        shape: configuration.shape, batch: configuration.batch, ranks: ranks)
+      (backend, seconds) = try ranks.world.agree { () throws(Failure) in
+        let place = try Checkpoint.state(of: folder)
+        let state = try Checkpoint.read(
+          folder, state: place, configuration: configuration, share: share)
+        return (
+          resources.backend.type.init(
+            state, recipe: configuration.recipe, share: share, threads: resources.threads),
+          place.seconds
+        )
+      }
+    } else {
+      backend = try Self.freshBackend(configuration, source: source, resources)
+    }
+    let step = backend.withState { $0.step }
+    let last = try ranks.world.agree { () throws(Failure) in try run.metrics() }
+      .last { $0.step <= step }
+    self.init(
+      at: path, lock: lock, configuration: configuration, source: source, backend: backend,
+      ranks: ranks, step: step, seconds: seconds, lastRecord: last ?? MetricsRecord())
+  }
+
+  private static func requireSameData(
+    _ data: DataDescription, _ source: (any RowSource)?, _ path: String
+  ) throws(Failure) {
+    guard let source else {
+      guard data.isStream else {
+        throw Failure.usage(
+          "\(path): the run was begun on \(data.path), not on rows given to it one after another;"
+            + " go on with hsae train --resume.")
+      }
+      return
+    }
+    guard source.fingerprint == data.fingerprint, source.rowCount == data.rows,
+      source.width == data.width
+    else {
+      throw .data(
+        "\(source.path): this is not the data the run \(path) was begun on (\(data.path),"
+          + " \(data.rows) rows of width \(data.width)); give the same data.")
+    }
+  }
+
+  /// Takes the folder `path`, if there is one, for a run that `writeBeginning` then begins.
+  private convenience init(
+    claiming path: String, configuration: TrainingConfiguration, source: (any RowSource)?,
+    backend: any StepBackend, ranks: Ranks
+  ) throws(Failure) {
+    let makesFolder = !path.isEmpty && !Path.exists(path)
+    var lock: FileLock?
+    if !path.isEmpty {
+      lock = try Self.lock(path, ranks) { () throws(Failure) in try Path.createDirectories(path) }
+      // Again: another process may have begun a run here in the meantime.
+      try ranks.world.onFirst { () throws(Failure) in try Self.refuseOccupied(path) }
+    }
+    self.init(
+      at: path, lock: lock, configuration: configuration, source: source, backend: backend,
+      ranks: ranks, step: 0, seconds: 0, lastRecord: MetricsRecord())
+    madeFolder = makesFolder
+  }
+
+  /// On rank 0, calls `prepare` and takes the lock of the run at `path`.
+  private static func lock(
+    _ path: String, _ ranks: Ranks, _ prepare: () throws(Failure) -> Void
+  ) throws(Failure) -> FileLock? {
+    var lock: FileLock?
+    try ranks.world.onFirst { () throws(Failure) in
+      try prepare()
+      lock = try FileLock(path: RunDirectory.lockFile(path), purpose: "The run \(path)")
+    }
+    return lock
+  }
+
+  /// Writes what makes the folder a run.
+  private func writeBeginning() throws(Failure) {
+    hasBegun = true
+    try ranks.world.onFirst { () throws(Failure) in
+      if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
+        try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
+      }
+      try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
+    }
+    try requireShared()
+  }
+
+  /// Fails unless all ranks see the run that rank 0 has begun: now, not when the first checkpoint is due. File
+  /// systems of a network may need a moment.
+  private func requireShared() throws(Failure) {
+    let world = ranks.world
+    try world.agree { () throws(Failure) in
+      let file = RunDirectory.configurationFile(path)
+      for _ in 0..<100 where world.size > 1 && !Path.exists(file) { usleep(100_000) }
+      guard Path.exists(file) else {
+        throw Ranks.unshared(path, rank: world.rank)
+      }
+    }
+  }
+
+  /// Removes the run again if this process began it and it has not taken a step: after a failure there is nothing to go
+  /// on with, and what is mended can be begun in the same place. The trainer is of no use then.
+  ///
+  /// What was in the folder before (`refuseOccupied`) stays, and so do folders above it.
+  public func removeIfNothingWasDone() {
+    guard hasBegun, step == 0, !path.isEmpty, ranks.isFirst else { return }
+    guard (try? RunDirectory(path: path).checkpointSteps()) == [],
+      (Path.fileSize(RunDirectory.metricsFile(path)) ?? 0) == 0
+    else { return }
+    // Settings last: until they are gone it is a run that can be gone on with.
+    for place in [
+      TensorBoardLog.folder(ofRun: path), RunDirectory.metricsFile(path),
+      RunDirectory.vocabularyFolder(path), RunDirectory.configurationFile(path),
+    ] {
+      Path.removeAll(place)
+    }
+    guard madeFolder, (try? Path.list(path)) == [Path.name(RunDirectory.lockFile(path))] else {
+      return
+    }
+    // The lock is still held: who opens its file now is refused.
+    Path.removeAll(RunDirectory.lockFile(path))
+    _ = unsafe rmdir(path)
+  }
+
+  /// Fails if a run, or anything else, is in the folder `path`.
+  private static func refuseOccupied(_ path: String) throws(Failure) {
+    guard Path.isDirectory(path) else { return }
+    if Path.exists(RunDirectory.configurationFile(path)) {
+      throw Failure(
+        .cannotCreate,
+        "\(path): a run is there already; add --resume to go on with it, or choose another --out.")
+    }
+    // What was killed before it wrote config.json left a lock file, a vocabulary, hidden partial files.
+    let others = try Path.list(path).filter {
+      $0 != "run.lock" && $0 != "vocabulary" && !$0.hasPrefix(".")
+    }
+    guard others.isEmpty else {
+      throw Failure(
+        .cannotCreate, "\(path): the folder is not empty (\(others[0])); choose another --out.")
+    }
+  }
+
+  /// A backend, or this rank's share of one, with the weights that a run starts from.
+  private static func freshBackend(
+    _ configuration: TrainingConfiguration, source: (any RowSource)?,
+    _ resources: TrainingResources
+  ) throws(Failure) -> any StepBackend {
+    let share = RankShare(
+      shape: configuration.shape, batch: configuration.batch, ranks: resources.ranks)
+    return try resources.ranks.world.agree { () throws(Failure) in
+      var parameters: Parameters
+      if let file = configuration.initialWeights {
+        parameters = try WeightsFile.read(
+          from: file, shape: configuration.shape, experts: share.experts)
+      } else {
+        parameters = Parameters.initial(
+          shape: share.ownShape, seed: configuration.seed, hasBias: configuration.bias != .none,
+          firstExpert: share.experts.lowerBound)
+        if configuration.bias == .geometricMedian, let source {
+          try setBias(&parameters, configuration, source: source)
+        }
+      }
+      let recipe = configuration.recipe
+      let state = TrainingState(
+        parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed,
+        firstExpert: share.experts.lowerBound)
+      return resources.backend.type.init(
+        state, recipe: recipe, share: share, threads: resources.threads)
+    }
+  }
+
+  /// Fails if these resources cannot train all of `configurations` at once.
+  static func checkMachine(
+    _ configurations: [TrainingConfiguration], _ resources: TrainingResources
+  ) throws(Failure) {
+    let ranks = resources.ranks
+    let here = ranks.sameHost()
+    try ranks.world.agree { () throws(Failure) in
+      if let (name, least) = configurations.compactMap(ranks.complaint).first {
+        throw .usage("\(name) must be at least \(least) for \(ranks.world.size) processes.")
+      }
+      for configuration in configurations {
+        let share = RankShare(
+          shape: configuration.shape, batch: configuration.batch, ranks: ranks)
+        if let complaint = resources.backend.type.complaint(configuration.recipe, share: share) {
+          throw Failure(.unavailable, complaint)
+        }
+      }
+      if let complaint = MemoryNeed.complaint(
+        configurations, resources, memory: .current, here: here)
+      {
+        throw Failure(.unavailable, complaint)
+      }
+    }
+  }
+
+  /// The geometric median of up to 32,768 rows, as Gao et al. take it.
+  private static func setBias(
+    _ parameters: inout Parameters, _ configuration: TrainingConfiguration, source: any RowSource
+  ) throws(Failure) {
+    let count = min(mostBiasRows, source.rowCount)
+    let permutation = Permutation(count: source.rowCount, seed: configuration.seed)
+    var rows = Matrix(rows: count, columns: source.width)
+    try source.gather((0..<count).map(permutation.index(at:)), into: &rows)
+    setBias(&parameters, configuration, rows: &rows)
+  }
+
+  /// Rows the bias's first value is the median of, at most.
+  static let mostBiasRows = 32_768
+
+  /// The geometric median of `rows`, which are normalised first.
+  static func setBias(
+    _ parameters: inout Parameters, _ configuration: TrainingConfiguration, rows: inout Matrix
+  ) {
+    if configuration.normalize == .unit { rows.scaleRowsToUnit() }
+    let median = geometricMedian(of: rows)
+    for column in median.indices { parameters.bias[0, column] = median[column] }
+  }
+}
