@@ -105,28 +105,28 @@ let package = Package(
     // The library's face: what programs import.
     library(
       "HSAE",
-      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"]),
+      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAERuns", "HSAETraining", "HSAESupport"]),
     library(
       "HSAEEvaluation",
       [
         "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAEDistribution",
-        "HSAETraining", "HSAESupport",
+        "HSAERuns", "HSAESupport",
       ]),
     library(
       "HSAEInterop",
-      ["CZip", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport"],
+      ["CZip", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAERuns", "HSAESupport"],
       resources: [.embedInCode("hsae_saelens.py")]),
     library(
       "HSAEReport",
       [
-        "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAESupport",
+        "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAERuns", "HSAESupport",
         .product(name: "Mustache", package: "swift-mustache"),
       ]),
     library(
       "HSAEExplorer",
       [
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels",
-        "HSAETraining", "HSAEEvaluation", "HSAEReport", "HSAESupport",
+        "HSAERuns", "HSAEEvaluation", "HSAEReport", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
         .product(name: "FlyingFox", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
       ]),
@@ -134,7 +134,8 @@ let package = Package(
       name: "hsae",
       dependencies: [
         "CHSAEBuild", "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations",
-        "HSAELanguageModels", "HSAEDistribution", "HSAETraining", "HSAEEvaluation", "HSAEReport",
+        "HSAELanguageModels", "HSAEDistribution", "HSAERuns", "HSAEEngine", "HSAETraining",
+        "HSAEEvaluation", "HSAEReport",
         "HSAEInterop",
         .target(name: "HSAEExplorer", condition: .when(traits: ["Explorer"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -144,13 +145,13 @@ let package = Package(
     // What instructions are counted of; `make bench-check`.
     .executableTarget(
       name: "hsae-benchmarks",
-      dependencies: ["CHSAEKernels", "HSAETensors", "HSAEModels", "HSAETraining"],
+      dependencies: ["CHSAEKernels", "HSAETensors", "HSAEModels", "HSAERuns", "HSAEEngine"],
       path: "Benchmarks", exclude: ["check.sh", "thresholds.txt", "Reading"],
       swiftSettings: settings),
     // What is measured and not tested; `swift run -c release NAME`.
     .executableTarget(
       name: "read-bench",
-      dependencies: ["HSAESupport", "HSAETensors", "HSAEActivations", "HSAETraining"],
+      dependencies: ["HSAESupport", "HSAETensors", "HSAEActivations", "HSAERuns", "HSAETraining"],
       path: "Benchmarks/Reading", swiftSettings: settings),
 
     // Tests: one folder per target, and what they share.
@@ -163,7 +164,7 @@ let package = Package(
     tests("HSAEActivationsTests", ["HSAEActivations"]),
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAEDistributionTests", ["HSAEDistribution"]),
-    tests("HSAETrainingTests", ["HSAETraining", "HSAEDistribution"]),
+    tests("HSAETrainingTests", ["HSAERuns", "HSAEEngine", "HSAETraining", "HSAEDistribution"]),
     tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
     tests(
       "HSAEEvaluationTests",
@@ -171,13 +172,14 @@ let package = Package(
     tests(
       "HSAEExplorerTests",
       [
-        "HSAEExplorer", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining", "HSAEModels",
+        "HSAEExplorer", "HSAEEvaluation", "HSAELanguageModels", "HSAERuns", "HSAETraining",
+        "HSAEModels",
         "HSAEActivations",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
       ], exclude: ["Browser"]),
     tests(
       "HSAEInteropTests",
-      ["CZip", "HSAEInterop", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining"]),
+      ["CZip", "HSAEInterop", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAERuns"]),
     tests("CommandTests", ["HSAEActivations", "HSAETensors"], exclude: ["Snapshots"]),
   ]
 )

@@ -1,8 +1,8 @@
 // Two training steps in fp32, so that every processor does the same: the phases of a step.
 
+import HSAEEngine
 import HSAEModels
 import HSAETensors
-import HSAETraining
 
 /// Trains a small dictionary for two steps; the flat one also has dead latents and moments in bf16.
 func trainSteps(isFlat: Bool) {
@@ -11,16 +11,18 @@ func trainSteps(isFlat: Bool) {
     width: 256, experts: 1024, sublatents: isFlat ? 0 : 16, subspace: isFlat ? 0 : 4,
     activeExperts: 16)
   let threshold: Float = isFlat ? 0 : 1 / 16
-  let engine = TrainingEngine(
-    parameters: .initial(shape: shape, seed: 1),
+  let recipe = Recipe(
+    shape: shape,
     activation: ActivationFunction(threshold: threshold, subThreshold: threshold),
     objective: isFlat
       ? Objective(beta: 0, ortho: 0, l1: 0, auxk: 1 / 32, auxkActive: 64)
       : Objective(beta: 0.1, ortho: 0.1, l1: 1e-3),
-    batch: batch, precision: .float32, moments: isFlat ? .bfloat16 : .float32, threads: 1)
+    momentFormat: isFlat ? .bfloat16 : .float32)
+  let engine = TrainingEngine(
+    recipe, parameters: .initial(shape: shape, seed: 1), batch: batch, threads: 1)
   var generator = SeededGenerator(seed: 2)
   for number in 1...2 {
-    engine.vectors.withMutableSpan(0..<batch * shape.width) { vectors in
+    engine.batchRows.withMutableSpan(0..<batch * shape.width) { vectors in
       for index in vectors.indices { vectors[index] = Float(generator.nextSymmetric()) / 10 }
     }
     _ = engine.step(

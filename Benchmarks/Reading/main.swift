@@ -8,6 +8,7 @@ import HSAEActivations
 import HSAESupport
 import HSAETensors
 import HSAETraining
+import HSAERuns
 
 /// Seconds that `body` takes.
 func seconds(_ body: () throws -> Void) rethrows -> Double {

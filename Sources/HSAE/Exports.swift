@@ -11,10 +11,10 @@
 @_exported public import struct HSAEModels.ReconstructionSummary
 @_exported public import struct HSAESupport.Failure
 @_exported public import enum HSAETensors.Precision
-@_exported public import enum HSAETraining.BiasOption
-@_exported public import struct HSAETraining.MetricsRecord
-@_exported public import enum HSAETraining.Normalisation
-@_exported public import enum HSAETraining.PrecisionOption
-@_exported public import enum HSAETraining.Preset
-@_exported public import enum HSAETraining.RowOrder
-@_exported public import struct HSAETraining.TrainingOptions
+@_exported public import enum HSAERuns.BiasOption
+@_exported public import struct HSAERuns.MetricsRecord
+@_exported public import enum HSAERuns.Normalisation
+@_exported public import enum HSAERuns.PrecisionOption
+@_exported public import enum HSAERuns.Preset
+@_exported public import enum HSAERuns.RowOrder
+@_exported public import struct HSAERuns.TrainingOptions

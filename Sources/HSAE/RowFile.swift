@@ -3,6 +3,7 @@
 
 internal import HSAEActivations
 public import HSAESupport
+internal import HSAERuns
 internal import HSAETraining
 
 /// A matrix in a file, read as it is needed: a `.npy` file, a tensor of a `.safetensors` file, an

@@ -1,8 +1,9 @@
 // A trained dictionary as programs use it: loaded by its path, it takes vectors as they come and gives their
 // codes. The mathematics is `HSAEModels`'s, reading folders `HSAETraining`'s.
 
-internal import HSAEModels
+public import HSAEModels
 internal import HSAETensors
+public import HSAERuns
 internal import HSAETraining
 
 /// A trained dictionary, hierarchical or flat, that explains vectors as sums of a few latents out of many.

@@ -1,6 +1,7 @@
 // A trainer that is worked with from tasks: every call waits for the one before, on a thread of its own.
 
 internal import HSAETensors
+internal import HSAERuns
 internal import HSAETraining
 
 /// Threads where a program does not say how many: all processors.

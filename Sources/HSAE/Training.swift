@@ -1,6 +1,7 @@
 // Training on rows that come as an `AsyncSequence`: takes pieces of any size, makes batches of them, and has
 // the trainer take its steps beside whatever brings the rows. A step is `HSAETraining`'s.
 
+public import HSAERuns
 internal import HSAETraining
 
 /// A dictionary in training, on rows that a program gives it.
@@ -51,8 +52,8 @@ public final class Training {
   ) throws(Failure) {
     let configuration = try TrainingConfiguration(options, streamOfWidth: width)
     trainer = TrainerQueue(
-      try Trainer(
-        streamInto: run, configuration: configuration, threads: threads ?? defaultThreads))
+      try Trainer.beginStream(
+        into: run, configuration: configuration, threads: threads ?? defaultThreads))
     (self.width, batch, steps, step) = (width, configuration.batch, configuration.steps, 0)
     assembler = BatchAssembler(width: width)
   }
@@ -71,8 +72,8 @@ public final class Training {
   public init(
     resuming run: String, threads: Int? = nil, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
-    let trainer = try Trainer(
-      resumingStream: run, threads: threads ?? defaultThreads, warn: warn)
+    let trainer = try Trainer.resumeStream(
+      run, threads: threads ?? defaultThreads, warn: warn)
     let configuration = trainer.configuration
     (width, batch) = (configuration.shape.width, configuration.batch)
     (steps, step) = (configuration.steps, trainer.step)

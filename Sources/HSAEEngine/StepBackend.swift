@@ -93,6 +93,16 @@ public struct MemoryNeed: Hashable, Sendable {
 }
 
 extension StepBackend {
+  /// A backend for `recipe` with all of a dictionary, begun from `parameters`, on batches of `batch` rows.
+  public init(
+    _ recipe: Recipe, parameters: consuming Parameters, batch: Int, threads: Int = processorCount
+  ) {
+    let state = TrainingState(
+      parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed)
+    self.init(
+      state, recipe: recipe, share: RankShare(shape: recipe.shape, batch: batch), threads: threads)
+  }
+
   /// Dead latents and sublatents of the whole dictionary: not active for any of the last million rows.
   package func deadCounts() -> (latents: Int, sublatents: Int) {
     let own = withState { ($0.usage.deadLatents(), $0.usage.deadSublatents()) }

@@ -5,14 +5,14 @@ public import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 public import HSAETensors
-public import HSAETraining
+public import HSAERuns
 
 /// A trained dictionary with the vectors it is evaluated on.
 public struct TrainedRun: ~Copyable, Sendable {
   /// The run's folder.
   public let path: String
-  /// Its resolved configuration.
-  public let configuration: TrainingConfiguration
+  /// How it was trained, or where it was imported from.
+  public let description: RunDescription
   /// The step of the checkpoint that was read.
   public let step: Int
   /// The dictionary of that checkpoint.
@@ -31,13 +31,7 @@ public struct TrainedRun: ~Copyable, Sendable {
   public let attributes: StoreAttributes?
 
   /// Whether the dictionary sees rows at unit norm, as a store has them or as it was trained to scale them.
-  public var seesUnitRows: Bool {
-    switch configuration.normalize {
-    case .none: attributes != nil
-    case .unit: true
-    case .original: false
-    }
-  }
+  public let seesUnitRows: Bool
 
   /// Whether the rows have words, and not only numbers.
   public var hasWords: Bool { !words.vocabulary.isEmpty }
@@ -53,37 +47,24 @@ public struct TrainedRun: ~Copyable, Sendable {
     path: String, store: String? = nil, rowLimit: Int = 1_000_000, threads: Int = processorCount,
     warn: (String) -> Void = { _ in }
   ) throws(Failure) {
-    let run = try RunDirectory(path: path)
-    let (dictionary, step) = try run.dictionary(warn: warn)
-    let data = run.configuration.data
-    let source = try Self.open(store, of: run.configuration, run: path)
-    guard source.width == dictionary.shape.width else {
-      throw .data(
-        "\(source.path): its rows have the width \(source.width), and the dictionary of \(path) is"
-          + " for \(dictionary.shape.width); give the store it was trained on.")
-    }
-    let isTrainingData = source.fingerprint == data.fingerprint
-    if !isTrainingData {
-      guard store != nil else {
-        throw .data(
-          "\(source.path): it is no longer what \(path) was trained on; restore it, or name a store"
-            + " with --store.")
-      }
-      if run.configuration.knowsRows {
-        warn("\(source.path) is not what \(path) was trained on.")
-      }
+    let run = try LoadedRun(path: path, warn: warn)
+    let source = try run.openRows(at: store, advice: "name them with --store.")
+    let isTrainingData = source.fingerprint == run.description.data?.fingerprint
+    if !isTrainingData, run.description.knowsRows {
+      warn("\(source.path) is not what \(path) was trained on.")
     }
     guard source.rowCount > 0 else { throw .data("\(source.path): there are no rows.") }
     let count = min(source.rowCount, max(1, rowLimit))
     var rows = try source.matrix(rows: 0..<count)
-    if run.configuration.normalize == .unit { rows.scaleRowsToUnit() }
+    run.prepare(&rows)
     let opened = source as? ActivationStore
 
     // From here on nothing fails.
     self.path = path
-    configuration = run.configuration
-    self.dictionary = dictionary
-    self.step = step
+    description = run.description
+    dictionary = run.dictionary
+    step = run.step
+    seesUnitRows = run.seesUnitRows(ofStore: opened != nil)
     availableRows = source.rowCount
     self.isTrainingData = isTrainingData
     codes = dictionary.encode(rows, threads: threads)
@@ -96,35 +77,12 @@ public struct TrainedRun: ~Copyable, Sendable {
     }
   }
 
-  private static func open(
-    _ store: String?, of configuration: TrainingConfiguration, run: String
-  ) throws(Failure) -> any RowSource {
-    let data = configuration.data
-    let path = store ?? data.path
-    guard Path.exists(path) else {
-      if let store { throw .missing("\(store): there is no such store.") }
-      throw configuration.missingRows(of: run, "name them with --store.")
-    }
-    // Rows at another place are most likely a tensor of the same name, and may be the only one.
-    let norms = data.giantNorms ?? .skip
-    let restores = configuration.normalize == .original
-    if store != nil,
-      let rows = try? openRows(
-        path: path, tensor: data.tensor, giantNorms: norms, restoresLengths: restores)
-    {
-      return rows
-    }
-    return try openRows(
-      path: path, tensor: store == nil ? data.tensor : nil, giantNorms: norms,
-      restoresLengths: restores)
-  }
-
   /// What the rows are, as a clause.
   public var evaluatedOn: String {
     let those =
       isTrainingData
       ? " it was trained on"
-      : configuration.knowsRows ? ", other ones than it was trained on" : ""
+      : description.knowsRows ? ", other ones than it was trained on" : ""
     return rows.rows == availableRows
       ? "\(isTrainingData ? "all" : "the") \(counted(availableRows, "row"))\(those)"
       : "\(grouped(rows.rows)) of \(counted(availableRows, "row"))\(those)"
@@ -150,8 +108,8 @@ public struct TrainedRun: ~Copyable, Sendable {
   /// What the dictionary is of, as a title.
   public var title: String {
     guard let attributes else {
-      let isOwn = configuration.origin != nil || configuration.data.isStream
-      return isOwn ? Path.name(Path.trimmed(path)) : configuration.data.name
+      let name = description.knowsRows ? description.data?.name : nil
+      return name ?? Path.name(Path.trimmed(path))
     }
     return attributes.kind == .unembedding
       ? "The vocabulary of \(attributes.modelName)"

@@ -5,7 +5,7 @@ import HSAEActivations
 import HSAEModels
 import HSAESupport
 import HSAETensors
-import HSAETraining
+import HSAERuns
 
 extension SAELensExport {
   /// The Python module that registers the architecture `hsae`.
@@ -25,7 +25,7 @@ extension SAELensExport {
     \(loading)
     ```
     \(latentOrder)
-    Rows are scaled to \(run.configuration.normalize == .unit ? "the norm √d before encoding, and back after decoding; codes are √d times hsae's" : "no norm: they are taken as they are").
+    Rows are scaled to \(run.description.normalize == .unit ? "the norm √d before encoding, and back after decoding; codes are √d times hsae's" : "no norm: they are taken as they are").
 
     \(sections.map { "## \($0.title)\n\n\($0.text)\n" }.joined(separator: "\n"))
     """
@@ -76,7 +76,7 @@ extension SAELensExport {
 
   private var licence: String? {
     guard let modelLicence,
-      let model = modelName ?? attributes?.modelName ?? run.configuration.origin?.model
+      let model = modelName ?? attributes?.modelName ?? run.description.origin?.model
     else { return nil }
     return
       "\(model) is under this licence: \(modelLicence). The licence of this dictionary is for its owner"
@@ -94,7 +94,7 @@ extension SAELensExport {
 
   /// The model's name if it is one of the Hub, OWNER/NAME; nil if it is another, which the Hub would refuse.
   private var hubIdentifier: String? {
-    let name = modelName ?? attributes?.modelName ?? run.configuration.origin?.model ?? ""
+    let name = modelName ?? attributes?.modelName ?? run.description.origin?.model ?? ""
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
     let isKnown = parts.allSatisfy { part in
       part.first.map { $0.isASCII && ($0.isLetter || $0.isNumber) } == true
@@ -108,7 +108,7 @@ extension SAELensExport {
     let of =
       attributes.map { "\(modelName ?? $0.modelName), \($0.hookPoint)" }
       ?? "rows of width \(shape.width)"
-    let isUnbounded = run.configuration.origin?.isUnbounded == true
+    let isUnbounded = run.description.origin?.isUnbounded == true
     let kind =
       isUnbounded
       ? "A \(architecture == .jumprelu ? "JumpReLU" : "ReLU") sparse autoencoder with"
@@ -124,8 +124,8 @@ extension SAELensExport {
       ? ""
       : "; at most \(shape.activeExperts) \(hasSublatents ? "experts" : "latents") active at a time"
     let trained =
-      run.configuration.origin.map { "Imported by hsae from \($0.layout) (\($0.architecture))." }
-      ?? "Trained by hsae for \(counted(step, "step")) of \(counted(run.configuration.batch, "row"))."
+      run.description.origin.map { "Imported by hsae from \($0.layout) (\($0.architecture))." }
+      ?? "Trained by hsae for \(counted(step, "step")) of \(counted(run.description.training?.batch ?? 0, "row"))."
     return "\(kind), of \(of)\(limit). \(trained)"
   }
 

@@ -4,7 +4,7 @@ import HSAEActivations
 import HSAEModels
 import HSAESupport
 import HSAETensors
-import HSAETraining
+import HSAERuns
 
 extension SAELensExport {
   /// The tensors of SAELens's own architectures.

@@ -12,7 +12,7 @@ public import HSAEActivations
 import HSAEModels
 public import HSAESupport
 import HSAETensors
-public import HSAETraining
+public import HSAERuns
 
 /// Writes runs in the layout of SAELens 6.
 public struct SAELensExport {
@@ -65,7 +65,7 @@ public struct SAELensExport {
   /// What the folder's architecture is.
   public var architecture: SAELensArchitecture {
     SAELensArchitecture(
-      of: dictionary, origin: run.configuration.origin, topLevelOnly: topLevelOnly)
+      of: dictionary, origin: run.description.origin, topLevelOnly: topLevelOnly)
   }
 
   /// Latents as SAELens counts them: experts, then the sublatents of expert 0, of expert 1, …
@@ -73,7 +73,7 @@ public struct SAELensExport {
 
   /// The norm SAELens scales rows to, over the norm we scale them to.
   var scale: Float {
-    run.configuration.normalize == .unit ? Float(dictionary.shape.width).squareRoot() : 1
+    run.description.normalize == .unit ? Float(dictionary.shape.width).squareRoot() : 1
   }
 
   /// Writes the folder `path`, which must not exist; nothing is there until all of it is.
@@ -104,7 +104,7 @@ public struct SAELensExport {
       "dtype": .string("float32"),
       "device": .string("cpu"), "apply_b_dec_to_input": .bool(true),
       "normalize_activations": .string(
-        run.configuration.normalize == .unit ? "constant_norm_rescale" : "none"),
+        run.description.normalize == .unit ? "constant_norm_rescale" : "none"),
       "reshape_activations": .string("none"), "metadata": metadata,
     ]
     switch architecture {
@@ -130,7 +130,7 @@ public struct SAELensExport {
     var members: [String: JSONValue] = [
       // Below 6.0.0 SAELens takes a folder for one of an older layout.
       "sae_lens_version": .string("6.0.0"), "sae_lens_training_version": .string("hsae"),
-      "training_tokens": .integer(step * run.configuration.batch),
+      "training_tokens": .integer(step * (run.description.training?.batch ?? 0)),
       "hsae_code_scale": .number(Double(scale)),
     ]
     if let attributes {
@@ -142,7 +142,7 @@ public struct SAELensExport {
         members["exclude_special_tokens"] = .bool(attributes.collection?.keepsSpecialTokens != true)
       }
     } else {
-      let origin = run.configuration.origin
+      let origin = run.description.origin
       if let name = modelName ?? origin?.model { members["model_name"] = .string(name) }
       if let hook = origin?.hook { members["hook_name"] = .string(hook) }
     }

@@ -29,6 +29,12 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
   public var isFlat: Bool { sublatents == 0 }
   /// Rows an expert keeps on its encoder side, and as many on its decoder side: 1 + s.
   public var rowsPerExpert: Int { 1 + subspace }
+  /// The sizes of a flat dictionary with as many latents.
+  public var flatCounterpart: DictionaryShape {
+    var flat = self
+    (flat.sublatents, flat.subspace) = (0, 0)
+    return flat
+  }
   /// Number of trainable numbers, without a bias.
   public var parameterCount: Int {
     experts * (2 * rowsPerExpert * width + 2 * sublatents * subspace)

@@ -5,7 +5,7 @@ public import HSAEEvaluation
 import HSAEModels
 public import HSAESupport
 import HSAETensors
-import HSAETraining
+import HSAERuns
 
 extension RunReport {
   /// The report of `run`, called `name`: evaluated, with look-ups of `lookupWords` if its rows are
@@ -24,7 +24,7 @@ extension RunReport {
       lookupWords: rowsAreWords ? lookupWords : [],
       configuration: try configurationEntries(run), metrics: try CurveRecord.read(run: run.path),
       evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
-    isTrainingData = run.configuration.knowsRows ? run.isTrainingData : nil
+    isTrainingData = run.description.knowsRows ? run.isTrainingData : nil
     seesUnitRows = run.seesUnitRows
     rowKind = rowsAreWords ? .word : run.hasWords ? .token : .row
   }
@@ -45,7 +45,7 @@ extension CurveRecord {
 private func configurationEntries(
   _ run: borrowing TrainedRun
 ) throws(Failure) -> [ConfigurationEntry] {
-  let text = try JSONFile.encode(run.configuration)
+  let text = try JSONFile.encode(run.description)
   let tree = try JSONValue(parsing: Array(text.utf8), source: "the configuration of \(run.path)")
   var entries: [ConfigurationEntry] = []
   func add(_ value: JSONValue, _ key: String) {

@@ -3,6 +3,7 @@
 
 import ArgumentParser
 import HSAESupport
+import HSAERuns
 import HSAETraining
 
 /// What one --also says: RUN or RUN:key=value,key=value.

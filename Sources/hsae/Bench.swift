@@ -7,6 +7,7 @@ import HSAEActivations
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Bench: ParsableCommand {
@@ -106,7 +107,7 @@ struct Bench: ParsableCommand {
           + " --batch and --precision may be given.")
     }
     let run = try RunDirectory(path: path)
-    var configuration = run.configuration
+    var configuration = try run.trainingConfiguration()
     if let batch { configuration.batch = batch }
     switch precision {
     case .float32: configuration.precision = .float32
@@ -115,11 +116,6 @@ struct Bench: ParsableCommand {
     case nil: break
     }
     if let complaint = configuration.complaint { throw Failure.usage(complaint) }
-    if let origin = configuration.origin {
-      throw Failure.usage(
-        "\(path): it was imported (\(origin.layout)), so there is no training to measure; give a run of"
-          + " hsae train.")
-    }
     let begun = configuration.data
     guard data != nil || Path.exists(begun.path) else {
       throw Failure.missing(

@@ -6,6 +6,7 @@ import HSAEActivations
 import HSAELanguageModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 /// Makes, or finds in the cache, rows and a trained run.
@@ -70,11 +71,12 @@ struct BenchPreparation {
       if try run.checkpointSteps().last == settings.steps { return run }
     }
     try Path.createDirectories(folder)
+    let resources = TrainingResources(threads: threads)
     let trainer =
       begun
       ? try Trainer(
-        resuming: path, source: source, threads: threads, warn: { report("hsae: \($0)") })
-      : try Trainer(creating: path, configuration: settings, source: source, threads: threads)
+        resuming: path, source: source, with: resources, warn: { report("hsae: \($0)") })
+      : try Trainer.begin(at: path, configuration: settings, source: source, with: resources)
     say(
       "training \(grouped(settings.steps)) steps of \(counted(settings.batch, "row")) first, on"
         + " \(source.path); kept in \(path)")

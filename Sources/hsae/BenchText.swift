@@ -1,9 +1,11 @@
 // What hsae bench prints for people.
 
 import Foundation
+import HSAEEngine
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 /// The result as text, one finding a line.

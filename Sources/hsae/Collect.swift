@@ -8,6 +8,7 @@ import HSAEDistribution
 public import HSAELanguageModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Collect: ParsableCommand, RunsOnRanks {

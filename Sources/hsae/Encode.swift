@@ -5,6 +5,7 @@ import HSAEActivations
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Encode: ParsableCommand {
@@ -41,16 +42,9 @@ struct Encode: ParsableCommand {
   }
 
   func run() throws {
-    let directory = try RunDirectory(path: path)
-    let (dictionary, _) = try directory.dictionary(warn: { report("hsae encode: \($0)") })
-    let source = try openRows(
-      path: data, tensor: tensor,
-      restoresLengths: directory.configuration.normalize == .original)
-    guard source.width == dictionary.shape.width else {
-      throw Failure.data(
-        "\(data): its rows have the width \(source.width), and the dictionary of \(path) is for"
-          + " \(dictionary.shape.width); give rows of that width.")
-    }
+    let run = try LoadedRun(path: path, warn: { report("hsae encode: \($0)") })
+    let dictionary = run.dictionary
+    let source = try run.openRows(at: data, tensor: tensor, advice: "give rows of that width.")
     let limit = try rows.map { (text) throws(Failure) in try SizeArgument.count(text) }
     guard first < source.rowCount else {
       throw Failure.usage("--first \(first): \(data) has \(counted(source.rowCount, "row")).")
@@ -58,13 +52,13 @@ struct Encode: ParsableCommand {
     let last = min(source.rowCount, first + min(limit ?? source.rowCount, source.rowCount - first))
     // Of what another tool trained without a k, more may be active than is kept.
     let isBounded =
-      directory.configuration.origin?.isUnbounded == true
+      run.description.origin?.isUnbounded == true
       && dictionary.shape.activeExperts < dictionary.shape.experts
     var full = 0
     for start in stride(from: first, to: last, by: 4096) {
       let range = start..<min(last, start + 4096)
       var matrix = try source.matrix(rows: range)
-      if directory.configuration.normalize == .unit { matrix.scaleRowsToUnit() }
+      run.prepare(&matrix)
       let codes = dictionary.encode(matrix, threads: threads.count)
       full += (0..<codes.count).count { codes[$0].count == dictionary.shape.activeExperts }
       let rebuilt = reconstruct ? dictionary.decode(codes, threads: threads.count) : nil

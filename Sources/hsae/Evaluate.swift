@@ -10,6 +10,7 @@ import HSAELanguageModels
 import HSAEReport
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Evaluate: ParsableCommand, RunsOnRanks {
@@ -117,10 +118,10 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       if let out, world.rank == 0 { try requireWritable(out) }
       try requireDistinct(runs)
       let names = runNames(runs)
-      var evaluated: [EvaluatedRun] = []
+      var evaluated: [LoadedRun] = []
       for (path, name) in zip(runs, names) {
         evaluated.append(
-          try EvaluatedRun(path: path, name: name, warn: { sayFirst("hsae: \($0)") }))
+          try LoadedRun(path: path, name: name, warn: { sayFirst("hsae: \($0)") }))
       }
       return (suites, evaluated, try self.input(evaluated, suites, world, threads: threads))
     }
@@ -161,7 +162,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   }
 
   private func input(
-    _ runs: [EvaluatedRun], _ suites: [any EvaluationSuite.Type], _ world: any Communicator,
+    _ runs: [LoadedRun], _ suites: [any EvaluationSuite.Type], _ world: any Communicator,
     threads: Int
   ) throws(Failure) -> EvaluationInput {
     var options = EvaluationOptions()
@@ -193,28 +194,21 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
 
   /// The rows: those named, or those all runs were trained on; none where no suite would look at them.
   private func source(
-    _ runs: [EvaluatedRun], _ suites: [any EvaluationSuite.Type]
+    _ runs: [LoadedRun], _ suites: [any EvaluationSuite.Type]
   ) throws(Failure) -> (any RowSource)? {
-    let norms = runs[0].configuration.data.giantNorms ?? .skip
-    if let store { return try openRows(path: store, giantNorms: norms) }
-    guard suites.contains(where: { $0.measures }) else { return nil }
-    let data = runs[0].configuration.data
-    for run in runs where run.configuration.data.fingerprint != data.fingerprint {
-      throw .usage(
-        "\(runs[0].path) and \(run.path) were trained on different rows; name those to evaluate both on"
-          + " with --store.")
+    if store == nil {
+      guard suites.contains(where: { $0.measures }) else { return nil }
+      let data = runs[0].description.data
+      for run in runs where run.description.data?.fingerprint != data?.fingerprint {
+        throw .usage(
+          "\(runs[0].path) and \(run.path) were trained on different rows; name those to evaluate both on"
+            + " with --store.")
+      }
+      if !text.isEmpty, !Path.exists(data?.path ?? "") { return nil }
     }
-    guard Path.exists(data.path) else {
-      if !text.isEmpty { return nil }
-      throw runs[0].configuration.missingRows(of: runs[0].path, "name them with --store.")
-    }
-    let source = try openRows(path: data.path, tensor: data.tensor, giantNorms: norms)
-    guard source.fingerprint == data.fingerprint else {
-      throw .data(
-        "\(data.path): it is no longer what \(runs[0].path) was trained on; restore it, or name a store"
-          + " with --store.")
-    }
-    return source
+    // Rows stay at unit norm: a suite gives them their lengths where a run needs them.
+    return try runs[0].openRows(
+      at: store, restoresLengths: false, advice: "name them with --store.")
   }
 
   private func documents() throws(Failure) -> [Document]? {

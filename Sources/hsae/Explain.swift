@@ -11,6 +11,7 @@ import HSAELanguageModels
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Explain: ParsableCommand {
@@ -112,9 +113,9 @@ struct Explain: ParsableCommand {
 
   private func explain(_ folder: String, _ interruption: Interruption) throws {
     let say = { @Sendable (line: String) in report("hsae explain: \(line)") }
-    let evaluated = try EvaluatedRun(
+    let evaluated = try LoadedRun(
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
-    let source = try source(of: evaluated, folder)
+    let source = try evaluated.openRows(at: store, advice: "name them after the run.")
     let path = try model.map { try ModelFetcher(say: say).resolve($0) }
     let modelHash = try path.map { try SHA256.hash(file: $0) }
     let vocabulary = try path.map { try GGUFFile(path: $0).vocabulary().pieces }
@@ -189,28 +190,7 @@ struct Explain: ParsableCommand {
     return options
   }
 
-  /// The rows: those named, or those the run was trained on.
-  private func source(of run: EvaluatedRun, _ folder: String) throws(Failure) -> any RowSource {
-    let data = run.configuration.data
-    let norms = data.giantNorms ?? .skip
-    let restores = run.configuration.normalize == .original
-    if let store {
-      return try openRows(path: store, giantNorms: norms, restoresLengths: restores)
-    }
-    guard Path.exists(data.path) else {
-      throw run.configuration.missingRows(of: folder, "name them after the run.")
-    }
-    let source = try openRows(
-      path: data.path, tensor: data.tensor, giantNorms: norms, restoresLengths: restores)
-    guard source.fingerprint == data.fingerprint else {
-      throw .data(
-        "\(data.path): it is no longer what \(folder) was trained on; restore it, or name a store after"
-          + " the run.")
-    }
-    return source
-  }
-
-  private func weightsHash(_ run: EvaluatedRun, _ folder: String) throws(Failure) -> String {
+  private func weightsHash(_ run: LoadedRun, _ folder: String) throws(Failure) -> String {
     try SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: run.step))
   }
 

@@ -5,7 +5,9 @@ import HSAEActivations
 import HSAEInterop
 import HSAELanguageModels
 import HSAESupport
+import HSAERuns
 import HSAETraining
+import HSAEModels
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -48,7 +50,7 @@ struct Export: ParsableCommand {
     let attributes = try attributes(of: directory)
     let known = ModelCatalogue.model(
       sha256: attributes?.modelSHA256,
-      orNamed: modelName ?? attributes?.modelName ?? directory.configuration.origin?.model)
+      orNamed: modelName ?? attributes?.modelName ?? directory.description.origin?.model)
     let export = try SAELensExport(
       directory, attributes: attributes,
       // An imported run keeps the name its files gave the model.
@@ -62,19 +64,19 @@ struct Export: ParsableCommand {
 
   /// What the store says; without one the folder does not name a model.
   private func attributes(of run: RunDirectory) throws(Failure) -> StoreAttributes? {
-    let data = run.configuration.data
+    let width = run.description.shape.width
     if let store {
       guard let opened = try openRows(path: store, allowIncomplete: true) as? ActivationStore else {
         throw .data("\(store): not an activation store; leave out --store, or name the run's.")
       }
-      guard opened.width == data.width else {
+      guard opened.width == width else {
         throw .data(
           "\(store): its rows have the width \(opened.width), and the dictionary of \(run.path) is for"
-            + " \(data.width); name the store it was trained on.")
+            + " \(width); name the store it was trained on.")
       }
       return opened.attributes
     }
-    if run.configuration.origin != nil || data.isStream { return nil }
+    guard run.description.knowsRows, let data = run.description.data else { return nil }
     guard Path.isDirectory(data.path),
       let opened = try? openRows(path: data.path, allowIncomplete: true) as? ActivationStore
     else {

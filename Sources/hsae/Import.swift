@@ -3,6 +3,7 @@
 public import ArgumentParser
 public import HSAEInterop
 import HSAESupport
+import HSAERuns
 import HSAETraining
 
 extension ImportFormat: ExpressibleByArgument {}

@@ -7,6 +7,7 @@ import HSAEActivations
 import HSAELanguageModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 #if Explorer

@@ -6,6 +6,7 @@ import HSAELanguageModels
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 #if Explorer
@@ -92,24 +93,23 @@ struct Description {
   // MARK: Runs
 
   private struct Run: Encodable {
-    var configuration: TrainingConfiguration
+    var configuration: RunDescription
     var checkpoints: [Int]
     var last: MetricsRecord?
   }
 
   init(run path: String) throws(Failure) {
     let run = try RunDirectory(path: path)
-    let configuration = run.configuration
-    let shape = configuration.shape
+    let shape = run.description.shape
     let checkpoints = try run.checkpointSteps()
     let last = try run.metrics().last
     let active =
-      configuration.origin?.isUnbounded == true
+      run.description.origin?.isUnbounded == true
       ? "any number active"
         + (shape.activeExperts < shape.experts
           ? " (of more than \(grouped(shape.activeExperts)) the strongest are kept)" : "")
       : "\(shape.activeExperts) active"
-    let kind = configuration.origin == nil ? "run" : "imported run"
+    let kind = run.description.origin == nil ? "run" : "imported run"
     var lines = [
       "\(path): \(kind), "
         + (shape.isFlat
@@ -118,9 +118,9 @@ struct Description {
             + " subspaces of \(shape.subspace)")
         + ", \(active), width \(shape.width)"
     ]
-    if let origin = configuration.origin {
-      lines += origin.lines(normalize: configuration.normalize)
-    } else {
+    switch run.description {
+    case .imported(let imported): lines += imported.origin.lines(normalize: imported.normalize)
+    case .trained(let configuration):
       lines += [
         "data: \(configuration.data.isStream ? configuration.data.name : configuration.data.path),"
           + " \(counted(configuration.data.rows, "row"))",
@@ -138,7 +138,7 @@ struct Description {
             ? ", \(counted(last.deadLatents, "latent")) dead lately" : ""))
     }
     self.init(
-      lines, Run(configuration: configuration, checkpoints: checkpoints, last: last))
+      lines, Run(configuration: run.description, checkpoints: checkpoints, last: last))
   }
 
   // MARK: Matrices, models, corpora

@@ -7,6 +7,7 @@ import Glibc
 import HSAEEvaluation
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct LookUp: ParsableCommand {

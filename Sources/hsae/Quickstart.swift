@@ -8,6 +8,7 @@ import HSAELanguageModels
 import HSAEReport
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Quickstart: ParsableCommand {
@@ -101,10 +102,11 @@ struct Quickstart: ParsableCommand {
     _ path: String, on store: String, _ options: TrainingOptions
   ) throws {
     let source = try openRows(path: store)
+    let resources = TrainingResources(threads: threading.count)
     let trainer: Trainer
     if Path.exists(Path.join(path, "config.json")) {
       trainer = try Trainer(
-        resuming: path, source: source, threads: threading.count, warn: { report("hsae: \($0)") })
+        resuming: path, source: source, with: resources, warn: { report("hsae: \($0)") })
       let (steps, oldSeed) = (trainer.configuration.steps, trainer.configuration.seed)
       guard steps == options.steps, oldSeed == seed else {
         throw Failure.usage(
@@ -112,9 +114,8 @@ struct Quickstart: ParsableCommand {
             + " choose another --out.")
       }
     } else {
-      trainer = try Trainer(
-        creating: path, configuration: resolve(options, source), source: source,
-        threads: threading.count)
+      trainer = try Trainer.begin(
+        at: path, configuration: resolve(options, source), source: source, with: resources)
     }
     if trainer.step == trainer.configuration.steps { return }
     report("hsae quickstart: training \(Path.name(path)), \(trainer.configuration.steps) steps")

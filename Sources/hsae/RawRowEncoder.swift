@@ -6,6 +6,7 @@ import HSAELanguageModels
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 /// Codes of tokens that were dropped from the store, from the model's raw rows.

@@ -7,6 +7,7 @@ import HSAEEvaluation
 import HSAEReport
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Report: ParsableCommand {
@@ -176,7 +177,7 @@ func reportInput(
       subject = trained.title
       subtitle = trained.subtitle
       if trained.attributes?.kind == .residualStream {
-        summary = try activations(store ?? trained.configuration.data.path)
+        summary = try activations(store ?? trained.description.data?.path ?? "")
       }
     }
   }

@@ -7,6 +7,7 @@ import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels
 import HSAESupport
+import HSAERuns
 import HSAETraining
 
 struct Steer: ParsableCommand {
@@ -126,7 +127,7 @@ struct Steer: ParsableCommand {
 
   func run() throws {
     let strengths = try strengths()
-    let run = try EvaluatedRun(
+    let run = try LoadedRun(
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
     let chosen = try chosenLatent(in: run)
     let source = try source(of: run)
@@ -154,7 +155,7 @@ struct Steer: ParsableCommand {
 
   // MARK: What is given
 
-  private func chosenLatent(in run: EvaluatedRun) throws(Failure) -> LatentNumber {
+  private func chosenLatent(in run: LoadedRun) throws(Failure) -> LatentNumber {
     let shape = run.shape
     guard let chosen = LatentNumber(latent, in: shape) else {
       throw .usage(
@@ -169,35 +170,24 @@ struct Steer: ParsableCommand {
   }
 
   /// The rows to measure on; nil if those of the run are gone and nothing needs them.
-  private func source(of run: EvaluatedRun) throws(Failure) -> (any RowSource)? {
-    let data = run.configuration.data
-    let norms = data.giantNorms ?? .skip
-    let restores = run.configuration.normalize == .original
-    if let store {
-      return try openRows(path: store, giantNorms: norms, restoresLengths: restores)
+  private func source(of run: LoadedRun) throws(Failure) -> (any RowSource)? {
+    if store == nil, layer != nil, maxActivation != nil,
+      !Path.exists(run.description.data?.path ?? "")
+    {
+      return nil
     }
-    if Path.exists(data.path) {
-      return try openRows(
-        path: data.path, tensor: data.tensor, giantNorms: norms, restoresLengths: restores)
-    }
-    if layer != nil, maxActivation != nil { return nil }
-    throw run.configuration.missingRows(
-      of: folder,
-      "name them with --store, or say what they would with --layer and --max-activation.")
+    return try run.openRows(
+      at: store,
+      advice: "name them with --store, or say what they would with --layer and --max-activation.")
   }
 
   private func targets(
-    _ chosen: LatentNumber, _ run: EvaluatedRun, _ source: (any RowSource)?, needsMaximum: Bool
+    _ chosen: LatentNumber, _ run: LoadedRun, _ source: (any RowSource)?, needsMaximum: Bool
   ) throws(Failure) -> [Steering.Target] {
     var latents = [chosen]
     if withParent { latents.append(LatentNumber(expert: chosen.expert)) }
     if let maxActivation { return latents.map { .init($0, maximum: maxActivation) } }
     guard let source else { return [] }
-    guard source.width == run.shape.width else {
-      throw .data(
-        "\(source.path): its rows have the width \(source.width), and the dictionary is for"
-          + " \(run.shape.width); name another store with --store.")
-    }
     let limit = try SizeArgument.count(rows)
     let maxima = try run.maxima(of: latents, on: source, limit: limit, threads: threading.count)
     for (latent, maximum) in zip(latents, maxima) where !(maximum > 0) && needsMaximum {
@@ -229,7 +219,7 @@ struct Steer: ParsableCommand {
   }
 
   private func check(
-    _ run: EvaluatedRun, block: Int, of model: any ResidualStreamModel, _ stored: StoreAttributes?
+    _ run: LoadedRun, block: Int, of model: any ResidualStreamModel, _ stored: StoreAttributes?
   ) throws(Failure) {
     let description = model.description
     if let stored, stored.modelSHA256 != description.sha256 {
@@ -253,7 +243,7 @@ struct Steer: ParsableCommand {
 
   /// What is steered.
   private struct Steered {
-    var run: EvaluatedRun
+    var run: LoadedRun
     var targets: [Steering.Target]
     var block: Int
     var rowsAreUnit: Bool

@@ -5,9 +5,11 @@ import ArgumentParser
 import Foundation
 import HSAEActivations
 import HSAEDistribution
+import HSAEEngine
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import HSAETraining
 
 struct Train: ParsableCommand, RunsOnRanks {
@@ -19,7 +21,7 @@ struct Train: ParsableCommand, RunsOnRanks {
       power of two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 \
       trains a flat TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option but --out, --also, --resume, --config, --dictionary-ranks, --giant-norms, --tensorboard, \
+      Every option but --out, --also, --resume, --config, --backend, --dictionary-ranks, --giant-norms, --tensorboard, \
       --allow-incomplete and --json is also a key of a --config file (JSON), by its long name; the command line wins.
 
       --also trains another dictionary over the same reading of the data and may be repeated: \
@@ -60,6 +62,12 @@ struct Train: ParsableCommand, RunsOnRanks {
 
   @Option(help: "Threads (default: all processors). The result does not depend on it.")
   var threads: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "What computes the steps: cpu, or the slow twin in double precision, reference.",
+      valueName: "backend"))
+  var backend = Backend.cpu
 
   @Option(help: "Parts of the dictionary, where several processes train it (default: all of them).")
   var dictionaryRanks: Int?
@@ -145,23 +153,27 @@ struct Train: ParsableCommand, RunsOnRanks {
       }
       return (runs, source, options.threads)
     }
-    let threads = workers ?? ranks.defaultThreads()
-    sayMemory(runs.map(\.configuration), threads: threads, ranks)
+    let resources = TrainingResources(
+      threads: workers ?? ranks.defaultThreads(), ranks: ranks, backend: backend)
+    sayMemory(runs.map(\.configuration), resources)
     if Launch.isFirst { warnOfZeros(source) }
-    return try TrainingGroup(creating: runs, source: source, threads: threads, ranks: ranks)
+    return try TrainingGroup(beginning: runs, source: source, with: resources)
   }
 
   private func resumed(_ ranks: Ranks) throws(Failure) -> TrainingGroup {
     let (runs, source) = try ranks.world.agree { () throws(Failure) in try reopened() }
-    let threads = threads ?? ranks.defaultThreads()
-    sayMemory(runs.map(\.configuration), threads: threads, ranks)
+    let resources = TrainingResources(
+      threads: threads ?? ranks.defaultThreads(), ranks: ranks, backend: backend)
+    sayMemory(runs.map(\.configuration), resources)
     return try TrainingGroup(
-      resuming: runs.map(\.path), source: source, threads: threads, ranks: ranks,
+      resuming: runs.map(\.path), source: source, with: resources,
       warn: { report("hsae: \($0)") })
   }
 
   /// The runs to go on with, and their rows.
-  private func reopened() throws(Failure) -> ([RunDirectory], any RowSource) {
+  private func reopened() throws(Failure) -> (
+    runs: [(path: String, configuration: TrainingConfiguration)], source: any RowSource
+  ) {
     let also = try also.map { (text) throws(Failure) in try AlsoRun(text) }
     guard try given.options() == TrainingOptions(), config == nil else {
       throw Failure.usage(
@@ -171,31 +183,19 @@ struct Train: ParsableCommand, RunsOnRanks {
       throw Failure.usage(
         "--resume takes its settings from \(run.path)/config.json; write --also \(run.path).")
     }
-    let runs = try ([out] + also.map(\.path)).map { (path) throws(Failure) in
-      try RunDirectory(path: path)
+    var runs: [(path: String, configuration: TrainingConfiguration)] = []
+    for path in [out] + also.map(\.path) {
+      runs.append((path, try RunDirectory(path: path).trainingConfiguration()))
     }
-    if let (run, origin) = runs.lazy.compactMap({ run in
-      run.configuration.origin.map { (run.path, $0) }
-    }).first {
-      throw Failure.usage(
-        "\(run): it was imported (\(origin.layout)) and has no state of training to go on from; begin a"
-          + " run of your own.")
-    }
-    let begun = runs[0].configuration.data
-    guard !begun.isStream else {
+    let first = runs[0].configuration
+    guard !first.data.isStream else {
       throw Failure.usage(
         "\(out): the run was begun on rows given to it one after another, by a program; only that program"
           + " can go on with it.")
     }
-    guard data != nil || Path.exists(begun.path) else {
-      throw Failure.missing(
-        "\(begun.path): the rows \(out) was begun on are gone; name their new place:"
-          + " hsae train DATA --out \(out) --resume.")
-    }
-    let source = try openRows(
-      path: data ?? begun.path, tensor: tensor ?? begun.tensor, allowIncomplete: allowIncomplete,
-      giantNorms: giantNorms ?? begun.giantNorms ?? .skip,
-      restoresLengths: runs[0].configuration.normalize == .original)
+    let source = try RunDescription.trained(first).openRows(
+      of: out, at: data, tensor: tensor, giantNorms: giantNorms, allowIncomplete: allowIncomplete,
+      advice: "name their new place: hsae train DATA --out \(out) --resume.")
     return (runs, source)
   }
 
@@ -213,8 +213,11 @@ struct Train: ParsableCommand, RunsOnRanks {
 }
 
 /// Says what runs with `configurations` need of memory and what there is, where it is worth a line.
-private func sayMemory(_ configurations: [TrainingConfiguration], threads: Int, _ ranks: Ranks) {
-  let need = MemoryNeed(configurations, threads: threads, ranks: ranks)
+private func sayMemory(
+  _ configurations: [TrainingConfiguration], _ resources: TrainingResources
+) {
+  let need = MemoryNeed(configurations, resources)
+  let ranks = resources.ranks
   let memory = MachineMemory.current
   // What cannot fit is refused in a moment, with the same numbers.
   guard need.total <= memory.limit, Launch.isFirst else { return }

@@ -3,10 +3,12 @@
 
 public import ArgumentParser
 public import HSAEActivations
+public import HSAEEngine
 public import HSAEModels
 import HSAESupport
 public import HSAETensors
-public import HSAETraining
+public import HSAERuns
+internal import HSAETraining
 
 struct TrainingArguments: ParsableArguments {
   @Option(help: "Named settings for what is not given; their sizes are in the README.")
@@ -185,3 +187,4 @@ extension LearningRateSchedule.Form: ExpressibleByArgument {}
 extension L1Scope: ExpressibleByArgument {}
 extension BiasOption: ExpressibleByArgument {}
 extension GiantNorms: ExpressibleByArgument {}
+extension Backend: ExpressibleByArgument {}

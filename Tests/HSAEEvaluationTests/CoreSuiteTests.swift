@@ -91,11 +91,11 @@ import Testing
       let streamed = EvaluationFixture.changed(other, "streamed") {
         $0.data.fingerprint = "stream"
       }
-      func results(_ runs: EvaluatedRun...) throws -> [SuiteResult] {
+      func results(_ runs: LoadedRun...) throws -> [SuiteResult] {
         try CoreSuite.evaluate(runs, EvaluationFixture.input(source))
       }
       let rows = "8 rows of rows.npy"
-      func expect(_ runs: EvaluatedRun..., says aside: String) throws {
+      func expect(_ runs: LoadedRun..., says aside: String) throws {
         for result in try CoreSuite.evaluate(runs, EvaluationFixture.input(source)) {
           #expect(result.evaluatedOn == rows + aside)
         }

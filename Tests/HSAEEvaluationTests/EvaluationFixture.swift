@@ -16,7 +16,7 @@ enum EvaluationFixture {
     _ name: String, _ shape: DictionaryShape, bias: [Float]? = nil,
     normalize: Normalisation = .unit, fingerprint: String = "",
     threshold: Float = 0, fill: (inout Parameters) -> Void = { _ in }
-  ) throws -> EvaluatedRun {
+  ) throws -> LoadedRun {
     var options = TrainingOptions()
     (options.experts, options.sublatents) = (shape.experts, shape.sublatents)
     (options.subspace, options.k, options.steps, options.batch) =
@@ -29,7 +29,7 @@ enum EvaluationFixture {
     var parameters = Parameters(shape: shape, hasBias: bias != nil)
     if let bias { for column in bias.indices { parameters.bias[0, column] = bias[column] } }
     fill(&parameters)
-    return EvaluatedRun(
+    return LoadedRun(
       name: name, path: name, configuration: configuration, step: 10,
       dictionary: SparseAutoencoder(
         parameters: parameters,
@@ -37,7 +37,7 @@ enum EvaluationFixture {
   }
 
   /// Rebuilds every row exactly: latents ±e_i.
-  static func perfect(_ width: Int, normalize: Normalisation = .unit) throws -> EvaluatedRun {
+  static func perfect(_ width: Int, normalize: Normalisation = .unit) throws -> LoadedRun {
     try run(
       "perfect",
       DictionaryShape(
@@ -56,7 +56,7 @@ enum EvaluationFixture {
   static func constant(
     _ name: String, _ width: Int, bias: [Float]? = nil, normalize: Normalisation = .unit,
     fingerprint: String = ""
-  ) throws -> EvaluatedRun {
+  ) throws -> LoadedRun {
     try run(
       name,
       DictionaryShape(width: width, experts: 4, sublatents: 0, subspace: 0, activeExperts: 2),
@@ -65,14 +65,14 @@ enum EvaluationFixture {
 
   /// `run` as if it had been imported, or trained as `change` says, under the name `name`.
   static func changed(
-    _ run: EvaluatedRun, _ name: String,
+    _ run: LoadedRun, _ name: String,
     change: (inout TrainingConfiguration) -> Void = {
       $0.origin = Origin(layout: "SAELens 6", architecture: "standard", path: "/theirs")
     }
-  ) -> EvaluatedRun {
+  ) -> LoadedRun {
     var configuration = run.configuration
     change(&configuration)
-    return EvaluatedRun(
+    return LoadedRun(
       name: name, path: name, configuration: configuration, step: run.step,
       dictionary: run.dictionary)
   }

@@ -303,7 +303,7 @@ import Testing
       let narrow = try EvaluationFixture.constant("narrow", 8)
       let fitting = try EvaluationFixture.constant("fitting", 16)
       func complaint(
-        _ run: EvaluatedRun, _ input: EvaluationInput
+        _ run: LoadedRun, _ input: EvaluationInput
       ) -> Failure? {
         failure { _ = try Evaluation(of: [run], suites: [CoreSuite.self], input: input) }
       }

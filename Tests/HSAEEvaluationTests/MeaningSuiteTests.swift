@@ -15,13 +15,13 @@ import Testing
 @Suite struct MeaningSuiteTests {
   private static func run(
     _ name: String, _ dictionary: SparseAutoencoder
-  ) throws -> EvaluatedRun {
+  ) throws -> LoadedRun {
     let shape = dictionary.shape
     var options = TrainingOptions()
     (options.experts, options.sublatents) = (shape.experts, shape.sublatents)
     (options.subspace, options.k) = (shape.subspace, shape.activeExperts)
     (options.steps, options.batch) = (1, 16)
-    return EvaluatedRun(
+    return LoadedRun(
       name: name, path: name,
       configuration: try TrainingConfiguration(
         options,

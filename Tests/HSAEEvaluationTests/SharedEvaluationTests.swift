@@ -23,7 +23,7 @@ import Testing
     #expect(sharesOfWork([4, 4, 4], among: 5).map(\.count).reduce(0, +) == 3)
   }
 
-  private func dictionaries(_ width: Int) throws -> [EvaluatedRun] {
+  private func dictionaries(_ width: Int) throws -> [LoadedRun] {
     let shape = DictionaryShape(
       width: width, experts: 32, sublatents: 3, subspace: 2, activeExperts: 4)
     var flat = shape

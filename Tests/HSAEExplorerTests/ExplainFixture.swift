@@ -51,7 +51,7 @@ struct ExplainFixture {
   static func run(
     _ name: String = "h", shape: DictionaryShape = shape, seed: UInt64 = 1,
     subThreshold: Float = 0.05
-  ) throws -> EvaluatedRun {
+  ) throws -> LoadedRun {
     var options = TrainingOptions()
     (options.experts, options.sublatents) = (shape.experts, shape.sublatents)
     (options.subspace, options.k, options.steps, options.batch) =
@@ -59,7 +59,7 @@ struct ExplainFixture {
     let configuration = try TrainingConfiguration(
       options,
       data: DataDescription(path: "rows", fingerprint: "", rows: 100, width: shape.width))
-    return EvaluatedRun(
+    return LoadedRun(
       name: name, path: name, configuration: configuration, step: 10,
       dictionary: SparseAutoencoder(
         parameters: .initial(shape: shape, seed: seed),
@@ -83,7 +83,7 @@ struct ExplainFixture {
 
   /// An explainer of `run` that writes to `folder` (default: `features`).
   func explainer(
-    _ run: EvaluatedRun, rows: (any RowSource)? = nil, to folder: String? = nil,
+    _ run: LoadedRun, rows: (any RowSource)? = nil, to folder: String? = nil,
     weights: String = "w",
     hasModel: Bool = true, options: Explainer.Options = options,
     progress: @escaping (Explainer.Stage, Int, Int) -> Bool = { _, _, _ in true }
@@ -99,7 +99,7 @@ struct ExplainFixture {
   }
 
   /// A flat run whose name is HTML.
-  static func flatRun() throws -> EvaluatedRun {
+  static func flatRun() throws -> LoadedRun {
     try run(
       "flat & <i>plain</i>",
       shape: DictionaryShape(

@@ -33,7 +33,7 @@ import Testing
     try await task.value
   }
 
-  private func synthetic(_ run: EvaluatedRun) -> Dissector {
+  private func synthetic(_ run: LoadedRun) -> Dissector {
     Dissector(
       threads: 1, dictionary: { _ in run.dictionary },
       load: { SyntheticModel(width: 16, parents: 12, contextLength: 64) })

@@ -16,13 +16,13 @@ struct SlowTwin {
     var position: Int
   }
 
-  let run: EvaluatedRun
+  let run: LoadedRun
   /// The codes of every row, by document and position.
   var codes: [Token: [Code]] = [:]
   let corpus: StoredCorpus
   let store: ActivationStore
 
-  init(_ run: EvaluatedRun, _ store: ActivationStore) throws {
+  init(_ run: LoadedRun, _ store: ActivationStore) throws {
     self.run = run
     self.store = store
     corpus = try StoredCorpus(store: store.path)

@@ -4,6 +4,7 @@
 import HSAEDistribution
 import HSAEModels
 public import HSAESupport
+public import HSAERuns
 
 /// How often a latent that should tell a word's first letter is silent because another absorbed it.
 public enum AbsorptionSuite: EvaluationSuite {
@@ -17,7 +18,7 @@ public enum AbsorptionSuite: EvaluationSuite {
 
   /// Absorption in each of `runs`. The model's vectors are read once for all.
   public static func evaluate(
-    _ runs: [EvaluatedRun], _ input: EvaluationInput
+    _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     let ranks = input.ranks
     let model = try input.sharedModel(for: runs, suite: name)
@@ -41,7 +42,7 @@ public enum AbsorptionSuite: EvaluationSuite {
   }
 
   private static func result(
-    of run: EvaluatedRun, task: borrowing FirstLetterTask, input: EvaluationInput
+    of run: LoadedRun, task: borrowing FirstLetterTask, input: EvaluationInput
   ) -> SuiteResult {
     func measure(hasSublatents: Bool) -> Absorption {
       Absorption(
@@ -117,7 +118,7 @@ public enum AbsorptionSuite: EvaluationSuite {
   }
 
   /// The top level as SAEBench's files have it: it knows no sublatents.
-  private static func saeBench(_ found: Absorption, _ run: EvaluatedRun) -> SAEBenchMetrics {
+  private static func saeBench(_ found: Absorption, _ run: LoadedRun) -> SAEBenchMetrics {
     let fraction = found.mean(\.meanFraction)
     let full = found.mean(\.fullRate)
     let split = found.mean { Double($0.split.latents.count) }

@@ -3,6 +3,7 @@
 
 import HSAEActivations
 public import HSAESupport
+public import HSAERuns
 
 /// Whether the hierarchy is one of meaning.
 public enum HierarchySuite: EvaluationSuite {
@@ -13,7 +14,7 @@ public enum HierarchySuite: EvaluationSuite {
 
   /// What WordNet or documents' topics say of each of `runs`.
   public static func evaluate(
-    _ runs: [EvaluatedRun], _ input: EvaluationInput
+    _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     guard let store = input.store else {
       throw .usage(

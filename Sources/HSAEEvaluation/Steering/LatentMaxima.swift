@@ -4,8 +4,9 @@ public import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 import HSAETensors
+public import HSAERuns
 
-extension EvaluatedRun {
+extension LoadedRun {
   /// The largest code of each of `latents` on the first `limit` rows of `source`; 0 of one that is never
   /// active there. A store's rows are shuffled, so they are a sample.
   public func maxima(

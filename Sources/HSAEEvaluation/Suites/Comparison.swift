@@ -3,7 +3,7 @@
 // intervals suggest.
 
 import HSAEModels
-import HSAETraining
+internal import HSAERuns
 
 /// The numbers of a run less those of another.
 public struct Comparison: Hashable, Sendable, Codable {
@@ -28,15 +28,15 @@ public struct Comparison: Hashable, Sendable, Codable {
 
   /// The place among `runs` of the flat run with the m, k and seed of run `index` that sees rows as it does;
   /// nil if there is none, or run `index` is flat.
-  static func baseline(of index: Int, among runs: [EvaluatedRun]) -> Int? {
+  static func baseline(of index: Int, among runs: [LoadedRun]) -> Int? {
     let run = runs[index]
     guard !run.shape.isFlat else { return nil }
     return runs.firstIndex {
       $0.shape.isFlat && $0.shape.experts == run.shape.experts
         && $0.shape.activeExperts == run.shape.activeExperts
-        && $0.configuration.seed == run.configuration.seed
+        && $0.description.training?.seed == run.description.training?.seed
         // Else the same keys are of other rows.
-        && $0.configuration.normalize == run.configuration.normalize
+        && $0.description.normalize == run.description.normalize
     }
   }
 }

@@ -4,7 +4,7 @@
 import HSAEModels
 public import HSAESupport
 import HSAETensors
-import HSAETraining
+public import HSAERuns
 
 /// Operations and bytes of a row.
 public enum CostSuite: EvaluationSuite {
@@ -21,14 +21,14 @@ public enum CostSuite: EvaluationSuite {
 
   /// The numbers of `runs`.
   public static func evaluate(
-    _ runs: [EvaluatedRun], _ input: EvaluationInput
+    _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     runs.map { run in
       var result = SuiteResult(
         suite: name, evaluatedOn: "the sizes of the dictionary; nothing is measured",
-        numbers: numbers(of: run.shape, run.configuration))
+        numbers: numbers(of: run.shape, run.description.training))
       result.notes = [
-        run.configuration.origin == nil
+        run.description.origin == nil
           ? "Operations of a training step leave out the penalty on latents above the threshold, whose number"
             + " depends on the data; hsae bench counts it."
           : "\(run.name) was imported: what a step of its training cost is not known."
@@ -37,21 +37,20 @@ public enum CostSuite: EvaluationSuite {
     }
   }
 
-  /// The numbers of a dictionary of `shape`, trained as `configuration` says; of an imported one that says nothing
-  /// of its training, whose numbers are NaN.
+  /// The numbers of a dictionary of `shape`, trained as `configuration` says; nil for an imported one, whose training
+  /// costs are NaN.
   static func numbers(
-    of shape: DictionaryShape, _ configuration: TrainingConfiguration
+    of shape: DictionaryShape, _ configuration: TrainingConfiguration?
   ) -> [EvaluationNumber] {
-    func cost(_ configuration: TrainingConfiguration) -> RowCost {
+    func cost(_ shape: DictionaryShape, ortho: Bool) -> RowCost {
       RowCost(
-        shape: configuration.shape, batch: configuration.batch,
-        precision: configuration.precision, moments: configuration.moments ?? .float32,
-        ortho: configuration.objective.ortho > 0, aboveThreshold: 0)
+        shape: shape, batch: configuration?.batch ?? 1,
+        precision: configuration?.precision ?? .float32,
+        moments: configuration?.moments ?? .float32, ortho: ortho, aboveThreshold: 0)
     }
-    let trained = configuration.origin == nil ? 1 : Double.nan
-    var configuration = configuration
-    configuration.shape = shape
-    let (own, flat) = (cost(configuration), cost(configuration.flatCounterpart))
+    let trained = configuration == nil ? Double.nan : 1
+    let own = cost(shape, ortho: configuration.map { $0.objective.ortho > 0 } ?? false)
+    let flat = cost(shape.flatCounterpart, ortho: false)
     func count(
       _ key: String, _ label: String, _ value: Double, unit: String
     ) -> EvaluationNumber {

@@ -4,7 +4,7 @@
 import HSAEDistribution
 public import HSAEModels
 public import HSAESupport
-import HSAETraining
+public import HSAERuns
 
 /// What suites found out about runs.
 public struct Evaluation: Hashable, Sendable, Codable {
@@ -48,7 +48,7 @@ public struct Evaluation: Hashable, Sendable, Codable {
   /// A suite that fails ends the evaluation. Where suites before it have results and `onFailure` is
   /// given, that is told instead, and the results are kept.
   public init(
-    of runs: [EvaluatedRun], suites: [any EvaluationSuite.Type], input: EvaluationInput,
+    of runs: [LoadedRun], suites: [any EvaluationSuite.Type], input: EvaluationInput,
     onFailure: ((Failure) -> Void)? = nil
   ) throws(Failure) {
     try input.ranks.agree { () throws(Failure) in try input.check(runs) }
@@ -57,7 +57,7 @@ public struct Evaluation: Hashable, Sendable, Codable {
     self.runs = runs.map {
       Run(
         name: $0.name, shape: $0.shape, step: $0.step,
-        trainedRows: $0.step * $0.configuration.batch, results: [])
+        trainedRows: $0.step * ($0.description.training?.batch ?? 0), results: [])
     }
     for suite in suites {
       input.say("suite \(suite.name): \(suite.about)")

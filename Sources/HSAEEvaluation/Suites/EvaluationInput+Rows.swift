@@ -5,17 +5,17 @@ import HSAEDistribution
 public import HSAELanguageModels
 public import HSAESupport
 import HSAETensors
-import HSAETraining
+public import HSAERuns
 
 extension EvaluationInput {
   /// The rows to evaluate `runs` on: the documents a store holds out, by default.
-  public func rows(for runs: [EvaluatedRun], suite: String) throws(Failure) -> EvaluationRows {
+  public func rows(for runs: [LoadedRun], suite: String) throws(Failure) -> EvaluationRows {
     if text != nil { return try textRows(for: runs, suite: suite) }
     return try ranks.agree { () throws(Failure) in try sourceRows(for: runs, suite) }
   }
 
   private func sourceRows(
-    for runs: [EvaluatedRun], _ suite: String
+    for runs: [LoadedRun], _ suite: String
   ) throws(Failure) -> EvaluationRows {
     guard let source else {
       throw .usage(
@@ -33,8 +33,8 @@ extension EvaluationInput {
 
   /// Of rows that nothing holds out: which of `runs` were trained on them, as the end of a description. `unit` is
   /// what is counted, "rows". Of some runs nobody knows.
-  private func trainingAside(for runs: [EvaluatedRun], _ unit: String) -> String {
-    let own = runs.filter(\.configuration.knowsRows)
+  private func trainingAside(for runs: [LoadedRun], _ unit: String) -> String {
+    let own = runs.filter(\.description.knowsRows)
     let trained = own.filter { otherRows(than: $0) == nil }
     if trained.isEmpty { return own.count < runs.count ? "" : ", which no run was trained on" }
     guard trained.count < runs.count else { return ", training \(unit) among them" }
@@ -55,7 +55,7 @@ extension EvaluationInput {
   /// Contexts to read the model with, documents in an order drawn by seed, until they have `limit`
   /// tokens; and what they are, as a clause.
   public func contexts(
-    for runs: [EvaluatedRun], limit: Int, model: any ResidualStreamModel, suite: String
+    for runs: [LoadedRun], limit: Int, model: any ResidualStreamModel, suite: String
   ) throws(Failure) -> (contexts: [EvaluationContext], description: String) {
     if let text {
       let contexts = Self.contexts(of: text, limit: limit, model: model)
@@ -116,7 +116,7 @@ extension EvaluationInput {
 
   /// The residual stream over the text, special tokens left out.
   private func textRows(
-    for runs: [EvaluatedRun], suite: String
+    for runs: [LoadedRun], suite: String
   ) throws(Failure) -> EvaluationRows {
     if let capturedRows { return capturedRows }
     let model = try sharedModel(for: runs, suite: suite)

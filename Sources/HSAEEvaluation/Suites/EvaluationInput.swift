@@ -7,7 +7,7 @@ public import HSAELanguageModels
 import HSAEModels
 public import HSAESupport
 import HSAETensors
-import HSAETraining
+public import HSAERuns
 
 /// A context to read a model with, and the document it is of.
 public struct EvaluationContext: Hashable, Sendable {
@@ -69,29 +69,25 @@ public final class EvaluationInput {
   public var hasModel: Bool { loader != nil }
 
   /// Fails unless the rows fit `runs`.
-  public func check(_ runs: [EvaluatedRun]) throws(Failure) {
+  public func check(_ runs: [LoadedRun]) throws(Failure) {
     guard let source else { return }
-    for run in runs where run.shape.width != source.width {
-      throw .data(
-        "\(source.path): its rows have the width \(source.width), and the dictionary of \(run.path) is"
-          + " for \(run.shape.width); name another store with --store.")
-    }
+    for run in runs { try run.requireWidth(of: source) }
   }
 
   /// The name of what `run` was trained on, where rows of another store or matrix are given.
-  func otherRows(than run: EvaluatedRun) -> String? {
-    guard text == nil, let source, source.fingerprint != run.configuration.data.fingerprint else {
-      return nil
-    }
-    return run.configuration.data.name
+  func otherRows(than run: LoadedRun) -> String? {
+    guard text == nil, let source, let data = run.description.data,
+      source.fingerprint != data.fingerprint
+    else { return nil }
+    return data.name
   }
 
   /// What a result should say of the rows, if they are not those that `run`, one of `runs`, was kept from seeing.
-  func note(on run: EvaluatedRun, among runs: [EvaluatedRun], isHeldOut: Bool) -> String? {
-    if run.configuration.origin != nil {
+  func note(on run: LoadedRun, among runs: [LoadedRun], isHeldOut: Bool) -> String? {
+    if run.description.origin != nil {
       return "\(run.name) was imported: whether its training saw these rows is not known."
     }
-    if !run.configuration.knowsRows {
+    if !run.description.knowsRows {
       return
         "\(run.name) was trained on rows that a program gave it: whether it saw these is not known."
     }
@@ -99,7 +95,7 @@ public final class EvaluationInput {
       return "\(run.name) was trained on other rows: \(data)."
     }
     if isHeldOut { return nil }
-    let isAll = runs.allSatisfy { $0.configuration.knowsRows && otherRows(than: $0) == nil }
+    let isAll = runs.allSatisfy { $0.description.knowsRows && otherRows(than: $0) == nil }
     return "No rows were held out: these are rows \(isAll ? "the runs were" : "\(run.name) was")"
       + " trained on."
   }
@@ -108,7 +104,7 @@ public final class EvaluationInput {
 
   /// The model, loaded, once it is known to fit `runs`. `suite` names who asks.
   public func model(
-    for runs: [EvaluatedRun], suite: String
+    for runs: [LoadedRun], suite: String
   ) throws(Failure) -> any ResidualStreamModel {
     try requireResidualStream(suite)
     let model: any ResidualStreamModel

@@ -4,7 +4,7 @@
 public import HSAEActivations
 import HSAESupport
 import HSAETensors
-import HSAETraining
+internal import HSAERuns
 
 /// Rows to evaluate on.
 public struct EvaluationRows: Sendable {
@@ -83,25 +83,25 @@ public struct EvaluationRows: Sendable {
   }
 
   /// The lengths rows had, where `run` sees them at unit norm; empty otherwise.
-  func norms(for run: EvaluatedRun) -> [Float] {
-    run.configuration.normalize == .original ? [] : norms
+  func norms(for run: LoadedRun) -> [Float] {
+    run.description.normalize == .original ? [] : norms
   }
 
   /// The rows `range` as `run` was trained to see them.
-  func matrix(_ range: Range<Int>, for run: EvaluatedRun) throws(Failure) -> Matrix {
+  func matrix(_ range: Range<Int>, for run: LoadedRun) throws(Failure) -> Matrix {
     var lengths: [Float] = []
     return try matrix(range, for: run, lengths: &lengths)
   }
 
   /// The same; `lengths` becomes what takes each of these rows to the length it had before it was scaled.
   func matrix(
-    _ range: Range<Int>, for run: EvaluatedRun, lengths: inout [Float]
+    _ range: Range<Int>, for run: LoadedRun, lengths: inout [Float]
   ) throws(Failure) -> Matrix {
     var matrix = try source.matrix(rows: range)
     let known = norms(for: run)
     if !known.isEmpty {
       lengths = Array(known[range])
-    } else if norms.isEmpty, run.configuration.normalize == .unit {
+    } else if norms.isEmpty, run.description.normalize == .unit {
       lengths = matrix.rowNorms()
     } else {
       lengths = Array(repeating: 1, count: range.count)

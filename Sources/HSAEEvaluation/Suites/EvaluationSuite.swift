@@ -8,6 +8,7 @@
 // say so in `isDivided`. The terminal, JSON and the page then show it without further work.
 
 public import HSAESupport
+public import HSAERuns
 
 /// A question put to runs.
 ///
@@ -28,7 +29,7 @@ public protocol EvaluationSuite {
   /// vectors) is computed once. Fails with `.usage` and the option's name if something the suite needs
   /// was not given (`EvaluationInput.model(for:)` and the like do so by themselves).
   static func evaluate(
-    _ runs: [EvaluatedRun], _ input: EvaluationInput
+    _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult]
 }
 

@@ -3,7 +3,7 @@
 
 import HSAEModels
 import HSAESupport
-public import HSAETraining
+public import HSAERuns
 
 /// What a SAEBench file says of an evaluation that SAEBench defines.
 public struct SAEBenchMetrics: Hashable, Sendable, Codable {
@@ -26,10 +26,10 @@ public struct SAEBenchMetrics: Hashable, Sendable, Codable {
   }
 
   /// Metrics of the dictionary of `run`, or of its top level, without details.
-  init(metrics: [String: [String: Double]], of run: EvaluatedRun, topLevelOnly: Bool = false) {
+  init(metrics: [String: [String: Double]], of run: LoadedRun, topLevelOnly: Bool = false) {
     self.metrics = metrics
     architecture = SAELensArchitecture(
-      of: run.dictionary, origin: run.configuration.origin, topLevelOnly: topLevelOnly)
+      of: run.dictionary, origin: run.description.origin, topLevelOnly: topLevelOnly)
     latents = run.shape.saeLensLatents(topLevelOnly: topLevelOnly)
   }
 }

@@ -7,7 +7,7 @@ import HSAEDistribution
 import HSAELanguageModels
 import HSAESupport
 import HSAETensors
-import HSAETraining
+internal import HSAERuns
 
 /// The parts of works of the sizes `work`, one for each of `parts` workers: whole works, one after another, in
 /// parts of like size.
@@ -48,7 +48,7 @@ extension Communicator {
 extension EvaluationInput {
   /// `model(for:suite:)`, the same on all ranks.
   func sharedModel(
-    for runs: [EvaluatedRun], suite: String
+    for runs: [LoadedRun], suite: String
   ) throws(Failure) -> any ResidualStreamModel {
     let model = try ranks.agree { () throws(Failure) in try self.model(for: runs, suite: suite) }
     let (name, type) = (model.description.name, model.description.weightsType)
@@ -61,7 +61,7 @@ extension EvaluationInput {
   }
 
   /// Fails unless all ranks are to ask the same of `runs`, on the same rows or text.
-  func requireAlike(_ runs: [EvaluatedRun], _ suites: [any EvaluationSuite.Type]) throws(Failure) {
+  func requireAlike(_ runs: [LoadedRun], _ suites: [any EvaluationSuite.Type]) throws(Failure) {
     guard ranks.size > 1 else { return }
     var alike = options
     alike.threads = 1
@@ -70,10 +70,9 @@ extension EvaluationInput {
     }
     var described: [String] = []
     for run in runs {
-      var configuration = run.configuration
       // Each machine may have its own copy, anywhere.
-      configuration.data.path = ""
-      described.append("\(run.name) \(run.step) \(try JSONFile.encode(configuration))")
+      let text = try JSONFile.encode(run.description.withoutPath)
+      described.append("\(run.name) \(run.step) \(text)")
     }
     try ranks.requireAlike(described.joined(separator: "\n")) { rank, _, _ in
       .data(

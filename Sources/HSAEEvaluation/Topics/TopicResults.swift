@@ -5,6 +5,7 @@ import HSAEActivations
 import HSAEModels
 import HSAESupport
 import HSAETensors
+internal import HSAERuns
 
 /// Judges runs on the documents of one store.
 struct TopicResults {
@@ -28,7 +29,7 @@ struct TopicResults {
   }
 
   /// The results of `runs`, in their order.
-  func results(_ runs: [EvaluatedRun]) throws(Failure) -> [SuiteResult] {
+  func results(_ runs: [LoadedRun]) throws(Failure) -> [SuiteResult] {
     let rows = try input.rows(for: runs, suite: HierarchySuite.name)
     guard let part = rows.source as? ActivationStore else {
       throw .usage(
@@ -50,7 +51,7 @@ struct TopicResults {
   }
 
   private func result(
-    _ run: EvaluatedRun, _ association: TopicAssociation, _ evaluatedOn: String
+    _ run: LoadedRun, _ association: TopicAssociation, _ evaluatedOn: String
   ) -> SuiteResult {
     let threads = input.options.threads
     let own = association.sums(documents, threads: threads)

@@ -5,6 +5,7 @@ import HSAEActivations
 import HSAEModels
 import HSAESupport
 import HSAETensors
+internal import HSAERuns
 
 /// Judges runs on the words of one store.
 struct TaxonomyResults {
@@ -33,7 +34,7 @@ struct TaxonomyResults {
   }
 
   /// The results of `runs`, in their order.
-  func results(_ runs: [EvaluatedRun]) throws(Failure) -> [SuiteResult] {
+  func results(_ runs: [LoadedRun]) throws(Failure) -> [SuiteResult] {
     // Flat dictionaries come last: their groups are as large as the others' families.
     var results = [SuiteResult?](repeating: nil, count: runs.count)
     var sizes: [Int] = []
@@ -68,14 +69,14 @@ struct TaxonomyResults {
     return results.compactMap { $0 }
   }
 
-  private func codes(_ run: EvaluatedRun) throws(Failure) -> Codes {
+  private func codes(_ run: LoadedRun) throws(Failure) -> Codes {
     var rows = try store.matrix(rows: 0..<store.rowCount)
     run.prepare(&rows)
     return run.dictionary.encode(rows, threads: input.options.threads)
   }
 
   private func result(
-    _ run: EvaluatedRun, _ families: [NounFamily], of parents: Int, kind: String
+    _ run: LoadedRun, _ families: [NounFamily], of parents: Int, kind: String
   ) -> SuiteResult {
     let seed = input.options.seed
     let own = scoring.scores(families, nouns: nouns)

@@ -6,6 +6,7 @@ import HSAEEvaluation
 import HSAEModels
 import HSAESupport
 import HSAETensors
+internal import HSAERuns
 
 /// The codes of all rows that are explained, in scratch files.
 struct CodeChunks: Sendable {
@@ -19,7 +20,7 @@ struct CodeChunks: Sendable {
   ///
   /// `progress` is told how many rows are done and says whether to go on. Returns nil if it said no.
   static func make(
-    _ run: EvaluatedRun, rows: ExplainedRows, folder: String, chunkRows: Int = chunkRows,
+    _ run: LoadedRun, rows: ExplainedRows, folder: String, chunkRows: Int = chunkRows,
     threads: Int, progress: (_ done: Int) -> Bool
   ) throws(Failure) -> CodeChunks? {
     var chunks: [CodeChunk] = []

@@ -5,7 +5,7 @@ import Foundation
 import GRDB
 public import HSAEModels
 public import HSAESupport
-import HSAETraining
+import HSAERuns
 import Synchronization
 
 /// A run in a database.

@@ -8,6 +8,7 @@ import HSAEEvaluation
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 
 extension Explainer {
   /// The numbers of the latents and sublatents that fire, rising.

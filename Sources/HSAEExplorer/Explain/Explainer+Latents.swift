@@ -10,6 +10,7 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import Synchronization
+import HSAERuns
 
 extension Explainer {
   /// Words listed of a latent.

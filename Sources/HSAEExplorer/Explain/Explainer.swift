@@ -4,11 +4,11 @@
 #if Explorer
 import Foundation
 import HSAEActivations
-public import HSAEEvaluation
+internal import HSAEEvaluation
 import HSAEModels
 public import HSAESupport
 import HSAETensors
-import HSAETraining
+public import HSAERuns
 
 /// Explains a run: finds and writes down what its latents are active for.
 public final class Explainer {
@@ -75,7 +75,7 @@ public final class Explainer {
     public var wasThere: Bool
   }
 
-  let run: EvaluatedRun
+  let run: LoadedRun
   let rows: ExplainedRows
   let options: Options
   let identity: RunIdentity
@@ -98,7 +98,7 @@ public final class Explainer {
   ///   - options: how many contexts, and of what length.
   ///   - progress: is told how far a stage is, and says whether to go on.
   public init(
-    _ run: EvaluatedRun, weights: String, rows: ExplainedRows, model: String?,
+    _ run: LoadedRun, weights: String, rows: ExplainedRows, model: String?,
     effects: (() throws(Failure) -> TokenEffects)?, folder: String, options: Options = Options(),
     progress: @escaping (_ stage: Stage, _ done: Int, _ total: Int) -> Bool = { _, _, _ in true }
   ) throws(Failure) {
@@ -185,7 +185,7 @@ public final class Explainer {
       subThreshold: run.dictionary.activation.subThreshold, rows: rows.count,
       window: rows.kind == .text ? options.contexts.window : 0, hasPromotedTokens: effects != nil,
       isComplete: false, corpus: corpusID, kind: rows.kind, storeName: "",
-      configuration: try JSONFile.encode(run.configuration))
+      configuration: try JSONFile.encode(run.description))
   }
 }
 #endif

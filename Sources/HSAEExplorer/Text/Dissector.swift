@@ -8,7 +8,7 @@ public import HSAELanguageModels
 public import HSAEModels
 public import HSAESupport
 public import HSAETensors
-import HSAETraining
+import HSAERuns
 
 /// A language model with the dictionaries of its residual stream.
 public actor Dissector {

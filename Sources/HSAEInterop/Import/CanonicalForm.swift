@@ -6,7 +6,7 @@
 import HSAEModels
 import HSAESupport
 import HSAETensors
-import HSAETraining
+import HSAERuns
 
 /// A dictionary in our form, and how it relates to its source.
 struct CanonicalDictionary: ~Copyable {

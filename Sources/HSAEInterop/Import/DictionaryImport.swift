@@ -6,7 +6,7 @@ import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 import HSAETensors
-public import HSAETraining
+public import HSAERuns
 
 /// A dictionary of another tool, read and in our form.
 public struct DictionaryImport: Sendable {

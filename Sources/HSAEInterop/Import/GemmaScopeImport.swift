@@ -4,7 +4,7 @@
 import HSAEModels
 import HSAESupport
 import HSAETensors
-import HSAETraining
+import HSAERuns
 
 /// Reads Gemma Scope's parameters.
 struct GemmaScopeImport {

@@ -5,7 +5,7 @@ import HSAEActivations
 import HSAEModels
 import HSAESupport
 import HSAETensors
-import HSAETraining
+import HSAERuns
 
 /// Reads SAELens's folders.
 struct SAELensImport {

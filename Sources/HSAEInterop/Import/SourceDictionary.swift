@@ -3,7 +3,7 @@
 
 import HSAEModels
 import HSAETensors
-import HSAETraining
+import HSAERuns
 
 /// A dictionary in the terms it came in.
 struct SourceDictionary: ~Copyable {

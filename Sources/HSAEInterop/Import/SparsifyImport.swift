@@ -4,7 +4,7 @@
 import HSAEActivations
 import HSAEModels
 import HSAESupport
-import HSAETraining
+import HSAERuns
 
 /// Reads sparsify's folders.
 struct SparsifyImport {

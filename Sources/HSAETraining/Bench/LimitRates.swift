@@ -1,7 +1,7 @@
 // The least time that a machine of given rates needs for a training step (docs/architecture.md, "The limit").
 
 internal import HSAEModels
-package import HSAERuns
+internal import HSAERuns
 
 /// Rates of the machine that a step is held against.
 public struct LimitRates: Hashable, Sendable {
@@ -32,10 +32,9 @@ extension TrainingConfiguration {
 
   /// The flat TopK dictionary of equal m and k on batches of the same size, with AuxK idle and without
   /// orthogonality, which has nothing to do there.
-  package var flatCounterpart: TrainingConfiguration {
+  var flatCounterpart: TrainingConfiguration {
     var flat = self
-    flat.shape.sublatents = 0
-    flat.shape.subspace = 0
+    flat.shape = shape.flatCounterpart
     flat.activation.threshold = 0
     flat.objective = Objective(beta: 0, ortho: 0, l1: 0, l1Scope: objective.l1Scope)
     return flat

@@ -3,7 +3,7 @@
 
 import HSAEModels
 public import HSAESupport
-import HSAETraining
+public import HSAERuns
 
 /// Reconstruction, sparsity, use of latents, and the model's losses.
 public enum CoreSuite: EvaluationSuite {
@@ -17,12 +17,12 @@ public enum CoreSuite: EvaluationSuite {
 
   /// The numbers of `runs`.
   public static func evaluate(
-    _ runs: [EvaluatedRun], _ input: EvaluationInput
+    _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     let options = input.options
     let rows = try input.rows(for: runs, suite: name)
     let losses = input.hasModel ? try SplicedLosses(runs, input, suite: name) : nil
-    func seesUnitRows(_ run: EvaluatedRun) -> Bool {
+    func seesUnitRows(_ run: LoadedRun) -> Bool {
       run.seesUnitRows(ofStore: !rows.norms.isEmpty)
     }
     var results: [SuiteResult] = []
@@ -41,13 +41,13 @@ public enum CoreSuite: EvaluationSuite {
         numbers: numbers)
       // Of a text that is given nobody knows whether training had it, and of some runs what they had.
       result.isHeldOut =
-        input.text == nil && run.configuration.knowsRows ? rows.isHeldOut : nil
+        input.text == nil && run.description.knowsRows ? rows.isHeldOut : nil
       result.seesUnitRows = seesUnitRows(run)
       result.histograms = measured.histograms
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
       }
-      if run.configuration.origin?.isUnbounded == true, measured.fullRows > 0,
+      if run.description.origin?.isUnbounded == true, measured.fullRows > 0,
         run.shape.activeExperts < run.shape.experts
       {
         result.notes.append(
@@ -72,7 +72,7 @@ public enum CoreSuite: EvaluationSuite {
   /// The result by SAEBench's names and as SAEBench finds it with the exported dictionary: rows at the lengths
   /// the model gives them, sublatents as latents like others.
   private static func saeBench(
-    _ result: SuiteResult, _ run: EvaluatedRun, _ rows: EvaluationRows
+    _ result: SuiteResult, _ run: LoadedRun, _ rows: EvaluationRows
   ) -> SAEBenchMetrics {
     let shape = run.shape
     func value(_ key: String) -> Double { result[key]?.value ?? .nan }

@@ -5,6 +5,7 @@ public import HSAEDistribution
 import HSAEModels
 public import HSAESupport
 import HSAETensors
+public import HSAERuns
 
 /// The quantities of one row, summed over the rows of a document.
 enum RowQuantity: Int, CaseIterable {
@@ -44,7 +45,7 @@ public struct RowMeasurement: Sendable {
   /// Measures `run` on `rows`, of which each of `ranks` does some chunks. The result does not depend on
   /// `threads`, and on the number of ranks only by the rounding of sums.
   public init(
-    _ run: EvaluatedRun, on rows: EvaluationRows, threads: Int,
+    _ run: LoadedRun, on rows: EvaluationRows, threads: Int,
     ranks: any Communicator = SingleProcess()
   ) throws(Failure) {
     let dictionary = run.dictionary
@@ -107,7 +108,7 @@ private struct Means {
 
   /// `chunks` are those of `rows` that this one of `ranks` reads.
   init(
-    _ run: EvaluatedRun, _ rows: EvaluationRows, _ chunks: ArraySlice<Range<Int>>,
+    _ run: LoadedRun, _ rows: EvaluationRows, _ chunks: ArraySlice<Range<Int>>,
     _ ranks: any Communicator
   ) throws(Failure) {
     let width = run.shape.width

@@ -7,7 +7,7 @@ import HSAELanguageModels
 import HSAEModels
 public import HSAESupport
 import HSAETensors
-import HSAETraining
+public import HSAERuns
 
 /// Losses and divergences of one model, on the same tokens, under several replacements.
 public struct SplicedLosses: Sendable {
@@ -29,7 +29,7 @@ public struct SplicedLosses: Sendable {
 
   /// Measures `runs` on contexts of `input` with its model. Ranks divide the contexts; a context's losses are
   /// the same whoever reads it.
-  public init(_ runs: [EvaluatedRun], _ input: EvaluationInput, suite: String) throws(Failure) {
+  public init(_ runs: [LoadedRun], _ input: EvaluationInput, suite: String) throws(Failure) {
     let ranks = input.ranks
     let model = try input.sharedModel(for: runs, suite: suite)
     let (block, contexts, description) = try ranks.agree { () throws(Failure) in
@@ -185,7 +185,7 @@ private struct Splicer {
   var zero: Splice { Splice(afterBlock: block) { rows, _ in rows.clear() } }
 
   /// The reconstruction by `run` of rows scaled as in training, at the length of the model's own.
-  func reconstruction(by run: EvaluatedRun, topLevelOnly: Bool) -> Splice {
+  func reconstruction(by run: LoadedRun, topLevelOnly: Bool) -> Splice {
     Splice(afterBlock: block) { rows, places in
       var input = rows.copy()
       var lengths = [Float](repeating: 1, count: rows.rows)

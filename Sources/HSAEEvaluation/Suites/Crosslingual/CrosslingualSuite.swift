@@ -6,6 +6,7 @@ import HSAELanguageModels
 import HSAEModels
 public import HSAESupport
 import HSAETensors
+public import HSAERuns
 
 /// Differences of the strongest latents between translations.
 public enum CrosslingualSuite: EvaluationSuite {
@@ -20,7 +21,7 @@ public enum CrosslingualSuite: EvaluationSuite {
 
   /// The numbers of `runs`.
   public static func evaluate(
-    _ runs: [EvaluatedRun], _ input: EvaluationInput
+    _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     let model = try input.sharedModel(for: runs, suite: name)
     let (block, sentences) = try input.ranks.agree { () throws(Failure) in
@@ -132,7 +133,7 @@ private struct CapturedSentences: ~Copyable {
 
   /// The strongest latents of `run` for every sentence, by language.
   func latents(
-    _ run: EvaluatedRun, rowsAreUnit: Bool, _ threads: Int
+    _ run: LoadedRun, rowsAreUnit: Bool, _ threads: Int
   ) -> [[StrongestLatents]] {
     var x = rows.copy()
     if run.seesUnitRows(ofStore: rowsAreUnit) { x.scaleRowsToUnit() }

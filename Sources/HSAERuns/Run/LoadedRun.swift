@@ -1,0 +1,130 @@
+// A run that was opened to be used: its dictionary, its rows, and what is done to rows before the dictionary sees them.
+// Every command that joins a dictionary with rows starts here.
+
+public import HSAEActivations
+public import HSAEModels
+public import HSAESupport
+public import HSAETensors
+
+/// The dictionary of a run's newest whole checkpoint, with what its input needs.
+public struct LoadedRun: Sendable {
+  /// Its name, where several runs stand beside each other.
+  public let name: String
+  /// Its folder.
+  public let path: String
+  /// How it was trained, or where it was imported from.
+  public let description: RunDescription
+  /// The step of the checkpoint that was read.
+  public let step: Int
+  /// The dictionary of that checkpoint.
+  public let dictionary: SparseAutoencoder
+
+  /// The sizes of the dictionary.
+  public var shape: DictionaryShape { dictionary.shape }
+
+  /// A run of the given parts.
+  public init(
+    name: String, path: String, description: RunDescription, step: Int,
+    dictionary: SparseAutoencoder
+  ) {
+    (self.name, self.path, self.description) = (name, path, description)
+    (self.step, self.dictionary) = (step, dictionary)
+  }
+
+  /// Reads the newest whole checkpoint of the run at `path`. `warn` is called with a message for each checkpoint that is
+  /// skipped.
+  public init(
+    path: String, name: String? = nil, warn: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    let run = try RunDirectory(path: path)
+    let (dictionary, step) = try run.dictionary(warn: warn)
+    self.init(
+      name: name ?? Path.name(Path.trimmed(path)), path: path, description: run.description,
+      step: step, dictionary: dictionary)
+  }
+
+  /// Opens the rows at `store`, or else those the run was trained on.
+  ///
+  /// - Parameters:
+  ///   - store: the rows to take; nil: the run's own.
+  ///   - tensor: the tensor of a `.safetensors` file; nil: the one the run was trained on, if the file has it.
+  ///   - restoresLengths: whether rows of a store get back the lengths they had in the model; nil: if the run was
+  ///     trained on such rows.
+  ///   - advice: what to do if the run's own rows cannot be used, such as "name them with --store.".
+  ///
+  /// Fails with `.missing` if there are no such rows, and with `.data` if the run's own rows are no longer what it was
+  /// trained on or if the rows are not as wide as the dictionary.
+  public func openRows(
+    at store: String? = nil, tensor: String? = nil, restoresLengths: Bool? = nil, advice: String
+  ) throws(Failure) -> any RowSource {
+    let source = try description.openRows(
+      of: path, at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
+    if store == nil, source.fingerprint != description.data?.fingerprint {
+      throw .data(
+        "\(source.path): it is no longer what \(path) was trained on; restore it, or \(advice)")
+    }
+    try requireWidth(of: source)
+    return source
+  }
+
+  /// Fails unless the rows of `source` are as wide as the dictionary.
+  public func requireWidth(of source: any RowSource) throws(Failure) {
+    guard source.width == shape.width else {
+      throw .data(
+        "\(source.path): its rows have the width \(source.width), and the dictionary of \(path) is for"
+          + " \(shape.width); name other rows.")
+    }
+  }
+
+  /// Does to `rows` [n × d] what was done to the rows the run was trained on. Rows of a store are at unit norm already,
+  /// and `norms` are the lengths they had; without those, rows of original length stay as they are.
+  public func prepare(_ rows: inout Matrix, norms: ArraySlice<Float> = []) {
+    switch description.normalize {
+    case .none: break
+    case .unit: rows.scaleRowsToUnit()
+    case .original:
+      rows.forEachRow { index, row in
+        guard !norms.isEmpty else { return }
+        for column in row.indices { row[column] *= norms[norms.startIndex + index] }
+      }
+    }
+  }
+
+  /// Whether the dictionary sees unit rows in place of the model's: it was trained to scale them, or on a store's.
+  public func seesUnitRows(ofStore: Bool) -> Bool {
+    switch description.normalize {
+    case .none: ofStore
+    case .unit: true
+    case .original: false
+    }
+  }
+}
+
+extension RunDescription {
+  /// Opens the rows at `store`, or else those that the run in the folder `run` was trained on.
+  ///
+  /// The parameters are those of ``LoadedRun/openRows(at:tensor:restoresLengths:advice:)``, and `giantNorms` says what
+  /// becomes of a store's rows of giant norm (nil: what became of them in training). Only the path is checked: the rows
+  /// may be others than the run's. Fails with `.missing` if there are none.
+  public func openRows(
+    of run: String, at store: String? = nil, tensor: String? = nil, giantNorms: GiantNorms? = nil,
+    restoresLengths: Bool? = nil, allowIncomplete: Bool = false, advice: String
+  ) throws(Failure) -> any RowSource {
+    let path = store ?? data?.path ?? ""
+    guard Path.exists(path) else {
+      if let store { throw .missing("\(store): there is no such store or matrix.") }
+      throw missingRows(of: run, advice)
+    }
+    let norms = giantNorms ?? data?.giantNorms ?? .skip
+    let restores = restoresLengths ?? (normalize == .original)
+    func open(_ tensor: String?) throws(Failure) -> any RowSource {
+      try HSAEActivations.openRows(
+        path: path, tensor: tensor, allowIncomplete: allowIncomplete, giantNorms: norms,
+        restoresLengths: restores)
+    }
+    if store == nil || tensor != nil { return try open(tensor ?? data?.tensor) }
+    // Rows in another file are most likely a tensor of the same name.
+    if let name = data?.tensor, let same = try? open(name) { return same }
+    return try open(nil)
+  }
+}
