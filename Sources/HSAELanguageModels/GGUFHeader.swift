@@ -5,7 +5,6 @@ import HSAESupport
 
 /// The fixed header of a GGUF file: magic number, version, number of tensors, number of metadata entries.
 struct GGUFHeader: Hashable {
-  /// Its size in bytes.
   static let byteCount = 24
 
   let version: UInt32

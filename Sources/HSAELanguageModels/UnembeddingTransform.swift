@@ -97,7 +97,6 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
 }
 
 extension Matrix? {
-  /// The numbers of rows and columns, if there is a matrix.
   fileprivate var sides: (Int, Int)? {
     switch self {
     case .some(let matrix): (matrix.rows, matrix.columns)

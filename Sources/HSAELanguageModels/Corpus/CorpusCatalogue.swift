@@ -3,7 +3,6 @@
 
 /// A corpus that `hsae corpus` knows by name.
 public struct CatalogueCorpus: Hashable, Sendable {
-  /// The file's layout.
   enum Layout: Hashable, Sendable {
     /// One JSON record for each language: an object that maps titles to objects with title, extract and
     /// topic.

@@ -2,7 +2,6 @@
 // and sections that only list things, which suits the running text of an encyclopedia. It does not expand
 // templates.
 
-/// Reads MediaWiki dumps.
 enum MediaWiki {
   /// An article of the main namespace that is not a redirect.
   struct Article: Hashable {

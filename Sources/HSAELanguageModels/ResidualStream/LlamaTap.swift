@@ -80,7 +80,6 @@ final class Tap {
     return (isSeen, failure)
   }
 
-  /// Whether `tensor` is the one watched for.
   func isPlaced(at tensor: UnsafeMutablePointer<ggml_tensor>) -> Bool {
     // Safe: both are C strings: `name` ends with its zero byte.
     guard !name.isEmpty, let other = unsafe ggml_get_name(tensor) else { return false }

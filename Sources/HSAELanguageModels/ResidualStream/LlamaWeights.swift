@@ -72,7 +72,6 @@ final class LlamaWeights: @unchecked Sendable {
     }
   }
 
-  /// The tokens of `text`, which is UTF-8.
   func encode(_ text: ArraySlice<UInt8>) -> [Int32] {
     // llama.cpp counts in 32 bits.
     let text = text.prefix(1 << 30)
@@ -95,7 +94,6 @@ final class LlamaWeights: @unchecked Sendable {
   }
 }
 
-/// The tokenizer of a GGUF model.
 struct LlamaTokenizer: Tokenizer {
   let pieces: [String]
   let prefix: [Int32]

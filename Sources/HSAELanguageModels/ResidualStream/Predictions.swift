@@ -76,7 +76,6 @@ final class PredictionScores: Sendable {
 
 /// The normalising sum of a prediction, relative to the largest logit so that nothing overflows.
 private struct Partition {
-  /// The largest logit.
   let largest: Float
   /// Σ exp(logits - largest).
   let sum: Double

@@ -39,9 +39,7 @@ public enum WeightsChoice: Hashable, Sendable {
   public static let names = ["auto", "keep"] + WeightsType.allCases.map(\.rawValue)
 }
 
-/// A model file to compute with.
 struct PreparedWeights {
-  /// The file's path.
   let path: String
   /// The type of its weights, such as "q8_0"; for an unconverted file, llama.cpp's name of the type.
   let type: String

@@ -30,7 +30,6 @@ public final class SyntheticModel: ResidualStreamModel {
   /// Unit directions that predict the next byte, a row for each token [258 × width].
   let readout: Matrix
   private let seed: UInt64
-  /// The context being written.
   private var written: [Int32] = []
 
   /// A model of `blocks` blocks and rows of `width` numbers, made from `seed`.
