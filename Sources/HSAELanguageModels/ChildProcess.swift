@@ -23,8 +23,7 @@ enum ChildProcess {
 
   private static let turn = Mutex(())
 
-  /// Runs a program to its end and returns its exit status, or 128 plus the number of the signal that ended
-  /// it.
+  /// Runs a program to its end and returns its exit status, or 128 plus the signal that ended it.
   ///
   /// `arguments` are the program's name, looked up in PATH, and its arguments. Standard input is empty.
   /// `consume` gets standard output piece by piece. Fails with `.unavailable` if the program cannot be
@@ -130,9 +129,8 @@ enum ChildProcess {
   private static func spawn(
     _ arguments: [String], output: Int32, errors: Errors
   ) -> Result<pid_t, Failure> {
-    // Safe: `actions`, `attributes` and the signal sets are initialised before they are used, live until the
-    // end of this function, and are destroyed once. The copied words end with nil and are freed after the
-    // call.
+    // Safe: `actions`, `attributes` and the signal sets are initialised before use, live until this function
+    // ends, and are destroyed once. The copied words end with nil and are freed after the call.
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }

@@ -12,8 +12,7 @@ import Synchronization
 /// It reads quantised matrices of every type ggml knows as floats, row by row.
 @safe
 public struct GGUFFile: ~Copyable, @unchecked Sendable {
-  // Safe: after `init` ggml only reads through `context`, which is freed only in `deinit`; the methods below
-  // copy what they return.
+  // Safe: ggml only reads `context` after `init`, `deinit` frees it, and methods copy what they return.
   /// The file's path, as given.
   public let path: String
   /// The file's size in bytes.
@@ -29,11 +28,9 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
 
   /// Opens the model at `path`.
   ///
-  /// Fails with `.missing` if the file does not exist or may not be read, and with `.data` if it is not GGUF,
-  /// damaged or cut short.
+  /// Fails with `.missing` if the file cannot be opened, with `.data` if it is not whole GGUF.
   public init(path: String) throws(Failure) {
-    // Safe: the path is a C string for the length of the call; `parse` hands over the only pointer to the
-    // context.
+    // Safe: the path is a C string for the call; `parse` hands over the only pointer to the context.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Failure.cannotRead(path, errno: errno) }
     do {
@@ -65,8 +62,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
     guard length == head.count else { throw Failure.cannotRead(path, errno: errno) }
     _ = try GGUFHeader(bytes: head, fileSize: byteCount, path: path)
 
-    // Safe: `file` is open until the end of this function, and ggml reads it only in this call. The context
-    // is freed here or returned.
+    // Safe: ggml reads `file` only during the call. The context is freed here or returned.
     let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0, let file = unsafe fdopen(copy, "rb") else {
       throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
@@ -231,8 +227,7 @@ extension GGUFFile {
       "\(path) has neither output.weight nor token_embd.weight; give a whole language model.")
   }
 
-  /// The gain of the last normalisation before the unembedding [width]; nil if the file has no
-  /// `output_norm.weight`.
+  /// The gain of the last normalisation [width], `output_norm.weight`; nil if the file has none.
   public func finalNormGain() throws(Failure) -> [Float]? {
     let name = "output_norm.weight"
     // Safe: ggml only reads the context.

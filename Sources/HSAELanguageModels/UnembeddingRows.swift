@@ -1,11 +1,9 @@
-// Prepares the rows of a model's unembedding matrix for training: dequantise, centre, whiten, choose tokens,
-// scale to unit norm.
+// Prepares a model's unembedding rows for training: dequantise, centre, whiten, clean, scale to unit norm.
 
 public import HSAESupport
 public import HSAETensors
 
-/// The cleaned, whitened unit rows of a model's unembedding matrix, and the transform to treat other rows
-/// alike.
+/// The cleaned, whitened unit rows of a model's unembedding matrix, and their transform.
 ///
 /// Mean and covariance are taken over *all* rows of the matrix, kept or not. So whitened norms have a root
 /// mean square of √width, the unit of the cleaning's window.
@@ -129,8 +127,7 @@ public struct UnembeddingRows: ~Copyable, Sendable {
     self.source = source
   }
 
-  /// Transforms a raw unembedding row [width] like these rows; returns its unit row and its norm before
-  /// scaling.
+  /// Transforms a raw row [width] as these were; returns its unit row and its norm before scaling.
   public func apply(_ row: Span<Float>) -> (direction: [Float], norm: Float) {
     transform.apply(row)
   }

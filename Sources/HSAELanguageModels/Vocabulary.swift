@@ -1,5 +1,4 @@
-// A language model's tokens as readable text. `VocabularyCleaning` decides which of them a dictionary is
-// trained on.
+// A language model's tokens as readable text. `VocabularyCleaning` selects those to train on.
 
 /// The tokens of a language model.
 public struct Vocabulary: Sendable {
@@ -91,8 +90,7 @@ extension Vocabulary {
   }
 }
 
-/// GPT-2's spelling of bytes: printable Latin-1 characters stand for themselves, the other 68 byte values are
-/// U+0100 and up, in order.
+/// GPT-2's spelling of bytes: printable Latin-1 characters are themselves, the other 68 values are U+0100 on.
 enum ByteAlphabet {
   private static let values: [UInt32: UInt8] = {
     var values: [UInt32: UInt8] = [:]
@@ -109,8 +107,7 @@ enum ByteAlphabet {
     return values
   }()
 
-  /// The bytes that `spelling` (UTF-8) stands for. A character outside the alphabet stands for its UTF-8
-  /// bytes.
+  /// The bytes that `spelling` (UTF-8) stands for. Characters outside the alphabet give their own bytes.
   static func bytes(of spelling: [UInt8]) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(spelling.count)

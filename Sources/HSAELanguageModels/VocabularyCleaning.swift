@@ -1,5 +1,4 @@
-// Decides which tokens of a vocabulary a dictionary is trained on, and reports what it dropped. The first
-// reason that applies counts:
+// Decides which tokens a dictionary is trained on, and reports why others are dropped, by the first of:
 //
 //   unused       a free place: the file says so, or it is spelled <unused…>, [unused…], <|reserved…
 //   control      marks a beginning, an end or a turn, or stands for unknown text

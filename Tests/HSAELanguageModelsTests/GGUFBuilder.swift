@@ -1,5 +1,4 @@
-// Writes small GGUF files byte by byte from the format's description, so that the reader is tested against
-// independent code.
+// Writes small GGUF files byte by byte after the format's description, to test the reader independently.
 
 import Foundation
 import HSAESupport

@@ -120,8 +120,7 @@ import Testing
     #expect(zeros.joined().allSatisfy { abs($0 - uniform) < 1e-2 })
   }
 
-  /// Losses beside replacements equal those without. Writing the same rows back changes no prediction; zeros
-  /// do.
+  /// Losses beside replacements equal those without. Writing the same rows back changes nothing; zeros do.
   @Test func effectsOfSplices() throws {
     let model = try Self.load("smollm2-135m")
     let contexts = Self.contexts(model)

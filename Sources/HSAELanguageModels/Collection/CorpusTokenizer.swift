@@ -71,8 +71,7 @@ struct CorpusTokenizer {
     return summary
   }
 
-  /// The tokens of each document as the model reads them, every context with its prefix. A document without
-  /// text has none.
+  /// The tokens of each document, every context with its prefix; none for a document without text.
   private func encode(_ documents: [Document]) -> [[Int32]] {
     let results = Mutex([[Int32]](repeating: [], count: documents.count))
     parallelFor(documents.count, threads: threads) { index, _ in

@@ -1,5 +1,4 @@
-// Reads documents from the files of the catalogue's corpora. The files are pinned by hash, so a file with
-// another layout is an error.
+// Reads documents from the pinned files of the catalogue's corpora. Another layout is an error.
 
 import HSAESupport
 

@@ -25,7 +25,6 @@ public struct CorpusBuilder {
     public init() {}
   }
 
-  /// Names of catalogue corpora, and paths.
   private let sources: [String]
   private let format: CorpusFormat
   private let fetcher: ModelFetcher
@@ -50,8 +49,7 @@ public struct CorpusBuilder {
 
   /// Writes the documents that `selection` chooses to the file at `path`, in full or not at all.
   ///
-  /// Of documents with the same language and title the longest is kept. Fails with `.data` if no document is
-  /// selected.
+  /// Of documents with the same language and title it keeps the longest. Fails with `.data` if none is left.
   public func write(
     to path: String, selection: CorpusSelection, seed: UInt64
   ) throws(Failure) -> Result {

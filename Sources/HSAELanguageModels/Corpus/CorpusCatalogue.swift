@@ -4,8 +4,7 @@
 /// A corpus that `hsae corpus` knows by name.
 public struct CatalogueCorpus: Hashable, Sendable {
   enum Layout: Hashable, Sendable {
-    /// One JSON record for each language: an object that maps titles to objects with title, extract and
-    /// topic.
+    /// One JSON record for each language: it maps titles to objects with title, extract and topic.
     case summaries(languages: [String])
     /// A MediaWiki XML dump.
     case mediaWiki(language: String)

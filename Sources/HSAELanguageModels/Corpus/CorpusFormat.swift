@@ -46,9 +46,8 @@ public struct CorpusFormat: Hashable, Sendable {
     return name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
   }
 
-  /// The files that `paths` stand for. A file stands for itself. A folder stands for all files in it and in
-  /// its subfolders that end in .txt, .text, .md, .jsonl, .ndjson or .json, perhaps with .gz, sorted by
-  /// path.
+  /// The files that `paths` stand for. A file stands for itself. A folder stands for all files in it and its
+  /// subfolders that end in .txt, .text, .md, .jsonl, .ndjson or .json, or one of these and .gz, by path.
   ///
   /// Hidden files are skipped, and so are links to folders, which could form circles. Fails with `.missing`
   /// if a path does not exist and with `.data` if a folder holds no such file.

@@ -1,6 +1,5 @@
 // Reads documents from files, plain text or JSON Lines, compressed or not, in a fixed order. Bad content is
-// skipped and counted (`CorpusSummary`) and never ends the reading. The longest allowed line bounds the
-// memory.
+// skipped and counted (`CorpusSummary`). The longest allowed line bounds the memory.
 
 public import HSAESupport
 
@@ -68,8 +67,7 @@ public final class CorpusReader: DocumentSource {
 
   // MARK: Pieces of a file
 
-  /// The next line without its end; nil at the end of the file. Sets `isTooLong` if the line exceeds the
-  /// limit.
+  /// The next line without its end; nil at the end of the file. Sets `isTooLong` for a line over the limit.
   private func nextLine(of file: GzipFile) throws(Failure) -> [UInt8]? {
     var bytes: [UInt8] = []
     var hasAny = false
@@ -179,5 +177,4 @@ public final class CorpusReader: DocumentSource {
   }
 }
 
-/// Whether `byte` is ASCII white space.
 private func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }

@@ -6,8 +6,7 @@ import HSAETensors
 /// A rule that selects documents.
 ///
 /// It takes `mainCount` random documents among the `longest` longest of the main language, and `otherCount`
-/// random documents of other languages, mixed by weight. The result is in random order. The seed determines
-/// everything.
+/// random documents of other languages, mixed by weight. The seed determines choice and order.
 public struct CorpusSelection: Hashable, Sendable {
   /// The main language, for which `longest` counts.
   public var mainLanguage = "en"
@@ -61,8 +60,7 @@ public struct CorpusSelection: Hashable, Sendable {
     return taken
   }
 
-  /// Draws documents of other languages: each time a language by weight among those with documents left,
-  /// then the next of its shuffled documents.
+  /// Draws a language by weight among those with documents left, then the next of its shuffled documents.
   private func draw(
     _ others: [String: [Int]], using generator: inout SeededGenerator
   ) -> [Int] {

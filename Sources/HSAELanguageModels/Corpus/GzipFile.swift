@@ -14,8 +14,7 @@ final class GzipFile {
   private let file: Descriptor
   // Safe: `capacity` bytes, allocated in `init`, freed in `deinit`, never handed out.
   private let input: UnsafeMutableRawBufferPointer
-  // Safe: on the heap because zlib keeps a pointer to it; nil unless the file is compressed; freed in
-  // `deinit`.
+  // Safe: on the heap because zlib keeps a pointer to it; nil for an uncompressed file; freed in `deinit`.
   private var stream: UnsafeMutablePointer<z_stream>?
   /// Bytes of `input` that were read but not yet used.
   private var pending: Range<Int>
@@ -26,8 +25,7 @@ final class GzipFile {
   init(path: String) throws(Failure) {
     self.path = path
     let file = try Descriptor(reading: path)
-    // Safe: reads go into `input` at offset 0 or 1 and stop at its end. If reading fails, `input` is freed
-    // here and no `deinit` runs.
+    // Safe: reads stay within `input`, which is freed here if one fails, since then no `deinit` runs.
     let input = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.capacity, alignment: 64)
     var count = 0
     do throws(Failure) {
@@ -91,7 +89,6 @@ final class GzipFile {
     }
   }
 
-  /// Decompresses pending bytes, up to one piece.
   private func inflate(_ stream: UnsafeMutablePointer<z_stream>, into bytes: inout [UInt8]) {
     let available = pending.count
     var status = Z_OK
@@ -119,8 +116,7 @@ final class GzipFile {
     }
   }
 
-  /// Ends a member: prepares for the next one, or ends the file. Like gzip, it ignores zeros and anything
-  /// else after the last member.
+  /// Prepares for the next member, or ends the file. Like gzip, it ignores what follows the last member.
   private func endMember(_ stream: UnsafeMutablePointer<z_stream>) {
     if pending.isEmpty {
       // Safe: `input` bounds the read, and `pending` lies within `input`.

@@ -1,6 +1,5 @@
-// Extracts articles from a MediaWiki XML dump as plain text. It drops markup, templates, tables, references
-// and sections that only list things, which suits the running text of an encyclopedia. It does not expand
-// templates.
+// Extracts articles from a MediaWiki XML dump as plain text. It keeps running text and drops templates
+// (unexpanded), tables, references and sections that only list things.
 
 enum MediaWiki {
   /// An article of the main namespace that is not a redirect.
@@ -98,8 +97,7 @@ enum MediaWiki {
 
   // MARK: Nested marks
 
-  /// Passes the text between `open` and `close`, innermost first, through `replacement`. Marks without a
-  /// partner stay.
+  /// Replaces the text between `open` and `close`, innermost first. Marks without a partner stay.
   private static func withoutNested(
     _ bytes: [UInt8], open: String, close: String, replacement: (ArraySlice<UInt8>) -> [UInt8]
   ) -> [UInt8] {
@@ -146,8 +144,7 @@ enum MediaWiki {
     "sources", "citations", "footnotes", "works cited", "gallery",
   ]
 
-  /// The lines of running text: without marks of emphasis and lists, addresses of links, headings, and
-  /// sections that list things.
+  /// The running text: without marks of emphasis and lists, addresses, headings, and sections of lists.
   private static func lines(_ bytes: [UInt8]) -> String {
     var result: [String] = []
     var isSkipping = false

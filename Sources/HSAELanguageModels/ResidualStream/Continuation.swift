@@ -1,5 +1,4 @@
-// Lets a model write text after a prompt, one token at a time, with or without an edit of its residual
-// stream.
+// Lets a model continue a prompt, one token at a time, with or without an edit of its residual stream.
 
 import Glibc
 public import HSAESupport

@@ -57,8 +57,7 @@ final class LlamaContext {
     unsafe parameters.cb_eval = { tensor, isQuestion, data in
       guard let tensor = unsafe tensor, let data = unsafe data else { return false }
       let tap = unsafe Unmanaged<Tap>.fromOpaque(data).takeUnretainedValue()
-      // llama.cpp first asks whether we want this tensor, then hands it over; false then ends the
-      // computation.
+      // llama.cpp first asks whether we want this tensor, then hands it over; then false ends the run.
       guard unsafe tap.isPlaced(at: tensor) else { return !isQuestion }
       return unsafe isQuestion || tap.receive(tensor)
     }
@@ -182,14 +181,12 @@ final class LlamaContext {
   }
 
   /// Calls `body` for every token of `packed` that has a next one: with its logits, its row in the batch,
-  /// and the next token. The batch must have just been run with logits. Calls run on several threads at
-  /// once.
+  /// and the next token. The batch must have just been run with logits. Calls are concurrent.
   func forEachPrediction(
     _ packed: PackedBatch, of contexts: [[Int32]], threads: Int,
     _ body: (_ logits: UnsafePointer<Float>, _ row: Int, _ next: Int) -> Void
   ) throws(Failure) {
-    // Safe: llama.cpp keeps one row of logits for each token of the batch, in order, until the next batch;
-    // they are only read.
+    // Safe: until the next batch llama.cpp keeps a row of logits for each token, in order; we only read.
     guard let logits = unsafe llama_get_logits(context) else {
       throw Failure(.software, "\(weights.path): llama.cpp computed no logits.")
     }

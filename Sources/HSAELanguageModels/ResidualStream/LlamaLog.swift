@@ -3,8 +3,7 @@
 import CLlama
 import Synchronization
 
-/// Collects the error messages of llama.cpp and ggml. They have one log for the whole process, so only one
-/// collection runs at a time.
+/// Collects error messages of llama.cpp and ggml: one caller at a time, since the process has one log.
 enum LlamaLog {
   private static let turn = Mutex(())
   fileprivate static let lines = Mutex<[String]>([])

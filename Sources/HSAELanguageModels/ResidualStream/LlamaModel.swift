@@ -1,5 +1,4 @@
-// Runs any GGUF model as a `ResidualStreamModel` by llama.cpp. The files `Llama….swift` beside this one call
-// its C interface.
+// Runs any GGUF model as a `ResidualStreamModel`. Other files `Llama….swift` call llama.cpp's C interface.
 
 public import HSAESupport
 public import HSAETensors
@@ -96,8 +95,7 @@ public final class LlamaModel: ResidualStreamModel {
     let isLast = block == weights.blockCount - 1
     let context = try context(hasLogits: isLast)
     let batches = batches(contexts, for: context)
-    // Safe: `rows` has room for all contexts, each context has its own place, and `run` calls the closure
-    // before it returns.
+    // Safe: `rows` has its own place for each context, and `run` calls the closure before it returns.
     return try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
       nonisolated(unsafe) let target = unsafe target
       for batch in batches {

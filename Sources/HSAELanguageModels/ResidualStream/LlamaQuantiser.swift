@@ -1,5 +1,4 @@
-// Writes a model's weights in another type by llama.cpp, and knows the type this processor computes fastest
-// with.
+// Converts a model's weights to another type by llama.cpp, and knows this processor's fastest type.
 
 import CLlama
 import HSAESupport

@@ -1,13 +1,11 @@
-// Reads the residual stream when llama.cpp has computed it after a block, and may replace rows before the
-// next block reads them.
+// Reads, and may replace, the residual stream after a block while llama.cpp computes.
 
 import CLlama
 import Glibc
 import HSAESupport
 import HSAETensors
 
-/// The residual stream of a batch at the tap. Valid only during the call that passes it: llama.cpp owns the
-/// tensor.
+/// The residual stream of a batch at the tap. llama.cpp owns the tensor: it is valid only during the call.
 @safe
 struct BlockRows: ~Copyable {
   /// Maps the tensor's rows to tokens.

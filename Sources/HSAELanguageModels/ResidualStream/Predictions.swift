@@ -99,7 +99,6 @@ final class KeptPredictions: Sendable {
   let vocabulary: Int
   /// exp(logits - their largest) [rows × vocabulary].
   private let exponentials: Buffer<Float>
-  /// The sum of each row of exponentials.
   private let sums: Buffer<Double>
   /// Σ p ln p of each row.
   let negativeEntropies: Buffer<Double>

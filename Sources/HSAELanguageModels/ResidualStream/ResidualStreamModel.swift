@@ -28,9 +28,8 @@ public struct ModelDescription: Hashable, Sendable {
 
 /// A language model whose residual stream can be read and replaced.
 ///
-/// A *context* is a sequence of 1 to `contextLength` tokens, special ones included. Contexts are
-/// independent: a context's rows and losses are bit for bit the same whichever contexts go with it. Threads
-/// must not share a model.
+/// A *context* is a sequence of 1 to `contextLength` tokens, special ones included. A context's rows and
+/// losses are bit for bit the same whichever contexts go with it. Threads must not share a model.
 public protocol ResidualStreamModel: AnyObject {
   /// Describes the model.
   var description: ModelDescription { get }
@@ -44,8 +43,7 @@ public protocol ResidualStreamModel: AnyObject {
   ///
   /// `rows` has `description.width` columns and at least one row for each token. Later blocks are not
   /// computed. `shouldStop` is called before each batch; if it returns true, the result is false and rows
-  /// are missing. Fails with `.data` if the block's output cannot be read and with `.software` if the model
-  /// cannot compute.
+  /// are missing. Fails with `.data` if the block cannot be read, with `.software` if computing fails.
   func capture(
     _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
   ) throws(Failure) -> Bool
@@ -79,8 +77,7 @@ public struct SpliceEffects: Hashable, Sendable {
   public struct Effect: Hashable, Sendable {
     /// The cross-entropy of each next token, in nats.
     public var losses: [[Float]]
-    /// The Kullback-Leibler divergence of the prediction q from the undisturbed one p, Σ p ln(p / q), in
-    /// nats.
+    /// The Kullback-Leibler divergence of prediction q from the undisturbed p, Σ p ln(p / q), in nats.
     public var divergences: [[Float]]
 
     /// The given numbers.
@@ -189,8 +186,7 @@ extension Tokenizer {
 
   /// The first `limit` tokens of `text`, without reading much more of it than needed.
   ///
-  /// It tokenises only the beginning if that gives at least 64 tokens more than needed, so that the cut is
-  /// too far away to matter.
+  /// It tokenises only the beginning if that gives 64 tokens more than needed: then the cut cannot matter.
   public func encode(_ text: [UInt8], limit: Int) -> [Int32] {
     var end = limit * 16 + 1024
     if end < text.count {

@@ -4,8 +4,7 @@
 // Every pair of a byte and the byte before it has a parent feature, which the byte chooses, and a child of
 // it, which the byte before chooses. So has every pair at distance two and three. A row is the sum of these
 // `active` = 3 parents, each with half its child, and a little noise. Rows at the first position are fifty
-// times as long, as those of real models often are. A fixed readout of the last block's rows predicts the
-// next byte.
+// times as long, as in many real models. A fixed readout of the last block predicts the next byte.
 
 import Glibc
 public import HSAESupport
