@@ -1,4 +1,4 @@
-// Every kernel once, on sizes like those of training.
+// Calls every kernel once, on sizes like those of training.
 
 import CHSAEKernels
 import HSAETensors
@@ -20,7 +20,7 @@ func runKernels() {
   let vectors = indices(n, below: n)
   let table = unsafe kernels
 
-  // One row, or two.
+  // Kernels of one or two rows.
   var row = floats(d)
   var other = floats(d)
   var half = [UInt16](repeating: 0, count: d)
@@ -34,7 +34,7 @@ func runKernels() {
 
   _ = unsafe table.fourth_powers(x, n * d)
 
-  // One expert and its vectors.
+  // An expert and its data rows.
   var products = floats(n * rows)
   var gradient = floats(rows * d)
   unsafe table.rows_dot(&products, weights, rows, d, x, d, vectors, n)
@@ -46,7 +46,7 @@ func runKernels() {
   unsafe table.spread(
     &high, &low, weights, rows, d, floats(n), floats(n * s), vectors, n)
 
-  // The penalty: one panel of vectors into the sums of some latents.
+  // The orthogonality penalty: one panel of data rows into the sums of some latents.
   let panel = Int(HSAE_PANEL)
   let lists = indices(n * 4, below: n).map(UInt16.init)
   let starts = (0...16).map { Int32($0 * 16) }
@@ -57,7 +57,7 @@ func runKernels() {
   unsafe table.panel_sums_bfloat16(&high, d, 16, lists, starts, words)
   unsafe table.expand_bits(&bits, 0x0123_4567_89ab_cdef)
 
-  // Pre-activations: a mask, candidates, the best of them.
+  // Pre-activations: a mask, candidates, and the best candidates.
   let keep = 48
   let capacity = 2 * keep + 64
   var mask = [UInt64](repeating: 0, count: 64)

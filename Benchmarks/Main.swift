@@ -1,6 +1,5 @@
-// What the instruction counts are counted of: every kernel once, and two training steps of a hierarchical
-// and of a flat dictionary, on one thread and always the same numbers. It prints nothing and measures
-// nothing; `check.sh` runs it under callgrind and compares.
+// The workloads whose instructions `check.sh` counts under callgrind: every kernel once, and two training
+// steps of a hierarchical and of a flat dictionary, on one thread and always with the same numbers.
 
 import Glibc
 

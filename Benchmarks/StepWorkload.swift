@@ -1,4 +1,4 @@
-// Two training steps in fp32, so that every processor does the same: the phases of a step.
+// Runs two training steps, in fp32 so that every processor does the same work.
 
 import HSAEEngine
 import HSAEModels

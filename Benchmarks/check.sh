@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Counts the instructions of every kernel (AVX2) and of every phase of a training step under callgrind
-# and compares with thresholds.txt: more than 2 % above fails, more than 2 % below says so.
+# Counts the instructions of every kernel (AVX2) and of every phase of a training step under callgrind and
+# compares them with thresholds.txt. More than 2 % above fails; more than 2 % below gives a note.
 #
-#   Benchmarks/check.sh BINARY            compare          (make bench-check)
-#   Benchmarks/check.sh BINARY --record   write anew       (make bench-record)
+#   Benchmarks/check.sh BINARY            compares                (make bench-check)
+#   Benchmarks/check.sh BINARY --record   writes thresholds.txt   (make bench-record)
 #
-# Counts are of one thread and one instruction set, so machine and load do not matter; compiler, C library
-# and oneDNN do. Exit codes: 1 too many instructions, 69 no valgrind.
+# The workloads use one thread and one instruction set, so machine and load do not matter; the compiler, the
+# C library and oneDNN do. Exit codes: 1 too many instructions, 69 no valgrind.
 set -euo pipefail
 
 binary=${1:?usage: Benchmarks/check.sh BINARY [--record]}
@@ -21,7 +21,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export HSAE_ISA=avx2 ONEDNN_MAX_CPU_ISA=AVX2 SWIFT_DETERMINISTIC_HASHING=1
 
-# The kernels, and the methods of the engine, that are counted.
+# The kernels and the methods of the engine to count.
 kernels="to_bfloat16 dot axpy scale sum_squares residuals rows_dot rows_dot_bfloat16
   outer outer_bfloat16 spread
   panel_sums panel_sums_bfloat16 pair_columns expand_bits fourth_powers scan
@@ -29,7 +29,7 @@ kernels="to_bfloat16 dot axpy scale sum_squares residuals rows_dot rows_dot_bflo
 phases="step prepareVectors encode groupPairs forward auxiliaryLoss orthogonality
   penaliseLatents backward update"
 
-# count WORKLOAD: inclusive counts of all functions, one a line: COUNT NAME.
+# count WORKLOAD: prints inclusive counts of all functions, as lines of COUNT NAME.
 count() {
   valgrind --tool=callgrind --callgrind-out-file="$work/$1.out" --error-exitcode=70 \
     "$binary" "$1" >"$work/$1.log" 2>&1 || {
@@ -42,8 +42,8 @@ count() {
     sed -E ':a; s/^([0-9]+),/\1/; ta' | swift demangle --compact
 }
 
-# pick NAME PATTERN [LEAST]: the largest count of a function on standard input whose name holds PATTERN,
-# itself or a closure in it (where the compiler inlined the rest), unless it is below LEAST.
+# pick NAME PATTERN [LEAST]: prints the largest count among the functions on standard input whose name contains
+# PATTERN, unless it is below LEAST. It may be a closure in the function, if the compiler inlined the rest.
 pick() {
   awk -v name="$1" -v pattern="$2" -v least="${3:-0}" '
     index($0, pattern) && $1 + 0 > most { most = $1 + 0 }
@@ -65,8 +65,8 @@ pick() {
 
 if [ "${2:-}" = --record ]; then
   {
-    echo "# Instructions of every kernel and phase (Benchmarks/check.sh). Record anew with make bench-record,"
-    echo "# after a change that was meant, and say in the commit what changed them."
+    echo "# Instructions of every kernel and phase (Benchmarks/check.sh). Record again with make bench-record,"
+    echo "# after an intended change, and explain the change in the commit."
     echo "# $(swift --version 2>&1 | sed -nE 's/.*(Swift version [0-9.]+).*/\1/p' | head -n 1), $(valgrind --version)"
     cat "$work/counts"
   } >"$thresholds"

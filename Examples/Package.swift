@@ -1,6 +1,6 @@
 // swift-tools-version: 6.2
-// Two small programs that use hsae as any package would: `swift run -c release --package-path Examples NAME`.
-// A package of your own names a URL instead of the path.
+// Two small programs that use hsae as any package can: `swift run -c release --package-path Examples NAME`.
+// Your own package names a URL instead of the path.
 import PackageDescription
 
 let hsae: Target.Dependency = .product(name: "HSAE", package: "hsae")

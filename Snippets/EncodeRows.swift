@@ -1,4 +1,4 @@
-// A dictionary loaded, and what it makes of rows.
+// Loads a dictionary and encodes rows.
 // snippet.hide
 import Foundation
 import HSAE
@@ -26,15 +26,15 @@ let dictionary = try SparseDictionary(path: path)
 
 let codes = dictionary.encode(rows)
 for row in codes.prefix(1) {
-  for active in row {  // strongest first
-    print("expert", active.expert, "with", active.value)
-    print("  its sublatent", active.latent.name, "with", active.subValue)
+  for code in row {  // strongest first
+    print("expert", code.expert, "with", code.value)
+    print("  its sublatent", code.latent.name, "with", code.subValue)
   }
 }
 
 let rebuilt = dictionary.decode(codes)
 let coarse = dictionary.decode(codes, topLevelOnly: true)
-let seen = dictionary.normalised(rows)  // what both are reconstructions of
+let seen = dictionary.normalised(rows)  // both rebuild these
 // snippet.hide
 func error(_ one: Rows, _ other: Rows) -> Float {
   zip(one.elements, other.elements).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }

@@ -1,4 +1,4 @@
-// How well a dictionary rebuilds rows it was not trained on.
+// Measures how well a dictionary rebuilds rows it was not trained on.
 // snippet.hide
 import Foundation
 import HSAE
@@ -25,7 +25,7 @@ let first = Rows(Array(rows.prefix(1_800)))
 while !training.isFinished { try await training.run(on: first) }
 let dictionary = training.dictionary()
 // snippet.show
-let heldOut = Rows(Array(rows.suffix(600)))  // the others were trained on
+let heldOut = Rows(Array(rows.suffix(600)))  // the dictionary was trained on the others
 let summary = dictionary.evaluate(heldOut)
 print("explained variance", summary.full.explainedVariance)
 print("of it by the top level alone", summary.topLevel.explainedVariance)

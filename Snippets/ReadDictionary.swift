@@ -1,4 +1,4 @@
-// Which rows each sublatent is strongest on.
+// Finds the rows on which each sublatent is strongest.
 // snippet.hide
 import Foundation
 import HSAE
@@ -25,9 +25,9 @@ let dictionary = training.dictionary()
 // snippet.show
 let codes = dictionary.encode(rows)
 var strongest: [LatentNumber: [(row: Int, code: Float)]] = [:]
-for (row, activations) in codes.enumerated() {
-  for active in activations where active.subValue > 0 {
-    strongest[active.latent, default: []].append((row, active.subValue))
+for (row, rowCodes) in codes.enumerated() {
+  for code in rowCodes where code.subValue > 0 {
+    strongest[code.latent, default: []].append((row, code.subValue))
   }
 }
 let latents = strongest.keys.sorted {

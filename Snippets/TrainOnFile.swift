@@ -1,4 +1,4 @@
-// Training on rows in a file, in random order, and going on after an interruption.
+// Trains on rows in a file, in random order, and resumes after an interruption.
 // snippet.hide
 import Foundation
 import HSAE
@@ -39,7 +39,7 @@ do {
   print("interrupted after", training.step, "steps")
 }
 
-// Later, perhaps in another process: the rows that come next, and in the end the same bits.
+// Later, perhaps in another process: continue with the next rows. The result has the same bits.
 let training = try Training(resuming: path)
 try await training.run(
   on: file.shuffledBatches(of: training.batch, seed: 7, startingAt: training.step))

@@ -1,4 +1,4 @@
-// Training on rows as a program makes them.
+// Trains on rows as a program makes them.
 // snippet.hide
 import Foundation
 import HSAE
@@ -19,7 +19,7 @@ let path = folder + "/run"
 // snippet.show
 let activations = AsyncStream<Rows> { stream in
   Task {
-    for _ in 0..<40 { stream.yield(rows) }  // in pieces of any size, whenever there are some
+    for _ in 0..<40 { stream.yield(rows) }  // pieces may have any size
     stream.finish()
   }
 }
@@ -29,7 +29,7 @@ options.experts = 16
 options.sublatents = 4
 options.subspace = 2
 options.k = 2
-options.steps = 300  // the learning rate is planned for them
+options.steps = 300  // the learning rate schedule needs them
 options.batch = 256
 options.learningRate = 5e-3
 options.recordEvery = 100
@@ -41,7 +41,7 @@ try await training.run(on: activations) { record in
 
 let dictionary = training.dictionary()
 
-// What was kept in memory, written as a run: later than `run:`, or beside it.
+// Save the dictionary as a run: instead of `run:`, or in addition.
 try await training.save(to: folder + "/kept/after-\(training.step)")
 // snippet.hide
 print("saved:", try SparseDictionary(path: folder + "/kept/after-300").step)

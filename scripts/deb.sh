@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Builds a Debian package with everything inside that Debian itself does not have (Swift's libraries,
-# llama.cpp), and prints its path: out/hsae_VERSION_ARCHITECTURE.deb. Where lintian is installed, it
-# must have nothing to say.
+# Builds a Debian package that contains what Debian itself lacks (Swift's libraries, llama.cpp), and prints its
+# path: out/hsae_VERSION_ARCHITECTURE.deb. If lintian is installed, any of its errors or warnings is an error.
 #
-# Environment: HSAE_CACHE       the cache folder; the package's llama.cpp is built in its folder package
-#              DEBFULLNAME, DEBEMAIL   who answers for the package (default: the author of the last commit)
+# Environment: HSAE_CACHE       the cache folder; the package's llama.cpp is built in its subfolder package
+#              DEBFULLNAME, DEBEMAIL   the package's maintainer (default: the author of the last commit)
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -12,11 +11,11 @@ cd "$here"
 export HSAE_CACHE=${HSAE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hsae}/package
 say() { printf 'deb: %s\n' "$*" >&2; }
 
-# Not for this processor but for any with AVX2; so in a cache of its own.
+# Built for any processor with AVX2, not only for this one, so it has its own cache.
 HSAE_NATIVE=OFF HSAE_PACKAGING=1 scripts/setup.sh
 export PKG_CONFIG_PATH=$HSAE_CACHE/llama.cpp/lib/pkgconfig
 say "building with Swift's libraries inside"
-# Foundation's URL session, which a part of FlyingFox refers to, refers to curl; the toolchain forgets it.
+# A part of FlyingFox uses Foundation's URL session, which needs curl; the toolchain forgets to link it.
 swift build -c release --product hsae --static-swift-stdlib --scratch-path .build-deb -Xlinker -lcurl >&2
 
 work=.build-deb/package
@@ -43,7 +42,7 @@ sed -e "s/@VERSION@/$version/" -e "s/@MAINTAINER@/$maintainer/" \
 find "$root/usr" -type d -exec chmod 755 {} +
 find "$root/usr/share" -type f -exec chmod 644 {} +
 
-# dpkg-shlibdeps reads debian/control, and finds what the program is linked with.
+# dpkg-shlibdeps reads debian/control and finds the libraries the program is linked with.
 printf 'Source: hsae\n\nPackage: hsae\nArchitecture: any\n' >"$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps -O -eroot/usr/bin/hsae | sed -n 's/^shlibs:Depends=//p')
 sed -e "s/@VERSION@/$version/" -e "s/@ARCHITECTURE@/$architecture/" -e "s/@DEPENDS@/$depends/" \
@@ -58,6 +57,6 @@ mv "$work/hsae.deb" "$package"
 if command -v lintian >/dev/null; then
   lintian --allow-root --fail-on error,warning "$package" >&2
 else
-  say "not looked at by lintian, which is not installed"
+  say "lintian is not installed, so the package was not checked"
 fi
 printf '%s\n' "$package"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The second chapter of the demo: the residual stream of Gemma 3 270M over Wikipedia leads in three
-# languages, an H-SAE and a flat SAE of it, a page, and a database to explore. What an earlier call finished
-# is kept, what it began is gone on with.
+# The second part of the demo: collects the residual stream of Gemma 3 270M over Wikipedia leads in three
+# languages, trains an H-SAE and a flat SAE on it, and makes a page and a database to explore. A repeated call
+# keeps what is finished and resumes the rest.
 #
 #   scripts/demo-activations.sh HSAE [FOLDER]
 #
@@ -25,7 +25,7 @@ say "collecting the output of block $layer"
 "$hsae" collect gemma-3-270m --layer "$layer" --text "$out/wiki-leads.jsonl" --tokens "$tokens" \
   --out "$store"
 
-# Both dictionaries over one reading of the rows.
+# Both dictionaries train on one reading of the rows.
 if [ -e "$out/h-sae/config.json" ] && [ -e "$out/flat-sae/config.json" ]; then
   "$hsae" train --resume --out "$out/h-sae" --also "$out/flat-sae"
 else
@@ -35,15 +35,15 @@ else
 fi
 
 "$hsae" report "$out/h-sae" "$out/flat-sae" --out "$out/index.html"
-# Without the explorer in the build there is no such subcommand, and no database.
+# A build without the explorer has no such subcommand and makes no database.
 if "$hsae" explain --help >/dev/null 2>&1; then
-  say "writing down what latents are active for"
+  say "analysing what latents are active for"
   for run in h-sae flat-sae; do
     "$hsae" explain "$out/$run" "$store" --model gemma-3-270m --out "$out/features" >&2
   done
-  say "to walk through it, and to take sentences of yours apart: $hsae explore $out/features"
+  say "to explore the latents and your own sentences: $hsae explore $out/features"
 fi
 seconds=$(($(date +%s) - begin))
-say "done in $((seconds / 60)) min $((seconds % 60)) s; what is in the store: $hsae info $store"
+say "done in $((seconds / 60)) min $((seconds % 60)) s; to see what is in the store: $hsae info $store"
 say "open this page:"
 printf '%s\n' "$(cd "$out" && pwd)/index.html"

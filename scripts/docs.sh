@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Documentation of the library from a build, with the toolchain's own tools (docs/decisions/0013).
+# Checks and builds the library's documentation with the toolchain's own tools (docs/decisions/0013).
 #
 #   scripts/docs.sh check BUILD        every public symbol has a doc comment, and the library's pages name only
-#                                      what is there                               (part of make test)
-#   scripts/docs.sh site BUILD OUT     that, and the pages of all modules as files (make docs)
+#                                      symbols that exist                         (part of make test)
+#   scripts/docs.sh site BUILD OUT     the same, and writes the pages of all modules to files (make docs)
 #
-# BUILD is a build folder such as .build-test/release, with all library modules. A page that names what is not
-# there, a snippet that is missing, a parameter that is misspelt: any warning of docc is an error.
+# BUILD is a build folder such as .build-test/release, with all library modules. Any warning of docc is an
+# error: an unknown symbol on a page, a missing snippet, a misspelt parameter.
 set -euo pipefail
 
 action=${1:?usage: scripts/docs.sh check|site BUILD [OUT]}
 build=${2:?usage: scripts/docs.sh check|site BUILD [OUT]}
 cd "$(dirname "$0")/.."
-# The first is the library's face; it documents what it passes on of the others.
+# The first is the module that programs import; it also documents what it re-exports.
 modules=(HSAE HSAESupport HSAETensors HSAEModels HSAEActivations HSAEDistribution HSAETraining
   HSAELanguageModels HSAEEvaluation HSAEInterop HSAEReport HSAEExplorer)
 tools=$(dirname "$(readlink -f "$(command -v swift)")")
@@ -21,7 +21,7 @@ trap 'rm -rf "$work"' EXIT
 
 maps=()
 for map in Sources/C*/module.modulemap; do maps+=(-Xcc "-fmodule-map-file=$PWD/$map"); done
-# C modules that SwiftPM writes a map for, and those of packages that bring one.
+# C modules for which SwiftPM writes a map, and those of packages that bring one.
 packages=${build%/*}/checkouts
 for map in "$build"/{CHSAEKernels,CMPI}.build/module.modulemap \
   "$packages"/GRDB.swift/Sources/GRDBSQLite/module.modulemap \

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the package in Examples, which depends on this one as a user's does, and tries its programs on made-up
-# vectors. Part of `make test`; nothing of the command's own dependencies is built.
+# Builds the package in Examples, which depends on this one as a user's package does, and tries its programs on
+# made-up rows. Part of `make test`; it does not build the dependencies of the hsae command.
 #
 #   scripts/examples.sh
 set -euo pipefail
@@ -11,7 +11,7 @@ programs=$PWD/.build-examples/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# 4,000 rows of width 24: one of 6 directions, and one of three within each; a .npy file and lines of text.
+# 4,000 rows of width 24, each one of 6 directions plus one of its three children; as a .npy file and as lines.
 python3 - "$work" <<'PYTHON'
 import random, struct, sys
 
@@ -43,6 +43,6 @@ grep -q '^  sublatent ' "$work/output" || fail "train-on-vectors named no sublat
 [[ -f $work/run/config.json ]] || fail "train-on-vectors left no run"
 "$programs/encode-stream" "$work/run" <"$work/rows.txt" >"$work/codes"
 [[ $(grep -cE '^[0-9]+\.[0-9]+:[0-9.]+' "$work/codes") == 5 ]] || fail "encode-stream: $(cat "$work/codes")"
-if echo "1 2 3" | "$programs/encode-stream" "$work/run" >"$work/refusal"; then fail "three numbers were taken"; fi
-grep -q 'line 1: there must be 24' "$work/refusal" || fail "the refusal says: $(cat "$work/refusal")"
-echo "examples: both programs do what they say."
+if echo "1 2 3" | "$programs/encode-stream" "$work/run" >"$work/refusal"; then fail "three numbers were accepted"; fi
+grep -q 'line 1: there must be 24' "$work/refusal" || fail "the error message is wrong: $(cat "$work/refusal")"
+echo "examples: both programs work."

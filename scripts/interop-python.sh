@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Makes a Python environment with zarr-python and TensorStore in the cache, for the tests that hold
-# stores against them, and prints its interpreter's path: 30 seconds and 210 MB, once. Where it cannot
-# be made (no network), it says so, prints nothing and succeeds: those tests are then skipped.
+# Makes a Python environment with zarr-python and TensorStore in the cache, for tests that compare stores with
+# them, and prints its interpreter's path. It takes 30 seconds and 210 MB, once. If it cannot be made (no
+# network), the script prints a note, no path, and succeeds; those tests are then skipped.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)

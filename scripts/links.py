@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-# Relative links of the Markdown files: that each leads to something, and what becomes of them in the site.
+# Checks relative links in the Markdown files, and rewrites them for the site.
 #
-#   scripts/links.py check [ROOT]        README.md, CONTRIBUTING.md, dev/LOG.md and docs/**/*.md: every relative link
-#                                        leads to a file, a folder or a heading that is there    (part of make test)
-#   scripts/links.py site ROOT PAGES     writes those files and interop/ as the site has them to the folder PAGES;
-#                                        a link to what is not part of the site becomes plain text
-#   scripts/links.py test                what this file should find, found
+#   scripts/links.py check [ROOT]        every relative link in README.md, CONTRIBUTING.md, dev/LOG.md and
+#                                        docs/**/*.md leads to a file, folder or heading that exists (part of
+#                                        make test)
+#   scripts/links.py site ROOT PAGES     writes those files and interop/ to the folder PAGES with links for the
+#                                        site; a link to a file outside the site becomes plain text
+#   scripts/links.py test                tests this script
 import os
 import re
 import shutil
 import sys
 import tempfile
 
-# Code, in which brackets mean nothing: fenced blocks and spans.
+# Code, in which brackets are not links: fenced blocks and spans.
 CODE = re.compile(r"^(?P<fence>```+|~~~+).*?^(?P=fence)[ \t]*$|(?P<ticks>`+)(?!`).+?(?<!`)(?P=ticks)(?!`)", re.M | re.S)
 LINK = re.compile(r"!?\[(?P<text>[^\[\]]*)\]\((?P<target>[^()\s]+)(?:\s+\"[^\"]*\")?\)")
-# What is part of the site under another path than its own without "docs/".
+# Files whose path in the site is not their own without "docs/".
 MOVED = {
     "README.md": "readme.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -25,7 +26,7 @@ MOVED = {
 
 
 def files(root):
-    """The Markdown files with links that people follow, as paths under `root`."""
+    """The Markdown files whose links are checked, as paths under `root`."""
     found = [name for name in ("README.md", "CONTRIBUTING.md", "dev/LOG.md") if os.path.exists(os.path.join(root, name))]
     for folder, _, names in os.walk(os.path.join(root, "docs")):
         found += [os.path.relpath(os.path.join(folder, name), root) for name in names if name.endswith(".md")]
@@ -38,19 +39,19 @@ def read(root, path):
 
 
 def without_code(text):
-    """`text` with blanks for code, every place where it was."""
+    """`text` with code replaced by blanks, so that all places stay the same."""
     return CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
 
 
 def links(text):
-    """Relative links of `text`: where each lies, its words, and its target."""
+    """Relative links in `text`: the place, words and target of each."""
     for match in LINK.finditer(without_code(text)):
         if not re.match(r"[a-z][a-z0-9+.-]*:|/", match["target"], re.I):
             yield match.span(), text[slice(*match.span("text"))], match["target"]
 
 
 def anchors(text):
-    """The names of the headings of `text`, as GitHub makes them."""
+    """The anchors of the headings in `text`, as GitHub makes them."""
     names = set()
     fenced = re.sub(r"^(```+|~~~+).*?^\1[ \t]*$", "", text, flags=re.M | re.S)
     for heading in re.findall(r"^#{1,6}[ \t]+(.+?)[ \t#]*$", fenced, re.M):
@@ -64,7 +65,7 @@ def anchors(text):
 
 
 def destination(path, target):
-    """The file or folder, as a path under the root, that `target` in the file `path` names, and the heading."""
+    """The file or folder that `target` names in the file `path`, as a path under the root, and the heading."""
     place, _, heading = target.partition("#")
     if not place:
         return path, heading
@@ -72,7 +73,7 @@ def destination(path, target):
 
 
 def check(root):
-    """One sentence for each link that leads nowhere."""
+    """One message for each link that leads nowhere."""
     sentences = []
     for path in files(root):
         text = read(root, path)
@@ -87,7 +88,7 @@ def check(root):
 
 
 def page(path, root):
-    """where the site has the file or folder `path`; None if it has not."""
+    """The site's path of the file or folder `path`; None if it is not part of the site."""
     if path in MOVED:
         return MOVED[path]
     whole = os.path.join(root, path)
@@ -97,7 +98,7 @@ def page(path, root):
 
 
 def as_page(root, path):
-    """The text of the file `path` with links as the site wants them."""
+    """The text of the file `path` with links for the site."""
     text, result, end = read(root, path), [], 0
     own = os.path.dirname(page(path, root))
     for (first, last), words, target in links(text):

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the command line's reference from what the program says of itself: manual pages, or Markdown.
+"""Writes the command line's reference from the program's own help: manual pages, or Markdown.
 
     scripts/manual.py HSAE man FOLDER [DATE]      hsae.1, hsae-train.1, ...; DATE is 2026-11-23
     scripts/manual.py HSAE markdown FILE
 
-HSAE is the executable; --experimental-dump-help of ArgumentParser gives its options as JSON.
+HSAE is the executable; ArgumentParser's --experimental-dump-help gives its options as JSON.
 """
 
 import json
@@ -20,21 +20,21 @@ ENVIRONMENT = [
     ("HSAE_ISA", "The instruction set of the inner loops: generic, avx2 or avx512. Default: the best here."),
 ]
 EXIT = [
-    ("0", "It did what it was asked."),
+    ("0", "Success."),
     ("64", "The command line or a configuration is wrong."),
     ("65", "The content of an input is wrong."),
-    ("66", "An input is not there."),
-    ("69", "Something that is needed is not available: a processor feature, a tool, memory, a network."),
-    ("70", "A fault of the program."),
+    ("66", "An input does not exist."),
+    ("69", "Something needed is not available: a processor feature, a tool, memory, a network."),
+    ("70", "A bug in the program."),
     ("73", "An output cannot be created."),
-    ("74", "Reading or writing failed on the way, such as on a full disk."),
-    ("75", "It failed now and may succeed later: a download that broke off."),
-    ("130, 143", "Ctrl-C or SIGTERM ended it; what was done is kept, and most commands can go on."),
+    ("74", "Reading or writing failed, such as on a full disk."),
+    ("75", "A failure that may pass, such as a download that broke off; try again later."),
+    ("130, 143", "Ctrl-C or SIGTERM ended it; finished work is kept, and most commands can resume."),
 ]
 
 
 def names(argument):
-    """How an argument is written: DATA, or --out, or -h, --help."""
+    """How an argument is written: DATA; --out; or -h, --help."""
     if argument["kind"] == "positional":
         return [f"<{argument['valueName']}>"]
     return [("--" if n["kind"] == "long" else "-") + n["name"] for n in argument["names"]]
@@ -50,13 +50,13 @@ def synopsis(argument):
 
 
 def usage(arguments):
-    """What must be given, and where the rest goes."""
+    """The required arguments, and [options]."""
     given = [a for a in arguments if not a["isOptional"] or a["kind"] == "positional"]
     return " ".join([synopsis(a) for a in given] + ["[options]"])
 
 
 def described(argument):
-    """The help of an argument, its values and its default."""
+    """The help of an argument, with its values and its default."""
     text = argument.get("abstract", "")
     values = argument.get("allValues")
     default = argument.get("defaultValue")
@@ -73,7 +73,7 @@ def shown(command, key):
 
 
 def sections(command):
-    """The arguments in the order of their section titles, those without one first."""
+    """The arguments by section title; those without one are under Arguments or Options."""
     result = {}
     for argument in shown(command, "arguments"):
         title = argument.get("sectionTitle") or (
@@ -83,7 +83,7 @@ def sections(command):
 
 
 def blocks(text):
-    """Paragraphs of a discussion; those that are indented are lists of lines."""
+    """The paragraphs of a discussion; indented ones are lists of lines."""
     for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
         lines = []
         for line in paragraph.split("\n"):
@@ -131,7 +131,7 @@ def manual_page(path, command, version, date, siblings):
         for indented, line in paragraph:
             page += [".RS 4\n" + roff(line) + "\n.RE"] if indented else [roff(line)]
     if subcommands:
-        page += [".SH COMMANDS", "Each has a page of its own, such as \\fBhsae\\-train\\fR(1)."]
+        page += [".SH COMMANDS", "Each has its own page, such as \\fBhsae\\-train\\fR(1)."]
         page += tagged((c["commandName"], c["abstract"]) for c in subcommands)
     for heading, found in sections(command).items():
         page.append(f'.SH "{roff(heading.upper())}"')
@@ -161,7 +161,7 @@ def write_manual(root, version, folder, date):
 
 
 def mark(text):
-    """Text in which nothing is markup: options as code, brackets and stars as they are."""
+    """Text without active markup: options as code, brackets and stars escaped."""
     text = text.replace("&", "&amp;").replace("<", "&lt;")
     text = re.sub(r"([*_\[\]\\`|])", r"\\\1", text)
     return re.sub(r"(?<![\w-])(--[a-z][\w-]*)", lambda m: "`" + m.group(1) + "`", text)
@@ -169,7 +169,7 @@ def mark(text):
 
 def write_markdown(root, version, path):
     page = ["# Command line", "",
-            f"Every subcommand of `hsae`, as `hsae help SUBCOMMAND` and `man hsae-SUBCOMMAND` say it too "
+            f"Every subcommand of `hsae`, with the same text as `hsae help SUBCOMMAND` and `man hsae-SUBCOMMAND` "
             f"({version}).", "", "| | |", "|---|---|"]
     commands = [c for c in shown(root, "subcommands") if c["commandName"] != "help"]
     page += [f"| [{c['commandName']}](#{c['commandName']}) | {mark(c['abstract'])} |" for c in commands]

@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
-# Prepares a machine to build and run hsae. On Debian it installs the packages that are missing, then
-# builds llama.cpp from its pinned source into a cache outside the tree. It does nothing the second
-# time. Models are not its business: `hsae fetch` gets those.
+# Prepares a machine to build and run hsae. On Debian it installs missing packages, then builds llama.cpp from its
+# pinned source into a cache outside the tree. A second run does nothing. `hsae fetch` downloads models.
 #
 # Environment: HSAE_CACHE    the cache folder (default ${XDG_CACHE_HOME:-~/.cache}/hsae)
-#              HSAE_NATIVE   OFF builds llama.cpp for any processor of this architecture, at about a
-#                            quarter of the speed (default ON: for this one)
-#              HSAE_JOBS     compilers at once (default: all processors)
+#              HSAE_NATIVE   OFF builds llama.cpp for any processor of this architecture, at about a quarter of
+#                            the speed (default ON: for this processor)
+#              HSAE_JOBS     compilers that run at once (default: one for each processor)
 #              HSAE_VALGRIND 1 installs valgrind too, which make bench-check needs
 #              HSAE_MPI      1 installs Open MPI too, which make mpi needs
 #              HSAE_PACKAGING 1 installs dpkg-dev and libcurl's headers too, which make deb needs
 #              HSAE_SITE     1 installs Python's venv too, which make site needs
-#              HSAE_WORDNET  1 installs WordNet 3.0 too, which hsae evaluate --suite hierarchy asks about
+#              HSAE_WORDNET  1 installs WordNet 3.0 too, which hsae evaluate --suite hierarchy uses for
 #                            dictionaries of words
-# Exit codes after sysexits.h: 65 wrong hash, 69 something needed is not available.
+# Exit codes follow sysexits.h: 65 wrong hash, 69 something needed is not available.
 set -euo pipefail
 
 say() { printf 'setup: %s\n' "$*" >&2; }
@@ -117,7 +116,7 @@ flags=(
   -DLLAMA_BUILD_APP=OFF -DLLAMA_OPENSSL=OFF -DCMAKE_POSITION_INDEPENDENT_CODE=ON
   -DCMAKE_INSTALL_LIBDIR=lib
 )
-# One prefix per source, compiler, flags and processor: a cache shared by unlike machines is safe.
+# One prefix for each source, compiler, flags and processor, so that different machines can share a cache.
 processor=portable
 if [ "$native" = ON ]; then
   processor=$(awk -F ': ' '/^(model name|flags|Features)/ && !seen[$1]++ { print $2 }' \
@@ -131,7 +130,7 @@ cache=$(cd "$cache" && pwd)
 prefix=$cache/llama.cpp-$key
 stamp=$prefix/complete
 
-# $cache/llama.cpp always names the build of this machine; the Makefile points pkg-config at it.
+# $cache/llama.cpp always links to the build for this machine; the Makefile points pkg-config at it.
 publish() {
   [ "$(readlink "$cache/llama.cpp" 2>/dev/null)" = "llama.cpp-$key" ] && return
   ln -sfn "llama.cpp-$key" "$cache/llama.cpp.$$"
@@ -184,7 +183,7 @@ if [ ! -e "$stamp" ]; then
     "-DCMAKE_C_COMPILER=$clang" "-DCMAKE_CXX_COMPILER=$clang++" "-DCMAKE_INSTALL_PREFIX=$prefix"
   quietly cmake --build "$work/build" --target llama ggml --parallel "${HSAE_JOBS:-$(nproc)}"
   quietly cmake --install "$work/build"
-  # llama.cpp's own llama.pc leaves out what a static library needs.
+  # llama.cpp's own llama.pc omits what a static library needs.
   mkdir -p "$prefix/lib/pkgconfig"
   cat >"$prefix/lib/pkgconfig/llama.pc" <<PC
 prefix=$prefix

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Makes the documentation a site, out/site/index.html, which opens from the disk. Any link that leads
-# nowhere, to a page or a heading, is an error.
+# Makes the documentation a site, out/site/index.html, which opens from the disk. A link to a missing page or
+# heading is an error.
 #
-#   scripts/site.sh HSAE      HSAE: the executable, which the command line's reference is made from
+#   scripts/site.sh HSAE      HSAE: the executable, which gives the command line's reference
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -23,7 +23,7 @@ work=$here/.build-site
 rm -rf "$work"
 mkdir -p "$work"
 cp -r "$here/scripts/site/theme" "$work/theme"
-# What lies above docs becomes pages too; a link to what is none, a folder or a source file, becomes plain text.
+# Files above docs become pages too; a link to a folder or a source file becomes plain text.
 python3 "$here/scripts/links.py" site "$here" "$work/docs"
 python3 "$here/scripts/manual.py" "$hsae" markdown "$work/docs/command-line.md"
 sed -i 's|and a page of this site|[and a page of this site](command-line.md)|' "$work/docs/index.md"
@@ -34,7 +34,7 @@ done)
 awk -v decisions="$decisions" '/@DECISIONS@/ { print decisions; next } { print }' \
   "$here/scripts/site/properdocs.yml" >"$work/properdocs.yml"
 printf 'docs_dir: docs\nsite_dir: site\n' >>"$work/properdocs.yml"
-# Without --quiet, which also silences what --strict counts.
+# Not with --quiet, which also hides what --strict counts.
 "$tools/bin/python" -m properdocs build --strict --config-file "$work/properdocs.yml" >"$work/log" 2>&1 || {
   cat "$work/log" >&2
   exit 1

@@ -1,11 +1,11 @@
-"""Symbol graphs of the library: which public symbols have no documentation, and snippets as docc wants them.
+"""Works on symbol graphs of the library: finds undocumented public symbols, and makes snippets for docc.
 
     symbol-graphs.py undocumented GRAPH...    prints them, one a line, and fails if there are any
     symbol-graphs.py snippets FOLDER OUT      writes the snippets in FOLDER as a symbol graph
 
-What a type gets from the compiler or inherits (init(rawValue:), encode(to:), hash(into:)) needs no
-documentation of its own. SwiftPM's form of snippets: a first comment that describes, `// snippet.hide` and
-`// snippet.show` around what is left out, `// snippet.NAME` and `// snippet.end` around a part with a name.
+Symbols that the compiler makes or a type inherits (init(rawValue:), encode(to:), hash(into:)) need no
+documentation. Snippets have SwiftPM's form: a first comment that describes, `// snippet.hide` and `// snippet.show`
+around hidden parts, `// snippet.NAME` and `// snippet.end` around a named part.
 """
 
 import json

@@ -1,5 +1,5 @@
-// How fast rows come from a store into batches of floats, against the machine's copy rate: the
-// page cache is warm, and what is counted are the bytes the rows take in the store.
+// Measures how fast rows come from a store into batches of floats, compared with the machine's copy rate.
+// The page cache is warm; the counted bytes are those of the rows in the store.
 //
 //   swift run -c release read-bench STORE [batch] [batches]
 
@@ -17,8 +17,8 @@ func seconds(_ body: () throws -> Void) rethrows -> Double {
   return (ContinuousClock.now - begin) / .seconds(1)
 }
 
-/// Bytes a second that `threads` threads copy between arrays of 1 GiB in all, best of 5; a byte that
-/// is read and written counts once.
+/// Bytes per second that `threads` threads copy between arrays of 1 GiB together, best of 5. A byte that is
+/// read and written counts once.
 func copyRate(threads: Int) -> Double {
   let count = 1 << 29
   let (from, to) = (Buffer<UInt8>(count), Buffer<UInt8>(count))
@@ -52,7 +52,7 @@ do {
   let width = source.width
   let bytes = Double(2 * batch * width)
   print("\(source.summary); \(batch) rows a batch")
-  // All pages in memory, and in this process's page table.
+  // Bring all pages into memory and into this process's page table.
   for chunk in source.chunks { source.prefetch(chunk) }
   for threads in Set([1, processorCount]).sorted() {
     let copy = copyRate(threads: threads)
@@ -90,7 +90,7 @@ do {
           + " to say which rows")
     }
   }
-  // As training has it: one thread, rows scaled to unit norm, the next batch while one is in use.
+  // As in training: one thread, rows scaled to unit norm, the next batch prepared while one is in use.
   let sequence = RowSequence(count: source.rowCount, order: .chunks, seed: 0)
   let reader = BatchReader(
     source: source, sequence: sequence, batch: batch, normalisation: .unit, firstBatch: 0,

@@ -1,11 +1,11 @@
-// The kernels themselves: included by kernels.c once per instruction set, with HSAE(name) naming the
-// copy. Plain C over vectors of 16 floats; the compiler turns them into whatever the target has.
-// Meaning and shapes of every function: include/hsae_kernels.h.
+// The kernels. kernels.c includes this file once per instruction set, with HSAE(name) naming the copy.
+// It is plain C over vectors of 16 floats, which the compiler maps to the target's instructions.
+// include/hsae_kernels.h documents every function and its shapes.
 
 static inline __attribute__((always_inline)) v16 HSAE(load)(const float *p) { return *(const v16 *)p; }
 static inline __attribute__((always_inline)) void HSAE(store)(float *p, v16 x) { *(v16 *)p = x; }
 
-// Sixteen lanes to one number, always in the same order.
+// Sums 16 lanes, always in the same order.
 static inline __attribute__((always_inline)) float HSAE(reduce)(v16 x) {
   float s[16];
   for (int i = 0; i < 16; i++) s[i] = x[i];
@@ -30,7 +30,7 @@ static void HSAE(to_bfloat16)(uint16_t *out, const float *in, ptrdiff_t n) {
   }
 }
 
-// Sixteen half-precision numbers, from any address.
+// Loads 16 half-precision numbers from any address.
 static inline __attribute__((always_inline)) v16 HSAE(load_half)(const uint8_t *p, u16x16 *largest) {
   u16x16 bits;
   __builtin_memcpy(&bits, p, 32);
@@ -41,8 +41,8 @@ static inline __attribute__((always_inline)) v16 HSAE(load_half)(const uint8_t *
   __builtin_memcpy(&half, &bits, 32);
   return __builtin_convertvector(half, v16);
 #else
-  // Exponent 127 - 15 more for ordinary numbers. Subnormal ones are made ordinary and the surplus
-  // subtracted, which is exact. Infinities and NaNs come out as large numbers: the caller sees them.
+  // Ordinary numbers need an exponent larger by 127 - 15. Subnormal ones are made ordinary and the surplus
+  // is subtracted, which is exact. Infinities and NaNs come out as large numbers; the caller detects them.
   i16 wide = __builtin_convertvector(magnitude, i16) << 13;
   i16 small = (i16)((v16)(wide + (113 << 23)) - (v16)((i16){0} + (113 << 23)));
   i16 is_small = wide < (0x400 << 13);
@@ -140,8 +140,8 @@ static float HSAE(largest)(const float *x, ptrdiff_t n) {
   return most;
 }
 
-// exp of sixteen numbers of at most 0, to about 1 part in 10⁷: 2 to a whole number by its exponent bits,
-// e to the rest, at most ln 2 / 2 either way, by its Taylor polynomial.
+// exp of 16 numbers of at most 0, to about 1 part in 10⁷. The whole power of 2 comes from exponent
+// bits; e to the rest, which is within ± ln 2 / 2, comes from its Taylor polynomial.
 static inline __attribute__((always_inline)) v16 HSAE(exp)(v16 x) {
   const float magic = 12582912.0f;  // 1.5 · 2²³: adding it rounds to a whole number
   i16 none = x < -87.0f;  // a NaN stays one
@@ -170,7 +170,7 @@ static double HSAE(exp_sum)(float *out, const float *x, float shift, ptrdiff_t n
       s0 += e0, s1 += e1;
     }
     for (; i < end; i += 16) {
-      // The rest, in vectors filled up with what adds nothing.
+      // The rest, padded to vectors with numbers that add nothing.
       v16 rest = (v16){0} - INFINITY;
       ptrdiff_t width = end - i < 16 ? end - i : 16;
       __builtin_memcpy(&rest, x + i, (size_t)(4 * width));
@@ -183,9 +183,9 @@ static double HSAE(exp_sum)(float *out, const float *x, float shift, ptrdiff_t n
   return total;
 }
 
-// ---- one expert against its vectors ----
+// ---- one expert against its data rows ----
 
-// Sixteen bf16 numbers as floats.
+// Loads 16 bf16 numbers as floats.
 static inline __attribute__((always_inline)) v16 HSAE(load_bfloat16)(const uint16_t *p) {
   return (v16)(__builtin_convertvector(*(const h16 *)p, w16) << 16);
 }
@@ -198,13 +198,13 @@ static inline __attribute__((always_inline)) float HSAE(number_bfloat16)(const u
   return value;
 }
 
-// Cache lines asked for before they are needed: rows of vectors lie at random.
+// Prefetches cache lines, because data rows lie at random.
 static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
   for (ptrdiff_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)p + i, 0, 2);
 }
 
-// ROWS rows against two vectors of TYPE, 2 · ROWS chains of multiply-adds in flight. Every result
-// associates alike whatever ROWS is, so a vector's does not depend on which others its expert has.
+// ROWS matrix rows against two data rows of TYPE, with 2 · ROWS chains of multiply-adds in flight. Results
+// associate alike whatever ROWS is, so a data row's result does not depend on the expert's other data rows.
 #define HSAE_DOTS(ROWS, KIND, TYPE)                                                             \
   static inline __attribute__((always_inline)) void HSAE(dots_##ROWS##KIND)(                    \
       float *out0, float *out1, const float *rows, ptrdiff_t d, const TYPE *x0,                 \
@@ -229,7 +229,7 @@ static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
     }                                                                                           \
   }
 
-// grad[r .. r + ROWS) over 64 columns held in registers while all vectors pass by.
+// grad[r .. r + ROWS): 64 columns stay in registers while all data rows pass.
 #define HSAE_OUTER(ROWS, KIND, TYPE)                                                            \
   static void HSAE(outer_##ROWS##KIND)(float *grad, ptrdiff_t R, ptrdiff_t d,                   \
                                        const float *coefficients, const TYPE *x, ptrdiff_t ld,  \
@@ -261,7 +261,7 @@ static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
       }                                                                                         \
   }
 
-// Both kernels for vectors of TYPE.
+// Both kernels for data rows of TYPE.
 #define HSAE_EXPERT_KERNELS(KIND, TYPE)                                                         \
   HSAE_DOTS(1, KIND, TYPE)                                                                      \
   HSAE_DOTS(2, KIND, TYPE)                                                                      \
@@ -316,7 +316,7 @@ HSAE_EXPERT_KERNELS(_bfloat16, uint16_t)
 #define HSAE_ADD_FLOATS(SUM, P) \
   for (int c = 0; c < 4; c++) SUM[c] += HSAE(load)((P) + 16 * c);
 
-// A word holds two bf16 numbers, which become floats by shifting and by masking.
+// A word holds two bf16 numbers; shifting and masking turn them into floats.
 #define HSAE_ADD_PAIRS(SUM, P)                                       \
   for (int c = 0; c < 2; c++) {                                      \
     i16 word = *(const i16u *)((P) + 16 * c);                        \
@@ -324,7 +324,7 @@ HSAE_EXPERT_KERNELS(_bfloat16, uint16_t)
     SUM[2 * c + 1] += (v16)(word & (int32_t)0xffff0000);             \
   }
 
-// Sums of chosen rows of WIDTH elements of TYPE, two rows at a time; ADD takes a row in.
+// Sums of chosen rows of WIDTH elements of TYPE, two rows at a time; ADD adds a row.
 #define HSAE_PANEL_SUMS(NAME, TYPE, WIDTH, ADD)                                                  \
   static void HSAE(NAME)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,           \
                          const int32_t *starts, const TYPE *panel) {                             \
@@ -357,7 +357,7 @@ static void HSAE(expand_bits)(uint16_t *out, uint64_t bits) {
   for (int i = 0; i < 64; i++) out[i] = (uint16_t)(-(bits >> i & 1) & 0x3f80);
 }
 
-// ---- one expert into the reconstructions of its vectors ----
+// ---- one expert into the reconstructions of its data rows ----
 
 static void HSAE(spread)(float *high, float *low, const float *rows, ptrdiff_t R, ptrdiff_t d,
                          const float *z, const float *v, const int32_t *vectors, ptrdiff_t n) {
@@ -457,8 +457,8 @@ static ptrdiff_t HSAE(scan)(const float *u, ptrdiff_t n, int32_t first, float th
 }
 
 // ---- sublatents ----
-// Scratch: the sub-encoder transposed [s × a'], then one row of pre-codes and one of gradients, then
-// the transposed gradient [s × a']; a' is a rounded up to 16, so the loops over sublatents have no tail.
+// Scratch: the sub-encoder transposed [s × a'], a row of pre-activations, a row of gradients, and the
+// transposed gradient [s × a']. a' is a rounded up to a multiple of 16, so loops have no tail.
 
 static inline __attribute__((always_inline)) ptrdiff_t HSAE(padded)(ptrdiff_t a) { return (a + 15) / 16 * 16; }
 
@@ -494,14 +494,14 @@ static void HSAE(sub_forward)(const hsae_sub_expert *e, const float *y, ptrdiff_
       v16 scaled = e->slope * u;
       v16 x = (v16)(((i16)u & above) | ((i16)scaled & ~above));
       total += (v16)((i16)x & inside & 0x7fffffff);
-      // Lanes beyond a lose against every code.
+      // Lanes beyond a lose to every code.
       x = (v16)(((i16)x & inside) | (~inside & (int32_t)0xff7fffff));
       float m = HSAE(reduce_max)(x);
       if (chosen < 0 || m > best)
         best = m, chosen = (int32_t)j + __builtin_ctz(HSAE_BITS(x == m) | 0x10000u);
     }
     penalty[t] = HSAE(reduce)(total);
-    // A NaN is no maximum of anything: it is passed on under the first index.
+    // With NaNs no lane equals the maximum; the first index then passes the NaN on.
     if (chosen >= a) chosen = 0;
     q[t] = chosen;
     c[t] = best;
@@ -552,7 +552,7 @@ static void HSAE(sub_backward)(const hsae_sub_expert *e, const float *y, const f
 static void HSAE(adam)(float *restrict p, float *restrict m, float *restrict v,
                        const float *restrict g, ptrdiff_t n, float clip, float rate, float beta1,
                        float beta2, float epsilon) {
-  // In vectors by hand: sqrtf may set errno, which keeps the compiler from vectorising a plain loop.
+  // Written with vectors: sqrtf may set errno, so the compiler does not vectorise a plain loop.
   ptrdiff_t i = 0;
   for (; i + 16 <= n; i += 16) {
     v16 x = clip * HSAE(load)(g + i);
@@ -572,8 +572,8 @@ static void HSAE(adam)(float *restrict p, float *restrict m, float *restrict v,
   }
 }
 
-// 32 random bits of each element, from its number and a key: rounds of xor-shift and multiply
-// (Wellons' lowbias32, the key's halves mixed in before each multiplication).
+// 32 random bits for each element, from its number and a key: rounds of xor-shift and multiply
+// (Wellons' lowbias32, with the key's halves mixed in before each multiplication).
 #define HSAE_DRAW(type, index, key) \
   type x = (index) ^ (uint32_t)(key); \
   x = (x ^ (x >> 16)) * 0x7feb352du; \
@@ -594,7 +594,7 @@ static void HSAE(adam_bfloat16)(float *restrict p, uint16_t *restrict m, uint16_
     v16 square = beta2 * old_v + (1 - beta2) * (y * y);
     HSAE(store)(p + i, HSAE(load)(p + i) - rate * mean / (__builtin_elementwise_sqrt(square) + epsilon));
     HSAE_DRAW(w16, lanes + (first + (uint32_t)i), key)
-    // Adding a random number below the cut carries into the kept half as often as it should.
+    // Adding a random number below the cut carries into the kept half with the right probability.
     *(h16 *)(m + i) = __builtin_convertvector(((w16)mean + (x & 0xffffu)) >> 16, h16);
     *(h16 *)(v + i) = __builtin_convertvector(((w16)square + (x >> 16)) >> 16, h16);
   }

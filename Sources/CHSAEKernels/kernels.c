@@ -1,5 +1,5 @@
-// Compiles kernels-impl.h once per instruction set, without a compiler flag, and picks a table at run
-// time. What does not depend on the instruction set (keys, bit transposition) is written here once.
+// Compiles kernels-impl.h once per instruction set, without compiler flags, and picks a table at run
+// time. Functions that do not depend on the instruction set (keys, bit transposition) are here.
 
 #define _GNU_SOURCE
 #include "hsae_kernels.h"
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #pragma clang fp contract(fast)
-// Vectors wider than the baseline's registers are passed only between functions that are inlined.
+// Only functions that are inlined pass vectors wider than the baseline's registers.
 #pragma clang diagnostic ignored "-Wpsabi"
 
 typedef float v16 __attribute__((vector_size(64), aligned(4)));
@@ -26,7 +26,7 @@ typedef uint32_t w16 __attribute__((vector_size(64)));
 typedef uint16_t h16 __attribute__((vector_size(32), aligned(2)));
 typedef _Bool b16 __attribute__((ext_vector_type(16)));
 
-// The sign bits of sixteen lanes as an integer, lane 0 lowest.
+// The sign bits of 16 lanes as an integer, lane 0 lowest.
 #define HSAE_BITS(comparison) hsae_bits(__builtin_convertvector((comparison), b16))
 static inline __attribute__((always_inline)) uint16_t hsae_bits(b16 lanes) {
   uint16_t bits;
@@ -71,7 +71,7 @@ static int falling(const void *a, const void *b) {
 }
 
 ptrdiff_t hsae_keys_top(uint64_t *keys, ptrdiff_t count, ptrdiff_t keep) {
-  // Quickselect by median of three; keys are distinct, because indices are.
+  // Quickselect with the median of three as pivot. Keys are distinct because indices are.
   if (count > keep) {
     ptrdiff_t low = 0, high = count - 1;
     while (low < high) {

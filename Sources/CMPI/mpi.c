@@ -1,5 +1,5 @@
-// See include/hsae_mpi.h. Pieces go straight from rank to rank: which way they take inside a machine or
-// between machines is MPI's business.
+// Implements include/hsae_mpi.h. Ranks send pieces directly to each other; MPI chooses the way, in a
+// machine and between machines.
 #include "hsae_mpi.h"
 
 #ifdef HSAE_MPI
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// MPI counts in int.
+// MPI counts bytes in int, so larger pieces are split.
 enum { MOST_BYTES = 1 << 30, TAG = 7 };
 
 int hsae_mpi_start(int *world) {
@@ -54,7 +54,7 @@ int hsae_mpi_exchange(int communicator, const void *source, const ptrdiff_t *out
   MPI_Request *requests = malloc((total + 1) * sizeof *requests);
   if (requests == NULL) return MPI_ERR_NO_MEM;
   size_t count = 0;
-  // Each rank begins with its neighbour, so that not all send to the same one at once.
+  // Each rank begins with its neighbour, so that not all send to the same rank at once.
   for (int step = 1; step < size && code == MPI_SUCCESS; step++) {
     int from = (rank - step + size) % size;
     for (ptrdiff_t at = in_begin[from]; at < in_end[from] && code == MPI_SUCCESS; at += MOST_BYTES) {

@@ -1,6 +1,5 @@
-// Runs another program to its end and takes its output. It dies with us: signals that would end this
-// process end the child first, and where the system offers it, the kernel ends it even if we are
-// killed. What the programs are for is the caller's business.
+// Runs another program to its end and reads its output. The child ends with this process: a fatal signal
+// ends the child first, and where `setpriv` is installed the kernel ends it even if this process is killed.
 
 import Glibc
 import HSAESupport
@@ -10,25 +9,25 @@ import Synchronization
 private let runningChild = Atomic<Int32>(0)
 private let fatalSignals: [Int32] = [SIGINT, SIGTERM, SIGHUP]
 
-/// Running other programs. One at a time in a process.
+/// Runs other programs, one at a time in a process.
 enum ChildProcess {
-  /// What becomes of what a program writes to standard error.
+  /// Where the program's standard error goes.
   enum Errors {
-    /// It goes to ours.
+    /// To our standard error.
     case shown
-    /// It is dropped.
+    /// To /dev/null.
     case dropped
-    /// It joins standard output.
+    /// To the same place as its standard output.
     case merged
   }
 
   private static let turn = Mutex(())
 
-  /// Runs `arguments` (the program's name, looked up in PATH, and what it is told) to its end and
-  /// returns its exit status, or 128 plus the signal that ended it.
+  /// Runs a program to its end and returns its exit status, or 128 plus the signal that ended it.
   ///
-  /// Standard input is empty. Standard output is given to `consume` as it comes. Fails with `.unavailable` if the program cannot be started, and with
-  /// what `consume` throws, after ending the program.
+  /// `arguments` are the program's name, looked up in PATH, and its arguments. Standard input is empty.
+  /// `consume` gets standard output piece by piece. Fails with `.unavailable` if the program cannot be
+  /// started. If `consume` throws, the program is ended and the error passed on.
   static func run(
     _ arguments: [String], errors: Errors = .shown,
     consume: (RawSpan) throws(Failure) -> Void
@@ -45,13 +44,14 @@ enum ChildProcess {
     return try result.get()
   }
 
-  /// As above; returns at most the first 16 MiB of the output as text too.
+  /// Runs a program as `run` does and returns its output, of which it keeps about the first 16 MiB, as text.
   static func output(
     of arguments: [String], errors: Errors = .shown
   ) throws(Failure) -> (status: Int32, text: String) {
     var bytes: [UInt8] = []
     let status = try run(arguments, errors: errors) { (chunk: RawSpan) throws(Failure) in
       guard bytes.count < 16 << 20 else { return }
+      // Safe: the bytes are copied before the closure returns.
       unsafe chunk.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
     }
     return (status, String(decoding: bytes, as: UTF8.self))
@@ -61,6 +61,7 @@ enum ChildProcess {
     _ arguments: [String], errors: Errors, consume: (RawSpan) throws(Failure) -> Void
   ) throws(Failure) -> Int32 {
     var ends: (Int32, Int32) = (-1, -1)
+    // Safe: a pair of Int32 has the layout of the two numbers that `pipe` writes.
     let made = unsafe withUnsafeMutableBytes(of: &ends) { buffer in
       unsafe pipe(buffer.assumingMemoryBound(to: Int32.self).baseAddress)
     }
@@ -71,7 +72,8 @@ enum ChildProcess {
     _ = fcntl(reading, F_SETFD, FD_CLOEXEC)
     _ = fcntl(writing, F_SETFD, FD_CLOEXEC)
     defer { close(reading) }
-    // From here to the restoring, a fatal signal ends the child, then us.
+    // Until the old handlers are restored, a fatal signal ends the child, then us.
+    // Safe: the handler only calls functions that are allowed in one. The pointers live for each call.
     var previous: [(Int32, sigaction)] = []
     for signal in fatalSignals {
       var old = sigaction()
@@ -83,8 +85,9 @@ enum ChildProcess {
         raise(number)
       }
       unsafe sigaction(signal, &new, &old)
-      // Safe: a handler is as wide as an Int, and 1 is SIG_IGN: what was ignored stays ignored.
+      // Safe: a handler is as wide as an Int. 1 is SIG_IGN: signals that were ignored stay ignored.
       if unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1 {
+        // Safe: as above.
         unsafe sigaction(signal, &old, nil)
       } else {
         previous.append((signal, old))
@@ -115,9 +118,10 @@ enum ChildProcess {
     return wait(child)
   }
 
-  /// `arguments`, wrapped so that the kernel ends the program when we end, where it can.
+  /// Wraps `arguments` so that the kernel ends the program when we end, if `setpriv` is installed.
   private static func endingWithUs(_ arguments: [String]) -> [String] {
     let wrapper = "/usr/bin/setpriv"
+    // Safe: the path is a C string for the length of the call.
     return unsafe access(wrapper, X_OK) == 0
       ? [wrapper, "--pdeathsig", "TERM", "--"] + arguments : arguments
   }
@@ -125,6 +129,8 @@ enum ChildProcess {
   private static func spawn(
     _ arguments: [String], output: Int32, errors: Errors
   ) -> Result<pid_t, Failure> {
+    // Safe: `actions`, `attributes` and the signal sets are initialised before use, live until this function
+    // ends, and are destroyed once. The copied words end with nil and are freed after the call.
     var actions = unsafe posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -138,7 +144,7 @@ enum ChildProcess {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // Whatever we ignore or block, the child starts with the defaults.
+    // The child starts with default handlers and no blocked signals, whatever we ignore or block.
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
     var blocked = defaults
@@ -159,6 +165,7 @@ enum ChildProcess {
 
   private static func isInPath(_ program: String) -> Bool {
     (environmentVariable("PATH") ?? "/usr/bin:/bin").split(separator: ":").contains { folder in
+      // Safe: the path is a C string for the length of the call.
       unsafe access("\(folder)/\(program)", X_OK) == 0
     }
   }
@@ -172,22 +179,25 @@ enum ChildProcess {
     _ reading: Int32, _ consume: (RawSpan) throws(Failure) -> Void
   ) throws(Failure) {
     let capacity = 1 << 18
+    // Safe: freed when this function ends, after its last use.
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
     defer { unsafe memory.deallocate() }
     while true {
+      // Safe: `memory` has room for `capacity` bytes.
       let count = unsafe read(reading, memory.baseAddress, capacity)
       if count == 0 { return }
       if count < 0 {
         if errno == EINTR { continue }
         throw Failure(.inputOutput, "Reading another program's output failed; run this again.")
       }
-      // Safe: `count` bytes of `memory` were just filled, and it lives until this function ends.
+      // Safe: `read` just filled `count` bytes of `memory`, which lives until this function ends.
       try unsafe consume(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(memory)[..<count]))
     }
   }
 
   private static func wait(_ child: pid_t) -> Int32 {
     var status: Int32 = 0
+    // Safe: `status` lives for the call.
     while unsafe waitpid(child, &status, 0) < 0 {
       if errno != EINTR { return 127 }
     }

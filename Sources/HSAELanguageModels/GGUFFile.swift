@@ -1,6 +1,5 @@
-// A GGUF model file, opened to read: metadata, vocabulary, and rows of its matrices as floats. The
-// C interface of ggml is touched here and in `ResidualStream/Llama….swift` only, and its pointers never
-// leave these files. Which tokens to keep and what to do with the rows is others' business.
+// Reads a GGUF model file: metadata, vocabulary, and rows of its matrices as floats. Only this file and
+// `ResidualStream/Llama….swift` call ggml's C interface, and its pointers never leave them.
 
 import CLlama
 import Glibc
@@ -8,13 +7,12 @@ public import HSAESupport
 public import HSAETensors
 import Synchronization
 
-/// A GGUF file whose header, metadata and tensor sizes have been checked against the file.
+/// A GGUF file whose header, metadata and tensor sizes have been checked against the file's size.
 ///
-/// Quantised matrices of every type ggml knows can be read as floats, row by row.
+/// It reads quantised matrices of every type ggml knows as floats, row by row.
 @safe
 public struct GGUFFile: ~Copyable, @unchecked Sendable {
-  // Safe: ggml only reads through `context` after `open`, it is freed only in `deinit`, and the
-  // methods below copy what they return.
+  // Safe: ggml only reads `context` after `init`, `deinit` frees it, and methods copy what they return.
   /// The file's path, as given.
   public let path: String
   /// The file's size in bytes.
@@ -23,15 +21,16 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
   private let descriptor: Int32
 
   deinit {
+    // Safe: the last use of the context.
     unsafe gguf_free(context)
     close(descriptor)
   }
 
   /// Opens the model at `path`.
   ///
-  /// A file that is not there or may not be read is `.missing`; one that is not GGUF, is damaged or
-  /// is cut short is `.data`.
+  /// Fails with `.missing` if the file cannot be opened, with `.data` if it is not whole GGUF.
   public init(path: String) throws(Failure) {
+    // Safe: the path is a C string for the call; `parse` hands over the only pointer to the context.
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw Failure.cannotRead(path, errno: errno) }
     do {
@@ -47,6 +46,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
   private static func parse(
     _ descriptor: Int32, _ path: String
   ) throws(Failure) -> (OpaquePointer, Int) {
+    // Safe: `status` and `head` live for their calls, and `pread` writes at most `buffer.count` bytes.
     var status = stat()
     guard unsafe fstat(descriptor, &status) == 0 else {
       throw Failure.cannotRead(path, errno: errno)
@@ -62,6 +62,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
     guard length == head.count else { throw Failure.cannotRead(path, errno: errno) }
     _ = try GGUFHeader(bytes: head, fileSize: byteCount, path: path)
 
+    // Safe: ggml reads `file` only during the call. The context is freed here or returned.
     let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0, let file = unsafe fdopen(copy, "rb") else {
       throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
@@ -84,11 +85,12 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
     return unsafe (context, byteCount)
   }
 
-  /// Fails if a tensor's bytes are not all inside the file.
+  /// Fails if a tensor's bytes do not all lie inside the file.
   private static func checkExtents(
     _ context: OpaquePointer, _ byteCount: Int, _ path: String
   ) throws(Failure) {
     // C's size_t arrives as Int; a damaged file can make it negative.
+    // Safe: ggml only reads the context, and `index` counts its tensors.
     func unsigned(_ size: Int) -> UInt64 { UInt64(UInt(bitPattern: size)) }
     let start = unsafe unsigned(gguf_get_data_offset(context))
     for index in 0..<(unsafe gguf_get_n_tensors(context)) {
@@ -111,13 +113,14 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
 extension GGUFFile {
   /// The architecture's name, such as "gemma3".
   public var architecture: String? { string("general.architecture") }
-  /// The model's name as its maker wrote it.
+  /// The model's name, as its maker wrote it.
   public var name: String? { string("general.name") }
-  /// The licence's name, where the file states one.
+  /// The licence's name, if the file states one.
   public var licence: String? { string("general.license.name") ?? string("general.license") }
 
-  /// The metadata entry `key`, if it is there and is text.
+  /// The text under the metadata key `key`; nil if there is no such text.
   public func string(_ key: String) -> String? {
+    // Safe: ggml only reads the context, at an index it has just returned; the string is copied.
     let index = unsafe gguf_find_key(context, key)
     guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_STRING else {
       return nil
@@ -125,8 +128,9 @@ extension GGUFFile {
     return unsafe Self.text(gguf_get_val_str(context, index))
   }
 
-  /// How most of the weights are stored, as llama.cpp numbers it; nil if the file does not say.
+  /// The type of most weights, in llama.cpp's numbering; nil if the file does not state it.
   var fileType: llama_ftype? {
+    // Safe: ggml only reads the context, at an index it has just returned.
     let index = unsafe gguf_find_key(context, "general.file_type")
     guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_UINT32 else {
       return nil
@@ -134,8 +138,9 @@ extension GGUFFile {
     return unsafe llama_ftype(rawValue: gguf_get_val_u32(context, index))
   }
 
-  /// The index of the array `key` of elements of `type`, and its count; nil if there is none.
+  /// The index and count of the array `key` with elements of `type`; nil if there is none.
   private func array(_ key: String, of type: gguf_type) -> (index: Int64, count: Int)? {
+    // Safe: as above.
     let index = unsafe gguf_find_key(context, key)
     guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_ARRAY,
       unsafe gguf_get_arr_type(context, index) == type
@@ -144,6 +149,7 @@ extension GGUFFile {
   }
 
   private static func text(_ pointer: UnsafePointer<CChar>?) -> String? {
+    // Safe: ggml's strings end with a zero byte and live as long as the context; this one is copied.
     guard let pointer = unsafe pointer else { return nil }
     return unsafe String(cString: pointer)
   }
@@ -154,7 +160,7 @@ extension GGUFFile {
 extension GGUFFile {
   /// The model's vocabulary: every token's piece and kind.
   ///
-  /// Fails with `.data` if the file has no vocabulary or one whose parts differ in length.
+  /// Fails with `.data` if the file has no vocabulary, or if its parts differ in length.
   public func vocabulary() throws(Failure) -> Vocabulary {
     guard let tokens = array("tokenizer.ggml.tokens", of: GGUF_TYPE_STRING), tokens.count > 0 else {
       throw .data(
@@ -166,7 +172,7 @@ extension GGUFFile {
         throw .data(
           "\(path) has \(tokens.count) tokens but \(types.count) token types; it is damaged.")
       }
-      // Safe: ggml holds `types.count` 32-bit integers there for as long as the context lives.
+      // Safe: ggml holds `types.count` 32-bit integers here as long as the context lives.
       if let pointer = unsafe gguf_get_arr_data(context, types.index) {
         let values = unsafe pointer.assumingMemoryBound(to: Int32.self)
         for index in kinds.indices {
@@ -181,7 +187,7 @@ extension GGUFFile {
         pieces.append([])
         continue
       }
-      // Safe: a C string that lives as long as the context; its bytes are copied here.
+      // Safe: a C string that lives as long as the context; its bytes are copied.
       unsafe pieces.append(Array(UnsafeRawBufferPointer(start: piece, count: strlen(piece))))
     }
     return Vocabulary(
@@ -192,11 +198,11 @@ extension GGUFFile {
 // MARK: - Matrices
 
 extension GGUFFile {
-  /// A matrix in the file: where it is and how its rows are stored.
+  /// A matrix in the file: its place and how its rows are stored.
   public struct StoredMatrix: Sendable {
     /// The tensor's name.
     public let name: String
-    /// How its elements are stored, in ggml's words ("q8_0", "f16", …).
+    /// The type of its elements, by ggml's name ("q8_0", "f16", …).
     public let typeName: String
     /// Its number of rows.
     public let rows: Int
@@ -209,10 +215,11 @@ extension GGUFFile {
     fileprivate let type: ggml_type
   }
 
-  /// The unembedding matrix [vocabulary × width]: `output.weight`, or `token_embd.weight` where the
-  /// model ties the two. Fails with `.data` if the file has neither, or not as a matrix.
+  /// The unembedding matrix [vocabulary × width]: `output.weight`, or `token_embd.weight` where the model
+  /// ties the two. Fails with `.data` if the file has neither as a matrix.
   public func unembeddingMatrix() throws(Failure) -> StoredMatrix {
     for name in ["output.weight", "token_embd.weight"] {
+      // Safe: ggml only reads the context.
       let index = unsafe gguf_find_tensor(context, name)
       if index >= 0 { return try matrix(at: index, name: name) }
     }
@@ -220,17 +227,17 @@ extension GGUFFile {
       "\(path) has neither output.weight nor token_embd.weight; give a whole language model.")
   }
 
-  /// What the model's last normalisation multiplies each coordinate by [width], before the unembedding;
-  /// nil if the file has no `output_norm.weight`.
+  /// The gain of the last normalisation [width], `output_norm.weight`; nil if the file has none.
   public func finalNormGain() throws(Failure) -> [Float]? {
     let name = "output_norm.weight"
+    // Safe: ggml only reads the context.
     let index = unsafe gguf_find_tensor(context, name)
     guard index >= 0 else { return nil }
     return try floats(of: matrix(at: index, name: name), threads: 1).elements
   }
 
   private func matrix(at index: Int64, name: String) throws(Failure) -> StoredMatrix {
-    // Safe: ggml returns GGML_MAX_DIMS (4) sizes, which live as long as the context.
+    // Safe: `index` is a tensor's. ggml returns GGML_MAX_DIMS (4) sizes, which live as long as the context.
     guard let sizes = unsafe gguf_get_tensor_ne(context, index) else {
       throw .data("\(path): tensor \(name) has no shape; it is damaged.")
     }
@@ -240,8 +247,8 @@ extension GGUFFile {
       throw .data("\(path): tensor \(name) is not a matrix of at least one row and column.")
     }
     let type = unsafe gguf_get_tensor_type(context, index)
-    // `gguf_init` accepts only types inside ggml's table, and whole blocks per row; but ggml's own
-    // sizes wrap around for absurd shapes, so they are computed again here.
+    // `gguf_init` only accepts types in ggml's table and whole blocks per row, but its sizes overflow for
+    // absurd shapes. So they are computed again here, with checks.
     let blocks = columns / Int(ggml_blck_size(type))
     let (rowByteCount, overflow) = blocks.multipliedReportingOverflow(by: ggml_type_size(type))
     let (needed, overflow2) = rowByteCount.multipliedReportingOverflow(by: rows)
@@ -259,11 +266,12 @@ extension GGUFFile {
 
   /// All rows of `stored` as floats, dequantised on `threads` threads.
   ///
-  /// Fails with `.data` if a row holds NaN or infinity or the type has no floats, `.inputOutput` if
-  /// the file cannot be read to its end.
+  /// Fails with `.data` if a row holds NaN or infinity or the type cannot be converted, and with
+  /// `.inputOutput` if the file cannot be read to its end.
   public func floats(
     of stored: StoredMatrix, threads: Int = processorCount
   ) throws(Failure) -> Matrix {
+    // Safe: ggml's table of types is constant, and `stored.type` is in it.
     let toFloat = unsafe ggml_get_type_traits(stored.type)?.pointee.to_float
     guard unsafe stored.type == GGML_TYPE_F32 || toFloat != nil else {
       throw .data("\(path): tensor \(stored.name) is stored as \(stored.typeName), not as floats.")
@@ -271,11 +279,12 @@ extension GGUFFile {
     var result = Matrix(rows: stored.rows, columns: stored.columns)
     let block = max(1, (1 << 18) / stored.rowByteCount)
     let pieces = pieceCount(stored.rows, size: block)
-    // The first row that is not finite, and whether reading failed: set by whichever worker sees it.
+    // The first row that is not finite, and an error of reading; any worker may set them.
     let badRow = Atomic<Int>(Int.max)
     let readFailure = Atomic<Int32>(0)
+    // Safe: each piece writes only its own rows of `target`, which outlives the loop. `bytes` has room for
+    // the piece's rows, and `stored` was checked against the file's size.
     unsafe result.withUnsafeMutablePointer { target in
-      // Safe: each piece writes its own rows of `target`, which outlives the synchronous loop.
       nonisolated(unsafe) let target = unsafe target
       parallelFor(pieces, threads: threads) { piece, _ in
         let rows = pieceRange(piece, size: block, count: stored.rows)
@@ -295,7 +304,7 @@ extension GGUFFile {
           } else {
             unsafe memcpy(floats, start, stored.rowByteCount)
           }
-          // Zero times anything finite is zero; times NaN or infinity it is NaN.
+          // A finite number times zero is zero; NaN or infinity times zero is NaN.
           var sum: Float = 0
           for column in 0..<stored.columns { unsafe sum += floats[column] * 0 }
           if sum != 0 { badRow.min(row, ordering: .relaxed) }
@@ -312,10 +321,11 @@ extension GGUFFile {
     return result
   }
 
-  /// Fills `buffer` from byte `offset` of the file; 0, or the system's error number.
+  /// Fills `buffer` with the file's bytes from `offset` on; returns 0, or the system's error number.
   private func readAll(_ buffer: UnsafeMutableRawBufferPointer, _ offset: Int) -> Int32 {
     var done = 0
     while done < buffer.count {
+      // Safe: `done` stays below `buffer.count`, which bounds the read.
       let count = unsafe pread(
         descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
         off_t(offset + done))

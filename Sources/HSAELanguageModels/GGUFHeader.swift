@@ -1,21 +1,20 @@
-// The first 24 bytes of a GGUF file, checked before anything else trusts the file: what it is, which
-// version, and whether what it announces can fit into it. The rest is `GGUFFile`'s.
+// Checks the first 24 bytes of a GGUF file before anything else trusts it: the magic number, the version, and
+// whether the announced entries can fit into the file. `GGUFFile` reads the rest.
 
 import HSAESupport
 
-/// The fixed head of a GGUF file: magic, version, number of tensors, number of metadata entries.
+/// The fixed header of a GGUF file: magic number, version, number of tensors, number of metadata entries.
 struct GGUFHeader: Hashable {
-  /// Its size in bytes.
   static let byteCount = 24
 
   let version: UInt32
   let tensorCount: Int
   let metadataCount: Int
 
-  /// Reads the head from `bytes`, the first 24 of the file at `path` (fewer if it is shorter).
+  /// Reads the header from `bytes`, the first 24 bytes of the file at `path` (fewer if the file is shorter).
   ///
-  /// Fails with `.data` if this is not GGUF, is a version this program cannot read, or announces
-  /// more than `fileSize` bytes can hold.
+  /// Fails with `.data` if the file is not GGUF, has a version this program cannot read, or announces more
+  /// entries than `fileSize` bytes can hold.
   init(bytes: [UInt8], fileSize: Int, path: String) throws(Failure) {
     guard bytes.count >= 4 else {
       throw .data(
@@ -40,7 +39,7 @@ struct GGUFHeader: Hashable {
     guard (2...3).contains(version) else {
       throw .data(
         version & 0xFFFF == 0
-          ? "\(path) is a GGUF file of the other byte order, which this machine cannot read."
+          ? "\(path) is a GGUF file with the other byte order, which this machine cannot read."
           : "\(path) is GGUF version \(version), and this program reads 2 and 3; convert it.")
     }
     // The smallest tensor entry takes 24 bytes (name length, dimensions, type, offset), the smallest

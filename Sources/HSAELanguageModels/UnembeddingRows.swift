@@ -1,31 +1,29 @@
-// From a model file to the rows a dictionary of its vocabulary is trained on: dequantise, centre,
-// whiten, choose tokens, scale to unit norm. Writing them as a store is the caller's business.
+// Prepares a model's unembedding rows for training: dequantise, centre, whiten, clean, scale to unit norm.
 
 public import HSAESupport
 public import HSAETensors
 
-/// The cleaned, whitened unit rows of a model's unembedding matrix, with all that is needed to
-/// treat another row the same way.
+/// The cleaned, whitened unit rows of a model's unembedding matrix, and their transform.
 ///
-/// Mean and covariance are taken over *all* rows of the matrix, kept or not: whitened norms then
-/// have a root mean square of √width, which is the unit of the cleaning's window.
+/// Mean and covariance are taken over *all* rows of the matrix, kept or not. So whitened norms have a root
+/// mean square of √width, the unit of the cleaning's window.
 public struct UnembeddingRows: ~Copyable, Sendable {
   /// One unit row for each kept token [kept × width].
   public let directions: Matrix
-  /// Their norms before they were scaled to 1 [kept].
+  /// Norms of the kept rows before they were scaled to 1 [kept].
   public let norms: [Float]
-  /// Their numbers in the vocabulary, ascending [kept].
+  /// Numbers of the kept tokens in the vocabulary, ascending [kept].
   public let tokens: [Int32]
-  /// The texts of all tokens, kept or not, a space written as ▁.
+  /// The texts of all tokens, kept or not, with a space written as ▁.
   public let vocabulary: [String]
-  /// What was done to each row before scaling.
+  /// The transform of each row before scaling.
   public let transform: UnembeddingTransform
-  /// What was kept and dropped.
+  /// What the cleaning kept and dropped.
   public let report: CleaningReport
-  /// Where they come from.
+  /// The model file the rows come from.
   public let source: Source
 
-  /// The model file that unembedding rows come from.
+  /// A model file that rows come from.
   public struct Source: Codable, Hashable, Sendable {
     /// The file's path, as given.
     public let path: String
@@ -35,7 +33,7 @@ public struct UnembeddingRows: ~Copyable, Sendable {
     public let name: String?
     /// The tensor that was read.
     public let tensor: String
-    /// How its elements are stored, in ggml's words.
+    /// The type of its elements, by ggml's name.
     public let type: String
     /// The number of its rows.
     public let rows: Int
@@ -43,13 +41,13 @@ public struct UnembeddingRows: ~Copyable, Sendable {
     public let width: Int
   }
 
-  /// How to make them.
+  /// How to prepare the rows.
   public struct Options: Hashable, Sendable {
     /// The rule by which tokens are kept.
     public var cleaning = VocabularyCleaning()
-    /// Whether rows are whitened, or only centred. Which tokens are kept does not depend on it.
+    /// Whether rows are whitened, or only centred. It does not change which tokens are kept.
     public var whiten = true
-    /// Threads to use.
+    /// The number of threads.
     public var threads = processorCount
 
     /// The defaults.
@@ -58,8 +56,8 @@ public struct UnembeddingRows: ~Copyable, Sendable {
 
   /// Reads the unembedding matrix of `file` and prepares its rows.
   ///
-  /// Fails with `.data` if the file has no matrix or no vocabulary that fits it, or if no row is
-  /// left. `progress` is told what is being done.
+  /// Fails with `.data` if the file has no matrix or no vocabulary that fits it, or if no row is left.
+  /// `progress` gets a message at each stage.
   public init(
     file: borrowing GGUFFile, options: Options = Options(), progress: (String) -> Void = { _ in }
   ) throws(Failure) {
@@ -88,7 +86,7 @@ public struct UnembeddingRows: ~Copyable, Sendable {
       learned.whiten(centred: &rows, threads: threads)
       norms = rows.rowNorms()
     } else {
-      // The cleaning goes by whitened norms all the same, so that both kinds keep the same tokens.
+      // Cleaning uses whitened norms here too, so that both kinds keep the same tokens.
       var whitened = rows.copy()
       learned.whiten(centred: &whitened, threads: threads)
       norms = whitened.rowNorms()
@@ -129,15 +127,15 @@ public struct UnembeddingRows: ~Copyable, Sendable {
     self.source = source
   }
 
-  /// A raw unembedding row [width] as these rows were prepared: its unit row and its norm.
+  /// Transforms a raw row [width] as these were; returns its unit row and its norm before scaling.
   public func apply(_ row: Span<Float>) -> (direction: [Float], norm: Float) {
     transform.apply(row)
   }
 }
 
 extension Vocabulary {
-  /// This vocabulary with unused places appended up to `count` tokens, for models whose matrices
-  /// are padded. Fails with `.data` if there are more tokens than that.
+  /// Appends unused places up to `count` tokens, for models whose matrices are padded. Fails with `.data` if
+  /// there are already more tokens.
   func padded(to count: Int, source: String) throws(Failure) -> Vocabulary {
     guard self.count <= count else {
       throw .data(

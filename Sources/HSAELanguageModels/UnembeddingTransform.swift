@@ -1,14 +1,14 @@
-// Centring and whitening of unembedding rows, after Park, Choe and Veitch's causal inner product:
-// x ↦ (x − mean) · covariance^(−1/2). Learned from a matrix, applied to that matrix or to any row.
+// Centres and whitens unembedding rows, after Park, Choe and Veitch's causal inner product:
+// x ↦ (x − mean) · covariance^(−1/2). It is learned from a matrix and applied to that matrix or to any row.
 
 public import HSAESupport
 public import HSAETensors
 
-/// x ↦ (x − mean) · W, then scaled to unit norm: how a raw unembedding row becomes what a dictionary
-/// is trained on. W is the inverse square root of the covariance, or absent.
+/// x ↦ (x − mean) · W, scaled to unit norm: turns a raw unembedding row into a row to train on. W is the
+/// inverse square root of the covariance, or absent.
 public struct UnembeddingTransform: ~Copyable, Sendable {
-  /// Eigenvalues of the covariance below this share of the largest are raised to it, so that
-  /// directions in which the rows do not differ are not blown up.
+  /// Eigenvalues of the covariance below this share of the largest are raised to it, so that directions in
+  /// which the rows hardly differ are not blown up.
   public static let eigenvalueFloor = 1e-6
 
   /// The mean of the rows it was learned from [width].
@@ -19,7 +19,7 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
   /// The row width.
   public var width: Int { mean.count }
 
-  /// Whether it whitens, rather than only centres.
+  /// Whether the transform whitens, and not only centres.
   public var isWhitening: Bool { whitening.sides != nil }
 
   /// W's elements [width × width, row-major]; nil if rows are only centred.
@@ -39,8 +39,8 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
     self.whitening = whitening
   }
 
-  /// Learns the mean of `rows`, subtracts it from them in place, and returns the transform with the
-  /// inverse square root of their covariance (divided by the number of rows) as whitening.
+  /// Learns the mean of `rows` and subtracts it in place. The returned transform whitens with the inverse
+  /// square root of their covariance (divided by the number of rows).
   ///
   /// `source` names the rows in messages. Fails with `.data` if all rows are the same.
   public static func learn(
@@ -63,12 +63,12 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
     return UnembeddingTransform(mean: mean, whitening: whitening)
   }
 
-  /// This transform, or without its whitening if that is not wanted.
+  /// This transform, without its whitening unless `isWanted`.
   consuming func withWhitening(_ isWanted: Bool) -> UnembeddingTransform {
     isWanted ? self : UnembeddingTransform(mean: mean, whitening: nil)
   }
 
-  /// Whitens `rows`, which have been centred, in place; does nothing if there is no whitening.
+  /// Whitens `rows`, which are already centred, in place; does nothing without a whitening.
   public func whiten(centred rows: inout Matrix, threads: Int = processorCount) {
     switch whitening {
     case .some(let matrix): rows.multiplyRows(by: matrix, threads: threads)
@@ -76,8 +76,8 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
     }
   }
 
-  /// A raw unembedding row [width] as a dictionary was trained on it: its direction, a unit row
-  /// (zeros if the row equals the mean), and the norm it had before it was scaled.
+  /// Transforms a raw unembedding row [width]: returns its direction, a unit row (zeros if the row equals the
+  /// mean), and its norm before scaling.
   public func apply(_ row: Span<Float>) -> (direction: [Float], norm: Float) {
     precondition(row.count == width, "A row of \(row.count) for a transform of width \(width).")
     var centred = [Float](repeating: 0, count: width)
@@ -97,7 +97,6 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
 }
 
 extension Matrix? {
-  /// The numbers of rows and columns, if there is a matrix.
   fileprivate var sides: (Int, Int)? {
     switch self {
     case .some(let matrix): (matrix.rows, matrix.columns)
@@ -105,7 +104,7 @@ extension Matrix? {
     }
   }
 
-  /// Adds `factor` times row `index` to `sum`; nothing if there is no matrix.
+  /// Adds `factor` times row `index` to `sum`; does nothing without a matrix.
   fileprivate borrowing func addRow(_ index: Int, times factor: Double, to sum: inout [Double]) {
     switch self {
     case .some(let matrix):

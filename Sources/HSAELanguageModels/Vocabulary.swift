@@ -1,32 +1,31 @@
-// A language model's tokens as people read them. Which of them a dictionary is trained on is
-// `VocabularyCleaning`'s decision.
+// A language model's tokens as readable text. `VocabularyCleaning` selects those to train on.
 
 /// The tokens of a language model.
 public struct Vocabulary: Sendable {
-  /// What a token is for, numbered as GGUF numbers it.
+  /// What a token is for, in GGUF's numbering.
   public enum Kind: Int32, Sendable {
     /// Not stated.
     case undefined = 0
     /// A piece of text.
     case normal = 1
-    /// Stands for what the tokenizer cannot express.
+    /// Stands for text that the tokenizer cannot express.
     case unknown = 2
     /// Marks a beginning, an end, a turn, …
     case control = 3
-    /// Text that the model's maker added by hand: markup, runs of line breaks.
+    /// Text that the model's maker added: markup, runs of line breaks.
     case userDefined = 4
-    /// A place left free.
+    /// A free place.
     case unused = 5
-    /// One byte, for text no other token covers.
+    /// One byte, for text that no other token covers.
     case byte = 6
   }
 
-  /// Every token's text, a space written as ▁ (U+2581) whatever the tokenizer's own convention.
-  /// Bytes that are not UTF-8 are spelled out, as in `<0xE2>`.
+  /// Every token's text, with a space written as ▁ (U+2581) whatever the tokenizer's convention. Bytes that
+  /// are not UTF-8 are spelled out, as in `<0xE2>`.
   public let pieces: [String]
   /// Every token's kind.
   public let kinds: [Kind]
-  /// Whether every token's bytes are whole UTF-8 text.
+  /// For every token, whether its bytes are whole UTF-8 text.
   public let isDecodable: [Bool]
 
   /// The number of tokens.
@@ -44,8 +43,8 @@ public struct Vocabulary: Sendable {
     (self.pieces, self.kinds, self.isDecodable) = (pieces, kinds, isDecodable)
   }
 
-  /// A vocabulary from the bytes a file holds. `isByteLevel` says that pieces are spelled in GPT-2's
-  /// alphabet of 256 printable characters, one for each byte.
+  /// A vocabulary from the bytes in a file. With `isByteLevel`, pieces are spelled in GPT-2's alphabet of 256
+  /// printable characters, one for each byte.
   init(rawPieces: [[UInt8]], kinds: [Kind], isByteLevel: Bool) {
     var pieces: [String] = []
     var isDecodable: [Bool] = []
@@ -69,12 +68,12 @@ public struct Vocabulary: Sendable {
 }
 
 extension Vocabulary {
-  /// `bytes` as text, those that are not UTF-8 spelled out the way byte tokens are: `<0xE2>`.
+  /// `bytes` as text. Bytes that are not UTF-8 are spelled like byte tokens: `<0xE2>`.
   static func spelled(_ bytes: [UInt8]) -> String {
     var result = ""
     var start = 0
     while start < bytes.count {
-      // The longest character that begins here, of at most four bytes.
+      // The length of the character that begins here, 1 to 4 bytes; nil if there is none.
       let length = (1...4).first {
         start + $0 <= bytes.count
           && String(validating: bytes[start..<start + $0], as: UTF8.self) != nil
@@ -91,8 +90,7 @@ extension Vocabulary {
   }
 }
 
-/// GPT-2's spelling of bytes: printable Latin-1 characters stand for themselves, the other 68 byte
-/// values for U+0100 and up, in order.
+/// GPT-2's spelling of bytes: printable Latin-1 characters are themselves, the other 68 values are U+0100 on.
 enum ByteAlphabet {
   private static let values: [UInt32: UInt8] = {
     var values: [UInt32: UInt8] = [:]
@@ -109,8 +107,7 @@ enum ByteAlphabet {
     return values
   }()
 
-  /// The bytes that `spelling` (UTF-8) stands for; a character outside the alphabet stands for its
-  /// own UTF-8 bytes.
+  /// The bytes that `spelling` (UTF-8) stands for. Characters outside the alphabet give their own bytes.
   static func bytes(of spelling: [UInt8]) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(spelling.count)

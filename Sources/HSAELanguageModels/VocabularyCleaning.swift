@@ -1,56 +1,55 @@
-// Which tokens of a vocabulary a dictionary is trained on, and an account of what was left out. The
-// rule, in order; the first that applies is the reason a token is dropped:
+// Decides which tokens a dictionary is trained on, and reports why others are dropped, by the first of:
 //
-//   unused       a place left free: the file says so, or it is spelled <unused…>, [unused…], <|reserved…
-//   control      marks a beginning, an end, a turn, or stands for unknown text
-//   special      text the model's maker added by hand (markup, runs of line breaks), or <|…|>
+//   unused       a free place: the file says so, or it is spelled <unused…>, [unused…], <|reserved…
+//   control      marks a beginning, an end or a turn, or stands for unknown text
+//   special      text the model's maker added (markup, runs of line breaks), or <|…|>
 //   byte         one byte, for text that no other token covers
 //   undecodable  its bytes are not whole UTF-8 text
 //   noLetter     no character of Unicode's general category "letter"
-//   lowNorm      whitened norm under the window: tokens the model hardly ever saw
-//   highNorm     whitened norm over it: fragments the model saw in few contexts
+//   lowNorm      whitened norm below the window: tokens the model hardly ever saw
+//   highNorm     whitened norm above it: fragments the model saw in few contexts
 //
-// Whitened rows have a root mean square norm of √width by construction, so the window is stated in
-// that unit, and means the same for every model: 0.77 to 1.217, that is 19.5 to 30.8 at width 640.
+// Whitened rows have a root mean square norm of √width by construction. The window is stated in that unit,
+// so it means the same for every model: 0.77 to 1.217, which is 19.5 to 30.8 at width 640.
 
 import HSAETensors
 
-/// The rule by which tokens are kept, and how many samples of its work to show.
+/// The rule that chooses tokens, and how many samples to report.
 public struct VocabularyCleaning: Hashable, Sendable {
   /// The default window of whitened norms, in units of the root mean square norm of all rows.
   public static let defaultWindow: ClosedRange<Float> = 0.77...1.217
 
-  /// Smallest whitened norm that is kept; nil: the default window's lower end.
+  /// The smallest whitened norm to keep; nil: the default window's lower end.
   public var minimumNorm: Float?
-  /// Largest whitened norm that is kept; nil: the default window's upper end.
+  /// The largest whitened norm to keep; nil: the default window's upper end.
   public var maximumNorm: Float?
   /// Whether a token must contain a letter.
   public var requiresLetter = true
-  /// Tokens shown for each reason, and of those kept.
+  /// The number of sample tokens for each reason and for those kept.
   public var sampleCount = 12
-  /// Seed of the choice of those samples.
+  /// The seed of the samples.
   public var seed: UInt64 = 0
 
   /// The default rule.
   public init() {}
 
-  /// Why a token is left out.
+  /// Why a token is dropped.
   public enum Reason: String, CaseIterable, Codable, Sendable {
-    /// A place left free.
+    /// A free place.
     case unused
-    /// Marks a beginning, an end, a turn, or unknown text.
+    /// Marks a beginning, an end or a turn, or stands for unknown text.
     case control
-    /// Text added by hand: markup, runs of line breaks.
+    /// Text that the model's maker added: markup, runs of line breaks.
     case special
     /// One byte.
     case byte
     /// Not whole UTF-8 text.
     case undecodable
-    /// No letter in it.
+    /// Without a letter.
     case noLetter
-    /// Its whitened norm is under the window.
+    /// Its whitened norm is below the window.
     case lowNorm
-    /// Its whitened norm is over the window.
+    /// Its whitened norm is above the window.
     case highNorm
 
     /// The reason in words.
@@ -68,7 +67,7 @@ public struct VocabularyCleaning: Hashable, Sendable {
     }
   }
 
-  /// Why token `index` of `vocabulary` is left out whatever its norm; nil if its norm decides.
+  /// Why token `index` of `vocabulary` is dropped whatever its norm; nil if its norm decides.
   public func reason(_ index: Int, in vocabulary: Vocabulary) -> Reason? {
     let piece = vocabulary.pieces[index]
     switch vocabulary.kinds[index] {
@@ -128,7 +127,7 @@ public struct VocabularyCleaning: Hashable, Sendable {
     return (kept, report)
   }
 
-  /// `sampleCount` of `tokens` drawn without replacement, in order of their number.
+  /// Draws `sampleCount` of `tokens` without replacement, in their order.
   private func samples(of tokens: [Int32]) -> [Int32] {
     guard tokens.count > sampleCount else { return tokens }
     var generator = SeededGenerator(seed: seed)
@@ -166,7 +165,7 @@ public struct CleaningReport: Codable, Hashable, Sendable {
     public let norm: Float
   }
 
-  /// Tokens that met with the same fate.
+  /// Tokens dropped for the same reason, or all those kept.
   public struct Group: Codable, Hashable, Sendable {
     /// The reason's name, or "kept".
     public let reason: String
@@ -180,16 +179,16 @@ public struct CleaningReport: Codable, Hashable, Sendable {
 
   /// Tokens in the vocabulary.
   public let tokenCount: Int
-  /// Root mean square of the whitened norms of all rows.
+  /// The root mean square of the whitened norms of all rows.
   public let rootMeanSquareNorm: Float
   /// Whether tokens had to contain a letter.
   public let requiresLetter: Bool
-  /// Smallest whitened norm that was kept.
+  /// The smallest whitened norm that was kept: the window's lower end.
   public let minimumNorm: Float
-  /// Largest whitened norm that was kept.
+  /// The largest whitened norm that was kept: the window's upper end.
   public let maximumNorm: Float
-  /// What was kept.
+  /// The tokens that were kept.
   public let kept: Group
-  /// What was dropped, in the order in which the reasons are tried.
+  /// The tokens that were dropped, one group for each reason, in the order of the rule.
   public let dropped: [Group]
 }

@@ -1,5 +1,5 @@
-// Collecting from the made-up model: every row exactly once at its place, with the right vector; the
-// rules of tokens and documents; and the same bytes however the work was cut up.
+// Tests of collecting from the synthetic model: every row lies exactly once at its place with the right
+// values, the rules for tokens and documents hold, and the bytes do not depend on how the work was divided.
 
 import Foundation
 import HSAEActivations
@@ -61,9 +61,9 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     return try ActivationStore(path: path)
   }
 
-  /// An array of integers of a store.
+  /// An array of integers in a store.
   static func integers(_ path: String, _ type: Int) throws -> [Int] {
-    // Chunk after chunk; the last is padded.
+    // One chunk after another; the last is padded.
     let metadata = try JSONFile.readTree(from: path + "/zarr.json")
     let count = try #require(metadata["shape"]?.integers?.first)
     let bytes = (0..<1000).lazy.map { fileBytes(path + "/c/\($0)") }.prefix { !$0.isEmpty }.joined()
@@ -73,7 +73,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     }
   }
 
-  /// The norms of all rows of a store, flagged ones too.
+  /// The norms of all rows in a store, flagged ones too.
   static func norms(_ path: String) throws -> [Float] {
     try integers(path + "/norms", 4).map { Float(bitPattern: UInt32($0)) }
   }
@@ -100,7 +100,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
         #expect(flags.allSatisfy { $0 == 0 })
         #expect(rows.attributes.collection?.part == (holdout ? .holdout : .training))
         #expect(rows.vocabulary.count == 258)
-        // In the order before shuffling, rows are documents in order and tokens in order.
+        // Before shuffling, rows are in the order of documents and tokens.
         let permutation = Permutation(count: rows.rowCount, seed: 0)
         let order = (0..<rows.rowCount).map { permutation.position(of: $0) }
         let expected = try (0..<corpus.documentCount)
@@ -135,7 +135,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       let documents = Self.documents(3000)
       let whole = Path.join(folder, "whole")
       try Self.collect(whole, documents)
-      // Shards of different cuts, in any order.
+      // Shards of different numbers, in any order.
       let shards = Path.join(folder, "shards")
       let collector = try Self.collector(shards, Self.settings())
       for (index, shard) in [(3, 3), (1, 2), (2, 3), (1, 3)].enumerated() {
@@ -145,7 +145,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       }
       #expect(try ActivationStore(path: shards).attributes.complete)
       #expect(contents(shards) == contents(whole))
-      // Stopped in the middle of every second unit of some 600 contexts.
+      // Stop in the middle of every second unit of some 600 contexts.
       let stopped = Path.join(folder, "stopped")
       let other = try Self.collector(stopped, Self.settings())
       _ = try other.prepare(documents: { DocumentList(documents) }, threads: 3)
@@ -163,7 +163,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       #expect(outcome == .complete && rounds > 2)
       #expect(contents(stopped) == contents(whole))
       #expect(!Path.exists(stopped + "/progress"))
-      // Stopped while the corpus was tokenised.
+      // Stop while the corpus is tokenised.
       let early = Path.join(folder, "early")
       let prepared = try Self.collector(early, Self.settings()).prepare(
         documents: { DocumentList(documents) }, shouldStop: { true })
@@ -193,18 +193,18 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       settings.minimumPosition = 10
       #expect(try positions("late", settings) == rows(0, 10..<64))
       settings.wholeDocuments = true
-      // 200 bytes in contexts of 63 behind a BOS each; the last has 11.
+      // 200 bytes in contexts of 63, each after a BOS token; the last context has 11.
       let late = (10..<64).map { $0 } + (74..<128) + (138..<192) + (202..<204)
       #expect(try positions("whole", settings) == rows(0, late))
       settings.minimumPosition = 0
       settings.keepsSpecialTokens = true
-      // The empty document is none, whatever is kept.
+      // The empty document has no row, even if special tokens are kept.
       #expect(try positions("special", settings) == rows(0, 0..<204) + rows(1, 0..<3))
       settings.rowLimit = 70
       #expect(try positions("limit", settings) == rows(0, 0..<70))
       let store = try ActivationStore(path: Path.join(folder, "special"))
       let collection = try #require(store.attributes.collection)
-      // First positions are fifty times as long as others.
+      // Rows at first positions are fifty times as long as others.
       #expect(collection.flaggedRows == 5)
       let flags = try Self.integers(Path.join(folder, "special/flags"), 1)
       let norms = try Self.norms(Path.join(folder, "special"))
@@ -214,7 +214,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     }
   }
 
-  /// A model whose rows are now and then not finite.
+  /// A model whose rows are not always finite.
   final class Faulty: ResidualStreamModel {
     let inner = SyntheticModel(width: 16, contextLength: 64)
     var description: ModelDescription { inner.description }
@@ -269,7 +269,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     }
   }
 
-  /// A store whose corpus was damaged before all of its rows were there.
+  /// A store whose corpus was damaged before all rows were collected.
   @Test func tokensThatTheModelLacksAreRefused() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "store")
@@ -307,7 +307,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       let empty = try Self.collector(Path.join(folder, "empty"), Self.settings())
       #expect(failure { _ = try empty.prepare(documents: { DocumentList([]) }) }?.kind == .data)
       #expect(try Path.list(folder) == ["store"])
-      // A folder that is no store.
+      // A folder that is not a store.
       try Path.createDirectories(Path.join(folder, "thing"))
       let thing = try Self.collector(Path.join(folder, "thing"), Self.settings())
       #expect(

@@ -1,5 +1,5 @@
-// Text that models write: a token at a time is the same as everything anew, an edit of the residual stream
-// reaches what is written, seeds decide, and ends are ends.
+// Tests of text that models write: token by token is the same as reading everything again, an edit of the
+// residual stream changes the text, the seed determines it, and it ends where it must.
 
 import Foundation
 import HSAESupport
@@ -15,7 +15,7 @@ import Testing
     model.tokenizer.prefix + model.tokenizer.encode(Array(text.utf8)[...])
   }
 
-  /// Adds `factor` lengths of a row in the direction of row `index` of `directions`.
+  /// Adds `factor` times a row's length in the direction of row `index` of `directions`.
   private func push(
     _ directions: borrowing Matrix, _ index: Int, _ factor: Float, afterBlock block: Int
   ) -> Splice {
@@ -50,7 +50,7 @@ import Testing
       var continuation = Continuation(of: prompt, by: model, splice: splice)
       let written = try continuation.next(30)
       #expect(try written == anew(prompt, 30, model, splice))
-      // To the bit, in pieces of any size.
+      // Bit for bit, in pieces of any size.
       let whole = try model.logits(after: prompt, at: 0, splice: splice)
       _ = try model.logits(after: Array(prompt.prefix(5)), at: 0, splice: splice)
       let parts = try model.logits(after: Array(prompt.dropFirst(5)), at: 5, splice: splice)
@@ -80,7 +80,7 @@ import Testing
     let splice = Splice(afterBlock: 0) { _, places in seen += places }
     var continuation = Continuation(of: prompt, by: model, splice: splice)
     let written = try continuation.next(3)
-    // The last token is written and not read.
+    // The last token is written but not read.
     #expect(seen.map(\.token) == prompt + written.dropLast())
     #expect(seen.map(\.position) == Array(0..<6) && seen.allSatisfy { $0.context == 0 })
   }
@@ -156,8 +156,8 @@ import Testing
       #expect(try model.logits(after: prompt, at: 0, splice: same) == plain, "\(block)")
       let splice = push(axis, 0, 0.3, afterBlock: block)
       #expect(try model.logits(after: prompt, at: 0, splice: splice) != plain, "\(block)")
-      // Sums of one row and of many are taken in another order, and what is rounded to bf16 on the way
-      // makes that visible; near ties may fall the other way.
+      // One row is summed in another order than many rows, and rounding to bf16 makes that visible. So near
+      // ties may be decided differently.
       var continuation = Continuation(of: prompt, by: model, splice: splice)
       let written = try continuation.next(12)
       var worst: Float = 0
@@ -173,7 +173,7 @@ import Testing
     var one = Continuation(of: prompt, by: try load(1))
     var two = Continuation(of: prompt, by: model)
     #expect(try one.next(12) == two.next(12))
-    // What goes wrong in an edit comes back, and the next context is as always.
+    // An edit's error is passed on, and the next context works as always.
     #expect(throws: Failure.self) {
       _ = try model.logits(
         after: prompt, at: 0,

@@ -1,5 +1,5 @@
-// Building corpora: the plain text of an encyclopedia's markup, the paper's selection, duplicates,
-// and what the catalogue's packages unpack to.
+// Tests of building corpora: plain text from an encyclopedia's markup, the paper's selection, duplicates,
+// and the contents of the catalogue's packages.
 
 import Foundation
 import HSAESupport
@@ -94,7 +94,7 @@ import Testing
     // Two thirds, within four standard deviations; no German, which has no weight.
     #expect(abs(french - 667) < 60)
     #expect(taken.allSatisfy { candidates[$0].language != "de" })
-    // A language that is used up leaves its place to the others.
+    // When a language is used up, the others take its place.
     selection.otherCount = 1900
     let most = selection.indices(of: candidates, seed: 5)
     #expect(most.count == 1900 && most.count { candidates[$0].language == "fr" } == 1000)

@@ -1,5 +1,5 @@
-// Corpus files against damage: reading ends with documents and counts, never with a crash or a hang.
-// `Fuzz` says how many inputs there are.
+// Fuzz tests of corpus files: reading damaged files ends with documents and counts, never with a crash or a
+// hang. `Fuzz` sets the number of inputs.
 
 import Foundation
 import HSAESupport
@@ -17,7 +17,7 @@ struct CorpusFuzzTests {
     let folder = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "Hostile")
       .path
     var originals: [[UInt8]] = []
-    // A short file with a very long line would be most of the work.
+    // Leave out the file with a very long line; it would take most of the time.
     for name in try Path.list(folder)
     where name.hasSuffix(suffix) && !name.hasPrefix("many-values") {
       let bytes = try MappedFile(path: Path.join(folder, name)).copy()
@@ -44,7 +44,7 @@ struct CorpusFuzzTests {
   @Test func compressedText() throws { try fuzz(".txt.gz") }
   @Test func compressedJSONLines() throws { try fuzz(".jsonl.gz") }
 
-  /// Dumps are pinned by hash, so no one can damage them; the scanner must hold all the same.
+  /// Dumps are pinned by hash, so they cannot be damaged; the scanner must survive damage all the same.
   @Test func wikitext() throws {
     let growth = inputs.feed([Array(MediaWikiTests.dump.utf8)]) { _, bytes in
       _ = MediaWiki.articles(in: bytes)

@@ -1,4 +1,4 @@
-// Corpus files, good and hostile: which documents come out, and what is counted.
+// Tests of reading corpus files, good and hostile: which documents come out, and what is counted.
 
 import Foundation
 import HSAESupport
@@ -63,7 +63,7 @@ import Testing
     let first = try scratch.file("a.txt", Array("one\ntwo\n".utf8))
     let long = try scratch.file("b.txt", Array(String(repeating: "é", count: 300_000).utf8))
     #expect(try read([first, long], format).texts[0] == "one\ntwo\n")
-    // The cut is never through a character, and the rest of the file is no document of its own.
+    // The cut never splits a character, and the rest of the file is not a document.
     for limit in [299_999, 300_000, 599_999] {
       format.maximumBytes = limit
       let (texts, _, summary) = try read([first, long, first], format)
@@ -113,7 +113,7 @@ import Testing
 
   @Test func compressedFilesReadAlike() throws {
     let scratch = try Scratch()
-    // Longer than the pieces that are read, lines across their ends.
+    // Longer than the pieces that are read, so lines cross their ends.
     let lines = (0..<60_000).map { "line \($0) \(String(repeating: "x", count: $0 % 37))" }
     let plain = try scratch.file("a.txt", Array(lines.joined(separator: "\n").utf8))
     let compressed = scratch.path + "/b.txt.gz"
@@ -122,7 +122,7 @@ import Testing
     ) { (_: RawSpan) throws(Failure) in }
     #expect(status == 0)
     #expect(try read([plain]).texts == lines)
-    // Members follow one another without a line end between them.
+    // Members without a line end between them.
     let joined = Array(lines.dropLast()) + [lines[59_999] + lines[0]] + lines.dropFirst()
     #expect(try read([compressed]).texts == joined)
   }
@@ -146,7 +146,7 @@ import Testing
     let found = try hostile(name)
     #expect(found.summary.count(.damagedFile) == 1)
     #expect(found.texts.count > 20 && found.texts.count <= 200)
-    // Before the damage everything is right; what is damaged inside a block may be anything.
+    // Everything before the damage is right; a block with damage inside may give anything.
     #expect(found.texts.prefix(20) == (0..<20).map { "document \($0)" }[...])
   }
 
@@ -179,10 +179,10 @@ import Testing
     #expect(summary.count(.withoutField) == 5)
     #expect(summary.count(.blank) == 2)
     #expect(summary.lines.count == 3)
-    // A folder of them all is read to its end.
+    // A folder with all of them is read to its end.
     let all = try read([Self.hostile])
     #expect(all.summary.files == 17 && all.texts.count > 100)
-    // With a low limit, too.
+    // The same with a low limit.
     #expect(try hostile("hostile.jsonl", maximum: 20).summary.count(.tooLong) > 3)
   }
 }

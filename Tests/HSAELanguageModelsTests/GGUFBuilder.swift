@@ -1,12 +1,11 @@
-// Small GGUF files, written byte by byte from the format's description, so that the reader is tested
-// against something that is not itself.
+// Writes small GGUF files byte by byte after the format's description, to test the reader independently.
 
 import Foundation
 import HSAESupport
 
 /// A GGUF file under construction: metadata and matrices.
 struct GGUFBuilder {
-  /// How a matrix is stored, with GGUF's number for it.
+  /// A matrix's storage type, with GGUF's number for it.
   enum Storage: UInt32 {
     case float32 = 0
     case float16 = 1

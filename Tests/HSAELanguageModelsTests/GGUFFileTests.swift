@@ -1,4 +1,4 @@
-// Opening model files, whole and hostile, and reading their rows against an independent reading.
+// Tests of opening model files, whole and hostile, and of their rows against an independent decoder.
 
 import Foundation
 import Glibc
@@ -51,7 +51,7 @@ import Testing
     #expect(kind { _ = try GGUFFile(path: "/dev/null") } == .data)
   }
 
-  /// Every length short of the whole is refused: none aborts, none is taken for whole.
+  /// Every truncated length gives an error; none aborts or passes as a whole file.
   @Test func refusesEveryTruncation() throws {
     let scratch = try Scratch()
     let whole = Self.small()
@@ -63,7 +63,7 @@ import Testing
     _ = try GGUFFile(path: scratch.file("whole.gguf", whole))
   }
 
-  /// Every byte of the header set to another value: refused or read, never a crash.
+  /// Setting any byte of the header to another value gives an error or a readable file, never a crash.
   @Test func survivesEveryDamagedByte() throws {
     let scratch = try Scratch()
     let whole = Self.small()
@@ -84,7 +84,7 @@ import Testing
       var bytes = (0..<Int.random(in: 0...2000, using: &generator)).map { _ in
         UInt8.random(in: 0...255, using: &generator)
       }
-      // Half of them look right at first.
+      // Half of them start with a plausible header.
       let head = Array("GGUF".utf8) + [3, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]
       if round % 2 == 0, bytes.count > head.count {
         bytes.replaceSubrange(..<head.count, with: head)
@@ -108,13 +108,13 @@ import Testing
     }
   }
 
-  /// A shape whose size in bytes wraps around to something small in 64 bits.
+  /// A shape whose size in bytes overflows 64 bits to something small.
   @Test func refusesShapesThatWrapAround() throws {
     let scratch = try Scratch()
     var bytes = Self.small(.q8)
     let name = Array("token_embd.weight".utf8)
     let start = try #require(bytes.indices.first { bytes[$0...].starts(with: name) }) + name.count
-    // 34 · columns is 2^64 + a little; columns is a multiple of 32.
+    // 34 · columns is 2^64 and a little more; columns is a multiple of 32.
     let columns = (UInt64.max / 1088 + 1) * 32
     bytes.replaceSubrange((start + 4)..<(start + 12), with: GGUFBuilder.little(columns))
     bytes.replaceSubrange((start + 12)..<(start + 20), with: GGUFBuilder.little(UInt64(1)))
@@ -158,7 +158,7 @@ import Testing
     let scratch = try Scratch()
     var builder = GGUFBuilder()
     builder.add("tokenizer.ggml.model", text: "gpt2")
-    // "Ġdog", "Ã©" (é in two bytes), a lone first byte of two, a special token left as it is.
+    // "Ġdog", "Ã©" (é in two bytes), a lone first byte of two, a special token that stays as it is.
     builder.add(
       "tokenizer.ggml.tokens", texts: ["Ġdog", "Ã©", "Ã", "<|im_end|>"].map { Array($0.utf8) })
     builder.add("tokenizer.ggml.token_type", integers: [1, 1, 1, 3])
@@ -167,7 +167,7 @@ import Testing
     #expect(vocabulary.isDecodable == [true, true, false, true])
   }
 
-  /// Rows of a real model against blocks decoded here, by hand, from the file's bytes.
+  /// Rows of a real model against blocks decoded here from the file's bytes.
   @Test(.isCached(.smolLM2)) func readsSmolLM2LikeAnIndependentReader() throws {
     let path = try #require(TestModel.smolLM2.path)
     let file = try GGUFFile(path: path)
@@ -188,7 +188,7 @@ import Testing
     }
   }
 
-  /// What reading everything in the file fails with, if it does.
+  /// The failure of reading everything in the file; nil if it succeeds.
   private func readAll(_ path: String) -> Failure? {
     do throws(Failure) {
       let file = try GGUFFile(path: path)
@@ -201,7 +201,7 @@ import Testing
   }
 }
 
-/// The kind of failure `body` throws, if it does.
+/// The kind of failure that `body` throws; nil if it succeeds.
 func kind(_ body: () throws -> Void) -> Failure.Kind? {
   do {
     try body()
@@ -216,7 +216,7 @@ enum TestModel: String, Sendable {
   case gemma = "gemma-3-270m"
   case smolLM2 = "smollm2-135m"
 
-  /// Its path, if it has been fetched.
+  /// Its path, if it was fetched.
   var path: String? {
     let path = ModelCatalogue.model(named: rawValue).map { ModelCache().path(of: $0) }
     return path.flatMap { Path.exists($0) ? $0 : nil }
@@ -224,7 +224,7 @@ enum TestModel: String, Sendable {
 }
 
 extension Trait where Self == ConditionTrait {
-  /// Skips the test, and says so, if `model` has not been fetched.
+  /// Skips the test with a message if `model` was not fetched.
   static func isCached(_ model: TestModel) -> Self {
     .enabled(
       if: model.path != nil, "\(model.rawValue) is not in the cache: hsae fetch \(model.rawValue)")

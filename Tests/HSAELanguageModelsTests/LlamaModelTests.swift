@@ -1,6 +1,6 @@
-// The real models of the cache (`make models`) through llama.cpp: contexts are independent to the bit,
-// what is read can be written back, and a replacement reaches the losses. Values are compared with an
-// independent forward pass by dev/reference/check-residual.sh.
+// Tests of the cached real models (`make models`) through llama.cpp: contexts are independent bit for bit,
+// rows that were read can be written back, and a replacement changes the losses.
+// dev/reference/check-residual.sh compares values with an independent forward pass.
 
 import Glibc
 import HSAESupport
@@ -93,7 +93,7 @@ import Testing
         of: contexts,
         splice: Splice(afterBlock: block) { rows, found in
           places += found
-          // What is seen here is what capture gives.
+          // The splice sees the rows that `capture` gives.
           for (row, place) in found.enumerated() {
             let start = (starts[place.context] + place.position) * width
             for column in 0..<width where rows[row, column] != captured[start + column] {
@@ -112,7 +112,7 @@ import Testing
               }
             }))
     }
-    // Nothing is known when the stream is zero: every token is equally likely.
+    // With a zero residual stream every token is equally likely.
     let zeros = try model.losses(
       of: contexts, splice: Splice(afterBlock: blocks / 2) { rows, _ in rows.clear() })
     let uniform = Float(log(Double(model.tokenizer.pieces.count)))
@@ -120,7 +120,7 @@ import Testing
     #expect(zeros.joined().allSatisfy { abs($0 - uniform) < 1e-2 })
   }
 
-  /// Losses beside replacements are those without; the own rows back move no prediction, zeros do.
+  /// Losses beside replacements equal those without. Writing the same rows back changes nothing; zeros do.
   @Test func effectsOfSplices() throws {
     let model = try Self.load("smollm2-135m")
     let contexts = Self.contexts(model)
@@ -146,7 +146,7 @@ import Testing
         splice: Splice(afterBlock: 3) { (_, _) throws(Failure) in throw .data("stop here") })
     }
     #expect(found?.message == "stop here")
-    // And the model works as before.
+    // The model then works as before.
     #expect(try !model.losses(of: Self.contexts(model), splice: nil).joined().isEmpty)
   }
 
@@ -157,7 +157,7 @@ import Testing
     #expect(!tokens.contains { gemma.isSpecial($0) })
     #expect(tokens.map { gemma.pieces[Int($0)] }.joined() == "<bos>▁dog<eos>")
     #expect(gemma.encode([]).isEmpty)
-    // Bytes that are not UTF-8 do not stop anything.
+    // Bytes that are not UTF-8 stop nothing.
     #expect(!gemma.encode([0x61, 0xFF, 0xC3, 0x00, 0x62]).isEmpty)
     let smol = try Self.load("smollm2-135m").tokenizer
     #expect(smol.encode(Array(" dog".utf8)[...]).map { smol.pieces[Int($0)] } == ["▁dog"])
@@ -175,7 +175,7 @@ import Testing
     }
   }
 
-  /// Converted weights are made once, under the hash of the file, and are whole.
+  /// Converted weights are made once, under the hash of the file, and are complete.
   @Test func weightsAreConvertedOnce() throws {
     let scratch = try Scratch()
     let cache = ModelCache(folder: scratch.path)
@@ -192,7 +192,7 @@ import Testing
     #expect(first.path.contains("abababababababab-"))
     let (second, nothing) = try prepare()
     #expect(second.path == first.path && nothing.isEmpty)
-    // A file of the type that is wanted is used as it is.
+    // A file that already has the wanted type is used as it is.
     let own = try PreparedWeights(
       GGUFFile(path: first.path), sha256: "", choice: .type(.q8), cache: cache, threads: 2,
       say: { _ in })

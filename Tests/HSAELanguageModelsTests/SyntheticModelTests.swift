@@ -1,5 +1,5 @@
-// The made-up model keeps what it promises: its rows are sums of its features, contexts are independent
-// and causal, and a replacement of the residual stream reaches the losses.
+// Tests of the synthetic model: rows are sums of its features, contexts are independent and causal, and a
+// replacement of the residual stream changes the losses.
 
 import HSAESupport
 import HSAETensors

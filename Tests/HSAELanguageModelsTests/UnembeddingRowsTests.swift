@@ -1,4 +1,4 @@
-// Cleaning, centring and whitening: on small matrices with known answers, and on the real models.
+// Tests of cleaning, centring and whitening, on small matrices with known answers and on the real models.
 
 import HSAEActivations
 import HSAESupport
@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test func rowsThatDoNotSpanTheSpaceStayFinite() throws {
-    // Width 8, but all rows on one line; and all rows the same.
+    // Width 8, but all rows on one line; then all rows the same.
     var line = Matrix(rows: 50, columns: 8)
     for row in 0..<50 { for column in 0..<8 { line[row, column] = Float(row * (column + 1)) } }
     let transform = try UnembeddingTransform.learn(centring: &line, source: "test", threads: 1)
@@ -112,7 +112,7 @@ import Testing
     #expect(whitened.tokens == plain.tokens)
     #expect(whitened.transform.isWhitening && !plain.transform.isWhitening)
     #expect(whitened.tokens.count < 300)
-    // Unwhitened rows are centred and scaled only.
+    // Rows without whitening are only centred and scaled.
     let raw = Self.correlated(300, 12)
     let (direction, norm) = plain.apply(raw.row(Int(plain.tokens[3])))
     #expect(abs(norm - plain.norms[3]) < 1e-3)
@@ -155,7 +155,7 @@ import Testing
       for column in row.indices { sum += row[column] * row[column] }
       #expect(abs(sum - 1) < 1e-5)
     }
-    // The neighbours of London are London in other languages.
+    // The neighbours of London are its names in other languages.
     let london = try #require(
       rows.tokens.firstIndex { rows.vocabulary[Int($0)] == "▁London" })
     #expect(neighbours(of: london, in: rows, count: 5).contains("▁Londres"))

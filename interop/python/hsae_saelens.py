@@ -6,15 +6,15 @@
 
 The architecture "hsae" is the H-SAE of Muchane, Richardson, Park and Veitch. An expert (latent j < m) is
 active if it is among the k largest pre-activations and above the threshold. In each active expert, and
-only there, the sublatent with the largest pre-activation is active: latent m + a*j + q. Both levels'
-encoders and decoders are linear, so W_enc [d, m + m*a] and W_dec [m + m*a, d] hold them all, sublatents
-composed with their expert's subspace; what is hierarchical is the activation function. Decoder rows of
-experts have unit norm, those of sublatents need not; fold_W_dec_norm() makes them so, as SAEBench's absorption
-and dashboards expect, and codes as much longer.
+only there, the sublatent with the largest pre-activation is active: latent m + a*j + q. The encoders and
+decoders of both levels are linear, so W_enc [d, m + m*a] and W_dec [m + m*a, d] hold them all, with
+sublatents composed with their expert's subspace; only the activation function is hierarchical. Decoder rows
+of experts have unit norm, those of sublatents need not; fold_W_dec_norm() scales them to unit norm, as
+SAEBench's absorption and dashboards expect, and scales the codes to match.
 
-A chosen sublatent below sub_threshold is not silent: its activation is sub_slope (0.01) times its
-pre-activation, small, positive or negative. So it is active where it is at or above the threshold, not
-wherever it is nonzero; tools that count what is nonzero count one sublatent for each active expert.
+The code of a chosen sublatent below sub_threshold is not 0 but sub_slope (0.01) times its pre-activation:
+small, positive or negative. So a sublatent is active if its pre-activation is at or above the threshold, not
+if its code is nonzero; tools that count nonzero codes count one sublatent for each active expert.
 
 Needs sae_lens >= 6 and torch.
 """
@@ -47,7 +47,7 @@ class HierarchicalSAEConfig(SAEConfig):
 class HierarchicalTopK(TopK):
     """k experts of m, and in each of them one sublatent of a. Pre-activations [..., m + m*a].
 
-    A TopK, so that tools know that a latent's activation depends on all others.
+    It is a TopK, so tools know that a latent's code depends on all others.
     """
 
     def __init__(self, cfg: HierarchicalSAEConfig):
@@ -76,7 +76,7 @@ class HierarchicalTopK(TopK):
 class HierarchicalSAE(SAE[HierarchicalSAEConfig]):
     """An H-SAE for inference."""
 
-    # What codes are multiplied by [m + m*a]: 1 until decoder norms are folded.
+    # The scale of the codes [m + m*a]: 1 until decoder norms are folded.
     code_scale: torch.Tensor
 
     def initialize_weights(self) -> None:
@@ -97,7 +97,7 @@ class HierarchicalSAE(SAE[HierarchicalSAEConfig]):
 
     @torch.no_grad()
     def fold_and_get_W_dec_norm(self) -> torch.Tensor:
-        """Makes decoder rows unit. Codes are scaled, not W_enc, which says which sublatent is the largest."""
+        """Scales decoder rows to unit norm. Scales codes and not W_enc, which decides the largest sublatent."""
         norms = self.W_dec.norm(dim=-1).clamp(min=1e-8)
         self.W_dec.data.div_(norms.unsqueeze(1))
         self.code_scale.mul_(norms)

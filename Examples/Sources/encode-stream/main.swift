@@ -1,5 +1,5 @@
-// Encodes vectors as they come, a line of numbers each, and writes the active latents of each: the strongest
-// first, EXPERT:CODE or EXPERT.SUBLATENT:CODE.
+// Encodes rows as they arrive, a line of numbers each, and prints the active latents of each row, strongest
+// first, as EXPERT:CODE or EXPERT.SUBLATENT:CODE.
 //
 //   some-program | encode-stream RUN
 
@@ -21,8 +21,8 @@ do {
         "line \(number): there must be \(dictionary.shape.width) finite numbers, the width of the"
           + " dictionary.")
     }
-    let latents = dictionary.encode(row).map { active in
-      "\(active.latent.name):\(String(format: "%.4f", active.value))"
+    let latents = dictionary.encode(row).map { code in
+      "\(code.latent.name):\(String(format: "%.4f", code.value))"
     }
     print(latents.joined(separator: " "))
   }

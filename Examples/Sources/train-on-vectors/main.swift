@@ -1,14 +1,15 @@
-// Trains a dictionary on the rows of a .npy file (or a store, a .safetensors or Zarr matrix), keeps the run,
-// and prints the experts that are active most often, with the rows each of their sublatents is strongest on.
+// Trains a dictionary on the rows of a .npy file (or a store, a .safetensors file or a Zarr matrix), saves
+// the run, and prints the experts that are active most often, with the rows on which each of their
+// sublatents is strongest.
 //
 //   train-on-vectors activations.npy RUN [EXPERTS [STEPS]]
 //
-// Ctrl-C is left out, to stay short: the run folder has a checkpoint every 1,000 steps.
+// It does not handle Ctrl-C, to stay short; the run folder has a checkpoint every 1,000 steps.
 
 import Foundation
 import HSAE
 
-/// Trains, and prints what was found.
+/// Trains a dictionary and prints what it found.
 func run(_ matrix: String, into folder: String, experts: Int, steps: Int) async throws {
   let file = try RowFile(path: matrix)
   print("\(matrix): \(file.summary)")
@@ -27,7 +28,7 @@ func run(_ matrix: String, into folder: String, experts: Int, steps: Int) async 
   }
 
   let dictionary = try SparseDictionary(path: folder)
-  // A store keeps some rows from training, other matrices do not.
+  // A store holds out some rows from training; other matrices do not.
   let rows = try file.hasHeldOut ? RowFile(path: matrix, heldOut: true) : file
   let summary = try await dictionary.evaluate(on: rows.batches())
   print(
@@ -36,20 +37,20 @@ func run(_ matrix: String, into folder: String, experts: Int, steps: Int) async 
   try await printStrongest(dictionary, file)
 }
 
-/// Prints, for the three experts active most often, the rows their sublatents are strongest on.
+/// Prints the rows on which the sublatents of the three most active experts are strongest.
 func printStrongest(_ dictionary: SparseDictionary, _ file: RowFile) async throws {
   var counts = [Int](repeating: 0, count: dictionary.shape.experts)
   var strongest: [LatentNumber: [(row: Int, code: Float)]] = [:]
   var first = 0
   for try await rows in file.batches() {
     let codes = dictionary.encode(rows)
-    for (row, activations) in codes.enumerated() {
-      for active in activations where active.subValue > 0 {
-        counts[active.expert] += 1
-        var best = strongest[active.latent, default: []]
-        best.append((first + row, active.subValue))
+    for (row, rowCodes) in codes.enumerated() {
+      for code in rowCodes where code.subValue > 0 {
+        counts[code.expert] += 1
+        var best = strongest[code.latent, default: []]
+        best.append((first + row, code.subValue))
         best.sort { $0.code > $1.code }
-        strongest[active.latent] = Array(best.prefix(3))
+        strongest[code.latent] = Array(best.prefix(3))
       }
     }
     first += codes.count

@@ -1,12 +1,12 @@
-// The innermost loops, in plain C, compiled once per instruction set and chosen at run time.
+// The innermost loops, in plain C, compiled once per instruction set, which is chosen at run time.
 //
-// Every function is reached through a table (`hsae_kernels_best`, `hsae_kernels_named`), so that
-// tests can hold each instruction set against the scalar twins in Swift. All arithmetic is in
-// vectors of 16 floats whatever the machine's width, so sums associate alike everywhere; only fused
-// multiply-adds differ between sets. Matrices are row-major. No kernel allocates or keeps state.
+// Every function is reached through a table (`hsae_kernels_best`, `hsae_kernels_named`), so that tests
+// can compare each instruction set with the scalar twins in Swift. All arithmetic uses vectors of 16
+// floats whatever the machine's width, so sums associate alike everywhere; only fused multiply-adds
+// differ between sets. Matrices are row-major. No kernel allocates or keeps state.
 //
-// Letters: d width of a row, R rows of one expert (1 + s), n number of vectors, ld distance between
-// rows in floats, `vectors` the indices of the n vectors within x.
+// Letters: d width of a row, R rows of one expert's matrix (1 + s), n number of data rows, ld distance
+// between rows in floats, `vectors` the indices of the n data rows within x.
 #ifndef HSAE_KERNELS_H
 #define HSAE_KERNELS_H
 
@@ -41,7 +41,7 @@ typedef struct {
   /// out = c · x over n (out may be x).
   void (*scale)(float *out, const float *x, float c, ptrdiff_t n);
 
-  /// Asks for the cache lines of `bytes` bytes from p, which are about to be needed.
+  /// Prefetches the cache lines of `bytes` bytes from p.
   void (*fetch)(const void *p, ptrdiff_t bytes);
   /// out[t·R + r] = rows[r] · x[vectors[t]]      rows [R × d], out [n × R].
   void (*rows_dot)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d, const float *x,
@@ -55,15 +55,15 @@ typedef struct {
   /// The same for an x of bf16 numbers.
   void (*outer_bfloat16)(float *grad, ptrdiff_t R, ptrdiff_t d, const float *coefficients,
                          const uint16_t *x, ptrdiff_t ld, const int32_t *vectors, ptrdiff_t n);
-  /// sums[j·ld + c] += Σ_t panel[list[t]·HSAE_PANEL + c] over t in starts[j] ..< starts[j + 1], for
-  /// j < n and c < HSAE_PANEL: sums of chosen rows of a panel small enough to stay in cache.
+  /// sums[j·ld + c] += Σ_t panel[list[t]·HSAE_PANEL + c] over t in starts[j] ..< starts[j + 1], for j <
+  /// n and c < HSAE_PANEL: sums of chosen rows of a panel that is small enough to stay in the cache.
   void (*panel_sums)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
                      const int32_t *starts, const float *panel);
-  /// The same for a panel of bf16 numbers in pairs, as `pair_columns` makes it.
+  /// The same for a panel of paired bf16 numbers, as `pair_columns` makes it.
   void (*panel_sums_bfloat16)(float *sums, ptrdiff_t ld, ptrdiff_t n, const uint16_t *list,
                               const int32_t *starts, const uint32_t *panel);
-  /// HSAE_PANEL columns of a bf16 row as HSAE_PANEL / 2 words: of each 32 columns, column i and
-  /// column 16 + i share a word. Columns from n on are zero.
+  /// Packs HSAE_PANEL columns of a bf16 row into HSAE_PANEL / 2 words: of every 32 columns, column i
+  /// and column 16 + i share a word. Columns from n on are zero.
   void (*pair_columns)(uint32_t *out, const uint16_t *in, ptrdiff_t n);
   /// out[i] = bit i of bits as a bf16 0 or 1, for i < 64.
   void (*expand_bits)(uint16_t *out, uint64_t bits);
@@ -76,17 +76,17 @@ typedef struct {
   void (*residuals)(float *high, float *low, const float *x, float a, float b, ptrdiff_t d,
                     double *sums);
 
-  /// Scans n pre-activations u of latents first, first + 1, …: sets bit i of mask where
-  /// u[i] >= threshold and adds those u to sum (mask may be NULL: then neither), and appends the key
-  /// of every u[i] > *floor to keys; whenever `capacity` keys are held, only the `keep` largest are
-  /// kept and *floor is raised to the least of them. Returns the new number of keys.
-  /// capacity ≥ keep + 16. n need not be a multiple of anything; mask has (n + 63) / 64 words.
+  /// Scans n pre-activations u of latents first, first + 1, …. Sets bit i of mask where u[i] >=
+  /// threshold and adds those u to sum; if mask is NULL it does neither. Appends the key of every u[i]
+  /// > *floor to keys. Whenever `capacity` keys are held, keeps only the `keep` largest and raises
+  /// *floor to the smallest of them. Returns the new number of keys. capacity ≥ keep + 16; any n is
+  /// allowed; mask has (n + 63) / 64 words.
   ptrdiff_t (*scan)(const float *u, ptrdiff_t n, int32_t first, float threshold,
                     uint64_t *_Nullable mask, double *sum, float *floor, uint64_t *keys,
                     ptrdiff_t count, ptrdiff_t keep, ptrdiff_t capacity);
 
-  /// For each vector t: pre-codes from y[t] [s], code q[t], c[t] of the strongest sublatent,
-  /// v[t] = c·D[q] [s] and penalty[t] = Σ_a |c_a|.
+  /// For each data row t, with pre-activations from y[t] [s]: q[t] and c[t], the number and code of the
+  /// strongest sublatent, v[t] = c·D[q] [s], and penalty[t] = Σ_a |c_a|.
   void (*sub_forward)(const hsae_sub_expert *expert, const float *y, ptrdiff_t n, int32_t *q,
                       float *c, float *v, float *penalty);
   /// From y[t], q[t], c[t] and the gradient dv[t] of v[t]: adds to the gradients of the sub-encoder
@@ -95,12 +95,12 @@ typedef struct {
                        const int32_t *q, const float *c, ptrdiff_t n, float penalty,
                        float *encoder_gradient, float *decoder_gradient, float *dy);
 
-  /// Adam on n numbers with the gradient scaled by `clip`; rate and epsilon hold the bias
+  /// Adam on n numbers with the gradient scaled by `clip`; rate and epsilon contain the bias
   /// corrections: p −= rate · m / (√v + epsilon).
   void (*adam)(float *p, float *m, float *v, const float *g, ptrdiff_t n, float clip, float rate,
                float beta1, float beta2, float epsilon);
-  /// The same with moments in bf16, rounded up or down at random so that their mean is exact. What is
-  /// drawn for element i follows from `key` and first + i.
+  /// The same with moments in bf16, rounded up or down at random so that their mean is exact. `key` and
+  /// first + i determine the random number for element i.
   void (*adam_bfloat16)(float *p, uint16_t *m, uint16_t *v, const float *g, ptrdiff_t n, float clip,
                         float rate, float beta1, float beta2, float epsilon, uint64_t key,
                         uint32_t first);
@@ -115,38 +115,37 @@ typedef struct {
   /// below e^−87 is 0.
   double (*exp_sum)(float *_Nullable out, const float *x, float shift, ptrdiff_t n);
 
-  /// out[t·d + i] = the half-precision number i of rows[t] (any address), for n rows of d numbers;
-  /// stops at the first row with an infinity or a NaN and returns its t, or n.
+  /// out[t·d + i] = half-precision number i of rows[t] (at any address), for n rows of d numbers. Stops
+  /// at the first row with an infinity or a NaN and returns its t; otherwise returns n.
   ptrdiff_t (*gather_half)(float *out, const void *_Nonnull const *_Nonnull rows, ptrdiff_t n,
                            ptrdiff_t d);
 } hsae_kernels;
 
-/// The table of the best instruction set this processor has, or of the one that the environment
+/// The table of the best instruction set this processor has, or of the set that the environment
 /// variable HSAE_ISA names (`generic`, `avx2`, `avx512`) if the processor has it.
 const hsae_kernels *hsae_kernels_best(void);
-/// The table called `name`, or NULL where the processor lacks it.
+/// The table called `name`, or NULL if the processor lacks it.
 const hsae_kernels *_Nullable hsae_kernels_named(const char *name);
 
-/// A key whose order is the order of value, then of falling index: among equal values the lowest
-/// index is the largest key.
+/// A key that sorts by value; among equal values the lowest index has the largest key.
 uint64_t hsae_key(float value, int32_t index);
 /// The value in a key.
 float hsae_key_value(uint64_t key);
 /// The index in a key.
 int32_t hsae_key_index(uint64_t key);
-/// Keeps the `keep` largest of `count` keys, sorted from large to small; returns how many there are.
+/// Keeps the `keep` largest of `count` keys, sorted from large to small; returns their number.
 ptrdiff_t hsae_keys_top(uint64_t *keys, ptrdiff_t count, ptrdiff_t keep);
 
 /// Transposes a 64 × 64 bit matrix: bit c of in[r·ld] becomes bit r of out[c].
 void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld);
 
-/// Makes every OpenMP region that this thread starts run on this thread alone: tiles are handed out
-/// by us, so results cannot depend on the number of threads.
+/// Makes every OpenMP region that this thread starts run on this thread alone. We divide the work into
+/// tiles ourselves, so results cannot depend on the number of threads.
 void hsae_single_openmp_thread(void);
 /// Whether the processor multiplies bf16 pairs in hardware (AVX512_BF16 or AMX).
 int hsae_has_bfloat16(void);
 
-/// Processors this process may use: its affinity mask, which a container or `taskset` may narrow.
+/// The processors this process may use: its affinity mask, which a container or `taskset` may narrow.
 int hsae_processor_count(void);
 
 #pragma clang assume_nonnull end

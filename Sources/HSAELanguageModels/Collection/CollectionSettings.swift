@@ -1,20 +1,20 @@
-// What a collection is to do, and the rule by which tokens have rows. Two collections with the same
-// settings, model and corpus give the same bytes.
+// The settings of `hsae collect`, and the rule that decides which tokens have rows. The same settings, model
+// and corpus always give the same bytes.
 
 import HSAEActivations
 import HSAETensors
 
-/// What to collect of a corpus.
+/// What to collect from a corpus.
 public struct CollectionSettings: Hashable, Sendable {
   /// The block whose output is collected, counting from 0.
   public var block: Int
-  /// Tokens of a context, special ones included.
+  /// Tokens in a context, special ones included.
   public var contextLength = 256
-  /// Whether documents are taken whole, in several contexts, or only their first one.
+  /// Whether a document is taken whole, as several contexts, or only its first context.
   public var wholeDocuments = false
-  /// The number of rows to collect, held-out ones included; nil: all there are.
+  /// The number of rows to collect, held-out ones included; nil collects all.
   public var rowLimit: Int?
-  /// The probability of a document to be held out.
+  /// The probability that a document is held out.
   public var holdoutFraction = 0.05
   /// The seed of the shuffle and of the choice of held-out documents.
   public var seed: UInt64 = 0
@@ -25,14 +25,14 @@ public struct CollectionSettings: Hashable, Sendable {
   /// A row whose norm exceeds this multiple of the median is flagged.
   public var giantNormMultiple = Self.giantNormMultiple
 
-  /// The default of `giantNormMultiple`: between ordinary rows and giant ones in every model and block
+  /// The default of `giantNormMultiple`. It lies between ordinary and giant norms in every model and block
   /// that was measured (docs/decisions, 4).
   public static let giantNormMultiple = 3.0
 
   /// The default settings for the output of block `block`.
   public init(block: Int) { self.block = block }
 
-  /// The attributes of a store that is collected so; counts are still missing.
+  /// The attributes of a store with these settings; the counts are filled in later.
   func attributes(
     _ model: ModelDescription, corpus: [CollectionAttributes.Source]
   ) -> StoreAttributes {
@@ -71,13 +71,13 @@ public struct CollectionSettings: Hashable, Sendable {
 
   /// Whether the document with number `number` is held out.
   func isHeldOut(_ number: Int) -> Bool {
-    // A stream of its own, away from those of other users of the seed.
+    // Split off by a constant, so that no other user of the seed draws the same numbers.
     var generator = SeededGenerator(seed: seed).split(0x686F_6C64_6F75_7421).split(UInt64(number))
     return generator.nextUniform() < holdoutFraction
   }
 }
 
-/// Which tokens of a document have rows.
+/// Decides which tokens of a document have rows.
 struct TokenRule: Sendable {
   let tokenizer: any Tokenizer
   let contextLength: Int
@@ -97,7 +97,7 @@ struct TokenRule: Sendable {
       && (keepsSpecialTokens || !tokenizer.isSpecial(token))
   }
 
-  /// How many of `tokens`, the beginning of a document, have rows.
+  /// How many of `tokens`, which begin a document, have rows.
   func count(_ tokens: some Collection<Int32>) -> Int {
     tokens.enumerated().count { keeps($0.element, at: $0.offset) }
   }

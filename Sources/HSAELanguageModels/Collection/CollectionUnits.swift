@@ -1,10 +1,10 @@
-// Units of work: contexts in reading order, cut by where they begin among all tokens, so that any unit
-// is found without a table and the same units exist however many processes share the work.
+// Cuts the work of collecting into units: the contexts that begin within a fixed range of the corpus's
+// tokens, in reading order. Units follow from token offsets alone, whatever the number of processes.
 
 import HSAEActivations
 import HSAESupport
 
-/// The units of the work of collecting a corpus.
+/// The units of work for collecting a corpus.
 struct CollectionUnits {
   /// A context to run, and where its rows go.
   struct Context {
@@ -16,8 +16,8 @@ struct CollectionUnits {
     var firstRow: Int
   }
 
-  /// Tokens between the beginnings of units. Enough to pack contexts of like length together: with
-  /// Wikipedia's leads, padding is 3 % of the tokens (9 % in units of 8,192).
+  /// Tokens in a unit: enough to pack contexts of similar length together. With Wikipedia's leads 3 % of the
+  /// tokens are padding (9 % in units of 8,192).
   static let unitTokens = 32_768
 
   private let corpus: StoredCorpus
@@ -25,10 +25,9 @@ struct CollectionUnits {
 
   init(_ corpus: StoredCorpus, rule: TokenRule) { (self.corpus, self.rule) = (corpus, rule) }
 
-  /// The number of units.
   var count: Int { (corpus.tokenCount + Self.unitTokens - 1) / Self.unitTokens }
 
-  /// The units that shard `shard` (counting from 1) of `count` does.
+  /// The units of shard `shard` (counting from 1) out of `shards`.
   func range(shard: Int, of shards: Int) -> Range<Int> {
     func bound(_ part: Int) -> Int {
       Int((Int128(part) * Int128(count)) / Int128(shards))

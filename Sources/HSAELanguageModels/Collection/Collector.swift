@@ -1,32 +1,32 @@
-// Collecting a model's residual stream into a store: the manifest first, then unit after unit, resumable
-// at any moment and shared by any number of processes.
+// Collects a model's residual stream into a store: first the manifest, then one unit after another. The work
+// can stop and resume at any point, and several processes can share it.
 
 public import HSAEActivations
 public import HSAESupport
 public import HSAETensors
 
-/// A collection: a model, a store, and what is to be done.
+/// Collects rows of a model's residual stream into a store.
 public struct Collector {
   /// How the work of one call ended.
   public enum Outcome: Hashable, Sendable {
     /// The store is complete, and this call made it so.
     case complete
-    /// The store is complete: another process, with the rest of the work, was first to say so.
+    /// The store is complete; another process did the rest and completed it.
     case foundComplete
-    /// This shard's work is done; others have work left.
+    /// This shard's work is done; other shards still have work.
     case shardDone
-    /// It was asked to stop; what was done is kept.
+    /// `shouldStop` ended the work; finished units are kept.
     case stopped
   }
 
-  /// How rows get from memory to the disk.
+  /// How often rows in memory are written to the disk. A crash loses the rows since the last time.
   public struct Pace: Hashable, Sendable {
-    /// Seconds between two times that rows in memory are brought to the disk: what a crash costs.
+    /// The longest time between two writes, in seconds.
     public var seconds = 60.0
-    /// Bytes of rows in memory that are brought to the disk before that.
+    /// Bytes of rows in memory that trigger a write earlier.
     public var bytes = 256 << 20
 
-    /// Every minute or 256 MiB.
+    /// Writes every minute, or after 256 MiB.
     public init() {}
   }
 
@@ -35,7 +35,7 @@ public struct Collector {
   private let path: String
   private let corpus: [CollectionAttributes.Source]
 
-  /// A collection into the store at `path` of a corpus described by `corpus`.
+  /// Prepares to collect into the store at `path`; `corpus` describes the texts.
   ///
   /// Fails with `.usage` if the settings do not suit the model.
   public init(
@@ -62,33 +62,33 @@ public struct Collector {
     self.corpus = corpus
   }
 
-  /// What `prepare` found or did.
+  /// The result of `prepare`.
   public struct Preparation: Sendable {
-    /// Whether the store was there already.
+    /// Whether the store existed before.
     public var wasThere: Bool
-    /// Whether it is complete.
+    /// Whether the store is complete.
     public var isComplete: Bool
-    /// Whether it was asked to stop before the corpus was tokenised; then there is no store yet.
+    /// Whether `shouldStop` ended the work before the corpus was tokenised. Then there is no store yet.
     public var isStopped = false
-    /// Documents that have no row, if the corpus was tokenised now.
+    /// Documents without a row, if this call tokenised the corpus.
     public var documentsWithoutRows = 0
-    /// What the store says about itself.
+    /// The store's attributes.
     public var attributes: StoreAttributes
   }
 
-  /// Makes sure that the store and its manifest are there: tokenises `documents`, or finds that this
-  /// was done before with the same settings, model and corpus.
+  /// Makes sure that the store and its manifest exist. Tokenises `documents`, unless an earlier call with
+  /// the same settings, model and corpus did.
   ///
-  /// `shouldStop` is asked every thousand documents; if it says so, nothing is left behind.
-  /// Fails with `.cannotCreate` if something else is at the path, or a store of other settings, and
-  /// with `.data` if the corpus gives no rows.
+  /// `shouldStop` is called before each batch of up to a thousand documents; if it returns true, nothing is
+  /// left behind. Fails with `.cannotCreate` if the path holds something else or a store with other
+  /// settings, and with `.data` if the corpus gives no rows to train on.
   public func prepare(
     documents: () throws(Failure) -> any DocumentSource, threads: Int = processorCount,
     say: (String) -> Void = { _ in }, shouldStop: () -> Bool = { false },
     progress: (_ rows: Int) -> Void = { _ in }
   ) throws(Failure) -> Preparation {
     if Path.exists(path) { return try found() }
-    // Others that begin the same store wait until this one has tokenised.
+    // Other processes that begin the same store wait until this one has tokenised.
     let lock = try FileLock(
       waitingFor: path + ".lock",
       onWait: { say("another process is tokenising the corpus; waiting for it") })
@@ -109,7 +109,7 @@ public struct Collector {
     guard manifest.trainingRows > 0 else {
       throw .data(
         "The corpus gives no rows to train on: \(summary.read) documents were read,"
-          + " \(summary.withoutRows) of them without a token to collect; give more or other text"
+          + " and \(summary.withoutRows) of them have no token to collect; give more or other text"
           + (manifest.holdoutRows > 0 ? ", or hold out less (--holdout)." : "."))
     }
     try manifest.commit(attributes: attributes, vocabulary: model.tokenizer.pieces)
@@ -119,24 +119,24 @@ public struct Collector {
       attributes: attributes)
   }
 
-  /// The store that is at the path; it must be this collection's.
+  /// The existing store at the path, which must have this collection's settings.
   private func found() throws(Failure) -> Preparation {
     guard Path.exists(Path.join(path, "zarr.json")) else {
       throw Failure(
-        .cannotCreate, "\(path): something that is no store is there; choose another --out.")
+        .cannotCreate, "\(path): this exists but is no store; choose another --out.")
     }
     let attributes = try ResidualStoreWriter.attributes(of: path)
     let wanted = settings.attributes(model.description, corpus: corpus)
     if let difference = Self.difference(wanted, attributes) {
       throw Failure(
         .cannotCreate,
-        "\(path): a store with another \(difference) is there; collect with the same, or choose"
-          + " another --out.")
+        "\(path): this store has another \(difference); collect with the same, or choose another"
+          + " --out.")
     }
     return Preparation(wasThere: true, isComplete: attributes.complete, attributes: attributes)
   }
 
-  /// What differs between what is wanted and what is there.
+  /// Names the first setting that differs, with its value in the store; nil if all agree.
   private static func difference(_ wanted: StoreAttributes, _ found: StoreAttributes) -> String? {
     guard let new = wanted.collection, let old = found.collection else { return "kind of rows" }
     let differences: [(Bool, String)] = [
@@ -158,10 +158,11 @@ public struct Collector {
     return differences.first { $0.0 }?.1
   }
 
-  /// Does the work of shard `shard` (counting from 1) of `count` that is not done yet.
+  /// Does the work of shard `shard` (counting from 1) out of `count` that is not done yet.
   ///
-  /// `shouldStop` is asked before each batch of contexts; a unit that it cuts short is begun anew the
-  /// next time. `progress` is told the tokens that this shard has behind it and has in all. Fails with `.inputOutput` if the disk is full; what was brought to it is kept.
+  /// `shouldStop` is called before each batch of contexts; the next call repeats a unit that was
+  /// interrupted. `progress` gets the number of tokens done and the total, both of this shard. Fails with
+  /// `.inputOutput` if the disk is full; rows already written are kept.
   public func run(
     shard: Int = 1, of count: Int = 1, pace: Pace = Pace(), shouldStop: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
@@ -198,7 +199,7 @@ public struct Collector {
     }
   }
 
-  /// Computes unit `unit` and gives its rows to `writer`; false if it was asked to stop on the way.
+  /// Computes unit `unit` and gives its rows to `writer`; false if `shouldStop` interrupted it.
   private func collect(
     _ unit: Int, _ units: CollectionUnits, _ rule: TokenRule, into writer: ResidualStoreWriter,
     _ shouldStop: () -> Bool

@@ -1,11 +1,10 @@
-// What a store remembers of the corpus it was made from: names and sizes of what was given, so that a
-// collection that is gone on with another corpus is noticed.
+// Records names and sizes of the corpus in a store, so that a later call with another corpus is noticed.
 
 public import HSAEActivations
 public import HSAESupport
 
 extension CollectionAttributes {
-  /// The corpus that `paths` (files and folders) stand for.
+  /// Names and total sizes in bytes of `paths` (files and folders).
   public static func sources(at paths: [String]) throws(Failure) -> [Source] {
     try paths.map { (path) throws(Failure) in
       let files = try CorpusFormat.files(at: [path])

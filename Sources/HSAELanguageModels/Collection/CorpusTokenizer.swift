@@ -1,5 +1,5 @@
-// From documents to the manifest of a store: tokenised on all threads, cut into contexts, counted, in
-// order. Memory does not grow with the corpus.
+// Tokenises documents on all threads, cuts them into contexts, and writes the store's manifest in order.
+// Memory does not grow with the corpus.
 
 import HSAEActivations
 import HSAESupport
@@ -12,22 +12,20 @@ struct CorpusTokenizer {
   let tokenizer: any Tokenizer
   let threads: Int
 
-  /// Documents tokenised at once: at most so many, of so many bytes.
+  /// The most documents, and about the most bytes, that are tokenised at once.
   private static let batchDocuments = 1024
   private static let batchBytes = 16 << 20
 
-  /// What became of the documents.
+  /// Counts of documents.
   struct Summary {
-    /// Documents read.
     var read = 0
-    /// Documents without a single row: empty, or special tokens and early positions only.
+    /// Documents without a row: empty, or only special tokens and early positions.
     var withoutRows = 0
-    /// Whether it was asked to stop before the end.
     var isStopped = false
   }
 
-  /// Reads `documents` until they end or the limit of rows is reached, and appends those that have
-  /// rows to `manifest`. `shouldStop` is asked between batches; `progress` is told the rows so far.
+  /// Reads `documents` to their end or to the limit of rows, and appends those with rows to `manifest`.
+  /// `shouldStop` is called between batches; `progress` gets the number of rows so far.
   func run(
     _ documents: inout some DocumentSource, rule: TokenRule, into manifest: inout StoreManifest,
     shouldStop: () -> Bool, progress: (Int) -> Void
@@ -73,8 +71,7 @@ struct CorpusTokenizer {
     return summary
   }
 
-  /// The documents' tokens as the model will read them, each context with its own prefix; none for a
-  /// document without text.
+  /// The tokens of each document, every context with its prefix; none for a document without text.
   private func encode(_ documents: [Document]) -> [[Int32]] {
     let results = Mutex([[Int32]](repeating: [], count: documents.count))
     parallelFor(documents.count, threads: threads) { index, _ in
@@ -99,7 +96,7 @@ struct CorpusTokenizer {
     return result
   }
 
-  /// `tokens` up to the one that has row number `room`, and their number of rows; nil if none has.
+  /// Cuts `tokens` after `room` rows and counts the rows; nil if there are none.
   private func cut(
     _ tokens: [Int32], _ rule: TokenRule, room: Int
   ) -> (tokens: [Int32], rows: Int)? {

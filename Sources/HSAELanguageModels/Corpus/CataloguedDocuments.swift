@@ -1,10 +1,9 @@
-// Documents out of the files of the catalogue's corpora, which are pinned: each layout is the one its
-// package has, and a file that differs is refused, not guessed at.
+// Reads documents from the pinned files of the catalogue's corpora. Another layout is an error.
 
 import HSAESupport
 
 extension CatalogueCorpus {
-  /// The documents in the file at `path`, which has this corpus's layout, in a fixed order.
+  /// The documents in the file at `path`, which has this corpus's layout, always in the same order.
   func documents(path: String) throws(Failure) -> [Document] {
     let file = try MappedFile(path: path)
     switch layout {
@@ -28,7 +27,7 @@ extension CatalogueCorpus {
     var documents: [Document] = []
     for (record, language) in zip(records, languages) {
       let tree = try JSONValue(parsing: Array(record), source: file.path)
-      guard let articles = tree.object else { throw damaged(file, "a record is no JSON object") }
+      guard let articles = tree.object else { throw damaged(file, "a record is not a JSON object") }
       for (key, article) in articles.sorted(by: { $0.key < $1.key }) {
         guard let text = article["extract"]?.string else {
           throw damaged(file, "an article has no text")
@@ -62,7 +61,7 @@ extension CatalogueCorpus {
       let verse = try JSONValue(parsing: Array(line), source: file.path).array ?? []
       guard verse.count == 4, let edition = verse[0].string, let language = languages[edition],
         let book = verse[1].string, let chapter = verse[2].integer, let text = verse[3].string
-      else { throw damaged(file, "a line is no verse") }
+      else { throw damaged(file, "a line is not a verse") }
       let title = "\(book) \(chapter)"
       if last != edition + title {
         documents.append(Document(text: [], language: language, title: title, topic: book))

@@ -1,39 +1,37 @@
-// A corpus from others: documents of the catalogue and of files, one of each title, selected, written
-// as JSON Lines. Sources are read twice: once for lengths and titles, from which the selection follows,
-// and once for texts. These wait in a scratch file for their turn, so no text is kept in memory.
+// Builds a corpus from the catalogue's corpora and from files: one document for each title, selected by a
+// rule, written as JSON Lines. It reads the sources twice: first for lengths and titles, which the selection
+// needs, then for the texts, which wait in a scratch file. So no text is kept in memory.
 
 public import HSAESupport
 
 /// Builds a corpus file.
 public struct CorpusBuilder {
-  /// What was built.
+  /// Counts of what was built.
   public struct Result: Codable, Hashable, Sendable {
-    /// Documents that were found.
+    /// Documents found in the sources.
     public var found = 0
-    /// Those whose language and title an at least as long one has too.
+    /// Documents left out because another of the same language and title is at least as long.
     public var duplicates = 0
-    /// Documents that were written.
+    /// Documents written.
     public var written = 0
     /// Bytes of their texts.
     public var bytes = 0
-    /// Documents written, by language; "" for those without.
+    /// Documents written, by language; "" stands for an unknown language.
     public var languages: [String: Int] = [:]
-    /// What reading files passed over.
+    /// What the reader of files found and skipped.
     public var reading = CorpusSummary()
 
-    /// Nothing yet.
+    /// All counts 0.
     public init() {}
   }
 
-  /// Names of the catalogue, and paths.
   private let sources: [String]
   private let format: CorpusFormat
   private let fetcher: ModelFetcher
 
-  /// A builder from `sources`: names of the catalogue's corpora, files and folders.
+  /// A builder from `sources`: names of catalogue corpora, files and folders.
   ///
-  /// Fails with `.missing` if a source is neither; corpora of the catalogue are fetched as they are
-  /// read.
+  /// Fails with `.missing` if a source is none of these. Catalogue corpora are fetched by `write`.
   public init(
     sources: [String], format: CorpusFormat, fetcher: ModelFetcher
   ) throws(Failure) {
@@ -49,16 +47,15 @@ public struct CorpusBuilder {
     self.fetcher = fetcher
   }
 
-  /// Writes the documents that `selection` takes to the file at `path`, in full or not at all.
+  /// Writes the documents that `selection` chooses to the file at `path`, in full or not at all.
   ///
-  /// Of documents with the same language and title the longest is kept. Fails with `.data` if nothing
-  /// is left.
+  /// Of documents with the same language and title it keeps the longest. Fails with `.data` if none is left.
   public func write(
     to path: String, selection: CorpusSelection, seed: UInt64
   ) throws(Failure) -> Result {
     var result = Result()
     var candidates: [CorpusSelection.Candidate] = []
-    // Where the candidate stands among all documents, and which candidate has a title.
+    // The number of each candidate among all documents, and the candidate of each title.
     var numbers: [Int] = []
     var titles: [String: Int] = [:]
     let sources = try located()
@@ -96,6 +93,7 @@ public struct CorpusBuilder {
     _ = try forEach(sources) { (document) throws(Failure) in
       if let place = places[number] {
         let line = Self.line(document)
+        // Safe: the bytes are a span of `line`, which lives for the call.
         try unsafe scratch.write(line.span.bytes, at: end)
         lines[place] = end..<end + line.count
         end += line.count
@@ -114,7 +112,7 @@ public struct CorpusBuilder {
     return result
   }
 
-  /// The sources' paths, those of the catalogue fetched.
+  /// The sources' paths; fetches catalogue corpora.
   private func located() throws(Failure) -> [(corpus: CatalogueCorpus?, path: String)] {
     var result: [(corpus: CatalogueCorpus?, path: String)] = []
     for source in sources {
@@ -128,7 +126,7 @@ public struct CorpusBuilder {
     return result
   }
 
-  /// Calls `body` with every document of every source: those of the catalogue, then those of files.
+  /// Calls `body` with every document: first those of catalogue corpora, then those of files.
   private func forEach(
     _ sources: [(corpus: CatalogueCorpus?, path: String)],
     _ body: (Document) throws(Failure) -> Void

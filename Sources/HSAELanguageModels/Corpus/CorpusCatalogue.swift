@@ -1,30 +1,28 @@
-// The corpora that can be had by name: which packages carry them, under which licence, pinned by hash
-// like the models. What their files look like is said in `CataloguedDocuments.swift`.
+// The corpora that `hsae corpus` knows by name: the packages that carry them, their licences, and hashes.
+// `CataloguedDocuments.swift` reads their files.
 
 /// A corpus that `hsae corpus` knows by name.
 public struct CatalogueCorpus: Hashable, Sendable {
-  /// What the file holds.
   enum Layout: Hashable, Sendable {
-    /// JSON records, one a language: objects by title, of objects with title, extract and topic.
+    /// One JSON record for each language: it maps titles to objects with title, extract and topic.
     case summaries(languages: [String])
     /// A MediaWiki XML dump.
     case mediaWiki(language: String)
-    /// JSON arrays, one a line: edition, book, chapter, verse. Editions have languages.
+    /// One JSON array a line: edition, book, chapter, verse. `languages` maps editions to languages.
     case verses(languages: [String: String])
   }
 
-  /// The name it is asked for by.
+  /// The corpus's name.
   public var name: String { file.name }
-  /// What it is, for people.
+  /// A description in one line.
   public let summary: String
-  /// Where it comes from.
   let file: CatalogueFile
   let layout: Layout
 }
 
-/// The corpora that can be had by name.
+/// The catalogue of corpora.
 public enum CorpusCatalogue {
-  /// All of them; the first is the default.
+  /// All corpora; the first is the default.
   public static let corpora: [CatalogueCorpus] = [
     CatalogueCorpus(
       summary: "leads of 26,000 Wikipedia articles in English, French and Spanish, with topics",
@@ -68,7 +66,7 @@ public enum CorpusCatalogue {
       layout: .verses(languages: ["4": "en", "l": "fr", "v": "es", "e": "de"])),
   ]
 
-  /// The corpus called `name`, in any case; nil if there is none.
+  /// The corpus called `name`, ignoring case; nil if there is none.
   public static func corpus(named name: String) -> CatalogueCorpus? {
     corpora.first { $0.name == name.lowercased() }
   }

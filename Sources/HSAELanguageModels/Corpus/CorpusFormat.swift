@@ -1,40 +1,40 @@
-// How files hold documents, and which files a path stands for.
+// How documents are laid out in files, and which files a path stands for.
 
 import Glibc
 public import HSAESupport
 
 /// How corpus files are cut into documents.
 public struct CorpusFormat: Hashable, Sendable {
-  /// What a document of a plain text file is.
+  /// What counts as one document in a plain text file.
   public enum Unit: String, CaseIterable, Sendable {
-    /// Each line is one.
+    /// Each line.
     case line
-    /// The whole file is one.
+    /// The whole file.
     case file
   }
 
-  /// What a document of a plain text file is.
+  /// What counts as one document in a plain text file.
   public var unit = Unit.line
-  /// The member of a JSON object that holds a document's text.
+  /// The key of the text in a JSON object.
   public var field = "text"
-  /// The longest line, and the longest text file as one document, in bytes of text.
+  /// The most bytes of text in a line, or in a file that is one document.
   public var maximumBytes = 16 << 20
 
-  /// One document a line, the texts of JSON Lines in "text".
+  /// One document a line; the text of a JSON object under "text".
   public init() {}
 
-  /// Whether the file at `path` is JSON Lines, by its name: ".jsonl", ".ndjson" or ".json", and
-  /// ".gz" may follow. All others are plain text.
+  /// Whether the file at `path` is JSON Lines by its name: ".jsonl", ".ndjson" or ".json", perhaps with
+  /// ".gz". All other files are plain text.
   static func isJSONLines(_ path: String) -> Bool {
     [".jsonl", ".ndjson", ".json"].contains { stem(path).hasSuffix($0) }
   }
 
-  /// Whether a file in a folder is taken, by its name.
+  /// Whether a file in a folder belongs to a corpus, by its name.
   package static func isCorpusFile(_ path: String) -> Bool {
     isJSONLines(path) || [".txt", ".text", ".md"].contains { stem(path).hasSuffix($0) }
   }
 
-  /// The first bytes of the text in the file at `path`, unpacked if it is compressed; a few thousand at most.
+  /// The first bytes of the text in the file at `path`, at most 64 KiB, decompressed if need be.
   package static func beginning(of path: String) throws(Failure) -> [UInt8] {
     var piece: [UInt8] = []
     try GzipFile(path: path).read(into: &piece)
@@ -46,11 +46,11 @@ public struct CorpusFormat: Hashable, Sendable {
     return name.hasSuffix(".gz") ? String(name.dropLast(3)) : name
   }
 
-  /// The files that `paths` stand for: files as they are; of folders, and folders in them, the files
-  /// whose names end in .txt, .text, .md, .jsonl, .ndjson or .json (and .gz after it), sorted by path.
+  /// The files that `paths` stand for. A file stands for itself. A folder stands for all files in it and its
+  /// subfolders that end in .txt, .text, .md, .jsonl, .ndjson or .json, or one of these and .gz, by path.
   ///
-  /// Hidden ones are left out, and so are links to folders, which could lead in circles. Fails with
-  /// `.missing` if a path is not there and with `.data` if a folder holds no such file.
+  /// Hidden files are skipped, and so are links to folders, which could form circles. Fails with `.missing`
+  /// if a path does not exist and with `.data` if a folder holds no such file.
   public static func files(at paths: [String]) throws(Failure) -> [String] {
     var files: [String] = []
     for path in paths {
@@ -63,12 +63,13 @@ public struct CorpusFormat: Hashable, Sendable {
         }
         files += found
       } else {
-        // Opening says at once, and in the usual words, what cannot be read.
+        // Opening a file that cannot be read throws the usual message.
         _ = try Descriptor(reading: path)
         var status = stat()
+        // Safe: `status` lives for the call.
         guard unsafe stat(path, &status) == 0,
           [S_IFREG, S_IFIFO].contains(status.st_mode & S_IFMT)
-        else { throw .data("\(path): this is no file of text; name ordinary files and folders.") }
+        else { throw .data("\(path): this is not a text file; name ordinary files and folders.") }
         files.append(path)
       }
     }
@@ -76,11 +77,12 @@ public struct CorpusFormat: Hashable, Sendable {
   }
 
   private static func files(in folder: String, depth: Int) throws(Failure) -> [String] {
-    guard depth < 64 else { throw .data("\(folder): folders lie too deep in each other here.") }
+    guard depth < 64 else { throw .data("\(folder): folders are nested too deeply here.") }
     var files: [String] = []
     for name in try Path.list(folder) where !name.hasPrefix(".") {
       let path = Path.join(folder, name)
       var status = stat()
+      // Safe: `status` lives for both calls.
       guard unsafe lstat(path, &status) == 0 else { continue }
       if status.st_mode & S_IFMT == S_IFDIR {
         files += try Self.files(in: path, depth: depth + 1)

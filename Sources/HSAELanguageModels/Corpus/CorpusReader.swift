@@ -1,15 +1,14 @@
-// Documents from files: plain text and JSON Lines, compressed or not, one after another in a fixed
-// order. Bad content is counted and passed over (`CorpusSummary`), never fatal; memory is bounded by
-// the longest line that is taken.
+// Reads documents from files, plain text or JSON Lines, compressed or not, in a fixed order. Bad content is
+// skipped and counted (`CorpusSummary`). The longest allowed line bounds the memory.
 
 public import HSAESupport
 
-/// The documents of corpus files, in the order of the files and of their lines.
+/// Reads the documents of corpus files, in the order of the files and of their lines.
 ///
-/// Text is taken as it is, but for a byte order mark at a file's beginning and line ends. What is not
+/// Text is left as it is, except for a byte order mark at a file's beginning and line ends. Text that is not
 /// UTF-8 is skipped and counted.
 public final class CorpusReader: DocumentSource {
-  /// What was found so far.
+  /// Counts of what was read and skipped so far.
   public private(set) var summary = CorpusSummary()
 
   private let paths: [String]
@@ -21,7 +20,7 @@ public final class CorpusReader: DocumentSource {
   private var line = 0
   private var isTooLong = false
 
-  /// A reader of the files that `paths` stand for (see `CorpusFormat.files(at:)`).
+  /// Reads the files that `paths` stand for (see `CorpusFormat.files(at:)`).
   public init(paths: [String], format: CorpusFormat = CorpusFormat()) throws(Failure) {
     self.paths = try CorpusFormat.files(at: paths)
     self.format = format
@@ -46,7 +45,7 @@ public final class CorpusReader: DocumentSource {
     }
   }
 
-  /// The file being read: the present one, or the next that is not empty.
+  /// The current file, or the next that is not empty; nil after the last.
   private func opened() throws(Failure) -> GzipFile? {
     if let file { return file }
     while nextPath < paths.count {
@@ -68,7 +67,7 @@ public final class CorpusReader: DocumentSource {
 
   // MARK: Pieces of a file
 
-  /// The next line of at most the longest length, without its end; nil at the end of the file.
+  /// The next line without its end; nil at the end of the file. Sets `isTooLong` for a line over the limit.
   private func nextLine(of file: GzipFile) throws(Failure) -> [UInt8]? {
     var bytes: [UInt8] = []
     var hasAny = false
@@ -78,7 +77,7 @@ public final class CorpusReader: DocumentSource {
         try file.read(into: &piece)
         position = 0
         if piece.isEmpty {
-          // What a damaged file has of its last line is no line.
+          // Drop the incomplete last line of a damaged file.
           guard hasAny, file.damage == nil else { return nil }
           break
         }
@@ -101,7 +100,7 @@ public final class CorpusReader: DocumentSource {
     return bytes
   }
 
-  /// All that is left of the file, up to the longest length; nil if nothing is.
+  /// The rest of the file, up to the limit; nil if nothing is left.
   private func rest(of file: GzipFile) throws(Failure) -> [UInt8]? {
     var bytes: [UInt8] = []
     isTooLong = false
@@ -109,7 +108,7 @@ public final class CorpusReader: DocumentSource {
       if !isTooLong { bytes += piece[position...] }
       if bytes.count > format.maximumBytes {
         isTooLong = true
-        // Not through the middle of a character.
+        // Do not cut a character in two.
         var end = format.maximumBytes
         while end > 0, bytes[end] & 0xC0 == 0x80 { end -= 1 }
         bytes.removeSubrange(end...)
@@ -135,7 +134,8 @@ public final class CorpusReader: DocumentSource {
       summary.add(.blank, at: place)
       return nil
     }
-    // Zero bytes are UTF-8, but no text: most likely UTF-16 or a binary file.
+    // Zero bytes are valid UTF-8, but a text with them is most likely UTF-16 or binary.
+    // Safe: the bytes are only read, within the closure.
     guard !bytes.contains(0),
       unsafe bytes.withUnsafeBytes({ unsafe String(validating: $0, as: UTF8.self) }) != nil
     else {
@@ -177,5 +177,4 @@ public final class CorpusReader: DocumentSource {
   }
 }
 
-/// Whether `byte` is ASCII white space.
 private func isSpace(_ byte: UInt8) -> Bool { byte == 0x20 || (0x09...0x0D).contains(byte) }

@@ -1,33 +1,32 @@
-// Which documents of a corpus are taken, and in which order: the paper's selection (Appendix A.1) on
-// whatever corpus there is. Values in, values out; reading and writing are `CorpusBuilder`'s.
+// Chooses documents of a corpus and their order, after the paper's selection (Appendix A.1). It works on
+// lengths and languages only; `CorpusBuilder` reads and writes the texts.
 
 import HSAETensors
 
 /// A rule that selects documents.
 ///
-/// Of the main language, `mainCount` documents at random among its `longest` longest ones; of all
-/// others, `otherCount` documents at random in a mix of languages by weight. The selected documents
-/// come in random order. Everything is determined by the seed.
+/// It takes `mainCount` random documents among the `longest` longest of the main language, and `otherCount`
+/// random documents of other languages, mixed by weight. The seed determines choice and order.
 public struct CorpusSelection: Hashable, Sendable {
-  /// The language the length rule is for.
+  /// The main language, for which `longest` counts.
   public var mainLanguage = "en"
-  /// How many of its longest documents (in bytes of text) are candidates; nil: all.
+  /// How many of the main language's longest documents (in bytes of text) are candidates; nil: all.
   public var longest: Int?
-  /// How many documents of it to take; nil: all candidates.
+  /// How many documents of the main language to take; nil: all candidates.
   public var mainCount: Int?
-  /// How many documents of other languages to take; nil: all of the languages of `mix`.
+  /// How many documents of other languages to take; nil: all with a positive weight.
   public var otherCount: Int?
-  /// The weights of other languages; nil: each document is as likely as any other.
+  /// Weights of the other languages; nil weights each language by its number of documents.
   public var mix: [String: Double]?
 
-  /// A rule that takes everything.
+  /// Takes every document.
   public init() {}
 
-  /// What is known of a document before it is selected.
+  /// A document before the selection.
   public struct Candidate: Hashable, Sendable {
-    /// Its language; documents without are of the main language.
+    /// Its language; nil counts as the main language.
     public var language: String?
-    /// The bytes of its text.
+    /// Bytes of its text.
     public var byteCount: Int
 
     /// A document in `language` of `byteCount` bytes.
@@ -37,7 +36,7 @@ public struct CorpusSelection: Hashable, Sendable {
     }
   }
 
-  /// The indices of the documents that are taken, in the order they come in.
+  /// The indices of the chosen documents, in their new order.
   public func indices(of candidates: [Candidate], seed: UInt64) -> [Int] {
     var generator = SeededGenerator(seed: seed)
     var main: [Int] = []
@@ -50,7 +49,7 @@ public struct CorpusSelection: Hashable, Sendable {
       }
     }
     if let longest, longest < main.count {
-      // Of equally long documents the first counts as longer.
+      // Among equally long documents the first counts as longer.
       main.sort { (candidates[$1].byteCount, $0) < (candidates[$0].byteCount, $1) }
       main.removeSubrange(longest...)
     }
@@ -61,8 +60,7 @@ public struct CorpusSelection: Hashable, Sendable {
     return taken
   }
 
-  /// Documents of other languages: a language by weight among those that have some left, then the
-  /// next of its documents in random order.
+  /// Draws a language by weight among those with documents left, then the next of its shuffled documents.
   private func draw(
     _ others: [String: [Int]], using generator: inout SeededGenerator
   ) -> [Int] {

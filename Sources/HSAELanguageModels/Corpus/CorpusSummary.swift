@@ -1,27 +1,27 @@
-// What was found in a corpus, and what was passed over and why: one bad line in a million must
-// neither stop the work nor go unsaid.
+// Counts what a reader found in a corpus, and what it skipped and why. One bad line in a million must not
+// stop the work, but the user must learn of it.
 
 import HSAESupport
 
-/// Counts of a corpus that was read.
+/// Counts of what was read and skipped.
 public struct CorpusSummary: Codable, Hashable, Sendable {
-  /// Why something was not taken as it is.
+  /// Why something was skipped or shortened.
   public enum Reason: String, Codable, CaseIterable, Sendable {
-    /// A file without a byte.
+    /// An empty file.
     case emptyFile
     /// A document of white space only.
     case blank
-    /// A document that is not UTF-8, or a plain one with zero bytes.
+    /// A document that is not UTF-8, or a plain text with zero bytes.
     case notUTF8
     /// A line longer than the limit.
     case tooLong
-    /// A text file longer than the limit, whose beginning was taken.
+    /// A text file longer than the limit; its beginning was taken.
     case shortened
     /// A line that is not JSON.
     case notJSON
-    /// A JSON value without the field, or whose field is no string.
+    /// A JSON value without the text field, or whose field is not a string.
     case withoutField
-    /// A compressed file that is damaged from some point on.
+    /// A compressed file that is damaged; it was read up to the damage.
     case damagedFile
 
     /// The reason in a phrase for `count` of them: "3 empty files".
@@ -44,24 +44,24 @@ public struct CorpusSummary: Codable, Hashable, Sendable {
     }
   }
 
-  /// How often something happened, and where first.
+  /// How often something happened, and where it happened first.
   public struct Occurrence: Codable, Hashable, Sendable {
-    /// How often.
+    /// The count.
     public var count = 0
-    /// Where first: a path, with the line if it has lines.
+    /// The first place: a path, with the line number where there is one.
     public var first: String
   }
 
-  /// Files that were opened.
+  /// Files opened.
   public var files = 0
-  /// Documents that were given out.
+  /// Documents returned.
   public var documents = 0
   /// Bytes of their texts.
   public var bytes = 0
-  /// What was passed over, by reason (`Reason.rawValue`).
+  /// What was skipped or shortened, by reason (`Reason.rawValue`).
   public private(set) var passedOver: [String: Occurrence] = [:]
 
-  /// A summary of nothing yet.
+  /// All counts 0.
   public init() {}
 
   /// How often `reason` occurred.
@@ -71,7 +71,7 @@ public struct CorpusSummary: Codable, Hashable, Sendable {
     passedOver[reason.rawValue, default: Occurrence(first: place())].count += 1
   }
 
-  /// One line for each reason that occurred, the most frequent kinds of damage in a fixed order.
+  /// One line for each reason that occurred, in the order of `Reason`.
   public var lines: [String] {
     Reason.allCases.compactMap { reason in
       passedOver[reason.rawValue].map {

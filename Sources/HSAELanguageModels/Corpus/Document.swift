@@ -1,17 +1,16 @@
-// What collection reads: documents, one after another. Where they come from (files, archives,
-// selections) is each source's business.
+// Documents, which collection reads one after another, and the protocol of their sources.
 
 public import HSAESupport
 
 /// A document of a corpus.
 public struct Document: Hashable, Sendable {
-  /// Its text as UTF-8; bytes that are not are the tokenizer's to deal with.
+  /// Its text as UTF-8. The tokenizer handles bytes that are not.
   public var text: [UInt8]
-  /// Its language ("en"), if that is known.
+  /// Its language ("en"), if known.
   public var language: String?
   /// Its title, if it has one.
   public var title: String?
-  /// What it is about, if that is known.
+  /// Its topic, if known.
   public var topic: String?
 
   /// A document with the given text.
@@ -25,17 +24,17 @@ public struct Document: Hashable, Sendable {
   }
 }
 
-/// Documents in an order that is the same every time.
+/// A source of documents, always in the same order.
 public protocol DocumentSource {
   /// The next document; nil after the last.
   mutating func next() throws(Failure) -> Document?
 }
 
-/// Documents that are in memory.
+/// Documents in memory.
 public struct DocumentList: DocumentSource {
   private var rest: ArraySlice<Document>
 
-  /// The documents `documents`, in their order.
+  /// The given documents, in their order.
   public init(_ documents: [Document]) { rest = documents[...] }
 
   /// Documents with the given texts.

@@ -1,33 +1,31 @@
-// The bytes of a corpus file, decompressed on the way if it is gzip: any number of members one after
-// another, as gzip itself allows. Memory stays small whatever the file's size. What the bytes mean is
-// `CorpusReader`'s.
+// Reads the bytes of a corpus file and decompresses them if it is gzip, with any number of members. Memory
+// stays small whatever the file's size. `CorpusReader` makes documents of the bytes.
 
 import CZlib
 import HSAESupport
 
-/// A file that is read once from beginning to end, a piece at a time.
+/// A file that is read once from beginning to end, piece by piece.
 @safe
 final class GzipFile {
-  /// The path it was opened by.
   let path: String
-  /// Why the compressed data cannot be read to its end; nil while all is well.
+  /// Why the compressed data cannot be read to its end; nil without damage.
   private(set) var damage: String?
 
   private let file: Descriptor
-  // Safe: `capacity` bytes, made in `init`, freed in `deinit`, never handed out.
+  // Safe: `capacity` bytes, allocated in `init`, freed in `deinit`, never handed out.
   private let input: UnsafeMutableRawBufferPointer
-  // Safe: on the heap because zlib keeps a pointer to it; nil unless the file is compressed.
+  // Safe: on the heap because zlib keeps a pointer to it; nil for an uncompressed file; freed in `deinit`.
   private var stream: UnsafeMutablePointer<z_stream>?
-  /// Bytes of `input` that were read and not yet used.
+  /// Bytes of `input` that were read but not yet used.
   private var pending: Range<Int>
   private var isAtEnd = false
 
   private static let capacity = 1 << 18
 
-  /// Opens the file at `path`.
   init(path: String) throws(Failure) {
     self.path = path
     let file = try Descriptor(reading: path)
+    // Safe: reads stay within `input`, which is freed here if one fails, since then no `deinit` runs.
     let input = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.capacity, alignment: 64)
     var count = 0
     do throws(Failure) {
@@ -49,6 +47,7 @@ final class GzipFile {
   }
 
   deinit {
+    // Safe: `init` made both, and this is their last use.
     if let stream = unsafe stream {
       unsafe inflateEnd(stream)
       unsafe stream.deallocate()
@@ -56,8 +55,9 @@ final class GzipFile {
     unsafe input.deallocate()
   }
 
-  /// An inflater of gzip members. Traps only if memory is exhausted.
+  /// Makes an inflater of gzip members. Traps only if memory is exhausted.
   private static func inflater() -> UnsafeMutablePointer<z_stream> {
+    // Safe: the stream is initialised before zlib sees it; the caller frees it.
     let stream = UnsafeMutablePointer<z_stream>.allocate(capacity: 1)
     unsafe stream.initialize(to: z_stream())
     let code = unsafe inflateInit2_(
@@ -66,11 +66,12 @@ final class GzipFile {
     return unsafe stream
   }
 
-  /// Replaces `bytes` by the next piece of the file; by nothing at its end, or where it is damaged.
+  /// Replaces `bytes` by the next piece of the file; by nothing at its end or where it is damaged.
   func read(into bytes: inout [UInt8]) throws(Failure) {
     bytes.removeAll(keepingCapacity: true)
     while bytes.isEmpty, !isAtEnd {
       if pending.isEmpty {
+        // Safe: `input` bounds the read, and `pending` lies within `input`.
         let count = try unsafe file.read(into: input)
         pending = 0..<count
         if count == 0 {
@@ -88,12 +89,11 @@ final class GzipFile {
     }
   }
 
-  /// Decompresses what is pending, up to one piece.
   private func inflate(_ stream: UnsafeMutablePointer<z_stream>, into bytes: inout [UInt8]) {
     let available = pending.count
     var status = Z_OK
-    // Safe: zlib writes at most `avail_out` bytes from `next_out` on and reads at most `avail_in`
-    // from `next_in` on; both buffers outlive the call, and what was written is counted by it.
+    // Safe: zlib writes at most `avail_out` bytes from `next_out` and reads at most `avail_in` bytes from
+    // `next_in`. Both buffers outlive the call, and `avail_out` tells how much was written.
     unsafe bytes = [UInt8](unsafeUninitializedCapacity: Self.capacity) { buffer, count in
       unsafe stream.pointee.next_in = unsafe input.baseAddress?
         .advanced(by: pending.lowerBound).assumingMemoryBound(to: UInt8.self)
@@ -107,7 +107,7 @@ final class GzipFile {
     pending = pending.lowerBound + used..<pending.upperBound
     switch status {
     case Z_OK: break
-    // All that could be used was; more input follows.
+    // zlib used all it could; more input follows.
     case Z_BUF_ERROR where used > 0 || available == 0: break
     case Z_STREAM_END: unsafe endMember(stream)
     default:
@@ -116,10 +116,10 @@ final class GzipFile {
     }
   }
 
-  /// After a member: another one, or the end (zeros and anything else that follows are passed over,
-  /// as gzip does).
+  /// Prepares for the next member, or ends the file. Like gzip, it ignores what follows the last member.
   private func endMember(_ stream: UnsafeMutablePointer<z_stream>) {
     if pending.isEmpty {
+      // Safe: `input` bounds the read, and `pending` lies within `input`.
       let count = (try? unsafe file.read(into: input)) ?? 0
       pending = 0..<count
     }

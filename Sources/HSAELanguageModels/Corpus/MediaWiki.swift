@@ -1,16 +1,14 @@
-// Articles out of a MediaWiki XML dump, as plain text: markup, templates, tables, references and the
-// sections that only list things are left out. Good for the running text of an encyclopedia; it is no
-// renderer, and what a template would have written is gone.
+// Extracts articles from a MediaWiki XML dump as plain text. It keeps running text and drops templates
+// (unexpanded), tables, references and sections that only list things.
 
-/// Reading MediaWiki dumps.
 enum MediaWiki {
-  /// An article: what is neither a redirect nor outside the main namespace.
+  /// An article of the main namespace that is not a redirect.
   struct Article: Hashable {
     var title: String
     var text: String
   }
 
-  /// The articles of `dump`, in its order; those without text are left out.
+  /// The articles of `dump`, in its order, without those that have no text.
   static func articles(in dump: [UInt8]) -> [Article] {
     var articles: [Article] = []
     var position = 0
@@ -29,7 +27,7 @@ enum MediaWiki {
     return articles
   }
 
-  /// The plain text of `markup`, paragraphs on lines of their own.
+  /// The plain text of `markup`, a line for each paragraph.
   static func plainText(_ markup: [UInt8]) -> String {
     var bytes = withoutElements(markup)
     bytes = withoutNested(bytes, open: "{{", close: "}}") { _ in [] }
@@ -40,7 +38,7 @@ enum MediaWiki {
 
   // MARK: Elements
 
-  /// The content of the first element `name`, whose end is looked for from there on.
+  /// The content of the first element `name`; it ends at the first closing tag of that name.
   private static func element(_ name: String, of bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8>? {
     guard let open = find("<\(name)", in: bytes),
       let start = bytes[open...].firstIndex(of: UInt8(ascii: ">")),
@@ -49,7 +47,7 @@ enum MediaWiki {
     return bytes[(start + 1)..<end]
   }
 
-  /// Where `text` first stands in `bytes`.
+  /// The first place of `text` in `bytes`.
   private static func find(_ text: String, in bytes: ArraySlice<UInt8>) -> Int? {
     let pattern = Array(text.utf8)
     var position = bytes.startIndex
@@ -60,13 +58,13 @@ enum MediaWiki {
     return nil
   }
 
-  /// Elements whose content is no running text.
+  /// Elements whose content is not running text.
   private static let dropped = [
     "ref", "math", "gallery", "timeline", "source", "syntaxhighlight", "code", "pre", "table",
     "score", "imagemap", "references",
   ]
 
-  /// `markup` without comments, without the elements above, and without the tags of all others.
+  /// `markup` without comments, without the elements above, and without the tags of other elements.
   private static func withoutElements(_ markup: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     var position = 0
@@ -99,8 +97,7 @@ enum MediaWiki {
 
   // MARK: Nested marks
 
-  /// `bytes` with what stands between `open` and `close`, innermost first, put through `replacement`;
-  /// marks without partner stay.
+  /// Replaces the text between `open` and `close`, innermost first. Marks without a partner stay.
   private static func withoutNested(
     _ bytes: [UInt8], open: String, close: String, replacement: (ArraySlice<UInt8>) -> [UInt8]
   ) -> [UInt8] {
@@ -128,7 +125,7 @@ enum MediaWiki {
     return result
   }
 
-  /// What a link shows: its last part; nothing for pictures, categories and other languages.
+  /// The text a link shows, its last part; nothing for pictures, categories and other languages.
   private static func linkText(_ link: ArraySlice<UInt8>) -> [UInt8] {
     let target = link.prefix { $0 != UInt8(ascii: "|") }
     if let colon = target.firstIndex(of: UInt8(ascii: ":")), colon > target.startIndex {
@@ -141,14 +138,13 @@ enum MediaWiki {
 
   // MARK: Lines
 
-  /// Sections that list things; everything from their heading to the next other heading is left out.
+  /// Sections that list things. They are dropped from their heading to the next heading.
   private static let listSections: Set<String> = [
     "see also", "references", "external links", "notes", "further reading", "bibliography",
     "sources", "citations", "footnotes", "works cited", "gallery",
   ]
 
-  /// The lines of running text: quotation marks of emphasis, list marks and addresses of links
-  /// removed, headings and sections of lists left out.
+  /// The running text: without marks of emphasis and lists, addresses, headings, and sections of lists.
   private static func lines(_ bytes: [UInt8]) -> String {
     var result: [String] = []
     var isSkipping = false
@@ -163,7 +159,7 @@ enum MediaWiki {
       if isSkipping || isMark || line.hasPrefix("__") { continue }
       var text = String(line.drop { "*#:;".contains($0) }).replacing("'''", with: "")
       text = withoutAddresses(text.replacing("''", with: ""))
-      // What is left where a template stood: "Apollo ( ; )", "a  b", "a ,".
+      // Clean up where a template stood: "Apollo ( ; )", "a  b", "a ,".
       for (rest, replacement) in [
         ("( ;", "("), ("( ", "("), (" )", ")"), ("()", ""), ("  ", " "), (" ,", ","),
       ] { text = text.replacing(rest, with: replacement) }
@@ -173,7 +169,7 @@ enum MediaWiki {
     return result.joined(separator: "\n")
   }
 
-  /// `text` with external links, "[http://… shown]", replaced by what they show.
+  /// Replaces external links, "[http://… shown]", by the text they show.
   private static func withoutAddresses(_ text: String) -> String {
     guard text.contains("[http") else { return text }
     var result = ""
@@ -189,7 +185,7 @@ enum MediaWiki {
     return result + rest
   }
 
-  /// `bytes` with the entities of XML and the commonest of HTML replaced by what they stand for.
+  /// Replaces the entities of XML and the commonest of HTML by their characters.
   private static func unescaped(_ bytes: [UInt8]) -> [UInt8] {
     var result: [UInt8] = []
     var position = 0
@@ -218,7 +214,6 @@ enum MediaWiki {
 }
 
 extension Substring {
-  /// Without white space at both ends.
   fileprivate var trimmingSpaces: Substring {
     var text = drop(while: \.isWhitespace)
     while let last = text.last, last.isWhitespace { text.removeLast() }

@@ -1,5 +1,5 @@
-// The same sentences in several languages: from a JSON file, or the verses of the catalogue's corpus
-// "bible", whose four editions count verses alike.
+// The same sentences in several languages, read from a JSON file or from the verses of the catalogue's corpus
+// "bible", whose four editions number verses alike.
 
 public import HSAESupport
 import HSAETensors
@@ -8,26 +8,26 @@ import HSAETensors
 public struct ParallelSentences: Hashable, Sendable {
   /// The languages: "en", "fr", …
   public var languages: [String]
-  /// Every sentence, in each of the languages.
+  /// Each sentence in all languages, in the order of `languages`.
   public var sentences: [[String]]
-  /// What they are, as a clause.
+  /// A description, as a clause.
   public var description: String
 
-  /// Sentences given outright.
+  /// The given sentences.
   public init(languages: [String], sentences: [[String]], description: String) {
     (self.languages, self.sentences, self.description) = (languages, sentences, description)
   }
 
-  /// The sentences in the JSON file at `path`: `[{"en": …, "fr": …}, …]`, all in the same languages.
+  /// Reads sentences from the JSON file at `path`: `[{"en": …, "fr": …}, …]`, all in the same languages.
   ///
-  /// Fails with `.data` and the number of the sentence that is none.
+  /// Fails with `.data` and the number of the first sentence that does not fit.
   public init(path: String) throws(Failure) {
     guard let list = try JSONFile.readTree(from: path).array, let first = list.first?.object,
       first.count >= 2
     else {
       throw .data(
-        "\(path): these are no parallel sentences; write [{\"en\": …, \"fr\": …}, …] with two languages or"
-          + " more.")
+        "\(path): this file holds no parallel sentences; it needs the form [{\"en\": …, \"fr\": …}, …]"
+          + " with two or more languages.")
     }
     let usual = ["en", "fr", "es", "de"]
     languages =
@@ -47,8 +47,8 @@ public struct ParallelSentences: Hashable, Sendable {
     description = Path.name(path)
   }
 
-  /// The verses of the catalogue's Bible in English, French, Spanish and German that have 20 to 240
-  /// characters in each. Punctuation at their ends is dropped, so that the last token is of a word.
+  /// Verses of the catalogue's Bible in English, French, Spanish and German that have 20 to 240 characters
+  /// in each language. Punctuation at their ends is dropped, so that the last token belongs to a word.
   public static func verses(_ fetcher: ModelFetcher) throws(Failure) -> ParallelSentences {
     guard let corpus = CorpusCatalogue.corpus(named: "bible") else {
       throw Failure(.software, "The catalogue has no corpus \"bible\".")
@@ -57,19 +57,19 @@ public struct ParallelSentences: Hashable, Sendable {
     return try ParallelSentences(verses: MappedFile(path: path).copy(), path: path)
   }
 
-  /// The verses in `lines`, JSON arrays of edition, book, chapter and text, edition after edition.
+  /// Reads verses from `lines`, JSON arrays of edition, book, chapter and text, edition after edition.
   init(verses lines: [UInt8], path: String) throws(Failure) {
     let editions = ["4", "l", "v", "e"]
     languages = ["en", "fr", "es", "de"]
     description = "verses of the Bible (corpus bible)"
-    // For every edition, its chapters in order, and their verses.
+    // For every edition: its chapters in order, each a list of verses.
     var chapters = [[[String]]](repeating: [], count: editions.count)
     var last = ""
     for line in lines.split(separator: UInt8(ascii: "\n")) {
       let verse = try JSONValue(parsing: Array(line), source: path).array ?? []
       guard verse.count == 4, let edition = verse[0].string.flatMap(editions.firstIndex),
         let book = verse[1].string, let chapter = verse[2].integer, let text = verse[3].string
-      else { throw .data("\(path): a line is no verse; remove this file and run again.") }
+      else { throw .data("\(path): a line is not a verse; remove this file and run again.") }
       let place = "\(edition) \(book) \(chapter)"
       if place != last { chapters[edition].append([]) }
       last = place
@@ -78,7 +78,7 @@ public struct ParallelSentences: Hashable, Sendable {
     sentences = []
     for chapter in 0..<(chapters.map(\.count).min() ?? 0) {
       let parts = chapters.map { $0[chapter] }
-      // Where a chapter is divided in another way, its verses do not correspond.
+      // Skip chapters that the editions divide differently: their verses do not correspond.
       guard Set(parts.map(\.count)).count == 1 else { continue }
       for verse in parts[0].indices {
         let texts = parts.map { $0[verse] }
@@ -87,7 +87,7 @@ public struct ParallelSentences: Hashable, Sendable {
     }
   }
 
-  /// A verse without its number in other editions, white space around it and punctuation at its end.
+  /// Removes white space, another edition's verse number at the beginning, and punctuation at the end.
   private static func cleaned(_ text: String) -> String {
     var text = Substring(text.map { $0 == "`" ? "'" : $0 })
     text = text.drop { $0.isWhitespace }
@@ -100,7 +100,7 @@ public struct ParallelSentences: Hashable, Sendable {
     return String(text)
   }
 
-  /// `count` of the sentences drawn with `seed`, or all if there are no more.
+  /// `count` sentences drawn with `seed`, or all if there are fewer.
   public func sample(_ count: Int, seed: UInt64) -> ParallelSentences {
     var generator = SeededGenerator(seed: seed).split(0x7061_7261)
     var result = self

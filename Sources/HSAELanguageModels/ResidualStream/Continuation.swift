@@ -1,5 +1,4 @@
-// Text that a model writes after a prompt, a token at a time, with or without an edit of its residual
-// stream on the way.
+// Lets a model continue a prompt, one token at a time, with or without an edit of its residual stream.
 
 import Glibc
 public import HSAESupport
@@ -9,19 +8,19 @@ import HSAETensors
 public struct Sampling: Hashable, Sendable {
   /// 0 takes the most probable token; otherwise tokens are drawn from softmax(logits / temperature).
   public var temperature: Float
-  /// What a token's logit falls by for each time it was already written.
+  /// Subtracted from a token's logit once for each time it was already written.
   public var frequencyPenalty: Float
-  /// Seed of the draws.
+  /// The seed of the draws.
   public var seed: UInt64
 
-  /// A way to choose.
+  /// The given settings.
   public init(temperature: Float = 0, frequencyPenalty: Float = 0, seed: UInt64 = 0) {
     (self.temperature, self.frequencyPenalty, self.seed) = (temperature, frequencyPenalty, seed)
   }
 
-  /// The token chosen by `logits`, of which `counts` says how often which were written.
+  /// Chooses a token by `logits`; `counts` says how often each token was written before.
   ///
-  /// Fails with `.data` if a logit is no number: an edit was too strong for the model's arithmetic.
+  /// Fails with `.data` if a logit is not finite: an edit was too strong for the model's arithmetic.
   func choose(
     _ logits: [Float], counts: [Int32: Int], _ generator: inout SeededGenerator
   ) throws(Failure) -> Int32 {
@@ -30,7 +29,7 @@ public struct Sampling: Hashable, Sendable {
     var best = 0
     for index in logits.indices {
       guard logits[index].isFinite else {
-        throw .data("The model computes no numbers any more; steer with less strength.")
+        throw .data("The model's predictions are not finite any more; steer with less strength.")
       }
       if logits[index] > logits[best] { best = index }
     }
@@ -45,7 +44,7 @@ public struct Sampling: Hashable, Sendable {
   }
 }
 
-/// A text that is being written.
+/// A text being written.
 ///
 /// The prompt is read once; then each token costs the work of one. A model writes one text at a time:
 /// beginning another ends this one.
@@ -58,19 +57,19 @@ public struct Continuation {
   private var readCount = 0
   private var counts: [Int32: Int] = [:]
 
-  /// What `model` writes after `prompt` (special tokens included, at least one token). `splice` is
-  /// applied to the rows of the prompt and of every token that is written.
+  /// Begins the text that `model` writes after `prompt` (at least one token, special ones included).
+  /// `splice` is applied to the rows of the prompt and of every token written.
   public init(
     of prompt: [Int32], by model: any ResidualStreamModel, sampling: Sampling = Sampling(),
     splice: Splice? = nil
   ) {
-    precondition(!prompt.isEmpty, "There is nothing to go on from.")
+    precondition(!prompt.isEmpty, "The prompt is empty.")
     (self.model, self.sampling, self.splice) = (model, sampling, splice)
     generator = SeededGenerator(seed: sampling.seed).split(0x636F_6E74)
     pending = prompt
   }
 
-  /// The next token; nil if the text ends there (a special token) or the context is full.
+  /// The next token; nil if the text ends here (a special token) or the context is full.
   public mutating func next() throws(Failure) -> Int32? {
     guard !pending.isEmpty, readCount + pending.count <= model.contextLength else { return nil }
     let logits = try model.logits(after: pending, at: readCount, splice: splice)
@@ -83,7 +82,7 @@ public struct Continuation {
     return token
   }
 
-  /// The next `limit` tokens, or fewer where the text ends before.
+  /// The next `limit` tokens, or fewer if the text ends earlier.
   public mutating func next(_ limit: Int) throws(Failure) -> [Int32] {
     var tokens: [Int32] = []
     while tokens.count < limit, let token = try next() { tokens.append(token) }

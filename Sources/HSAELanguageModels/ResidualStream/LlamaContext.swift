@@ -1,38 +1,38 @@
-// Running batches of contexts through a model loaded by llama.cpp, with a tap on the residual stream.
-// All sequences of a batch are equally long (`PackedBatch` pads them), fit into one ubatch and have a
-// cache of their own, so the rows at the tap are sequence after sequence.
+// Runs batches of contexts through a model loaded by llama.cpp, with a tap on the residual stream. All
+// sequences of a batch have the same length (`PackedBatch` pads them), fit into one ubatch and have a cache
+// each, so the rows at the tap come sequence after sequence.
 //
-// That a context's rows are the same to the bit in any company takes two things. Flash attention is off:
-// its rounding depends on how many tokens a batch has (and on processors it is no faster). And lengths
-// are multiples of 4 and at least 8: ggml multiplies 4 vectors at a time, and what is left over, or very
-// few, in another way.
+// Two things make a context's rows bit for bit the same in any batch. Flash attention is off, because its
+// rounding depends on the number of tokens in a batch (and on processors it is no faster). And lengths are
+// multiples of 4 and at least 8, because ggml multiplies 4 vectors at a time, and a remainder or a very
+// small number in another way.
 
 import CLlama
 import Glibc
 import HSAESupport
 import HSAETensors
 
-/// A place to compute: the memory for one batch at a time. Not to be shared between threads.
+/// Memory to compute one batch at a time. Threads must not share it.
 @safe
 final class LlamaContext {
-  // Safe: made in `init`, freed only in `deinit`; `tap` outlives `context`, which calls it during
-  // `llama_decode` only, on the calling thread. `batch` has room for `batchTokens` tokens.
+  // Safe: `context` is made in `init` and freed only in `deinit`. It calls `tap` during `llama_decode` only,
+  // on the calling thread, and `tap` outlives it. `batch` has room for `batchTokens` tokens.
   private let weights: LlamaWeights
   private let context: OpaquePointer
   private var batch: llama_batch
   private let tap: Tap
-  /// The most tokens of a batch, padding included.
+  /// The most tokens in a batch, padding included.
   let batchTokens: Int
-  /// The most contexts of a batch.
+  /// The most contexts in a batch.
   let sequences: Int
-  /// What the lengths of batches are multiples of, and the least they are.
+  /// The lengths of batches are multiples of the first and at least the second.
   static let (lengthMultiple, minimumLength) = (4, 8)
 
-  /// Memory for `sequences` contexts of up to `contextLength` tokens, of which a batch has at most
-  /// `batchTokens` (or one context, if that is longer).
+  /// Memory for `sequences` contexts of up to `contextLength` tokens. A batch has at most `batchTokens`
+  /// tokens, or one context if that is longer.
   ///
-  /// With `hasLogits`, every token of a batch may have logits, which takes 8 bytes for each token of
-  /// the batch and each of the vocabulary. Fails with `.software` if memory does not suffice.
+  /// With `hasLogits` every token of a batch may have logits; that takes 8 bytes for each pair of a token in
+  /// the batch and a token in the vocabulary. Fails with `.software` if there is too little memory.
   init(
     _ weights: LlamaWeights, contextLength: Int, sequences: Int, batchTokens: Int, hasLogits: Bool,
     threads: Int
@@ -42,6 +42,7 @@ final class LlamaContext {
       (max(contextLength, Self.minimumLength) + multiple - 1) / multiple * multiple
     let batchTokens = max(batchTokens, length)
     let tap = Tap()
+    // Safe: plain C values, which llama.cpp copies. `data` is `tap`, which outlives the context.
     var parameters = unsafe llama_context_default_params()
     unsafe parameters.n_ctx = UInt32(length * sequences)
     unsafe parameters.n_batch = UInt32(batchTokens)
@@ -56,7 +57,7 @@ final class LlamaContext {
     unsafe parameters.cb_eval = { tensor, isQuestion, data in
       guard let tensor = unsafe tensor, let data = unsafe data else { return false }
       let tap = unsafe Unmanaged<Tap>.fromOpaque(data).takeUnretainedValue()
-      // Asked: whether we want to see this tensor. Told: what it is; false ends the computation.
+      // llama.cpp first asks whether we want this tensor, then hands it over; then false ends the run.
       guard unsafe tap.isPlaced(at: tensor) else { return !isQuestion }
       return unsafe isQuestion || tap.receive(tensor)
     }
@@ -79,14 +80,15 @@ final class LlamaContext {
   }
 
   deinit {
+    // Safe: `init` made both, and this is their last use.
     unsafe llama_batch_free(batch)
     unsafe llama_free(context)
   }
 
   /// Runs the contexts of `packed` through the model.
   ///
-  /// Logits are computed for all tokens if `logits`, as the last block needs. `receive` is given the residual stream after
-  /// block `block`, if there is one, and says whether to go on from there.
+  /// `logits` asks for logits of all tokens; the last block is only computed with them. `receive` gets the
+  /// residual stream after block `block`, if there is one, and returns whether to go on from there.
   func run(
     _ packed: PackedBatch, of contexts: [[Int32]], logits: Bool, block: Int?,
     receive: @escaping (borrowing BlockRows) throws(Failure) -> Bool
@@ -95,18 +97,20 @@ final class LlamaContext {
       packed.contexts.count <= sequences && packed.contexts.count * packed.length <= batchTokens,
       "A batch of \(packed.contexts.count) × \(packed.length) is too large.")
     fill(packed, contexts, logits: logits)
+    // Safe: the context lives, and nothing else runs in it.
     unsafe llama_memory_clear(llama_get_memory(context), false)
     try decode(
       block: block, BlockRows.Layout(packed, contexts, width: weights.width), receive,
       "a batch of \(packed.contexts.count) contexts")
   }
 
-  /// Computes the batch that was filled in; `what` says what it is.
+  /// Computes the filled batch; `what` describes it in messages.
   private func decode(
     block: Int?, _ layout: BlockRows.Layout,
     _ receive: @escaping (borrowing BlockRows) throws(Failure) -> Bool, _ what: String
   ) throws(Failure) {
     tap.place(block: block, layout, receive)
+    // Safe: `batch` holds `n_tokens` filled tokens.
     let status = unsafe llama_decode(context, batch)
     let (isSeen, failure) = tap.remove()
     if let failure { throw failure }
@@ -117,8 +121,8 @@ final class LlamaContext {
     }
     guard block == nil || isSeen else {
       throw .data(
-        "\(weights.path): llama.cpp does not name the output of block \(block ?? 0) for models of this"
-          + " architecture, so it cannot be read.")
+        "\(weights.path): the output of block \(block ?? 0) cannot be read, because llama.cpp"
+          + " does not name it for models of this architecture.")
     }
   }
 
@@ -140,16 +144,17 @@ final class LlamaContext {
     unsafe batch.n_tokens = Int32(count)
   }
 
-  /// Reads `tokens` as the next ones of the one context that is kept, from position `position` on, and
-  /// returns the logits of the token after the last [vocabulary].
+  /// Reads `tokens` as the next tokens of the one kept context, from position `position` on, and returns the
+  /// logits of the token that follows [vocabulary].
   ///
-  /// Nothing is padded, since padding would be remembered too. `receive` is given the residual stream
-  /// after block `block`: llama.cpp computes the last block only for the last token.
+  /// Nothing is padded, because the context would keep the padding. `receive` gets the residual stream after
+  /// block `block`; after the last block llama.cpp computes it for the last token only.
   func advance(
     _ tokens: [Int32], at position: Int, block: Int?,
     receive: @escaping (borrowing BlockRows) throws(Failure) -> Void
   ) throws(Failure) -> [Float] {
     precondition(tokens.count <= batchTokens, "\(tokens.count) tokens are too many.")
+    // Safe: the context lives, and nothing else runs in it.
     if position == 0 { unsafe llama_memory_clear(llama_get_memory(context), false) }
     for (index, token) in tokens.enumerated() {
       // Safe: `index` stays below `batchTokens`, for which the batch was made.
@@ -168,18 +173,20 @@ final class LlamaContext {
         try receive(rows)
         return true
       }, "\(tokens.count) tokens")
+    // Safe: llama.cpp keeps `tokenCount` logits of the last token until the next batch; they are copied.
     guard let logits = unsafe llama_get_logits_ith(context, -1) else {
       throw Failure(.software, "\(weights.path): llama.cpp computed no logits.")
     }
     return unsafe Array(UnsafeBufferPointer(start: logits, count: weights.tokenCount))
   }
 
-  /// Calls `body` with the logits of every token of `packed`, which was just run with logits, that has a
-  /// next one: the token's row in the batch, and the next token. Several calls run at once.
+  /// Calls `body` for every token of `packed` that has a next one: with its logits, its row in the batch,
+  /// and the next token. The batch must have just been run with logits. Calls are concurrent.
   func forEachPrediction(
     _ packed: PackedBatch, of contexts: [[Int32]], threads: Int,
     _ body: (_ logits: UnsafePointer<Float>, _ row: Int, _ next: Int) -> Void
   ) throws(Failure) {
+    // Safe: until the next batch llama.cpp keeps a row of logits for each token, in order; we only read.
     guard let logits = unsafe llama_get_logits(context) else {
       throw Failure(.software, "\(weights.path): llama.cpp computed no logits.")
     }
@@ -187,8 +194,6 @@ final class LlamaContext {
     for (place, index) in packed.contexts.enumerated() {
       let tokens = contexts[index]
       let first = place * packed.length
-      // Safe: llama.cpp keeps one row of logits for each token that asked for them, in their order,
-      // until the next batch; they are only read.
       nonisolated(unsafe) let logits = unsafe logits
       parallelFor(max(0, tokens.count - 1), threads: threads) { position, _ in
         let row = unsafe UnsafePointer(logits + (first + position) * tokenCount)

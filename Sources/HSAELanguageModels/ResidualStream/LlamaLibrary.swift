@@ -1,21 +1,22 @@
-// The library that computes language models: its version, and whether this processor can run it.
+// llama.cpp's version, and whether this processor can run it.
 
 import CLlama
 import HSAESupport
 import HSAETensors
 
-/// llama.cpp, as it was built into this program.
+/// llama.cpp as built into this program.
 public enum LlamaLibrary {
-  /// Its version and what it was compiled for, such as `0.0.1 (AVX2)`.
+  /// Its version and instruction set, such as `0.0.1 (AVX2)`.
   public static var description: String { "\(version) (\(instructions))" }
 
-  /// Its version, also for the names of files it made.
+  /// Its version, also used in the names of files it made.
   static var version: String {
+    // Safe: a constant C string, which is copied.
     guard let text = unsafe llama_version() else { return "unknown" }
     return unsafe String(cString: text)
   }
 
-  /// What it was compiled for: it asks the compiler, not the processor.
+  /// The instruction set it was compiled for; ggml does not ask the processor.
   private static var instructions: String {
     if ggml_cpu_has_amx_int8() != 0 { return "AMX" }
     if ggml_cpu_has_avx512_bf16() != 0 { return "AVX-512 with bfloat16" }
@@ -24,13 +25,13 @@ public enum LlamaLibrary {
     return "no vector instructions above the architecture's"
   }
 
-  /// Fails with `.unavailable` where this processor would stop at llama.cpp's first instruction: the
-  /// Debian package's needs AVX2.
+  /// Fails with `.unavailable` if this processor lacks AVX2 and llama.cpp was compiled for it, as in the
+  /// Debian package: it would stop at the first such instruction.
   static func requireProcessor() throws(Failure) {
     guard ggml_cpu_has_avx2() != 0, !availableKernels().contains("avx2") else { return }
     throw Failure(
       .unavailable,
-      "Language models need a processor with AVX2 in this build of hsae, and this one has none; build "
-        + "hsae from its source on this machine.")
+      "This build of hsae needs a processor with AVX2 for language models, and this one has none; "
+        + "build hsae from its source on this machine.")
   }
 }

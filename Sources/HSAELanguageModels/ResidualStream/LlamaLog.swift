@@ -1,19 +1,18 @@
-// What llama.cpp and ggml say: their error messages, which they would print, collected for the
-// sentence we throw.
+// Collects error messages of llama.cpp and ggml, which would otherwise be printed, for our own messages.
 
 import CLlama
 import Synchronization
 
-/// Collects the error messages of llama.cpp and ggml. They have one log for the whole process, so one
-/// collection runs at a time.
+/// Collects error messages of llama.cpp and ggml: one caller at a time, since the process has one log.
 enum LlamaLog {
   private static let turn = Mutex(())
   fileprivate static let lines = Mutex<[String]>([])
 
-  /// `body`'s result, and the first thing that was complained about on the way.
+  /// Returns `body`'s result and the first error message on the way, or "".
   static func collecting<Result>(_ body: () -> Result) -> (Result, String) {
     turn.withLock { _ in
       lines.withLock { $0 = [] }
+      // Safe: the callback captures nothing; it copies the text, a C string that lives for the call.
       unsafe llama_log_set(
         { level, text, _ in
           guard level == GGML_LOG_LEVEL_ERROR, let text = unsafe text else { return }

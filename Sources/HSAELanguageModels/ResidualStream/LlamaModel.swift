@@ -1,5 +1,4 @@
-// Any GGUF model as a `ResidualStreamModel`, by llama.cpp. How the pieces are called is here; the C
-// interface is in the files `Llama….swift` beside this one.
+// Runs any GGUF model as a `ResidualStreamModel`. Other files `Llama….swift` call llama.cpp's C interface.
 
 public import HSAESupport
 public import HSAETensors
@@ -10,7 +9,7 @@ public final class LlamaModel: ResidualStreamModel {
   public let description: ModelDescription
   /// Its tokens.
   public let tokenizer: any Tokenizer
-  /// The longest context that may be given, in tokens.
+  /// The longest allowed context, in tokens.
   public let contextLength: Int
 
   private let weights: LlamaWeights
@@ -18,27 +17,28 @@ public final class LlamaModel: ResidualStreamModel {
   private var forCapture: LlamaContext?
   private var forLogits: LlamaContext?
   private var forWriting: LlamaContext?
-  /// The tokens of the context that is being written that were read.
+  /// The number of tokens read of the context being written.
   private var readCount = 0
-  /// What was predicted for a batch, kept while replacements are tried.
+  /// The undisturbed predictions of a batch, kept while replacements are tried.
   private var kept: KeptPredictions?
 
-  /// The tokens of a batch: enough for full speed, few enough to stay in cache.
+  /// Tokens in a batch: enough for full speed, few enough to stay in the processor's cache.
   private static let batchTokens = 1024
-  /// The same where every token has logits, which take memory.
+  /// Tokens in a batch whose tokens all have logits, which take memory.
   private static let batchTokensWithLogits = 256
 
   /// Loads the model in the GGUF file at `path` for contexts of up to `contextLength` tokens.
   ///
-  /// `weights` says what the model is to compute with; other weights than the file's are made once
-  /// and kept in `cache`. Fails with `.missing` or `.data` if the file is none that llama.cpp can use,
-  /// `.usage` if the context is longer than the model was made for.
+  /// `weights` chooses the type to compute with; weights of another type than the file's are made once and
+  /// kept in `cache`. Fails with `.missing` or `.data` if llama.cpp cannot use the file, and with `.usage`
+  /// if the model was made for shorter contexts.
   public init(
     path: String, weights choice: WeightsChoice = .auto, contextLength: Int,
     threads: Int = processorCount, cache: ModelCache = ModelCache(),
     say: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(Failure) {
-    precondition(contextLength >= 1 && threads >= 1, "A context has tokens, and a thread runs it.")
+    precondition(
+      contextLength >= 1 && threads >= 1, "A context needs at least one token and one thread.")
     let file = try GGUFFile(path: path)
     let sha256 = try SHA256.hash(file: path)
     let prepared = try PreparedWeights(
@@ -61,7 +61,7 @@ public final class LlamaModel: ResidualStreamModel {
   private func context(hasLogits: Bool) throws(Failure) -> LlamaContext {
     if let context = hasLogits ? forLogits : forCapture { return context }
     let tokens = hasLogits ? Self.batchTokensWithLogits : Self.batchTokens
-    // Twice the contexts of full length that a batch holds, since many are shorter.
+    // Twice as many contexts as fit at full length, because many are shorter.
     let context = try LlamaContext(
       weights, contextLength: contextLength, sequences: max(1, min(64, 2 * tokens / contextLength)),
       batchTokens: tokens, hasLogits: hasLogits, threads: threads)
@@ -91,12 +91,12 @@ public final class LlamaModel: ResidualStreamModel {
     let width = weights.width
     precondition(
       rows.columns == width && rows.rows >= starts[contexts.count], "The rows do not fit.")
-    // llama.cpp computes the last block only where logits are asked for.
+    // llama.cpp only computes the last block for tokens with logits.
     let isLast = block == weights.blockCount - 1
     let context = try context(hasLogits: isLast)
     let batches = batches(contexts, for: context)
+    // Safe: `rows` has its own place for each context, and `run` calls the closure before it returns.
     return try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
-      // Safe: each context's rows go to its own place, and `run` calls the closure before it returns.
       nonisolated(unsafe) let target = unsafe target
       for batch in batches {
         if shouldStop() { return false }
@@ -119,6 +119,7 @@ public final class LlamaModel: ResidualStreamModel {
     var losses = [[Float]](repeating: [], count: contexts.count)
     for batch in batches(contexts, for: context) {
       try run(batch, of: contexts, splice, in: context)
+      // Safe: each row of logits has the model's vocabulary, as `scores` expects.
       try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
         logits, row, next in
         unsafe scores.score(logits, row: row, next: next)
@@ -128,7 +129,7 @@ public final class LlamaModel: ResidualStreamModel {
     return losses
   }
 
-  /// What replacements do to predictions (see `ResidualStreamModel`).
+  /// The effects of replacements on predictions (see `ResidualStreamModel`).
   public func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects {
     for splice in splices { check(contexts, block: splice.block) }
     let context = try context(hasLogits: true)
@@ -140,6 +141,7 @@ public final class LlamaModel: ResidualStreamModel {
       losses: empty, splices: splices.map { _ in .init(losses: empty, divergences: empty) })
     for batch in batches(contexts, for: context) {
       try run(batch, of: contexts, nil, in: context)
+      // Safe: each row of logits has the model's vocabulary, as `scores` and `undisturbed` expect.
       try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
         logits, row, next in
         unsafe scores.score(logits, row: row, next: next, keepingIn: undisturbed)
@@ -147,6 +149,7 @@ public final class LlamaModel: ResidualStreamModel {
       scores.collect(scores.losses, batch, of: contexts, into: &effects.losses)
       for (index, splice) in splices.enumerated() {
         try run(batch, of: contexts, splice, in: context)
+        // Safe: as above.
         try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
           logits, row, next in
           unsafe scores.score(logits, row: row, next: next, against: undisturbed)
@@ -176,7 +179,7 @@ public final class LlamaModel: ResidualStreamModel {
         hasLogits: false, threads: threads)
       forWriting = context
     }
-    // Of a context that could not be read to its end, nothing can be said.
+    // If reading fails, the context cannot be continued.
     readCount = 0
     let logits = try context.advance(tokens, at: position, block: splice?.block) {
       (rows) throws(Failure) in
@@ -192,7 +195,7 @@ public final class LlamaModel: ResidualStreamModel {
       multiple: LlamaContext.lengthMultiple, minimum: LlamaContext.minimumLength)
   }
 
-  /// Runs a batch to its logits, with a replacement on the way.
+  /// Runs a batch to its logits, replacing rows on the way.
   private func run(
     _ batch: PackedBatch, of contexts: [[Int32]], _ splice: Splice?, in context: LlamaContext
   ) throws(Failure) {
@@ -203,7 +206,7 @@ public final class LlamaModel: ResidualStreamModel {
     }
   }
 
-  /// Replaces the rows at the tap by what `splice` makes of them; padding stays as it is.
+  /// Replaces the rows at the tap with `splice`; padding stays as it is.
   private static func apply(_ splice: Splice, to rows: borrowing BlockRows) throws(Failure) {
     let layout = rows.layout
     let places = layout.parts.flatMap { part in
@@ -212,6 +215,7 @@ public final class LlamaModel: ResidualStreamModel {
           context: part.context, position: part.start + $0.offset, token: $0.element)
       }
     }
+    // Safe: `matrix` has a row for each token of the parts, and `start` advances by each part's size.
     var matrix = Matrix(rows: places.count, columns: layout.width)
     var start = 0
     for (part, place) in layout.parts.enumerated() {
@@ -220,7 +224,8 @@ public final class LlamaModel: ResidualStreamModel {
     }
     try splice.replace(&matrix, places)
     precondition(
-      matrix.rows == places.count && matrix.columns == layout.width, "The splice lost rows.")
+      matrix.rows == places.count && matrix.columns == layout.width,
+      "The splice changed the rows' shape.")
     start = 0
     for (part, place) in layout.parts.enumerated() {
       unsafe matrix.withUnsafePointer { unsafe rows.write(part, from: $0 + start) }

@@ -1,5 +1,4 @@
-// Writing a model's weights in another type, by llama.cpp, and which type this processor computes
-// fastest with. Where the files are kept is `PreparedWeights`' business.
+// Converts a model's weights to another type by llama.cpp, and knows this processor's fastest type.
 
 import CLlama
 import HSAESupport
@@ -7,11 +6,11 @@ import HSAESupport
 enum LlamaQuantiser {
   /// Writes the model at `source` to `target` with all matrices as `type`.
   ///
-  /// Fails with `.inputOutput` if `target` cannot be written, or `.data` if the model cannot be
-  /// converted.
+  /// Fails with `.data` if llama.cpp cannot convert the model or write the file.
   static func convert(
     _ source: String, to target: String, type: WeightsType, threads: Int
   ) throws(Failure) {
+    // Safe: plain C values, and C strings that live for the call.
     var parameters = unsafe llama_model_quantize_default_params()
     unsafe parameters.ftype = type.fileType
     unsafe parameters.allow_requantize = true
@@ -28,15 +27,16 @@ enum LlamaQuantiser {
     }
   }
 
-  /// The type of weights this processor computes fastest with, of those that keep results good:
-  /// 8-bit integers where it has AMX or nothing for narrow floats, else bfloat16.
+  /// The type of weights that this processor computes fastest with, without hurting results: 8-bit integers
+  /// where it has AMX or no instructions for narrow floats, else bfloat16.
   static var fastestType: WeightsType {
     if ggml_cpu_has_amx_int8() != 0 { return .q8 }
     return ggml_cpu_has_avx512_bf16() != 0 ? .bf16 : .q8
   }
 
-  /// The name of the type of the weights in `file`.
+  /// llama.cpp's name of the type of the weights in `file`.
   static func typeName(of file: borrowing GGUFFile) -> String {
+    // Safe: a constant C string, which is copied.
     guard let type = file.fileType, let name = unsafe llama_ftype_name(type) else {
       return "as in the file"
     }

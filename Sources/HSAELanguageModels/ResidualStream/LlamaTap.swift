@@ -1,18 +1,16 @@
-// What happens when llama.cpp has computed the residual stream after a block: the rows are read, and
-// perhaps replaced, before the next block reads them.
+// Reads, and may replace, the residual stream after a block while llama.cpp computes.
 
 import CLlama
 import Glibc
 import HSAESupport
 import HSAETensors
 
-/// The residual stream of a batch at the tap. Valid only during the call it is given to: the tensor is
-/// llama.cpp's.
+/// The residual stream of a batch at the tap. llama.cpp owns the tensor: it is valid only during the call.
 @safe
 struct BlockRows: ~Copyable {
-  /// Which rows of the tensor are which tokens.
+  /// Maps the tensor's rows to tokens.
   struct Layout {
-    /// The first row of each context, and its tokens from position `start` on, in the order of the batch.
+    /// For each context, in the order of the batch: its first row, and its tokens from position `start` on.
     let parts: [(row: Int, context: Int, start: Int, tokens: [Int32])]
     let rowCount: Int
     let width: Int
@@ -27,7 +25,7 @@ struct BlockRows: ~Copyable {
       self.width = width
     }
 
-    /// A row for each of `tokens`, which are at position `start` and after it.
+    /// One row for each of `tokens`, which begin at position `start`.
     init(_ tokens: [Int32], at start: Int, width: Int) {
       parts = [(0, 0, start, tokens)]
       rowCount = tokens.count
@@ -38,23 +36,24 @@ struct BlockRows: ~Copyable {
   let layout: Layout
   fileprivate let tensor: UnsafeMutablePointer<ggml_tensor>
 
-  /// Copies the rows of the part `part` to `target`, which has room for them.
+  /// Copies the rows of part `part` to `target`, which has room for them.
   func read(_ part: Int, into target: UnsafeMutablePointer<Float>) {
     let (row, _, _, tokens) = layout.parts[part]
-    // Safe: the tensor has `layout.rowCount` rows, as `Tap.receive` checked.
+    // Safe: the tensor has `layout.rowCount` rows of `layout.width` floats, as `Tap.receive` checked.
     unsafe ggml_backend_tensor_get(
       tensor, target, row * layout.width * 4, tokens.count * layout.width * 4)
   }
 
-  /// Replaces the rows of the part `part` by those at `source`.
+  /// Replaces the rows of part `part` by those at `source`.
   func write(_ part: Int, from source: UnsafePointer<Float>) {
     let (row, _, _, tokens) = layout.parts[part]
+    // Safe: as in `read`.
     unsafe ggml_backend_tensor_set(
       tensor, source, row * layout.width * 4, tokens.count * layout.width * 4)
   }
 }
 
-/// Watches for one tensor while a batch is computed.
+/// Watches for one tensor while a batch is computed. llama.cpp's tensors live for the call that passes them.
 final class Tap {
   private var name: [CChar] = []
   private var layout: BlockRows.Layout?
@@ -62,32 +61,33 @@ final class Tap {
   private var isSeen = false
   private var failure: Failure?
 
-  /// Watches for the output of block `block` of the coming batch; for nothing if it is nil.
+  /// Watches for the output of block `block` in the next batch; if nil, for nothing.
   func place(
     block: Int?, _ layout: BlockRows.Layout,
     _ consume: @escaping (borrowing BlockRows) throws(Failure) -> Bool
   ) {
-    // llama.cpp's name of what all architectures compute last in a block.
+    // llama.cpp gives this name to the last tensor of a block in every architecture.
     name = block.map { Array("l_out-\($0)".utf8CString) } ?? []
     (self.layout, self.consume) = (layout, consume)
     (isSeen, failure) = (false, nil)
   }
 
-  /// Ends watching; whether the tensor was seen, and what went wrong with it.
+  /// Ends watching. Returns whether the tensor was seen, and any failure on the way.
   func remove() -> (isSeen: Bool, failure: Failure?) {
     (name, layout, consume) = ([], nil, nil)
     return (isSeen, failure)
   }
 
-  /// Whether `tensor` is the one watched for.
   func isPlaced(at tensor: UnsafeMutablePointer<ggml_tensor>) -> Bool {
+    // Safe: both are C strings: `name` ends with its zero byte.
     guard !name.isEmpty, let other = unsafe ggml_get_name(tensor) else { return false }
     return unsafe strcmp(name, other) == 0
   }
 
-  /// Hands the rows of `tensor` on; whether the computation should go on.
+  /// Passes the rows of `tensor` on; returns whether the computation should go on.
   func receive(_ tensor: UnsafeMutablePointer<ggml_tensor>) -> Bool {
     guard let layout, let consume else { return false }
+    // Safe: llama.cpp calls this with a tensor that it has just computed.
     let (columns, rows) = unsafe (tensor.pointee.ne.0, tensor.pointee.ne.1)
     guard unsafe tensor.pointee.type == GGML_TYPE_F32, unsafe ggml_is_contiguous(tensor),
       columns == layout.width, rows == layout.rowCount, !isSeen

@@ -1,14 +1,13 @@
-// A language model loaded by llama.cpp: its weights, what they are, and its tokenizer. Computing with
-// them is `LlamaContext`'s.
+// A language model loaded by llama.cpp: its weights, sizes and tokenizer. `LlamaContext` computes with them.
 
 import CLlama
 import HSAESupport
 
-/// The weights of a model in memory. Tokenising may be done by several threads at once.
+/// The weights of a model in memory. Several threads may tokenise at once.
 @safe
 final class LlamaWeights: @unchecked Sendable {
-  // Safe: made in `init`, freed only in `deinit`, and only read in between, as llama.cpp allows from
-  // any thread. Only the files ResidualStream/Llama….swift use it.
+  // Safe: both are made in `init` and freed only in `deinit`. In between llama.cpp only reads them, which it
+  // allows from any thread. Only the files ResidualStream/Llama….swift use them.
   let model: OpaquePointer
   private let vocabulary: OpaquePointer
   let path: String
@@ -17,15 +16,16 @@ final class LlamaWeights: @unchecked Sendable {
   let longestContext: Int
   let tokenCount: Int
 
-  /// Loads the model in the GGUF file at `path`, which must have been opened as `GGUFFile` before,
-  /// since llama.cpp trusts its input. Fails with `.data` if llama.cpp cannot use it, `.unavailable` if this
-  /// processor cannot run llama.cpp.
+  /// Loads the model in the GGUF file at `path`. The file must have been opened as `GGUFFile` before,
+  /// because llama.cpp trusts its input. Fails with `.data` if llama.cpp cannot use the model, and with
+  /// `.unavailable` if this processor cannot run llama.cpp.
   ///
-  /// `repacks` lets ggml rearrange weights for this processor: AMX needs it. Products of rearranged 4-
-  /// and 5-bit weights round otherwise with other numbers of vectors, so those must stay as they are.
+  /// `repacks` lets ggml rearrange weights for this processor, which AMX needs. Products of rearranged 4- and
+  /// 5-bit weights round differently for different numbers of vectors, so those must not be rearranged.
   init(path: String, repacks: Bool) throws(Failure) {
     try LlamaLibrary.requireProcessor()
     llama_backend_init()
+    // Safe: plain C values and a C string for the length of the call; the model is freed here or kept.
     var parameters = unsafe llama_model_default_params()
     unsafe parameters.use_extra_bufts = repacks
     let (model, complaint) = unsafe LlamaLog.collecting {
@@ -41,7 +41,7 @@ final class LlamaWeights: @unchecked Sendable {
       unsafe !llama_model_has_encoder(model), unsafe llama_vocab_n_tokens(vocabulary) > 0
     else {
       unsafe llama_model_free(model)
-      throw .data("\(path): this is no causal language model; give one that predicts next tokens.")
+      throw .data("\(path): this is not a causal language model; give one that predicts tokens.")
     }
     unsafe (self.model, self.vocabulary) = unsafe (model, vocabulary)
     self.path = path
@@ -51,16 +51,19 @@ final class LlamaWeights: @unchecked Sendable {
     tokenCount = unsafe Int(llama_vocab_n_tokens(vocabulary))
   }
 
+  // Safe: the last use of the model.
   deinit { unsafe llama_model_free(model) }
 
-  /// What every context begins with.
+  /// The tokens that begin every context.
   var prefix: [Int32] {
+    // Safe: llama.cpp only reads the vocabulary.
     let token = unsafe llama_vocab_bos(vocabulary)
     return unsafe llama_vocab_get_add_bos(vocabulary) && token >= 0 ? [token] : []
   }
 
-  /// Which tokens mark a beginning, an end or a turn, or stand for unknown text.
+  /// Whether each token marks a beginning, an end or a turn, or stands for unknown text.
   var specials: [Bool] {
+    // Safe: llama.cpp only reads the vocabulary, at tokens that it has.
     (0..<Int32(tokenCount)).map { token in
       let attributes = unsafe llama_vocab_get_attr(vocabulary, token).rawValue
       return unsafe llama_vocab_is_control(vocabulary, token)
@@ -69,16 +72,15 @@ final class LlamaWeights: @unchecked Sendable {
     }
   }
 
-  /// The tokens of `text`, which is UTF-8.
   func encode(_ text: ArraySlice<UInt8>) -> [Int32] {
     // llama.cpp counts in 32 bits.
     let text = text.prefix(1 << 30)
-    // A token takes at least a byte, but for a space that some tokenizers put in front.
+    // A token covers at least one byte, except for a space that some tokenizers add in front.
     var tokens = [Int32](repeating: 0, count: text.count + 16)
     while true {
+      // Safe: llama.cpp reads `bytes.count` bytes and writes at most `target.count` tokens.
       let count = unsafe text.withUnsafeBytes { bytes in
         unsafe tokens.withUnsafeMutableBufferPointer { target in
-          // Safe: llama.cpp reads `bytes.count` bytes and writes at most `target.count` tokens.
           unsafe Int(
             llama_tokenize(
               vocabulary, bytes.bindMemory(to: CChar.self).baseAddress, Int32(bytes.count),
@@ -92,7 +94,6 @@ final class LlamaWeights: @unchecked Sendable {
   }
 }
 
-/// The tokenizer of a GGUF model.
 struct LlamaTokenizer: Tokenizer {
   let pieces: [String]
   let prefix: [Int32]

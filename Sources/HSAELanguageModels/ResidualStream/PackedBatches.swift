@@ -1,17 +1,16 @@
-// How contexts of different lengths are packed into batches for a model that wants all sequences of a
-// batch equally long: contexts of like length together, padded at the end. Causal models do not see
-// the padding.
+// Packs contexts of different lengths into batches for a model that wants all sequences of a batch equally
+// long. Contexts of similar length go together, padded at the end; causal models do not see the padding.
 
-/// Some contexts that go through the model together.
+/// Contexts that go through the model together.
 struct PackedBatch: Equatable {
   /// The indices of the contexts, longest first.
   var contexts: [Int]
-  /// The length all are padded to: that of the longest, rounded up.
+  /// The common padded length: that of the longest, rounded up.
   var length: Int
 
-  /// Packs contexts of the given `lengths` into batches of at most `tokens` tokens with padding, and
-  /// at most `sequences` contexts. A context longer than `tokens` has a batch of its own. Batches' lengths
-  /// are rounded up to a multiple of `multiple`, and at least `minimum`.
+  /// Packs contexts of the given `lengths` into batches of at most `tokens` tokens, padding included, and at
+  /// most `sequences` contexts. A context longer than `tokens` gets its own batch. A batch's length is
+  /// rounded up to a multiple of `multiple` and is at least `minimum`.
   static func pack(
     lengths: [Int], tokens: Int, sequences: Int, multiple: Int = 1, minimum: Int = 1
   ) -> [PackedBatch] {

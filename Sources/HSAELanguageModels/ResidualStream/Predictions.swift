@@ -1,5 +1,4 @@
-// Arithmetic on logits: the loss of each next token, and how far one prediction is from another. Nothing
-// here knows where logits come from.
+// Arithmetic on logits: the loss of each next token, and the divergence between two predictions.
 
 import CHSAEKernels
 import Glibc
@@ -7,13 +6,13 @@ import HSAETensors
 
 /// Scores of the predictions of one batch of tokens.
 ///
-/// Rows may be scored by several threads at once, each row by one.
+/// Several threads may score rows at once, each row by one thread.
 final class PredictionScores: Sendable {
-  /// The numbers of a prediction.
+  /// The number of logits in a prediction.
   let vocabulary: Int
   /// The cross-entropy of each row's next token, in nats.
   let losses: Buffer<Float>
-  /// The divergence of each row's prediction from the undisturbed one, in nats.
+  /// The Kullback-Leibler divergence of each row's prediction from the undisturbed one, in nats.
   let divergences: Buffer<Float>
 
   /// Room for `rows` rows.
@@ -23,26 +22,29 @@ final class PredictionScores: Sendable {
     divergences = Buffer(rows)
   }
 
-  /// Notes the loss of row `row`. `logits` has `vocabulary` numbers.
+  /// Stores the loss of row `row`. `logits` has `vocabulary` numbers.
   func score(_ logits: UnsafePointer<Float>, row: Int, next: Int) {
+    // Safe: `logits` has `vocabulary` numbers.
     let partition = unsafe Partition(logits, vocabulary)
     unsafe note(partition, logits, row: row, next: next)
   }
 
-  /// Notes the loss of row `row` and keeps its prediction, to hold others against.
+  /// Stores the loss of row `row` and keeps its prediction for comparisons.
   func score(
     _ logits: UnsafePointer<Float>, row: Int, next: Int, keepingIn kept: KeptPredictions
   ) {
+    // Safe: as above; `keep` checks the row.
     let partition = unsafe kept.keep(logits, row: row)
     unsafe note(partition, logits, row: row, next: next)
   }
 
-  /// Notes the loss of row `row` and how far its prediction is from the one in `kept`:
+  /// Stores the loss of row `row` and the divergence of its prediction q from the kept prediction p:
   /// Σ p (ln p - ln q).
   func score(
     _ logits: UnsafePointer<Float>, row: Int, next: Int, against kept: KeptPredictions
   ) {
     precondition(row >= 0 && row < kept.rows && vocabulary == kept.vocabulary)
+    // Safe: `logits` has `vocabulary` numbers, `row` was checked, and only this thread has the row.
     let partition = unsafe Partition(logits, vocabulary)
     unsafe note(partition, logits, row: row, next: next)
     let mean = unsafe kept.mean(of: logits, row: row) - partition.logSum
@@ -53,10 +55,11 @@ final class PredictionScores: Sendable {
     _ partition: Partition, _ logits: UnsafePointer<Float>, row: Int, next: Int
   ) {
     precondition(row >= 0 && row < losses.count && next >= 0 && next < vocabulary)
+    // Safe: checked above, and only this thread has the row.
     unsafe losses.base[row] = Float(partition.logSum - Double(logits[next]))
   }
 
-  /// Copies `numbers`, one a row, to the contexts of `batch`.
+  /// Copies `numbers`, one for each row, to the contexts of `batch`.
   func collect(
     _ numbers: Buffer<Float>, _ batch: PackedBatch, of contexts: [[Int32]],
     into results: inout [[Float]]
@@ -64,38 +67,38 @@ final class PredictionScores: Sendable {
     for (place, index) in batch.contexts.enumerated() {
       let first = place * batch.length
       results[index] = (0..<max(0, contexts[index].count - 1)).map { position in
+        // Safe: the batch fits into `numbers`, as `LlamaContext.run` checks.
         unsafe numbers.base[first + position]
       }
     }
   }
 }
 
-/// The sum that makes a prediction of logits, from their largest up so that nothing overflows.
+/// The normalising sum of a prediction, relative to the largest logit so that nothing overflows.
 private struct Partition {
-  /// The largest logit.
   let largest: Float
   /// Σ exp(logits - largest).
   let sum: Double
   /// ln Σ exp(logits).
   var logSum: Double { log(sum) + Double(largest) }
 
-  /// Of `count` logits; exp(logits - largest) goes to `exponentials`, if there is any.
+  /// Sums over `count` logits, and stores exp(logits - largest) in `exponentials` if it is given.
   init(
     _ logits: UnsafePointer<Float>, _ count: Int,
     exponentials: UnsafeMutablePointer<Float>? = nil
   ) {
+    // Safe: the caller passes `count` logits, and as much room for `exponentials`.
     largest = unsafe kernels.largest(logits, count)
     sum = unsafe kernels.exp_sum(exponentials, logits, largest, count)
   }
 }
 
-/// The undisturbed predictions of one batch: 4 bytes for each row and each token of the vocabulary.
+/// The undisturbed predictions of one batch. They take 4 bytes for each row and each token of the vocabulary.
 final class KeptPredictions: Sendable {
   let rows: Int
   let vocabulary: Int
   /// exp(logits - their largest) [rows × vocabulary].
   private let exponentials: Buffer<Float>
-  /// The sum of each row of exponentials.
   private let sums: Buffer<Double>
   /// Σ p ln p of each row.
   let negativeEntropies: Buffer<Double>
@@ -108,9 +111,9 @@ final class KeptPredictions: Sendable {
     negativeEntropies = Buffer(rows)
   }
 
-  /// Keeps the prediction of row `row`.
   fileprivate func keep(_ logits: UnsafePointer<Float>, row: Int) -> Partition {
     precondition(row >= 0 && row < rows, "Row \(row) of \(rows).")
+    // Safe: `row` was checked, `logits` has `vocabulary` numbers, and only this thread has the row.
     let partition = unsafe Partition(
       logits, vocabulary, exponentials: exponentials.base + row * vocabulary)
     unsafe sums.base[row] = partition.sum
@@ -120,8 +123,9 @@ final class KeptPredictions: Sendable {
 
   /// Σ p · x for the kept prediction of row `row`; x has `vocabulary` numbers.
   func mean(of x: UnsafePointer<Float>, row: Int) -> Double {
+    // Safe: callers check `row`; `x` has `vocabulary` numbers, and blocks end there.
     let exponentials = unsafe self.exponentials.base + row * vocabulary
-    // Short sums in single precision, their sum in double.
+    // Short sums in single precision, their total in double.
     let block = 4096
     var total = 0.0
     for start in stride(from: 0, to: vocabulary, by: block) {

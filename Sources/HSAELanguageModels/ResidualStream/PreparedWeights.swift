@@ -1,13 +1,13 @@
-// The file a model computes with: its own, or one with all matrices in another type, which is made
-// once and kept in the cache under the hash of the model's file and the version of llama.cpp. A file
-// in the cache is always whole; one process makes it, others wait.
+// The file a model computes with: the model's own, or one with all matrices converted to another type. A
+// converted file is made once and kept in the cache under the hash of the model's file and the version of
+// llama.cpp. Files in the cache are always complete; one process makes a file while others wait.
 
 import Glibc
 import HSAESupport
 
-/// The types weights can be converted to.
+/// The types that weights can be converted to.
 public enum WeightsType: String, CaseIterable, Codable, Sendable {
-  /// 8-bit integers, 32 with a scale.
+  /// 8-bit integers, with a scale for each 32.
   case q8 = "q8_0"
   /// The upper half of 32-bit floats.
   case bf16
@@ -15,16 +15,16 @@ public enum WeightsType: String, CaseIterable, Codable, Sendable {
   case f32
 }
 
-/// What a model is to compute with.
+/// Which type of weights a model computes with.
 public enum WeightsChoice: Hashable, Sendable {
   /// The type this processor is fastest with: q8_0 or bf16.
   case auto
-  /// The file's own.
+  /// The file's type.
   case keep
-  /// Converted to this type.
+  /// The given type; the file is converted if need be.
   case type(WeightsType)
 
-  /// The choice of that name: auto, keep, q8_0, bf16 or f32.
+  /// The choice called `name`: auto, keep, q8_0, bf16 or f32; nil for other names.
   public init?(name: String) {
     switch name {
     case "auto": self = .auto
@@ -39,14 +39,12 @@ public enum WeightsChoice: Hashable, Sendable {
   public static let names = ["auto", "keep"] + WeightsType.allCases.map(\.rawValue)
 }
 
-/// A model file to compute with.
 struct PreparedWeights {
-  /// The file's path.
   let path: String
-  /// The type of its weights: "q8_0", or for a file that was kept, llama.cpp's name of what it has.
+  /// The type of its weights, such as "q8_0"; for an unconverted file, llama.cpp's name of the type.
   let type: String
 
-  /// The file for `choice` of the model `file`, whose hash is `sha256`; made in `cache` if need be.
+  /// Finds the file for `choice` of the model `file` with SHA-256 `sha256`; makes it in `cache` if need be.
   init(
     _ file: borrowing GGUFFile, sha256: String, choice: WeightsChoice, cache: ModelCache,
     threads: Int, say: (String) -> Void
@@ -80,7 +78,7 @@ struct PreparedWeights {
     let durable = try DurableDirectory(path: folder, replacing: true)
     try LlamaQuantiser.convert(
       file.path, to: durable.file("model.gguf"), type: wanted, threads: threads)
-    // What is taken for whole from now on has been opened and measured.
+    // Check the file before it is committed; later calls trust it.
     _ = try GGUFFile(path: durable.file("model.gguf"))
     try durable.commit()
   }

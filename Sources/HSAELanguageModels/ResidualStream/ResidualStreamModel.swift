@@ -1,26 +1,26 @@
-// The seam between language models and everything else: reading the residual stream of contexts after
-// a block, replacing it there, and reading next-token losses, or the logits to write on with.
-// Implementations: `LlamaModel` (any GGUF file) and `SyntheticModel` (planted features, no download).
+// The protocol between language models and everything else. It reads the residual stream of contexts after a
+// block, replaces it there, and gives next-token losses or the logits to continue a text. `LlamaModel` (any
+// GGUF file) and `SyntheticModel` (planted features, no download) implement it.
 
 public import HSAESupport
 public import HSAETensors
 
-/// What a language model is.
+/// Describes a language model.
 public struct ModelDescription: Hashable, Sendable {
-  /// The model's name as its file gives it.
+  /// The model's name in its file.
   public var name: String
   /// SHA-256 of the file the user named, in hexadecimal.
   public var sha256: String
-  /// The type of the weights that compute: "q8_0", "bf16", "f32".
+  /// The type of the weights it computes with: "q8_0", "bf16", "f32".
   public var weightsType: String
-  /// Numbers in a row of the residual stream.
+  /// The width of the residual stream.
   public var width: Int
   /// The number of blocks (layers), each attention and feed-forward.
   public var blockCount: Int
   /// The longest context the model was made for, in tokens.
   public var longestContext: Int
 
-  /// What the output of block `block` is called in stores.
+  /// The name of the output of block `block` in stores.
   public static func hookPoint(afterBlock block: Int) -> String {
     "output of block \(block), counting from 0"
   }
@@ -28,62 +28,59 @@ public struct ModelDescription: Hashable, Sendable {
 
 /// A language model whose residual stream can be read and replaced.
 ///
-/// A *context* is a sequence of tokens, special ones included, of at least 1 and at most
-/// `contextLength`. Contexts are independent of each other: a context's rows and losses are the same
-/// to the bit, whichever others it is given with. Not to be shared between threads.
+/// A *context* is a sequence of 1 to `contextLength` tokens, special ones included. A context's rows and
+/// losses are bit for bit the same whichever contexts go with it. Threads must not share a model.
 public protocol ResidualStreamModel: AnyObject {
-  /// What the model is.
+  /// Describes the model.
   var description: ModelDescription { get }
   /// Its tokens.
   var tokenizer: any Tokenizer { get }
-  /// The longest context that may be given, in tokens.
+  /// The longest allowed context, in tokens.
   var contextLength: Int { get }
 
-  /// Reads the residual stream after block `block` (attention, feed-forward and both additions;
-  /// blocks count from 0) into the first rows of `rows`: context after context, token after token.
+  /// Reads the residual stream after block `block` (attention, feed-forward and both additions; blocks count
+  /// from 0) into the first rows of `rows`: context after context, token after token.
   ///
-  /// `rows` has `description.width` columns and at least as many rows as there are tokens. Blocks
-  /// after `block` are not computed. `shouldStop` is asked before each batch; if it says so, the
-  /// result is false and rows are missing. Fails with `.data` if the model has no such place and
-  /// `.software` if it cannot compute.
+  /// `rows` has `description.width` columns and at least one row for each token. Later blocks are not
+  /// computed. `shouldStop` is called before each batch; if it returns true, the result is false and rows
+  /// are missing. Fails with `.data` if the block cannot be read, with `.software` if computing fails.
   func capture(
     _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
   ) throws(Failure) -> Bool
 
-  /// The cross-entropy of each next token, in nats: for a context of n tokens, n - 1 numbers, the
-  /// p-th that of token p + 1 given those up to p.
+  /// The cross-entropy of each next token, in nats. A context of n tokens has n - 1 numbers; the p-th is
+  /// that of token p + 1 given the tokens up to p.
   ///
   /// With a `splice`, the residual stream is replaced on the way.
   func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]]
 
-  /// What each of `splices` does to the predictions of next tokens. The undisturbed predictions are
-  /// kept for one batch of tokens at a time, so that memory does not grow with the contexts.
+  /// The effect of each of `splices` on the predictions of next tokens. Undisturbed predictions are kept for
+  /// one batch at a time, so memory does not grow with the contexts.
   func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects
 
-  /// Reads `tokens`, at least one, as the next ones of the context that is being written, from position
-  /// `position` on, and returns the logits of the token after the last of them [vocabulary].
+  /// Reads `tokens`, at least one, as the next tokens of the context being written, from position `position`
+  /// on, and returns the logits of the token that follows [vocabulary].
   ///
-  /// At position 0 a new context begins; otherwise `position` tokens must have been read since it did.
-  /// What was read is remembered (keys and values of attention), with what `splice` made of it then, so
-  /// that one more token costs the work of one. `splice` is given the rows of `tokens` only, and after
-  /// the last block perhaps only the last of them: no other row there reaches the result.
+  /// Position 0 begins a new context; otherwise `position` must be the number of tokens read so far. The
+  /// model remembers what it read (keys and values of attention), with the splices applied then, so that one
+  /// more token costs the work of one. `splice` gets only the rows of `tokens`, and after the last block
+  /// perhaps only the last of them, because no other row there affects the result.
   func logits(
     after tokens: [Int32], at position: Int, splice: Splice?
   ) throws(Failure) -> [Float]
 }
 
-/// What replacements of the residual stream do to predictions. For a context of n tokens there are n - 1
-/// numbers, as in `ResidualStreamModel.losses`.
+/// The effects of replacing the residual stream on predictions. A context of n tokens has n - 1 numbers, as
+/// in `ResidualStreamModel.losses`.
 public struct SpliceEffects: Hashable, Sendable {
-  /// What one replacement does.
+  /// The effect of one replacement.
   public struct Effect: Hashable, Sendable {
     /// The cross-entropy of each next token, in nats.
     public var losses: [[Float]]
-    /// The Kullback-Leibler divergence of the prediction from the undisturbed one p, Σ p ln(p / q), in
-    /// nats.
+    /// The Kullback-Leibler divergence of prediction q from the undisturbed p, Σ p ln(p / q), in nats.
     public var divergences: [[Float]]
 
-    /// An effect with the given numbers.
+    /// The given numbers.
     public init(losses: [[Float]] = [], divergences: [[Float]] = []) {
       (self.losses, self.divergences) = (losses, divergences)
     }
@@ -96,7 +93,7 @@ public struct SpliceEffects: Hashable, Sendable {
 }
 
 extension ResidualStreamModel {
-  /// Reads the residual stream of all `contexts` after block `block`, without a stop on the way.
+  /// Reads the residual stream of all `contexts` after block `block`, without stopping early.
   public func capture(
     _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
   ) throws(Failure) {
@@ -106,9 +103,9 @@ extension ResidualStreamModel {
 
 /// A replacement of the residual stream after a block.
 public struct Splice {
-  /// Where a row of the residual stream belongs.
+  /// The place of a row of the residual stream.
   public struct Place: Hashable, Sendable {
-    /// The index of its context among those given; 0 while one is written.
+    /// The index of its context among those given; 0 while a text is written.
     public var context: Int
     /// Its position in the context.
     public var position: Int
@@ -118,11 +115,11 @@ public struct Splice {
 
   /// The block after which rows are replaced, counting from 0.
   public var block: Int
-  /// Replaces rows in place. It is called for one batch after another, on the calling thread;
-  /// `rows` [places.count × width] are as the model computed them, row i at `places[i]`.
+  /// Replaces rows in place. It is called for one batch after another, on the calling thread. `rows`
+  /// [places.count × width] are as the model computed them; row i belongs at `places[i]`.
   public var replace: (_ rows: inout Matrix, _ places: [Place]) throws(Failure) -> Void
 
-  /// A replacement after block `block` by what `replace` leaves.
+  /// Replaces rows after block `block` by what `replace` makes of them.
   public init(
     afterBlock block: Int,
     _ replace: @escaping (_ rows: inout Matrix, _ places: [Place]) throws(Failure) -> Void
@@ -136,19 +133,19 @@ public struct Splice {
 public protocol Tokenizer: Sendable {
   /// The readable text of every token.
   var pieces: [String] { get }
-  /// What every context begins with: the beginning-of-sequence token, or nothing.
+  /// The tokens that begin every context: the beginning-of-sequence token, or none.
   var prefix: [Int32] { get }
 
-  /// The tokens of `text` (UTF-8; bytes that are not are replaced by U+FFFD). No special token is
-  /// added, and text that spells one does not become it.
+  /// The tokens of `text` (UTF-8; other bytes are replaced by U+FFFD). No special token is added, and text
+  /// that spells a special token does not become one.
   func encode(_ text: ArraySlice<UInt8>) -> [Int32]
 
-  /// Whether `token` is special: it marks a beginning, an end, a turn, or stands for unknown text.
+  /// Whether `token` is special: it marks a beginning, an end or a turn, or stands for unknown text.
   func isSpecial(_ token: Int32) -> Bool
 }
 
 extension Tokenizer {
-  /// The bytes that `token` stands for in a text; of a special token its name's.
+  /// The bytes that `token` stands for in a text; for a special token, the bytes of its name.
   public func bytes(of token: Int32) -> [UInt8] {
     guard pieces.indices.contains(Int(token)) else { return [] }
     let piece = Array(pieces[Int(token)].utf8)
@@ -178,7 +175,7 @@ extension Tokenizer {
     String(decoding: tokens.flatMap(bytes(of:)), as: UTF8.self)
   }
 
-  /// Fails with `.data` unless all `tokens`, which were read from `source`, are this model's.
+  /// Fails with `.data` unless all `tokens`, which were read from `source`, are tokens of this model.
   public func check(_ tokens: [Int32], of source: String) throws(Failure) {
     let count = Int32(clamping: pieces.count)
     guard let wrong = tokens.first(where: { $0 < 0 || $0 >= count }) else { return }
@@ -187,10 +184,9 @@ extension Tokenizer {
         + " damaged.")
   }
 
-  /// The first `limit` tokens of `text`, without reading much more of it than they take.
+  /// The first `limit` tokens of `text`, without reading much more of it than needed.
   ///
-  /// Only the beginning is tokenised if that gives 64 tokens more than are asked for, so that the cut
-  /// is too far away to matter.
+  /// It tokenises only the beginning if that gives 64 tokens more than needed: then the cut cannot matter.
   public func encode(_ text: [UInt8], limit: Int) -> [Int32] {
     var end = limit * 16 + 1024
     if end < text.count {

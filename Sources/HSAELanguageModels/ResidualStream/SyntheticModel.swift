@@ -1,36 +1,34 @@
-// A made-up language model with planted two-level features: instant, the same everywhere, for tests
-// and for trying commands without a download. Its tokens are bytes.
+// A made-up language model with planted two-level features, for tests and for trying commands without a
+// download. It is instant and gives the same results everywhere. Its tokens are bytes.
 //
-// Every pair of neighbouring bytes (one and the one before) has a parent feature, chosen by the byte,
-// and a child of it, chosen by the byte before; so has every pair at distance two and three. A row is
-// the sum of these `active` = 3 parents, each with half its child, and a little noise; rows at the
-// first position are fifty times as long, as those of real models often are. The next byte is
-// predicted by a fixed readout of the last block's rows.
+// Every pair of a byte and the byte before it has a parent feature, which the byte chooses, and a child of
+// it, which the byte before chooses. So has every pair at distance two and three. A row is the sum of these
+// `active` = 3 parents, each with half its child, and a little noise. Rows at the first position are fifty
+// times as long, as in many real models. A fixed readout of the last block predicts the next byte.
 
 import Glibc
 public import HSAESupport
 public import HSAETensors
 
-/// A model without training whose rows are sums of known features.
+/// An untrained model whose rows are sums of known features.
 public final class SyntheticModel: ResidualStreamModel {
-  /// What the model is.
+  /// Describes the model.
   public let description: ModelDescription
   /// Its tokens.
   public let tokenizer: any Tokenizer = ByteTokenizer()
-  /// The longest context that may be given, in tokens.
+  /// The longest allowed context, in tokens.
   public let contextLength: Int
   /// Unit directions of the parents [parents × width].
   public let parents: Matrix
-  /// Unit directions of the children [parents · children × width], family after family.
+  /// Unit directions of the children [parents · children × width], grouped by parent.
   public let children: Matrix
   /// The number of children of each parent.
   public let childCount = 4
 
   private static let active = 3
-  /// Unit directions that are read as the next byte, a row for each token [258 × width].
+  /// Unit directions that predict the next byte, a row for each token [258 × width].
   let readout: Matrix
   private let seed: UInt64
-  /// The context that is being written.
   private var written: [Int32] = []
 
   /// A model of `blocks` blocks and rows of `width` numbers, made from `seed`.
@@ -121,7 +119,7 @@ public final class SyntheticModel: ResidualStreamModel {
     }
   }
 
-  /// What replacements do to predictions (see `ResidualStreamModel`).
+  /// The effects of replacements on predictions (see `ResidualStreamModel`).
   public func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects {
     let plain = try predictions(of: contexts, splice: nil)
     return SpliceEffects(
@@ -142,8 +140,7 @@ public final class SyntheticModel: ResidualStreamModel {
     predictions.enumerated().map { Float(-$1[Int(context[$0 + 1])]) }
   }
 
-  /// The logarithms of the probabilities of all next tokens, at all positions of each context that have
-  /// one.
+  /// The log probabilities of all next tokens, for each context at all positions that have a next token.
   private func predictions(
     of contexts: [[Int32]], splice: Splice?
   ) throws(Failure) -> [[[Double]]] {
@@ -165,8 +162,8 @@ public final class SyntheticModel: ResidualStreamModel {
     return predictions
   }
 
-  /// The logits of the next token of the context that is being written (see `ResidualStreamModel`).
-  /// Positions do not see each other's rows, so the last alone says what comes.
+  /// The logits of the next token of the context being written (see `ResidualStreamModel`). Positions do not
+  /// see each other's rows, so the last row alone decides.
   public func logits(
     after tokens: [Int32], at position: Int, splice: Splice?
   ) throws(Failure) -> [Float] {
@@ -194,7 +191,7 @@ public final class SyntheticModel: ResidualStreamModel {
     return logits(rows.row(tokens.count - 1)).map { Float($0) }
   }
 
-  /// What blocks do to rows: they only make them longer.
+  /// Does what the blocks do: they only make rows longer.
   private static func grow(_ rows: inout Matrix, by factor: Float) {
     var elements = rows.mutableSpan
     for place in elements.indices { elements[place] *= factor }
@@ -216,7 +213,7 @@ public final class SyntheticModel: ResidualStreamModel {
   }
 }
 
-/// A tokenizer whose tokens are bytes, and two special ones.
+/// A tokenizer whose tokens are the bytes and two special ones.
 struct ByteTokenizer: Tokenizer {
   static let count = 258
   var prefix: [Int32] { [256] }
