@@ -164,6 +164,8 @@ let package = Package(
     tests("HSAEActivationsTests", ["HSAEActivations"]),
     tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
     tests("HSAEDistributionTests", ["HSAEDistribution"]),
+    tests("HSAERunsTests", ["HSAERuns"]),
+    tests("HSAEEngineTests", ["HSAEEngine", "HSAERuns", "HSAEDistribution"]),
     tests("HSAETrainingTests", ["HSAERuns", "HSAEEngine", "HSAETraining", "HSAEDistribution"]),
     tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
     tests(

@@ -5,6 +5,7 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
+import HSAERuns
 import HSAETraining
 import Testing
 
@@ -42,8 +43,8 @@ import Testing
       options,
       data: DataDescription(
         path: store, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width))
-    let trainer = try Trainer(
-      creating: path, configuration: configuration, source: source, threads: 1)
+    let trainer = try Trainer.begin(
+      at: path, configuration: configuration, source: source, with: TrainingResources(threads: 1))
     _ = try trainer.run { _, _ in }
   }
 
@@ -116,11 +117,11 @@ import Testing
       let data = DataDescription(
         path: file, fingerprint: source.fingerprint, rows: 30, width: 8, tensor: "second")
       let configuration = try TrainingConfiguration(options, data: data)
-      let trainer = try Trainer(
-        creating: run, configuration: configuration, source: source, threads: 1)
+      let trainer = try Trainer.begin(
+        at: run, configuration: configuration, source: source, with: TrainingResources(threads: 1))
       _ = try trainer.run { _, _ in }
       let opened = try TrainedRun(path: run, threads: 1)
-      #expect(opened.configuration.data.tensor == "second" && opened.availableRows == 30)
+      #expect(opened.description.data?.tensor == "second" && opened.availableRows == 30)
       let moved = Path.join(folder, "moved.safetensors")
       try DurableFile.write(fileBytes(file), to: moved)
       Path.removeAll(file)

@@ -6,7 +6,7 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAETraining
+import HSAERuns
 import Testing
 
 @Suite(.serialized)

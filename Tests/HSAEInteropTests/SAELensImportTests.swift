@@ -6,7 +6,7 @@ import HSAEModels
 public import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAETraining
+import HSAERuns
 import Testing
 
 struct SAELensImportTests {

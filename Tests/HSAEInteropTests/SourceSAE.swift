@@ -7,7 +7,7 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAETraining
+import HSAERuns
 import Testing
 
 /// An SAE in SAELens's terms: W_enc [d, m], W_dec [m, d].

@@ -7,6 +7,8 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
+@testable import HSAEEngine
+@testable import HSAERuns
 @testable import HSAETraining
 
 @Suite struct BenchTests {

@@ -6,6 +6,8 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
+@testable import HSAEEngine
+@testable import HSAERuns
 @testable import HSAETraining
 
 /// A configuration of the paper's kind.
@@ -24,7 +26,7 @@ private func configuration(
   @Test func largeDictionariesAreCounted() throws {
     let paper = try configuration { $0.experts = 16_384 }
     let numbers = Double(paper.shape.parameterCount)
-    let need = MemoryNeed([paper], threads: 2)
+    let need = MemoryNeed([paper], TrainingResources(threads: 2))
     #expect(need.weights == 4 * numbers && need.gradients == 4 * numbers)
     #expect(need.moments == 8 * numbers)
     #expect(need.total < 8 * 0x1p30)
@@ -32,8 +34,8 @@ private func configuration(
       $0.experts = 16_384
       $0.moments = .bfloat16
     }
-    #expect(MemoryNeed([half], threads: 2).total == need.total - 4 * numbers)
-    let both = MemoryNeed([paper, half], threads: 2)
+    #expect(MemoryNeed([half], TrainingResources(threads: 2)).total == need.total - 4 * numbers)
+    let both = MemoryNeed([paper, half], TrainingResources(threads: 2))
     #expect(both.weights == 2 * need.weights && both.moments == need.moments * 1.5)
     #expect(need.text.contains(" GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB"))
   }
@@ -44,7 +46,7 @@ private func configuration(
     }
     func complaint(_ gibibytes: Double, _ runs: Int = 1) -> String? {
       MemoryNeed.complaint(
-        Array(repeating: large, count: runs), threads: 2,
+        Array(repeating: large, count: runs), TrainingResources(threads: 2),
         memory: MachineMemory(limit: gibibytes * 0x1p30, source: "this machine has"))
     }
     #expect(complaint(24) == nil)
@@ -57,12 +59,12 @@ private func configuration(
       ($0.experts, $0.batch) = (256, 1 << 20)
     }
     let batch = MemoryNeed.complaint(
-      [wide], threads: 2,
+      [wide], TrainingResources(threads: 2),
       memory: MachineMemory(limit: 0x1p30, source: "the control group allows"))
     #expect(batch?.contains("--batch ") == true && batch?.contains("group allows 1.0 GiB") == true)
     #expect(
       MemoryNeed.complaint(
-        [wide], threads: 2, memory: MachineMemory(limit: 1e6, source: "this machine has"))?
+        [wide], TrainingResources(threads: 2), memory: MachineMemory(limit: 1e6, source: "this machine has"))?
         .contains("much smaller") == true)
   }
 }

@@ -10,6 +10,8 @@ import HSAETestSupport
 import Synchronization
 import Testing
 
+@testable import HSAEEngine
+@testable import HSAERuns
 @testable import HSAETraining
 
 extension TrainingFixture {
@@ -26,9 +28,9 @@ extension TrainingFixture {
       let source = try self.source()
       let runs =
         try resumes
-        ? TrainingGroup(resuming: [self.path(name)], source: source, threads: 1, ranks: ranks)
+        ? TrainingGroup(resuming: [self.path(name)], source: source, with: TrainingResources(threads: 1, ranks: ranks))
         : TrainingGroup(
-          creating: [(self.path(name), configuration)], source: source, threads: 1, ranks: ranks)
+          beginning: [(self.path(name), configuration)], source: source, with: TrainingResources(threads: 1, ranks: ranks))
       #expect(try runs.run { _ in } == .finished)
       return runs.trainers[0].lastRecord
     }[0]
@@ -183,8 +185,7 @@ private struct OtherRows: RowSource {
           var own = configuration
           if world.rank == 2 { change(&own) }
           _ = try TrainingGroup(
-            creating: [(fixture.path("run"), own)], source: try fixture.source(), threads: 1,
-            ranks: Ranks(world))
+            beginning: [(fixture.path("run"), own)], source: try fixture.source(), with: TrainingResources(threads: 1, ranks: Ranks(world)))
         }
       }
       let settings = begun { $0.batch = 78 }
@@ -207,8 +208,7 @@ private struct OtherRows: RowSource {
         var source = try fixture.source()
         if world.rank == 2 { source = FailingRows(rows: source, limit: 9 * 77) }
         let group = try TrainingGroup(
-          creating: [(fixture.path("run"), configuration)], source: source, threads: 1,
-          ranks: Ranks(world))
+          beginning: [(fixture.path("run"), configuration)], source: source, with: TrainingResources(threads: 1, ranks: Ranks(world)))
         _ = try group.run { _ in }
       }
       #expect(failure == .data("rank 2 of 3: rows.npy: the disk is broken."))
@@ -233,8 +233,7 @@ private struct OtherRows: RowSource {
             var source = try fixture.source()
             if world.rank == count - 1 { source = OtherRows(rows: source) }
             let runs = try TrainingGroup(
-              creating: [(fixture.path("run\(group)"), configuration)], source: source, threads: 1,
-              ranks: Ranks(world, dictionaryRanks: group))
+              beginning: [(fixture.path("run\(group)"), configuration)], source: source, with: TrainingResources(threads: 1, ranks: Ranks(world, dictionaryRanks: group)))
             #expect(try runs.run { _ in } == .finished)
           }
           return nil
@@ -287,8 +286,7 @@ private struct OtherRows: RowSource {
           var configuration = try fixture.configuration()
           (configuration.shape.experts, configuration.shape.activeExperts) = (2, 1)
           _ = try TrainingGroup(
-            creating: [(fixture.path("run"), configuration)], source: try fixture.source(),
-            threads: 1, ranks: Ranks(world))
+            beginning: [(fixture.path("run"), configuration)], source: try fixture.source(), with: TrainingResources(threads: 1, ranks: Ranks(world)))
         }?.message.contains("--experts must be at least 3") == true)
     }
   }
@@ -307,8 +305,7 @@ private struct OtherRows: RowSource {
           let configuration = try fixture.configuration(options)
           let bytes = try withRanks(world) { communicator in
             let ranks = try Ranks(communicator, dictionaryRanks: group)
-            let engine = try Trainer.freshEngine(
-              configuration, source: try fixture.source(), threads: 1, ranks: ranks)
+            let engine = try freshEngine(configuration, try fixture.source(), ranks)
             let rows = engine.share.rows.count
             engine.fill((0..<rows * 20).map { Float($0 % 7) - 2.5 })
             let before = ranks.bytesSent
@@ -340,12 +337,11 @@ private struct OtherRows: RowSource {
       // Two steps, the second with latents that have not fired in the first.
       let steps = try withRanks(ranks.world) { communicator in
         let ranks = try Ranks(communicator, dictionaryRanks: ranks.group)
-        let engine = try Trainer.freshEngine(
-          configuration, source: try fixture.source(), threads: 1, ranks: ranks)
+        let engine = try freshEngine(configuration, try fixture.source(), ranks)
         let rows = engine.share.rows.count
         return (1...2).map { number in
           engine.fill((0..<rows * 20).map { Float($0 % 7) - 2.5 })
-          let dead = number == 1 ? 0 : engine.usage.deadLatents(window: 500)
+          let dead = number == 1 ? 0 : engine.withState { $0.usage.deadLatents(window: 500) }
           let before = ranks.bytesSent
           let report = engine.step(
             StepSettings(number: number, learningRate: 1e-3, deadWindow: 500))
@@ -367,5 +363,19 @@ private struct OtherRows: RowSource {
         }
       }
     }
+  }
+}
+
+/// A rank's engine with the weights that a run of `configuration` begins with.
+private func freshEngine(
+  _ configuration: TrainingConfiguration, _ source: any RowSource, _ ranks: Ranks
+) throws(Failure) -> any StepBackend {
+  try Trainer.freshBackend(
+    configuration, source: source, TrainingResources(threads: 1, ranks: ranks))
+}
+
+extension StepBackend {
+  fileprivate func fill(_ rows: [Float]) {
+    batchRows.withMutableSpan(0..<rows.count) { for index in rows.indices { $0[index] = rows[index] } }
   }
 }

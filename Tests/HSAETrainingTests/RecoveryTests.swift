@@ -8,6 +8,8 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
+@testable import HSAEEngine
+@testable import HSAERuns
 @testable import HSAETraining
 
 @Suite struct RecoveryTests {
@@ -49,8 +51,8 @@ import Testing
             path: path, fingerprint: source.fingerprint, rows: source.rowCount,
             width: source.width))
         let run = Path.join(folder, name)
-        let trainer = try Trainer(
-          creating: run, configuration: configuration, source: source, threads: 2)
+        let trainer = try Trainer.begin(
+          at: run, configuration: configuration, source: source, with: TrainingResources(threads: 2))
         _ = try trainer.run { _, _ in }
         return (try RunDirectory(path: run).dictionary().model, trainer.lastRecord)
       }

@@ -7,6 +7,8 @@ import HSAESupport
 import HSAETestSupport
 import Testing
 
+@testable import HSAEEngine
+@testable import HSAERuns
 @testable import HSAETraining
 
 struct TensorBoardTests {
@@ -162,7 +164,7 @@ struct TensorBoardTests {
       for step in ["30", "40"] { Path.removeAll(path + "/checkpoints/step-000000\(step)") }
       let bytes = try MappedFile(path: name).copy()
       try DurableFile.write(Array(bytes.dropLast(7)), to: name)
-      trainer = try Trainer(resuming: path, source: source, threads: 1)
+      trainer = try Trainer(resuming: path, source: source, with: TrainingResources(threads: 1))
       _ = try trainer?.run { _, _ in }
       trainer = nil
       let again = try read(path)
@@ -174,7 +176,7 @@ struct TensorBoardTests {
 
       // A run that had none: made of its records when it is asked for.
       Path.removeAll(path + "/tensorboard")
-      trainer = try Trainer(resuming: path, source: source, threads: 1)
+      trainer = try Trainer(resuming: path, source: source, with: TrainingResources(threads: 1))
       trainer?.writesEvents = true
       _ = try trainer?.run { _, _ in }
       trainer = nil

@@ -8,6 +8,8 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
+@testable import HSAEEngine
+@testable import HSAERuns
 @testable import HSAETraining
 
 /// A data file and the options of runs on it.
@@ -55,9 +57,8 @@ struct TrainingFixture {
   func create(
     _ name: String, options: TrainingOptions? = nil, threads: Int = 2
   ) throws(Failure) -> Trainer {
-    try Trainer(
-      creating: path(name), configuration: configuration(options), source: source(),
-      threads: threads)
+    try Trainer.begin(
+      at: path(name), configuration: configuration(options), source: source(), with: TrainingResources(threads: threads))
   }
 
   /// Trains the run `name` to its end; `each` is called after every step.
@@ -77,7 +78,7 @@ struct TrainingFixture {
   func resume(_ name: String, threads: Int = 2) throws(Failure) -> [String] {
     var warnings: [String] = []
     let trainer = try Trainer(
-      resuming: path(name), source: source(), threads: threads, warn: { warnings.append($0) })
+      resuming: path(name), source: source(), with: TrainingResources(threads: threads), warn: { warnings.append($0) })
     let outcome = try trainer.run { _, _ in }
     #expect(outcome == .finished)
     return warnings

@@ -8,6 +8,8 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
+@testable import HSAEEngine
+@testable import HSAERuns
 @testable import HSAETraining
 
 /// Runs that read the same batches, by name.
@@ -56,12 +58,12 @@ private struct GroupFixture {
   func create(_ names: [String]? = nil, threads: Int = 2) throws -> TrainingGroup {
     let chosen = all.filter { names?.contains($0.name) ?? true }
     return try TrainingGroup(
-      creating: chosen.map { (fixture.path($0.name), try fixture.configuration($0.options)) },
-      source: fixture.source(), threads: threads)
+      beginning: chosen.map { (fixture.path($0.name), try fixture.configuration($0.options)) },
+      source: fixture.source(), with: TrainingResources(threads: threads))
   }
 
   func resume(_ paths: [String]) throws -> TrainingGroup {
-    try TrainingGroup(resuming: paths, source: fixture.source(), threads: 1)
+    try TrainingGroup(resuming: paths, source: fixture.source(), with: TrainingResources(threads: 1))
   }
 }
 
@@ -127,10 +129,10 @@ private struct GroupFixture {
       options.learningRate = 1e30
       options.warmup = 0
       let group = try TrainingGroup(
-        creating: [
+        beginning: [
           (fixture.path("wild"), try fixture.configuration(options)),
           (fixture.path("tame"), try fixture.configuration()),
-        ], source: fixture.source(), threads: 2)
+        ], source: fixture.source(), with: TrainingResources(threads: 2))
       var warnings: [String] = []
       let refusal = failure { _ = try group.run(warn: { warnings.append($0) }) { _ in } }
       #expect(refusal?.kind == .data)
@@ -152,10 +154,10 @@ private struct GroupFixture {
         change(&other)
         let refusal = failure {
           _ = try TrainingGroup(
-            creating: [
+            beginning: [
               (fixture.path("a"), try fixture.configuration()),
               (fixture.path("b"), try fixture.configuration(other)),
-            ], source: fixture.source(), threads: 1)
+            ], source: fixture.source(), with: TrainingResources(threads: 1))
         }
         #expect(refusal?.kind == .usage && refusal?.message.contains(name) == true, "\(name)")
       }
@@ -167,7 +169,7 @@ private struct GroupFixture {
           return (fixture.path("\(order)\(index)"), try fixture.configuration(options))
         }
         let refusal = failure {
-          _ = try TrainingGroup(creating: runs, source: fixture.source(), threads: 1)
+          _ = try TrainingGroup(beginning: runs, source: fixture.source(), with: TrainingResources(threads: 1))
         }
         #expect((refusal?.message.contains("--order-seed") == true) == isRefused, "\(order)")
       }
@@ -178,8 +180,7 @@ private struct GroupFixture {
         try DurableFile.write("mine", to: fixture.path("taken/notes"))
         let refusal = failure {
           _ = try TrainingGroup(
-            creating: paths.map { (fixture.path($0), configuration) }, source: fixture.source(),
-            threads: 1)
+            beginning: paths.map { (fixture.path($0), configuration) }, source: fixture.source(), with: TrainingResources(threads: 1))
         }
         #expect(refusal != nil)
         #expect(!Path.exists(fixture.path(paths[0])))

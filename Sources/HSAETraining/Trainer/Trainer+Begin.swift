@@ -226,7 +226,7 @@ extension Trainer {
   }
 
   /// A backend, or this rank's share of one, with the weights that a run starts from.
-  private static func freshBackend(
+  static func freshBackend(
     _ configuration: TrainingConfiguration, source: (any RowSource)?,
     _ resources: TrainingResources
   ) throws(Failure) -> any StepBackend {

@@ -7,7 +7,7 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
-@testable import HSAETraining
+@testable import HSAERuns
 
 @Suite struct WeightsFileTests {
   static let hierarchical = DictionaryShape(

@@ -3,13 +3,14 @@
 // on the wire no more than the formula says.
 
 import HSAEDistribution
-import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
 import Testing
 
-@testable import HSAETraining
+@testable import HSAEEngine
+@testable import HSAEModels
+@testable import HSAERuns
 
 /// What some steps came to, of the whole dictionary.
 private struct Steps {
@@ -42,9 +43,9 @@ extension EngineCase {
     span = own.subDecoder.mutableSpan
     copy(whole.subDecoder.span, sub, &span)
     own.bias.assign(from: whole.bias)
-    return TrainingEngine(
-      parameters: own, share: share, activation: activation, objective: objective,
-      precision: precision, moments: .float32, seed: seed, threads: threads)
+    let state = TrainingState(
+      parameters: own, seed: seed, firstExpert: share.experts.lowerBound)
+    return TrainingEngine(state, recipe: recipe(precision), share: share, threads: threads)
   }
 
   /// `count` steps on `world` ranks in groups of `group`.
@@ -66,9 +67,9 @@ extension EngineCase {
         steps.losses.append(report.loss)
         steps.norms.append(report.gradientNorm)
       }
-      let weights = ReferenceParameters(engine.parameters)
+      let weights = ReferenceParameters(engine.state.parameters)
       for name in weights.names { steps.weights[name] = weights[name] }
-      steps.usage = [engine.usage]
+      steps.usage = [engine.state.usage]
       return steps
     }
     var whole = parts[0]

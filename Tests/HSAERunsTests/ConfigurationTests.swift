@@ -7,7 +7,7 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
-@testable import HSAETraining
+@testable import HSAERuns
 
 /// The configuration of `options` for `rows` rows of width `width`.
 private func resolve(

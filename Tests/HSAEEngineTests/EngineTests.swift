@@ -4,11 +4,12 @@
 
 import Foundation
 import HSAEActivations
-import HSAEModels
 import HSAETensors
 import Testing
 
-@testable import HSAETraining
+@testable import HSAEEngine
+@testable import HSAEModels
+@testable import HSAERuns
 
 /// A dictionary, an objective and a batch to compare on.
 struct EngineCase: Sendable, CustomTestStringConvertible {
@@ -22,20 +23,13 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
 
   var testDescription: String { name }
 
-  var settings: ReferenceSettings {
-    var settings = ReferenceSettings()
-    settings.threshold = Double(activation.threshold)
-    settings.subThreshold = Double(activation.subThreshold)
-    settings.slope = Double(activation.slope)
-    settings.subSlope = Double(activation.subSlope)
-    settings.topLevel = Double(objective.beta)
-    settings.orthogonality = Double(objective.ortho)
-    settings.sparsity = Double(objective.l1)
-    settings.scope = objective.l1Scope
-    settings.auxiliary = Double(objective.auxk)
-    settings.auxiliaryCount = objective.auxkActive
-    return settings
+  func recipe(_ precision: Precision = .float32) -> Recipe {
+    Recipe(
+      shape: shape, activation: activation, objective: objective, hasBias: hasBias,
+      precision: precision, seed: seed)
   }
+
+  var settings: ReferenceSettings { ReferenceSettings(recipe()) }
 
   /// Random unit rows, a little of them in common so that some latents are chosen often.
   func rows(_ stream: UInt64) -> [Float] {
@@ -66,8 +60,7 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
 
   func engine(threads: Int, precision: Precision = .float32) -> TrainingEngine {
     TrainingEngine(
-      parameters: parameters(), activation: activation, objective: objective, batch: batch,
-      precision: precision, threads: threads)
+      recipe(precision), parameters: parameters(), batch: batch, threads: threads)
   }
 
   static let all: [EngineCase] = [
@@ -142,7 +135,7 @@ extension TrainingEngine {
       let rows = example.rows(UInt64(step))
       var settings = example.settings
       if example.objective.auxk > 0 {
-        settings.dead = (0..<example.shape.experts).map { engine.usage.isDead($0, window: window) }
+        settings.dead = (0..<example.shape.experts).map { engine.state.usage.isDead($0, window: window) }
       }
       let wide = rows.map(Double.init)
       let pass = twin.parameters.forward(wide, settings)
@@ -173,7 +166,7 @@ extension TrainingEngine {
         let error = relativeError(mine[name], gradient[name])
         #expect(error < 2e-4, "gradient of \(name.rawValue) at step \(step): \(error)")
       }
-      let weights = ReferenceParameters(engine.parameters)
+      let weights = ReferenceParameters(engine.state.parameters)
       for name in twin.parameters.names {
         let error = relativeError(weights[name], twin.parameters[name])
         #expect(error < 1e-4, "\(name.rawValue) after step \(step): \(error)")
@@ -193,7 +186,7 @@ extension TrainingEngine {
           StepSettings(number: step, learningRate: 1e-3, deadWindow: example.batch))
       }
     }
-    let (a, b) = (ReferenceParameters(one.parameters), ReferenceParameters(three.parameters))
+    let (a, b) = (ReferenceParameters(one.state.parameters), ReferenceParameters(three.state.parameters))
     for name in a.names { #expect(a[name] == b[name], "\(name.rawValue)") }
   }
 
@@ -220,11 +213,13 @@ extension TrainingEngine {
     let (folder, state) = try #require(newest)
     let batch = 8192
     let engines = try [Precision.float32, .bfloat16].map { precision in
-      var configuration = run.configuration
+      var configuration = try run.trainingConfiguration()
       configuration.batch = batch
       configuration.precision = precision
-      let engine = try Checkpoint.restore(
-        configuration, from: folder, state: state, threads: processorCount)
+      let share = RankShare(shape: configuration.shape, batch: batch)
+      let engine = TrainingEngine(
+        try Checkpoint.read(folder, state: state, configuration: configuration, share: share),
+        recipe: configuration.recipe, share: share, threads: processorCount)
       var rows = Matrix(rows: batch, columns: source.width)
       let order = Permutation(count: source.rowCount, seed: 3)
       try source.gather((0..<batch).map(order.index(at:)), into: &rows)
@@ -239,14 +234,11 @@ extension TrainingEngine {
   }
 
   private func shareOfEqualChoices(_ exact: TrainingEngine, _ fast: TrainingEngine) -> Double {
-    let k = exact.shape.activeExperts
     var (equal, total) = (0, 0)
     for row in 0..<exact.batch {
       let chosen = [exact, fast].map { engine in
         Set(
-          (0..<Int(unsafe engine.encoder.counts.base[row])).map {
-            unsafe engine.encoder.experts.base[row * k + $0]
-          })
+          engine.encoder.slots(of: row).map { unsafe engine.encoder.experts.base[$0] })
       }
       equal += chosen[0].intersection(chosen[1]).count
       total += chosen[0].count
@@ -260,9 +252,9 @@ extension TrainingEngine {
     var rows = example.rows(1)
     rows[3] = .nan
     engine.fill(rows)
-    let before = ReferenceParameters(engine.parameters)
+    let before = ReferenceParameters(engine.state.parameters)
     let report = engine.step(StepSettings(number: 1, learningRate: 1e-3))
     #expect(!report.loss.isFinite)
-    #expect(ReferenceParameters(engine.parameters) == before)
+    #expect(ReferenceParameters(engine.state.parameters) == before)
   }
 }

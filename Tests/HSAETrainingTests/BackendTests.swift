@@ -1,0 +1,180 @@
+// The conformance suite: what every backend behind `StepBackend` must do. A new backend is in it as soon as it is a case
+// of `Backend`. Each is held against the reference twin in double precision, over one step and over 50, and through
+// checkpoints that one backend writes and another goes on from.
+
+import HSAEModels
+import HSAESupport
+import HSAETensors
+import HSAETestSupport
+import Testing
+
+@testable import HSAEEngine
+@testable import HSAERuns
+@testable import HSAETraining
+
+/// A recipe that backends must support.
+struct BackendCase: Sendable, CustomTestStringConvertible {
+  var name: String
+  var change: @Sendable (inout TrainingOptions) -> Void
+
+  var testDescription: String { name }
+
+  static let all = [
+    BackendCase(name: "hierarchical") { _ in },
+    BackendCase(name: "hierarchical, bias, scope topk") {
+      ($0.bias, $0.l1Scope, $0.slopeTop) = (.geometricMedian, .topK, 0.1)
+    },
+    BackendCase(name: "flat with AuxK") {
+      ($0.sublatents, $0.subspace, $0.auxk, $0.auxkK) = (0, 0, 0.03, 6)
+      ($0.deadWindow, $0.experts, $0.bias) = (77, 120, .geometricMedian)
+    },
+  ]
+}
+
+extension TrainingFixture {
+  /// Trains the run `name` by `backend` up to `steps`, from where it stands or from the start.
+  @discardableResult
+  fileprivate func train(
+    _ name: String, _ options: TrainingOptions, by backend: Backend, steps: Int? = nil
+  ) throws -> Trainer {
+    let resources = TrainingResources(threads: 2, backend: backend)
+    let trainer =
+      Path.exists(path(name))
+      ? try Trainer(resuming: path(name), source: try source(), with: resources)
+      : try Trainer.begin(
+        at: path(name), configuration: try configuration(options), source: try source(),
+        with: resources)
+    if let steps {
+      let reader = BatchReader(
+        source: try source(),
+        sequence: RowSequence(count: 300, order: .shuffled, seed: trainer.configuration.rowSeed),
+        batch: trainer.configuration.batch, normalisation: .unit, firstBatch: trainer.step,
+        bufferSize: trainer.backend.batchRows.count)
+      try trainer.openLog()
+      while trainer.step < steps {
+        try reader.next(trainer.step, into: &trainer.backend.batchRows)
+        try trainer.advance(waited: 0)
+      }
+      try trainer.checkpointIfDue(isLast: true)
+      reader.finish()
+    } else {
+      #expect(try trainer.run { _, _ in } == .finished)
+    }
+    return trainer
+  }
+
+  fileprivate func options(_ example: BackendCase, steps: Int) -> TrainingOptions {
+    var options = options
+    (options.steps, options.batch, options.precision) = (steps, 33, .float32)
+    (options.recordEvery, options.checkpointEvery) = (1, 0)
+    example.change(&options)
+    return options
+  }
+}
+
+@Suite struct BackendTests {
+  private static let pairs = Backend.allCases.flatMap { backend in
+    BackendCase.all.map { (backend, $0) }
+  }
+
+  @Test(arguments: pairs, [1, 50])
+  func stepsAreThoseOfTheReference(_ pair: (Backend, BackendCase), _ steps: Int) throws {
+    try withTemporaryFolder { folder in
+      let (backend, example) = pair
+      let fixture = try TrainingFixture(in: folder)
+      let options = fixture.options(example, steps: steps)
+      let own = try fixture.train("own", options, by: backend)
+      let twin = try fixture.train("twin", options, by: .reference)
+      try requireNear("own", "twin", fixture, 2e-3)
+      let (a, b) = (own.backend.withState(\.usage), twin.backend.withState(\.usage))
+      #expect(a.vectors == b.vectors && own.step == steps)
+      if steps == 1 { #expect(a.latentLastFired == b.latentLastFired) }
+      let last = own.lastRecord
+      #expect(abs(last.l0 - twin.lastRecord.l0) < 0.05 * last.l0)
+      #expect(last.explainedVariance != nil && last.gradientNorm > 0)
+    }
+  }
+
+  @Test(arguments: pairs)
+  func anInterruptedRunGoesOnWithTheSameBits(_ pair: (Backend, BackendCase)) throws {
+    try withTemporaryFolder { folder in
+      let (backend, example) = pair
+      let fixture = try TrainingFixture(in: folder)
+      let options = fixture.options(example, steps: 12)
+      try fixture.train("whole", options, by: backend)
+      try fixture.train("parts", options, by: backend, steps: 5)
+      try fixture.train("parts", options, by: backend)
+      let (whole, parts) = (try fixture.result("whole"), try fixture.result("parts"))
+      #expect(whole.files.last == parts.files.last && whole.records == parts.records)
+    }
+  }
+
+  @Test(arguments: pairs)
+  func anotherBackendGoesOnFromItsCheckpoint(_ pair: (Backend, BackendCase)) throws {
+    try withTemporaryFolder { folder in
+      let (backend, example) = pair
+      let fixture = try TrainingFixture(in: folder)
+      let options = fixture.options(example, steps: 12)
+      try fixture.train("twin", options, by: .reference)
+      for other in Backend.allCases where other != backend {
+        let name = "\(backend) then \(other)"
+        try fixture.train(name, options, by: backend, steps: 6)
+        try fixture.train(name, options, by: other)
+        try requireNear(name, "twin", fixture, 1e-3)
+      }
+    }
+  }
+
+  @Test(arguments: Backend.allCases)
+  func aBatchThatIsNotFiniteChangesNothing(_ backend: Backend) throws {
+    try withTemporaryFolder { folder in
+      let fixture = try TrainingFixture(in: folder)
+      let trainer = try Trainer.begin(
+        at: "", configuration: try fixture.configuration(), source: try fixture.source(),
+        with: TrainingResources(threads: 1, backend: backend))
+      let before = trainer.backend.withState { ReferenceParameters($0.parameters) }
+      trainer.backend.batchRows.withMutableSpan(0..<40) { $0[3] = .nan }
+      #expect(!trainer.backend.step(StepSettings(number: 1, learningRate: 1e-3)).loss.isFinite)
+      #expect(trainer.backend.withState { ReferenceParameters($0.parameters) } == before)
+      #expect(trainer.backend.withState { $0.step } == 0)
+    }
+  }
+
+  @Test(arguments: Backend.allCases)
+  func whatIsNotSupportedIsNamed(_ backend: Backend) throws {
+    try withTemporaryFolder { folder in
+      let configuration = try TrainingFixture(in: folder).configuration()
+      let share = RankShare(shape: configuration.shape, batch: configuration.batch)
+      var recipe = configuration.recipe
+      recipe.precision = .float32
+      #expect(backend.type.complaint(recipe, share: share) == nil)
+      #expect(backend.type.memoryNeed(recipe, share: share, threads: 2).total > MemoryNeed.program)
+      recipe.selection = .thresholds(LatentThresholds(threshold: [0]))
+      #expect(backend.type.complaint(recipe, share: share)?.contains("thresholds") == true)
+    }
+  }
+
+  /// Losses and weights of two runs agree to `tolerance`.
+  private func requireNear(
+    _ name: String, _ twin: String, _ fixture: TrainingFixture, _ tolerance: Double
+  ) throws {
+    let (own, other) = (try fixture.result(name), try fixture.result(twin))
+    #expect(own.records.count == other.records.count)
+    for (a, b) in zip(own.records, other.records) {
+      #expect(abs(a.loss - b.loss) < 1e-4 * b.loss, "step \(a.step): \(a.loss), \(b.loss)")
+    }
+    let (a, b) = try (weights(fixture.path(name)), weights(fixture.path(twin)))
+    for name in b.names {
+      var (difference, norm) = (0.0, 0.0)
+      for (x, y) in zip(a[name], b[name]) {
+        difference += (x - y) * (x - y)
+        norm += y * y
+      }
+      #expect((difference / norm).squareRoot() < tolerance, "\(name.rawValue)")
+    }
+  }
+
+  private func weights(_ path: String) throws -> ReferenceParameters {
+    try ReferenceParameters(RunDirectory(path: path).dictionary().model.parameters)
+  }
+}
