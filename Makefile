@@ -105,8 +105,9 @@ bench-record: test-build valgrind ## Writes those numbers (Benchmarks/thresholds
 format: ## Rewrites the sources in the project's format.
 	swift format format --in-place --recursive --parallel $(SOURCES)
 
-lint: ## Fails where the format differs, or a link in README.md or docs leads nowhere.
+lint: ## Fails where the format differs, a target's imports differ from Package.swift, or a link leads nowhere.
 	swift format lint --strict --recursive --parallel $(SOURCES)
+	scripts/manifest.py
 	scripts/links.py test
 	scripts/links.py check
 

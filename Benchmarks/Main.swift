@@ -2,7 +2,7 @@
 // and of a flat dictionary, on one thread and always the same numbers. It prints nothing and measures
 // nothing; `check.sh` runs it under callgrind and compares.
 
-import Glibc
+import Foundation
 
 @main
 struct Main {

@@ -2,7 +2,6 @@
 // their world; how a run ends when one of several processes fails is here too.
 
 internal import Foundation
-internal import Glibc
 public import HSAESupport
 internal import Synchronization
 
@@ -49,7 +48,9 @@ public enum Launch {
     begun.withLock { $0 = true }
     // Another MPI's launcher, or another version's: every process is alone.
     guard world.size == announced.size else { throw unconnected(knowing: world.size) }
-    let program = try world.agree { () throws(Failure) in try SHA256.hash(file: "/proc/self/exe") }
+    let program = try world.agree { () throws(Failure) in
+      try SHA256.hash(file: CurrentProcess.executable)
+    }
     let hosts = world.gathered(ProcessInfo.processInfo.hostName)
     try world.requireAlike(program) { rank, _, _ in
       Failure(
@@ -107,6 +108,6 @@ public enum Launch {
     #if MPI
     if begun.withLock({ $0 }) { hsae_mpi_abort(code) }
     #endif
-    exit(code)
+    CurrentProcess.end(code)
   }
 }

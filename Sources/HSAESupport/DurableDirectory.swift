@@ -1,8 +1,6 @@
 // Folders that are there in full or not at all: built beside their final name, every file brought
 // to the disk, then renamed. Single files are `DurableFile`'s.
 
-import Glibc
-
 /// A folder that takes its name only when all in it is complete.
 ///
 /// Write files into `partialPath`, in any way, then `commit()`. Without it (an error, a crash) the
@@ -24,23 +22,20 @@ public struct DurableDirectory: ~Copyable {
   public init(path: String, replacing: Bool = false) throws(Failure) {
     let path = Path.trimmed(path)
     if Path.exists(path), !(replacing && Path.isDirectory(path)) {
-      throw Failure.cannotWrite(path, errno: EEXIST)
+      throw .isTaken(path)
     }
     try PartialName.removeStale(for: path)
     let partialPath = PartialName.make(for: path)
-    guard unsafe mkdir(partialPath, 0o777) == 0 else {
-      throw Failure.cannotWrite(path, errno: errno)
-    }
-    let number = Descriptor.open(partialPath, O_RDONLY | O_DIRECTORY)
-    guard number >= 0 else {
-      let code = errno
-      unsafe rmdir(partialPath)
-      throw Failure.cannotWrite(path, errno: code)
+    try Path.createDirectory(partialPath, for: path)
+    do throws(Failure) {
+      descriptor = try Descriptor(.folder, partialPath, for: path)
+    } catch {
+      Path.removeEmptyDirectory(partialPath)
+      throw error
     }
     self.path = path
     self.partialPath = partialPath
     self.replaces = replacing
-    self.descriptor = Descriptor(owning: number, path: path)
     // Held until the process ends: tells other processes that this partial folder is in use.
     _ = descriptor.tryLock()
   }
@@ -54,32 +49,21 @@ public struct DurableDirectory: ~Copyable {
   public consuming func commit() throws(Failure) {
     try Self.synchronizeAll(in: partialPath)
     let old = replaces && Path.exists(path) ? PartialName.make(for: path) + ".old" : nil
-    if let old { try Self.move(path, to: old) }
+    if let old { try Path.rename(path, to: old) }
     // Renaming does not replace a folder that has something in it.
-    try Self.move(partialPath, to: path)
+    try Path.rename(partialPath, to: path)
     isCommitted = true
     try synchronizeDirectory(Path.parent(path))
     if let old { Path.removeAll(old) }
-  }
-
-  private static func move(_ old: String, to new: String) throws(Failure) {
-    guard unsafe rename(old, new) == 0 else { throw Failure.cannotWrite(new, errno: errno) }
   }
 
   /// Brings all files and folders below `path` to the disk.
   static func synchronizeAll(in path: String) throws(Failure) {
     for name in try Path.list(path) {
       let entry = Path.join(path, name)
-      var status = stat()
-      guard unsafe lstat(entry, &status) == 0 else {
-        throw Failure.cannotWrite(entry, errno: errno)
-      }
-      switch status.st_mode & S_IFMT {
-      case S_IFDIR: try synchronizeAll(in: entry)
-      case S_IFREG:
-        let number = Descriptor.open(entry, O_RDONLY)
-        guard number >= 0 else { throw Failure.cannotWrite(entry, errno: errno) }
-        try Descriptor(owning: number, path: entry).synchronize()
+      switch FileStatus(at: entry, followingLinks: false)?.kind {
+      case .folder: try synchronizeAll(in: entry)
+      case .file, nil: try Descriptor(.entry, entry).synchronize()
       default: break
       }
     }

@@ -1,8 +1,6 @@
 // Files that are there in full or not at all: written beside their final name, brought to the disk,
 // then renamed. Folders of files are `DurableDirectory`'s.
 
-import Glibc
-
 /// A file that takes its name only when it is complete.
 ///
 /// Bytes go to `.NAME.partial-PID` in the same folder. `commit()` brings them to the disk and
@@ -32,23 +30,18 @@ public struct DurableFile: ~Copyable {
     let target = try Self.target(of: path)
     try PartialName.removeStale(for: target)
     let partialPath = PartialName.make(for: target)
-    let number = Descriptor.open(partialPath, O_WRONLY | O_CREAT | O_EXCL)
-    guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
     self.init(
       path: path, target: target, partialPath: partialPath,
-      Descriptor(owning: number, path: path))
+      try Descriptor(.creating, partialPath, for: path))
   }
 
   /// Where `path` leads: itself, or the end of the links that begin there, which need not exist.
   private static func target(of path: String) throws(Failure) -> String {
-    var status = stat()
-    if unsafe stat(path, &status) == 0 {
-      let type = status.st_mode & S_IFMT
-      if type == S_IFDIR { throw Failure.cannotWrite(path, errno: EISDIR) }
-      guard type == S_IFREG else {
-        throw Failure(
-          .cannotCreate, "\(path): this is no ordinary file; choose another path.")
-      }
+    switch FileStatus(at: path)?.kind {
+    case nil, .file: break
+    case .folder: throw .isFolder(path)
+    default:
+      throw Failure(.cannotCreate, "\(path): this is no ordinary file; choose another path.")
     }
     var target = path
     // As many links as Linux follows.
@@ -56,7 +49,7 @@ public struct DurableFile: ~Copyable {
       guard let next = Path.linkDestination(target) else { return target }
       target = next.hasPrefix("/") ? next : Path.join(Path.parent(target), next)
     }
-    throw Failure.cannotWrite(path, errno: ELOOP)
+    throw .linksInCircles(path)
   }
 
   /// A file whose bytes go to `descriptor` until it is committed.
@@ -71,7 +64,7 @@ public struct DurableFile: ~Copyable {
     self.descriptor = descriptor
   }
 
-  deinit { if !isCommitted { unsafe unlink(partialPath) } }
+  deinit { if !isCommitted { Path.removeAll(partialPath) } }
 
   /// Adds `bytes`.
   public mutating func write(_ bytes: RawSpan) throws(Failure) {
@@ -102,9 +95,7 @@ public struct DurableFile: ~Copyable {
   public consuming func commit() throws(Failure) {
     try flush()
     try descriptor.synchronize()
-    guard unsafe rename(partialPath, target) == 0 else {
-      throw Failure.cannotWrite(path, errno: errno)
-    }
+    try Path.rename(partialPath, to: target, for: path)
     isCommitted = true
     try synchronizeDirectory(Path.parent(target))
   }
@@ -124,16 +115,24 @@ public struct DurableFile: ~Copyable {
 
 /// Returns when the names in the folder `path` have reached the disk.
 public func synchronizeDirectory(_ path: String) throws(Failure) {
-  let number = Descriptor.open(path, O_RDONLY | O_DIRECTORY)
-  guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
-  try Descriptor(owning: number, path: path).synchronize()
+  try Descriptor(.folder, path).synchronize()
+}
+
+extension Descriptor {
+  /// Makes a file without a name beside `path`, to write and to read back. Its space is free again when it is
+  /// closed, whatever ends the process.
+  public init(scratchBeside path: String) throws(Failure) {
+    let name = PartialName.make(for: path + ".scratch")
+    try self.init(.creating, name, for: path)
+    Path.removeAll(name)
+  }
 }
 
 /// The names of things that are being written: `.NAME.partial-PID`, beside NAME.
 enum PartialName {
   /// Where this process writes what shall be at `path`.
   static func make(for path: String) -> String {
-    Path.join(Path.parent(path), prefix(for: path) + "\(getpid())")
+    Path.join(Path.parent(path), prefix(for: path) + "\(CurrentProcess.id)")
   }
 
   private static func prefix(for path: String) -> String { ".\(Path.name(path)).partial-" }
@@ -143,16 +142,12 @@ enum PartialName {
   static func removeStale(for path: String) throws(Failure) {
     let folder = Path.parent(path)
     let prefix = prefix(for: path)
-    guard Path.isDirectory(folder) else {
-      throw Failure.cannotWrite(path, errno: Path.exists(folder) ? ENOTDIR : ENOENT)
-    }
+    guard Path.isDirectory(folder) else { throw .noFolder(for: path, in: folder) }
     // A folder that may be written but not listed has no stale names that could be found.
     guard let names = try? Path.list(folder) else { return }
     for name in names where name.hasPrefix(prefix) {
       let left = Path.join(folder, name)
-      let number = Descriptor.open(left, O_RDONLY | O_NOFOLLOW)
-      guard number >= 0 else { continue }
-      let descriptor = Descriptor(owning: number, path: left)
+      guard let descriptor = try? Descriptor(.entry, left) else { continue }
       if descriptor.tryLock() { Path.removeAll(left) }
     }
   }

@@ -1,6 +1,6 @@
 // Numbers as people read them.
 
-import Glibc
+import Foundation
 
 /// `number` with commas between groups of three digits: 222,123.
 public func grouped(_ number: Int) -> String {

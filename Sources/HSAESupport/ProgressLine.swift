@@ -1,8 +1,6 @@
 // One line on standard error that says how far a long piece of work is, for people at a terminal.
 // Nothing is printed anywhere else; results go to standard output and are the commands' business.
 
-import Glibc
-
 /// A line on standard error that is overwritten as work proceeds: done, rate and time left.
 ///
 /// Silent unless standard error is a terminal. Updated at most ten times a second, whatever is
@@ -24,7 +22,7 @@ public struct ProgressLine: ~Copyable {
     self.unit = unit
     self.total = total
     first = done
-    isVisible = isatty(STDERR_FILENO) == 1
+    isVisible = StandardStream.errors.isTerminal
   }
 
   /// Reports that `done` units are done, with a `note` (such as the present loss) at the end.
@@ -49,17 +47,14 @@ public struct ProgressLine: ~Copyable {
   }
 
   private mutating func show(_ text: String) {
-    var size = winsize()
-    let known = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-    let text = String(text.prefix((known ? Int(size.ws_col) : 80) - 1))
+    let text = String(text.prefix((StandardStream.errors.columns ?? 80) - 1))
     Self.write("\r\u{1B}[K" + text)
     width = text.count
   }
 
   private static func write(_ text: String) {
-    let bytes = Array(text.utf8)
     // A terminal that is gone is no reason to stop working.
-    _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    try? StandardStream.errors.write(text)
   }
 
   private static func seconds(_ duration: Duration) -> Double {

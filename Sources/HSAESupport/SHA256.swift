@@ -2,7 +2,6 @@
 // project keeps them.
 
 import CCrypto
-import Glibc
 
 /// A SHA-256 that is being computed: feed it bytes, then `finish()`.
 @safe

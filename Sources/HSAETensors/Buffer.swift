@@ -1,7 +1,7 @@
 // Memory that kernels fill: what a training step or an encoder needs is allocated once, before, and
 // reached through `base` by the few files that call kernels.
 
-import Glibc
+import HSAEPlatform
 
 /// `count` elements in one zeroed, aligned allocation that lives as long as the object.
 ///
@@ -17,15 +17,14 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   /// A buffer of `count` zero bytes' worth of elements; large ones ask for huge pages.
   public init(_ count: Int) {
     self.count = count
-    let floats = (count * MemoryLayout<Element>.stride + 3) / 4
-    let raw = unsafe UnsafeMutableRawPointer(allocateZeroed(floats))
+    let raw = unsafe allocateZeroed(byteCount: count * MemoryLayout<Element>.stride)
     unsafe base = raw.bindMemory(to: Element.self, capacity: max(count, 1))
   }
 
-  deinit { unsafe free(base) }
+  deinit { unsafe freeZeroed(base) }
 
   /// Sets every byte to zero.
-  public func clear() { unsafe memset(base, 0, count * MemoryLayout<Element>.stride) }
+  public func clear() { unsafe setZero(base, byteCount: count * MemoryLayout<Element>.stride) }
 
   /// The elements as an array.
   public var elements: [Element] { unsafe Array(UnsafeBufferPointer(start: base, count: count)) }

@@ -2,7 +2,7 @@
 // Everything above it reads it through `Span`, or, in the few files that call kernels, through the
 // pointers of `withUnsafe…`. Products are in `TileProduct.swift`, loops over pieces of work in `Parallel.swift`.
 
-import Glibc
+import HSAEPlatform
 
 /// A row-major matrix of 32-bit floats, `rows` × `columns`, in one allocation aligned to 64 bytes.
 ///
@@ -28,7 +28,8 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
     precondition(!overflow, "A matrix of \(rows) × \(columns) elements is too large.")
     self.rows = rows
     self.columns = columns
-    unsafe self.storage = allocateZeroed(elements)
+    let memory = unsafe allocateZeroed(byteCount: elements * MemoryLayout<Float>.stride)
+    unsafe self.storage = memory.bindMemory(to: Float.self, capacity: max(elements, 1))
   }
 
   /// A matrix with the given elements in row-major order, `rows * columns` of them.
@@ -38,7 +39,7 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
     for index in elements.indices { unsafe storage[index] = elements[index] }
   }
 
-  deinit { unsafe free(storage) }
+  deinit { unsafe freeZeroed(storage) }
 
   /// All elements in row-major order.
   public var span: Span<Float> {
@@ -92,19 +93,19 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
   /// A second matrix with the same elements.
   public func copy() -> Matrix {
     let result = Matrix(rows: rows, columns: columns)
-    unsafe memcpy(result.storage, storage, count * MemoryLayout<Float>.stride)
+    unsafe result.storage.update(from: storage, count: count)
     return result
   }
 
   /// Overwrites every element with those of `other`, which must have the same shape.
   public mutating func assign(from other: borrowing Matrix) {
     precondition(rows == other.rows && columns == other.columns, "Matrix shapes differ.")
-    unsafe memcpy(storage, other.storage, count * MemoryLayout<Float>.stride)
+    unsafe storage.update(from: other.storage, count: count)
   }
 
   /// Sets every element to zero.
   public mutating func clear() {
-    unsafe memset(storage, 0, count * MemoryLayout<Float>.stride)
+    unsafe setZero(storage, byteCount: count * MemoryLayout<Float>.stride)
   }
 
   /// The elements for a kernel to read. The pointer must not outlive `body`.
@@ -120,19 +121,4 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
   ) throws(E) -> Result {
     try unsafe body(storage)
   }
-}
-
-/// Zeroed memory for `count` floats, aligned for the widest vectors and, when large, to huge pages.
-func allocateZeroed(_ count: Int) -> UnsafeMutablePointer<Float> {
-  let bytes = max(64, (count * MemoryLayout<Float>.stride + 63) / 64 * 64)
-  let hugePage = 1 << 21
-  var raw: UnsafeMutableRawPointer?
-  let status = unsafe posix_memalign(&raw, bytes >= hugePage ? hugePage : 64, bytes)
-  guard status == 0, let raw = unsafe raw else {
-    preconditionFailure("Memory is exhausted: \(bytes) bytes were asked for.")
-  }
-  let adviceForHugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc's module map leaves out
-  if bytes >= hugePage { _ = unsafe madvise(raw, bytes, adviceForHugePages) }
-  unsafe memset(raw, 0, bytes)
-  return unsafe raw.bindMemory(to: Float.self, capacity: max(count, 1))
 }

@@ -5,8 +5,7 @@ import CHSAEKernels
 import Dispatch
 import Synchronization
 
-/// The number of processors this process may use; the default of every `threads` argument.
-public let processorCount: Int = max(1, Int(hsae_processor_count()))
+@_exported public import var HSAEPlatform.processorCount
 
 /// Runs `body(piece, worker)` once for each piece 0 ..< `pieces`, on at most `threads` threads.
 ///

@@ -1,7 +1,7 @@
 // What is built on `exchange`: every rank hears the same, sums are in the order of ranks, and a failure
 // of one is a failure of all.
 
-import Glibc
+import Foundation
 import HSAESupport
 import HSAETestSupport
 import Testing

@@ -1,7 +1,6 @@
 // Opening model files, whole and hostile, and reading their rows against an independent reading.
 
 import Foundation
-import Glibc
 import HSAESupport
 import HSAETensors
 import Testing

@@ -2,7 +2,7 @@
 // what is read can be written back, and a replacement reaches the losses. Values are compared with an
 // independent forward pass by dev/reference/check-residual.sh.
 
-import Glibc
+import Foundation
 import HSAESupport
 import HSAETensors
 import Testing

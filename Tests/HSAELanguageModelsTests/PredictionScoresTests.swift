@@ -1,6 +1,6 @@
 // Losses and divergences of logits against the textbook's sums in double precision.
 
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 

@@ -1,7 +1,7 @@
 // Half-precision rows from anywhere in memory, against the processor's own conversion.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 

@@ -1,7 +1,7 @@
 // Rounding to bf16, and Adam with moments in fp32 and in bf16.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 

@@ -2,7 +2,7 @@
 // sizes, arrays before a page that faults, and numbers that are not finite.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 

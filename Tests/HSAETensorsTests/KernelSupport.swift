@@ -2,7 +2,7 @@
 // when a kernel leaves its arrays, and the list of instruction sets to go through.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 

@@ -3,7 +3,6 @@
 // HSAE_FUZZ_SEED the first seed.
 
 import Foundation
-import Glibc
 import HSAESupport
 import HSAETensors
 

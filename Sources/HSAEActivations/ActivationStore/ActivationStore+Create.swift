@@ -1,7 +1,6 @@
 // Writing an activation store from rows that are in memory: shuffled, durable, there in full or not
 // at all.
 
-import Glibc
 public import HSAESupport
 public import HSAETensors
 
@@ -49,11 +48,13 @@ extension ActivationStore {
         start = position + 1
       }
     }
+    let partialPath = folder.partialPath
     func writeFloats(_ name: String, _ floats: [Float], shape: [Int]) throws(Failure) {
       var bytes: [UInt8] = []
       ElementType.float32.encode(floats.span, to: &bytes)
       let array = try ZarrArrayWriter(
-        creating: folder.file(name), shape: shape, chunkRows: shape[0] == count ? chunkRows : width,
+        creating: Path.join(partialPath, name), shape: shape,
+        chunkRows: shape[0] == count ? chunkRows : width,
         type: .float32,
         dimensions: name == "norms" ? ["row"] : Array(["dimension", "output"].prefix(shape.count)))
       try array.write(bytes, atRow: 0)
@@ -83,7 +84,7 @@ extension ActivationStore {
   public static func requireReplaceable(_ path: String) throws(Failure) {
     let path = Path.trimmed(path)
     guard Path.exists(path) else { return }
-    guard Path.isDirectory(path) else { throw Failure.cannotWrite(path, errno: EEXIST) }
+    guard Path.isDirectory(path) else { throw .isTaken(path) }
     if let names = try? Path.list(path), names.isEmpty { return }
     let group = try? JSONFile.readTree(from: Path.join(path, "zarr.json"))
     guard group?["node_type"]?.string == "group",

@@ -1,7 +1,6 @@
 // Writing a residual-stream store whose manifest is there: rows of both parts, the notes of what is
 // done, and, when everything is, its completion.
 
-import Glibc
 public import HSAESupport
 
 /// One process's part in filling a store: the work of one shard.
@@ -113,7 +112,7 @@ public final class ResidualStoreWriter {
       try StoreCompletion.complete(path)
     }
     Path.removeAll(StoreProgress.folder(path))
-    unsafe unlink(path + ".lock")
+    Path.removeAll(path + ".lock")
     return wasComplete ? .byAnother : .byThis
   }
 }

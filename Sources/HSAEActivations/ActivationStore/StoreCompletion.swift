@@ -1,7 +1,6 @@
 // The last step of a collection: the median norm, the flags of rows, and the word "complete". Reads the
 // norms a chunk at a time; may be done again after a crash, with the same bytes.
 
-import Glibc
 import HSAESupport
 
 enum StoreCompletion {

@@ -1,7 +1,7 @@
 // What is in a store, in numbers and examples: for people who have one and no longer know, and for
 // the page of a run. Counted on a sample, which the first rows of a shuffled store are.
 
-import Glibc
+import Foundation
 public import HSAESupport
 import HSAETensors
 

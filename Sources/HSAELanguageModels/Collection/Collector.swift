@@ -3,7 +3,7 @@
 
 public import HSAEActivations
 public import HSAESupport
-public import HSAETensors
+import HSAETensors
 
 /// A collection: a model, a store, and what is to be done.
 public struct Collector {

@@ -1,6 +1,5 @@
 // How files hold documents, and which files a path stands for.
 
-import Glibc
 public import HSAESupport
 
 /// How corpus files are cut into documents.
@@ -65,10 +64,9 @@ public struct CorpusFormat: Hashable, Sendable {
       } else {
         // Opening says at once, and in the usual words, what cannot be read.
         _ = try Descriptor(reading: path)
-        var status = stat()
-        guard unsafe stat(path, &status) == 0,
-          [S_IFREG, S_IFIFO].contains(status.st_mode & S_IFMT)
-        else { throw .data("\(path): this is no file of text; name ordinary files and folders.") }
+        guard [.file, .pipe].contains(FileStatus(at: path)?.kind) else {
+          throw .data("\(path): this is no file of text; name ordinary files and folders.")
+        }
         files.append(path)
       }
     }
@@ -80,13 +78,9 @@ public struct CorpusFormat: Hashable, Sendable {
     var files: [String] = []
     for name in try Path.list(folder) where !name.hasPrefix(".") {
       let path = Path.join(folder, name)
-      var status = stat()
-      guard unsafe lstat(path, &status) == 0 else { continue }
-      if status.st_mode & S_IFMT == S_IFDIR {
+      if FileStatus(at: path, followingLinks: false)?.kind == .folder {
         files += try Self.files(in: path, depth: depth + 1)
-      } else if isCorpusFile(name), unsafe stat(path, &status) == 0,
-        status.st_mode & S_IFMT == S_IFREG
-      {
+      } else if isCorpusFile(name), FileStatus(at: path)?.kind == .file {
         files.append(path)
       }
     }

@@ -1,7 +1,7 @@
 // Text that a model writes after a prompt, a token at a time, with or without an edit of its residual
 // stream on the way.
 
-import Glibc
+import Foundation
 public import HSAESupport
 import HSAETensors
 

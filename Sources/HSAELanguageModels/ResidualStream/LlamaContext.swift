@@ -8,7 +8,6 @@
 // few, in another way.
 
 import CLlama
-import Glibc
 import HSAESupport
 import HSAETensors
 

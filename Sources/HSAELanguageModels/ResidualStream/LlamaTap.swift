@@ -2,7 +2,6 @@
 // perhaps replaced, before the next block reads them.
 
 import CLlama
-import Glibc
 import HSAESupport
 import HSAETensors
 
@@ -56,7 +55,7 @@ struct BlockRows: ~Copyable {
 
 /// Watches for one tensor while a batch is computed.
 final class Tap {
-  private var name: [CChar] = []
+  private var name: String?
   private var layout: BlockRows.Layout?
   private var consume: ((borrowing BlockRows) throws(Failure) -> Bool)?
   private var isSeen = false
@@ -68,21 +67,21 @@ final class Tap {
     _ consume: @escaping (borrowing BlockRows) throws(Failure) -> Bool
   ) {
     // llama.cpp's name of what all architectures compute last in a block.
-    name = block.map { Array("l_out-\($0)".utf8CString) } ?? []
+    name = block.map { "l_out-\($0)" }
     (self.layout, self.consume) = (layout, consume)
     (isSeen, failure) = (false, nil)
   }
 
   /// Ends watching; whether the tensor was seen, and what went wrong with it.
   func remove() -> (isSeen: Bool, failure: Failure?) {
-    (name, layout, consume) = ([], nil, nil)
+    (name, layout, consume) = (nil, nil, nil)
     return (isSeen, failure)
   }
 
   /// Whether `tensor` is the one watched for.
   func isPlaced(at tensor: UnsafeMutablePointer<ggml_tensor>) -> Bool {
-    guard !name.isEmpty, let other = unsafe ggml_get_name(tensor) else { return false }
-    return unsafe strcmp(name, other) == 0
+    guard let name, let other = unsafe ggml_get_name(tensor) else { return false }
+    return unsafe String(cString: other) == name
   }
 
   /// Hands the rows of `tensor` on; whether the computation should go on.

@@ -2,7 +2,7 @@
 // here knows where logits come from.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 
 /// Scores of the predictions of one batch of tokens.

@@ -2,7 +2,6 @@
 // once and kept in the cache under the hash of the model's file and the version of llama.cpp. A file
 // in the cache is always whole; one process makes it, others wait.
 
-import Glibc
 import HSAESupport
 
 /// The types weights can be converted to.

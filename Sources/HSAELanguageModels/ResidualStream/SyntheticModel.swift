@@ -7,7 +7,7 @@
 // first position are fifty times as long, as those of real models often are. The next byte is
 // predicted by a fixed readout of the last block's rows.
 
-import Glibc
+import Foundation
 public import HSAESupport
 public import HSAETensors
 

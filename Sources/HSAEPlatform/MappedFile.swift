@@ -1,10 +1,12 @@
-// Files read through memory: mapped once, read by many threads. What the bytes mean is for the
-// readers of formats.
+// Files mapped into memory once and read by many threads.
 
+#if canImport(Glibc)
 import Glibc
-
-/// Linux's MADV_POPULATE_READ, which the C library's headers may lack.
-private let populateRead: Int32 = 22
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 /// A file mapped into memory to read.
 ///
@@ -31,6 +33,7 @@ public final class MappedFile: @unchecked Sendable {
       unsafe self.start = nil
       return
     }
+    // Safe: the system chooses the address, and the result is checked.
     let address = unsafe mmap(nil, count, PROT_READ, MAP_SHARED, file.number, 0)
     guard let address = unsafe address, unsafe address != MAP_FAILED else {
       let code = errno
@@ -41,6 +44,7 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   deinit {
+    // Safe: this is the mapping made in `init`, and nobody can use it after `deinit`.
     if let start = unsafe start { unsafe munmap(UnsafeMutableRawPointer(mutating: start), count) }
   }
 
@@ -48,15 +52,17 @@ public final class MappedFile: @unchecked Sendable {
   public var bytes: RawSpan {
     @_lifetime(borrow self)
     get {
-      // Safe: a buffer of nil and 0 bytes is an empty span.
+      // Safe: the mapping of `count` bytes lives as long as this object, which the span borrows. Nil with 0
+      // bytes is an empty span.
       let buffer = unsafe UnsafeRawBufferPointer(start: start, count: count)
       return unsafe _overrideLifetime(RawSpan(_unsafeBytes: buffer), borrowing: self)
     }
   }
 
-  /// Gives back the memory that what was read so far takes; what is read again comes from the file.
+  /// Gives back the memory of the pages read so far; the system reads them from the file again when needed.
   public func releasePages() {
     if let start = unsafe start {
+      // Safe: the range is the mapping, and dropped pages are read again from the file.
       _ = unsafe madvise(UnsafeMutableRawPointer(mutating: start), count, MADV_DONTNEED)
     }
   }
@@ -68,11 +74,11 @@ public final class MappedFile: @unchecked Sendable {
     else { return }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let first = range.lowerBound / page * page
-    // Safe: whole pages that hold bytes of the mapping; advice changes nothing. Where the kernel
-    // cannot fill the page table as well (before Linux 5.14), it begins to read ahead.
+    // Safe: the range is within the pages of the mapping, and advice changes no byte. Kernels before Linux 5.14
+    // cannot fill the page table; they read ahead instead.
     let address = unsafe UnsafeMutableRawPointer(mutating: start + first)
     let length = range.upperBound - first
-    if unsafe madvise(address, length, populateRead) != 0 {
+    if unsafe madvise(address, length, MADV_POPULATE_READ) != 0 {
       unsafe madvise(address, length, Int32(MADV_WILLNEED))
     }
   }

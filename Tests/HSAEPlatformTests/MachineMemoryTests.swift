@@ -1,9 +1,10 @@
 // How much memory there is, from the files Linux tells it in.
 
+import HSAESupport
 import HSAETestSupport
 import Testing
 
-@testable import HSAESupport
+@testable import HSAEPlatform
 
 @Suite struct MachineMemoryTests {
   private static let machine = "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"

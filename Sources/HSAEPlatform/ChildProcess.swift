@@ -1,35 +1,40 @@
-// Runs another program to its end and takes its output. It dies with us: signals that would end this
-// process end the child first, and where the system offers it, the kernel ends it even if we are
-// killed. What the programs are for is the caller's business.
+// Runs another program to its end and takes its output. The program ends when this process ends: signals that
+// would end this process end the child first, and the kernel ends it if this process is killed, where it can.
 
-import Glibc
-import HSAESupport
 import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 /// The running child's process id, for the signal handler; 0 if there is none.
 private let runningChild = Atomic<Int32>(0)
 private let fatalSignals: [Int32] = [SIGINT, SIGTERM, SIGHUP]
 
 /// Running other programs. One at a time in a process.
-enum ChildProcess {
-  /// What becomes of what a program writes to standard error.
-  enum Errors {
-    /// It goes to ours.
+package enum ChildProcess {
+  /// Where a program's standard error goes.
+  package enum Errors {
+    /// To this process's standard error.
     case shown
-    /// It is dropped.
+    /// Nowhere.
     case dropped
-    /// It joins standard output.
+    /// To the program's standard output.
     case merged
   }
 
   private static let turn = Mutex(())
 
-  /// Runs `arguments` (the program's name, looked up in PATH, and what it is told) to its end and
-  /// returns its exit status, or 128 plus the signal that ended it.
+  /// Runs `arguments` (the program's name, looked up in PATH, and its arguments) to its end and returns its
+  /// exit status, or 128 plus the signal that ended it.
   ///
-  /// Standard input is empty. Standard output is given to `consume` as it comes. Fails with `.unavailable` if the program cannot be started, and with
-  /// what `consume` throws, after ending the program.
-  static func run(
+  /// Standard input is empty. `consume` receives standard output as it comes. Fails with `.unavailable` if the
+  /// program cannot be started, and with what `consume` throws, after ending the program.
+  package static func run(
     _ arguments: [String], errors: Errors = .shown,
     consume: (RawSpan) throws(Failure) -> Void
   ) throws(Failure) -> Int32 {
@@ -45,8 +50,8 @@ enum ChildProcess {
     return try result.get()
   }
 
-  /// As above; returns at most the first 16 MiB of the output as text too.
-  static func output(
+  /// As above; also returns the output as text, at most its first 16 MiB.
+  package static func output(
     of arguments: [String], errors: Errors = .shown
   ) throws(Failure) -> (status: Int32, text: String) {
     var bytes: [UInt8] = []
@@ -71,29 +76,29 @@ enum ChildProcess {
     _ = fcntl(reading, F_SETFD, FD_CLOEXEC)
     _ = fcntl(writing, F_SETFD, FD_CLOEXEC)
     defer { close(reading) }
-    // From here to the restoring, a fatal signal ends the child, then us.
+    // Until the handlers are restored, a fatal signal ends the child and then this process.
     var previous: [(Int32, sigaction)] = []
-    for signal in fatalSignals {
+    for number in fatalSignals {
       var old = sigaction()
       var new = sigaction()
       unsafe new.__sigaction_handler.sa_handler = { number in
         let child = runningChild.load(ordering: .relaxed)
         if child > 0 { kill(child, SIGTERM) }
-        Glibc.signal(number, SIG_DFL)
+        signal(number, SIG_DFL)
         raise(number)
       }
-      unsafe sigaction(signal, &new, &old)
+      unsafe sigaction(number, &new, &old)
       // Safe: a handler is as wide as an Int, and 1 is SIG_IGN: what was ignored stays ignored.
       if unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1 {
-        unsafe sigaction(signal, &old, nil)
+        unsafe sigaction(number, &old, nil)
       } else {
-        previous.append((signal, old))
+        previous.append((number, old))
       }
     }
     defer {
-      for (signal, old) in previous {
+      for (number, old) in previous {
         var old = old
-        unsafe sigaction(signal, &old, nil)
+        unsafe sigaction(number, &old, nil)
       }
     }
     let spawned = spawn(endingWithUs(arguments), output: writing, errors: errors)
@@ -115,10 +120,10 @@ enum ChildProcess {
     return wait(child)
   }
 
-  /// `arguments`, wrapped so that the kernel ends the program when we end, where it can.
+  /// `arguments`, wrapped so that the kernel ends the program when this process ends, where it can.
   private static func endingWithUs(_ arguments: [String]) -> [String] {
     let wrapper = "/usr/bin/setpriv"
-    return unsafe access(wrapper, X_OK) == 0
+    return Path.isExecutable(wrapper)
       ? [wrapper, "--pdeathsig", "TERM", "--"] + arguments : arguments
   }
 
@@ -138,7 +143,7 @@ enum ChildProcess {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // Whatever we ignore or block, the child starts with the defaults.
+    // The child starts with default signals, whatever this process ignores or blocks.
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
     var blocked = defaults
@@ -159,7 +164,7 @@ enum ChildProcess {
 
   private static func isInPath(_ program: String) -> Bool {
     (environmentVariable("PATH") ?? "/usr/bin:/bin").split(separator: ":").contains { folder in
-      unsafe access("\(folder)/\(program)", X_OK) == 0
+      Path.isExecutable("\(folder)/\(program)")
     }
   }
 
@@ -175,10 +180,9 @@ enum ChildProcess {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
     defer { unsafe memory.deallocate() }
     while true {
-      let count = unsafe read(reading, memory.baseAddress, capacity)
+      let count = uninterrupted { unsafe read(reading, memory.baseAddress, capacity) }
       if count == 0 { return }
       if count < 0 {
-        if errno == EINTR { continue }
         throw Failure(.inputOutput, "Reading another program's output failed; run this again.")
       }
       // Safe: `count` bytes of `memory` were just filled, and it lives until this function ends.
@@ -188,9 +192,7 @@ enum ChildProcess {
 
   private static func wait(_ child: pid_t) -> Int32 {
     var status: Int32 = 0
-    while unsafe waitpid(child, &status, 0) < 0 {
-      if errno != EINTR { return 127 }
-    }
+    guard uninterrupted({ unsafe waitpid(child, &status, 0) }) >= 0 else { return 127 }
     let signal = status & 0x7F
     return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
   }

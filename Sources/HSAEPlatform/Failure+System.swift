@@ -1,7 +1,12 @@
-// How errors of the operating system become failures: which exit code, which sentence. Every file
-// operation of the project words its errors here.
+// Turns errors of the operating system into failures: an exit code and a sentence.
 
+#if canImport(Glibc)
 import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 extension Failure {
   /// The failure for `path`, which could not be written or created because of the system error
@@ -39,6 +44,20 @@ extension Failure {
     }
   }
 
+  /// The failure for `path`, where something is already.
+  package static func isTaken(_ path: String) -> Failure { cannotWrite(path, errno: EEXIST) }
+
+  /// The failure for `path`, a folder where a file should be written.
+  package static func isFolder(_ path: String) -> Failure { cannotWrite(path, errno: EISDIR) }
+
+  /// The failure for `path`, whose links lead in circles.
+  package static func linksInCircles(_ path: String) -> Failure { cannotWrite(path, errno: ELOOP) }
+
+  /// The failure for `path`, which cannot be written because `folder` is missing or a file.
+  package static func noFolder(for path: String, in folder: String) -> Failure {
+    cannotWrite(path, errno: Path.exists(folder) ? ENOTDIR : ENOENT)
+  }
+
   /// The failure of standard output, to which the system error `code` (an `errno`) ended writing.
   public static func cannotPrint(errno code: Int32) -> Failure {
     Failure(
@@ -71,7 +90,7 @@ extension Failure {
 }
 
 /// The system's own words for an error number.
-func systemErrorText(_ code: Int32) -> String {
+package func systemErrorText(_ code: Int32) -> String {
   // Safe: `strerror` returns a string that lives until the next call in this thread.
   guard let text = unsafe strerror(code) else { return "system error \(code)" }
   return unsafe String(cString: text)
