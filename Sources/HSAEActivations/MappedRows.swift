@@ -1,12 +1,12 @@
-// Rows that lie one after another in a mapped file: what `.npy` and `.safetensors` matrices share
-// once their headers are understood.
+// Rows that lie one after another in a mapped file. `.npy` and `.safetensors` matrices share this code after their
+// headers are read.
 
 import HSAESupport
 
-/// A row-major matrix within a mapped file. Its extent was checked against the file's size.
+/// A row-major matrix within a mapped file. `init` checks its extent against the file's size.
 struct MappedRows: Sendable {
   let file: MappedFile
-  /// The byte its first element begins at.
+  /// The byte at which its first element begins.
   let offset: Int
   let type: ElementType
   let rowCount: Int
@@ -48,7 +48,7 @@ struct MappedRows: Sendable {
     if type == .float16, let start = unsafe file.start {
       return unsafe readHalfRows(rows, width: width, into: &destination) { row in
         precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
-        // Safe: the matrix lies within the file, as was checked when it was opened.
+        // Safe: `init` checked that the matrix lies within the file, which stays mapped during the call.
         return unsafe start + (offset + row * rowBytes)
       }
     }
@@ -63,7 +63,7 @@ struct MappedRows: Sendable {
     return nil
   }
 
-  /// Has the system bring `rows` into memory.
+  /// Asks the system to read `rows` into memory.
   func prefetch(_ rows: Range<Int>) {
     let rowBytes = width * type.size
     file.prefetch(offset + rows.lowerBound * rowBytes..<offset + rows.upperBound * rowBytes)

@@ -1,12 +1,12 @@
-// Reading `.npy` files (formats 1.0, 2.0 and 3.0): matrices of floats in C order. The header is a
-// Python literal; only the subset that NumPy writes is understood.
+// Reads `.npy` files (formats 1.0, 2.0 and 3.0): matrices of floats in C order. The header is a Python literal, of
+// which only the subset that NumPy writes is read.
 
 public import HSAESupport
 
 /// A matrix in a `.npy` file: float16, float32 or float64, little-endian, C order, two dimensions.
 public struct NumpyArray: RowSource {
   private let rows: MappedRows
-  /// Names the content (see `RowSource`).
+  /// A hash that names the content (see `RowSource`).
   public let fingerprint: String
 
   /// Number of rows.
@@ -15,20 +15,19 @@ public struct NumpyArray: RowSource {
   public var width: Int { rows.width }
   /// The path as the user wrote it.
   public var path: String { rows.file.path }
-  /// What it is, for people.
+  /// A description for people.
   public var summary: String {
     "NumPy array, \(rowCount) rows of width \(width), \(rows.type)"
   }
 
-  /// Opens the file at `path`. Fails with a sentence for anything but such a matrix.
+  /// Opens the file at `path`. Fails with `.data` unless it is such a matrix.
   public init(path: String) throws(Failure) {
     try self.init(MappedFile(path: path))
   }
 
   /// Whether `file` begins as a `.npy` file does.
   static func isNumpy(_ file: MappedFile) -> Bool {
-    let bytes = file.bytes
-    return bytes.byteCount >= 6 && (0..<6).allSatisfy { byte(bytes, $0) == magic[$0] }
+    file.copy(0..<min(6, file.count)) == magic
   }
 
   fileprivate static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
@@ -69,20 +68,15 @@ public struct NumpyArray: RowSource {
     if let row = self.rows.read(rows, into: &destination) { throw notFinite(row: row) }
   }
 
-  /// Has the system bring `rows` into memory (see `RowSource`).
+  /// Asks the system to read `rows` into memory (see `RowSource`).
   public func prefetch(_ rows: Range<Int>) { self.rows.prefetch(rows) }
 }
 
-/// Byte `index` of `bytes`.
-func byte(_ bytes: RawSpan, _ index: Int) -> UInt8 {
-  unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
-}
-
-/// What the header of a `.npy` file, or of a member of an `.npz` archive, says.
+/// The header of a `.npy` file or of a member of an `.npz` archive.
 package struct NumpyHeader {
   /// The numbers' type.
   package var type = ElementType.float32
-  /// Whether columns lie together, and not rows.
+  /// Whether columns lie together instead of rows.
   package var isFortranOrder = false
   /// The array's shape.
   package var shape: [Int] = []
@@ -94,16 +88,16 @@ package struct NumpyHeader {
 
   /// The longest header that is read; NumPy's own limit is 10,000 bytes.
   private static let maximum = 1 << 20
-  /// Bytes from which `place` is known.
+  /// The number of bytes that `place` needs.
   package static let prefix = 12
 
-  /// Where in a file of `size` bytes that begins with `first` (`prefix` bytes, or all there are) the header is;
-  /// the array follows it.
+  /// The range of the header in a file of `size` bytes that begins with `first` (`prefix` bytes, or all there are).
+  /// The array follows it.
   package static func place(
     after first: [UInt8], size: Int, path: String
   ) throws(Failure) -> Range<Int> {
     guard first.starts(with: NumpyArray.magic), first.count >= 10 else {
-      throw .data("\(path): this is not a .npy file; its first bytes are others.")
+      throw .data("\(path): this is not a .npy file; its first bytes differ.")
     }
     let version = first[6]
     let start = version == 1 ? 10 : 12
@@ -120,7 +114,7 @@ package struct NumpyHeader {
     return start..<start + length
   }
 
-  /// What `bytes`, the header, say; they begin at byte `offset` of `path`.
+  /// Parses the header `bytes`, which begin at byte `offset` of `path`.
   package init(_ bytes: [UInt8], path: String, offset: Int) throws(Failure) {
     text = bytes
     self.path = path

@@ -12,8 +12,8 @@ extension Failure {
   /// The failure for `path`, which could not be written or created because of the system error
   /// `code` (an `errno`).
   ///
-  /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74); everything else,
-  /// such as a folder that is missing or may not be written, is `.cannotCreate` (73).
+  /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74). Everything else, such as a missing
+  /// folder or a lack of permission, is `.cannotCreate` (73).
   public static func cannotWrite(_ path: String, errno code: Int32) -> Failure {
     if path.isEmpty { return .usage("The path to write to is empty; name a file or a folder.") }
     return switch code {
@@ -58,7 +58,7 @@ extension Failure {
     cannotWrite(path, errno: Path.exists(folder) ? ENOTDIR : ENOENT)
   }
 
-  /// The failure of standard output, to which the system error `code` (an `errno`) ended writing.
+  /// The failure of standard output that ends writing with the system error `code` (an `errno`).
   public static func cannotPrint(errno code: Int32) -> Failure {
     Failure(
       .inputOutput, "standard output: \(systemErrorText(code)); nothing more was printed.")
@@ -67,8 +67,8 @@ extension Failure {
   /// The failure for `path`, which could not be opened or read because of the system error `code`
   /// (an `errno`).
   ///
-  /// A path that is not there or may not be read is `.missing` (66), a folder where a file should
-  /// be is `.data` (65), a disk error `.inputOutput` (74).
+  /// A path that does not exist or may not be read is `.missing` (66), a folder instead of a file is `.data` (65), a
+  /// disk error is `.inputOutput` (74).
   public static func cannotRead(_ path: String, errno code: Int32) -> Failure {
     switch code {
     case ENOENT:
@@ -89,7 +89,7 @@ extension Failure {
   }
 }
 
-/// The system's own words for an error number.
+/// The system's text for an error number.
 package func systemErrorText(_ code: Int32) -> String {
   // Safe: `strerror` returns a string that lives until the next call in this thread.
   guard let text = unsafe strerror(code) else { return "system error \(code)" }

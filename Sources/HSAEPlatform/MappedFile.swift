@@ -10,17 +10,17 @@ import Darwin
 
 /// A file mapped into memory to read.
 ///
-/// The file must not be made shorter while it is mapped: reading what was cut off would end the
-/// process. Files of this project are replaced by renaming, never cut.
+/// The file must not be shortened while it is mapped: reading the missing bytes would end the process. This project
+/// replaces files by renaming and never shortens them.
 @safe
 public final class MappedFile: @unchecked Sendable {
   /// The path it was opened by.
   public let path: String
   /// Its size in bytes.
   public let count: Int
-  /// The first byte; nil if there are none.
+  /// The first byte; nil if the file is empty.
   ///
-  /// - Safety: `count` bytes mapped until `deinit`, never written.
+  /// - Safety: `count` bytes are mapped until `deinit` and never written.
   @unsafe public let start: UnsafeRawPointer?
 
   /// Maps the file at `path`. A missing or unreadable file is `.missing`, a folder `.data`.
@@ -44,7 +44,7 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   deinit {
-    // Safe: this is the mapping made in `init`, and nobody can use it after `deinit`.
+    // Safe: `init` made this mapping, and nothing can use it after `deinit`.
     if let start = unsafe start { unsafe munmap(UnsafeMutableRawPointer(mutating: start), count) }
   }
 
@@ -67,7 +67,7 @@ public final class MappedFile: @unchecked Sendable {
     }
   }
 
-  /// Has the system bring the bytes `range` into memory, so that reading them soon will not wait.
+  /// Asks the system to read the bytes `range` into memory, so that reading them soon does not wait for the disk.
   public func prefetch(_ range: Range<Int>) {
     guard let start = unsafe start, range.lowerBound >= 0, range.upperBound <= count,
       !range.isEmpty
@@ -86,6 +86,7 @@ public final class MappedFile: @unchecked Sendable {
   /// A copy of the bytes `range`; of all of them if it is nil.
   public func copy(_ range: Range<Int>? = nil) -> [UInt8] {
     let part = bytes.extracting(range ?? 0..<count)
+    // Safe: the bytes are copied before the closure ends.
     return unsafe part.withUnsafeBytes { unsafe Array($0) }
   }
 }

@@ -1,21 +1,19 @@
-// The one owner of numeric memory: a row-major matrix of Float, 64-byte aligned, allocated once.
-// Everything above it reads it through `Span`, or, in the few files that call kernels, through the
-// pointers of `withUnsafe…`. Products are in `TileProduct.swift`, loops over pieces of work in `Parallel.swift`.
+// A row-major matrix of Float that owns its memory. Callers read it through `Span`; the files that call kernels use
+// the pointers of `withUnsafe…`.
 
 import HSAEPlatform
 
 /// A row-major matrix of 32-bit floats, `rows` × `columns`, in one allocation aligned to 64 bytes.
 ///
-/// It cannot be copied by accident (`copy()` does it on purpose). A new matrix is all zeros. Large
-/// ones ask the kernel for huge pages.
+/// It cannot be copied by accident; `copy()` copies it. A new matrix is all zeros. Large ones ask for huge pages.
 @safe
 public struct Matrix: ~Copyable, @unchecked Sendable {
   /// The number of rows.
   public let rows: Int
   /// The number of columns; also the distance between rows.
   public let columns: Int
-  // Safe: allocated in `init` with at least `rows * columns` elements, freed only in `deinit`, and
-  // handed out only for the duration of a borrow or of a closure.
+  // Safe, here and below: `init` allocates at least `rows * columns` elements, only `deinit` frees them, and no pointer
+  // or span outlives the borrow or the closure it is made for. A mutating call has the matrix to itself.
   @usableFromInline let storage: UnsafeMutablePointer<Float>
 
   /// The number of elements.
@@ -36,6 +34,7 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
   public init(rows: Int, columns: Int, elements: [Float]) {
     precondition(elements.count == rows * columns, "Elements do not fill \(rows) × \(columns).")
     self.init(rows: rows, columns: columns)
+    // Safe: the precondition compares the counts.
     for index in elements.indices { unsafe storage[index] = elements[index] }
   }
 
@@ -108,14 +107,14 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
     unsafe setZero(storage, byteCount: count * MemoryLayout<Float>.stride)
   }
 
-  /// The elements for a kernel to read. The pointer must not outlive `body`.
+  /// Calls `body` with the elements, for a kernel to read. The pointer must not outlive `body`.
   public func withUnsafePointer<Result, E: Error>(
     _ body: (UnsafePointer<Float>) throws(E) -> Result
   ) throws(E) -> Result {
     try unsafe body(UnsafePointer(storage))
   }
 
-  /// The elements for a kernel to write. The pointer must not outlive `body`.
+  /// Calls `body` with the elements, for a kernel to write. The pointer must not outlive `body`.
   public mutating func withUnsafeMutablePointer<Result, E: Error>(
     _ body: (UnsafeMutablePointer<Float>) throws(E) -> Result
   ) throws(E) -> Result {
