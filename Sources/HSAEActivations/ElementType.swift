@@ -1,5 +1,5 @@
-// Converts little-endian numbers in files to 32-bit floats and back. The loops over bits vectorise on every processor
-// and give the same result on all of them.
+// Converts little-endian numbers in files to 32-bit floats and back. The loops over bits vectorise on every
+// processor and give the same result on all of them.
 
 import HSAESupport
 
@@ -77,7 +77,8 @@ func appendBytes(of value: some FixedWidthInteger, to bytes: inout [UInt8]) {
   unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
 }
 
-// Safe, here and below: the caller of `decode…` passes `count` elements on both sides, and no index reaches `count`.
+// Safe, here and below: the caller of `decode…` passes `count` elements on both sides, and no index reaches
+// `count`.
 private func decodeFloat16(
   _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
 ) -> Bool {
@@ -88,8 +89,8 @@ private func decodeFloat16(
     let magnitude = bits & 0x7FFF
     largest = max(largest, magnitude)
     let shifted = magnitude << 13
-    // Normal numbers get 127 - 15 added to their exponent; infinities and NaNs get all its bits. A subnormal number
-    // is made normal, and what that added is subtracted, which is exact.
+    // Normal numbers get 127 - 15 added to their exponent; infinities and NaNs get all its bits. A subnormal
+    // number is made normal, and what that added is subtracted, which is exact.
     let normal = Float(bitPattern: shifted &+ (112 << 23))
     let special = Float(bitPattern: shifted | 0x7F80_0000)
     let subnormal = Float(bitPattern: shifted &+ (113 << 23)) - Float(bitPattern: 113 << 23)

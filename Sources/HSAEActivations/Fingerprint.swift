@@ -1,5 +1,5 @@
-// A short name for the content of a large file or store: a hash of its sizes and of a sample of its bytes. It detects
-// mistakes, not forgery.
+// A short name for the content of a large file or store: a hash of its sizes and of a sample of its bytes. It
+// detects mistakes, not forgery.
 
 import HSAESupport
 

@@ -2,8 +2,8 @@
 
 import HSAETensors
 
-/// Converts the half-precision rows `rows`, each `width` numbers from `address(row)` on, to `destination`. Returns the
-/// first row that is not finite, or nil.
+/// Converts the half-precision rows `rows`, each `width` numbers from `address(row)` on, to `destination`.
+/// Returns the first row that is not finite, or nil.
 ///
 /// - Safety: each address must have `2 * width` readable bytes until this returns.
 @unsafe func readHalfRows(

@@ -1,11 +1,12 @@
-// A seeded shuffle of 0 ..< n that is a function, not a list: it needs no memory and gives any element in constant
-// time, in both directions. The order of rows in stores depends on it, so a change here changes their bytes.
+// A seeded shuffle of 0 ..< n that is a function, not a list: it needs no memory and gives any element in
+// constant time, in both directions. The order of rows in stores depends on it, so a change here changes
+// their bytes.
 
 /// A pseudo-random permutation of 0 ..< count.
 ///
-/// A Feistel network of ten rounds on the smallest even number of bits that holds `count`. A result of at least
-/// `count` goes through the network again until it is below (cycle walking), less than four times on average. Round
-/// keys and the round function are SplitMix64's.
+/// A Feistel network of ten rounds on the smallest even number of bits that holds `count`. A result of at
+/// least `count` goes through the network again until it is below (cycle walking), less than four times on
+/// average. Round keys and the round function are SplitMix64's.
 public struct Permutation: Sendable {
   /// The number of elements.
   public let count: Int

@@ -1,5 +1,5 @@
-// The protocol through which training and evaluation read rows, and the function that opens a path by its content.
-// Each format has its own file.
+// The protocol through which training and evaluation read rows, and the function that opens a path by its
+// content. Each format has its own file.
 
 public import HSAESupport
 public import HSAETensors
@@ -16,14 +16,14 @@ public protocol RowSource: Sendable {
   var path: String { get }
   /// A description for people: "activation store, 222189 rows of width 640, float16".
   var summary: String { get }
-  /// A hash of the layout and of a sample of the bytes (`Fingerprint`), to notice that a run is resumed on other
-  /// data.
+  /// A hash of the layout and of a sample of the bytes (`Fingerprint`), to notice that a run is resumed on
+  /// other data.
   var fingerprint: String { get }
 
   /// Reads the rows with the indices `rows` into `destination`, one after another.
   ///
-  /// `destination` has `rows.count * width` elements. An index outside 0 ..< rowCount traps. Fails with `.data` and
-  /// the row's index if a row holds a NaN or an infinity.
+  /// `destination` has `rows.count * width` elements. An index outside 0 ..< rowCount traps. Fails with
+  /// `.data` and the row's index if a row holds a NaN or an infinity.
   func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure)
 
   /// Ranges of rows that lie together on disk. Together they are all rows, in order.
@@ -84,9 +84,9 @@ extension RowSource {
 /// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix, an
 /// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name.
 ///
-/// `tensor` picks the tensor of a `.safetensors` file with several. `allowIncomplete` opens stores whose collection
-/// has not ended. `giantNorms` decides whether rows flagged for their norm are read, and `restoresLengths` whether a
-/// store's unit rows get back their original lengths.
+/// `tensor` picks the tensor of a `.safetensors` file with several. `allowIncomplete` opens stores whose
+/// collection has not ended. `giantNorms` decides whether rows flagged for their norm are read, and
+/// `restoresLengths` whether a store's unit rows get back their original lengths.
 public func openRows(
   path: String, tensor: String? = nil, allowIncomplete: Bool = false,
   giantNorms: GiantNorms = .skip, restoresLengths: Bool = false
@@ -108,9 +108,9 @@ public func openRows(
     }
   }
   let file = try MappedFile(path: path)
-  if NumpyArray.isNumpy(file) { return try NumpyArray(file) }
+  if NumpyHeader.begins(file) { return try MappedRows(numpy: file) }
   if SafetensorsFile.looksLikeSafetensors(file) {
-    return try SafetensorsRows(SafetensorsFile(file), tensor: tensor)
+    return try MappedRows(SafetensorsFile(file), tensor: tensor)
   }
   throw .data(
     "\(path): this is neither a .npy nor a .safetensors file, nor an activation store; convert it"

@@ -1,6 +1,6 @@
-// Turns a failure of one rank into a failure of all. Ranks do work that can fail (reading, writing, memory) in `agree`;
-// after it, either all continue or all throw the same failure. So no rank waits for one that has ended, and one rank's
-// message is enough for the user.
+// Turns a failure of one rank into a failure of all. Ranks do work that can fail (reading, writing, memory)
+// in `agree`; after it, either all continue or all throw the same failure. So no rank waits for one that has
+// ended, and one rank's message is enough for the user.
 
 public import HSAESupport
 internal import Synchronization
@@ -25,8 +25,8 @@ extension Communicator {
       Failure(Failure.Kind(rawValue: codes[first]) ?? .software, place + text))
   }
 
-  /// Fails unless `value` is the same on all ranks. `complaint` makes the failure for the first rank whose value differs
-  /// from rank 0's.
+  /// Fails unless `value` is the same on all ranks. `complaint` makes the failure for the first rank whose
+  /// value differs from rank 0's.
   public func requireAlike(
     _ value: String, _ complaint: (_ rank: Int, _ own: String, _ first: String) -> Failure
   ) throws(Failure) {
@@ -36,8 +36,9 @@ extension Communicator {
     throw AgreedFailures.note(complaint(other, all[other], all[0]))
   }
 
-  /// Fails unless `value` is the same on all ranks of each group of `size` consecutive ranks. All ranks call `complaint`,
-  /// which makes the failure for the first rank whose value differs from that of its group's first rank.
+  /// Fails unless `value` is the same on all ranks of each group of `size` consecutive ranks. All ranks call
+  /// `complaint`, which makes the failure for the first rank whose value differs from that of its group's
+  /// first rank.
   public func requireAlike(
     _ value: UInt64, inGroupsOf size: Int, _ complaint: (_ rank: Int, _ first: Int) -> Failure
   ) throws(Failure) {

@@ -1,14 +1,14 @@
-// Communication between processes that work together. Everything is built on one operation, `exchange`, in which every
-// rank sends every other a piece. The receiver adds sums over ranks in the order of ranks, so that they have the same
-// bits from run to run.
+// Communication between processes that work together. Everything is built on one operation, `exchange`, in
+// which every rank sends every other a piece. The receiver adds sums over ranks in the order of ranks, so
+// that they have the same bits from run to run.
 
 public import HSAESupport
 
 /// A group of processes, numbered from 0, of which this is one.
 ///
-/// All of them must make the same calls in the same order. After a failure a communicator does nothing more: calls leave
-/// meaningless values in memory, and `check()` throws the failure. So the code inside a training step needs no error
-/// handling.
+/// All of them must make the same calls in the same order. After a failure a communicator does nothing more:
+/// calls leave meaningless values in memory, and `check()` throws the failure. So the code inside a training
+/// step needs no error handling.
 public protocol Communicator: AnyObject {
   /// The number of this process.
   var rank: Int { get }
@@ -21,8 +21,8 @@ public protocol Communicator: AnyObject {
   /// What went wrong, if anything did.
   var failure: Failure? { get }
 
-  /// Sends bytes `outgoing[r]` of `source` to each rank r and stores the bytes from rank r at `incoming[r]` of `target`.
-  /// It copies a rank's own piece. Returns when both are done.
+  /// Sends bytes `outgoing[r]` of `source` to each rank r and stores the bytes from rank r at `incoming[r]`
+  /// of `target`. It copies a rank's own piece. Returns when both are done.
   ///
   /// - Safety: `outgoing` and `incoming` [size] must lie within the memory; the pieces of `incoming`
   ///   must not overlap one another, nor those of `outgoing` for other ranks.

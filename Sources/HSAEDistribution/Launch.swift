@@ -1,5 +1,5 @@
-// Finds out whether this process was started alone or as one of several, by mpirun or srun, and connects it with the
-// others. It also ends all processes when one fails.
+// Finds out whether this process was started alone or as one of several, by mpirun or srun, and connects it
+// with the others. It also ends all processes when one fails.
 
 internal import Foundation
 public import HSAESupport
@@ -35,11 +35,11 @@ public enum Launch {
   /// Whether this is the process that prints for all.
   public static var isFirst: Bool { announced.rank == 0 }
 
-  /// Connects all processes that were started together. `work` is the command with the options that decide what ranks
-  /// do together; it must be the same for all.
+  /// Connects all processes that were started together. `work` is the command with the options that decide
+  /// what ranks do together; it must be the same for all.
   ///
-  /// Fails with `.unavailable` if there are several processes and this program was built without MPI, or they cannot
-  /// reach one another; with `.usage` if their `work` differs.
+  /// Fails with `.unavailable` if there are several processes and this program was built without MPI, or they
+  /// cannot reach one another; with `.usage` if their `work` differs.
   public static func world(for work: String) throws(Failure) -> any Communicator {
     guard announced.size > 1 else { return SingleProcess() }
     #if MPI
@@ -95,7 +95,8 @@ public enum Launch {
   public static var hasBegun: Bool { begun.withLock { $0 } }
   private static let begun = Mutex(false)
 
-  /// Leaves MPI, if it has started; the last call before a process ends. All ranks call it, unless one calls `abort`.
+  /// Leaves MPI, if it has started; the last call before a process ends. All ranks call it, unless one calls
+  /// `abort`.
   public static func finish() {
     #if MPI
     if begun.withLock({ $0 }) { hsae_mpi_finish() }

@@ -70,8 +70,8 @@ public final class MPICommunicator: Communicator {
       begins.append(range.lowerBound)
       ends.append(range.upperBound)
     }
-    // Safe: both arrays have 2·size elements, first the outgoing ranges, then the incoming ones. The caller vouches for
-    // the ranges.
+    // Safe: both arrays have 2·size elements, first the outgoing ranges, then the incoming ones. The caller
+    // vouches for the ranges.
     let code = unsafe begins.withUnsafeBufferPointer { begins in
       unsafe ends.withUnsafeBufferPointer { ends -> Int32 in
         guard let begin = begins.baseAddress, let end = ends.baseAddress else {

@@ -1,5 +1,5 @@
-// Finds out which of the processes started together have died. When one dies, the launcher ends the others with a
-// signal that gives no reason; processes on the same machine can look.
+// Finds out which of the processes started together have died. When one dies, the launcher ends the others
+// with a signal that gives no reason; processes on the same machine can look.
 
 internal import Foundation
 public import HSAESupport
@@ -36,7 +36,8 @@ public struct Peers: Sendable {
 
   /// Calls `say` with the obituary, if this process should print one, and ends the process as `signal` does.
   ///
-  /// It waits a second before it ends: meanwhile the others look which process died, and must not find this one dead.
+  /// It waits a second before it ends: meanwhile the others look which process died, and must not find this
+  /// one dead.
   public func leave(_ signal: Int32, _ say: (String) -> Void) -> Never {
     if let obituary = obituary() { say(obituary) }
     Thread.sleep(forTimeInterval: 1)
@@ -44,8 +45,8 @@ public struct Peers: Sendable {
     CurrentProcess.endAtOnce(128 + signal)
   }
 
-  /// A sentence about the first process of this machine that has died; nil if none has, or if a live process of lower
-  /// rank prints it.
+  /// A sentence about the first process of this machine that has died; nil if none has, or if a live process
+  /// of lower rank prints it.
   public func obituary() -> String? {
     let dead = dead
     guard let first = dead.first, here.first(where: { !dead.contains($0) }) == rank else {

@@ -1,9 +1,10 @@
-// Sums of many numbers over ranks. Each rank adds one part of them, in the order of ranks, and sends its sums to the
-// others. So sums have the same bits from run to run, and no rank holds the values of all ranks at once.
+// Sums of many numbers over ranks. Each rank adds one part of them, in the order of ranks, and sends its sums
+// to the others. So sums have the same bits from run to run, and no rank holds the values of all ranks at
+// once.
 
 extension Communicator {
-  /// Replaces `values`, the same number on every rank, by their sums over all ranks, added in the order of ranks.
-  /// With R ranks and n values, a rank sends 2·n·(R − 1)/R numbers.
+  /// Replaces `values`, the same number on every rank, by their sums over all ranks, added in the order of
+  /// ranks. With R ranks and n values, a rank sends 2·n·(R − 1)/R numbers.
   public func sumByParts<Value: AdditiveArithmetic & BitwiseCopyable>(_ values: inout [Value]) {
     guard size > 1, !values.isEmpty, failure == nil else { return }
     let stride = MemoryLayout<Value>.stride

@@ -32,8 +32,8 @@ package enum ChildProcess {
   /// Runs `arguments` (the program's name, looked up in PATH, and its arguments) to its end and returns its
   /// exit status, or 128 plus the signal that ended it.
   ///
-  /// Standard input is empty. `consume` receives standard output as it comes. Fails with `.unavailable` if the
-  /// program cannot be started, and with what `consume` throws, after ending the program.
+  /// Standard input is empty. `consume` receives standard output as it comes. Fails with `.unavailable` if
+  /// the program cannot be started, and with what `consume` throws, after ending the program.
   package static func run(
     _ arguments: [String], errors: Errors = .shown,
     consume: (RawSpan) throws(Failure) -> Void

@@ -134,7 +134,8 @@ public struct Descriptor: ~Copyable, Sendable {
   /// Takes the file's lock without waiting; whether it was free.
   package func tryLock() -> Bool { uninterrupted { flock(number, LOCK_EX | LOCK_NB) } == 0 }
 
-  /// Calls `body` with the file as a stream of the C library, which reads from the start and closes after `body`.
+  /// Calls `body` with the file as a stream of the C library, which reads from the start and closes after
+  /// `body`.
   ///
   /// Nil if the process has too many files open.
   package func withStream<Result>(_ body: (UnsafeMutablePointer<FILE>) -> Result) -> Result? {
@@ -143,6 +144,14 @@ public struct Descriptor: ~Copyable, Sendable {
     defer { unsafe fclose(stream) }
     return unsafe body(stream)
   }
+}
+
+/// Has the TCP connection `socket` send what is written at once, instead of collecting it.
+package func sendAtOnce(_ socket: Int32) {
+  var isOn: Int32 = 1
+  // Safe: the system copies the value during the call.
+  _ = unsafe setsockopt(
+    socket, Int32(IPPROTO_TCP), TCP_NODELAY, &isOn, socklen_t(MemoryLayout<Int32>.size))
 }
 
 /// Repeats `call` while a signal interrupts it. `errno` is set if the result is negative.

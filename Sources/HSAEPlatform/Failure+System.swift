@@ -12,8 +12,8 @@ extension Failure {
   /// The failure for `path`, which could not be written or created because of the system error
   /// `code` (an `errno`).
   ///
-  /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74). Everything else, such as a missing
-  /// folder or a lack of permission, is `.cannotCreate` (73).
+  /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74). Everything else, such as a
+  /// missing folder or a lack of permission, is `.cannotCreate` (73).
   public static func cannotWrite(_ path: String, errno code: Int32) -> Failure {
     if path.isEmpty { return .usage("The path to write to is empty; name a file or a folder.") }
     return switch code {
@@ -67,8 +67,8 @@ extension Failure {
   /// The failure for `path`, which could not be opened or read because of the system error `code`
   /// (an `errno`).
   ///
-  /// A path that does not exist or may not be read is `.missing` (66), a folder instead of a file is `.data` (65), a
-  /// disk error is `.inputOutput` (74).
+  /// A path that does not exist or may not be read is `.missing` (66), a folder instead of a file is `.data`
+  /// (65), a disk error is `.inputOutput` (74).
   public static func cannotRead(_ path: String, errno code: Int32) -> Failure {
     switch code {
     case ENOENT:
@@ -88,6 +88,9 @@ extension Failure {
     }
   }
 }
+
+/// The system's error number for an address that this machine does not have.
+package let addressNotAvailable = EADDRNOTAVAIL
 
 /// The system's text for an error number.
 package func systemErrorText(_ code: Int32) -> String {

@@ -1,5 +1,5 @@
-// The error type of all modules: one sentence and an exit code. Modules throw it for bad input and for errors of the
-// operating system; a programmer's mistake (a shape that does not fit) traps instead.
+// The error type of all modules: one sentence and an exit code. Modules throw it for bad input and for errors
+// of the operating system; a programmer's mistake (a shape that does not fit) traps instead.
 
 public import FoundationEssentials
 

@@ -1,5 +1,5 @@
-// A lock file for one writer at a time. The operating system releases the lock when its holder ends, however it
-// ends.
+// A lock file for one writer at a time. The operating system releases the lock when its holder ends, however
+// it ends.
 
 /// A lock on a file, held until this value goes away or the process ends.
 ///

@@ -1,5 +1,5 @@
-// How much memory this process may use: the machine's memory, or less if its control groups (containers, batch
-// systems) or resource limits allow less.
+// How much memory this process may use: the machine's memory, or less if its control groups (containers,
+// batch systems) or resource limits allow less.
 
 import FoundationEssentials
 
@@ -35,8 +35,8 @@ public struct MachineMemory: Hashable, Sendable {
     (self.limit, self.source, available) = (limit, source, limit)
   }
 
-  /// Reads the files below `root` ("/" for a real machine): proc/meminfo, proc/self/cgroup and the groups below
-  /// sys/fs/cgroup. Each group may allow less than the one above it.
+  /// Reads the files below `root` ("/" for a real machine): proc/meminfo, proc/self/cgroup and the groups
+  /// below sys/fs/cgroup. Each group may allow less than the one above it.
   init(root: String) {
     let numbers = Self.pairs(Path.join(root, "proc/meminfo"))
     if let total = numbers["MemTotal:"] { lower(to: total * 1024, "this machine has") }
@@ -58,8 +58,8 @@ public struct MachineMemory: Hashable, Sendable {
     }
   }
 
-  /// Applies the limits of the group `path` below `top` and of the groups above it. Inside a container the path
-  /// may be the host's, and only `top` exists.
+  /// Applies the limits of the group `path` below `top` and of the groups above it. Inside a container the
+  /// path may be the host's, and only `top` exists.
   private mutating func visit(
     _ top: String, _ path: String, limit: String, usage: String, cache: String
   ) {

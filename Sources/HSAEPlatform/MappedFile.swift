@@ -10,8 +10,8 @@ import Darwin
 
 /// A file mapped into memory to read.
 ///
-/// The file must not be shortened while it is mapped: reading the missing bytes would end the process. This project
-/// replaces files by renaming and never shortens them.
+/// The file must not be shortened while it is mapped: reading the missing bytes would end the process. This
+/// project replaces files by renaming and never shortens them.
 @safe
 public final class MappedFile: @unchecked Sendable {
   /// The path it was opened by.
@@ -67,15 +67,16 @@ public final class MappedFile: @unchecked Sendable {
     }
   }
 
-  /// Asks the system to read the bytes `range` into memory, so that reading them soon does not wait for the disk.
+  /// Asks the system to read the bytes `range` into memory, so that reading them soon does not wait for the
+  /// disk.
   public func prefetch(_ range: Range<Int>) {
     guard let start = unsafe start, range.lowerBound >= 0, range.upperBound <= count,
       !range.isEmpty
     else { return }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let first = range.lowerBound / page * page
-    // Safe: the range is within the pages of the mapping, and advice changes no byte. Kernels before Linux 5.14
-    // cannot fill the page table; they read ahead instead.
+    // Safe: the range is within the pages of the mapping, and advice changes no byte. Kernels before Linux
+    // 5.14 cannot fill the page table; they read ahead instead.
     let address = unsafe UnsafeMutableRawPointer(mutating: start + first)
     let length = range.upperBound - first
     if unsafe madvise(address, length, MADV_POPULATE_READ) != 0 {

@@ -102,8 +102,8 @@ public enum Path {
     }
   }
 
-  /// Gives the file or folder `old` the name `new`. A file replaces a file there, and a folder an empty folder.
-  /// Messages name `shown`, or `new` if it is nil.
+  /// Gives the file or folder `old` the name `new`. A file replaces a file there, and a folder an empty
+  /// folder. Messages name `shown`, or `new` if it is nil.
   package static func rename(
     _ old: String, to new: String, for shown: String? = nil
   ) throws(Failure) {

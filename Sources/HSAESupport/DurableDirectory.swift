@@ -1,10 +1,11 @@
-// Folders that are complete or not there at all: they are built beside their final name, brought to the disk file by
-// file, then renamed.
+// Folders that are complete or not there at all: they are built beside their final name, brought to the disk
+// file by file, then renamed.
 
 /// A folder that takes its name only when everything in it is complete.
 ///
-/// Write files into `partialPath` in any way, then call `commit()`. Without it (an error, a crash) the final name is
-/// untouched and the partial folder is removed, at the latest when the next folder of that name is begun.
+/// Write files into `partialPath` in any way, then call `commit()`. Without it (an error, a crash) the final
+/// name is untouched and the partial folder is removed, at the latest when the next folder of that name is
+/// begun.
 public struct DurableDirectory: ~Copyable {
   /// The folder's final path.
   public let path: String
@@ -16,8 +17,8 @@ public struct DurableDirectory: ~Copyable {
 
   /// Begins the folder for `path`; the folder above it must exist.
   ///
-  /// Fails if something is at `path` already. With `replacing`, a folder may be there: `commit()` moves it aside,
-  /// renames the new one, and removes the old one.
+  /// Fails if something is at `path` already. With `replacing`, a folder may be there: `commit()` moves it
+  /// aside, renames the new one, and removes the old one.
   public init(path: String, replacing: Bool = false) throws(Failure) {
     let path = Path.trimmed(path)
     if Path.exists(path), !(replacing && Path.isDirectory(path)) {

@@ -1,12 +1,12 @@
-// Files that are complete or not there at all: they are written beside their final name, brought to the disk, then
-// renamed.
+// Files that are complete or not there at all: they are written beside their final name, brought to the disk,
+// then renamed.
 
 /// A file that takes its name only when it is complete.
 ///
-/// Bytes go to `.NAME.partial-PID` in the same folder. `commit()` brings them to the disk and renames the file, which
-/// replaces an older one in that instant. Without `commit()` (an error, a crash) the final name is untouched, and the
-/// partial file is removed, at the latest when the next file of that name is written. If a symbolic link is at the
-/// path, all this happens to its target, and the link stays.
+/// Bytes go to `.NAME.partial-PID` in the same folder. `commit()` brings them to the disk and renames the
+/// file, which replaces an older one in that instant. Without `commit()` (an error, a crash) the final name
+/// is untouched, and the partial file is removed, at the latest when the next file of that name is written.
+/// If a symbolic link is at the path, all this happens to its target, and the link stays.
 public struct DurableFile: ~Copyable {
   /// The file's final path.
   public let path: String

@@ -1,5 +1,5 @@
-// Reads and writes JSON files of the project's own types. Written files are sorted, indented and durable; errors of
-// reading name the file and the key.
+// Reads and writes JSON files of the project's own types. Written files are sorted, indented and durable;
+// errors of reading name the file and the key.
 
 import FoundationEssentials
 
@@ -83,8 +83,8 @@ public enum JSONFile {
     throw .data("\(source): there is no option \"\(shortened(unknown))\"; \(hint)")
   }
 
-  /// The name among `known` that is most like `name`. At most a third of its characters may differ (or one, in short
-  /// names); nil if all differ more.
+  /// The name among `known` that is most like `name`. At most a third of its characters may differ (or one,
+  /// in short names); nil if all differ more.
   public static func nearest(to name: String, among known: [String]) -> String? {
     let name = Array(name.lowercased().prefix(100))
     let limit = max(1, name.count / 3)

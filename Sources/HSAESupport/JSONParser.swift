@@ -1,5 +1,5 @@
-// Parses JSON from untrusted bytes: strictly (RFC 8259), with limits that are checked before memory is spent, and with
-// errors that name the byte.
+// Parses JSON from untrusted bytes: strictly (RFC 8259), with limits that are checked before memory is spent,
+// and with errors that name the byte.
 
 /// Limits of a JSON text.
 public struct JSONLimits: Sendable {
@@ -18,8 +18,9 @@ public struct JSONLimits: Sendable {
 extension JSONValue {
   /// Parses `bytes`, which must hold one value and white space.
   ///
-  /// Fails with `.data` and the byte's offset for anything that is not JSON in UTF-8, for a key that occurs twice in
-  /// one object, and for a text beyond `limits`. Messages name `source` and add `offset` to byte offsets.
+  /// Fails with `.data` and the byte's offset for anything that is not JSON in UTF-8, for a key that occurs
+  /// twice in one object, and for a text beyond `limits`. Messages name `source` and add `offset` to byte
+  /// offsets.
   public init(
     parsing bytes: [UInt8], source: String, offset: Int = 0, limits: JSONLimits = JSONLimits()
   ) throws(Failure) {

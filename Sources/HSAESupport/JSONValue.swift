@@ -1,5 +1,5 @@
-// JSON as a tree, for content from outside: headers of weight files, Zarr metadata, configuration whose keys must be
-// checked. `JSONFile.swift` handles values of known types.
+// JSON as a tree, for content from outside: headers of weight files, Zarr metadata, configuration whose keys
+// must be checked. `JSONFile.swift` handles values of known types.
 
 /// Any JSON value.
 public enum JSONValue: Hashable, Sendable {
@@ -50,8 +50,8 @@ public enum JSONValue: Hashable, Sendable {
 
   /// The value as JSON text with sorted keys.
   ///
-  /// It is on one line if `indent` is nil; otherwise each level is indented by two spaces, starting at `indent` levels.
-  /// A number that JSON cannot express (NaN, infinities) becomes a string of that name.
+  /// It is on one line if `indent` is nil; otherwise each level is indented by two spaces, starting at
+  /// `indent` levels. A number that JSON cannot express (NaN, infinities) becomes a string of that name.
   public func text(indent: Int? = 0) -> String {
     let inner = indent.map { $0 + 1 }
     let open = inner.map { "\n" + String(repeating: "  ", count: $0) } ?? ""

@@ -2,7 +2,8 @@
 
 /// A line on standard error that is overwritten as work proceeds: the work done, the rate and the time left.
 ///
-/// It prints nothing unless standard error is a terminal, and at most ten times a second. Use it from one thread.
+/// It prints nothing unless standard error is a terminal, and at most ten times a second. Use it from one
+/// thread.
 public struct ProgressLine: ~Copyable {
   private let label: String
   private let unit: String
@@ -13,8 +14,8 @@ public struct ProgressLine: ~Copyable {
   private var isVisible: Bool
   private var width = 0
 
-  /// A line that begins with `label` and counts `unit`s up to `total`, if that is known. `done` units were done before
-  /// (in a resumed run); the rate does not count them.
+  /// A line that begins with `label` and counts `unit`s up to `total`, if that is known. `done` units were
+  /// done before (in a resumed run); the rate does not count them.
   public init(_ label: String, unit: String, total: Int?, done: Int = 0) {
     self.label = label
     self.unit = unit

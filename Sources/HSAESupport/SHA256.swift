@@ -5,8 +5,8 @@ import CCrypto
 /// A SHA-256 that is being computed: add bytes, then call `finish()`.
 @safe
 public struct SHA256: ~Copyable {
-  // Safe, here and below: `init` makes the context, only `deinit` frees it, and it never leaves this struct. libcrypto
-  // reads and writes only during its calls, whose status is checked.
+  // Safe, here and below: `init` makes the context, only `deinit` frees it, and it never leaves this struct.
+  // libcrypto reads and writes only during its calls, whose status is checked.
   private let context: OpaquePointer
 
   /// The hash of nothing yet. Traps only if libcrypto has no SHA-256 or memory is exhausted.
@@ -57,8 +57,8 @@ public struct SHA256: ~Copyable {
   /// The hash of the UTF-8 form of `text`, as 64 lower-case hexadecimal digits.
   public static func hash(_ text: String) -> String { hash(Array(text.utf8)) }
 
-  /// The hash of the file at `path`, as 64 lower-case hexadecimal digits. It reads the file in pieces and calls
-  /// `progress` with the number of bytes read so far.
+  /// The hash of the file at `path`, as 64 lower-case hexadecimal digits. It reads the file in pieces and
+  /// calls `progress` with the number of bytes read so far.
   public static func hash(
     file path: String, progress: ((Int) -> Void)? = nil
   ) throws(Failure) -> String {

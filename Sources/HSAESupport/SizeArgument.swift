@@ -1,8 +1,8 @@
 // Parses numbers as people write them on a command line or in a configuration: 2M, 16k, 1.5e6, 32_512.
 //
-// `k` has two meanings, and each option uses one. Counts of tokens, rows and steps use thousands: `--tokens 2M` is
-// 2,000,000. Sizes of dictionaries use powers of two, as in the literature: `--experts 16k` is 16,384. `Ki`, `Mi` and
-// `Gi` are powers of two everywhere.
+// `k` has two meanings, and each option uses one. Counts of tokens, rows and steps use thousands: `--tokens
+// 2M` is 2,000,000. Sizes of dictionaries use powers of two, as in the literature: `--experts 16k` is 16,384.
+// `Ki`, `Mi` and `Gi` are powers of two everywhere.
 
 /// Parses numbers with suffixes.
 public enum SizeArgument {

@@ -1,11 +1,12 @@
-// Memory that kernels fill. A training step or an encoder allocates it once, and the files that call kernels reach
-// it through `base`.
+// Memory that kernels fill. A training step or an encoder allocates it once, and the files that call kernels
+// reach it through `base`.
 
 import HSAEPlatform
 
 /// `count` elements in one zeroed, aligned allocation that lives as long as the object.
 ///
-/// - Safety: `base` is a plain pointer. A "Safe:" line at each use says why the access is in range and why no two
+/// - Safety: `base` is a plain pointer. A "Safe:" line at each use says why the access is in range and why no
+///   two
 ///   threads write the same element.
 @safe
 public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
@@ -17,8 +18,8 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   /// A buffer of `count` elements, all bytes zero. Large buffers ask for huge pages.
   public init(_ count: Int) {
     self.count = count
-    // Safe: the allocation has `count` strides, and nothing else knows its address. All bytes zero is a value of
-    // every type that is used here.
+    // Safe: the allocation has `count` strides, and nothing else knows its address. All bytes zero is a value
+    // of every type that is used here.
     let raw = unsafe allocateZeroed(byteCount: count * MemoryLayout<Element>.stride)
     unsafe base = raw.bindMemory(to: Element.self, capacity: max(count, 1))
   }
@@ -36,7 +37,8 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 }
 
 extension Buffer {
-  /// Calls `body` with elements `range`, to write. The caller makes sure that no other thread uses them meanwhile.
+  /// Calls `body` with elements `range`, to write. The caller makes sure that no other thread uses them
+  /// meanwhile.
   public func withMutableSpan<E: Error>(
     _ range: Range<Int>, _ body: (inout MutableSpan<Element>) throws(E) -> Void
   ) throws(E) {

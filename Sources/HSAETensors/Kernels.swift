@@ -2,8 +2,8 @@
 
 public import CHSAEKernels
 
-// Safe: Swift initialises a global once, before the first read, and this one never changes. The C table it copies is
-// a constant.
+// Safe: Swift initialises a global once, before the first read, and this one never changes. The C table it
+// copies is a constant.
 /// The kernels of this processor's best instruction set, or of the one that HSAE_ISA names.
 @unsafe public nonisolated(unsafe) let kernels: hsae_kernels = unsafe hsae_kernels_best().pointee
 

@@ -1,12 +1,12 @@
-// Measures this machine: the rate of the encoder's dense product and the bandwidth of memory. `hsae bench` compares a
-// training step with them.
+// Measures this machine: the rate of the encoder's dense product and the bandwidth of memory. `hsae bench`
+// compares a training step with them.
 
 internal import CHSAEKernels
 
 /// Rates of this machine with some number of threads.
 public enum MachineRates {
-  /// Operations per second of x Eᵀ alone, for `rows` rows and `latents` latents of `width`: oneDNN's best of 3
-  /// attempts with each of a few tile shapes. Large products are cut to 20 G operations.
+  /// Operations per second of x Eᵀ alone, for `rows` rows and `latents` latents of `width`: oneDNN's best of
+  /// 3 attempts with each of a few tile shapes. Large products are cut to 20 G operations.
   public static func product(
     rows: Int, latents: Int, width: Int, precision: Precision, threads: Int
   ) -> Double {

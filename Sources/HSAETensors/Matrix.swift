@@ -1,19 +1,21 @@
-// A row-major matrix of Float that owns its memory. Callers read it through `Span`; the files that call kernels use
-// the pointers of `withUnsafe…`.
+// A row-major matrix of Float that owns its memory. Callers read it through `Span`; the files that call
+// kernels use the pointers of `withUnsafe…`.
 
 import HSAEPlatform
 
 /// A row-major matrix of 32-bit floats, `rows` × `columns`, in one allocation aligned to 64 bytes.
 ///
-/// It cannot be copied by accident; `copy()` copies it. A new matrix is all zeros. Large ones ask for huge pages.
+/// It cannot be copied by accident; `copy()` copies it. A new matrix is all zeros. Large ones ask for huge
+/// pages.
 @safe
 public struct Matrix: ~Copyable, @unchecked Sendable {
   /// The number of rows.
   public let rows: Int
   /// The number of columns; also the distance between rows.
   public let columns: Int
-  // Safe, here and below: `init` allocates at least `rows * columns` elements, only `deinit` frees them, and no pointer
-  // or span outlives the borrow or the closure it is made for. A mutating call has the matrix to itself.
+  // Safe, here and below: `init` allocates at least `rows * columns` elements, only `deinit` frees them, and
+  // no pointer or span outlives the borrow or the closure it is made for. A mutating call has the matrix to
+  // itself.
   @usableFromInline let storage: UnsafeMutablePointer<Float>
 
   /// The number of elements.

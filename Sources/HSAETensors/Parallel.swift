@@ -1,5 +1,5 @@
-// Loops over independent pieces of work on several threads. Results must not depend on the number of threads, so
-// callers cut the work into pieces of a fixed size and combine the pieces' results in piece order.
+// Loops over independent pieces of work on several threads. Results must not depend on the number of threads,
+// so callers cut the work into pieces of a fixed size and combine the pieces' results in piece order.
 
 import CHSAEKernels
 import Dispatch
@@ -9,8 +9,8 @@ import Synchronization
 
 /// Runs `body(piece, worker)` once for each piece 0 ..< `pieces`, on at most `threads` threads.
 ///
-/// A free worker takes the next piece, so uneven pieces balance. `worker` is in 0 ..< `threads`, and no two calls
-/// that run at once have the same one: it may index scratch memory. Returns when all pieces are done.
+/// A free worker takes the next piece, so uneven pieces balance. `worker` is in 0 ..< `threads`, and no two
+/// calls that run at once have the same one: it may index scratch memory. Returns when all pieces are done.
 public func parallelFor(
   _ pieces: Int, threads: Int, _ body: (_ piece: Int, _ worker: Int) -> Void
 ) {
@@ -23,8 +23,8 @@ public func parallelFor(
   }
   let next = Atomic<Int>(0)
   withoutActuallyEscaping(body) { body in
-    // Safe: concurrentPerform returns after all its calls have, so `body` does not escape. The caller vouches that
-    // pieces are independent.
+    // Safe: concurrentPerform returns after all its calls have, so `body` does not escape. The caller vouches
+    // that pieces are independent.
     nonisolated(unsafe) let body = body
     DispatchQueue.concurrentPerform(iterations: workers) { worker in
       hsae_single_openmp_thread()

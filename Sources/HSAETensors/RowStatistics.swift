@@ -1,5 +1,6 @@
-// Statistics over the rows of a tall matrix and a product applied to every row, for centring and whitening. oneDNN
-// multiplies blocks of rows in fp32; sums over blocks are doubles. Results do not depend on the number of threads.
+// Statistics over the rows of a tall matrix and a product applied to every row, for centring and whitening.
+// oneDNN multiplies blocks of rows in fp32; sums over blocks are doubles. Results do not depend on the number
+// of threads.
 
 /// Rows whose products are summed in fp32 before they are added to the double sums.
 private let blockRows = 512
@@ -65,8 +66,9 @@ extension Matrix {
     let last = tail > 0 ? product(depth: tail, threads: threads) : nil
     unsafe withUnsafePointer { elements in
       unsafe result.withUnsafeMutableBufferPointer { sums in
-        // Safe: each piece adds to its own rows of `sums`, and the loop ends before both closures do. A product
-        // reads whole rows of one block and writes `tile`, which has as many floats as the piece has sums.
+        // Safe: each piece adds to its own rows of `sums`, and the loop ends before both closures do. A
+        // product reads whole rows of one block and writes `tile`, which has as many floats as the piece has
+        // sums.
         nonisolated(unsafe) let elements = unsafe elements
         nonisolated(unsafe) let sums = unsafe sums
         parallelFor(pieceCount(columns, size: pieceColumns), threads: threads) { piece, worker in
@@ -115,8 +117,8 @@ extension Matrix {
       workers: threads)
     unsafe withUnsafeMutablePointer { elements in
       unsafe square.withUnsafePointer { square in
-        // Safe: each piece reads and writes its own rows, and the loop ends before both closures do. A product
-        // writes `tile`, which has as many floats as the piece has elements.
+        // Safe: each piece reads and writes its own rows, and the loop ends before both closures do. A
+        // product writes `tile`, which has as many floats as the piece has elements.
         nonisolated(unsafe) let elements = unsafe elements
         nonisolated(unsafe) let square = unsafe square
         parallelFor(pieceCount(rows, size: block), threads: threads) { piece, worker in

@@ -2,9 +2,10 @@
 
 /// A random number generator whose whole output is a function of a seed.
 ///
-/// The generator is xoshiro256** (Blackman and Vigna, 2018); SplitMix64 fills its state from the seed. `split` derives
-/// an independent generator from the seed and a number, however many values were drawn before. Give each unit of work
-/// (an expert, a chunk, an epoch) its own generator, and the result does not depend on the number of threads.
+/// The generator is xoshiro256** (Blackman and Vigna, 2018); SplitMix64 fills its state from the seed.
+/// `split` derives an independent generator from the seed and a number, however many values were drawn
+/// before. Give each unit of work (an expert, a chunk, an epoch) its own generator, and the result does not
+/// depend on the number of threads.
 public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
   /// The number this generator was seeded with, or that `split` derived.
   public let seed: UInt64

@@ -23,9 +23,9 @@ public struct SymmetricEigen: Sendable {
     }
     var work = matrix
     var values = [Double](repeating: 0, count: size)
-    // LAPACK takes the matrix as column-major, so that eigenvector i comes out as row i. A symmetric matrix stays
-    // the same, but its lower triangle is LAPACK's upper one.
-    // Safe: `work` has size² elements and `values` has size, as the routine needs.
+    // LAPACK takes the matrix as column-major, so that eigenvector i comes out as row i. A symmetric matrix
+    // stays the same, but its lower triangle is LAPACK's upper one. Safe: `work` has size² elements and
+    // `values` has size, as the routine needs.
     let status = unsafe work.withUnsafeMutableBufferPointer { work in
       unsafe values.withUnsafeMutableBufferPointer { values in
         unsafe LAPACKE_dsyevd(

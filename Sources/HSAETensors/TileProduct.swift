@@ -1,6 +1,6 @@
-// Dense products of tiles through oneDNN, in fp32 or bf16 with fp32 sums. `init` makes the primitives; running one
-// allocates nothing. Callers cut a big product into tiles that one thread each runs, so results do not depend on the
-// number of threads.
+// Dense products of tiles through oneDNN, in fp32 or bf16 with fp32 sums. `init` makes the primitives;
+// running one allocates nothing. Callers cut a big product into tiles that one thread each runs, so results
+// do not depend on the number of threads.
 
 internal import CDNNL
 internal import CHSAEKernels
@@ -33,8 +33,8 @@ public struct TileLayout: Hashable, Sendable {
   }
 }
 
-// Safe: `init` makes all handles, only `deinit` destroys them, and none leaves this file. A run changes only the memory
-// objects and the scratch memory of its worker.
+// Safe: `init` makes all handles, only `deinit` destroys them, and none leaves this file. A run changes only
+// the memory objects and the scratch memory of its worker.
 /// C = A·B, or C += A·B, for tiles A [M × K] and B [K × N] of fixed largest sizes.
 ///
 /// Several workers may run one object at once, each with its own `worker` number.
@@ -77,14 +77,14 @@ public final class TileProduct: @unchecked Sendable {
     rowSizes: Set<Int>, columnSizes: Set<Int>, depth: Int, a: TileLayout, b: TileLayout,
     cStride: Int, precision: Precision, accumulate: Bool = false, workers: Int
   ) {
-    // oneDNN sizes scratch memory by the number of threads where a primitive is created and uses the number where it
-    // runs. Both must be one, or a product could write beyond its scratch memory.
+    // oneDNN sizes scratch memory by the number of threads where a primitive is created and uses the number
+    // where it runs. Both must be one, or a product could write beyond its scratch memory.
     hsae_single_openmp_thread()
     maxRows = rowSizes.max() ?? 0
     maxColumns = columnSizes.max() ?? 0
     self.depth = depth
-    // Safe, to the end of `init`: oneDNN writes to variables of this function during the call, its status is checked,
-    // and descriptions that a call reads are still in scope.
+    // Safe, to the end of `init`: oneDNN writes to variables of this function during the call, its status is
+    // checked, and descriptions that a call reads are still in scope.
     var engine: dnnl_engine_t?
     var stream: dnnl_stream_t?
     unsafe check(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine")
@@ -174,7 +174,8 @@ public final class TileProduct: @unchecked Sendable {
     else { preconditionFailure("No product of \(rows) × \(columns) was prepared.") }
     hsae_single_openmp_thread()
     let base = worker * 4
-    // Safe: the memory objects and the scratch memory are this worker's, and the caller vouches for the tiles.
+    // Safe: the memory objects and the scratch memory are this worker's, and the caller vouches for the
+    // tiles.
     unsafe withUnsafeTemporaryAllocation(of: dnnl_exec_arg_t.self, capacity: 4) { arguments in
       let variant = unsafe variants[index]
       unsafe dnnl_memory_set_data_handle(

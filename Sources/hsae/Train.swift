@@ -351,7 +351,7 @@ func resolve(
   let absolute = URL(fileURLWithPath: source.path).standardizedFileURL.path
   let data = DataDescription(
     path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width,
-    tensor: (source as? SafetensorsRows)?.tensor,
+    tensor: (source as? MappedRows)?.tensor,
     giantNorms: (source as? ActivationStore)?.giantNorms == .keep ? .keep : nil)
   var options = options
   options.order = options.order ?? (source.isShuffled ? .chunks : .shuffled)

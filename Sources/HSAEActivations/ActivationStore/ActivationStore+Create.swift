@@ -6,12 +6,12 @@ public import HSAETensors
 extension ActivationStore {
   /// Writes a store at `path`, where nothing may be yet; with `replacing`, it replaces a store there.
   ///
-  /// Row i of `rows` [n × d, unit rows] goes to position π(i), where `shuffleSeed` chooses the permutation π; `norms`
-  /// [n] and `tokens` [n] go with it. `vocabulary` is by token id. `mean` [d] and `whitening` [d × d, row-major]
-  /// describe how the rows were made: (x − mean)·whitening, then unit norm.
+  /// Row i of `rows` [n × d, unit rows] goes to position π(i), where `shuffleSeed` chooses the permutation π;
+  /// `norms` [n] and `tokens` [n] go with it. `vocabulary` is by token id. `mean` [d] and `whitening` [d × d,
+  /// row-major] describe how the rows were made: (x − mean)·whitening, then unit norm.
   ///
-  /// Fails with `.cannotCreate` or `.inputOutput` and leaves `path` as it was. A folder that is no store is not
-  /// replaced, unless it is empty.
+  /// Fails with `.cannotCreate` or `.inputOutput` and leaves `path` as it was. A folder that is no store is
+  /// not replaced, unless it is empty.
   public static func create(
     at path: String, attributes: StoreAttributes, rows: borrowing Matrix, norms: [Float],
     tokens: [Int32], vocabulary: [String]? = nil, mean: [Float]? = nil, whitening: [Float]? = nil,
@@ -77,8 +77,8 @@ extension ActivationStore {
     try folder.commit()
   }
 
-  /// Fails with `.cannotCreate` unless a store may be written at `path`: nothing is there, an empty folder, or another
-  /// store, complete or not.
+  /// Fails with `.cannotCreate` unless a store may be written at `path`: nothing is there, an empty folder,
+  /// or another store, complete or not.
   public static func requireReplaceable(_ path: String) throws(Failure) {
     let path = Path.trimmed(path)
     guard Path.exists(path) else { return }
@@ -94,7 +94,8 @@ extension ActivationStore {
     }
   }
 
-  /// Rows per chunk: a power of two, at most 32 MiB of them, but more if the store would have over 4,096 chunks.
+  /// Rows per chunk: a power of two, at most 32 MiB of them, but more if the store would have over 4,096
+  /// chunks.
   static func chunkRows(count: Int, rowBytes: Int) -> Int {
     func powerOfTwo(_ number: Int) -> Int {
       1 << (Int.bitWidth - 1 - max(1, number).leadingZeroBitCount)

@@ -1,10 +1,12 @@
-// Reads an activation store: a Zarr v3 group of shuffled unit rows, their norms and tokens, and, for stores of an
-// unembedding matrix, the vocabulary and the transform that made the rows. docs/formats.md describes the layout.
+// Reads an activation store: a Zarr v3 group of shuffled unit rows, their norms and tokens, and, for stores
+// of an unembedding matrix, the vocabulary and the transform that made the rows. docs/formats.md describes
+// the layout.
 
 public import HSAESupport
 
-/// An activation store, opened to read. Its rows are the `directions`: unit rows, shuffled, or rows of their original
-/// lengths (`restoresLengths`). Rows that collection flagged are left out (`giantNorms`); indices count the others.
+/// An activation store, opened to read. Its rows are the `directions`: unit rows, shuffled, or rows of their
+/// original lengths (`restoresLengths`). Rows that collection flagged are left out (`giantNorms`); indices
+/// count the others.
 public final class ActivationStore: RowSource {
   /// The store's attributes.
   public let attributes: StoreAttributes
@@ -23,12 +25,13 @@ public final class ActivationStore: RowSource {
   private let storedDocuments: ZarrIntegers<Int32>?
   private let storedPositions: ZarrIntegers<Int32>?
 
-  /// The text of every token of the model, by token id, dropped ones included; empty if the store has no vocabulary.
+  /// The text of every token of the model, by token id, dropped ones included; empty if the store has no
+  /// vocabulary.
   public let vocabulary: [String]
   /// The mean that was subtracted from the rows [width]; nil if they were not centred.
   public let mean: [Float]?
-  /// The symmetric matrix W [width × width, row-major] that multiplied the centred rows, (x − mean)·W; nil if they
-  /// were not whitened.
+  /// The symmetric matrix W [width × width, row-major] that multiplied the centred rows, (x − mean)·W; nil if
+  /// they were not whitened.
   public let whitening: [Float]?
 
   private let rowsOfTokens: [Int32: Int]
@@ -217,8 +220,8 @@ public final class ActivationStore: RowSource {
       || (attributes.collection?.holdoutRows ?? 0) > 0
   }
 
-  /// The held-out rows of this store, opened with the same settings; nil if it has none. Called on the held-out part,
-  /// it returns that part.
+  /// The held-out rows of this store, opened with the same settings; nil if it has none. Called on the
+  /// held-out part, it returns that part.
   ///
   /// Fails with `.data` if the held-out rows are gone or damaged.
   public func heldOutPart() throws(Failure) -> ActivationStore? {

@@ -1,5 +1,5 @@
-// Chooses which rows of a store are read. Collection flags rows and removes nothing; readers leave flagged rows out.
-// Rows that are left out have no index, so the others move up.
+// Chooses which rows of a store are read. Collection flags rows and removes nothing; readers leave flagged
+// rows out. Rows that are left out have no index, so the others move up.
 
 /// Whether rows with a giant norm are read.
 public enum GiantNorms: String, Codable, CaseIterable, Sendable {

@@ -1,5 +1,6 @@
-// Writes the rows of one part of a residual-stream store to their shuffled places. Rows wait in memory and are written
-// in the order of their places, so that the disk is written in sweeps. Writing a row again writes the same bytes.
+// Writes the rows of one part of a residual-stream store to their shuffled places. Rows wait in memory and
+// are written in the order of their places, so that the disk is written in sweeps. Writing a row again writes
+// the same bytes.
 
 import HSAESupport
 

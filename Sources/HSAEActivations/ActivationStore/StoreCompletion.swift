@@ -1,5 +1,5 @@
-// The last step of a collection: the median norm, the flags of rows, and the attribute "complete". It reads the norms
-// a chunk at a time and can be repeated after a crash, with the same bytes.
+// The last step of a collection: the median norm, the flags of rows, and the attribute "complete". It reads
+// the norms a chunk at a time and can be repeated after a crash, with the same bytes.
 
 import HSAESupport
 
@@ -48,10 +48,11 @@ enum StoreCompletion {
     }
   }
 
-  /// The exact median of the positive norms of the part at `path` (the lower of the middle two); 0 if there are none.
+  /// The exact median of the positive norms of the part at `path` (the lower of the middle two); 0 if there
+  /// are none.
   ///
-  /// The bits of positive floats are ordered as the floats are. One pass finds the upper half of the median's bits, a
-  /// second pass the lower half.
+  /// The bits of positive floats are ordered as the floats are. One pass finds the upper half of the median's
+  /// bits, a second pass the lower half.
   static func medianNorm(_ path: String) throws(Failure) -> Float {
     var counts = [Int](repeating: 0, count: 1 << 16)
     try forEachChunk(path) { _, norms in

@@ -1,5 +1,6 @@
-// The manifest of a residual-stream store: the tokenised corpus and everything that follows from it, such as the number
-// of rows and their places. It is complete or not there at all; `ShuffledRowsWriter` writes the rows later.
+// The manifest of a residual-stream store: the tokenised corpus and everything that follows from it, such as
+// the number of rows and their places. It is complete or not there at all; `ShuffledRowsWriter` writes the
+// rows later.
 
 public import HSAESupport
 
@@ -88,8 +89,8 @@ public struct StoreManifest: ~Copyable {
     documentCount += 1
   }
 
-  /// Writes the arrays' metadata, `vocabulary` and `attributes` with the counts set, and gives the store its name. The
-  /// store is still incomplete.
+  /// Writes the arrays' metadata, `vocabulary` and `attributes` with the counts set, and gives the store its
+  /// name. The store is still incomplete.
   public consuming func commit(
     attributes: StoreAttributes, vocabulary: [String]
   ) throws(Failure) {

@@ -1,5 +1,5 @@
-// Notes which units of work of an incomplete store are on the disk. Each shard has a file of its own, so shards may run
-// at the same time; together the files tell what is left.
+// Notes which units of work of an incomplete store are on the disk. Each shard has a file of its own, so
+// shards may run at the same time; together the files tell what is left.
 
 import HSAESupport
 

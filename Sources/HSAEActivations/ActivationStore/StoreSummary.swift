@@ -1,5 +1,5 @@
-// Describes a store in numbers and examples, for `hsae info` and the page of a run. It counts over the first rows, which
-// are a sample because the store is shuffled.
+// Describes a store in numbers and examples, for `hsae info` and the page of a run. It counts over the first
+// rows, which are a sample because the store is shuffled.
 
 import Foundation
 public import HSAESupport

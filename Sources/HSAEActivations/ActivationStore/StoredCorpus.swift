@@ -1,5 +1,5 @@
-// The corpus inside a residual-stream store: every document's tokens in reading order, as the model saw them, and its
-// title, language and topic. It is read in place, so its size does not matter.
+// The corpus inside a residual-stream store: every document's tokens in reading order, as the model saw them,
+// and its title, language and topic. It is read in place, so its size does not matter.
 
 public import HSAESupport
 

@@ -1,5 +1,5 @@
-// What a run keeps of its store, so that words can be looked up even when the store is gone: attributes, vocabulary,
-// mean and whitening.
+// What a run keeps of its store, so that words can be looked up even when the store is gone: attributes,
+// vocabulary, mean and whitening.
 
 public import HSAESupport
 

@@ -1,5 +1,5 @@
-// Reads `.safetensors` files: a JSON header of names, types, shapes and offsets, then the numbers. `SafetensorsHeader`
-// checks the header against the file before anything is read.
+// Reads `.safetensors` files: a JSON header of names, types, shapes and offsets, then the numbers.
+// `SafetensorsHeader` checks the header against the file before anything is read.
 
 public import HSAESupport
 public import HSAETensors
@@ -115,27 +115,9 @@ public struct SafetensorsFile: Sendable {
   }
 }
 
-/// One matrix of a `.safetensors` file, as rows.
-public struct SafetensorsRows: RowSource {
-  private let rows: MappedRows
-  /// The tensor's name.
-  public let tensor: String
-  /// A hash that names the content (see `RowSource`).
-  public let fingerprint: String
-
-  /// Number of rows.
-  public var rowCount: Int { rows.rowCount }
-  /// Numbers in a row.
-  public var width: Int { rows.width }
-  /// The path as the user wrote it.
-  public var path: String { rows.file.path }
-  /// A description for people.
-  public var summary: String {
-    "safetensors matrix \"\(tensor)\", \(rowCount) rows of width \(width), \(rows.type)"
-  }
-
-  /// The tensor called `tensor` of `file`, or the only matrix in it. Fails with `.data` if there is no such matrix of
-  /// floats, or if there are several and `tensor` is nil.
+extension MappedRows {
+  /// The tensor called `name` of `file`, or the only matrix in it. Fails with `.data` if there is no such
+  /// matrix of floats, or if there are several and `name` is nil.
   public init(_ file: SafetensorsFile, tensor name: String? = nil) throws(Failure) {
     let chosen: SafetensorsTensor
     if let name {
@@ -150,26 +132,9 @@ public struct SafetensorsRows: RowSource {
       }
       chosen = matrices[0]
     }
-    guard chosen.shape.count == 2 else {
-      throw .data(
-        "\(file.path): tensor \"\(chosen.name)\" has \(chosen.shape.count) dimensions; a matrix"
-          + " [rows, width] with 2 is needed.")
-    }
-    rows = try MappedRows(
+    try self.init(
       file: file.file, offset: chosen.bytes.lowerBound, end: chosen.bytes.upperBound,
-      type: file.elementType(of: chosen), rowCount: chosen.shape[0], width: chosen.shape[1])
-    tensor = chosen.name
-    var fingerprint = Fingerprint()
-    fingerprint.add("safetensors \(chosen.name) \(chosen.type) \(chosen.shape)")
-    fingerprint.add(file.file)
-    self.fingerprint = fingerprint.finish()
+      type: file.elementType(of: chosen), shape: chosen.shape, tensor: chosen.name,
+      fingerprint: "safetensors \(chosen.name) \(chosen.type) \(chosen.shape)")
   }
-
-  /// Reads the rows with the indices `rows` into `destination` (see `RowSource`).
-  public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
-    if let row = self.rows.read(rows, into: &destination) { throw notFinite(row: row) }
-  }
-
-  /// Asks the system to read `rows` into memory (see `RowSource`).
-  public func prefetch(_ rows: Range<Int>) { self.rows.prefetch(rows) }
 }

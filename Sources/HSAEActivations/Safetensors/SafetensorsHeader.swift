@@ -1,6 +1,6 @@
-// The header of a `.safetensors` file: 8 bytes of length, then JSON. It is checked in full before any tensor is read:
-// sizes, types, shapes whose product fits, and byte ranges that follow each other without gap or overlap to the end of
-// the file.
+// The header of a `.safetensors` file: 8 bytes of length, then JSON. It is checked in full before any tensor
+// is read: sizes, types, shapes whose product fits, and byte ranges that follow each other without gap or
+// overlap to the end of the file.
 
 import HSAESupport
 

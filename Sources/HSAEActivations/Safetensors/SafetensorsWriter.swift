@@ -1,12 +1,12 @@
-// Writes `.safetensors` files: the shapes first, then the numbers as they come. The file is hashed on the way and
-// durable at the end.
+// Writes `.safetensors` files: the shapes first, then the numbers as they come. The file is hashed on the way
+// and durable at the end.
 
 public import HSAESupport
 
 /// A `.safetensors` file that is being written.
 ///
-/// Declare all tensors at the beginning. Then append the elements of each, in the declared order and in pieces of any
-/// size. `finish()` gives the file its name.
+/// Declare all tensors at the beginning. Then append the elements of each, in the declared order and in
+/// pieces of any size. `finish()` gives the file its name.
 public struct SafetensorsWriter: ~Copyable {
   /// A tensor to write.
   public struct Tensor: Sendable {
@@ -52,8 +52,8 @@ public struct SafetensorsWriter: ~Copyable {
     return file
   }
 
-  /// The header: its length in 8 bytes, then JSON, padded with spaces so that the numbers begin at a multiple of 8
-  /// bytes.
+  /// The header: its length in 8 bytes, then JSON, padded with spaces so that the numbers begin at a multiple
+  /// of 8 bytes.
   private static func header(_ tensors: [Tensor], _ metadata: [String: String]) -> [UInt8] {
     var offset = 0
     var members: [String] = []

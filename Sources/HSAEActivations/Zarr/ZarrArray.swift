@@ -1,5 +1,5 @@
-// A Zarr array to read, its chunk files mapped. In a chunk without a file every element has the fill value, as the
-// format demands.
+// A Zarr array to read, its chunk files mapped. In a chunk without a file every element has the fill value,
+// as the format demands.
 
 import HSAESupport
 

@@ -1,5 +1,5 @@
-// Writes a Zarr array of one dimension by appending elements, when its length is known only at the end. The metadata
-// are written last.
+// Writes a Zarr array of one dimension by appending elements, when its length is known only at the end. The
+// metadata are written last.
 
 import HSAESupport
 

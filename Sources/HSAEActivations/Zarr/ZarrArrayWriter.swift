@@ -1,5 +1,5 @@
-// Writes a Zarr array of one or two dimensions, uncompressed, in chunks of rows. Rows may come in any order. The owner
-// of the folder makes it durable.
+// Writes a Zarr array of one or two dimensions, uncompressed, in chunks of rows. Rows may come in any order.
+// The owner of the folder makes it durable.
 
 import HSAESupport
 
@@ -44,8 +44,8 @@ struct ZarrArrayWriter: Sendable {
 }
 
 extension ZarrLayout {
-  /// Opens the file of chunk `chunk`, counted along the rows, of the array in the folder `path`; it gets its full
-  /// size. With `durably`, the name of a new file reaches the disk.
+  /// Opens the file of chunk `chunk`, counted along the rows, of the array in the folder `path`; it gets its
+  /// full size. With `durably`, the name of a new file reaches the disk.
   func open(chunk: Int, in path: String, durably: Bool = false) throws(Failure) -> Descriptor {
     let name = Path.join(path, key(shape.count == 1 ? [chunk] : [chunk, 0]))
     let folder = Path.parent(name)

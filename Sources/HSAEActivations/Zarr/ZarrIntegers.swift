@@ -10,8 +10,8 @@ struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Se
 
   /// Maps the array in the folder `path`. Its elements must be of `type`, which is as wide as `Element`.
   ///
-  /// Fails with `.data` if it does not have `count` elements (unless that is nil) or a chunk has no file. With
-  /// `allowsGaps`, chunks without a file are zeros.
+  /// Fails with `.data` if it does not have `count` elements (unless that is nil) or a chunk has no file.
+  /// With `allowsGaps`, chunks without a file are zeros.
   init(
     path: String, type: ZarrType, count: Int? = nil, allowsGaps: Bool = false
   ) throws(Failure) {

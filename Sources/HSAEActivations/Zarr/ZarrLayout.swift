@@ -1,5 +1,5 @@
-// The metadata of a Zarr v3 node (`zarr.json`). This project reads and writes uncompressed, little-endian arrays on a
-// regular chunk grid; an error names anything else.
+// The metadata of a Zarr v3 node (`zarr.json`). This project reads and writes uncompressed, little-endian
+// arrays on a regular chunk grid; an error names anything else.
 
 import HSAESupport
 

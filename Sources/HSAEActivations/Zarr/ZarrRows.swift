@@ -1,4 +1,5 @@
-// The rows of a Zarr array of two dimensions, in chunks of any shape. Stores and arrays of other tools are read here.
+// The rows of a Zarr array of two dimensions, in chunks of any shape. Stores and arrays of other tools are
+// read here.
 
 public import HSAESupport
 
@@ -63,8 +64,8 @@ public struct ZarrRows: RowSource {
         guard let start = unsafe array.chunks[row / chunkRows]?.start else {
           preconditionFailure("A chunk has no bytes.")
         }
-        // Safe: a chunk's file has chunkRows · chunkWidth elements (checked when it was mapped), and with one chunk
-        // for all columns chunkWidth is at least the width.
+        // Safe: a chunk's file has chunkRows · chunkWidth elements (checked when it was mapped), and with one
+        // chunk for all columns chunkWidth is at least the width.
         return unsafe start + row % chunkRows * chunkWidth * 2
       }
       if let row { throw notFinite(row: row) }

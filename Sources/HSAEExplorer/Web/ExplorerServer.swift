@@ -48,7 +48,7 @@ public struct ExplorerServer: Sendable {
       if case .failed(_, let number, _) = error as? SocketError {
         let why = systemErrorText(number).lowercased()
         let advice =
-          number == NetworkSocket.addressNotAvailable
+          number == addressNotAvailable
           ? "give an --address of this machine" : "choose another --port, or 0 for a free one"
         throw Failure(
           .unavailable, "\(address), port \(port): it cannot be listened at (\(why)); \(advice).")
@@ -67,7 +67,7 @@ public struct ExplorerServer: Sendable {
 
     func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
       // Connections have it from the socket that listens, which waits before there are any.
-      NetworkSocket.sendAtOnce(socket.file.rawValue)
+      sendAtOnce(socket.file.rawValue)
       try await base.suspendSocket(socket, untilReadyFor: events)
     }
   }
