@@ -33,10 +33,10 @@ extension ElementType {
     let count = floats.count
     precondition(
       bytes.byteCount == count * size, "\(bytes.byteCount) bytes are not \(count) numbers.")
+    // Safe: both buffers hold `count` elements (checked above), and unaligned loads are allowed.
     return unsafe bytes.withUnsafeBytes { source in
       unsafe floats.withUnsafeMutableBufferPointer { target in
         guard let from = source.baseAddress, let to = target.baseAddress else { return true }
-        // Safe: both buffers hold `count` elements (checked above), and unaligned loads are allowed.
         return switch self {
         case .float16: unsafe decodeFloat16(from, to, count)
         case .bfloat16: unsafe decodeBFloat16(from, to, count)

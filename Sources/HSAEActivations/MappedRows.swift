@@ -25,8 +25,7 @@ public struct MappedRows: RowSource {
     return "\(name), \(rowCount) rows of width \(width), \(type)"
   }
 
-  /// The matrix with the given shape that begins at byte `offset` of `file`. `name` is part of the
-  /// fingerprint.
+  /// The matrix of `shape` that begins at byte `offset` of `file`. `name` is part of the fingerprint.
   ///
   /// Fails with `.data` unless it has two dimensions and at least one element, all before byte `end`.
   init(
@@ -68,10 +67,10 @@ public struct MappedRows: RowSource {
     precondition(destination.count == rows.count * width, "Rows do not fill the destination.")
     let bytes = file.bytes
     let rowBytes = width * type.size
+    // Safe: `init` checked that the matrix lies within the file, which stays mapped during the call.
     if type == .float16, let start = unsafe file.start {
       let bad = unsafe readHalfRows(rows, width: width, into: &destination) { row in
         precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
-        // Safe: `init` checked that the matrix lies within the file, which stays mapped during the call.
         return unsafe start + (offset + row * rowBytes)
       }
       if let bad { throw notFinite(row: bad) }

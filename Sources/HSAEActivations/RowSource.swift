@@ -16,8 +16,7 @@ public protocol RowSource: Sendable {
   var path: String { get }
   /// A description for people: "activation store, 222189 rows of width 640, float16".
   var summary: String { get }
-  /// A hash of the layout and of a sample of the bytes (`Fingerprint`), to notice that a run is resumed on
-  /// other data.
+  /// A hash of the layout and of a sample of the bytes (`Fingerprint`), to notice other data.
   var fingerprint: String { get }
 
   /// Reads the rows with the indices `rows` into `destination`, one after another.

@@ -95,8 +95,7 @@ public enum Launch {
   public static var hasBegun: Bool { begun.withLock { $0 } }
   private static let begun = Mutex(false)
 
-  /// Leaves MPI, if it has started; the last call before a process ends. All ranks call it, unless one calls
-  /// `abort`.
+  /// Leaves MPI, if it has started. All ranks call it last, unless one calls `abort`.
   public static func finish() {
     #if MPI
     if begun.withLock({ $0 }) { hsae_mpi_finish() }

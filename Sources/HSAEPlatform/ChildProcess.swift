@@ -11,6 +11,10 @@ import Musl
 import Darwin
 #endif
 
+// Safe, for all system calls of this file: pointers are to variables and buffers of the calling function, and
+// the system uses them only during the call. The signal handler only uses an atomic and calls that handlers
+// may make.
+
 /// The running child's process id, for the signal handler; 0 if there is none.
 private let runningChild = Atomic<Int32>(0)
 private let fatalSignals: [Int32] = [SIGINT, SIGTERM, SIGHUP]

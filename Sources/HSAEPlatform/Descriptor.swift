@@ -41,6 +41,7 @@ public struct Descriptor: ~Copyable, Sendable {
       case .folder: O_RDONLY | O_DIRECTORY
       case .entry: O_RDONLY | O_NOFOLLOW
       }
+    // Safe: the system reads the path during the call.
     let number = uninterrupted { unsafe open(file, flags | O_CLOEXEC, 0o666) }
     guard number >= 0 else {
       throw mode == .reading ? .cannotRead(path, errno: errno) : .cannotWrite(path, errno: errno)
@@ -72,6 +73,7 @@ public struct Descriptor: ~Copyable, Sendable {
 
   /// Reads from where the last read ended into `buffer`; the number of bytes, 0 at the end.
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
+    // Safe: the system writes at most `buffer.count` bytes to the buffer.
     let count = uninterrupted { unsafe readBytes(number, buffer.baseAddress, buffer.count) }
     if count < 0 { throw Failure.cannotRead(path, errno: errno) }
     return count
@@ -97,6 +99,7 @@ public struct Descriptor: ~Copyable, Sendable {
   public func bytes(_ count: Int, at offset: Int) throws(Failure) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     var span = bytes.mutableSpan
+    // Safe: any byte is a value of UInt8, and the pointer does not leave the closure.
     var memory = unsafe span.mutableBytes
     try unsafe memory.withUnsafeMutableBytes { (buffer) throws(Failure) in
       try unsafe read(into: buffer, at: offset)
@@ -106,6 +109,12 @@ public struct Descriptor: ~Copyable, Sendable {
 
   /// Writes all of `bytes` where the last write ended.
   public func write(_ bytes: RawSpan) throws(Failure) { try write(bytes, at: nil) }
+
+  /// Writes all of `bytes` at byte `offset`; the position of other writes stays as it is.
+  public func write(_ bytes: [UInt8], at offset: Int) throws(Failure) {
+    // Safe: a view of integers as bytes.
+    try unsafe write(bytes.span.bytes, at: Optional(offset))
+  }
 
   /// Writes all of `bytes` at byte `offset`; the position of other writes stays as it is.
   public func write(_ bytes: RawSpan, at offset: Int) throws(Failure) {
@@ -134,11 +143,11 @@ public struct Descriptor: ~Copyable, Sendable {
   /// Takes the file's lock without waiting; whether it was free.
   package func tryLock() -> Bool { uninterrupted { flock(number, LOCK_EX | LOCK_NB) } == 0 }
 
-  /// Calls `body` with the file as a stream of the C library, which reads from the start and closes after
-  /// `body`.
+  /// Calls `body` with the file as a stream of the C library, closed after `body`.
   ///
   /// Nil if the process has too many files open.
   package func withStream<Result>(_ body: (UnsafeMutablePointer<FILE>) -> Result) -> Result? {
+    // Safe: the stream owns `copy`, and it is closed after `body`.
     let copy = fcntl(number, F_DUPFD_CLOEXEC, 0)
     guard copy >= 0, let stream = unsafe fdopen(copy, "rb") else { return nil }
     defer { unsafe fclose(stream) }
@@ -162,6 +171,7 @@ func uninterrupted<Count: SignedInteger>(_ call: () -> Count) -> Count {
   }
 }
 
+// Safe: the callers pass memory of `count` bytes.
 /// The system call `read`, under a name that no method hides.
 private func readBytes(_ file: Int32, _ start: UnsafeMutableRawPointer?, _ count: Int) -> Int {
   unsafe read(file, start, count)
@@ -169,10 +179,10 @@ private func readBytes(_ file: Int32, _ start: UnsafeMutableRawPointer?, _ count
 
 /// Writes all of `bytes` to the open file, at byte `offset` if it is given; 0, or the system's error number.
 func writeAll(_ bytes: RawSpan, to file: Int32, at offset: Int? = nil) -> Int32 {
+  // Safe: `done` is less than the buffer's count, so `start` has `left` bytes to read.
   unsafe bytes.withUnsafeBytes { buffer in
     var done = 0
     while done < buffer.count {
-      // Safe: `done` is less than the buffer's count, so `start` has `left` bytes to read.
       let start = unsafe buffer.baseAddress?.advanced(by: done)
       let left = buffer.count - done
       let count = uninterrupted {

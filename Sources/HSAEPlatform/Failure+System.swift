@@ -9,8 +9,7 @@ import Darwin
 #endif
 
 extension Failure {
-  /// The failure for `path`, which could not be written or created because of the system error
-  /// `code` (an `errno`).
+  /// The failure for `path`, which cannot be written or created after the system error `code` (an `errno`).
   ///
   /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74). Everything else, such as a
   /// missing folder or a lack of permission, is `.cannotCreate` (73).
@@ -64,8 +63,7 @@ extension Failure {
       .inputOutput, "standard output: \(systemErrorText(code)); nothing more was printed.")
   }
 
-  /// The failure for `path`, which could not be opened or read because of the system error `code`
-  /// (an `errno`).
+  /// The failure for `path`, which cannot be opened or read after the system error `code` (an `errno`).
   ///
   /// A path that does not exist or may not be read is `.missing` (66), a folder instead of a file is `.data`
   /// (65), a disk error is `.inputOutput` (74).

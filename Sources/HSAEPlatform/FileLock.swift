@@ -1,5 +1,4 @@
-// A lock file for one writer at a time. The operating system releases the lock when its holder ends, however
-// it ends.
+// A lock file for one writer at a time. The operating system releases it when its holder ends.
 
 /// A lock on a file, held until this value goes away or the process ends.
 ///
@@ -35,7 +34,7 @@ public struct FileLock: ~Copyable, Sendable {
   /// Writes this process's id into the file.
   private init(locked descriptor: consuming Descriptor, path: String) throws(Failure) {
     try descriptor.truncate(to: 0)
-    try unsafe descriptor.write(Array("\(CurrentProcess.id)\n".utf8).span.bytes, at: 0)
+    try descriptor.write(Array("\(CurrentProcess.id)\n".utf8), at: 0)
     self.path = path
     self.descriptor = descriptor
   }

@@ -24,6 +24,7 @@ public struct MachineMemory: Hashable, Sendable {
   public static var current: MachineMemory {
     var memory = MachineMemory(root: "/")
     var limit = rlimit()
+    // Safe: the system writes to the variable during the call.
     if unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 {
       memory.lower(to: Double(limit.rlim_cur), "ulimit -v allows")
     }

@@ -67,8 +67,7 @@ public final class MappedFile: @unchecked Sendable {
     }
   }
 
-  /// Asks the system to read the bytes `range` into memory, so that reading them soon does not wait for the
-  /// disk.
+  /// Asks the system to read the bytes `range` into memory, so that a later read does not wait.
   public func prefetch(_ range: Range<Int>) {
     guard let start = unsafe start, range.lowerBound >= 0, range.upperBound <= count,
       !range.isEmpty

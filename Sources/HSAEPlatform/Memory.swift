@@ -17,6 +17,7 @@ public let processorCount: Int = max(1, Int(hsae_processor_count()))
 package func allocateZeroed(byteCount: Int) -> UnsafeMutableRawPointer {
   let bytes = max(64, (byteCount + 63) / 64 * 64)
   let hugePage = 1 << 21
+  // Safe, here and below: the allocation has `bytes` bytes, and the callers pass memory of `byteCount` bytes.
   var raw: UnsafeMutableRawPointer?
   let status = unsafe posix_memalign(&raw, bytes >= hugePage ? hugePage : 64, bytes)
   guard status == 0, let raw = unsafe raw else {

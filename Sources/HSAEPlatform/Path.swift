@@ -10,6 +10,7 @@ import Musl
 import Darwin
 #endif
 
+// Safe, for all system calls of this file: the system reads paths, and writes a status, only during the call.
 /// Operations on file paths.
 public enum Path {
   /// `path` without slashes at its end; "/" stays as it is.

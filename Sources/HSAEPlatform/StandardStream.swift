@@ -20,6 +20,7 @@ package enum StandardStream: Int32 {
   /// The columns of its terminal; nil if it leads elsewhere or the terminal does not know.
   package var columns: Int? {
     var size = winsize()
+    // Safe: the system writes to the variable during the call.
     guard isTerminal, unsafe ioctl(rawValue, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
       return nil
     }
@@ -30,6 +31,7 @@ package enum StandardStream: Int32 {
   ///
   /// If the reader of standard output has gone (a closed pipe), the process ends without a message.
   package func write(_ text: String) throws(Failure) {
+    // Safe: a view of integers as bytes.
     let code = unsafe writeAll(Array(text.utf8).span.bytes, to: rawValue)
     if code == 0 { return }
     // The signal of a closed pipe has already ended the process, unless it is ignored.

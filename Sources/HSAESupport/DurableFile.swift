@@ -79,6 +79,7 @@ public struct DurableFile: ~Copyable {
 
   /// Adds `bytes`.
   public mutating func write(_ bytes: [UInt8]) throws(Failure) {
+    // Safe: a view of integers as bytes.
     try unsafe write(bytes.span.bytes)
   }
 
@@ -87,6 +88,7 @@ public struct DurableFile: ~Copyable {
 
   private mutating func flush() throws(Failure) {
     if buffer.isEmpty { return }
+    // Safe: a view of integers as bytes.
     try unsafe descriptor.write(buffer.span.bytes)
     buffer.removeAll(keepingCapacity: true)
   }

@@ -18,8 +18,7 @@ public func counted(_ number: Int, _ noun: String) -> String {
   "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
 }
 
-/// `number` with `digits` significant digits: 13,590 or 0.04519 with four. Very large and very small numbers
-/// get an exponent.
+/// `number` with `digits` significant digits: 13,590 or 0.04519 with four. Extreme numbers get an exponent.
 public func grouped(_ number: Double, digits: Int) -> String {
   guard number.isFinite, number != 0 else { return number == 0 ? "0" : "\(number)" }
   let place = Int(log10(abs(number)).rounded(.down))

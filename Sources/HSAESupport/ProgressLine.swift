@@ -2,8 +2,7 @@
 
 /// A line on standard error that is overwritten as work proceeds: the work done, the rate and the time left.
 ///
-/// It prints nothing unless standard error is a terminal, and at most ten times a second. Use it from one
-/// thread.
+/// It prints nothing unless standard error is a terminal, and at most ten times a second..
 public struct ProgressLine: ~Copyable {
   private let label: String
   private let unit: String

@@ -37,8 +37,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
 }
 
 extension Buffer {
-  /// Calls `body` with elements `range`, to write. The caller makes sure that no other thread uses them
-  /// meanwhile.
+  /// Calls `body` with elements `range`, to write. No other thread may use them meanwhile.
   public func withMutableSpan<E: Error>(
     _ range: Range<Int>, _ body: (inout MutableSpan<Element>) throws(E) -> Void
   ) throws(E) {

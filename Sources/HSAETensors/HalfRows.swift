@@ -3,8 +3,7 @@
 
 internal import CHSAEKernels
 
-/// Converts the half-precision rows that begin at `rows`, `width` numbers each, to `destination`, one after
-/// another.
+/// Converts the half-precision rows that begin at `rows`, `width` numbers each, to `destination`.
 ///
 /// Returns how many rows it converted. If that is fewer than all, the next row holds an infinity or a NaN.
 ///

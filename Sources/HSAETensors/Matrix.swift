@@ -5,7 +5,7 @@ import HSAEPlatform
 
 /// A row-major matrix of 32-bit floats, `rows` × `columns`, in one allocation aligned to 64 bytes.
 ///
-/// It cannot be copied by accident; `copy()` copies it. A new matrix is all zeros. Large ones ask for huge
+/// It cannot be copied by accident; `copy()` copies it. New ones are all zeros. Large ones ask for huge
 /// pages.
 @safe
 public struct Matrix: ~Copyable, @unchecked Sendable {

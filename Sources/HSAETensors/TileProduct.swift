@@ -47,6 +47,7 @@ public final class TileProduct: @unchecked Sendable {
   /// K.
   public let depth: Int
 
+  // Safe: only `run` reads the handles.
   @unsafe
   private struct Variant {
     let rows: Int
@@ -174,8 +175,7 @@ public final class TileProduct: @unchecked Sendable {
     else { preconditionFailure("No product of \(rows) × \(columns) was prepared.") }
     hsae_single_openmp_thread()
     let base = worker * 4
-    // Safe: the memory objects and the scratch memory are this worker's, and the caller vouches for the
-    // tiles.
+    // Safe: objects and scratch memory are the worker's, and the caller vouches for the tiles.
     unsafe withUnsafeTemporaryAllocation(of: dnnl_exec_arg_t.self, capacity: 4) { arguments in
       let variant = unsafe variants[index]
       unsafe dnnl_memory_set_data_handle(

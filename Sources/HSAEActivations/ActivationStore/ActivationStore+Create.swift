@@ -94,8 +94,7 @@ extension ActivationStore {
     }
   }
 
-  /// Rows per chunk: a power of two, at most 32 MiB of them, but more if the store would have over 4,096
-  /// chunks.
+  /// Rows per chunk: a power of two, at most 32 MiB, but more if there would be over 4,096 chunks.
   static func chunkRows(count: Int, rowBytes: Int) -> Int {
     func powerOfTwo(_ number: Int) -> Int {
       1 << (Int.bitWidth - 1 - max(1, number).leadingZeroBitCount)

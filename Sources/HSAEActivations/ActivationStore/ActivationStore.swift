@@ -25,8 +25,7 @@ public final class ActivationStore: RowSource {
   private let storedDocuments: ZarrIntegers<Int32>?
   private let storedPositions: ZarrIntegers<Int32>?
 
-  /// The text of every token of the model, by token id, dropped ones included; empty if the store has no
-  /// vocabulary.
+  /// The text of every token of the model, by token id, dropped ones included; empty if there is none.
   public let vocabulary: [String]
   /// The mean that was subtracted from the rows [width]; nil if they were not centred.
   public let mean: [Float]?

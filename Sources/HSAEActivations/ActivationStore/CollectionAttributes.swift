@@ -1,5 +1,4 @@
-// How a store of a residual stream was collected: the member `collection` of its attributes. docs/formats.md
-// describes each key.
+// How a store of a residual stream was collected: the member `collection` of its attributes.
 
 /// How the rows of a residual stream were collected.
 public struct CollectionAttributes: Codable, Hashable, Sendable {
@@ -46,8 +45,7 @@ public struct CollectionAttributes: Codable, Hashable, Sendable {
   public var tokenLimit: Int?
   /// A row whose norm exceeds this multiple of the median is flagged.
   public var giantNormMultiple = 3.0
-  /// The exact median of the training rows' norms, the lower of the middle two; nil until the store is
-  /// complete.
+  /// The lower median of the training rows' norms; nil until the store is complete.
   public var medianNorm: Float?
   /// The number of rows of this part with any flag; nil until the store is complete.
   public var flaggedRows: Int?

@@ -100,8 +100,7 @@ public final class ResidualStoreWriter {
   /// Completes the store if all of `units` units are on the disk.
   public func complete(units: Int) throws(Failure) -> Completion {
     let path = path
-    // Two shards may end at the same moment. One completes the store and removes the notes; the other finds
-    // it done.
+    // Two shards may end at the same moment. One completes the store; the other finds it done.
     let finish = try FileLock(waitingFor: path + ".lock", onWait: {})
     defer { withExtendedLifetime(finish) {} }
     let wasComplete = try Self.attributes(of: path).complete

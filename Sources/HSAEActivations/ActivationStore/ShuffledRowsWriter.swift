@@ -71,7 +71,6 @@ struct ShuffledRowsWriter {
   ) throws(Failure) {
     let rowBytes = layout.shape.dropFirst().reduce(layout.type.size, *)
     let chunkRows = layout.chunk[0]
-    let source = unsafe bytes.span.bytes
     var next = 0
     var run: [UInt8] = []
     while next < order.count {
@@ -84,14 +83,11 @@ struct ShuffledRowsWriter {
         run.removeAll(keepingCapacity: true)
         repeat {
           let start = order[next] * rowBytes
-          // Safe: the bytes are copied before the closure ends.
-          unsafe source.extracting(start..<start + rowBytes).withUnsafeBytes {
-            unsafe run.append(contentsOf: $0)
-          }
+          run += bytes[start..<start + rowBytes]
           next += 1
         } while next < order.count && places[order[next]] == places[order[next - 1]] + 1
           && places[order[next]] / chunkRows == chunk
-        try unsafe file.write(run.span.bytes, at: first % chunkRows * rowBytes)
+        try file.write(run, at: first % chunkRows * rowBytes)
       }
       try file.synchronize()
     }

@@ -45,8 +45,7 @@ public struct StoreAttributes: Codable, Hashable, Sendable {
   /// Other facts, as text.
   public var notes: [String: String] = [:]
 
-  /// Attributes of a store from the model `modelName` at `hookPoint`; `ActivationStore.create` sets the
-  /// counts and the seed.
+  /// Attributes of a store from the model `modelName` at `hookPoint`; the counts and the seed come later.
   public init(kind: Kind, modelName: String, modelSHA256: String, hookPoint: String) {
     self.kind = kind
     self.modelName = modelName

@@ -48,8 +48,7 @@ enum StoreCompletion {
     }
   }
 
-  /// The exact median of the positive norms of the part at `path` (the lower of the middle two); 0 if there
-  /// are none.
+  /// The lower median of the positive norms of the part at `path`, exactly; 0 if there are none.
   ///
   /// The bits of positive floats are ordered as the floats are. One pass finds the upper half of the median's
   /// bits, a second pass the lower half.
@@ -93,7 +92,7 @@ enum StoreCompletion {
       flagged += flags.count { $0 != 0 }
       flags += [UInt8](repeating: 0, count: layout.chunk[0] - flags.count)
       let file = try layout.open(chunk: chunk, in: folder)
-      try unsafe file.write(flags.span.bytes, at: 0)
+      try file.write(flags, at: 0)
       try file.synchronize()
     }
     try synchronizeDirectory(Path.join(folder, "c"))

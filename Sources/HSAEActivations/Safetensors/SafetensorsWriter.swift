@@ -52,8 +52,7 @@ public struct SafetensorsWriter: ~Copyable {
     return file
   }
 
-  /// The header: its length in 8 bytes, then JSON, padded with spaces so that the numbers begin at a multiple
-  /// of 8 bytes.
+  /// The header: its length in 8 bytes, then JSON, padded so that the numbers begin at a multiple of 8.
   private static func header(_ tensors: [Tensor], _ metadata: [String: String]) -> [UInt8] {
     var offset = 0
     var members: [String] = []

@@ -105,6 +105,7 @@ struct ZarrArray: Sendable {
     let bytes = try allBytes()
     var floats = [Float](repeating: 0, count: bytes.count / type.size)
     var span = floats.mutableSpan
+    // Safe: a view of integers as bytes, whose number `decode` checks.
     guard unsafe type.decode(bytes.span.bytes, into: &span) else {
       throw .data("\(path): the array holds a NaN or an infinity; the store is damaged.")
     }

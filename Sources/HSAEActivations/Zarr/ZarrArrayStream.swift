@@ -45,7 +45,7 @@ struct ZarrArrayStream: ~Copyable {
 
   private mutating func write(_ chunk: [UInt8]) throws(Failure) {
     let file = try Descriptor(updating: Path.join(path, "c/\(writtenChunks)"))
-    try unsafe file.write(chunk.span.bytes, at: 0)
+    try file.write(chunk, at: 0)
     writtenChunks += 1
   }
 

@@ -35,6 +35,7 @@ struct ZarrArrayWriter: Sendable {
       let end = min(start + count, (chunk + 1) * layout.chunk[0])
       let part = (row - start) * rowBytes..<(end - start) * rowBytes
       let file = try layout.open(chunk: chunk, in: path)
+      // Safe: a view of integers as bytes, within the array.
       try unsafe file.write(
         bytes.span.bytes.extracting(part), at: row % layout.chunk[0] * rowBytes)
       row = end

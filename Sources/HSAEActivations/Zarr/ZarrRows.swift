@@ -1,5 +1,4 @@
-// The rows of a Zarr array of two dimensions, in chunks of any shape. Stores and arrays of other tools are
-// read here.
+// The rows of a Zarr array of two dimensions, in chunks of any shape. Stores use it too.
 
 public import HSAESupport
 
@@ -58,14 +57,14 @@ public struct ZarrRows: RowSource {
     let width = width
     let (chunkRows, chunkWidth) = (array.layout.chunk[0], array.layout.chunk[1])
     precondition(destination.count == rows.count * width, "Rows do not fill the destination.")
+    // Safe: a chunk's file has chunkRows · chunkWidth elements (checked when it was mapped) and stays mapped.
+    // With one chunk for all columns, chunkWidth is at least the width.
     if type == .float16, chunkColumns == 1, isWhole {
       let row = unsafe readHalfRows(rows, width: width, into: &destination) { row in
         precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
         guard let start = unsafe array.chunks[row / chunkRows]?.start else {
           preconditionFailure("A chunk has no bytes.")
         }
-        // Safe: a chunk's file has chunkRows · chunkWidth elements (checked when it was mapped), and with one
-        // chunk for all columns chunkWidth is at least the width.
         return unsafe start + row % chunkRows * chunkWidth * 2
       }
       if let row { throw notFinite(row: row) }
