@@ -9,6 +9,7 @@ import Musl
 #else
 import Darwin
 #endif
+
 /// This process, and whether others run.
 package enum CurrentProcess {
   /// Its number.

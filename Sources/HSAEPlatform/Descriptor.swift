@@ -8,6 +8,7 @@ package import Musl
 #else
 package import Darwin
 #endif
+
 /// An open file, closed when it goes out of scope.
 ///
 /// Reads and writes are complete or fail.

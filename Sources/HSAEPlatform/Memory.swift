@@ -9,6 +9,7 @@ import Musl
 #else
 import Darwin
 #endif
+
 /// The number of processors this process may use; the default of every `threads` argument.
 public let processorCount: Int = max(1, Int(hsae_processor_count()))
 

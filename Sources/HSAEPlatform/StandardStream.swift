@@ -7,6 +7,7 @@ import Musl
 #else
 import Darwin
 #endif
+
 /// Standard output or standard error.
 package enum StandardStream: Int32 {
   /// Standard output, for results.
