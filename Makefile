@@ -86,7 +86,7 @@ soak: models bench-check test-mpi ## The long rounds: kills, a million mutated i
 	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
 	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
-	  --filter 'HSAE(Support|Activations|LanguageModels|Tensors|Training|Interop)Tests'
+	  --filter 'HSAE(Platform|Support|Activations|LanguageModels|Tensors|Training|Interop)Tests'
 	swift test -c release --scratch-path .build-tsan --sanitize thread \
 	  --filter 'HSAE(Tensors|Models|Training)Tests'
 
@@ -105,8 +105,9 @@ bench-record: test-build valgrind ## Writes those numbers (Benchmarks/thresholds
 format: ## Rewrites the sources in the project's format.
 	swift format format --in-place --recursive --parallel $(SOURCES)
 
-lint: ## Fails where the format differs, or a link in README.md or docs leads nowhere.
+lint: ## Fails where the format differs, a target's imports differ from Package.swift, or a link leads nowhere.
 	swift format lint --strict --recursive --parallel $(SOURCES)
+	scripts/manifest.py
 	scripts/links.py test
 	scripts/links.py check
 

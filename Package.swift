@@ -37,7 +37,6 @@ func tests(
 
 let package = Package(
   name: "hsae",
-  platforms: [.macOS(.v26)],
   products: [
     .executable(name: "hsae", targets: ["hsae"]),
     .library(name: "HSAE", targets: ["HSAE"]),
@@ -58,6 +57,7 @@ let package = Package(
   targets: [
     // C: innermost loops, and the module maps of the system libraries.
     .target(name: "CHSAEKernels"),
+    .target(name: "CHSAEPlatform"),
     .target(
       name: "CHSAEBuild",
       cSettings: commit.isEmpty ? [] : [.define("HSAE_COMMIT", to: "\"\(commit)\"")]),
@@ -77,9 +77,10 @@ let package = Package(
       cSettings: [.define("HSAE_MPI", .when(traits: ["MPI"]))]),
 
     // Swift, bottom up.
-    library("HSAESupport", ["CCrypto"]),
-    library("HSAETensors", ["CHSAEKernels", "CDNNL", "CLAPACKE"]),
-    library("HSAEModels", ["HSAETensors"]),
+    library("HSAEPlatform", ["CHSAEPlatform"]),
+    library("HSAESupport", ["CCrypto", "HSAEPlatform"]),
+    library("HSAETensors", ["CHSAEKernels", "CDNNL", "CLAPACKE", "HSAEPlatform"]),
+    library("HSAEModels", ["CHSAEKernels", "HSAETensors"]),
     library(
       "HSAEDistribution",
       ["HSAESupport", .target(name: "CMPI", condition: .when(traits: ["MPI"]))]),
@@ -105,7 +106,10 @@ let package = Package(
     // The library's face: what programs import.
     library(
       "HSAE",
-      ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAERuns", "HSAETraining", "HSAESupport"]),
+      [
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport",
+        "HSAEPlatform",
+      ]),
     library(
       "HSAEEvaluation",
       [
@@ -119,7 +123,8 @@ let package = Package(
     library(
       "HSAEReport",
       [
-        "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAERuns", "HSAESupport",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEEvaluation", "HSAETraining",
+        "HSAESupport",
         .product(name: "Mustache", package: "swift-mustache"),
       ]),
     library(
@@ -129,6 +134,7 @@ let package = Package(
         "HSAERuns", "HSAEEvaluation", "HSAEReport", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
         .product(name: "FlyingFox", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
+        .product(name: "FlyingSocks", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
       ]),
     .executableTarget(
       name: "hsae",
@@ -158,30 +164,43 @@ let package = Package(
     .target(
       name: "HSAETestSupport", dependencies: ["HSAESupport", "HSAETensors", "HSAEDistribution"],
       path: "Tests/HSAETestSupport", swiftSettings: settings),
+    tests("HSAEPlatformTests", ["HSAEPlatform", "HSAESupport"]),
     tests("HSAESupportTests", ["HSAESupport"]),
     tests("HSAETensorsTests", ["HSAETensors", "CHSAEKernels"]),
     tests("HSAEModelsTests", ["HSAEModels", "HSAETensors"], exclude: ["Fixtures"]),
-    tests("HSAEActivationsTests", ["HSAEActivations"]),
-    tests("HSAELanguageModelsTests", ["HSAELanguageModels"], exclude: ["Hostile"]),
-    tests("HSAEDistributionTests", ["HSAEDistribution"]),
-    tests("HSAERunsTests", ["HSAERuns"]),
-    tests("HSAEEngineTests", ["HSAEEngine", "HSAERuns", "HSAEDistribution"]),
-    tests("HSAETrainingTests", ["HSAERuns", "HSAEEngine", "HSAETraining", "HSAEDistribution"]),
-    tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
+    tests("HSAEActivationsTests", ["HSAEActivations", "HSAETensors", "HSAESupport"]),
+    tests(
+      "HSAELanguageModelsTests",
+      ["HSAELanguageModels", "HSAEActivations", "HSAETensors", "HSAESupport"],
+      exclude: ["Hostile"]),
+    tests("HSAEDistributionTests", ["HSAEDistribution", "HSAESupport"]),
+    tests(
+      "HSAETrainingTests",
+      [
+        "HSAETraining", "HSAEDistribution", "HSAEActivations", "HSAEModels", "HSAETensors",
+        "HSAESupport",
+      ]),
+    tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAESupport"]),
     tests(
       "HSAEEvaluationTests",
-      ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution"]),
+      [
+        "HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution", "HSAETraining",
+        "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport",
+      ]),
     tests(
       "HSAEExplorerTests",
       [
-        "HSAEExplorer", "HSAEEvaluation", "HSAELanguageModels", "HSAERuns", "HSAETraining",
-        "HSAEModels",
-        "HSAEActivations",
+        "HSAEExplorer", "HSAEReport", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining",
+        "HSAEModels", "HSAEActivations", "HSAETensors", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
       ], exclude: ["Browser"]),
     tests(
       "HSAEInteropTests",
-      ["CZip", "HSAEInterop", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAERuns"]),
-    tests("CommandTests", ["HSAEActivations", "HSAETensors"], exclude: ["Snapshots"]),
+      [
+        "CZip", "HSAEInterop", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining",
+        "HSAESupport",
+      ]),
+    tests(
+      "CommandTests", ["HSAEActivations", "HSAETensors", "HSAESupport"], exclude: ["Snapshots"]),
   ]
 )

@@ -1,7 +1,7 @@
 // The workloads whose instructions `check.sh` counts under callgrind: every kernel once, and two training
 // steps of a hierarchical and of a flat dictionary, on one thread and always with the same numbers.
 
-import Glibc
+import Foundation
 
 @main
 struct Main {

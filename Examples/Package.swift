@@ -7,7 +7,6 @@ let hsae: Target.Dependency = .product(name: "HSAE", package: "hsae")
 
 let package = Package(
   name: "hsae-examples",
-  platforms: [.macOS(.v26)],
   dependencies: [.package(name: "hsae", path: "..", traits: [])],
   targets: [
     .executableTarget(name: "train-on-vectors", dependencies: [hsae]),

@@ -12,8 +12,8 @@ set -euo pipefail
 action=${1:?usage: scripts/docs.sh check|site BUILD [OUT]}
 build=${2:?usage: scripts/docs.sh check|site BUILD [OUT]}
 cd "$(dirname "$0")/.."
-# The first is the module that programs import; it also documents what it re-exports.
-modules=(HSAE HSAESupport HSAETensors HSAEModels HSAEActivations HSAEDistribution HSAETraining
+# The first is the library's face; it documents what it passes on of the others.
+modules=(HSAE HSAEPlatform HSAESupport HSAETensors HSAEModels HSAEActivations HSAEDistribution HSAETraining
   HSAELanguageModels HSAEEvaluation HSAEInterop HSAEReport HSAEExplorer)
 tools=$(dirname "$(readlink -f "$(command -v swift)")")
 work=$(mktemp -d)
@@ -23,7 +23,7 @@ maps=()
 for map in Sources/C*/module.modulemap; do maps+=(-Xcc "-fmodule-map-file=$PWD/$map"); done
 # C modules for which SwiftPM writes a map, and those of packages that bring one.
 packages=${build%/*}/checkouts
-for map in "$build"/{CHSAEKernels,CMPI}.build/module.modulemap \
+for map in "$build"/{CHSAEKernels,CHSAEPlatform,CMPI}.build/module.modulemap \
   "$packages"/GRDB.swift/Sources/GRDBSQLite/module.modulemap \
   "$packages"/FlyingFox/CSystemLinux/include/module.modulemap; do
   if [[ -f $map ]]; then maps+=(-Xcc "-fmodule-map-file=$(realpath "$map")"); fi

@@ -3,7 +3,7 @@
 //
 //   swift run -c release read-bench STORE [batch] [batches]
 
-import Glibc
+import Foundation
 import HSAEActivations
 import HSAESupport
 import HSAETensors

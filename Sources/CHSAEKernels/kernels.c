@@ -6,10 +6,8 @@
 
 #include <dlfcn.h>
 #include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #pragma clang fp contract(fast)
 // Only functions that are inlined pass vectors wider than the baseline's registers.
@@ -176,12 +174,4 @@ void hsae_single_openmp_thread(void) {
   done = 1;
   void (*set)(int) = (void (*)(int))dlsym(RTLD_DEFAULT, "omp_set_num_threads");
   if (set) set(1);
-}
-
-int hsae_processor_count(void) {
-#if defined(__linux__)
-  cpu_set_t set;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
-#endif
-  return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }

@@ -9,7 +9,7 @@
 @_exported public import struct HSAEModels.LearningRateSchedule
 @_exported public import struct HSAEModels.ReconstructionQuality
 @_exported public import struct HSAEModels.ReconstructionSummary
-@_exported public import struct HSAESupport.Failure
+@_exported public import struct HSAEPlatform.Failure
 @_exported public import enum HSAETensors.Precision
 @_exported public import enum HSAERuns.BiasOption
 @_exported public import struct HSAERuns.MetricsRecord

@@ -1,5 +1,5 @@
-// Numbers as files hold them, little-endian, and their conversion to and from 32-bit floats: plain
-// loops over bits that vectorise on every processor and give the same result on all of them.
+// Converts little-endian numbers in files to 32-bit floats and back. The loops over bits vectorise on every
+// processor and give the same result on all of them.
 
 import HSAESupport
 
@@ -25,7 +25,7 @@ public enum ElementType: String, Sendable, CaseIterable {
 }
 
 extension ElementType {
-  /// Converts `bytes`, little-endian elements of this type, to `floats`, as many as there are.
+  /// Fills `floats` from `bytes`, as many little-endian elements of this type.
   ///
   /// Returns whether all of them are finite (a float64 beyond single precision is not).
   @discardableResult
@@ -33,10 +33,10 @@ extension ElementType {
     let count = floats.count
     precondition(
       bytes.byteCount == count * size, "\(bytes.byteCount) bytes are not \(count) numbers.")
+    // Safe: both buffers hold `count` elements (checked above), and unaligned loads are allowed.
     return unsafe bytes.withUnsafeBytes { source in
       unsafe floats.withUnsafeMutableBufferPointer { target in
         guard let from = source.baseAddress, let to = target.baseAddress else { return true }
-        // Safe: both buffers hold `count` elements, as checked above; loads may be unaligned.
         return switch self {
         case .float16: unsafe decodeFloat16(from, to, count)
         case .bfloat16: unsafe decodeBFloat16(from, to, count)
@@ -62,7 +62,7 @@ extension ElementType {
 }
 
 extension MutableSpan where Element: Copyable {
-  /// The elements `range`, to write. (The standard library has this under a provisional name.)
+  /// The elements `range`, to write. (The standard library's method has a provisional name.)
   @inline(__always)
   @_lifetime(&self)
   package mutating func part(_ range: Range<Int>) -> MutableSpan<Element> {
@@ -70,12 +70,15 @@ extension MutableSpan where Element: Copyable {
   }
 }
 
+// Safe: the bytes are copied before the closure ends.
 /// Appends the bytes of `value`, little-endian.
 @inline(__always)
 func appendBytes(of value: some FixedWidthInteger, to bytes: inout [UInt8]) {
   unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
 }
 
+// Safe, here and below: the caller of `decode…` passes `count` elements on both sides, and no index reaches
+// `count`.
 private func decodeFloat16(
   _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
 ) -> Bool {
@@ -86,8 +89,8 @@ private func decodeFloat16(
     let magnitude = bits & 0x7FFF
     largest = max(largest, magnitude)
     let shifted = magnitude << 13
-    // Exponent 127 - 15 more for ordinary numbers, once more for infinities and NaNs; subnormal
-    // numbers are made ordinary and the surplus subtracted, which is exact.
+    // Normal numbers get 127 - 15 added to their exponent; infinities and NaNs get all its bits. A subnormal
+    // number is made normal, and what that added is subtracted, which is exact.
     let normal = Float(bitPattern: shifted &+ (112 << 23))
     let special = Float(bitPattern: shifted | 0x7F80_0000)
     let subnormal = Float(bitPattern: shifted &+ (113 << 23)) - Float(bitPattern: 113 << 23)
@@ -138,7 +141,7 @@ private func decodeFloat64(
   return largest < 0x7F80_0000
 }
 
-/// `value` in half precision, rounded to nearest even; too large numbers become infinite.
+/// `value` in half precision, rounded to nearest even; numbers beyond its range become infinite.
 func float16Bits(_ value: Float) -> UInt16 {
   let sign = UInt32(value.bitPattern >> 16) & 0x8000
   let magnitude = value.bitPattern & 0x7FFF_FFFF

@@ -1,5 +1,5 @@
-// A short name for the content of a large file or store: its sizes and a sample of its bytes,
-// hashed. It notices other data by mistake; it is no proof against forgery.
+// A short name for the content of a large file or store: a hash of its sizes and of a sample of its bytes. It
+// detects mistakes, not forgery.
 
 import HSAESupport
 
@@ -7,7 +7,7 @@ import HSAESupport
 struct Fingerprint: ~Copyable {
   private var hash = SHA256()
 
-  /// Adds a piece of text, its end marked.
+  /// Adds `text` and a mark for its end.
   mutating func add(_ text: String) { hash.update(text + "\n") }
 
   /// Adds the size of `file`, its first and last 64 KiB, and 64 pieces of 1 KiB spread evenly.

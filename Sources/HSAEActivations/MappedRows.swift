@@ -1,22 +1,43 @@
-// Rows that lie one after another in a mapped file: what `.npy` and `.safetensors` matrices share
-// once their headers are understood.
+// Rows that lie one after another in a mapped file: the matrices of `.npy` and `.safetensors` files.
 
-import HSAESupport
+public import HSAESupport
 
-/// A row-major matrix within a mapped file. Its extent was checked against the file's size.
-struct MappedRows: Sendable {
-  let file: MappedFile
-  /// The byte its first element begins at.
-  let offset: Int
-  let type: ElementType
-  let rowCount: Int
-  let width: Int
+/// A row-major matrix of floats in a `.npy` or `.safetensors` file, as rows.
+public struct MappedRows: RowSource {
+  private let file: MappedFile
+  /// The byte at which the first element begins.
+  private let offset: Int
+  private let type: ElementType
+  /// Number of rows.
+  public let rowCount: Int
+  /// Numbers in a row.
+  public let width: Int
+  /// The tensor's name; nil for a `.npy` file.
+  public let tensor: String?
+  /// A hash that names the content (see `RowSource`).
+  public let fingerprint: String
 
-  /// A matrix of `rowCount` × `width` elements of `type` from byte `offset` of `file` on. Fails if
-  /// it has no elements or reaches beyond byte `end`.
+  /// The path as the user wrote it.
+  public var path: String { file.path }
+  /// A description for people.
+  public var summary: String {
+    let name = tensor.map { "safetensors matrix \"\($0)\"" } ?? "NumPy array"
+    return "\(name), \(rowCount) rows of width \(width), \(type)"
+  }
+
+  /// The matrix of `shape` that begins at byte `offset` of `file`. `name` is part of the fingerprint.
+  ///
+  /// Fails with `.data` unless it has two dimensions and at least one element, all before byte `end`.
   init(
-    file: MappedFile, offset: Int, end: Int, type: ElementType, rowCount: Int, width: Int
+    file: MappedFile, offset: Int, end: Int, type: ElementType, shape: [Int], tensor: String? = nil,
+    fingerprint name: String
   ) throws(Failure) {
+    guard shape.count == 2 else {
+      throw .data(
+        "\(file.path): \(tensor.map { "tensor \"\($0)\"" } ?? "the array") has \(shape.count)"
+          + " dimensions; a matrix [rows, width] with 2 is needed.")
+    }
+    let (rowCount, width) = (shape[0], shape[1])
     guard rowCount > 0, width > 0 else {
       throw .data(
         "\(file.path): the matrix is \(rowCount) × \(width), so there is nothing to read.")
@@ -30,27 +51,30 @@ struct MappedRows: Sendable {
         "\(file.path): the header promises \(rowCount) × \(width) elements of type \(type) from"
           + " byte \(offset) on, but the file has \(file.count) bytes; it was cut short.")
     }
-    self.file = file
-    self.offset = offset
-    self.type = type
-    self.rowCount = rowCount
-    self.width = width
+    (self.file, self.offset, self.type, self.tensor) = (file, offset, type, tensor)
+    (self.rowCount, self.width) = (rowCount, width)
+    var fingerprint = Fingerprint()
+    fingerprint.add(name)
+    fingerprint.add(file)
+    self.fingerprint = fingerprint.finish()
   }
 
-  /// The bytes the matrix takes.
-  var byteCount: Int { rowCount * width * type.size }
+  /// The byte after the last element.
+  var end: Int { offset + rowCount * width * type.size }
 
-  /// Reads `rows` into `destination`; the first row that is not finite, or nil.
-  func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) -> Int? {
+  /// Reads the rows with the indices `rows` into `destination` (see `RowSource`).
+  public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
     precondition(destination.count == rows.count * width, "Rows do not fill the destination.")
     let bytes = file.bytes
     let rowBytes = width * type.size
+    // Safe: `init` checked that the matrix lies within the file, which stays mapped during the call.
     if type == .float16, let start = unsafe file.start {
-      return unsafe readHalfRows(rows, width: width, into: &destination) { row in
+      let bad = unsafe readHalfRows(rows, width: width, into: &destination) { row in
         precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
-        // Safe: the matrix lies within the file, as was checked when it was opened.
         return unsafe start + (offset + row * rowBytes)
       }
+      if let bad { throw notFinite(row: bad) }
+      return
     }
     for index in rows.indices {
       let row = rows[index]
@@ -58,13 +82,12 @@ struct MappedRows: Sendable {
       let start = offset + row * rowBytes
       var target = destination.part(index * width..<(index + 1) * width)
       let isFinite = type.decode(bytes.extracting(start..<start + rowBytes), into: &target)
-      if !isFinite { return row }
+      if !isFinite { throw notFinite(row: row) }
     }
-    return nil
   }
 
-  /// Has the system bring `rows` into memory.
-  func prefetch(_ rows: Range<Int>) {
+  /// Asks the system to read `rows` into memory (see `RowSource`).
+  public func prefetch(_ rows: Range<Int>) {
     let rowBytes = width * type.size
     file.prefetch(offset + rows.lowerBound * rowBytes..<offset + rows.upperBound * rowBytes)
   }

@@ -1,18 +1,19 @@
-// A seeded shuffle of 0 ..< n that is a function, not a list: no memory, any element in constant
-// time, in both directions. Stores are written through it, so changing it changes their bytes.
+// A seeded shuffle of 0 ..< n that is a function, not a list: it needs no memory and gives any element in
+// constant time, in both directions. The order of rows in stores depends on it, so a change here changes
+// their bytes.
 
 /// A pseudo-random permutation of 0 ..< count.
 ///
-/// A Feistel network of ten rounds on the smallest even number of bits that holds `count`; a result
-/// beyond `count` is sent through again until it is below (cycle walking), less than four times on
-/// average. Round keys and the round function are those of SplitMix64.
+/// A Feistel network of ten rounds on the smallest even number of bits that holds `count`. A result of at
+/// least `count` goes through the network again until it is below (cycle walking), less than four times on
+/// average. Round keys and the round function are SplitMix64's.
 public struct Permutation: Sendable {
   /// The number of elements.
   public let count: Int
   private let halfBits: UInt64
   private let keys: [UInt64]
 
-  /// The name of this construction in the attributes of stores.
+  /// The name of this construction in stores' attributes.
   public static let name = "feistel-10-splitmix64"
 
   /// The permutation of 0 ..< `count` that `seed` chooses.
@@ -28,7 +29,7 @@ public struct Permutation: Sendable {
     }
   }
 
-  /// Where element `index` goes, π(index).
+  /// The position of element `index`, π(index).
   public func position(of index: Int) -> Int {
     precondition(index >= 0 && index < count, "Element \(index) of \(count).")
     var value = UInt64(index)
@@ -36,7 +37,7 @@ public struct Permutation: Sendable {
     return Int(value)
   }
 
-  /// The element that goes to `position`, π⁻¹(position).
+  /// The element at `position`, π⁻¹(position).
   public func index(at position: Int) -> Int {
     precondition(position >= 0 && position < count, "Position \(position) of \(count).")
     var value = UInt64(position)

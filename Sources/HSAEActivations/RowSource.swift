@@ -1,12 +1,12 @@
-// Rows to train on, wherever they lie: the one protocol training and evaluation read through, and
-// the function that decides by content what a path is. Formats are in their own files.
+// The protocol through which training and evaluation read rows, and the function that opens a path by its
+// content. Each format has its own file.
 
 public import HSAESupport
 public import HSAETensors
 
 /// A matrix on disk whose rows can be read in any order, by any thread.
 ///
-/// Rows come as they are stored, as 32-bit floats; normalising them is the trainer's business.
+/// Rows come as they are stored, as 32-bit floats; the trainer normalises them.
 public protocol RowSource: Sendable {
   /// Number of rows.
   var rowCount: Int { get }
@@ -14,36 +14,34 @@ public protocol RowSource: Sendable {
   var width: Int { get }
   /// The path as the user wrote it.
   var path: String { get }
-  /// What it is, for people: "activation store, 222189 rows of width 640, float16".
+  /// A description for people: "activation store, 222189 rows of width 640, float16".
   var summary: String { get }
-  /// Names the content, to notice that a run is resumed on other data: a hash of the layout and of
-  /// a sample of the bytes (`Fingerprint`).
+  /// A hash of the layout and of a sample of the bytes (`Fingerprint`), to notice other data.
   var fingerprint: String { get }
 
   /// Reads the rows with the indices `rows` into `destination`, one after another.
   ///
-  /// `destination` has `rows.count * width` elements; an index outside 0 ..< rowCount is a
-  /// programmer's mistake. Fails with `.data` and the row's index if a row holds a NaN or an
-  /// infinity.
+  /// `destination` has `rows.count * width` elements. An index outside 0 ..< rowCount traps. Fails with
+  /// `.data` and the row's index if a row holds a NaN or an infinity.
   func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure)
 
-  /// The rows that lie together on disk, piece by piece: together all rows, in order.
+  /// Ranges of rows that lie together on disk. Together they are all rows, in order.
   var chunks: [Range<Int>] { get }
-  /// Whether rows were shuffled when they were written, so that those of a chunk are a fair sample.
+  /// Whether rows were shuffled when they were written, so that a chunk's rows are a fair sample.
   var isShuffled: Bool { get }
-  /// Has the system bring `rows` into memory, so that reading them soon will not wait for a disk.
+  /// Asks the system to read `rows` into memory, so that reading them soon does not wait for the disk.
   func prefetch(_ rows: Range<Int>)
 }
 
 extension RowSource {
-  /// Pieces of a power of two of rows, 32 MiB of half-precision numbers or less.
+  /// Ranges of a power of two of rows, 32 MiB of half-precision numbers or less.
   public var chunks: [Range<Int>] {
     let size = ActivationStore.chunkRows(count: rowCount, rowBytes: 2 * max(1, width))
     return stride(from: 0, to: rowCount, by: size).map { $0..<min(rowCount, $0 + size) }
   }
-  /// Nothing is known of the order of rows.
+  /// False: the order of rows is unknown.
   public var isShuffled: Bool { false }
-  /// Nothing can be done.
+  /// Does nothing.
   public func prefetch(_ rows: Range<Int>) {}
 
   /// Reads the rows with the indices `rows` into the rows of `matrix` from `start` on.
@@ -82,12 +80,12 @@ extension RowSource {
   }
 }
 
-/// Opens whatever matrix is at `path`: a `.npy` file, a `.safetensors` file with one matrix, an
+/// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix, an
 /// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name.
 ///
-/// `tensor` picks the tensor of a `.safetensors` file with several. `allowIncomplete` opens stores
-/// whose collection has not ended; `giantNorms` says what becomes of rows flagged for
-/// their norm, and `restoresLengths` whether a store's unit rows get back the lengths they had.
+/// `tensor` picks the tensor of a `.safetensors` file with several. `allowIncomplete` opens stores whose
+/// collection has not ended. `giantNorms` decides whether rows flagged for their norm are read, and
+/// `restoresLengths` whether a store's unit rows get back their original lengths.
 public func openRows(
   path: String, tensor: String? = nil, allowIncomplete: Bool = false,
   giantNorms: GiantNorms = .skip, restoresLengths: Bool = false
@@ -109,9 +107,9 @@ public func openRows(
     }
   }
   let file = try MappedFile(path: path)
-  if NumpyArray.isNumpy(file) { return try NumpyArray(file) }
+  if NumpyHeader.begins(file) { return try MappedRows(numpy: file) }
   if SafetensorsFile.looksLikeSafetensors(file) {
-    return try SafetensorsRows(SafetensorsFile(file), tensor: tensor)
+    return try MappedRows(SafetensorsFile(file), tensor: tensor)
   }
   throw .data(
     "\(path): this is neither a .npy nor a .safetensors file, nor an activation store; convert it"

@@ -1,12 +1,12 @@
-// Failures of one rank as failures of all: what a rank does that can fail (reading, writing, memory) is
-// done in `agree`, after which either all go on or all throw the same sentence. So no rank waits for
-// one that has gone, and one rank's sentence is enough for the user.
+// Turns a failure of one rank into a failure of all. Ranks do work that can fail (reading, writing, memory)
+// in `agree`; after it, either all continue or all throw the same failure. So no rank waits for one that has
+// ended, and one rank's message is enough for the user.
 
 public import HSAESupport
 internal import Synchronization
 
 extension Communicator {
-  /// Runs `body` on every rank. If it fails on any, all throw the failure of the first such rank.
+  /// Runs `body` on every rank. If it fails on some, all throw the failure of the first of these.
   public func agree<Result>(_ body: () throws(Failure) -> Result) throws(Failure) -> Result {
     guard size > 1 else { return try body() }
     let outcome: Swift.Result<Result, Failure>
@@ -25,8 +25,8 @@ extension Communicator {
       Failure(Failure.Kind(rawValue: codes[first]) ?? .software, place + text))
   }
 
-  /// Fails unless `value` is the same on all ranks, with what `complaint` says of the first rank that has
-  /// another than rank 0.
+  /// Fails unless `value` is the same on all ranks. `complaint` makes the failure for the first rank whose
+  /// value differs from rank 0's.
   public func requireAlike(
     _ value: String, _ complaint: (_ rank: Int, _ own: String, _ first: String) -> Failure
   ) throws(Failure) {
@@ -36,8 +36,9 @@ extension Communicator {
     throw AgreedFailures.note(complaint(other, all[other], all[0]))
   }
 
-  /// Fails unless `value` is the same on all ranks of each `size` that follow one another, with what `complaint`
-  /// says of the first that has another than the first of its group. All ranks then call `complaint`.
+  /// Fails unless `value` is the same on all ranks of each group of `size` consecutive ranks. All ranks call
+  /// `complaint`, which makes the failure for the first rank whose value differs from that of its group's
+  /// first rank.
   public func requireAlike(
     _ value: UInt64, inGroupsOf size: Int, _ complaint: (_ rank: Int, _ first: Int) -> Failure
   ) throws(Failure) {
@@ -53,7 +54,7 @@ extension Communicator {
   }
 }
 
-/// Failures that all ranks know of, so that only the first needs to say them.
+/// Failures that all ranks have thrown, so that only the first rank needs to print them.
 public enum AgreedFailures {
   private static let noted = Mutex<Set<Failure>>([])
 

@@ -1,29 +1,28 @@
-// Processes that work on one thing: what each can say to the others. Everything is built on one
-// operation, `exchange`, in which every rank gives every other a piece; sums over ranks are taken by
-// their receiver in the order of ranks, so that they have the same bits from run to run. What is said
-// is the callers' business, how it travels that of `MPICommunicator`.
+// Communication between processes that work together. Everything is built on one operation, `exchange`, in
+// which every rank sends every other a piece. The receiver adds sums over ranks in the order of ranks, so
+// that they have the same bits from run to run.
 
 public import HSAESupport
 
 /// A group of processes, numbered from 0, of which this is one.
 ///
-/// All of them must make the same calls in the same order. A communicator that has failed does nothing
-/// more: what a call leaves in memory then means nothing, and `check()` says what happened. That keeps
-/// the middle of a training step free of errors that nothing can be done about there.
+/// All of them must make the same calls in the same order. After a failure a communicator does nothing more:
+/// calls leave meaningless values in memory, and `check()` throws the failure. So the code inside a training
+/// step needs no error handling.
 public protocol Communicator: AnyObject {
   /// The number of this process.
   var rank: Int { get }
   /// The number of processes.
   var size: Int { get }
-  /// Bytes this rank has sent to others with `exchange` and all that is built on it.
+  /// Bytes this rank has sent to others.
   var bytesSent: Int { get }
-  /// Seconds this rank has spent in `exchange`, waiting for the others included; 0 where nobody counts them.
+  /// Seconds this rank has spent in `exchange`, including the wait for others; 0 if they are not measured.
   var secondsExchanging: Double { get }
   /// What went wrong, if anything did.
   var failure: Failure? { get }
 
-  /// Sends bytes `outgoing[r]` of `source` to each rank r, and puts what rank r sent at `incoming[r]` of
-  /// `target`; a rank's own piece is copied. Returns when both are done.
+  /// Sends bytes `outgoing[r]` of `source` to each rank r and stores the bytes from rank r at `incoming[r]`
+  /// of `target`. It copies a rank's own piece. Returns when both are done.
   ///
   /// - Safety: `outgoing` and `incoming` [size] must lie within the memory; the pieces of `incoming`
   ///   must not overlap one another, nor those of `outgoing` for other ranks.
@@ -40,10 +39,10 @@ extension Communicator {
   /// 0.
   public var secondsExchanging: Double { 0 }
 
-  /// Fails if anything has gone wrong between the ranks.
+  /// Throws the failure between the ranks, if there was one.
   public func check() throws(Failure) { if let failure { throw failure } }
 
-  /// Gives every rank all of `memory`, of which rank r has the bytes `parts[r]`.
+  /// Gives every rank all of `memory`; rank r contributes the bytes `parts[r]`.
   ///
   /// - Safety: `parts` must lie within the memory and not overlap.
   @unsafe
@@ -53,7 +52,7 @@ extension Communicator {
     unsafe exchange(UnsafeRawPointer(memory), own, memory, parts)
   }
 
-  /// What every rank said, in their order. All say as many values.
+  /// Every rank's values, in the order of ranks. All must pass the same number of values.
   public func gathered<Value: BitwiseCopyable>(_ values: [Value]) -> [[Value]] {
     guard size > 1, let first = values.first else { return [values] }
     var all = [Value](repeating: first, count: size * values.count)
@@ -61,6 +60,7 @@ extension Communicator {
     let length = values.count * MemoryLayout<Value>.stride
     let parts = (0..<size).map { $0 * length..<($0 + 1) * length }
     unsafe all.withUnsafeMutableBytes { memory in
+      // Safe: `all` has room for `size` disjoint parts of `length` bytes.
       if let base = memory.baseAddress { unsafe gather(base, parts) }
     }
     return (0..<size).map { Array(all[$0 * values.count..<($0 + 1) * values.count]) }
@@ -85,7 +85,7 @@ extension Communicator {
     gathered([value]).reduce(value) { Swift.max($0, $1[0]) }
   }
 
-  /// What every rank said, in their order; each may be of any length.
+  /// Every rank's bytes, in the order of ranks. Their lengths may differ.
   public func gathered(bytes: [UInt8]) -> [[UInt8]] {
     guard size > 1 else { return [bytes] }
     let counts = gathered([bytes.count]).map { $0[0] }
@@ -96,16 +96,17 @@ extension Communicator {
     all.replaceSubrange(starts[rank]..<starts[rank + 1], with: bytes)
     let parts = (0..<size).map { starts[$0]..<starts[$0 + 1] }
     unsafe all.withUnsafeMutableBytes { memory in
+      // Safe: the parts follow each other and end before the last byte of `all`.
       if let base = memory.baseAddress { unsafe gather(base, parts) }
     }
     return parts.map { Array(all[$0]) }
   }
 
-  /// What every rank said, in their order.
+  /// Every rank's text, in the order of ranks.
   public func gathered(_ text: String) -> [String] {
     gathered(bytes: Array(text.utf8)).map { String(decoding: $0, as: UTF8.self) }
   }
 
-  /// Returns when all ranks have come here.
+  /// Returns when all ranks have called it.
   public func barrier() { _ = gathered([UInt8(0)]) }
 }

@@ -1,8 +1,7 @@
-// How this process was started: alone, or as one of several by mpirun or srun. Commands ask here for
-// their world; how a run ends when one of several processes fails is here too.
+// Finds out whether this process was started alone or as one of several, by mpirun or srun, and connects it
+// with the others. It also ends all processes when one fails.
 
 internal import Foundation
-internal import Glibc
 public import HSAESupport
 internal import Synchronization
 
@@ -12,11 +11,11 @@ internal import CMPI
 
 /// The processes that were started together.
 public enum Launch {
-  /// How many processes the launcher says it started, and which of them this is; (1, 0) without one.
+  /// The number of processes the launcher announces and the rank of this one; (1, 0) without a launcher.
   public static let announced: (size: Int, rank: Int) = {
     let environment = ProcessInfo.processInfo.environment
     func number(_ name: String) -> Int? { environment[name].flatMap { Int($0) } }
-    // The first of these that is there counts: mpirun may itself have been started by srun.
+    // The first pair that is set counts, since srun may have started mpirun.
     for (size, rank) in [
       ("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK"),
       ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID"),
@@ -28,28 +27,30 @@ public enum Launch {
     return (1, 0)
   }()
 
-  /// Whether the launcher also gave what processes need to find one another; srun does not unless asked to.
+  /// Whether the launcher also set what processes need to find one another; srun does so only on request.
   private static let isConnected = ["OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK"].contains {
     ProcessInfo.processInfo.environment[$0] != nil
   }
 
-  /// Whether this process is the one that speaks for all.
+  /// Whether this is the process that prints for all.
   public static var isFirst: Bool { announced.rank == 0 }
 
-  /// All processes that were started together, for `work`: the command and those of its options that say what
-  /// ranks do together, which must be the same for all.
+  /// Connects all processes that were started together. `work` is the command with the options that decide
+  /// what ranks do together; it must be the same for all.
   ///
-  /// Fails with `.unavailable` if there are several and this program was built without MPI, or they cannot talk to
-  /// one another; with `.usage` if they are to do different things.
+  /// Fails with `.unavailable` if there are several processes and this program was built without MPI, or they
+  /// cannot reach one another; with `.usage` if their `work` differs.
   public static func world(for work: String) throws(Failure) -> any Communicator {
     guard announced.size > 1 else { return SingleProcess() }
     #if MPI
     guard isConnected else { throw unconnected(knowing: 1) }
     let world = try MPICommunicator.world()
     begun.withLock { $0 = true }
-    // Another MPI's launcher, or another version's: every process is alone.
+    // With the launcher of another MPI, or of another version, every process is alone.
     guard world.size == announced.size else { throw unconnected(knowing: world.size) }
-    let program = try world.agree { () throws(Failure) in try SHA256.hash(file: "/proc/self/exe") }
+    let program = try world.agree { () throws(Failure) in
+      try SHA256.hash(file: CurrentProcess.executable)
+    }
     let hosts = world.gathered(ProcessInfo.processInfo.hostName)
     try world.requireAlike(program) { rank, _, _ in
       Failure(
@@ -73,7 +74,7 @@ public enum Launch {
 
   #if MPI
   private static func unconnected(knowing count: Int) -> Failure {
-    // All find this out, so one says it.
+    // All ranks notice this, so one message is enough.
     AgreedFailures.note(
       Failure(
         .unavailable,
@@ -82,7 +83,7 @@ public enum Launch {
   }
   #endif
 
-  /// Fails if several processes were started for a command that is one process's work.
+  /// Fails if several processes were started for a command that runs in one.
   public static func requireOne() throws(Failure) {
     guard announced.size > 1 else { return }
     throw Failure.usage(
@@ -90,23 +91,22 @@ public enum Launch {
         + " without mpirun.")
   }
 
-  /// Whether MPI has begun: from then on all processes end together.
+  /// Whether MPI has started; from then on all processes end together.
   public static var hasBegun: Bool { begun.withLock { $0 } }
   private static let begun = Mutex(false)
 
-  /// Ends this process's part in MPI, if it has one; the last thing before it exits. All ranks come
-  /// here, or one of them to `abort`.
+  /// Leaves MPI, if it has started. All ranks call it last, unless one calls `abort`.
   public static func finish() {
     #if MPI
     if begun.withLock({ $0 }) { hsae_mpi_finish() }
     #endif
   }
 
-  /// Ends all processes with exit code `code`, for a failure the others do not know of.
+  /// Ends all processes with exit code `code`, after a failure of one.
   public static func abort(code: Int32) -> Never {
     #if MPI
     if begun.withLock({ $0 }) { hsae_mpi_abort(code) }
     #endif
-    exit(code)
+    CurrentProcess.end(code)
   }
 }

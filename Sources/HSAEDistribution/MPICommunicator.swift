@@ -1,10 +1,10 @@
-// The ranks that mpirun or srun started, over MPI. With the package trait `MPI` only.
+// Connects the ranks that mpirun or srun started, over MPI. It needs the package trait `MPI`.
 
 #if MPI
 internal import CMPI
 public import HSAESupport
 
-/// A communicator of MPI. Used by one thread at a time, the one that started MPI.
+/// A communicator of MPI. Only the thread that started MPI may use it.
 public final class MPICommunicator: Communicator {
   /// The number of this process.
   public let rank: Int
@@ -14,15 +14,16 @@ public final class MPICommunicator: Communicator {
   public private(set) var bytesSent = 0
   /// Seconds spent in `exchange`.
   public private(set) var secondsExchanging = 0.0
-  /// What MPI reported, if anything went wrong.
+  /// The error MPI reported, if there was one.
   public private(set) var failure: Failure?
   private let handle: Int32
   private var begins = [Int]()
   private var ends = [Int]()
 
-  /// Starts MPI and takes all its ranks. Once in a process, on the main thread.
+  /// Starts MPI and connects all its ranks. Call it once in a process, on the main thread.
   public static func world() throws(Failure) -> MPICommunicator {
     var handle: Int32 = 0
+    // Safe: the call writes to a variable of this function.
     let code = unsafe hsae_mpi_start(&handle)
     guard code == 0 else {
       throw Failure(
@@ -33,6 +34,7 @@ public final class MPICommunicator: Communicator {
 
   private init(_ handle: Int32) throws(Failure) {
     var (rank, size): (Int32, Int32) = (0, 1)
+    // Safe: the call writes to variables of this function.
     let code = unsafe hsae_mpi_place(handle, &rank, &size)
     guard code == 0 else { throw Self.failure(code) }
     self.handle = handle
@@ -42,6 +44,7 @@ public final class MPICommunicator: Communicator {
 
   private static func failure(_ code: Int32) -> Failure {
     var text = [CChar](repeating: 0, count: 256)
+    // Safe: the call writes at most `text.count` bytes.
     unsafe text.withUnsafeMutableBufferPointer { text in
       unsafe hsae_mpi_text(code, text.baseAddress, text.count)
     }
@@ -51,7 +54,7 @@ public final class MPICommunicator: Communicator {
       .temporary, "MPI reports \"\(reason)\" between ranks; see what became of the others.")
   }
 
-  /// Sends and receives a piece to and from each rank.
+  /// Exchanges a piece with each rank (see `Communicator`).
   @unsafe
   public func exchange(
     _ source: UnsafeRawPointer, _ outgoing: [Range<Int>], _ target: UnsafeMutableRawPointer,
@@ -67,6 +70,8 @@ public final class MPICommunicator: Communicator {
       begins.append(range.lowerBound)
       ends.append(range.upperBound)
     }
+    // Safe: both arrays have 2·size elements, first the outgoing ranges, then the incoming ones. The caller
+    // vouches for the ranges.
     let code = unsafe begins.withUnsafeBufferPointer { begins in
       unsafe ends.withUnsafeBufferPointer { ends -> Int32 in
         guard let begin = begins.baseAddress, let end = ends.baseAddress else {
@@ -83,6 +88,7 @@ public final class MPICommunicator: Communicator {
   /// The ranks that give the same `color`.
   public func split(color: Int) -> any Communicator {
     var part: Int32 = 0
+    // Safe: the call writes to a variable of this function.
     var code = unsafe hsae_mpi_split(handle, Int32(color), &part)
     if code == 0 {
       do throws(Failure) { return try MPICommunicator(part) } catch { code = -1 }

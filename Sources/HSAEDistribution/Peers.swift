@@ -1,23 +1,21 @@
-// Which of the processes started together are still there. When one dies, the launcher ends the others with a
-// signal that does not say why; those on the same machine can look.
+// Finds out which of the processes started together have died. When one dies, the launcher ends the others
+// with a signal that gives no reason; processes on the same machine can look.
 
 internal import Foundation
-internal import Glibc
 public import HSAESupport
 
 /// The processes that were started together, by number and machine.
 public struct Peers: Sendable {
   private let rank: Int
-  /// Where each is, the name of the machine first, and its number there.
+  /// The place of each process, beginning with the machine's name, and its number there.
   private let all: [(host: String, process: Int32)]
 
   /// The processes of `world`. All ranks make this call.
   public init(_ world: any Communicator) throws(Failure) {
-    // In a container with numbers of its own for processes, others cannot be looked up.
-    let numbers = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/ns/pid")
+    // A container may have its own numbers for processes, so that those outside cannot be looked up.
     let host = ProcessInfo.processInfo.hostName
-    let hosts = world.gathered("\(host) \(numbers ?? "")")
-    let processes = world.gathered([getpid()]).map { $0[0] }
+    let hosts = world.gathered("\(host) \(CurrentProcess.numbering ?? "")")
+    let processes = world.gathered([CurrentProcess.id]).map { $0[0] }
     try world.check()
     self.init(rank: world.rank, all: Array(zip(hosts, processes)))
   }
@@ -26,29 +24,29 @@ public struct Peers: Sendable {
     (self.rank, self.all) = (rank, all)
   }
 
-  /// Where this one is.
+  /// The place of this process.
   private var host: String { all[rank].host }
 
-  /// Whether a process of this machine has died; then the others can only wait for it, and should leave.
+  /// Whether a process of this machine has died. Then the others would wait for it for ever and should end.
   public var oneHasDied: Bool { !dead.isEmpty }
 
-  /// The processes of this machine, and those of them that have died.
+  /// The processes of this machine, and the dead ones among them.
   private var here: [Int] { all.indices.filter { all[$0].host == host } }
-  private var dead: [Int] { here.filter { !isAlive(all[$0].process) } }
+  private var dead: [Int] { here.filter { !CurrentProcess.isRunning(all[$0].process) } }
 
-  /// Ends this process as `signal` does, after `say` has got the obituary, if there is one to be said here.
+  /// Calls `say` with the obituary, if this process should print one, and ends the process as `signal` does.
   ///
-  /// A second passes first, in which the others that were told to stop can look who is dead, and do not see one
-  /// that has just left.
+  /// It waits a second before it ends: meanwhile the others look which process died, and must not find this
+  /// one dead.
   public func leave(_ signal: Int32, _ say: (String) -> Void) -> Never {
     if let obituary = obituary() { say(obituary) }
     Thread.sleep(forTimeInterval: 1)
-    // Not `exit`: other threads are at work.
-    _exit(128 + signal)
+    // Other threads are still working, so the process must not clean up.
+    CurrentProcess.endAtOnce(128 + signal)
   }
 
-  /// A sentence about the first process of this machine that has died; nil where none has, or another that is
-  /// still here, of a lower rank, says it.
+  /// A sentence about the first process of this machine that has died; nil if none has, or if a live process
+  /// of lower rank prints it.
   public func obituary() -> String? {
     let dead = dead
     guard let first = dead.first, here.first(where: { !dead.contains($0) }) == rank else {
@@ -57,15 +55,5 @@ public struct Peers: Sendable {
     let process = all[first].process
     let machine = host.prefix { $0 != " " }
     return "Rank \(first) of \(all.count) (process \(process) on \(machine)) has died, so all stop"
-  }
-
-  /// Whether the process is there and not merely waiting for its parent to hear that it has ended.
-  private func isAlive(_ process: Int32) -> Bool {
-    guard kill(process, 0) == 0 || errno == EPERM else { return false }
-    // "12 (name) Z …"; a name may have parentheses.
-    guard let text = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8),
-      let name = text.lastIndex(of: ")")
-    else { return kill(process, 0) == 0 }
-    return !text[name...].hasPrefix(") Z") && !text[name...].hasPrefix(") X")
   }
 }

@@ -1,9 +1,10 @@
-// Sums of many numbers over ranks. Each rank adds one part of them, in the order of ranks, and hands its
-// sums round: so there are the same bits from run to run, and nobody holds what all ranks have at once.
+// Sums of many numbers over ranks. Each rank adds one part of them, in the order of ranks, and sends its sums
+// to the others. So sums have the same bits from run to run, and no rank holds the values of all ranks at
+// once.
 
 extension Communicator {
-  /// Replaces `values`, as many on every rank, by their sums over all ranks, added in the order of ranks.
-  /// A rank sends the values and its part of the sums, 2·n·(R − 1)/R numbers of n with R ranks.
+  /// Replaces `values`, the same number on every rank, by their sums over all ranks, added in the order of
+  /// ranks. With R ranks and n values, a rank sends 2·n·(R − 1)/R numbers.
   public func sumByParts<Value: AdditiveArithmetic & BitwiseCopyable>(_ values: inout [Value]) {
     guard size > 1, !values.isEmpty, failure == nil else { return }
     let stride = MemoryLayout<Value>.stride
@@ -14,6 +15,7 @@ extension Communicator {
     let incoming = (0..<size).map { $0 * own.count * stride..<($0 + 1) * own.count * stride }
     unsafe values.withUnsafeBytes { source in
       unsafe received.withUnsafeMutableBytes { target in
+        // Safe: the parts divide `values`, and `received` has room for `size` own parts.
         guard let from = source.baseAddress, let to = target.baseAddress else { return }
         unsafe exchange(from, outgoing, to, incoming)
       }
@@ -24,6 +26,7 @@ extension Communicator {
       values[own.lowerBound + index] = sum
     }
     unsafe values.withUnsafeMutableBytes { memory in
+      // Safe: the parts divide `values`.
       if let base = memory.baseAddress { unsafe gather(base, outgoing) }
     }
   }

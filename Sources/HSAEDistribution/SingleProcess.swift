@@ -1,4 +1,4 @@
-// One process alone: a communicator that has nobody to talk to.
+// A communicator for a single process.
 
 public import HSAESupport
 
@@ -16,7 +16,7 @@ public final class SingleProcess: Communicator, Sendable {
   /// None.
   public var failure: Failure? { nil }
 
-  /// Sends and receives a piece to and from each rank.
+  /// Copies the only piece (see `Communicator`).
   @unsafe
   public func exchange(
     _ source: UnsafeRawPointer, _ outgoing: [Range<Int>], _ target: UnsafeMutableRawPointer,
@@ -25,11 +25,13 @@ public final class SingleProcess: Communicator, Sendable {
     unsafe copyOwnPiece(source, outgoing[0], target, incoming[0])
   }
 
-  /// The ranks that give the same `color`.
+  /// This communicator.
   public func split(color: Int) -> any Communicator { self }
 }
 
-/// Copies what a rank sends itself, unless it is in its place already.
+/// Copies a rank's own piece, unless it is in its place already.
+///
+/// - Safety: the ranges must lie within the memory.
 @unsafe
 func copyOwnPiece(
   _ source: UnsafeRawPointer, _ outgoing: Range<Int>, _ target: UnsafeMutableRawPointer,

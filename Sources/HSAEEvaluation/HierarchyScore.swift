@@ -2,7 +2,7 @@
 // vectors and counts alone. `docs/evaluation.md` states the formula and its weaknesses; it must be
 // changed together with this file. Taxonomies of words are not consulted here.
 
-import Glibc
+import Foundation
 import HSAEModels
 public import HSAETensors
 

@@ -1,7 +1,7 @@
 // How often each latent and sublatent is used: densities, the dead ones, and the histogram of
 // densities. Counts only; the words behind them are `ExpertProfiles`'.
 
-import Glibc
+import Foundation
 import HSAEDistribution
 public import HSAEModels
 

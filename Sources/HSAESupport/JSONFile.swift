@@ -1,11 +1,11 @@
-// JSON files of the project's own types: written sorted, indented and durably; read with errors
-// that name the file and the key. Trees of unknown shape are `JSONValue`'s.
+// Reads and writes JSON files of the project's own types. Written files are sorted, indented and durable;
+// errors of reading name the file and the key.
 
 import FoundationEssentials
 
 /// Reading and writing values as JSON files.
 public enum JSONFile {
-  /// `value` as JSON text: keys sorted, indented by two spaces, a line end at the end.
+  /// `value` as JSON text with sorted keys, indented by two spaces, and a final line end.
   public static func encode(_ value: some Encodable) throws(Failure) -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
@@ -18,26 +18,25 @@ public enum JSONFile {
     }
   }
 
-  /// Writes `value` to the file at `path`, in full or not at all.
+  /// Writes `value` to a durable file at `path`.
   public static func write(_ value: some Encodable, to path: String) throws(Failure) {
     try DurableFile.write(encode(value), to: path)
   }
 
   /// The value of type `type` in the file at `path`.
   ///
-  /// With `knownKeys`, a key of the top-level object that is not among them is refused, with the
-  /// known key that is nearest.
+  /// With `knownKeys`, fails for any other key of the top-level object and suggests the nearest known one.
   public static func read<Value: Decodable>(
     _ type: Value.Type, from path: String, knownKeys: [String]? = nil
   ) throws(Failure) -> Value {
     try decode(type, from: bytes(of: path), source: path, knownKeys: knownKeys)
   }
 
-  /// The value of type `type` that `bytes` spell; `source` names them in messages.
+  /// Decodes a value of type `type` from `bytes`; `source` names them in messages.
   public static func decode<Value: Decodable>(
     _ type: Value.Type, from bytes: [UInt8], source: String, knownKeys: [String]? = nil
   ) throws(Failure) -> Value {
-    // Our own parser finds what Foundation's passes over: a key that is there twice.
+    // Our parser finds repeated keys, which Foundation's accepts.
     let tree = try JSONValue(parsing: bytes, source: source)
     if let knownKeys { try rejectUnknownKeys(of: tree, known: knownKeys, source: source) }
     let decoder = JSONDecoder()
@@ -84,8 +83,8 @@ public enum JSONFile {
     throw .data("\(source): there is no option \"\(shortened(unknown))\"; \(hint)")
   }
 
-  /// The name among `known` that is most like `name`, if one is like it at all: at most a third of
-  /// its characters differ (at least one may).
+  /// The name among `known` that is most like `name`. At most a third of its characters may differ (or one,
+  /// in short names); nil if all differ more.
   public static func nearest(to name: String, among known: [String]) -> String? {
     let name = Array(name.lowercased().prefix(100))
     let limit = max(1, name.count / 3)

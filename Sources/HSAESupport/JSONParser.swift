@@ -1,11 +1,11 @@
-// Reading JSON from bytes nobody vouches for: strict (RFC 8259), every limit checked before memory
-// is spent, errors with the byte they are at.
+// Parses JSON from untrusted bytes: strictly (RFC 8259), with limits that are checked before memory is spent,
+// and with errors that name the byte.
 
-/// What a JSON text may cost to read.
+/// Limits of a JSON text.
 public struct JSONLimits: Sendable {
-  /// How deep arrays and objects may lie in each other.
+  /// How deeply arrays and objects may nest.
   public var depth: Int
-  /// How many values there may be in all.
+  /// The most values in all.
   public var values: Int
 
   /// Limits for ordinary files: 64 levels, 4 million values.
@@ -16,11 +16,11 @@ public struct JSONLimits: Sendable {
 }
 
 extension JSONValue {
-  /// The value that `bytes` spell, with white space around it and nothing else.
+  /// Parses `bytes`, which must hold one value and white space.
   ///
-  /// Fails with `.data` and the byte's offset for anything that is not JSON in UTF-8, a key that is
-  /// twice in one object, or a text beyond `limits`. `source` names the text in the message, and
-  /// `offset` is added to byte offsets.
+  /// Fails with `.data` and the byte's offset for anything that is not JSON in UTF-8, for a key that occurs
+  /// twice in one object, and for a text beyond `limits`. Messages name `source` and add `offset` to byte
+  /// offsets.
   public init(
     parsing bytes: [UInt8], source: String, offset: Int = 0, limits: JSONLimits = JSONLimits()
   ) throws(Failure) {
@@ -221,7 +221,7 @@ private struct JSONParser {
   }
 }
 
-/// `text`, cut to what a message can carry.
+/// `text`, cut to the length that fits a message.
 func shortened(_ text: String, to limit: Int = 60) -> String {
   text.count <= limit ? text : String(text.prefix(limit)) + "…"
 }

@@ -1,6 +1,5 @@
-// JSON as a tree, for what comes from outside: headers of weight files, Zarr metadata, configuration
-// whose keys must be checked. Reading is in `JSONParser.swift`; values of known types go through
-// `JSONFile.swift`.
+// JSON as a tree, for content from outside: headers of weight files, Zarr metadata, configuration whose keys
+// must be checked. `JSONFile.swift` handles values of known types.
 
 /// Any JSON value.
 public enum JSONValue: Hashable, Sendable {
@@ -8,7 +7,7 @@ public enum JSONValue: Hashable, Sendable {
   case null
   /// `true` or `false`.
   case bool(Bool)
-  /// A number written without fraction or exponent that fits.
+  /// A number without fraction or exponent that fits in an Int.
   case integer(Int)
   /// Any other number.
   case number(Double)
@@ -16,7 +15,7 @@ public enum JSONValue: Hashable, Sendable {
   case string(String)
   /// An array.
   case array([JSONValue])
-  /// An object; a parsed one had no key twice.
+  /// An object; parsing refuses repeated keys.
   case object([String: JSONValue])
 
   /// The members, if this is an object.
@@ -39,7 +38,7 @@ public enum JSONValue: Hashable, Sendable {
     default: nil
     }
   }
-  /// The integers, if this is an array of integers and nothing else.
+  /// The integers, if this is an array of integers only.
   public var integers: [Int]? {
     guard let array else { return nil }
     let integers = array.compactMap(\.integer)
@@ -49,10 +48,10 @@ public enum JSONValue: Hashable, Sendable {
   /// The member `key`, if this is an object that has it.
   public subscript(key: String) -> JSONValue? { object?[key] }
 
-  /// The value as JSON text, keys in order of their names.
+  /// The value as JSON text with sorted keys.
   ///
-  /// On one line if `indent` is nil, else indented by two spaces a level, starting at `indent`
-  /// levels. A number that JSON cannot express (NaN, infinities) becomes a string of that name.
+  /// It is on one line if `indent` is nil; otherwise each level is indented by two spaces, starting at
+  /// `indent` levels. A number that JSON cannot express (NaN, infinities) becomes a string of that name.
   public func text(indent: Int? = 0) -> String {
     let inner = indent.map { $0 + 1 }
     let open = inner.map { "\n" + String(repeating: "  ", count: $0) } ?? ""

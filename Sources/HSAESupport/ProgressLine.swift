@@ -1,12 +1,8 @@
-// One line on standard error that says how far a long piece of work is, for people at a terminal.
-// Nothing is printed anywhere else; results go to standard output and are the commands' business.
+// One line on standard error that shows the progress of long work to people at a terminal.
 
-import Glibc
-
-/// A line on standard error that is overwritten as work proceeds: done, rate and time left.
+/// A line on standard error that is overwritten as work proceeds: the work done, the rate and the time left.
 ///
-/// Silent unless standard error is a terminal. Updated at most ten times a second, whatever is
-/// reported. Not to be shared between threads.
+/// It prints nothing unless standard error is a terminal, and at most ten times a second..
 public struct ProgressLine: ~Copyable {
   private let label: String
   private let unit: String
@@ -17,14 +13,14 @@ public struct ProgressLine: ~Copyable {
   private var isVisible: Bool
   private var width = 0
 
-  /// A line that begins with `label` and counts `unit`s up to `total`, if that is known. Work that
-  /// was done before (a run that is resumed) is `done`; the rate leaves it out.
+  /// A line that begins with `label` and counts `unit`s up to `total`, if that is known. `done` units were
+  /// done before (in a resumed run); the rate does not count them.
   public init(_ label: String, unit: String, total: Int?, done: Int = 0) {
     self.label = label
     self.unit = unit
     self.total = total
     first = done
-    isVisible = isatty(STDERR_FILENO) == 1
+    isVisible = StandardStream.errors.isTerminal
   }
 
   /// Reports that `done` units are done, with a `note` (such as the present loss) at the end.
@@ -39,7 +35,7 @@ public struct ProgressLine: ~Copyable {
     show(text)
   }
 
-  /// Removes the line, so that what is printed next begins at an empty one.
+  /// Removes the line, so that the next output begins on an empty one.
   public mutating func clear() {
     if isVisible, width > 0 { show("") }
   }
@@ -49,17 +45,14 @@ public struct ProgressLine: ~Copyable {
   }
 
   private mutating func show(_ text: String) {
-    var size = winsize()
-    let known = unsafe ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-    let text = String(text.prefix((known ? Int(size.ws_col) : 80) - 1))
+    let text = String(text.prefix((StandardStream.errors.columns ?? 80) - 1))
     Self.write("\r\u{1B}[K" + text)
     width = text.count
   }
 
   private static func write(_ text: String) {
-    let bytes = Array(text.utf8)
     // A terminal that is gone is no reason to stop working.
-    _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count) }
+    try? StandardStream.errors.write(text)
   }
 
   private static func seconds(_ duration: Duration) -> Double {

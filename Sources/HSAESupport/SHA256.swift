@@ -1,13 +1,12 @@
-// SHA-256 of memory and of files, by libcrypto. Hashes are lower-case hexadecimal text wherever the
-// project keeps them.
+// SHA-256 of memory and of files, by libcrypto. The project keeps hashes as lower-case hexadecimal text.
 
 import CCrypto
-import Glibc
 
-/// A SHA-256 that is being computed: feed it bytes, then `finish()`.
+/// A SHA-256 that is being computed: add bytes, then call `finish()`.
 @safe
 public struct SHA256: ~Copyable {
-  // Safe: made in `init`, freed only in `deinit`, never handed out.
+  // Safe, here and below: `init` makes the context, only `deinit` frees it, and it never leaves this struct.
+  // libcrypto reads and writes only during its calls, whose status is checked.
   private let context: OpaquePointer
 
   /// The hash of nothing yet. Traps only if libcrypto has no SHA-256 or memory is exhausted.
@@ -37,6 +36,7 @@ public struct SHA256: ~Copyable {
   /// The hash of all bytes added, as 64 lower-case hexadecimal digits.
   public consuming func finish() -> String {
     var digest = [UInt8](repeating: 0, count: 32)
+    // Safe: a SHA-256 has 32 bytes.
     let status = unsafe digest.withUnsafeMutableBufferPointer { buffer in
       unsafe EVP_DigestFinal_ex(context, buffer.baseAddress, nil)
     }
@@ -57,8 +57,8 @@ public struct SHA256: ~Copyable {
   /// The hash of the UTF-8 form of `text`, as 64 lower-case hexadecimal digits.
   public static func hash(_ text: String) -> String { hash(Array(text.utf8)) }
 
-  /// The hash of the file at `path`, as 64 lower-case hexadecimal digits; memory stays small
-  /// whatever the file's size. `progress` is told the number of bytes read so far.
+  /// The hash of the file at `path`, as 64 lower-case hexadecimal digits. It reads the file in pieces and
+  /// calls `progress` with the number of bytes read so far.
   public static func hash(
     file path: String, progress: ((Int) -> Void)? = nil
   ) throws(Failure) -> String {
@@ -71,7 +71,7 @@ public struct SHA256: ~Copyable {
     while true {
       let count = try unsafe file.read(into: memory)
       if count == 0 { break }
-      // Safe: `count` bytes of `memory` were just filled, and it lives until this function ends.
+      // Safe: `read` just filled `count` bytes of `memory`, which lives until this function ends.
       unsafe hash.update(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(memory)[..<count]))
       total += count
       progress?(total)

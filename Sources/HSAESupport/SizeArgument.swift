@@ -1,21 +1,21 @@
-// Numbers as people write them on a command line or in a configuration: 2M, 16k, 1.5e6, 32_512.
+// Parses numbers as people write them on a command line or in a configuration: 2M, 16k, 1.5e6, 32_512.
 //
-// `k` has two readings, and each option has one of them. Tokens, rows and steps count in thousands:
-// `--tokens 2M` is 2,000,000. Sizes of dictionaries are powers of two, and the literature's 16k is
-// 16,384: `--experts 16k`. `Ki`, `Mi` and `Gi` are powers of two everywhere.
+// `k` has two meanings, and each option uses one. Counts of tokens, rows and steps use thousands: `--tokens
+// 2M` is 2,000,000. Sizes of dictionaries use powers of two, as in the literature: `--experts 16k` is 16,384.
+// `Ki`, `Mi` and `Gi` are powers of two everywhere.
 
 /// Parses numbers with suffixes.
 public enum SizeArgument {
   /// A count of tokens, rows or steps: k, M, G (or B) and T are powers of 1,000.
   ///
-  /// Fails with `.usage` and a sentence for anything that is no whole number of at least 0, or too large for one.
+  /// Fails with `.usage` unless `text` is a whole number of at least 0 that fits in an Int.
   public static func count(_ text: String) throws(Failure) -> Int {
     try parse(text, thousand: 1000, example: "2000000, 2M or 2e6")
   }
 
   /// The size of a dictionary: k, M, G (or B) and T are powers of 1,024, so 16k is 16,384.
   ///
-  /// Fails with `.usage` and a sentence for anything that is no whole number of at least 0.
+  /// Fails with `.usage` unless `text` is a whole number of at least 0 that fits in an Int.
   public static func dictionarySize(_ text: String) throws(Failure) -> Int {
     try parse(text, thousand: 1024, example: "16384 or 16k (k is 1,024 here)")
   }
@@ -36,7 +36,7 @@ public enum SizeArgument {
       if let digit = character.wholeNumberValue, character.isASCII {
         let (tens, first) = mantissa.multipliedReportingOverflow(by: 10)
         let (sum, second) = tens.addingReportingOverflow(digit)
-        // Letters may follow, so that it is no number at all.
+        // Letters may follow; then it is no number at all, which is another error.
         if first || second { isExcessive = true }
         mantissa = isExcessive ? 0 : sum
         digits += 1

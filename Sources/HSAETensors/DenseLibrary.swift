@@ -1,12 +1,13 @@
-// What hsae --version says of the library of dense products; using it is `TileProduct`'s.
+// Describes the library of dense products, for hsae --version. `TileProduct` uses it.
 
 import CDNNL
 
-/// The library that computes dense products, and what it found in this processor.
+/// The library that computes dense products, and the instructions it found in this processor.
 public enum DenseLibrary {
   /// Its version and the instructions it uses, such as `oneDNN 2.6.0 (AVX-512 with bfloat16)`.
   public static var description: String {
     let name =
+      // Safe: oneDNN returns a constant that lives as long as the process.
       if let version = unsafe dnnl_version() {
         unsafe "oneDNN \(version.pointee.major).\(version.pointee.minor).\(version.pointee.patch)"
       } else {

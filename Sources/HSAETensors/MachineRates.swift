@@ -1,12 +1,12 @@
-// What the machine gives, measured in this process: the rate of the encoder's dense product and the
-// bandwidth of memory. `hsae bench` holds a step against them.
+// Measures this machine: the rate of the encoder's dense product and the bandwidth of memory. `hsae bench`
+// compares a training step with them.
 
 internal import CHSAEKernels
 
 /// Rates of this machine with some number of threads.
 public enum MachineRates {
-  /// Operations per second of x Eᵀ alone for `rows` vectors and `latents` latents of `width`, oneDNN at
-  /// its best of a few tile shapes, best of 3. Large products are cut to 20 G operations.
+  /// Operations per second of x Eᵀ alone, for `rows` rows and `latents` latents of `width`: oneDNN's best of
+  /// 3 attempts with each of a few tile shapes. Large products are cut to 20 G operations.
   public static func product(
     rows: Int, latents: Int, width: Int, precision: Precision, threads: Int
   ) -> Double {
@@ -28,6 +28,8 @@ public enum MachineRates {
         let begin = ContinuousClock.now
         parallelFor(rows / tileRows, threads: threads) { piece, worker in
           for first in stride(from: 0, to: latents, by: tileLatents) {
+            // Safe: tiles are whole, since `rows` and `latents` are multiples of all tile sizes. Each worker
+            // writes its own tile of `c`.
             unsafe product.run(
               rows: tileRows, columns: tileLatents, a: x.base + piece * tileRows * width * element,
               b: e.base + first * width * element,
@@ -51,6 +53,7 @@ public enum MachineRates {
     for _ in 0..<5 {
       let begin = ContinuousClock.now
       parallelFor(count / size, threads: threads) { piece, _ in
+        // Safe: `count` is a multiple of `size`, and each piece writes its own part of `y`.
         unsafe kernels.axpy(y.base + piece * size, x.base + piece * size, 0.5, size)
       }
       best = max(best, 12 * Double(count) / ((ContinuousClock.now - begin) / .seconds(1)))

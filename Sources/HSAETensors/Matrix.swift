@@ -1,21 +1,21 @@
-// The one owner of numeric memory: a row-major matrix of Float, 64-byte aligned, allocated once.
-// Everything above it reads it through `Span`, or, in the few files that call kernels, through the
-// pointers of `withUnsafe…`. Products are in `TileProduct.swift`, loops over pieces of work in `Parallel.swift`.
+// A row-major matrix of Float that owns its memory. Callers read it through `Span`; the files that call
+// kernels use the pointers of `withUnsafe…`.
 
-import Glibc
+import HSAEPlatform
 
 /// A row-major matrix of 32-bit floats, `rows` × `columns`, in one allocation aligned to 64 bytes.
 ///
-/// It cannot be copied by accident (`copy()` does it on purpose). A new matrix is all zeros. Large
-/// ones ask the kernel for huge pages.
+/// It cannot be copied by accident; `copy()` copies it. New ones are all zeros. Large ones ask for huge
+/// pages.
 @safe
 public struct Matrix: ~Copyable, @unchecked Sendable {
   /// The number of rows.
   public let rows: Int
   /// The number of columns; also the distance between rows.
   public let columns: Int
-  // Safe: allocated in `init` with at least `rows * columns` elements, freed only in `deinit`, and
-  // handed out only for the duration of a borrow or of a closure.
+  // Safe, here and below: `init` allocates at least `rows * columns` elements, only `deinit` frees them, and
+  // no pointer or span outlives the borrow or the closure it is made for. A mutating call has the matrix to
+  // itself.
   @usableFromInline let storage: UnsafeMutablePointer<Float>
 
   /// The number of elements.
@@ -28,17 +28,19 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
     precondition(!overflow, "A matrix of \(rows) × \(columns) elements is too large.")
     self.rows = rows
     self.columns = columns
-    unsafe self.storage = allocateZeroed(elements)
+    let memory = unsafe allocateZeroed(byteCount: elements * MemoryLayout<Float>.stride)
+    unsafe self.storage = memory.bindMemory(to: Float.self, capacity: max(elements, 1))
   }
 
   /// A matrix with the given elements in row-major order, `rows * columns` of them.
   public init(rows: Int, columns: Int, elements: [Float]) {
     precondition(elements.count == rows * columns, "Elements do not fill \(rows) × \(columns).")
     self.init(rows: rows, columns: columns)
+    // Safe: the precondition compares the counts.
     for index in elements.indices { unsafe storage[index] = elements[index] }
   }
 
-  deinit { unsafe free(storage) }
+  deinit { unsafe freeZeroed(storage) }
 
   /// All elements in row-major order.
   public var span: Span<Float> {
@@ -92,47 +94,32 @@ public struct Matrix: ~Copyable, @unchecked Sendable {
   /// A second matrix with the same elements.
   public func copy() -> Matrix {
     let result = Matrix(rows: rows, columns: columns)
-    unsafe memcpy(result.storage, storage, count * MemoryLayout<Float>.stride)
+    unsafe result.storage.update(from: storage, count: count)
     return result
   }
 
   /// Overwrites every element with those of `other`, which must have the same shape.
   public mutating func assign(from other: borrowing Matrix) {
     precondition(rows == other.rows && columns == other.columns, "Matrix shapes differ.")
-    unsafe memcpy(storage, other.storage, count * MemoryLayout<Float>.stride)
+    unsafe storage.update(from: other.storage, count: count)
   }
 
   /// Sets every element to zero.
   public mutating func clear() {
-    unsafe memset(storage, 0, count * MemoryLayout<Float>.stride)
+    unsafe setZero(storage, byteCount: count * MemoryLayout<Float>.stride)
   }
 
-  /// The elements for a kernel to read. The pointer must not outlive `body`.
+  /// Calls `body` with the elements, for a kernel to read. The pointer must not outlive `body`.
   public func withUnsafePointer<Result, E: Error>(
     _ body: (UnsafePointer<Float>) throws(E) -> Result
   ) throws(E) -> Result {
     try unsafe body(UnsafePointer(storage))
   }
 
-  /// The elements for a kernel to write. The pointer must not outlive `body`.
+  /// Calls `body` with the elements, for a kernel to write. The pointer must not outlive `body`.
   public mutating func withUnsafeMutablePointer<Result, E: Error>(
     _ body: (UnsafeMutablePointer<Float>) throws(E) -> Result
   ) throws(E) -> Result {
     try unsafe body(storage)
   }
-}
-
-/// Zeroed memory for `count` floats, aligned for the widest vectors and, when large, to huge pages.
-func allocateZeroed(_ count: Int) -> UnsafeMutablePointer<Float> {
-  let bytes = max(64, (count * MemoryLayout<Float>.stride + 63) / 64 * 64)
-  let hugePage = 1 << 21
-  var raw: UnsafeMutableRawPointer?
-  let status = unsafe posix_memalign(&raw, bytes >= hugePage ? hugePage : 64, bytes)
-  guard status == 0, let raw = unsafe raw else {
-    preconditionFailure("Memory is exhausted: \(bytes) bytes were asked for.")
-  }
-  let adviceForHugePages: Int32 = 14  // MADV_HUGEPAGE, which Glibc's module map leaves out
-  if bytes >= hugePage { _ = unsafe madvise(raw, bytes, adviceForHugePages) }
-  unsafe memset(raw, 0, bytes)
-  return unsafe raw.bindMemory(to: Float.self, capacity: max(count, 1))
 }

@@ -1,17 +1,16 @@
-// Loops over independent pieces of work on several threads. Results must not depend on how many:
-// callers cut the work into pieces of a fixed size and combine what pieces return in piece order.
+// Loops over independent pieces of work on several threads. Results must not depend on the number of threads,
+// so callers cut the work into pieces of a fixed size and combine the pieces' results in piece order.
 
 import CHSAEKernels
 import Dispatch
 import Synchronization
 
-/// The number of processors this process may use; the default of every `threads` argument.
-public let processorCount: Int = max(1, Int(hsae_processor_count()))
+@_exported public import var HSAEPlatform.processorCount
 
 /// Runs `body(piece, worker)` once for each piece 0 ..< `pieces`, on at most `threads` threads.
 ///
-/// Pieces are handed out in order as workers become free, so uneven pieces balance. `worker` is
-/// 0 ..< `threads` and never in use twice at once: it may index scratch memory. Synchronous.
+/// A free worker takes the next piece, so uneven pieces balance. `worker` is in 0 ..< `threads`, and no two
+/// calls that run at once have the same one: it may index scratch memory. Returns when all pieces are done.
 public func parallelFor(
   _ pieces: Int, threads: Int, _ body: (_ piece: Int, _ worker: Int) -> Void
 ) {
@@ -24,8 +23,8 @@ public func parallelFor(
   }
   let next = Atomic<Int>(0)
   withoutActuallyEscaping(body) { body in
-    // Safe: concurrentPerform returns only when every call has, and what `body` shares between
-    // pieces is the caller's promise: pieces are independent.
+    // Safe: concurrentPerform returns after all its calls have, so `body` does not escape. The caller vouches
+    // that pieces are independent.
     nonisolated(unsafe) let body = body
     DispatchQueue.concurrentPerform(iterations: workers) { worker in
       hsae_single_openmp_thread()
@@ -38,7 +37,7 @@ public func parallelFor(
   }
 }
 
-/// How many pieces of at most `size` cover `count`.
+/// The number of pieces of at most `size` that cover `count`.
 @inlinable
 public func pieceCount(_ count: Int, size: Int) -> Int { (count + size - 1) / size }
 

@@ -1,10 +1,10 @@
-// Statistics over the rows of a tall matrix, and a product applied to all of them in place: what
-// centring and whitening are made of. Products are oneDNN's in fp32 over blocks of rows; sums over
-// blocks are doubles. Results do not depend on the number of threads.
+// Statistics over the rows of a tall matrix and a product applied to every row, for centring and whitening.
+// oneDNN multiplies blocks of rows in fp32; sums over blocks are doubles. Results do not depend on the number
+// of threads.
 
-/// Rows whose products are summed in fp32 before they join the double sums.
+/// Rows whose products are summed in fp32 before they are added to the double sums.
 private let blockRows = 512
-/// Columns of the result that one piece of work computes.
+/// Rows of the result that one piece of work computes.
 private let pieceColumns = 64
 
 extension Matrix {
@@ -33,7 +33,7 @@ extension Matrix {
   ) {
     let (rows, columns) = (rows, columns)
     unsafe withUnsafeMutablePointer { elements in
-      // Safe: each piece has its own rows of `elements`, which outlives the synchronous loop.
+      // Safe: each piece has its own rows, and the loop ends before the closure does.
       nonisolated(unsafe) let elements = unsafe elements
       parallelFor(pieceCount(rows, size: blockRows), threads: threads) { piece, _ in
         for index in pieceRange(piece, size: blockRows, count: rows) {
@@ -61,13 +61,14 @@ extension Matrix {
     let (rows, columns) = (rows, columns)
     var result = [Double](repeating: 0, count: columns * columns)
     guard rows > 0, columns > 0 else { return result }
-    // The blocks of rows: all of one size, and a shorter last one.
     let tail = rows % blockRows
     let whole = product(depth: blockRows, threads: threads)
     let last = tail > 0 ? product(depth: tail, threads: threads) : nil
     unsafe withUnsafePointer { elements in
       unsafe result.withUnsafeMutableBufferPointer { sums in
-        // Safe: each piece adds to its own rows of `sums`; both outlive the synchronous loop.
+        // Safe: each piece adds to its own rows of `sums`, and the loop ends before both closures do. A
+        // product reads whole rows of one block and writes `tile`, which has as many floats as the piece has
+        // sums.
         nonisolated(unsafe) let elements = unsafe elements
         nonisolated(unsafe) let sums = unsafe sums
         parallelFor(pieceCount(columns, size: pieceColumns), threads: threads) { piece, worker in
@@ -116,7 +117,8 @@ extension Matrix {
       workers: threads)
     unsafe withUnsafeMutablePointer { elements in
       unsafe square.withUnsafePointer { square in
-        // Safe: each piece reads and writes its own rows; all memory outlives the synchronous loop.
+        // Safe: each piece reads and writes its own rows, and the loop ends before both closures do. A
+        // product writes `tile`, which has as many floats as the piece has elements.
         nonisolated(unsafe) let elements = unsafe elements
         nonisolated(unsafe) let square = unsafe square
         parallelFor(pieceCount(rows, size: block), threads: threads) { piece, worker in

@@ -1,12 +1,11 @@
-// The project's one source of random numbers: seeded, splittable, the same on every machine. What is
-// drawn with it is the caller's business.
+// The project's one source of random numbers: seeded, splittable, the same on every machine.
 
 /// A random number generator whose whole output is a function of a seed.
 ///
-/// The generator is xoshiro256** (Blackman and Vigna, 2018), its state filled by SplitMix64 from the
-/// seed. `split` derives an independent generator from the seed and a number, however many values
-/// were drawn before: give each unit of work (an expert, a chunk, an epoch) its own, and the result
-/// does not depend on how many threads do the work.
+/// The generator is xoshiro256** (Blackman and Vigna, 2018); SplitMix64 fills its state from the seed.
+/// `split` derives an independent generator from the seed and a number, however many values were drawn
+/// before. Give each unit of work (an expert, a chunk, an epoch) its own generator, and the result does not
+/// depend on the number of threads.
 public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
   /// The number this generator was seeded with, or that `split` derived.
   public let seed: UInt64
@@ -22,8 +21,7 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     )
   }
 
-  /// A generator that starts from the given state, which must not be all zero: for tests against
-  /// published output.
+  /// A generator that starts from `state`, which must not be all zero; for tests against published output.
   init(state: (UInt64, UInt64, UInt64, UInt64)) {
     precondition(
       state.0 | state.1 | state.2 | state.3 != 0, "The state of xoshiro256** must not be zero.")
@@ -31,11 +29,10 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     self.state = state
   }
 
-  /// The generator of unit of work `stream`. It depends on this generator's seed and on `stream`
-  /// only, not on what was drawn.
+  /// The generator of unit of work `stream`. It depends only on this generator's seed and on `stream`.
   public func split(_ stream: UInt64) -> SeededGenerator {
     var parent = seed
-    // Two rounds: the first takes the seed far from its neighbours, the second the stream.
+    // Two rounds: the first separates neighbouring seeds, the second neighbouring streams.
     var child = SeededGenerator.splitMix(&parent) ^ (stream &* 0xD1B5_4A32_D192_ED03)
     return SeededGenerator(seed: SeededGenerator.splitMix(&child))
   }
@@ -65,7 +62,7 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     Double(Int64(next() >> 12) * 2 + 1) * 0x1p-53
   }
 
-  /// Whether both will produce the same numbers.
+  /// Whether both produce the same numbers and splits.
   public static func == (left: SeededGenerator, right: SeededGenerator) -> Bool {
     left.seed == right.seed && left.state == right.state
   }

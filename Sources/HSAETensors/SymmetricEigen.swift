@@ -1,5 +1,4 @@
-// Eigenvalues and eigenvectors of a symmetric matrix, by LAPACK in double precision. What is made of
-// them (whitening) is the caller's business.
+// Eigenvalues and eigenvectors of a symmetric matrix, by LAPACK in double precision. Whitening uses them.
 
 import CLAPACKE
 
@@ -12,7 +11,7 @@ public struct SymmetricEigen: Sendable {
   /// The eigenvectors [size × size], row i belonging to `values[i]`; orthonormal.
   public let vectors: [Double]
 
-  /// Decomposes `matrix` [size × size], row-major, of which the lower triangle is read.
+  /// Decomposes `matrix` [size × size], row-major. Only its lower triangle is read.
   ///
   /// Nil if an element is NaN or infinite or the iteration does not converge. LAPACK's `dsyevd`.
   public init?(_ matrix: [Double], size: Int) {
@@ -24,9 +23,9 @@ public struct SymmetricEigen: Sendable {
     }
     var work = matrix
     var values = [Double](repeating: 0, count: size)
-    // Column-major, so that eigenvector i comes out as row i; a symmetric matrix does not mind, but
-    // its lower triangle is then LAPACK's upper.
-    // Safe: `work` has size², `values` size elements, as the routine asks.
+    // LAPACK takes the matrix as column-major, so that eigenvector i comes out as row i. A symmetric matrix
+    // stays the same, but its lower triangle is LAPACK's upper one. Safe: `work` has size² elements and
+    // `values` has size, as the routine needs.
     let status = unsafe work.withUnsafeMutableBufferPointer { work in
       unsafe values.withUnsafeMutableBufferPointer { values in
         unsafe LAPACKE_dsyevd(

@@ -1,22 +1,22 @@
-// Dense products of tiles through oneDNN, in fp32 or bf16 with fp32 sums. The primitives are made
-// once; running one allocates nothing. Whoever calls cuts a big product into tiles, each run by one
-// thread, so results do not depend on the number of threads.
+// Dense products of tiles through oneDNN, in fp32 or bf16 with fp32 sums. `init` makes the primitives;
+// running one allocates nothing. Callers cut a big product into tiles that one thread each runs, so results
+// do not depend on the number of threads.
 
 internal import CDNNL
 internal import CHSAEKernels
 
-/// The arithmetic of the big dense products. Master weights are fp32 either way.
+/// The arithmetic of the big dense products. Master weights are always fp32.
 public enum Precision: String, Sendable, Codable, CaseIterable {
   /// Everything in fp32.
   case float32
   /// Factors of dense products rounded to bf16, sums in fp32.
   case bfloat16
 
-  /// bf16 where the processor multiplies it in hardware, else fp32.
+  /// bf16 if the processor multiplies it in hardware, else fp32.
   public static var best: Precision { hsae_has_bfloat16() != 0 ? .bfloat16 : .float32 }
 }
 
-/// How a factor or a result lies in memory: element (i, j) at `i · rowStride + j · columnStride`.
+/// The layout of a factor in memory: element (i, j) is at `i · rowStride + j · columnStride`.
 public struct TileLayout: Hashable, Sendable {
   /// Elements between rows.
   public var rowStride: Int
@@ -33,9 +33,11 @@ public struct TileLayout: Hashable, Sendable {
   }
 }
 
+// Safe: `init` makes all handles, only `deinit` destroys them, and none leaves this file. A run changes only
+// the memory objects and the scratch memory of its worker.
 /// C = A·B, or C += A·B, for tiles A [M × K] and B [K × N] of fixed largest sizes.
 ///
-/// One object may be run by several workers at once, each with its own `worker` number.
+/// Several workers may run one object at once, each with its own `worker` number.
 @safe
 public final class TileProduct: @unchecked Sendable {
   /// Largest M.
@@ -45,12 +47,13 @@ public final class TileProduct: @unchecked Sendable {
   /// K.
   public let depth: Int
 
+  // Safe: only `run` reads the handles.
   @unsafe
   private struct Variant {
     let rows: Int
     let columns: Int
     let primitive: dnnl_primitive_t
-    /// Four memory objects (A, B, C, scratch) for each worker, whose handles are set before a run.
+    /// Four memory objects (A, B, C, scratch) for each worker; a run sets their addresses.
     let memories: [dnnl_memory_t]
   }
 
@@ -62,25 +65,27 @@ public final class TileProduct: @unchecked Sendable {
   /// Prepares products with M in `rowSizes` and N in `columnSizes`.
   ///
   /// - Parameters:
-  ///   - rowSizes: the values of M that will be run, usually a tile's and the last tile's.
-  ///   - columnSizes: the values of N likewise.
+  ///   - rowSizes: the values of M, usually a tile's and the last tile's.
+  ///   - columnSizes: the values of N.
   ///   - depth: K.
-  ///   - a: how A lies in memory.
-  ///   - b: how B lies in memory.
+  ///   - a: the layout of A.
+  ///   - b: the layout of B.
   ///   - cStride: elements between the rows of C.
-  ///   - precision: type of A's and B's elements: Float, or bf16 as UInt16. C is always Float.
-  ///   - accumulate: whether C is added to rather than overwritten.
-  ///   - workers: how many may run it at once.
+  ///   - precision: the type of A's and B's elements: Float, or bf16 as UInt16. C is always Float.
+  ///   - accumulate: whether a run adds to C instead of overwriting it.
+  ///   - workers: how many workers may run it at once.
   public init(
     rowSizes: Set<Int>, columnSizes: Set<Int>, depth: Int, a: TileLayout, b: TileLayout,
     cStride: Int, precision: Precision, accumulate: Bool = false, workers: Int
   ) {
-    // oneDNN sizes scratch memory by the threads of whoever creates a primitive and uses those of
-    // whoever runs it: both must be one, or a product could write beyond its scratch.
+    // oneDNN sizes scratch memory by the number of threads where a primitive is created and uses the number
+    // where it runs. Both must be one, or a product could write beyond its scratch memory.
     hsae_single_openmp_thread()
     maxRows = rowSizes.max() ?? 0
     maxColumns = columnSizes.max() ?? 0
     self.depth = depth
+    // Safe, to the end of `init`: oneDNN writes to variables of this function during the call, its status is
+    // checked, and descriptions that a call reads are still in scope.
     var engine: dnnl_engine_t?
     var stream: dnnl_stream_t?
     unsafe check(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine")
@@ -143,6 +148,7 @@ public final class TileProduct: @unchecked Sendable {
     unsafe variants = built
   }
 
+  // Safe: nothing runs any more, and each handle is destroyed once.
   deinit {
     unsafe variants.forEach { variant in
       unsafe variant.memories.forEach { unsafe dnnl_memory_destroy($0) }
@@ -153,15 +159,14 @@ public final class TileProduct: @unchecked Sendable {
     unsafe scratchpads.forEach { unsafe $0.deallocate() }
   }
 
-  /// Runs one tile on the calling thread: `rows` and `columns` must be among the prepared sizes.
+  /// Runs one tile on the calling thread. `rows` and `columns` must be among the prepared sizes.
   ///
   /// - Safety: `a`, `b` and `c` must hold tiles of the prepared layouts and types; `worker` must not
   ///   be in use on another thread.
   @unsafe
   public func run(
     rows: Int, columns: Int, a: UnsafeRawPointer, b: UnsafeRawPointer,
-    c: UnsafeMutablePointer<Float>,
-    worker: Int
+    c: UnsafeMutablePointer<Float>, worker: Int
   ) {
     guard
       let index = unsafe variants.firstIndex(where: {
@@ -170,6 +175,7 @@ public final class TileProduct: @unchecked Sendable {
     else { preconditionFailure("No product of \(rows) × \(columns) was prepared.") }
     hsae_single_openmp_thread()
     let base = worker * 4
+    // Safe: objects and scratch memory are the worker's, and the caller vouches for the tiles.
     unsafe withUnsafeTemporaryAllocation(of: dnnl_exec_arg_t.self, capacity: 4) { arguments in
       let variant = unsafe variants[index]
       unsafe dnnl_memory_set_data_handle(
@@ -190,6 +196,7 @@ public final class TileProduct: @unchecked Sendable {
   }
 }
 
+// Safe: the description is in scope during the call, and the status is checked.
 private func memoryObject(
   _ description: UnsafePointer<dnnl_memory_desc_t>?, _ engine: dnnl_engine_t
 ) -> dnnl_memory_t {
@@ -205,6 +212,7 @@ private func descriptor(
   var result = dnnl_memory_desc_t()
   let sizes: [dnnl_dim_t] = [dnnl_dim_t(rows), dnnl_dim_t(columns)]
   let strides: [dnnl_dim_t] = [dnnl_dim_t(rowStride), dnnl_dim_t(columnStride)]
+  // Safe: both arrays have two elements, and oneDNN copies them.
   unsafe check(
     dnnl_memory_desc_init_by_strides(&result, 2, sizes, type, strides), "memory descriptor")
   return result

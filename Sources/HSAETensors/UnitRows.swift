@@ -1,4 +1,4 @@
-// Rows scaled to unit norm, as training and everything that encodes sees them.
+// Scales rows to unit norm. Training and everything that encodes uses such rows.
 
 internal import CHSAEKernels
 
@@ -6,6 +6,7 @@ internal import CHSAEKernels
 public func scaleRowsToUnit(_ rows: inout MutableSpan<Float>, width: Int) {
   precondition(width > 0 && rows.count % width == 0, "No whole number of rows.")
   let count = rows.count / width
+  // Safe: the buffer has `count` rows of `width` floats, which this call has to itself.
   unsafe rows.withUnsafeMutableBufferPointer { buffer in
     guard let base = buffer.baseAddress else { return }
     for row in 0..<count {
@@ -20,7 +21,8 @@ public func scaleRowsToUnit(_ rows: inout MutableSpan<Float>, width: Int) {
   }
 }
 
-/// The same for a row whose squares are beyond single precision, in double.
+// Safe: the caller's row has `width` floats.
+/// The same in double, for a row whose sum of squares overflows single precision.
 private func scaleHugeRow(_ x: UnsafeMutablePointer<Float>, _ width: Int) {
   var squares = 0.0
   for column in 0..<width { unsafe squares += Double(x[column]) * Double(x[column]) }

@@ -82,7 +82,7 @@ struct Explore: ParsableCommand {
       ended.signal()
     }
     let sources = [SIGINT, SIGTERM].map { number in
-      signal(number, SIG_IGN)
+      CurrentProcess.ignore(signal: number)
       let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
       source.setEventHandler { task.cancel() }
       source.resume()

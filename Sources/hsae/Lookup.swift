@@ -2,8 +2,6 @@
 // `HSAEEvaluation`'s.
 
 import ArgumentParser
-import Foundation
-import Glibc
 import HSAEEvaluation
 import HSAESupport
 import HSAETensors
@@ -86,12 +84,7 @@ struct LookUp: ParsableCommand {
 
 /// The columns of the terminal; if standard output is none, those that the variable COLUMNS names, or `otherwise`.
 func terminalWidth(otherwise: Int = 100) -> Int {
-  var size = winsize()
-  guard isatty(STDOUT_FILENO) == 1,
-    unsafe ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0
-  else {
-    let named = ProcessInfo.processInfo.environment["COLUMNS"].flatMap { Int($0) } ?? 0
-    return named > 0 ? named : otherwise
-  }
-  return Int(size.ws_col)
+  if let columns = StandardStream.output.columns { return columns }
+  let named = environmentVariable("COLUMNS").flatMap { Int($0) } ?? 0
+  return named > 0 ? named : otherwise
 }

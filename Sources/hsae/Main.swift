@@ -2,7 +2,6 @@
 // process. Results go to standard output, everything else to standard error.
 
 import ArgumentParser
-import Glibc
 import HSAEDistribution
 import HSAESupport
 
@@ -44,7 +43,7 @@ struct Main: ParsableCommand {
   /// processes were started together, the first one speaks for all.
   static func main() {
     // A file that grows beyond a limit (`ulimit -f`) is then an error of the write, with a sentence.
-    signal(SIGXFSZ, SIG_IGN)
+    CurrentProcess.surviveFileSizeLimit()
     do {
       try requireKnownCommand()
       var command = try parseAsRoot()
@@ -57,7 +56,7 @@ struct Main: ParsableCommand {
       if Launch.isFirst || !isKnown { report("hsae: \(failure.message)") }
       if !isKnown { Launch.abort(code: failure.kind.rawValue) }
       Launch.finish()
-      Glibc.exit(failure.kind.rawValue)
+      CurrentProcess.end(failure.kind.rawValue)
     } catch {
       Launch.finish()
       guard exitCode(for: error).isSuccess else {
@@ -66,15 +65,15 @@ struct Main: ParsableCommand {
         exit(withError: error)
       }
       // One process's to give.
-      if !Launch.isFirst { Glibc.exit(0) }
+      if !Launch.isFirst { CurrentProcess.end(0) }
       // Help, versions and completions: the parser would not see that they cannot be written.
       do throws(Failure) {
         let text = fullMessage(for: error)
         if !text.isEmpty { try output(text + "\n") }
-        Glibc.exit(0)
+        CurrentProcess.end(0)
       } catch {
         report("hsae: \(error.message)")
-        Glibc.exit(error.kind.rawValue)
+        CurrentProcess.end(error.kind.rawValue)
       }
     }
   }
@@ -86,7 +85,7 @@ struct Main: ParsableCommand {
     if Launch.isFirst || Launch.hasBegun { return }
     let end = ContinuousClock.now + .seconds(4)
     // A signal ends a sleep.
-    while .now < end { sleep(1) }
+    while .now < end { pause(.seconds(1)) }
   }
 
   private static var asksForHelp: Bool {
@@ -116,38 +115,8 @@ protocol RunsOnRanks {}
 
 /// Writes `text`, as it is, to standard output; a result that is lost is a failure (exit 74).
 ///
-/// Where nobody reads any more (a closed pipe), the process ends without a word.
-func output(_ text: String) throws(Failure) {
-  let bytes = Array(text.utf8)
-  var done = 0
-  while done < bytes.count {
-    let count = unsafe bytes.withUnsafeBytes { buffer in
-      unsafe write(1, buffer.baseAddress?.advanced(by: done), buffer.count - done)
-    }
-    if count > 0 {
-      done += count
-    } else if count == 0 {
-      throw .cannotPrint(errno: EIO)
-    } else if errno != EINTR {
-      // The signal of a closed pipe ends the process before this, unless it is ignored.
-      if errno == EPIPE { Glibc.exit(128 + SIGPIPE) }
-      throw .cannotPrint(errno: errno)
-    }
-  }
-}
+/// If the reader has gone (a closed pipe), the process ends without a message.
+func output(_ text: String) throws(Failure) { try StandardStream.output.write(text) }
 
 /// Writes `line` to standard error.
-func report(_ line: String) {
-  let bytes = Array((line + "\n").utf8)
-  var done = 0
-  while done < bytes.count {
-    let count = unsafe bytes.withUnsafeBytes { buffer in
-      unsafe write(2, buffer.baseAddress?.advanced(by: done), buffer.count - done)
-    }
-    if count > 0 {
-      done += count
-    } else if count == 0 || errno != EINTR {
-      return
-    }
-  }
-}
+func report(_ line: String) { try? StandardStream.errors.write(line + "\n") }

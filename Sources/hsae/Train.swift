@@ -289,7 +289,7 @@ func runWithProgress(
   return try group.run(
     interruption: interruption,
     warn: {
-      if isFirst { report((isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : "") + "hsae: \($0)") }
+      if isFirst { report((StandardStream.errors.isTerminal ? "\r\u{1B}[K" : "") + "hsae: \($0)") }
     }
   ) { _ in
     if isFirst { line.update(rows(\.step), note: progressNote(group.trainers)) }
@@ -313,7 +313,7 @@ private func progressNote(_ record: MetricsRecord) -> String {
 
 /// Says that Ctrl-C was heard, in the place of the progress line, and that the command stops `when`.
 @Sendable func announceStop(_ when: String = "after a checkpoint") {
-  let clear = isatty(STDERR_FILENO) == 1 ? "\r\u{1B}[K" : ""
+  let clear = StandardStream.errors.isTerminal ? "\r\u{1B}[K" : ""
   report(clear + "hsae: stopping \(when) (again to kill).")
 }
 
@@ -354,7 +354,7 @@ func resolve(
   let absolute = URL(fileURLWithPath: source.path).standardizedFileURL.path
   let data = DataDescription(
     path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width,
-    tensor: (source as? SafetensorsRows)?.tensor,
+    tensor: (source as? MappedRows)?.tensor,
     giantNorms: (source as? ActivationStore)?.giantNorms == .keep ? .keep : nil)
   var options = options
   options.order = options.order ?? (source.isShuffled ? .chunks : .shuffled)

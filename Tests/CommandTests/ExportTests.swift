@@ -1,7 +1,7 @@
 // hsae export and encode: SAELens's arithmetic, written out here over the files that export writes, gives
 // the codes that encode prints. runs/saelens.sh holds the same against SAELens itself.
 
-import Glibc
+import Foundation
 import HSAEActivations
 import HSAESupport
 import HSAETensors

@@ -1,7 +1,7 @@
 // A disk that fills up in the middle of a run: exit 74 with a sentence, the run goes on when there is
 // space. A small file system in memory where we may mount one, a limit on file sizes everywhere.
 
-import Glibc
+import Foundation
 import HSAESupport
 import HSAETestSupport
 import Testing

@@ -1,7 +1,7 @@
 // hsae train as a user runs it: what it prints, that no instruction set changes what is learned, and
 // one trainer at a time.
 
-import Glibc
+import Foundation
 import HSAEActivations
 import HSAESupport
 import HSAETestSupport

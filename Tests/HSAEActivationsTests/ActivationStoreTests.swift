@@ -1,5 +1,5 @@
-// Activation stores: what is created is read back, each row with its own norm and token, shuffled;
-// what is damaged or incomplete is refused.
+// Activation stores: a store that was created reads back shuffled, each row with its norm and token. Damaged
+// and incomplete stores are refused.
 
 import HSAESupport
 import HSAETensors
@@ -16,7 +16,7 @@ struct ActivationStoreTests {
       kind: .unembedding, modelName: "tiny", modelSHA256: SHA256.hash("tiny"),
       hookPoint: "unembedding")
   }
-  /// Row i is e_(i mod 6) · (1 or -1), its norm i + 1, its token 2 i.
+  /// Row i is e_(i mod 6) · (1 or -1) with norm i + 1 and token 2 i.
   private func rows() -> Matrix {
     var matrix = Matrix(rows: count, columns: width)
     for row in 0..<count { matrix[row, row % width] = row.isMultiple(of: 2) ? 1 : -1 }
@@ -119,7 +119,7 @@ struct ActivationStoreTests {
         .cannotCreate,
         "\(mine): this folder is no activation store, so it is not replaced; choose another --out.")
       #expect(refusal(mine) == expected)
-      // Groups and arrays of others, and what is not JSON.
+      // Groups and arrays of other tools, and a file that is not JSON.
       for text in [#"{"node_type": "group", "attributes": {}}"#, "{", ""] {
         try DurableFile.write(text, to: mine + "/zarr.json")
         #expect(refusal(mine) == expected)

@@ -1,5 +1,5 @@
-// Conversions between float formats, against the processor's (through Swift's own Float16), for all
-// 65,536 half-precision numbers and for floats around every rounding boundary.
+// Conversions between float formats, compared with the processor's (through Swift's Float16), for all 65,536
+// half-precision numbers and for floats around every rounding boundary.
 
 import Testing
 

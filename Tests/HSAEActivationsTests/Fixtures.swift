@@ -3,7 +3,7 @@
 
 import FoundationEssentials
 
-/// Files that other programs wrote.
+/// Files written by other programs.
 enum Fixture: String, CaseIterable {
   case float16 = """
     k05VTVBZAQB2AHsnZGVzY3InOiAnPGYyJywgJ2ZvcnRyYW5fb3JkZXInOiBGYWxzZSwgJ3NoYXBlJzogKDIsIDMpLCB9IC\

@@ -1,5 +1,4 @@
-// `.npy` files: what NumPy writes is read, what it could write but is no matrix of floats is refused
-// with a sentence.
+// `.npy` files: matrices of floats from NumPy are read; anything else is refused with a message.
 
 import HSAESupport
 import HSAETensors

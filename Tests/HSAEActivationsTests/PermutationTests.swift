@@ -1,4 +1,4 @@
-// The shuffle of stores: a bijection for every size, the same for ever, and without pattern.
+// The shuffle of stores: a bijection for every size, fixed for all versions, and without pattern.
 
 import Testing
 
@@ -27,8 +27,8 @@ struct PermutationTests {
     }
   }
 
-  /// Stores on disk depend on these numbers, which an independent implementation in Python gives
-  /// too: they must never change.
+  /// Stores on disk depend on these numbers, so they must never change. An independent implementation in
+  /// Python gives the same ones.
   @Test func knownAnswers() {
     let small = Permutation(count: 10, seed: 42)
     #expect((0..<10).map { small.position(of: $0) } == [0, 3, 2, 8, 6, 7, 5, 4, 9, 1])
@@ -36,8 +36,8 @@ struct PermutationTests {
     #expect((0..<5).map { large.position(of: $0) } == [1, 743, 637, 39, 640])
   }
 
-  /// Over many seeds, each (index, position) pair is as frequent as any other: chi-square of
-  /// 13 × 13 cells, 144 degrees of freedom; 200 is exceeded with probability 0.0014.
+  /// Over many seeds, all (index, position) pairs are equally frequent. Chi-square of 13 × 13 cells has 144
+  /// degrees of freedom and exceeds 200 with probability 0.0014.
   @Test func positionsAreUniformOverSeeds() {
     let (count, seeds) = (13, 13_000)
     var cells = [Int](repeating: 0, count: count * count)
@@ -52,9 +52,9 @@ struct PermutationTests {
     #expect(chiSquare < 200, "chi-square \(chiSquare)")
   }
 
-  /// Where a row lies says nothing about the document it is from: 16 documents of 256 consecutive
-  /// rows against 16 stretches of the store, summed over 64 seeds. 225 degrees of freedom each,
-  /// hypergeometric, so the sum is near 64 · 225 with a deviation of about sqrt(2 · 64 · 225) = 170.
+  /// A row's place does not depend on its document: 16 documents of 256 consecutive rows against 16 stretches
+  /// of the store, summed over 64 seeds. Each has 225 degrees of freedom, so the sum is near 64 · 225 with a
+  /// deviation of about sqrt(2 · 64 · 225) = 170.
   @Test func positionsSayNothingAboutDocuments() {
     let (documents, length) = (16, 256)
     let expected = Double(length) / Double(documents)

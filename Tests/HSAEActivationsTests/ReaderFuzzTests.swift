@@ -1,5 +1,5 @@
-// Every reader against damaged files: it must answer with rows or a failure, never crash or hang,
-// and never take memory by what a header merely claims. `Fuzz` says how many inputs there are.
+// Every reader against damaged files: it must return rows or a failure. It must not crash, hang, or allocate
+// memory because a header claims a size. `Fuzz` sets the number of inputs.
 
 import FoundationEssentials
 import HSAESupport
@@ -42,7 +42,7 @@ struct ReaderFuzzTests {
     #expect(growth < Fuzz.memoryBound)
   }
 
-  /// Reads some rows of whatever is at `path`.
+  /// Opens `path` by its content and reads some rows.
   private func readRows(_ path: String) throws {
     let rows = try openRows(path: path, allowIncomplete: true)
     let last = rows.rowCount - 1
@@ -94,7 +94,7 @@ struct ReaderFuzzTests {
     }
   }
 
-  /// A store of a residual stream with its corpus, described as `hsae info` does.
+  /// Describes a residual-stream store and its corpus, as `hsae info` does.
   @Test func residualStoreMetadata() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/store"

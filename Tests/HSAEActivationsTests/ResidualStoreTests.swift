@@ -1,5 +1,5 @@
-// The parts of a residual-stream store that no model is needed for: sets of units, the exact median,
-// rows that go to several chunks, a corpus that is damaged.
+// Parts of a residual-stream store that need no model: sets of units, the exact median, rows in several
+// chunks, a damaged corpus.
 
 import HSAESupport
 import HSAETensors
@@ -74,7 +74,7 @@ import Testing
         let matrix = try store.matrix(rows: start..<start + 10)
         #expect((0..<10).allSatisfy { matrix[$0, 0] == 1 && matrix[$0, 1] == 0 })
       }
-      // 90,000 would be ten times the median; nothing is so long.
+      // No norm reaches 90,000, ten times the median.
       #expect(store.attributes.collection?.flaggedRows == 0)
     }
   }

@@ -1,5 +1,5 @@
-// Stores of a residual stream: flagged rows are left out without leaving holes, chunks and look-ups
-// count the others.
+// Stores of a residual stream: flagged rows are left out, and indices, chunks and look-ups count only the
+// others.
 
 import HSAESupport
 import HSAETensors
@@ -8,8 +8,8 @@ import Testing
 
 @testable import HSAEActivations
 
-/// Writes a store of `count` rows in chunks of `chunkRows` at `path`: row i is (i, -i) / 1024, its token
-/// i mod 7, its norm i, its document i / 10, its position i mod 10; `flags` by row.
+/// Writes a store of `count` rows in chunks of `chunkRows` at `path`. Row i is (i, -i) / 1024 with token i
+/// mod 7, norm i, document i / 10 and position i mod 10; `flags` are by row.
 func writeResidualStore(
   at path: String, count: Int, chunkRows: Int, flags: [Int: UInt8] = [:], complete: Bool = true
 ) throws {
@@ -45,8 +45,8 @@ func writeResidualStore(
   try JSONFile.write(StoreGroup(attributes: attributes), to: Path.join(path, "zarr.json"))
 }
 
-/// Writes a store of 100 rows as above with the corpus they come from: ten documents of ten tokens,
-/// document i in language "en" or "fr", called "Title i".
+/// Writes such a store of 100 rows with its corpus: ten documents of ten tokens. Document i is in language
+/// "en" or "fr" and called "Title i".
 func writeCollectedStore(at path: String) throws {
   var attributes = StoreAttributes(
     kind: .residualStream, modelName: "tiny", modelSHA256: "0",
@@ -133,7 +133,7 @@ func writeCollectedStore(at path: String) throws {
         #expect(rows.elements == expected)
         #expect(store.norms == left.map { Float($0) })
         #expect(store.tokens == left.map { Int32($0 % 7) })
-        // Chunks are the same rows as stored.
+        // Chunks are ranges of stored rows.
         let chunks = store.chunks
         #expect(chunks.count == 7 && chunks.map(\.count).reduce(0, +) == left.count)
         for (number, chunk) in chunks.enumerated() {
@@ -167,7 +167,7 @@ func writeCollectedStore(at path: String) throws {
     }
   }
 
-  /// A chunk that no row was written to has no file: zeros, and they are read as such.
+  /// A chunk without written rows has no file and reads as zeros.
   @Test func missingChunksOfAnIncompleteStoreAreZeros() throws {
     try withTemporaryFolder { folder in
       try writeResidualStore(at: folder, count: 10, chunkRows: 4, complete: false)

@@ -33,9 +33,9 @@ struct SafetensorsTests {
     #expect(failure { _ = try file.floats("count") }?.message.contains("I64") == true)
     #expect(failure { _ = try file.floats("W_dec") }?.message.contains("\"W_dec\"") == true)
     #expect(failure { _ = try file.tensor("W_enc", shape: [3, 2]) }?.kind == .data)
-    let rows = try SafetensorsRows(file, tensor: "half")
+    let rows = try MappedRows(file, tensor: "half")
     #expect(try rows.matrix(rows: 1..<2).elements == [65504, 0x1p-24, 0])
-    #expect(failure { _ = try SafetensorsRows(file, tensor: "count") }?.kind == .data)
+    #expect(failure { _ = try MappedRows(file, tensor: "count") }?.kind == .data)
   }
 
   @Test func roundTrip() throws {

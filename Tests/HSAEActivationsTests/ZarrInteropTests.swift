@@ -1,5 +1,5 @@
-// Stores against zarr-python and TensorStore, arrays of zarr-python against us. Runs where
-// HSAE_INTEROP_PYTHON names a Python that has both (`scripts/interop-python.sh`; `make test` does).
+// zarr-python and TensorStore read our stores, and we read arrays of zarr-python. These tests run if
+// HSAE_INTEROP_PYTHON names a Python that has both (`scripts/interop-python.sh` makes one).
 
 import Foundation
 import HSAESupport
@@ -12,7 +12,7 @@ import Testing
 private let python = ProcessInfo.processInfo.environment["HSAE_INTEROP_PYTHON"] ?? ""
 
 @Suite(.enabled(if: !python.isEmpty)) struct ZarrInteropTests {
-  /// What the script says of an array.
+  /// The script's description of an array.
   private struct Line: Decodable, Hashable {
     var reader: String
     var name: String
@@ -31,7 +31,7 @@ private let python = ProcessInfo.processInfo.environment["HSAE_INTEROP_PYTHON"] 
     }
   }
 
-  /// Both libraries see what we see in every array of the store at `path`.
+  /// Checks that both libraries read the same as we do from every array of the store at `path`.
   private func check(_ path: String, arrays: Set<String>) throws {
     let lines = try run("read", path)
     #expect(Set(lines.map(\.name)) == arrays)
@@ -68,7 +68,7 @@ private let python = ProcessInfo.processInfo.environment["HSAE_INTEROP_PYTHON"] 
   @Test func bothReadAResidualStreamStore() throws {
     try withTemporaryFolder { folder in
       try writeResidualStore(at: folder, count: 1000, chunkRows: 64, flags: [5: 1, 999: 2])
-      // A chunk that no row was written to.
+      // A chunk without written rows.
       Path.removeAll(folder + "/directions/c/3")
       Path.removeAll(folder + "/tokens/c/3")
       try check(

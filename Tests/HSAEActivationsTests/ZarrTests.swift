@@ -1,4 +1,4 @@
-// Zarr v3 arrays: the metadata zarr-python writes, chunks of any shape, and what is refused.
+// Zarr v3 arrays: the metadata zarr-python writes, chunks of any shape, and refused arrays.
 
 import HSAESupport
 import HSAETensors

@@ -1,7 +1,7 @@
-// What is built on `exchange`: every rank hears the same, sums are in the order of ranks, and a failure
-// of one is a failure of all.
+// Operations built on `exchange`: all ranks get the same values, sums are in the order of ranks, and a
+// failure of one rank is a failure of all.
 
-import Glibc
+import Foundation
 import HSAESupport
 import HSAETestSupport
 import Testing
@@ -76,7 +76,7 @@ import Testing
       #expect(failure == .data("rank 1 of 3: rows.npy: the disk is full."))
       #expect(AgreedFailures.contains(failure))
     }
-    // All of them the same way: no rank is to blame.
+    // If all fail in the same way, the message names no rank.
     let alike = try withRanks(2) { ranks in
       do throws(Failure) {
         try ranks.agree { () throws(Failure) in throw .usage("--k is wrong.") }

@@ -1,7 +1,7 @@
 // The probes of the absorption measure against numbers computed apart from them, by
 // dev/reference/absorption_reference.py in float64.
 
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 

@@ -1,7 +1,7 @@
 // Topics: sublatents that follow them have all the information, those that ignore them no more than
 // chance.
 
-import Glibc
+import Foundation
 import HSAEModels
 import HSAETensors
 import Testing

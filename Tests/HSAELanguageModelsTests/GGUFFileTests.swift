@@ -1,7 +1,6 @@
 // Tests of opening model files, whole and hostile, and of their rows against an independent decoder.
 
 import Foundation
-import Glibc
 import HSAESupport
 import HSAETensors
 import Testing

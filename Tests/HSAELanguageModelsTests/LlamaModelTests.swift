@@ -2,7 +2,7 @@
 // rows that were read can be written back, and a replacement changes the losses.
 // dev/reference/check-residual.sh compares values with an independent forward pass.
 
-import Glibc
+import Foundation
 import HSAESupport
 import HSAETensors
 import Testing

@@ -1,6 +1,6 @@
 // Tests of losses and divergences against the textbook's sums in double precision.
 
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 

@@ -48,7 +48,7 @@ struct ArgumentTests {
     #expect(message?.contains("no whole number") == !isTooLarge)
   }
 
-  /// What shows errors by their `localizedDescription` shows the sentence.
+  /// `localizedDescription` is the message.
   @Test func failuresAreLocalized() {
     let error: any Error = Failure.data("rows.npy: it was cut short.")
     #expect(error.localizedDescription == "rows.npy: it was cut short.")

@@ -1,6 +1,6 @@
-// Files and folders that are there in full or not at all, and locks.
+// Durable files and folders: complete, or not there at all.
 
-import Glibc
+import Foundation
 import HSAETestSupport
 import Testing
 
@@ -40,7 +40,7 @@ struct DurableTests {
       #expect(store.partialPath == folder + "/.store.partial-\(getpid())")
       #expect(
         try Path.list(folder) == [".out.partial-1", ".store.partial-\(getpid())", "out"])
-      _ = held.number
+      _ = held.path
     }
   }
 
@@ -92,8 +92,7 @@ struct DurableTests {
           found
             == Failure(.cannotCreate, "\(path): this is no ordinary file; choose another path."))
       }
-      var status = stat()
-      #expect(unsafe lstat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
+      #expect(FileStatus(at: pipe)?.kind == .pipe)
       #expect(try Path.list(folder) == ["link", "pipe"])
     }
   }
@@ -130,10 +129,9 @@ struct DurableTests {
     try withTemporaryFolder { folder in
       let partial = folder + "/.out.partial-1"
       try DurableFile.write("x", to: partial)
-      let number = Descriptor.open("/dev/full", O_WRONLY)
       let found = failure {
         var file = DurableFile(
-          path: folder + "/out", partialPath: partial, Descriptor(owning: number, path: "out"))
+          path: folder + "/out", partialPath: partial, try Descriptor(updating: "/dev/full"))
         try file.write([UInt8](repeating: 1, count: 1 << 20))
         try file.commit()
       }
@@ -141,41 +139,5 @@ struct DurableTests {
       #expect(found?.message.contains("no space") == true)
       #expect(try Path.list(folder) == [])
     }
-  }
-
-  @Test func aSecondHolderOfALockIsRefusedByName() throws {
-    try withTemporaryFolder { folder in
-      let path = folder + "/lock"
-      do {
-        let lock = try FileLock(path: path, purpose: "The run here")
-        let found = failure { _ = try FileLock(path: path, purpose: "The run here") }
-        #expect(found?.kind == .cannotCreate)
-        #expect(found?.message.contains("The run here is in use by process \(getpid())") == true)
-        _ = lock.path
-      }
-      _ = try FileLock(path: path, purpose: "The run here")
-      #expect(failure { _ = try FileLock(path: folder + "/no/lock", purpose: "x") } != nil)
-    }
-  }
-
-  @Test func mappedFilesShowTheirBytes() throws {
-    try withTemporaryFolder { folder in
-      try DurableFile.write([7, 8, 9], to: folder + "/three")
-      try DurableFile.write([UInt8](), to: folder + "/none")
-      let three = try MappedFile(path: folder + "/three")
-      #expect(three.copy() == [7, 8, 9])
-      #expect(three.copy(1..<2) == [8])
-      #expect(try MappedFile(path: folder + "/none").copy() == [])
-      #expect(failure { _ = try MappedFile(path: folder + "/no") }?.kind == .missing)
-      #expect(failure { _ = try MappedFile(path: folder) }?.kind == .data)
-    }
-  }
-
-  @Test(arguments: [
-    ("a/b", "a", "b"), ("/a", "/", "a"), ("a", ".", "a"), ("a/b/", "a", "b"), ("/", "/", ""),
-  ])
-  func paths(path: String, parent: String, name: String) {
-    #expect(Path.parent(path) == parent)
-    #expect(Path.name(path) == name)
   }
 }

@@ -1,19 +1,19 @@
-// Half-precision rows from anywhere in memory, against the processor's own conversion.
+// Half-precision rows anywhere in memory, compared with the processor's conversion.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 
 @Suite struct HalfRowsTests {
-  /// Every finite half-precision number, as rows of `width` (the last one filled up with ones).
+  /// All finite half-precision numbers as rows of `width`; ones fill the last row.
   private static func rows(width: Int) -> [[UInt16]] {
     var numbers = (UInt16.min...UInt16.max).filter { $0 & 0x7FFF < 0x7C00 }
     while !numbers.count.isMultiple(of: width) { numbers.append(0x3C00) }
     return stride(from: 0, to: numbers.count, by: width).map { Array(numbers[$0..<$0 + width]) }
   }
 
-  /// Rows at odd addresses, the last one before a page that must not be touched.
+  /// Puts rows at odd addresses, the last one directly before a page that must not be touched.
   private func withAddresses(
     _ rows: [[UInt16]], _ body: (UnsafeBufferPointer<UnsafeRawPointer>) -> Void
   ) {

@@ -1,26 +1,26 @@
-// Kernels that multiply and add, each against a slow twin in double precision: every instruction set,
-// awkward sizes, odd alignments, memory that must not be touched beyond the arrays.
+// Kernels that multiply and add, each compared with a slow twin in double precision: every instruction set,
+// awkward sizes, odd alignments, and memory beyond the arrays that must not be touched.
 
 import CHSAEKernels
 import HSAETensors
 import Testing
 
-/// One kernel, described once: its arrays, how it is called, and what should come out.
+/// One kernel: its arrays, a call, and the expected result.
 struct KernelDescription: Sendable, CustomTestStringConvertible {
   struct Outcome {
     var scalars: [Bounded] = []
-    /// What the arrays should hold afterwards.
+    /// The expected arrays after the call.
     var arrays: [[Bounded]]
   }
 
   var name: String
-  /// Sizes to go through; their meaning is the kernel's.
+  /// Sizes to test; each kernel gives them its own meaning.
   var sizes: [[Int]]
   /// Lengths of the float arrays for some sizes.
   var lengths: @Sendable ([Int]) -> [Int]
-  /// Length of the index array, and the limit its elements stay below.
+  /// Length of the index array, and the limit of its elements.
   var indices: @Sendable ([Int]) -> (count: Int, limit: Int) = { _ in (0, 0) }
-  /// How often a term may be rounded on its way into a result.
+  /// The most roundings of a term on its way into a result.
   var roundings: @Sendable ([Int]) -> Int
   /// Calls the kernel; returns the numbers it returned.
   var run: @Sendable (InstructionSet, [Int], [FencedArray], [Int32]) -> [Double]
@@ -121,7 +121,7 @@ extension KernelDescription {
 }
 
 extension KernelDescription {
-  /// R rows, width d, n vectors.
+  /// R rows of an expert, width d, n rows of the batch.
   static let expertSizes: [[Int]] = {
     var sizes: [[Int]] = []
     for d in widths where d > 0 { sizes.append([6, d, 5]) }
@@ -130,7 +130,7 @@ extension KernelDescription {
     return sizes
   }()
 
-  /// Rows there are to choose vectors from, with 3 floats between the end of a row and the next.
+  /// The number of rows to choose from, with 3 floats between the end of a row and the next.
   static let pool = 7
   static func stride(_ d: Int) -> Int { d + 3 }
   static func poolLength(_ d: Int) -> Int { (pool - 1) * stride(d) + d }
@@ -259,7 +259,7 @@ extension KernelDescription {
           }
           #expect(wrong == nil, "\(label): array \(place)")
         }
-        // The same numbers, wherever they lie.
+        // The alignment does not change the numbers.
         let results = arrays.map(\.elements)
         if let first { #expect(results == first, "\(label): other bits") }
         first = first ?? results
@@ -267,7 +267,7 @@ extension KernelDescription {
     }
   }
 
-  /// A vector's products must not depend on which other vectors and rows pass with it.
+  /// A row's products must not depend on the other rows in the call.
   @Test(arguments: InstructionSet.all)
   func rowsDotOfOneIsRowsDotOfMany(_ set: InstructionSet) {
     var generator = SeededGenerator(seed: 5)
@@ -288,7 +288,7 @@ extension KernelDescription {
     }
   }
 
-  /// Rows in bf16 are read as the floats they stand for: the same bits come out.
+  /// Rows in bf16 give the same bits as the equal floats.
   @Test(arguments: InstructionSet.all)
   func rowsInBfloat16AreTheirFloats(_ set: InstructionSet) {
     var generator = SeededGenerator(seed: 6)
@@ -313,7 +313,8 @@ extension KernelDescription {
     }
   }
 
-  /// Everything but fused multiply-adds is the same in all sets; with exact numbers, those are too.
+  /// All instruction sets give the same bits, except for fused multiply-adds; with exact numbers these agree
+  /// too.
   @Test(arguments: KernelDescription.all)
   func setsAgreeOnExactNumbers(_ kernel: KernelDescription) {
     // residuals and the scalars are no eighths, so the products round.

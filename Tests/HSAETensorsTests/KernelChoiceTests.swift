@@ -1,5 +1,5 @@
-// How latents are chosen: keys and their order, the k largest of them, the scan of pre-activations
-// with threshold masks, and the transposition of those masks.
+// The choice of latents: keys and their order, the k largest keys, the scan of pre-activations with threshold
+// masks, and the transposition of these masks.
 
 import CHSAEKernels
 import HSAETensors
@@ -37,7 +37,7 @@ import Testing
     }
   }
 
-  /// How the values of keys are drawn.
+  /// The distribution of the keys' values.
   enum Values: CaseIterable {
     case random, few, equal, rising, falling
   }
@@ -76,7 +76,7 @@ import Testing
 }
 
 @Suite struct KernelScanTests {
-  /// What a scan of `latents` pre-activations should find.
+  /// The expected result of a scan of `latents` pre-activations.
   struct Expectation {
     var mask: [UInt64]
     var sum: Bounded

@@ -1,12 +1,12 @@
 // Rounding to bf16, and Adam with moments in fp32 and in bf16.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 
 @Suite struct KernelConversionTests {
-  /// The bf16 number nearest to `value`, even among two: found by comparing distances.
+  /// The bf16 number nearest to `value`, or the even one of two, found by comparing distances.
   static func nearest(_ value: Float) -> UInt16 {
     let lower = UInt16(value.bitPattern >> 16)
     guard value.isFinite else { return lower }
@@ -54,7 +54,7 @@ import Testing
     }
   }
 
-  /// Sums of bf16 rows in pairs are the sums of the same rows in fp32.
+  /// Sums of bf16 rows in pairs equal the sums of the same rows in fp32.
   @Test(arguments: InstructionSet.all, [64, 50, 33, 16, 7])
   func pairedSumsAreThoseOfTheirNumbers(_ set: InstructionSet, _ width: Int) {
     let columns = Int(HSAE_PANEL)
@@ -114,7 +114,7 @@ import Testing
         let isRight =
           abs(Double(found[1][i]) - first) <= 4 * unit * magnitude + 1e-45
           && abs(Double(found[2][i]) - second) <= 5 * unit * second + 1e-44
-        // The step's error: the first moment's, then quotient, root and product.
+        // The roundings of the first moment, the quotient, the root and the product.
         let allowed =
           8 * unit * Double(rate) * magnitude / (second.squareRoot() + Double(epsilon))
           + unit * (abs(Double(start[0][i])) + abs(step))
@@ -125,7 +125,7 @@ import Testing
     }
   }
 
-  /// The bf16 step against a twin that rounds by definition, with the random bits written out.
+  /// Compares the bf16 step with a twin that follows the definition of random rounding.
   @Test(arguments: InstructionSet.all)
   func adamInBFloat16AgreesWithTheTwin(_ set: InstructionSet) {
     var generator = SeededGenerator(seed: 9)
@@ -139,7 +139,7 @@ import Testing
       var (m, v) = (means + [0xABCD], squares + [0xABCD])
       unsafe set.table.adam_bfloat16(
         arrays[0].base, &m, &v, arrays[1].base, count, 0.4, 1e-3, 0.9, 0.999, 1e-8, key, first)
-      // The step itself is that of the fp32 kernel on the same numbers, but for a rounding or two.
+      // The step equals that of the fp32 kernel on the same numbers, up to a rounding or two.
       func wide(_ bits: [UInt16]) -> [Float] { bits.map { Float(bitPattern: UInt32($0) << 16) } }
       var (p, m32, v32) = (weights, wide(means), wide(squares))
       unsafe set.table.adam(
@@ -167,14 +167,14 @@ import Testing
     return x ^ (x >> 16)
   }
 
-  /// `value` in bf16: away from zero if `random`, of 16 bits, is large enough for the part cut off.
+  /// `value` in bf16, rounded away from zero if the 16 bits `random` are large enough for the remainder.
   static func round(_ value: Float, _ random: UInt32) -> UInt16 {
     let bits = value.bitPattern
     let isUp = (bits & 0xFFFF) + random > 0xFFFF
     return UInt16(truncatingIfNeeded: bits >> 16) &+ (isUp ? 1 : 0)
   }
 
-  /// Rounded at random, an average that moves by less than half a bf16 step still comes out right.
+  /// With random rounding an average is right even if it moves by less than half a bf16 step at a time.
   @Test(arguments: InstructionSet.all)
   func roundingAtRandomIsFair(_ set: InstructionSet) {
     let (count, steps) = (4096, 4000)
@@ -190,13 +190,13 @@ import Testing
     func mean(_ bits: [UInt16]) -> Double {
       bits.reduce(0) { $0 + Double(Float(bitPattern: UInt32($1) << 16)) } / Double(count)
     }
-    // 1 − 0.999⁴⁰⁰⁰ of 0.01; rounded to nearest it would stay below a tenth of that.
+    // 0.01 · (1 − 0.999⁴⁰⁰⁰); rounding to nearest would give less than a tenth of it.
     let expected = 0.01 * (1 - exp(4000 * log(0.999)))
     #expect(abs(mean(v) - expected) < 0.005 * expected, "\(mean(v)) for \(expected)")
     #expect(abs(mean(m) - 0.1) < 1e-4, "\(mean(m))")
   }
 
-  /// No bit of what is drawn is more often one than zero, or goes with its neighbour's.
+  /// Each random bit is one half of the time and independent of its neighbour's.
   @Test func whatIsDrawnLooksRandom() {
     let count = 1 << 16
     var generator = SeededGenerator(seed: 8)

@@ -1,8 +1,8 @@
-// The kernels of softmax against the C library's exp in double precision: every instruction set, awkward
-// sizes, arrays before a page that faults, and numbers that are not finite.
+// The kernels of softmax, compared with the C library's exp in double precision: every instruction set,
+// awkward sizes, arrays directly before a page that faults, and numbers that are not finite.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 
@@ -11,7 +11,7 @@ import Testing
 
   private static func logits(_ count: Int) -> [Float] {
     var generator = SeededGenerator(seed: UInt64(count))
-    // Most within reach of each other, some so far below the largest that their share is nothing.
+    // Most are close to each other; some are so far below the largest that their share is zero.
     return (0..<count).map { index in
       Float.random(in: -20...20, using: &generator) - (index % 7 == 3 ? 90 : 0)
     }

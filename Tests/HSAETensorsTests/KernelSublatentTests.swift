@@ -1,11 +1,11 @@
-// The sublatents of one expert, forward and backward, against a plain twin. All numbers are eighths,
-// so that sums are exact and ties, thresholds and every bit can be compared.
+// The sublatents of one expert, forward and backward, compared with a plain twin. All numbers are eighths, so
+// that sums are exact and ties, thresholds and every bit can be compared.
 
 import CHSAEKernels
 import HSAETensors
 import Testing
 
-/// One expert's sub-dictionary and what passes through it.
+/// One expert's sub-dictionary and its inputs.
 struct SublatentCase: Sendable, CustomTestStringConvertible {
   var s: Int
   var a: Int
@@ -26,7 +26,7 @@ struct SublatentCase: Sendable, CustomTestStringConvertible {
     SublatentCase(s: 2, a: 20, n: 16, threshold: 100),
   ]
 
-  /// u, derivative and code of every sublatent for vector `t`.
+  /// u, derivative and code of every sublatent for row `t`.
   func codes(_ y: [Float], _ encoder: [Float], _ t: Int) -> [(derivative: Float, code: Float)] {
     (0..<a).map { j in
       let u = (0..<s).reduce(Float(0)) { $0 + y[t * s + $1] * encoder[j * s + $1] }
@@ -49,7 +49,7 @@ struct SublatentCase: Sendable, CustomTestStringConvertible {
       dv = FencedArray(generator.eighths(n * s), placement)
       encoder = FencedArray(generator.eighths(a * s), placement)
       decoder = FencedArray(generator.eighths(a * s), placement)
-      // Garbage: the kernel may not count on what it finds there.
+      // The kernel must not rely on the scratch memory's content.
       scratch = FencedArray(
         [Float](repeating: .nan, count: (2 * s + 3) * (a + 16)), .beforeFence)
     }

@@ -1,13 +1,13 @@
-// What kernel tests share: numbers that carry their own error bound, memory that faults or complains
-// when a kernel leaves its arrays, and the list of instruction sets to go through.
+// Shared by kernel tests: numbers with an error bound, memory that detects accesses outside an array, and the
+// list of instruction sets.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 import Testing
 
-/// A number in double precision with the sum of the magnitudes of all terms that went into it: a
-/// kernel that rounds r times on the way is off by at most about r · 2⁻²⁴ · magnitude.
+/// A number in double precision with the sum of its terms' magnitudes. A kernel that rounds r times has an
+/// error of at most about r · 2⁻²⁴ · magnitude.
 struct Bounded {
   var value: Double
   var magnitude: Double
@@ -31,18 +31,18 @@ struct Bounded {
   }
   static func += (a: inout Bounded, b: Bounded) { a = a + b }
 
-  /// Whether `number` is what arithmetic with `roundings` roundings may make of this.
+  /// Whether `number` is within the error of `roundings` roundings.
   func allows(_ number: Double, roundings: Int) -> Bool {
     // The last term lets results near the subnormal range lose their last bit.
     abs(number - value) <= Double(roundings) * 0x1p-24 * magnitude + 0x1p-140
   }
 }
 
-/// Where an array lies in its memory.
+/// The place of an array in its memory.
 enum Placement: CaseIterable {
-  /// So many floats after a page's beginning.
+  /// 0, 1 or 3 floats after a multiple of 64 bytes.
   case aligned, offByOne, offByThree
-  /// Its last element before a page that must not be touched.
+  /// Its last element is directly before a page that must not be touched.
   case beforeFence
 }
 
@@ -101,7 +101,7 @@ final class FencedArray {
 struct InstructionSet: Sendable, CustomTestStringConvertible {
   let name: String
 
-  /// The table; the generic one if the processor lost the set meanwhile, which it does not.
+  /// The table of this instruction set.
   var table: hsae_kernels {
     unsafe (hsae_kernels_named(name) ?? hsae_kernels_best()).pointee
   }

@@ -1,5 +1,5 @@
-// Loops over pieces: every piece once, whatever the number of threads; worker numbers usable as
-// places in scratch memory; rows scaled to unit norm.
+// Loops over pieces: every piece runs once for any number of threads, and worker numbers can index scratch
+// memory. Rows scaled to unit norm.
 
 import Foundation
 import HSAETensors
@@ -10,7 +10,7 @@ import Testing
   @Test(arguments: [0, 1, 2, 3, 7, 64, 1000], [1, 2, 3, 16])
   func everyPieceOnce(_ pieces: Int, _ threads: Int) {
     let counts = Buffer<Int>(pieces)
-    // A lock that ThreadSanitizer knows; it does not see through Synchronization's Mutex.
+    // ThreadSanitizer understands this lock, but not Synchronization's Mutex.
     let lock = NSLock()
     var busy: Set<Int> = []
     let clashes = Atomic<Int>(0)
@@ -61,7 +61,7 @@ import Testing
     #expect((0..<width).allSatisfy { matrix[1, $0] == 0 })
   }
 
-  /// The square of 1e30 is no 32-bit float; the row still has a direction.
+  /// The square of 1e30 overflows a 32-bit float; the row still has a direction.
   @Test func hugeRowsKeepTheirDirection() {
     for size: Float in [1e18, 1e25, 1e38] {
       var matrix = Matrix(rows: 1, columns: 20, elements: [Float](repeating: size, count: 20))

@@ -1,4 +1,4 @@
-// Means, Gram matrices, products over rows and eigenvectors, against sums written out.
+// Means, Gram matrices, products over rows and eigenvectors, compared with plain sums.
 
 import HSAETensors
 import Testing

@@ -1,4 +1,4 @@
-// The generator against published output, and what `split` promises.
+// The generator, compared with published output, and the properties of `split`.
 
 import Testing
 

@@ -1,4 +1,4 @@
-// Dense tiles through oneDNN against a plain product: layouts, tails, accumulation, both precisions,
+// Dense tiles through oneDNN, compared with a plain product: layouts, tails, accumulation, both precisions,
 // several workers at once.
 
 import CHSAEKernels
@@ -49,7 +49,7 @@ struct ProductCase: Sendable, CustomTestStringConvertible {
   }()
 }
 
-/// A matrix in memory: its elements in order, and where element (i, j) lies.
+/// A matrix in memory: its elements in order, and the place of element (i, j).
 private struct Stored {
   var elements: [Float]
   var layout: TileLayout
@@ -67,7 +67,7 @@ private struct Stored {
     elements[i * layout.rowStride + j * layout.columnStride]
   }
 
-  /// The elements as bf16, and this matrix rounded to what they hold.
+  /// The elements as bf16, and this matrix with the same rounding.
   mutating func round() -> [UInt16] {
     var bits = [UInt16](repeating: 0, count: elements.count)
     unsafe kernels.to_bfloat16(&bits, elements, elements.count)
@@ -117,7 +117,7 @@ private struct Stored {
             }
             var sum = example.accumulates ? Bounded(old) : .zero
             for k in 0..<depth { sum += Bounded(a[i, k]) * Bounded(b[k, j]) }
-            // The order of oneDNN's sums is its own: at worst one after another.
+            // oneDNN's order of summation is unknown; the bound is for one term after another.
             wrong += sum.allows(Double(found[i * stride + j]), roundings: depth + 4) ? 0 : 1
           }
         }

@@ -1,11 +1,11 @@
-// A store of the made-up model and two runs of it, made by the command as people would.
+// A store of the synthetic model and two runs on it, made with the hsae command.
 
 import HSAESupport
 
 /// Writes `documents` lines of text into `folder`, collects a store of them (a fifth held out), and trains
-/// an H-SAE ("h") and a flat SAE ("flat") of it with `sizes` for 60 steps.
+/// an H-SAE ("h") and a flat SAE ("flat") on it with `sizes` for 60 steps.
 ///
-/// Fails with what the command said if it fails.
+/// Fails with the command's message.
 public func collectAndTrain(
   in folder: String, documents: Int, sizes: [String]
 ) throws -> (store: String, runs: [String]) {

@@ -1,5 +1,5 @@
-// Running the real executable: its exit code, both outputs, signals, a limit on its time. Outputs go
-// to files, so that neither side ever waits for the other to read.
+// Runs the real executable: its exit code, both outputs, signals, a time limit. Outputs go to files, so that
+// neither process waits for the other to read.
 
 import Foundation
 import HSAESupport
@@ -14,7 +14,7 @@ public struct CommandResult: Sendable {
   public let output: String
   /// Standard error.
   public let errors: String
-  /// Whether it was killed because its time was up.
+  /// Whether it was killed at its time limit.
   public let timedOut: Bool
 }
 
@@ -24,7 +24,7 @@ public final class RunningCommand {
   private let folder: String
   private let ended = DispatchSemaphore(value: 0)
 
-  /// Starts `executable` with `arguments`; `environment` is added to this process's.
+  /// Starts `executable` with `arguments`, adding `environment` to this process's.
   public init(
     _ executable: String, _ arguments: [String], environment: [String: String] = [:],
     currentFolder: String? = nil
@@ -57,13 +57,13 @@ public final class RunningCommand {
     return try FileHandle(forWritingTo: URL(fileURLWithPath: path))
   }
 
-  /// Whether it has not ended.
+  /// Whether it still runs.
   public var isRunning: Bool { process.isRunning }
 
   /// Sends it a signal.
   public func send(_ signal: Int32) { kill(process.processIdentifier, signal) }
 
-  /// Waits until `condition` holds; false if the process ends, or `seconds` pass, before.
+  /// Waits until `condition` holds; false if the process ends or `seconds` pass first.
   public func waits(for seconds: Double = 120, until condition: () -> Bool) -> Bool {
     let limit = Date().addingTimeInterval(seconds)
     while Date() < limit {
@@ -74,8 +74,8 @@ public final class RunningCommand {
     return false
   }
 
-  /// Waits for its end, and kills it when `seconds` have passed: long enough for a machine that has other things to
-  /// do, so that only what hangs is killed.
+  /// Waits for its end, and kills it after `seconds`. The default is long enough for a busy machine, so that
+  /// only a process that hangs is killed.
   public func result(within seconds: Double = 300) -> CommandResult {
     let timedOut = ended.wait(timeout: .now() + seconds) == .timedOut
     if timedOut {
@@ -94,7 +94,7 @@ public final class RunningCommand {
   }
 }
 
-/// The executable that was built along with the tests, or the one HSAE_EXECUTABLE names.
+/// The executable that HSAE_EXECUTABLE names, or the one that was built with the tests.
 public let hsaeExecutable: String = {
   if let path = ProcessInfo.processInfo.environment["HSAE_EXECUTABLE"], !path.isEmpty {
     return path

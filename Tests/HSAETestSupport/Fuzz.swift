@@ -1,9 +1,8 @@
-// What the fuzz suites share: how many damaged inputs, from which seed, and how much memory they may
-// take. HSAE_FUZZ_ITERATIONS sets the number of inputs for each reader (default 10,000),
-// HSAE_FUZZ_SEED the first seed.
+// Shared by the fuzz suites: the number of damaged inputs, their seed, and the limit of memory.
+// HSAE_FUZZ_ITERATIONS sets the number of inputs for each reader (default 10,000), HSAE_FUZZ_SEED the first
+// seed.
 
 import Foundation
-import Glibc
 import HSAESupport
 import HSAETensors
 
@@ -12,10 +11,10 @@ public struct Fuzz: Sendable {
   /// The number of inputs.
   public let iterations: Int
   private let firstSeed: UInt64
-  /// Memory says something only where no other suite runs beside this one, as in the long rounds.
+  /// Whether memory is checked: only in the long rounds, where no other suite runs at the same time.
   private let watchesMemory: Bool
 
-  /// The round that the environment asks for.
+  /// The round that the environment sets.
   public init() {
     let environment = ProcessInfo.processInfo.environment
     let asked = environment["HSAE_FUZZ_ITERATIONS"].flatMap { Int($0) }
@@ -24,7 +23,7 @@ public struct Fuzz: Sendable {
     watchesMemory = asked != nil
   }
 
-  /// What the peak of memory may grow by, in bytes.
+  /// The most by which the peak of memory may grow, in bytes.
   public static let memoryBound = 512 << 20
 
   /// The most memory this process has had, in bytes.
@@ -34,8 +33,8 @@ public struct Fuzz: Sendable {
     return usage.ru_maxrss * 1024
   }
 
-  /// Gives `body` damaged copies of `originals` in turn, each with its number; by how many bytes the
-  /// peak of memory grew (0 where it is not watched).
+  /// Calls `body` with damaged copies of `originals` in turn and their numbers. Returns by how many bytes the
+  /// peak of memory grew, 0 if it is not checked.
   public func feed(
     _ originals: [[UInt8]], to body: (Int, [UInt8]) throws -> Void
   ) rethrows -> Int {
@@ -50,7 +49,7 @@ public struct Fuzz: Sendable {
   /// Puts `bytes` at `path` without waiting for the disk.
   public static func put(_ bytes: [UInt8], at path: String) throws {
     let file = try Descriptor(updating: path)
-    // In this order: some file systems wait for the disk after a file was emptied and rewritten.
+    // Some file systems wait for the disk when a file is emptied first and then rewritten.
     try unsafe file.write(bytes.span.bytes, at: 0)
     try file.truncate(to: bytes.count)
   }

@@ -1,6 +1,6 @@
-// Damage to files, by seed: what the fuzz tests feed their readers.
+// Damages files by seed; fuzz tests give the result to readers.
 
-/// Numbers that parsers stumble over.
+/// Numbers that are hard for parsers.
 private let numbers = [
   "0", "-1", "1", "2", "255", "65536", "2147483648", "4294967295", "4611686018427387904",
   "9223372036854775807", "9223372036854775808", "-9223372036854775808", "1e308", "1e999", "0.5",
@@ -29,7 +29,7 @@ public func mutated(
     case 6:
       bytes.insert(UInt8.random(in: 0...255, using: &generator), at: place)
     default:
-      // Another number in place of one that is there.
+      // Another number instead of a present one.
       guard let start = bytes[place...].firstIndex(where: { $0 >= 48 && $0 <= 57 }) else {
         continue
       }

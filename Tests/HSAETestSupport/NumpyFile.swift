@@ -1,4 +1,4 @@
-// Writing small `.npy` files for tests, sound and unsound.
+// Writes small `.npy` files for tests, valid and invalid.
 
 import FoundationEssentials
 public import HSAESupport
@@ -27,7 +27,7 @@ public func writeNumpy(_ elements: [Float], width: Int, to path: String) throws(
     numpyBytes(shape: [elements.count / width, width], content: content), to: path)
 }
 
-/// The bytes of the file at `path`; none if it cannot be read.
+/// The bytes of the file at `path`; empty if it cannot be read.
 public func fileBytes(_ path: String) -> [UInt8] {
   FileManager.default.contents(atPath: path).map { Array($0) } ?? []
 }

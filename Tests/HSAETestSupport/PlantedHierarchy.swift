@@ -1,11 +1,10 @@
-// Data whose two-level dictionary is known, because it was made from one: what training should find.
+// Data made from a known two-level dictionary, which training should find.
 
 import HSAETensors
 
-/// Parents with children: a vector is a sum of a few parents, each with one of its children, and a
-/// little noise.
+/// Parents with children: a row is a sum of a few parents, each with one of its children, and a little noise.
 public struct PlantedHierarchy: Sendable {
-  /// Width of the vectors, d.
+  /// Width of the rows, d.
   public let width: Int
   /// Number of parents.
   public let parents: Int
@@ -13,10 +12,10 @@ public struct PlantedHierarchy: Sendable {
   public let children: Int
   /// Unit directions of the parents [parents × d].
   public let parentDirections: [[Float]]
-  /// Directions of the children [parents][children × d], each in its family's own subspace; a
-  /// family sums to zero, and its root mean square norm is 1.
+  /// Directions of the children [parents][children × d], each family in a subspace of its own. A family sums
+  /// to zero, and its root mean square norm is 1.
   public let childDirections: [[[Float]]]
-  /// Parents in one vector.
+  /// Parents in one row.
   public let active: Int
   private let seed: UInt64
 
@@ -45,7 +44,7 @@ public struct PlantedHierarchy: Sendable {
         }
         return row
       }
-      // Children sum to nothing, so that a family's mean is its parent.
+      // Children sum to zero, so that a family's mean is its parent.
       for column in 0..<width {
         let mean = family.reduce(0) { $0 + $1[column] } / Float(children)
         for child in family.indices { family[child][column] -= mean }
@@ -56,7 +55,7 @@ public struct PlantedHierarchy: Sendable {
     childDirections = childRows
   }
 
-  /// `count` vectors [count × d].
+  /// `count` rows [count × d].
   public func rows(_ count: Int) -> [Float] {
     var generator = SeededGenerator(seed: seed).split(1)
     var rows = [Float](repeating: 0, count: count * width)

@@ -3,7 +3,7 @@
 import FoundationEssentials
 public import HSAESupport
 
-/// Calls `body` with the path of a new, empty folder, and removes the folder with all in it.
+/// Calls `body` with the path of a new, empty folder, and then removes the folder with its content.
 public func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
   let path = FileManager.default.temporaryDirectory.appendingPathComponent(
     "hsae-test-\(UUID().uuidString)"
@@ -13,7 +13,7 @@ public func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throw
   return try body(path)
 }
 
-/// The same for tests that wait.
+/// The same for asynchronous tests.
 public func withTemporaryFolder<Result>(
   _ body: (String) async throws -> Result
 ) async throws -> Result {

@@ -1,20 +1,20 @@
-// Several ranks as threads of one process, so that what ranks do together can be tested without a
-// launcher: the same calls as over MPI, with memory copied across.
+// Several ranks as threads of one process, so that tests need no launcher. The calls are those of MPI, but
+// memory is copied between threads.
 
 import Foundation
 public import HSAEDistribution
 import HSAESupport
 import Synchronization
 
-/// Runs `body` on `count` ranks at once and returns what they returned, in their order.
+/// Runs `body` on `count` ranks at once and returns their results in the order of ranks.
 ///
-/// If a rank throws, the others' next call fails as if it had died, and the first failure that is not
-/// such a consequence is thrown.
+/// If a rank throws, the next call of the others fails as if it had died. The first failure that is not such
+/// a consequence is thrown.
 public func withRanks<Result>(
   _ count: Int, _ body: @escaping (any Communicator) throws -> Result
 ) throws -> [Result] {
   let room = Room(count)
-  // Safe: each thread writes its own element, and all are joined before anything is read.
+  // Safe: each thread writes its own element, and all have ended before anything is read.
   nonisolated(unsafe) var results = [Swift.Result<Result, any Error>?](repeating: nil, count: count)
   let lock = NSLock()
   nonisolated(unsafe) let body = body
@@ -42,12 +42,12 @@ public func withRanks<Result>(
   return try all.map { try $0.get() }
 }
 
-/// Where the ranks of one group meet.
+/// The meeting place of one group's ranks.
 @safe
 private final class Room: @unchecked Sendable {
   static let gone = Failure(.temporary, "Another rank has gone.")
   let size: Int
-  // Safe: all below is touched under `condition`, or between two meetings by readers alone.
+  // Safe: `condition` guards everything below; between two meetings ranks only read it.
   private let condition = NSCondition()
   private var waiting = 0
   private var round = 0
@@ -65,7 +65,7 @@ private final class Room: @unchecked Sendable {
     colors = [Int](repeating: 0, count: size)
   }
 
-  /// Runs `post`, and returns when every rank has come here; false if one has left for good.
+  /// Runs `post` and returns when every rank has called it; false if one has left for good.
   func meet(_ post: () -> Void = {}) -> Bool {
     condition.withLock {
       post()

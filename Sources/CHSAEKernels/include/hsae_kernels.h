@@ -145,8 +145,5 @@ void hsae_single_openmp_thread(void);
 /// Whether the processor multiplies bf16 pairs in hardware (AVX512_BF16 or AMX).
 int hsae_has_bfloat16(void);
 
-/// The processors this process may use: its affinity mask, which a container or `taskset` may narrow.
-int hsae_processor_count(void);
-
 #pragma clang assume_nonnull end
 #endif

@@ -1,20 +1,17 @@
-// Writing an activation store from rows that are in memory: shuffled, durable, there in full or not
-// at all.
+// Writes an activation store from rows in memory: shuffled, durable, complete or not there at all.
 
-import Glibc
 public import HSAESupport
 public import HSAETensors
 
 extension ActivationStore {
-  /// Writes a store at `path`, where nothing may be yet (or with `replacing`, a store to replace).
+  /// Writes a store at `path`, where nothing may be yet; with `replacing`, it replaces a store there.
   ///
-  /// Row i of `rows` [n × d, unit rows] goes to position π(i) of the permutation that `shuffleSeed`
-  /// chooses, and so do `norms` [n] and `tokens` [n]. `vocabulary` is by token id. `mean` [d] and
-  /// `whitening` [d × d, row-major] say how the rows were made, so that others can be made alike:
-  /// (x − mean)·whitening, then unit norm.
+  /// Row i of `rows` [n × d, unit rows] goes to position π(i), where `shuffleSeed` chooses the permutation π;
+  /// `norms` [n] and `tokens` [n] go with it. `vocabulary` is by token id. `mean` [d] and `whitening` [d × d,
+  /// row-major] describe how the rows were made: (x − mean)·whitening, then unit norm.
   ///
-  /// Fails with `.cannotCreate` or `.inputOutput`; `path` is as it was then. A folder that is no
-  /// store is not replaced, unless it is empty.
+  /// Fails with `.cannotCreate` or `.inputOutput` and leaves `path` as it was. A folder that is no store is
+  /// not replaced, unless it is empty.
   public static func create(
     at path: String, attributes: StoreAttributes, rows: borrowing Matrix, norms: [Float],
     tokens: [Int32], vocabulary: [String]? = nil, mean: [Float]? = nil, whitening: [Float]? = nil,
@@ -49,11 +46,13 @@ extension ActivationStore {
         start = position + 1
       }
     }
+    let partialPath = folder.partialPath
     func writeFloats(_ name: String, _ floats: [Float], shape: [Int]) throws(Failure) {
       var bytes: [UInt8] = []
       ElementType.float32.encode(floats.span, to: &bytes)
       let array = try ZarrArrayWriter(
-        creating: folder.file(name), shape: shape, chunkRows: shape[0] == count ? chunkRows : width,
+        creating: Path.join(partialPath, name), shape: shape,
+        chunkRows: shape[0] == count ? chunkRows : width,
         type: .float32,
         dimensions: name == "norms" ? ["row"] : Array(["dimension", "output"].prefix(shape.count)))
       try array.write(bytes, atRow: 0)
@@ -78,12 +77,12 @@ extension ActivationStore {
     try folder.commit()
   }
 
-  /// Fails with `.cannotCreate` if what is at `path` must not be replaced by a store: anything but
-  /// an empty folder and a store, complete or not. Nothing at all may be there too.
+  /// Fails with `.cannotCreate` unless a store may be written at `path`: nothing is there, an empty folder,
+  /// or another store, complete or not.
   public static func requireReplaceable(_ path: String) throws(Failure) {
     let path = Path.trimmed(path)
     guard Path.exists(path) else { return }
-    guard Path.isDirectory(path) else { throw Failure.cannotWrite(path, errno: EEXIST) }
+    guard Path.isDirectory(path) else { throw .isTaken(path) }
     if let names = try? Path.list(path), names.isEmpty { return }
     let group = try? JSONFile.readTree(from: Path.join(path, "zarr.json"))
     guard group?["node_type"]?.string == "group",
@@ -95,8 +94,7 @@ extension ActivationStore {
     }
   }
 
-  /// Rows per chunk: a power of two with at most 32 MiB, and more in stores so large that there
-  /// would be over 4,096 chunks.
+  /// Rows per chunk: a power of two, at most 32 MiB, but more if there would be over 4,096 chunks.
   static func chunkRows(count: Int, rowBytes: Int) -> Int {
     func powerOfTwo(_ number: Int) -> Int {
       1 << (Int.bitWidth - 1 - max(1, number).leadingZeroBitCount)

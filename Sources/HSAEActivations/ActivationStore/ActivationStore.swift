@@ -1,21 +1,22 @@
-// Reading an activation store: a Zarr v3 group of shuffled unit rows, their norms and tokens, and,
-// for stores of an unembedding matrix, the vocabulary and the transform that made the rows. Writing
-// is in `ActivationStore+Create.swift`; the layout is described in docs/formats.md.
+// Reads an activation store: a Zarr v3 group of shuffled unit rows, their norms and tokens, and, for stores
+// of an unembedding matrix, the vocabulary and the transform that made the rows. docs/formats.md describes
+// the layout.
 
 public import HSAESupport
 
-/// An activation store, opened to read. Its rows are the `directions`: unit rows, shuffled; or, if asked
-/// for, rows of their original lengths. Rows that collection flagged are left out, unless asked for; indices count the others.
+/// An activation store, opened to read. Its rows are the `directions`: unit rows, shuffled, or rows of their
+/// original lengths (`restoresLengths`). Rows that collection flagged are left out (`giantNorms`); indices
+/// count the others.
 public final class ActivationStore: RowSource {
-  /// What the store says about itself.
+  /// The store's attributes.
   public let attributes: StoreAttributes
   /// The path as the user wrote it.
   public let path: String
-  /// Names the content (see `RowSource`).
+  /// A hash that names the content (see `RowSource`).
   public let fingerprint: String
-  /// What becomes of rows flagged for their norm.
+  /// Whether rows flagged for their norm are read.
   public let giantNorms: GiantNorms
-  /// Whether rows are read at the lengths they had before they were scaled to unit norm.
+  /// Whether rows are read at their original lengths, before they were scaled to unit norm.
   public let restoresLengths: Bool
   private let directions: ZarrRows
   private let visible: VisibleRows
@@ -24,28 +25,27 @@ public final class ActivationStore: RowSource {
   private let storedDocuments: ZarrIntegers<Int32>?
   private let storedPositions: ZarrIntegers<Int32>?
 
-  /// The text of every token of the model, by token id, dropped ones included; empty if the store
-  /// has none.
+  /// The text of every token of the model, by token id, dropped ones included; empty if there is none.
   public let vocabulary: [String]
-  /// What was subtracted from the rows [width], if they were centred.
+  /// The mean that was subtracted from the rows [width]; nil if they were not centred.
   public let mean: [Float]?
-  /// The symmetric matrix W [width × width, row-major] by which the centred rows were multiplied,
-  /// (x − mean)·W, if they were whitened.
+  /// The symmetric matrix W [width × width, row-major] that multiplied the centred rows, (x − mean)·W; nil if
+  /// they were not whitened.
   public let whitening: [Float]?
 
   private let rowsOfTokens: [Int32: Int]
 
-  /// Number of rows, without those that are left out.
+  /// Number of rows that are read.
   public var rowCount: Int { visible.count }
   /// Number of rows that carry a flag.
   public var flaggedCount: Int { visible.flaggedCount }
   /// Number of rows that are left out because of their flags.
   public var skippedCount: Int { visible.skippedCount }
-  /// Whether rows were shuffled and a chunk may stand for all: so where there are many.
+  /// Whether a chunk is a fair sample of all rows. Stores of an unembedding matrix are too small for that.
   public var isShuffled: Bool { attributes.kind == .residualStream }
   /// Numbers in a row.
   public var width: Int { directions.width }
-  /// What it is, for people.
+  /// A description for people.
   public var summary: String {
     "activation store (\(attributes.kind.rawValue) of \(attributes.modelName),"
       + " \(attributes.hookPoint)), \(rowCount) rows of width \(width)"
@@ -96,7 +96,7 @@ public final class ActivationStore: RowSource {
       }
       return array
     }
-    // Every row of a complete store was written, so what has no file was lost since.
+    // Every row of a complete store was written, so a missing chunk was lost later.
     guard directions.isWhole || !attributes.complete else {
       throw .data(
         "\(path)/directions: chunks are missing, though the store is complete; restore them, or collect"
@@ -125,7 +125,7 @@ public final class ActivationStore: RowSource {
     guard visible.count > 0 else {
       throw .data("\(path): all \(rowCount) rows are flagged, so there is nothing to read.")
     }
-    // The part that is held out has its vocabulary in the store around it.
+    // The vocabulary of the held-out part is in the store around it.
     let owner = attributes.collection?.part == .holdout && !has("vocabulary") ? path + "/.." : path
     let words = Path.join(owner, "vocabulary")
     vocabulary = Path.exists(words) ? try Vocabulary.read(from: words) : []
@@ -176,7 +176,7 @@ public final class ActivationStore: RowSource {
     }
   }
 
-  /// Has the system bring `rows` into memory (see `RowSource`).
+  /// Asks the system to read `rows` into memory (see `RowSource`).
   public func prefetch(_ rows: Range<Int>) {
     if rows.isEmpty { return }
     directions.prefetch(visible.stored(rows.lowerBound)..<visible.stored(rows.upperBound - 1) + 1)
@@ -195,34 +195,34 @@ public final class ActivationStore: RowSource {
   /// The lengths of all rows before they were scaled to unit norm [rowCount].
   public var norms: [Float] { (0..<rowCount).map(norm) }
 
-  /// The document of row `row` and its position there; nil if the store does not know.
+  /// The document of row `row` and its position there; nil if the store does not record them.
   public func place(_ row: Int) -> (document: Int, position: Int)? {
     guard let storedDocuments, let storedPositions else { return nil }
     let row = visible.stored(row)
     return (Int(storedDocuments[row]), Int(storedPositions[row]))
   }
 
-  /// The text of `token`, with "▁" for a leading space; its number where the store has no vocabulary.
+  /// The text of `token`, with "▁" for a leading space; its number if the store has no vocabulary.
   public func text(ofToken token: Int32) -> String {
     token >= 0 && Int(token) < vocabulary.count ? vocabulary[Int(token)] : "<token \(token)>"
   }
 
-  /// Where row `row` is in the store's arrays, which include the rows that are left out here.
+  /// The index of row `row` in the store's arrays, which include the rows that are left out.
   public func storedRow(_ row: Int) -> Int { visible.stored(row) }
 
   /// The row of `token` in a store of an unembedding matrix; nil if the token was dropped.
   public func row(of token: Int32) -> Int? { rowsOfTokens[token] }
 
-  /// Whether this store keeps rows from training, or is that part itself.
+  /// Whether this store has held-out rows, or is its held-out part itself.
   public var hasHeldOutPart: Bool {
     attributes.collection?.part == .holdout || Path.isDirectory(Path.join(path, "holdout"))
       || (attributes.collection?.holdoutRows ?? 0) > 0
   }
 
-  /// The rows that this store keeps from training, read as this one is; nil if it keeps none. That part
-  /// itself is its own.
+  /// The held-out rows of this store, opened with the same settings; nil if it has none. Called on the
+  /// held-out part, it returns that part.
   ///
-  /// Fails with `.data` if they are gone or damaged.
+  /// Fails with `.data` if the held-out rows are gone or damaged.
   public func heldOutPart() throws(Failure) -> ActivationStore? {
     if attributes.collection?.part == .holdout { return self }
     let folder = Path.join(path, "holdout")

@@ -1,21 +1,20 @@
-// What a store of a residual stream says about its collection: the member `collection` of its
-// attributes. docs/formats.md describes each key.
+// How a store of a residual stream was collected: the member `collection` of its attributes.
 
 /// How the rows of a residual stream were collected.
 public struct CollectionAttributes: Codable, Hashable, Sendable {
   /// Which of the two parts of a store a group holds.
   public enum Part: String, Codable, CaseIterable, Sendable {
-    /// What is trained on: the store itself.
+    /// The rows to train on: the store itself.
     case training
-    /// What is kept for evaluation: the group `holdout` in the store.
+    /// The rows for evaluation: the group `holdout` in the store.
     case holdout
   }
 
-  /// A file or folder of the corpus, as it was given.
+  /// A file or folder of the corpus, as the user gave it.
   public struct Source: Codable, Hashable, Sendable {
     /// Its name, without the folders above it.
     public var name: String
-    /// Its size in bytes, of all files in it if it is a folder.
+    /// Its size in bytes; for a folder, the size of all files in it.
     public var bytes: Int
 
     /// A source.
@@ -26,32 +25,31 @@ public struct CollectionAttributes: Codable, Hashable, Sendable {
   public var part = Part.training
   /// The number of documents.
   public var documentCount = 0
-  /// The number of tokens the model reads, those without rows included.
+  /// The number of tokens the model reads, including tokens without rows.
   public var corpusTokenCount = 0
-  /// The rows of the part that is trained on.
+  /// The rows of the training part.
   public var trainingRows = 0
-  /// The rows of the part that is held out.
+  /// The rows of the held-out part.
   public var holdoutRows = 0
-  /// Whether documents are taken whole, in several contexts.
+  /// Whether a long document fills several contexts instead of being cut.
   public var wholeDocuments = false
-  /// The probability of a document to be held out.
+  /// The probability that a document is held out.
   public var holdoutFraction = 0.0
   /// The seed of the choice of held-out documents.
   public var seed: UInt64 = 0
-  /// Tokens before this position of their context have no row.
+  /// Tokens before this position in their context have no row.
   public var minimumPosition = 0
   /// Whether special tokens have rows.
   public var keepsSpecialTokens = false
-  /// The number of rows asked for, both parts together; nil: all.
+  /// The number of rows the user asked for, both parts together; nil for all.
   public var tokenLimit: Int?
   /// A row whose norm exceeds this multiple of the median is flagged.
   public var giantNormMultiple = 3.0
-  /// The exact median of the norms of the training rows, the lower of the middle two; known when the
-  /// store is complete.
+  /// The lower median of the training rows' norms; nil until the store is complete.
   public var medianNorm: Float?
-  /// The rows of this part with any flag; known when the store is complete.
+  /// The number of rows of this part with any flag; nil until the store is complete.
   public var flaggedRows: Int?
-  /// The corpus, as it was given.
+  /// The corpus, as the user gave it.
   public var corpus: [Source] = []
 
   /// The defaults.

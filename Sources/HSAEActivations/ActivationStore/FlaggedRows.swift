@@ -1,7 +1,7 @@
-// Which rows of a store are read: collection flags rows and removes nothing, readers leave flagged
-// ones out. Rows that are left out have no index; the others move up.
+// Chooses which rows of a store are read. Collection flags rows and removes nothing; readers leave flagged
+// rows out. Rows that are left out have no index, so the others move up.
 
-/// What becomes of rows whose norm is giant.
+/// Whether rows with a giant norm are read.
 public enum GiantNorms: String, Codable, CaseIterable, Sendable {
   /// They are left out, as all flagged rows are.
   case skip
@@ -15,7 +15,7 @@ struct VisibleRows: Sendable {
   let storedCount: Int
   /// Rows with any flag.
   let flaggedCount: Int
-  /// For each row that is left out, in order, the number of rows before it that are not.
+  /// For each row that is left out, in order, the number of rows before it that are read.
   private let gaps: [Int]
 
   /// Number of rows that are read.
@@ -23,14 +23,14 @@ struct VisibleRows: Sendable {
   /// Number of rows that are left out.
   var skippedCount: Int { gaps.count }
 
-  /// All of `count` rows.
+  /// Reads all of `count` rows.
   init(count: Int) {
     storedCount = count
     flaggedCount = 0
     gaps = []
   }
 
-  /// Those that `flags` leaves under the rule for giant norms.
+  /// Reads the rows that `flags` and `giantNorms` allow.
   init(flags: ZarrIntegers<UInt8>, giantNorms: GiantNorms) {
     storedCount = flags.count
     var flagged = 0
@@ -45,17 +45,17 @@ struct VisibleRows: Sendable {
     self.gaps = gaps
   }
 
-  /// Where the row with index `row` is stored.
+  /// The stored position of the row with index `row`.
   func stored(_ row: Int) -> Int {
     row + count(of: gaps) { _, gap in gap <= row }
   }
 
-  /// The index of the first row that is stored at `position` or behind it.
+  /// The index of the first row stored at `position` or after it.
   func index(from position: Int) -> Int {
     position - count(of: gaps) { number, gap in gap + number < position }
   }
 
-  /// How many of the rising `gaps` are before the first that is not `isBefore`.
+  /// The number of rising `gaps` before the first one for which `isBefore` is false.
   private func count(of gaps: [Int], _ isBefore: (_ number: Int, _ gap: Int) -> Bool) -> Int {
     var (low, high) = (0, gaps.count)
     while low < high {

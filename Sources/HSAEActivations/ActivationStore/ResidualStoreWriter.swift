@@ -1,14 +1,13 @@
-// Writing a residual-stream store whose manifest is there: rows of both parts, the notes of what is
-// done, and, when everything is, its completion.
+// Fills a residual-stream store that has a manifest: writes the rows of both parts, notes which units are
+// done, and completes the store when all are.
 
-import Glibc
 public import HSAESupport
 
-/// One process's part in filling a store: the work of one shard.
+/// Fills a store with the rows of one shard.
 public final class ResidualStoreWriter {
   /// The store's folder.
   public let path: String
-  /// What the store says about itself.
+  /// The store's attributes.
   public let attributes: StoreAttributes
   /// The corpus, tokenised.
   public let corpus: StoredCorpus
@@ -19,9 +18,9 @@ public final class ResidualStoreWriter {
   private var pending: [Range<Int>] = []
   private let lock: FileLock
 
-  /// Goes on with the incomplete store at `path` as shard `shard` (counting from 1) of `count`.
+  /// Continues the incomplete store at `path` as shard `shard` (counting from 1) of `count`.
   ///
-  /// Fails with `.cannotCreate` if another process works as that shard.
+  /// Fails with `.cannotCreate` if another process fills that shard.
   public init(path: String, shard: Int = 1, of count: Int = 1) throws(Failure) {
     precondition(shard >= 1 && shard <= count, "There is no shard \(shard) of \(count).")
     self.path = path
@@ -47,14 +46,13 @@ public final class ResidualStoreWriter {
     try JSONFile.read(StoreGroup.self, from: Path.join(path, "zarr.json")).attributes
   }
 
-  /// Whether unit `unit` was on the disk when this was opened, by whichever shard.
+  /// Whether unit `unit` was on the disk when the store was opened, written by any shard.
   public func isDone(_ unit: Int) -> Bool { progress.known.contains(unit..<unit + 1) }
 
-  /// The number of units of `range` that were on the disk when this was opened.
+  /// The number of units of `range` that were on the disk when the store was opened.
   public func doneCount(in range: Range<Int>) -> Int { progress.known.count(in: range) }
 
-  /// Adds a row to memory: row `index` of its part, the vector `row` of the token at `position` of
-  /// `document`.
+  /// Adds row `index` of its part to memory: the values `row` of the token at `position` of `document`.
   public func add(
     _ index: Int, _ row: Span<Float>, token: Int32, document: Int, position: Int, isHeldOut: Bool
   ) {
@@ -67,7 +65,7 @@ public final class ResidualStoreWriter {
     }
   }
 
-  /// Says that all rows of unit `unit` have been added.
+  /// Notes that all rows of unit `unit` have been added.
   public func end(unit: Int) {
     if let last = pending.last, last.upperBound == unit {
       pending[pending.count - 1] = last.lowerBound..<unit + 1
@@ -79,10 +77,9 @@ public final class ResidualStoreWriter {
   /// The bytes of rows in memory.
   public var byteCount: Int { training.byteCount + holdout.byteCount }
 
-  /// Brings all rows of ended units to the disk and notes that they are there.
+  /// Writes all rows of ended units to the disk, then notes that they are there.
   ///
-  /// To be called between units only. Fails with `.inputOutput` if the disk is full; what was noted
-  /// before stays.
+  /// Call it only between units. Fails with `.inputOutput` if the disk is full; earlier notes stay.
   public func flush() throws(Failure) {
     try training.flush()
     try holdout.flush()
@@ -90,21 +87,20 @@ public final class ResidualStoreWriter {
     pending = []
   }
 
-  /// Who completed a store.
+  /// The outcome of `complete`.
   public enum Completion: Hashable, Sendable {
-    /// Nobody yet: units are missing.
+    /// The store is not complete: units are missing.
     case notYet
-    /// This call.
+    /// This call completed it.
     case byThis
-    /// Another writer, meanwhile.
+    /// Another writer has completed it.
     case byAnother
   }
 
   /// Completes the store if all of `units` units are on the disk.
   public func complete(units: Int) throws(Failure) -> Completion {
     let path = path
-    // Two shards may end at the same moment; one completes, the other finds it done, and what says which
-    // units are there gone.
+    // Two shards may end at the same moment. One completes the store; the other finds it done.
     let finish = try FileLock(waitingFor: path + ".lock", onWait: {})
     defer { withExtendedLifetime(finish) {} }
     let wasComplete = try Self.attributes(of: path).complete
@@ -113,7 +109,7 @@ public final class ResidualStoreWriter {
       try StoreCompletion.complete(path)
     }
     Path.removeAll(StoreProgress.folder(path))
-    unsafe unlink(path + ".lock")
+    Path.removeAll(path + ".lock")
     return wasComplete ? .byAnother : .byThis
   }
 }

@@ -1,17 +1,17 @@
-// Writing the rows of one part of a residual-stream store to their shuffled places. Rows are gathered
-// in memory, then written in the order of their places, so that a disk is swept over and not jumped on.
-// Writing a row again writes the same bytes.
+// Writes the rows of one part of a residual-stream store to their shuffled places. Rows wait in memory and
+// are written in the order of their places, so that the disk is written in sweeps. Writing a row again writes
+// the same bytes.
 
 import HSAESupport
 
-/// Gathers rows and writes row i at π(i).
+/// Collects rows in memory and writes row i at π(i).
 struct ShuffledRowsWriter {
   private let path: String
   private let width: Int
   private let permutation: Permutation
   private let layouts: [RowArray: ZarrLayout]
 
-  /// The places of the rows in memory, and what goes there.
+  /// The places of the rows in memory, and their bytes in each array.
   private var places: [Int] = []
   private var bytes: [RowArray: [UInt8]] = [:]
 
@@ -27,9 +27,9 @@ struct ShuffledRowsWriter {
   /// The bytes in memory.
   var byteCount: Int { places.count * (2 * width + 24) }
 
-  /// Adds row `index`: the vector `row` [width] of the token at `position` of `document`.
+  /// Adds row `index`: the values `row` [width] at `position` of `document`.
   ///
-  /// A vector that is not finite, or is zero, becomes a direction and a norm of zero.
+  /// A row that is not finite or is zero becomes a direction and a norm of zero.
   mutating func add(
     _ index: Int, _ row: Span<Float>, token: Int32, document: Int32, position: Int32
   ) {
@@ -71,42 +71,25 @@ struct ShuffledRowsWriter {
   ) throws(Failure) {
     let rowBytes = layout.shape.dropFirst().reduce(layout.type.size, *)
     let chunkRows = layout.chunk[0]
-    let source = unsafe bytes.span.bytes
     var next = 0
     var run: [UInt8] = []
     while next < order.count {
       let chunk = places[order[next]] / chunkRows
-      let key = layout.key(layout.shape.count == 1 ? [chunk] : [chunk, 0])
-      let file = try Self.open(Path.join(Path.join(path, array.rawValue), key), layout.chunkBytes)
+      let file = try layout.open(
+        chunk: chunk, in: Path.join(path, array.rawValue), durably: true)
       while next < order.count, places[order[next]] / chunkRows == chunk {
-        // Neighbours in the file are written at once.
+        // Rows that are neighbours in the file are written together.
         let first = places[order[next]]
         run.removeAll(keepingCapacity: true)
         repeat {
           let start = order[next] * rowBytes
-          unsafe source.extracting(start..<start + rowBytes).withUnsafeBytes {
-            unsafe run.append(contentsOf: $0)
-          }
+          run += bytes[start..<start + rowBytes]
           next += 1
         } while next < order.count && places[order[next]] == places[order[next - 1]] + 1
           && places[order[next]] / chunkRows == chunk
-        try unsafe file.write(run.span.bytes, at: first % chunkRows * rowBytes)
+        try file.write(run, at: first % chunkRows * rowBytes)
       }
       try file.synchronize()
     }
-  }
-
-  /// Opens the chunk file at `path`, which has `size` bytes; a new one's name reaches the disk.
-  private static func open(_ path: String, _ size: Int) throws(Failure) -> Descriptor {
-    let isNew = !Path.exists(path)
-    let folder = Path.parent(path)
-    if isNew { try Path.createDirectories(folder) }
-    let file = try Descriptor(updating: path)
-    if try file.size() != size { try file.truncate(to: size) }
-    if isNew {
-      try synchronizeDirectory(folder)
-      try synchronizeDirectory(Path.parent(folder))
-    }
-    return file
   }
 }

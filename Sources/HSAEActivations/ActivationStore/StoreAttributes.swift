@@ -1,10 +1,10 @@
-// What an activation store says about itself: the attributes of its Zarr group.
+// The attributes of an activation store's Zarr group.
 
 /// The attributes of an activation store. In the file, names have underscores (`model_name`).
 public struct StoreAttributes: Codable, Hashable, Sendable {
   /// What the rows are.
   public enum Kind: String, Codable, Sendable {
-    /// Rows of an unembedding matrix, one for each token of the vocabulary that was kept.
+    /// Rows of an unembedding matrix, one for each token that was kept.
     case unembedding
     /// A language model's residual stream, one row for each token of a corpus.
     case residualStream = "residual-stream"
@@ -12,7 +12,7 @@ public struct StoreAttributes: Codable, Hashable, Sendable {
 
   /// What the rows are.
   public var kind: Kind
-  /// The version of this layout; 1.
+  /// The version of this layout, 1.
   public var formatVersion = 1
   /// The model's name, as its file gives it.
   public var modelName: String
@@ -20,17 +20,17 @@ public struct StoreAttributes: Codable, Hashable, Sendable {
   public var modelSHA256: String
   /// The type of the weights that computed the rows: "q8_0", "f32".
   public var weightsType: String?
-  /// Where in the model the rows come from: "unembedding", "output of block 12, counting from 0".
+  /// The rows' place in the model: "unembedding", "output of block 12, counting from 0".
   public var hookPoint: String
-  /// The block whose output the rows are, counting from 0; nil for an unembedding.
+  /// The block whose output they are, counting from 0; nil for an unembedding.
   public var layer: Int?
   /// Tokens per context; nil for an unembedding.
   public var contextLength: Int?
   /// Which tokens were dropped, as a sentence.
   public var tokenRule: String?
-  /// What was done to the rows before they were scaled to unit norm: "centred, whitened".
+  /// The preparation of the rows before they were scaled to unit norm: "centred, whitened".
   public var preprocessing: String?
-  /// The seed of the permutation by which rows were shuffled.
+  /// The seed of the permutation that shuffled the rows.
   public var shuffleSeed: UInt64 = 0
   /// The name of the permutation's construction.
   public var shuffle = Permutation.name
@@ -42,11 +42,10 @@ public struct StoreAttributes: Codable, Hashable, Sendable {
   public var complete = false
   /// How the rows were collected; nil for an unembedding.
   public var collection: CollectionAttributes?
-  /// Anything else worth keeping, as text.
+  /// Other facts, as text.
   public var notes: [String: String] = [:]
 
-  /// Attributes of a store from the model `modelName` at `hookPoint`; `ActivationStore.create` fills
-  /// in the counts and the seed.
+  /// Attributes of a store from the model `modelName` at `hookPoint`; the counts and the seed come later.
   public init(kind: Kind, modelName: String, modelSHA256: String, hookPoint: String) {
     self.kind = kind
     self.modelName = modelName

@@ -1,11 +1,10 @@
-// The last step of a collection: the median norm, the flags of rows, and the word "complete". Reads the
-// norms a chunk at a time; may be done again after a crash, with the same bytes.
+// The last step of a collection: the median norm, the flags of rows, and the attribute "complete". It reads
+// the norms a chunk at a time and can be repeated after a crash, with the same bytes.
 
-import Glibc
 import HSAESupport
 
 enum StoreCompletion {
-  /// Completes the store at `path`, all rows of which are written.
+  /// Completes the store at `path`, whose rows are all written.
   static func complete(_ path: String) throws(Failure) {
     var attributes = try ResidualStoreWriter.attributes(of: path)
     guard let collection = attributes.collection else {
@@ -49,9 +48,10 @@ enum StoreCompletion {
     }
   }
 
-  /// The exact median of the positive norms of the part at `path` (the lower of the middle two); 0 if
-  /// there is none. Bits of positive floats are in the order of the floats: two passes find the upper
-  /// and the lower half of the median's.
+  /// The lower median of the positive norms of the part at `path`, exactly; 0 if there are none.
+  ///
+  /// The bits of positive floats are ordered as the floats are. One pass finds the upper half of the median's
+  /// bits, a second pass the lower half.
   static func medianNorm(_ path: String) throws(Failure) -> Float {
     var counts = [Int](repeating: 0, count: 1 << 16)
     try forEachChunk(path) { _, norms in
@@ -78,11 +78,12 @@ enum StoreCompletion {
     return Float(bitPattern: UInt32(upper) << 16 | UInt32(select()))
   }
 
-  /// Writes the flags of the part at `path`; how many rows have any.
+  /// Writes the flags of the part at `path`. Returns how many rows have any.
   private static func writeFlags(
     _ path: String, _ attributes: StoreAttributes, limit: Float
   ) throws(Failure) -> Int {
     let layout = RowArray.flags.layout(rows: attributes.rowCount, width: attributes.width)
+    let folder = Path.join(path, RowArray.flags.rawValue)
     var flagged = 0
     try forEachChunk(path) { (chunk, norms) throws(Failure) in
       var flags = norms.map { norm in
@@ -90,14 +91,12 @@ enum StoreCompletion {
       }
       flagged += flags.count { $0 != 0 }
       flags += [UInt8](repeating: 0, count: layout.chunk[0] - flags.count)
-      let folder = Path.join(path, RowArray.flags.rawValue)
-      try Path.createDirectories(Path.join(folder, "c"))
-      let file = try Descriptor(updating: Path.join(folder, layout.key([chunk])))
-      try unsafe file.write(flags.span.bytes, at: 0)
+      let file = try layout.open(chunk: chunk, in: folder)
+      try file.write(flags, at: 0)
       try file.synchronize()
     }
-    try synchronizeDirectory(Path.join(path, RowArray.flags.rawValue + "/c"))
-    try synchronizeDirectory(Path.join(path, RowArray.flags.rawValue))
+    try synchronizeDirectory(Path.join(folder, "c"))
+    try synchronizeDirectory(folder)
     return flagged
   }
 }

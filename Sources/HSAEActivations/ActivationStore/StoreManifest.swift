@@ -1,19 +1,20 @@
-// The manifest of a residual-stream store: all that is known once the corpus is tokenised, which fixes
-// the number of rows and their places. There in full or not at all; rows are `ShuffledRowsWriter`'s.
+// The manifest of a residual-stream store: the tokenised corpus and everything that follows from it, such as
+// the number of rows and their places. It is complete or not there at all; `ShuffledRowsWriter` writes the
+// rows later.
 
 public import HSAESupport
 
-/// A manifest that is being written: documents are appended, then it is committed.
+/// A manifest that is being written: append documents, then commit it.
 public struct StoreManifest: ~Copyable {
   /// A document, tokenised.
   public struct Document: Sendable {
-    /// Its tokens as the model will read them, special ones included.
+    /// Its tokens as the model will read them, including special tokens.
     public var tokens: [Int32]
-    /// How many of them have rows.
+    /// The number of its tokens that have rows.
     public var rowCount: Int
     /// Whether it is held out.
     public var isHeldOut: Bool
-    /// Its language, title and topic; nil where not stated.
+    /// Its language, title and topic; nil if unknown.
     public var language, title, topic: String?
 
     /// A document without language, title and topic.
@@ -24,9 +25,9 @@ public struct StoreManifest: ~Copyable {
 
   /// Documents appended so far.
   public private(set) var documentCount = 0
-  /// Rows of the part that is trained on, so far.
+  /// Rows of the training part so far.
   public private(set) var trainingRows = 0
-  /// Rows of the part that is held out, so far.
+  /// Rows of the held-out part so far.
   public private(set) var holdoutRows = 0
 
   private let folder: DurableDirectory
@@ -39,7 +40,7 @@ public struct StoreManifest: ~Copyable {
   private var languages: TextListStream
   private var topics: TextListStream
 
-  /// Begins the store that shall be at `path`, where nothing may be.
+  /// Begins the store for `path`, where nothing may be.
   public init(path: String) throws(Failure) {
     let folder = try DurableDirectory(path: path)
     let corpus = folder.file("corpus")
@@ -58,7 +59,7 @@ public struct StoreManifest: ~Copyable {
     let topics = try TextListStream(creating: Path.join(corpus, "topics"))
     try offsets.append(Int64(0))
     try rows.append(Int64(0))
-    // Nothing fails from here on: a value that cannot be copied is made whole at once.
+    // A noncopyable value must not fail when half its parts are set, so all are made first.
     self.tokens = tokens
     self.offsets = offsets
     self.rows = rows
@@ -88,8 +89,8 @@ public struct StoreManifest: ~Copyable {
     documentCount += 1
   }
 
-  /// Writes the arrays' metadata, `vocabulary` and `attributes`, whose counts are filled in, and gives
-  /// the store its name. The store is incomplete then.
+  /// Writes the arrays' metadata, `vocabulary` and `attributes` with the counts set, and gives the store its
+  /// name. The store is still incomplete.
   public consuming func commit(
     attributes: StoreAttributes, vocabulary: [String]
   ) throws(Failure) {

@@ -1,5 +1,5 @@
-// What an incomplete store has on the disk: which units of work are done. Each shard notes its own in
-// a file of its own, so shards may run at once; together the files say what is left.
+// Notes which units of work of an incomplete store are on the disk. Each shard has a file of its own, so
+// shards may run at the same time; together the files tell what is left.
 
 import HSAESupport
 
@@ -44,15 +44,15 @@ struct UnitSet: Codable, Equatable {
   }
 }
 
-/// The notes of one shard about what it has brought to the disk.
+/// The notes of one shard about the units it has written.
 struct StoreProgress {
   static let folderName = "progress"
 
   /// The shard's file.
   private let path: String
-  /// What this shard has done, in this process and earlier ones.
+  /// The units this shard has done, in this process and earlier ones.
   private(set) var own = UnitSet()
-  /// What all shards had done when this was opened.
+  /// The units all shards had done when the notes were read.
   let known: UnitSet
 
   /// The notes of shard `shard` of `count` of the store at `store`.
@@ -64,7 +64,7 @@ struct StoreProgress {
 
   static func folder(_ store: String) -> String { Path.join(store, folderName) }
 
-  /// What all shards together have done in the store at `store`.
+  /// The units all shards together have done in the store at `store`.
   static func all(_ store: String) throws(Failure) -> UnitSet {
     var units = UnitSet()
     for name in try Path.list(folder(store))

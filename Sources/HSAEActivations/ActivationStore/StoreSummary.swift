@@ -1,22 +1,22 @@
-// What is in a store, in numbers and examples: for people who have one and no longer know, and for
-// the page of a run. Counted on a sample, which the first rows of a shuffled store are.
+// Describes a store in numbers and examples, for `hsae info` and the page of a run. It counts over the first
+// rows, which are a sample because the store is shuffled.
 
-import Glibc
+import Foundation
 public import HSAESupport
 import HSAETensors
 
 /// A description of an activation store.
 public struct StoreSummary: Codable, Hashable, Sendable {
-  /// A number of rows or documents that share something.
+  /// The number of rows or documents that share a token or a language.
   public struct Share: Codable, Hashable, Sendable {
-    /// What they share: a token's text, a language.
+    /// The token's text or the language.
     public var name: String
-    /// How many they are.
+    /// Their number.
     public var count: Int
-    /// Of how many.
+    /// The number of all.
     public var total: Int
 
-    /// A number of things.
+    /// A share.
     public init(name: String, count: Int, total: Int) {
       (self.name, self.count, self.total) = (name, count, total)
     }
@@ -24,7 +24,7 @@ public struct StoreSummary: Codable, Hashable, Sendable {
 
   /// The norms of rows.
   public struct Norms: Codable, Hashable, Sendable {
-    /// The least, and the norms that 1, 25, 50, 75 and 99 % of rows do not exceed, and the greatest.
+    /// The least norm, the 1, 25, 50, 75 and 99 % quantiles, and the greatest.
     public var quantiles: [Float]
     /// The decimal logarithm of the least norm in the first bin.
     public var lowest: Double
@@ -42,11 +42,11 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     public var title: String
     /// Its language, empty if unknown.
     public var language: String
-    /// The text before the token, the token's text, and the text behind it.
+    /// The text before the token.
     public var before: String
     /// The token's text.
     public var token: String
-    /// The text behind it.
+    /// The text after it.
     public var after: String
 
     /// A token with the texts around it.
@@ -56,27 +56,27 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     }
   }
 
-  /// What the store says of itself.
+  /// The store's attributes.
   public var attributes: StoreAttributes
-  /// Rows that are read, and those left out because of their flags.
+  /// Rows that are read.
   public var rows: Int
   /// Rows that carry a flag.
   public var flagged: Int
   /// Rows that were held out for evaluation; nil if there are none.
   public var heldOut: Int?
-  /// The number of rows that norms and tokens were counted on.
+  /// The number of rows in the sample that norms and tokens were counted on.
   public var sampled: Int
   /// Their norms.
   public var norms: Norms
-  /// The most frequent tokens of the sample; empty for unembeddings, which have each once.
+  /// The most frequent tokens of the sample; empty for an unembedding, which has each token once.
   public var tokens: [Share]
-  /// Documents, and the tokens of all; nil if the store has no corpus.
+  /// Documents; nil if the store has no corpus.
   public var documents: Int?
-  /// Tokens of the corpus as the model read it.
+  /// Tokens of all documents; nil if the store has no corpus.
   public var corpusTokens: Int?
   /// Documents by language, most frequent first.
   public var languages: [Share]
-  /// Rows drawn by seed, in their documents.
+  /// Random rows with the text around them.
   public var contexts: [Context]
 
   /// A description of the numbers alone.
@@ -91,15 +91,15 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     (tokens, languages, contexts) = ([], [], [])
   }
 
-  /// What is sampled and shown.
+  /// How much is sampled and shown.
   public struct Limits: Sendable {
-    /// Rows looked at.
+    /// Rows in the sample.
     public var rows = 1_000_000
     /// Most frequent tokens shown.
     public var tokens = 30
     /// Contexts shown.
     public var contexts = 8
-    /// Tokens before and after a context's.
+    /// Tokens before and after a context's token.
     public var contextTokens = 12
     /// Seed of the draw of contexts.
     public var seed: UInt64 = 0
@@ -115,7 +115,7 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     flagged = store.flaggedCount
     heldOut = attributes.collection.flatMap { $0.part == .training ? $0.holdoutRows : nil }
     var sample = Array(0..<min(store.rowCount, max(1, limits.rows)))
-    // What an incomplete store lacks is zeros, and tells nothing.
+    // Missing rows of an incomplete store read as zeros.
     if !attributes.complete { sample = sample.filter { store.norm($0) > 0 } }
     let count = sample.count
     sampled = count
@@ -155,7 +155,7 @@ public struct StoreSummary: Codable, Hashable, Sendable {
 }
 
 extension StoreSummary.Context {
-  /// Row `row` of `store` with `count` tokens on each side; nil if the store does not say where it is.
+  /// Row `row` of `store` with `count` tokens on each side; nil if the store does not record its place.
   init?(_ store: ActivationStore, _ corpus: StoredCorpus, row: Int, _ count: Int) {
     guard let place = store.place(row), (0..<corpus.documentCount).contains(place.document),
       let tokens = try? corpus.tokens(of: place.document), tokens.indices.contains(place.position)
@@ -172,7 +172,7 @@ extension StoreSummary.Context {
 }
 
 extension StoreSummary.Norms {
-  /// Counts `norms`, of which there is at least one.
+  /// Counts `norms`, which must not be empty.
   public init(_ norms: [Float]) {
     precondition(!norms.isEmpty, "There are no norms.")
     let sorted = norms.sorted()

@@ -1,5 +1,5 @@
-// The corpus inside a residual-stream store: every document's tokens in reading order, as the model
-// saw them, and what is known of each document. Read in place, so its size does not matter.
+// The corpus inside a residual-stream store: every document's tokens in reading order, as the model saw them,
+// and its title, language and topic. It is read in place, so its size does not matter.
 
 public import HSAESupport
 
@@ -44,7 +44,7 @@ public struct StoredCorpus: Sendable {
     else { throw .data("\(path): the arrays do not fit each other; the store is damaged.") }
   }
 
-  /// Where the tokens of document `document` lie among those of all.
+  /// The range of document `document` in the tokens of all documents.
   public func range(of document: Int) throws(Failure) -> Range<Int> {
     let (start, end) = (offsets[document], offsets[document + 1])
     guard start >= 0, start <= end, end <= Int64(tokens.count) else {
@@ -58,10 +58,10 @@ public struct StoredCorpus: Sendable {
     tokens.elements(try range(of: document))
   }
 
-  /// The tokens at the places `range` among those of all documents.
+  /// The tokens `range` of all documents' tokens.
   public func tokens(at range: Range<Int>) -> [Int32] { tokens.elements(range) }
 
-  /// The document to which the token at `place` among all tokens belongs.
+  /// The document that token `place` of all documents' tokens belongs to.
   public func document(at place: Int) throws(Failure) -> Int {
     precondition(place >= 0 && place < tokenCount, "Token \(place) of \(tokenCount).")
     var (low, high) = (0, documentCount)
@@ -79,7 +79,7 @@ public struct StoredCorpus: Sendable {
   /// Whether document `document` is held out.
   public func isHeldOut(_ document: Int) -> Bool { holdout[document] != 0 }
 
-  /// The index, before shuffling, of the document's first row within its part.
+  /// The index of the document's first row within its part, before shuffling.
   public func firstRow(of document: Int) -> Int { Int(partRows[document]) }
 
   /// The number of rows of document `document`.
@@ -108,7 +108,7 @@ private struct StoredTexts: Sendable {
     }
   }
 
-  /// The text of document `index`; nil if it is empty or its place impossible.
+  /// The text of document `index`; nil if it is empty or its offsets are impossible.
   subscript(index: Int) -> String? {
     let (start, end) = (offsets[index], offsets[index + 1])
     guard start >= 0, start < end, end <= Int64(bytes.count) else { return nil }

@@ -1,9 +1,9 @@
-// What a run keeps of the store it was trained on, so that a word can be looked up as it was trained
-// on even where the store is gone: attributes, vocabulary, mean and whitening.
+// What a run keeps of its store, so that words can be looked up even when the store is gone: attributes,
+// vocabulary, mean and whitening.
 
 public import HSAESupport
 
-/// A model's vocabulary with the transform its unembedding rows went through.
+/// A model's vocabulary and the transform of its unembedding rows.
 public struct StoredVocabulary: Sendable {
   /// The store's attributes.
   public let attributes: StoreAttributes
@@ -14,7 +14,7 @@ public struct StoredVocabulary: Sendable {
   /// The whitening [d × d, row-major]; nil if rows were only centred.
   public let whitening: [Float]?
 
-  /// What `store` has of it; nil if it has no vocabulary.
+  /// The vocabulary and transform of `store`; nil if it has no vocabulary.
   public init?(_ store: ActivationStore) {
     guard !store.vocabulary.isEmpty else { return nil }
     attributes = store.attributes

@@ -1,5 +1,5 @@
-// A model's vocabulary inside a store: all tokens' texts one after another as bytes, and where each
-// begins. Two plain arrays that any Zarr library reads, exact to the byte whatever the texts hold.
+// A model's vocabulary inside a store: all tokens' texts one after another as bytes, and the offset of each.
+// These are two plain arrays that any Zarr library reads, exact to the byte.
 
 import HSAESupport
 

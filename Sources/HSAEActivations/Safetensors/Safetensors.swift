@@ -1,13 +1,12 @@
-// Reading `.safetensors` files: a JSON header of names, types, shapes and offsets, then the numbers.
-// Everything the header claims is checked against the file before any of it is used. Writing is in
-// `SafetensorsWriter.swift`; the header's own rules in `SafetensorsHeader.swift`.
+// Reads `.safetensors` files: a JSON header of names, types, shapes and offsets, then the numbers.
+// `SafetensorsHeader` checks the header against the file before anything is read.
 
 public import HSAESupport
 public import HSAETensors
 
 /// A `.safetensors` file, mapped.
 public struct SafetensorsFile: Sendable {
-  /// The text that was stored along with the tensors.
+  /// The text stored with the tensors.
   public let metadata: [String: String]
   /// The tensors, in the order of their bytes.
   public let tensors: [SafetensorsTensor]
@@ -34,8 +33,7 @@ public struct SafetensorsFile: Sendable {
 
   /// Whether `file` begins as a `.safetensors` file does.
   package static func looksLikeSafetensors(_ file: MappedFile) -> Bool {
-    let bytes = file.bytes
-    return bytes.byteCount >= 10 && byte(bytes, 8) == UInt8(ascii: "{") && byte(bytes, 7) == 0
+    file.count >= 10 && file.copy(7..<9) == [0, UInt8(ascii: "{")]
   }
 
   /// The tensor called `name`, if there is one.
@@ -62,13 +60,14 @@ public struct SafetensorsFile: Sendable {
   @_lifetime(borrow self)
   public func bytes(of tensor: SafetensorsTensor) -> RawSpan {
     let bytes = file.bytes.extracting(tensor.bytes)
+    // Safe: this value keeps the file mapped.
     return unsafe _overrideLifetime(bytes, borrowing: self)
   }
 
-  /// Gives back the memory of what was read so far: for files that are about as large as memory.
+  /// Gives back the memory of the pages read so far; for files about as large as memory.
   public func releasePages() { file.releasePages() }
 
-  /// Reads elements `range` of `tensor` (row-major) into `destination`, as many as it has.
+  /// Reads elements `range` of `tensor` (row-major) into `destination`, which has as many.
   ///
   /// Fails with `.data` if the type is no float type or an element is not finite.
   public func read(
@@ -97,7 +96,7 @@ public struct SafetensorsFile: Sendable {
     return elements
   }
 
-  /// The tensor called `name` as a matrix: its last dimension are the columns, all others the rows.
+  /// The tensor called `name` as a matrix: its last dimension gives the columns, all others the rows.
   public func matrix(_ name: String) throws(Failure) -> Matrix {
     let tensor = try tensor(name)
     let columns = tensor.shape.last ?? 1
@@ -107,7 +106,7 @@ public struct SafetensorsFile: Sendable {
     return matrix
   }
 
-  /// The float type of `tensor`; fails with `.data` if it has none that is read.
+  /// The float type of `tensor`; fails with `.data` if its type cannot be read as floats.
   func elementType(of tensor: SafetensorsTensor) throws(Failure) -> ElementType {
     if let type = tensor.type.elementType { return type }
     throw .data(
@@ -116,27 +115,9 @@ public struct SafetensorsFile: Sendable {
   }
 }
 
-/// One matrix of a `.safetensors` file, as rows.
-public struct SafetensorsRows: RowSource {
-  private let rows: MappedRows
-  /// The tensor's name.
-  public let tensor: String
-  /// Names the content (see `RowSource`).
-  public let fingerprint: String
-
-  /// Number of rows.
-  public var rowCount: Int { rows.rowCount }
-  /// Numbers in a row.
-  public var width: Int { rows.width }
-  /// The path as the user wrote it.
-  public var path: String { rows.file.path }
-  /// What it is, for people.
-  public var summary: String {
-    "safetensors matrix \"\(tensor)\", \(rowCount) rows of width \(width), \(rows.type)"
-  }
-
-  /// The tensor called `tensor` of `file`, or the only matrix in it. Fails with `.data` if there is
-  /// no such matrix of floats, or several and none is named.
+extension MappedRows {
+  /// The tensor called `name` of `file`, or the only matrix in it. Fails with `.data` if there is no such
+  /// matrix of floats, or if there are several and `name` is nil.
   public init(_ file: SafetensorsFile, tensor name: String? = nil) throws(Failure) {
     let chosen: SafetensorsTensor
     if let name {
@@ -151,26 +132,9 @@ public struct SafetensorsRows: RowSource {
       }
       chosen = matrices[0]
     }
-    guard chosen.shape.count == 2 else {
-      throw .data(
-        "\(file.path): tensor \"\(chosen.name)\" has \(chosen.shape.count) dimensions; a matrix"
-          + " [rows, width] with 2 is needed.")
-    }
-    rows = try MappedRows(
+    try self.init(
       file: file.file, offset: chosen.bytes.lowerBound, end: chosen.bytes.upperBound,
-      type: file.elementType(of: chosen), rowCount: chosen.shape[0], width: chosen.shape[1])
-    tensor = chosen.name
-    var fingerprint = Fingerprint()
-    fingerprint.add("safetensors \(chosen.name) \(chosen.type) \(chosen.shape)")
-    fingerprint.add(file.file)
-    self.fingerprint = fingerprint.finish()
+      type: file.elementType(of: chosen), shape: chosen.shape, tensor: chosen.name,
+      fingerprint: "safetensors \(chosen.name) \(chosen.type) \(chosen.shape)")
   }
-
-  /// Reads the rows with the indices `rows` into `destination` (see `RowSource`).
-  public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
-    if let row = self.rows.read(rows, into: &destination) { throw notFinite(row: row) }
-  }
-
-  /// Has the system bring `rows` into memory (see `RowSource`).
-  public func prefetch(_ rows: Range<Int>) { self.rows.prefetch(rows) }
 }

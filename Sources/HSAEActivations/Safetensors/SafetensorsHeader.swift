@@ -1,10 +1,10 @@
-// The header of a `.safetensors` file: 8 bytes of length, then JSON. Checks, before anything is
-// allocated for it, all that the format promises: sizes, types, shapes whose product fits, byte
-// ranges that follow each other without gap or overlap to the end of the file.
+// The header of a `.safetensors` file: 8 bytes of length, then JSON. It is checked in full before any tensor
+// is read: sizes, types, shapes whose product fits, and byte ranges that follow each other without gap or
+// overlap to the end of the file.
 
 import HSAESupport
 
-/// The element types of the format that this project knows.
+/// The element types of the format.
 public enum SafetensorsType: String, Sendable, CaseIterable {
   /// IEEE double precision.
   case float64 = "F64"
@@ -32,9 +32,9 @@ public enum SafetensorsType: String, Sendable, CaseIterable {
   case uint8 = "U8"
   /// Truth values, a byte each.
   case bool = "BOOL"
-  /// Eight-bit floats with 5 bits of exponent, which can be listed but not read.
+  /// Eight-bit floats with 5 bits of exponent; they can be listed but not read.
   case float8e5m2 = "F8_E5M2"
-  /// Eight-bit floats with 4 bits of exponent, which can be listed but not read.
+  /// Eight-bit floats with 4 bits of exponent; they can be listed but not read.
   case float8e4m3 = "F8_E4M3"
 
   /// Bytes per element.
@@ -47,7 +47,7 @@ public enum SafetensorsType: String, Sendable, CaseIterable {
     }
   }
 
-  /// The float type to read it as; nil if it is none of them.
+  /// The float type to read it as; nil for all others.
   public var elementType: ElementType? {
     switch self {
     case .float64: .float64
@@ -67,7 +67,7 @@ public struct SafetensorsTensor: Sendable, Hashable {
   public let type: SafetensorsType
   /// Its dimensions, slowest first; empty for a single number.
   public let shape: [Int]
-  /// Where its bytes lie, counted from the beginning of the file.
+  /// The range of its bytes in the file.
   public let bytes: Range<Int>
 
   /// The number of elements.
@@ -75,7 +75,7 @@ public struct SafetensorsTensor: Sendable, Hashable {
 }
 
 struct SafetensorsHeader {
-  /// The longest header that is read, as in the format's reference implementation.
+  /// The longest header that is read: the limit of the format's reference implementation.
   static let maximumLength = 100_000_000
 
   var metadata: [String: String] = [:]
@@ -89,7 +89,7 @@ struct SafetensorsHeader {
       throw .data("\(path): \(bytes.byteCount) bytes are too few for a .safetensors file.")
     }
     var claimed: UInt64 = 0
-    for index in 0..<8 { claimed |= UInt64(byte(bytes, index)) << UInt64(8 * index) }
+    for (index, byte) in file.copy(0..<8).enumerated() { claimed |= UInt64(byte) << (8 * index) }
     guard claimed <= UInt64(Self.maximumLength), claimed <= UInt64(bytes.byteCount - 8) else {
       throw .data(
         "\(path), byte 0: a header of \(claimed) bytes is too long for this file; it was cut short"

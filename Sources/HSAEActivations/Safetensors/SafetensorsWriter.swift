@@ -1,14 +1,14 @@
-// Writing `.safetensors` files: the shapes first, then the numbers as they come, hashed on the way
-// and durable at the end. Reading is in `Safetensors.swift`.
+// Writes `.safetensors` files: the shapes first, then the numbers as they come. The file is hashed on the way
+// and durable at the end.
 
 public import HSAESupport
 
 /// A `.safetensors` file that is being written.
 ///
-/// Declare all tensors at the beginning, then append the elements of each, in the declared order and
-/// in pieces of any size; `finish()` gives the file its name.
+/// Declare all tensors at the beginning. Then append the elements of each, in the declared order and in
+/// pieces of any size. `finish()` gives the file its name.
 public struct SafetensorsWriter: ~Copyable {
-  /// A tensor to be written.
+  /// A tensor to write.
   public struct Tensor: Sendable {
     /// Its name.
     public var name: String
@@ -34,7 +34,7 @@ public struct SafetensorsWriter: ~Copyable {
   private var hash: SHA256
   private var scratch: [UInt8] = []
 
-  /// Begins the file that shall be at `path`, with the given tensors, whose names must differ.
+  /// Begins the file for `path` with the given tensors, whose names must differ.
   public init(
     path: String, tensors: [Tensor], metadata: [String: String] = [:]
   ) throws(Failure) {
@@ -52,8 +52,7 @@ public struct SafetensorsWriter: ~Copyable {
     return file
   }
 
-  /// The header: its length in 8 bytes, then JSON padded with spaces, so that the numbers begin at
-  /// a multiple of 8 bytes.
+  /// The header: its length in 8 bytes, then JSON, padded so that the numbers begin at a multiple of 8.
   private static func header(_ tensors: [Tensor], _ metadata: [String: String]) -> [UInt8] {
     var offset = 0
     var members: [String] = []
@@ -82,7 +81,7 @@ public struct SafetensorsWriter: ~Copyable {
     try file.write(bytes)
   }
 
-  /// Appends `floats` to the tensor called `name`, in the type it was declared with.
+  /// Appends `floats` to the tensor called `name`, in its declared type.
   public mutating func append(_ name: String, _ floats: Span<Float>) throws(Failure) {
     let tensor = begin(name)
     guard let type = tensor.type.elementType else {
@@ -104,7 +103,7 @@ public struct SafetensorsWriter: ~Copyable {
     try append(name, floats.span)
   }
 
-  /// Appends little-endian `bytes` to the tensor called `name`, of whatever type it is.
+  /// Appends little-endian `bytes` to the tensor called `name`, of any type.
   public mutating func append(_ name: String, bytes: RawSpan) throws(Failure) {
     _ = begin(name)
     hash.update(bytes)
@@ -114,7 +113,7 @@ public struct SafetensorsWriter: ~Copyable {
 
   /// Moves to the tensor called `name`, which must be the present one or the next.
   private mutating func begin(_ name: String) -> Tensor {
-    // A tensor without elements is full from the beginning and may still be named.
+    // A tensor without elements is full from the beginning, and appending nothing to it is allowed.
     if current < tensors.count, tensors[current].name != name { skipFull(upTo: name) }
     precondition(
       current < tensors.count && tensors[current].name == name,
@@ -138,7 +137,7 @@ public struct SafetensorsWriter: ~Copyable {
       "More elements than tensor \(tensors[current].name) has.")
   }
 
-  /// Brings the file to the disk and gives it its name; the SHA-256 of its content.
+  /// Brings the file to the disk and gives it its name. Returns the SHA-256 of its content.
   public consuming func finish() throws(Failure) -> String {
     skipFull()
     precondition(current == tensors.count, "Tensor \(tensors[current].name) is not complete.")

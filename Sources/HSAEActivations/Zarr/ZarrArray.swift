@@ -1,5 +1,5 @@
-// A Zarr array on disk to read: its chunk files, mapped. A chunk without file is all fill value, as
-// the format has it. Metadata is `ZarrLayout.swift`'s, writing `ZarrArrayWriter.swift`'s.
+// A Zarr array to read, its chunk files mapped. In a chunk without a file every element has the fill value,
+// as the format demands.
 
 import HSAESupport
 
@@ -8,15 +8,12 @@ struct ZarrArray: Sendable {
   /// The array's folder.
   let path: String
   let layout: ZarrLayout
-  /// The chunks' files, slowest dimension first; nil where there is none.
+  /// The chunks' files, slowest dimension first; nil for a chunk without a file.
   let chunks: [MappedFile?]
 
   /// Opens the array in the folder `path`; fails with `.data` if the node is a group.
   init(path: String) throws(Failure) {
-    guard case .array(let layout) = try ZarrNode(path: path) else {
-      throw .data("\(path): this is a Zarr group where an array should be.")
-    }
-    try self.init(path: path, layout: layout)
+    try self.init(path: path, layout: ZarrLayout(path: path))
   }
 
   /// Maps the chunks of the array in the folder `path`, each of which must have its full size.
@@ -47,12 +44,12 @@ struct ZarrArray: Sendable {
     return file
   }
 
-  /// The most bytes that are made up for missing chunks when an array is read into memory.
+  /// The largest array, in bytes, that may have missing chunks when it is read into memory.
   private static let maximumFill = 1 << 24
 
-  /// All bytes of the array, row-major, little-endian: for arrays that fit in memory.
+  /// All bytes of the array, row-major, little-endian; for arrays that fit in memory.
   ///
-  /// Chunks along the second dimension are not joined: an array of two dimensions must have one.
+  /// Fails with `.data` if rows are split into chunks.
   func allBytes() throws(Failure) -> [UInt8] {
     guard layout.shape.count == 1 || layout.chunks(along: 1) <= 1,
       layout.shape.count == 1 || layout.chunk[1] == layout.shape[1]
@@ -73,6 +70,7 @@ struct ZarrArray: Sendable {
     for chunk in chunks {
       let part = min(layout.chunkBytes, count - bytes.count)
       if let chunk {
+        // Safe: the bytes are copied while they are mapped.
         unsafe chunk.bytes.extracting(0..<part).withUnsafeBytes {
           unsafe bytes.append(contentsOf: $0)
         }
@@ -89,6 +87,7 @@ struct ZarrArray: Sendable {
   ) throws(Failure) -> [Element] {
     try check(zarrType)
     let bytes = try allBytes()
+    // Safe: the buffer holds that many elements, and unaligned loads are allowed.
     return unsafe bytes.withUnsafeBytes { buffer in
       (0..<buffer.count / MemoryLayout<Element>.size).map {
         Element(
@@ -106,6 +105,7 @@ struct ZarrArray: Sendable {
     let bytes = try allBytes()
     var floats = [Float](repeating: 0, count: bytes.count / type.size)
     var span = floats.mutableSpan
+    // Safe: a view of integers as bytes, whose number `decode` checks.
     guard unsafe type.decode(bytes.span.bytes, into: &span) else {
       throw .data("\(path): the array holds a NaN or an infinity; the store is damaged.")
     }

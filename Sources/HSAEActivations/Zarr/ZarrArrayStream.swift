@@ -1,11 +1,11 @@
-// Writing a Zarr array of one dimension whose length is not known before its end: elements are
-// appended, chunk after chunk; metadata come last.
+// Writes a Zarr array of one dimension by appending elements, when its length is known only at the end. The
+// metadata are written last.
 
 import HSAESupport
 
-/// A one-dimensional Zarr array that grows. Durability is the folder's owner's business.
+/// A one-dimensional Zarr array that grows. The owner of the folder makes it durable.
 struct ZarrArrayStream: ~Copyable {
-  /// Elements of a chunk.
+  /// Elements per chunk.
   static let chunkLength = 1 << 20
 
   private let path: String
@@ -22,7 +22,7 @@ struct ZarrArrayStream: ~Copyable {
     try Path.createDirectories(Path.join(path, "c"))
   }
 
-  /// Appends `value`, which must have the array's type.
+  /// Appends `value`, which must be as wide as the array's type.
   mutating func append(_ value: some FixedWidthInteger) throws(Failure) {
     appendBytes(of: value, to: &buffer)
     try added(1)
@@ -45,7 +45,7 @@ struct ZarrArrayStream: ~Copyable {
 
   private mutating func write(_ chunk: [UInt8]) throws(Failure) {
     let file = try Descriptor(updating: Path.join(path, "c/\(writtenChunks)"))
-    try unsafe file.write(chunk.span.bytes, at: 0)
+    try file.write(chunk, at: 0)
     writtenChunks += 1
   }
 
@@ -65,7 +65,7 @@ struct TextListStream: ~Copyable {
   private let path: String
   private var bytes: ZarrArrayStream
   private var offsets: ZarrArrayStream
-  /// Whether a text had a byte.
+  /// Whether any text so far is not empty.
   private(set) var hasText = false
 
   /// Begins the list in the folder `path`.

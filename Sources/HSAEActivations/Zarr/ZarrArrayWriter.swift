@@ -1,5 +1,5 @@
-// Writing a Zarr array of one or two dimensions, uncompressed, chunked along its rows. Rows may be
-// written in any order. Durability is the folder's owner's business.
+// Writes a Zarr array of one or two dimensions, uncompressed, in chunks of rows. Rows may come in any order.
+// The owner of the folder makes it durable.
 
 import HSAESupport
 
@@ -34,24 +34,33 @@ struct ZarrArrayWriter: Sendable {
       let chunk = row / layout.chunk[0]
       let end = min(start + count, (chunk + 1) * layout.chunk[0])
       let part = (row - start) * rowBytes..<(end - start) * rowBytes
-      let file = try open(chunk: chunk)
+      let file = try layout.open(chunk: chunk, in: path)
+      // Safe: a view of integers as bytes, within the array.
       try unsafe file.write(
         bytes.span.bytes.extracting(part), at: row % layout.chunk[0] * rowBytes)
       row = end
     }
   }
 
-  private func open(chunk: Int) throws(Failure) -> Descriptor {
-    let key = layout.key(layout.shape.count == 1 ? [chunk] : [chunk, 0])
-    let path = Path.join(path, key)
-    try Path.createDirectories(Path.parent(path))
-    let file = try Descriptor(updating: path)
-    if try file.size() != layout.chunkBytes { try file.truncate(to: layout.chunkBytes) }
-    return file
-  }
 }
 
 extension ZarrLayout {
+  /// Opens the file of chunk `chunk`, counted along the rows, of the array in the folder `path`; it gets its
+  /// full size. With `durably`, the name of a new file reaches the disk.
+  func open(chunk: Int, in path: String, durably: Bool = false) throws(Failure) -> Descriptor {
+    let name = Path.join(path, key(shape.count == 1 ? [chunk] : [chunk, 0]))
+    let folder = Path.parent(name)
+    let isNew = durably && !Path.exists(name)
+    try Path.createDirectories(folder)
+    let file = try Descriptor(updating: name)
+    if try file.size() != chunkBytes { try file.truncate(to: chunkBytes) }
+    if isNew {
+      try synchronizeDirectory(folder)
+      try synchronizeDirectory(Path.parent(folder))
+    }
+    return file
+  }
+
   /// Makes the folder `path` with the metadata of an array of this layout.
   func writeMetadata(to path: String, dimensions: [String]) throws(Failure) {
     try Path.createDirectories(path)

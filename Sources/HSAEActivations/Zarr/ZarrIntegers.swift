@@ -1,4 +1,4 @@
-// A one-dimensional Zarr array of integers, read in place: for arrays that need not fit in memory.
+// A one-dimensional Zarr array of integers, read in place, so that it need not fit in memory.
 
 import HSAESupport
 
@@ -8,11 +8,10 @@ struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Se
   /// The number of elements.
   let count: Int
 
-  /// Maps the array in the folder `path`, whose elements must be of `type`, which is as wide as
-  /// `Element`.
+  /// Maps the array in the folder `path`. Its elements must be of `type`, which is as wide as `Element`.
   ///
-  /// It must have `count` elements, if that is given, and be whole: `allowsGaps` lets chunks without
-  /// file be zeros.
+  /// Fails with `.data` if it does not have `count` elements (unless that is nil) or a chunk has no file.
+  /// With `allowsGaps`, chunks without a file are zeros.
   init(
     path: String, type: ZarrType, count: Int? = nil, allowsGaps: Bool = false
   ) throws(Failure) {
@@ -34,7 +33,7 @@ struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Se
     precondition(index >= 0 && index < count, "Element \(index) of \(count).")
     let (chunk, place) = index.quotientAndRemainder(dividingBy: array.layout.chunk[0])
     guard let file = array.chunks[chunk] else { return 0 }
-    // Safe: a chunk has `chunk[0]` elements, as was checked when it was mapped.
+    // Safe: a chunk's file has `chunk[0]` elements (checked when it was mapped), and `place` is less.
     return Element(
       littleEndian: unsafe file.bytes.unsafeLoadUnaligned(
         fromByteOffset: place * MemoryLayout<Element>.size, as: Element.self))
@@ -52,6 +51,7 @@ extension ZarrIntegers<UInt8> {
       guard let chunk else { continue }
       let start = number * length
       let bytes = chunk.bytes.extracting(0..<min(length, count - start))
+      // Safe: the indices are the buffer's own.
       unsafe bytes.withUnsafeBytes { buffer in
         for index in buffer.indices where unsafe buffer[index] != 0 {
           unsafe body(start + index, buffer[index])

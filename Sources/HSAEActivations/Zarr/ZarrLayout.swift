@@ -1,6 +1,5 @@
-// The metadata of a Zarr v3 node (`zarr.json`), checked: the subset this project reads and writes,
-// which is uncompressed, little-endian arrays on a regular chunk grid. What is outside the subset
-// is refused by name. Chunks are `ZarrArray.swift`'s.
+// The metadata of a Zarr v3 node (`zarr.json`). This project reads and writes uncompressed, little-endian
+// arrays on a regular chunk grid; an error names anything else.
 
 import HSAESupport
 
@@ -57,12 +56,12 @@ enum ZarrNode {
 struct ZarrLayout: Sendable {
   /// One or two dimensions, slowest first.
   var shape: [Int]
-  /// The chunk's sides, as many; all at least 1.
+  /// The chunk's sides, one for each dimension; all at least 1.
   var chunk: [Int]
   var type: ZarrType
-  /// What an element of a chunk without file is.
+  /// The value of elements in chunks without a file.
   var fill: Double = 0
-  /// How a chunk's indices become its file's name: "/" or "." between them, "c" before them or not.
+  /// Separates a chunk's indices in its file's name: "/" or ".". With `hasPrefix`, "c" comes before them.
   var separator = "/"
   var hasPrefix = true
 
@@ -72,10 +71,18 @@ struct ZarrLayout: Sendable {
     self.type = type
   }
 
+  /// The layout of the array in the folder `path`; fails with `.data` if the node is a group.
+  init(path: String) throws(Failure) {
+    guard case .array(let layout) = try ZarrNode(path: path) else {
+      throw .data("\(path): this is a Zarr group where an array should be.")
+    }
+    self = layout
+  }
+
   /// The number of chunks along dimension `axis`.
   func chunks(along axis: Int) -> Int { (shape[axis] + chunk[axis] - 1) / chunk[axis] }
 
-  /// The bytes of a chunk's file; chunks at the edge are as large as all.
+  /// The bytes of a chunk's file; a chunk at the edge is as large as the others.
   var chunkBytes: Int { chunk.reduce(type.size, *) }
 
   /// The name of a chunk's file within the array's folder.
@@ -124,7 +131,7 @@ struct ZarrLayout: Sendable {
     fill = try Self.fill(object["fill_value"], file: file)
   }
 
-  /// The name of an extension object, which may be written as a string alone.
+  /// The name of an extension object, which may be a plain string.
   private static func name(_ value: JSONValue?) -> String? {
     value?.string ?? value?["name"]?.string
   }
@@ -155,7 +162,7 @@ struct ZarrLayout: Sendable {
     }
   }
 
-  /// The most chunks an array may have: each is mapped, and systems allow some 65,000 maps.
+  /// The most chunks an array may have. Each is mapped, and systems allow some 65,000 maps.
   static let maximumChunks = 32_768
 
   private static func checkCodecs(

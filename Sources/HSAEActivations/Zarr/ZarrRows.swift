@@ -1,5 +1,4 @@
-// The rows of a Zarr array of two dimensions, in chunks of any shape: what stores and arrays made by
-// other tools are read through.
+// The rows of a Zarr array of two dimensions, in chunks of any shape. Stores use it too.
 
 public import HSAESupport
 
@@ -10,7 +9,7 @@ public struct ZarrRows: RowSource {
   private let chunkColumns: Int
   /// Whether every chunk has a file.
   let isWhole: Bool
-  /// Names the content (see `RowSource`).
+  /// A hash that names the content (see `RowSource`).
   public let fingerprint: String
 
   /// Number of rows.
@@ -19,16 +18,13 @@ public struct ZarrRows: RowSource {
   public var width: Int { array.layout.shape[1] }
   /// The path as the user wrote it.
   public var path: String { array.path }
-  /// What it is, for people.
+  /// A description for people.
   public var summary: String { "Zarr array, \(rowCount) rows of width \(width), \(type)" }
 
   /// Opens the array in the folder `path`. Fails with `.data` unless it is a matrix of float16,
   /// bfloat16, float32 or float64, uncompressed.
   public init(path: String) throws(Failure) {
-    guard case .array(let layout) = try ZarrNode(path: path) else {
-      throw .data("\(path): this is a Zarr group where an array should be.")
-    }
-    try self.init(path: path, layout: layout)
+    try self.init(path: path, layout: ZarrLayout(path: path))
   }
 
   init(path: String, layout: ZarrLayout) throws(Failure) {
@@ -61,13 +57,14 @@ public struct ZarrRows: RowSource {
     let width = width
     let (chunkRows, chunkWidth) = (array.layout.chunk[0], array.layout.chunk[1])
     precondition(destination.count == rows.count * width, "Rows do not fill the destination.")
+    // Safe: a chunk's file has chunkRows · chunkWidth elements (checked when it was mapped) and stays mapped.
+    // With one chunk for all columns, chunkWidth is at least the width.
     if type == .float16, chunkColumns == 1, isWhole {
       let row = unsafe readHalfRows(rows, width: width, into: &destination) { row in
         precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
         guard let start = unsafe array.chunks[row / chunkRows]?.start else {
           preconditionFailure("A chunk has no bytes.")
         }
-        // Safe: a chunk's file has chunkRows · chunkWidth elements, as was checked when it was mapped.
         return unsafe start + row % chunkRows * chunkWidth * 2
       }
       if let row { throw notFinite(row: row) }
@@ -101,7 +98,7 @@ public struct ZarrRows: RowSource {
     }
   }
 
-  /// Has the system bring `rows` into memory (see `RowSource`).
+  /// Asks the system to read `rows` into memory (see `RowSource`).
   public func prefetch(_ rows: Range<Int>) {
     let (chunkRows, rowBytes) = (array.layout.chunk[0], array.layout.chunk[1] * type.size)
     for chunk in rows.lowerBound / chunkRows...max(rows.lowerBound, rows.upperBound - 1) / chunkRows

@@ -1,7 +1,7 @@
 // The linear probe that says what a vector knows of its word's first letter, and what both probes of
 // the absorption measure share: the loss, Adam, the F1 score.
 
-import Glibc
+import Foundation
 public import HSAETensors
 
 /// How a probe learns.

@@ -1,7 +1,7 @@
 // The L1 probe on latents, whose largest weights name each letter's candidates, and logistic regression
 // on a few of them: how well so few tell the letter.
 
-import Glibc
+import Foundation
 public import HSAETensors
 
 /// Linear classifiers on sparse rows, with an output for each letter.

@@ -2,7 +2,7 @@
 // the choice of a sublatent says beyond its parent (docs/evaluation.md, "Topics"). Which documents have
 // which topic is the caller's knowledge.
 
-import Glibc
+import Foundation
 public import HSAEModels
 import HSAETensors
 

@@ -2,7 +2,7 @@
 // are there narrower ones under it that cover each child's? docs/evaluation.md states the score and its
 // weaknesses; it must be changed together with this file.
 
-import Glibc
+import Foundation
 
 /// How well one parent and its children fit WordNet; every part is from 0 to 1.
 public struct TaxonomyScore: Hashable, Sendable, Codable {

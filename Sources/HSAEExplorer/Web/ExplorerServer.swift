@@ -5,7 +5,6 @@
 import FlyingFox
 import FlyingSocks
 import Foundation
-import Glibc
 public import HSAESupport
 
 /// Serves an explorer over HTTP.
@@ -47,9 +46,9 @@ public struct ExplorerServer: Sendable {
     } catch {
       if Task.isCancelled { return }
       if case .failed(_, let number, _) = error as? SocketError {
-        let why = unsafe String(cString: strerror(number)).lowercased()
+        let why = systemErrorText(number).lowercased()
         let advice =
-          number == EADDRNOTAVAIL
+          number == addressNotAvailable
           ? "give an --address of this machine" : "choose another --port, or 0 for a free one"
         throw Failure(
           .unavailable, "\(address), port \(port): it cannot be listened at (\(why)); \(advice).")
@@ -68,10 +67,7 @@ public struct ExplorerServer: Sendable {
 
     func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
       // Connections have it from the socket that listens, which waits before there are any.
-      var isOn: Int32 = 1
-      _ = unsafe setsockopt(
-        socket.file.rawValue, Int32(IPPROTO_TCP), TCP_NODELAY, &isOn,
-        socklen_t(MemoryLayout<Int32>.size))
+      sendAtOnce(socket.file.rawValue)
       try await base.suspendSocket(socket, untilReadyFor: events)
     }
   }

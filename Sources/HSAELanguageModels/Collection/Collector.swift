@@ -3,7 +3,7 @@
 
 public import HSAEActivations
 public import HSAESupport
-public import HSAETensors
+import HSAETensors
 
 /// Collects rows of a model's residual stream into a store.
 public struct Collector {

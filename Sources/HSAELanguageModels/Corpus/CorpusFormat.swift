@@ -1,6 +1,5 @@
 // How documents are laid out in files, and which files a path stands for.
 
-import Glibc
 public import HSAESupport
 
 /// How corpus files are cut into documents.
@@ -65,11 +64,9 @@ public struct CorpusFormat: Hashable, Sendable {
       } else {
         // Opening a file that cannot be read throws the usual message.
         _ = try Descriptor(reading: path)
-        var status = stat()
-        // Safe: `status` lives for the call.
-        guard unsafe stat(path, &status) == 0,
-          [S_IFREG, S_IFIFO].contains(status.st_mode & S_IFMT)
-        else { throw .data("\(path): this is not a text file; name ordinary files and folders.") }
+        guard [.file, .pipe].contains(FileStatus(at: path)?.kind) else {
+          throw .data("\(path): this is no file of text; name ordinary files and folders.")
+        }
         files.append(path)
       }
     }
@@ -81,14 +78,9 @@ public struct CorpusFormat: Hashable, Sendable {
     var files: [String] = []
     for name in try Path.list(folder) where !name.hasPrefix(".") {
       let path = Path.join(folder, name)
-      var status = stat()
-      // Safe: `status` lives for both calls.
-      guard unsafe lstat(path, &status) == 0 else { continue }
-      if status.st_mode & S_IFMT == S_IFDIR {
+      if FileStatus(at: path, followingLinks: false)?.kind == .folder {
         files += try Self.files(in: path, depth: depth + 1)
-      } else if isCorpusFile(name), unsafe stat(path, &status) == 0,
-        status.st_mode & S_IFMT == S_IFREG
-      {
+      } else if isCorpusFile(name), FileStatus(at: path)?.kind == .file {
         files.append(path)
       }
     }

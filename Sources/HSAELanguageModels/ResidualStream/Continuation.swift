@@ -1,6 +1,6 @@
 // Lets a model continue a prompt, one token at a time, with or without an edit of its residual stream.
 
-import Glibc
+import Foundation
 public import HSAESupport
 import HSAETensors
 

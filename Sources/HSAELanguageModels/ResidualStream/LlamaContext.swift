@@ -8,7 +8,6 @@
 // small number in another way.
 
 import CLlama
-import Glibc
 import HSAESupport
 import HSAETensors
 

@@ -1,7 +1,6 @@
 // Reads, and may replace, the residual stream after a block while llama.cpp computes.
 
 import CLlama
-import Glibc
 import HSAESupport
 import HSAETensors
 
@@ -55,7 +54,7 @@ struct BlockRows: ~Copyable {
 
 /// Watches for one tensor while a batch is computed. llama.cpp's tensors live for the call that passes them.
 final class Tap {
-  private var name: [CChar] = []
+  private var name: String?
   private var layout: BlockRows.Layout?
   private var consume: ((borrowing BlockRows) throws(Failure) -> Bool)?
   private var isSeen = false
@@ -66,22 +65,21 @@ final class Tap {
     block: Int?, _ layout: BlockRows.Layout,
     _ consume: @escaping (borrowing BlockRows) throws(Failure) -> Bool
   ) {
-    // llama.cpp gives this name to the last tensor of a block in every architecture.
-    name = block.map { Array("l_out-\($0)".utf8CString) } ?? []
+    // llama.cpp's name of what all architectures compute last in a block.
+    name = block.map { "l_out-\($0)" }
     (self.layout, self.consume) = (layout, consume)
     (isSeen, failure) = (false, nil)
   }
 
   /// Ends watching. Returns whether the tensor was seen, and any failure on the way.
   func remove() -> (isSeen: Bool, failure: Failure?) {
-    (name, layout, consume) = ([], nil, nil)
+    (name, layout, consume) = (nil, nil, nil)
     return (isSeen, failure)
   }
 
   func isPlaced(at tensor: UnsafeMutablePointer<ggml_tensor>) -> Bool {
-    // Safe: both are C strings: `name` ends with its zero byte.
-    guard !name.isEmpty, let other = unsafe ggml_get_name(tensor) else { return false }
-    return unsafe strcmp(name, other) == 0
+    guard let name, let other = unsafe ggml_get_name(tensor) else { return false }
+    return unsafe String(cString: other) == name
   }
 
   /// Passes the rows of `tensor` on; returns whether the computation should go on.

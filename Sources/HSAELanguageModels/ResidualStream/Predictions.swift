@@ -1,7 +1,7 @@
 // Arithmetic on logits: the loss of each next token, and the divergence between two predictions.
 
 import CHSAEKernels
-import Glibc
+import Foundation
 import HSAETensors
 
 /// Scores of the predictions of one batch of tokens.

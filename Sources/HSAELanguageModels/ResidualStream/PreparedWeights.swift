@@ -2,7 +2,6 @@
 // converted file is made once and kept in the cache under the hash of the model's file and the version of
 // llama.cpp. Files in the cache are always complete; one process makes a file while others wait.
 
-import Glibc
 import HSAESupport
 
 /// The types that weights can be converted to.

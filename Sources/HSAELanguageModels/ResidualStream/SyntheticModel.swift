@@ -6,7 +6,7 @@
 // `active` = 3 parents, each with half its child, and a little noise. Rows at the first position are fifty
 // times as long, as in many real models. A fixed readout of the last block predicts the next byte.
 
-import Glibc
+import Foundation
 public import HSAESupport
 public import HSAETensors
 

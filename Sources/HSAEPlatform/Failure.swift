@@ -1,5 +1,5 @@
-// What can go wrong in the outside world, as a value: one sentence and a sysexits code. Every
-// module throws it for bad input; programmer mistakes (a shape that does not fit) trap instead.
+// The error type of all modules: one sentence and an exit code. Modules throw it for bad input and for errors
+// of the operating system; a programmer's mistake (a shape that does not fit) traps instead.
 
 public import FoundationEssentials
 
@@ -11,7 +11,7 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     case usage = 64
     /// The input's content is wrong.
     case data = 65
-    /// The input is not there or cannot be opened.
+    /// The input does not exist or cannot be opened.
     case missing = 66
     /// Something the command needs (a processor feature, a tool, a network) is not available.
     case unavailable = 69
@@ -19,15 +19,15 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
     case software = 70
     /// An output cannot be created: no such folder, no permission, another process holds it.
     case cannotCreate = 73
-    /// Reading or writing failed on the way: no space left, a disk error.
+    /// Reading or writing failed: no space left, a disk error.
     case inputOutput = 74
-    /// It failed now and may succeed later: a download that broke off.
+    /// It failed now and may succeed later: an interrupted download.
     case temporary = 75
   }
 
   /// The class of the failure; its raw value is the exit code.
   public let kind: Kind
-  /// What went wrong, where, and what to do about it. No trailing full stop is added.
+  /// What went wrong, where, and what to do about it. Nothing adds a full stop.
   public let message: String
 
   /// A failure of `kind` described by `message`.
@@ -48,6 +48,6 @@ public struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension Failure: LocalizedError {
-  /// The message, for what shows errors by their `localizedDescription`.
+  /// The message, for code that shows errors by their `localizedDescription`.
   public var errorDescription: String? { message }
 }

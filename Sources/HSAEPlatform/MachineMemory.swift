@@ -1,22 +1,30 @@
-// How much memory there is for this process: the machine's, less where its control groups (containers,
+// How much memory this process may use: the machine's memory, or less if its control groups (containers,
 // batch systems) or resource limits allow less.
 
 import FoundationEssentials
-import Glibc
 
-/// Memory as the operating system tells it, in bytes.
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+/// The memory this process may use, in bytes.
 public struct MachineMemory: Hashable, Sendable {
-  /// The most this process could ever have; infinite where nothing is known.
+  /// The most this process could ever have; infinite if nothing is known.
   public var limit = Double.infinity
   /// What sets the limit: "this machine has", "the control group allows", "ulimit -v allows".
   public var source = "this machine has"
-  /// What is free, or can be freed, now.
+  /// What is free now or can be freed.
   public var available = Double.infinity
 
   /// The memory at this moment.
   public static var current: MachineMemory {
     var memory = MachineMemory(root: "/")
     var limit = rlimit()
+    // Safe: the system writes to the variable during the call.
     if unsafe getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0 {
       memory.lower(to: Double(limit.rlim_cur), "ulimit -v allows")
     }
@@ -28,8 +36,8 @@ public struct MachineMemory: Hashable, Sendable {
     (self.limit, self.source, available) = (limit, source, limit)
   }
 
-  /// What the files below `root`, "/" for a real machine, say: proc/meminfo, proc/self/cgroup and the
-  /// groups below sys/fs/cgroup, of which each may allow less than the one above it.
+  /// Reads the files below `root` ("/" for a real machine): proc/meminfo, proc/self/cgroup and the groups
+  /// below sys/fs/cgroup. Each group may allow less than the one above it.
   init(root: String) {
     let numbers = Self.pairs(Path.join(root, "proc/meminfo"))
     if let total = numbers["MemTotal:"] { lower(to: total * 1024, "this machine has") }
@@ -51,8 +59,8 @@ public struct MachineMemory: Hashable, Sendable {
     }
   }
 
-  /// Takes the limits of the group `path` below `top` and of those above it into account. Inside a
-  /// container the path may be that of the host, and only `top` be there.
+  /// Applies the limits of the group `path` below `top` and of the groups above it. Inside a container the
+  /// path may be the host's, and only `top` exists.
   private mutating func visit(
     _ top: String, _ path: String, limit: String, usage: String, cache: String
   ) {

@@ -1,34 +1,44 @@
-// Runs another program to its end and reads its output. The child ends with this process: a fatal signal
-// ends the child first, and where `setpriv` is installed the kernel ends it even if this process is killed.
+// Runs another program to its end and takes its output. The program ends when this process ends: signals that
+// would end this process end the child first, and the kernel ends it if this process is killed, where it can.
 
-import Glibc
-import HSAESupport
 import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
+
+// Safe, for all system calls of this file: pointers are to variables and buffers of the calling function, and
+// the system uses them only during the call. The signal handler only uses an atomic and calls that handlers
+// may make.
 
 /// The running child's process id, for the signal handler; 0 if there is none.
 private let runningChild = Atomic<Int32>(0)
 private let fatalSignals: [Int32] = [SIGINT, SIGTERM, SIGHUP]
 
-/// Runs other programs, one at a time in a process.
-enum ChildProcess {
-  /// Where the program's standard error goes.
-  enum Errors {
-    /// To our standard error.
+/// Running other programs. One at a time in a process.
+package enum ChildProcess {
+  /// Where a program's standard error goes.
+  package enum Errors {
+    /// To this process's standard error.
     case shown
-    /// To /dev/null.
+    /// Nowhere.
     case dropped
-    /// To the same place as its standard output.
+    /// To the program's standard output.
     case merged
   }
 
   private static let turn = Mutex(())
 
-  /// Runs a program to its end and returns its exit status, or 128 plus the signal that ended it.
+  /// Runs `arguments` (the program's name, looked up in PATH, and its arguments) to its end and returns its
+  /// exit status, or 128 plus the signal that ended it.
   ///
-  /// `arguments` are the program's name, looked up in PATH, and its arguments. Standard input is empty.
-  /// `consume` gets standard output piece by piece. Fails with `.unavailable` if the program cannot be
-  /// started. If `consume` throws, the program is ended and the error passed on.
-  static func run(
+  /// Standard input is empty. `consume` receives standard output as it comes. Fails with `.unavailable` if
+  /// the program cannot be started, and with what `consume` throws, after ending the program.
+  package static func run(
     _ arguments: [String], errors: Errors = .shown,
     consume: (RawSpan) throws(Failure) -> Void
   ) throws(Failure) -> Int32 {
@@ -44,8 +54,8 @@ enum ChildProcess {
     return try result.get()
   }
 
-  /// Runs a program as `run` does and returns its output, of which it keeps about the first 16 MiB, as text.
-  static func output(
+  /// As above; also returns the output as text, at most its first 16 MiB.
+  package static func output(
     of arguments: [String], errors: Errors = .shown
   ) throws(Failure) -> (status: Int32, text: String) {
     var bytes: [UInt8] = []
@@ -72,31 +82,29 @@ enum ChildProcess {
     _ = fcntl(reading, F_SETFD, FD_CLOEXEC)
     _ = fcntl(writing, F_SETFD, FD_CLOEXEC)
     defer { close(reading) }
-    // Until the old handlers are restored, a fatal signal ends the child, then us.
-    // Safe: the handler only calls functions that are allowed in one. The pointers live for each call.
+    // Until the handlers are restored, a fatal signal ends the child and then this process.
     var previous: [(Int32, sigaction)] = []
-    for signal in fatalSignals {
+    for number in fatalSignals {
       var old = sigaction()
       var new = sigaction()
       unsafe new.__sigaction_handler.sa_handler = { number in
         let child = runningChild.load(ordering: .relaxed)
         if child > 0 { kill(child, SIGTERM) }
-        Glibc.signal(number, SIG_DFL)
+        signal(number, SIG_DFL)
         raise(number)
       }
-      unsafe sigaction(signal, &new, &old)
-      // Safe: a handler is as wide as an Int. 1 is SIG_IGN: signals that were ignored stay ignored.
+      unsafe sigaction(number, &new, &old)
+      // Safe: a handler is as wide as an Int, and 1 is SIG_IGN: what was ignored stays ignored.
       if unsafe unsafeBitCast(old.__sigaction_handler.sa_handler, to: Int.self) == 1 {
-        // Safe: as above.
-        unsafe sigaction(signal, &old, nil)
+        unsafe sigaction(number, &old, nil)
       } else {
-        previous.append((signal, old))
+        previous.append((number, old))
       }
     }
     defer {
-      for (signal, old) in previous {
+      for (number, old) in previous {
         var old = old
-        unsafe sigaction(signal, &old, nil)
+        unsafe sigaction(number, &old, nil)
       }
     }
     let spawned = spawn(endingWithUs(arguments), output: writing, errors: errors)
@@ -118,11 +126,10 @@ enum ChildProcess {
     return wait(child)
   }
 
-  /// Wraps `arguments` so that the kernel ends the program when we end, if `setpriv` is installed.
+  /// `arguments`, wrapped so that the kernel ends the program when this process ends, where it can.
   private static func endingWithUs(_ arguments: [String]) -> [String] {
     let wrapper = "/usr/bin/setpriv"
-    // Safe: the path is a C string for the length of the call.
-    return unsafe access(wrapper, X_OK) == 0
+    return Path.isExecutable(wrapper)
       ? [wrapper, "--pdeathsig", "TERM", "--"] + arguments : arguments
   }
 
@@ -144,7 +151,7 @@ enum ChildProcess {
     var attributes = posix_spawnattr_t()
     unsafe posix_spawnattr_init(&attributes)
     defer { unsafe posix_spawnattr_destroy(&attributes) }
-    // The child starts with default handlers and no blocked signals, whatever we ignore or block.
+    // The child starts with default signals, whatever this process ignores or blocks.
     var defaults = sigset_t()
     unsafe sigemptyset(&defaults)
     var blocked = defaults
@@ -165,8 +172,7 @@ enum ChildProcess {
 
   private static func isInPath(_ program: String) -> Bool {
     (environmentVariable("PATH") ?? "/usr/bin:/bin").split(separator: ":").contains { folder in
-      // Safe: the path is a C string for the length of the call.
-      unsafe access("\(folder)/\(program)", X_OK) == 0
+      Path.isExecutable("\(folder)/\(program)")
     }
   }
 
@@ -183,11 +189,9 @@ enum ChildProcess {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
     defer { unsafe memory.deallocate() }
     while true {
-      // Safe: `memory` has room for `capacity` bytes.
-      let count = unsafe read(reading, memory.baseAddress, capacity)
+      let count = uninterrupted { unsafe read(reading, memory.baseAddress, capacity) }
       if count == 0 { return }
       if count < 0 {
-        if errno == EINTR { continue }
         throw Failure(.inputOutput, "Reading another program's output failed; run this again.")
       }
       // Safe: `read` just filled `count` bytes of `memory`, which lives until this function ends.
@@ -197,10 +201,7 @@ enum ChildProcess {
 
   private static func wait(_ child: pid_t) -> Int32 {
     var status: Int32 = 0
-    // Safe: `status` lives for the call.
-    while unsafe waitpid(child, &status, 0) < 0 {
-      if errno != EINTR { return 127 }
-    }
+    guard uninterrupted({ unsafe waitpid(child, &status, 0) }) >= 0 else { return 127 }
     let signal = status & 0x7F
     return signal == 0 ? (status >> 8) & 0xFF : 128 + signal
   }

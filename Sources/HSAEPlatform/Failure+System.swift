@@ -1,14 +1,18 @@
-// How errors of the operating system become failures: which exit code, which sentence. Every file
-// operation of the project words its errors here.
+// Turns errors of the operating system into failures: an exit code and a sentence.
 
+#if canImport(Glibc)
 import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 extension Failure {
-  /// The failure for `path`, which could not be written or created because of the system error
-  /// `code` (an `errno`).
+  /// The failure for `path`, which cannot be written or created after the system error `code` (an `errno`).
   ///
-  /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74); everything else,
-  /// such as a folder that is missing or may not be written, is `.cannotCreate` (73).
+  /// No space, a quota, a file-size limit or a disk error is `.inputOutput` (74). Everything else, such as a
+  /// missing folder or a lack of permission, is `.cannotCreate` (73).
   public static func cannotWrite(_ path: String, errno code: Int32) -> Failure {
     if path.isEmpty { return .usage("The path to write to is empty; name a file or a folder.") }
     return switch code {
@@ -39,17 +43,30 @@ extension Failure {
     }
   }
 
-  /// The failure of standard output, to which the system error `code` (an `errno`) ended writing.
+  /// The failure for `path`, where something is already.
+  package static func isTaken(_ path: String) -> Failure { cannotWrite(path, errno: EEXIST) }
+
+  /// The failure for `path`, a folder where a file should be written.
+  package static func isFolder(_ path: String) -> Failure { cannotWrite(path, errno: EISDIR) }
+
+  /// The failure for `path`, whose links lead in circles.
+  package static func linksInCircles(_ path: String) -> Failure { cannotWrite(path, errno: ELOOP) }
+
+  /// The failure for `path`, which cannot be written because `folder` is missing or a file.
+  package static func noFolder(for path: String, in folder: String) -> Failure {
+    cannotWrite(path, errno: Path.exists(folder) ? ENOTDIR : ENOENT)
+  }
+
+  /// The failure of standard output that ends writing with the system error `code` (an `errno`).
   public static func cannotPrint(errno code: Int32) -> Failure {
     Failure(
       .inputOutput, "standard output: \(systemErrorText(code)); nothing more was printed.")
   }
 
-  /// The failure for `path`, which could not be opened or read because of the system error `code`
-  /// (an `errno`).
+  /// The failure for `path`, which cannot be opened or read after the system error `code` (an `errno`).
   ///
-  /// A path that is not there or may not be read is `.missing` (66), a folder where a file should
-  /// be is `.data` (65), a disk error `.inputOutput` (74).
+  /// A path that does not exist or may not be read is `.missing` (66), a folder instead of a file is `.data`
+  /// (65), a disk error is `.inputOutput` (74).
   public static func cannotRead(_ path: String, errno code: Int32) -> Failure {
     switch code {
     case ENOENT:
@@ -70,8 +87,11 @@ extension Failure {
   }
 }
 
-/// The system's own words for an error number.
-func systemErrorText(_ code: Int32) -> String {
+/// The system's error number for an address that this machine does not have.
+package let addressNotAvailable = EADDRNOTAVAIL
+
+/// The system's text for an error number.
+package func systemErrorText(_ code: Int32) -> String {
   // Safe: `strerror` returns a string that lives until the next call in this thread.
   guard let text = unsafe strerror(code) else { return "system error \(code)" }
   return unsafe String(cString: text)

@@ -1,18 +1,15 @@
-// One writer at a time: a lock file that the operating system releases when its holder ends,
-// however it ends. What the lock protects is the caller's business.
-
-import Glibc
+// A lock file for one writer at a time. The operating system releases it when its holder ends.
 
 /// A lock on a file, held until this value goes away or the process ends.
 ///
-/// The file holds its holder's process id, for people and for the sentence others are refused
-/// with. It stays when the lock is released; only the lock counts, not the file.
+/// The file holds its holder's process id, for people and for messages. The file stays when the lock is
+/// released; only the lock counts.
 public struct FileLock: ~Copyable, Sendable {
   /// The lock file.
   public let path: String
   private let descriptor: Descriptor
 
-  /// Takes the lock at `path`, creating the file if need be; does not wait.
+  /// Takes the lock at `path` without waiting; creates the file if it is missing.
   ///
   /// If another process (or another part of this one) holds it, fails with `.cannotCreate` and a
   /// sentence that names `purpose` ("The run RUN") and the holder's process id.
@@ -22,28 +19,27 @@ public struct FileLock: ~Copyable, Sendable {
     try self.init(locked: descriptor, path: path)
   }
 
-  /// Takes the lock at `path` as above, but waits while another process holds it; `onWait` is called
-  /// once before that.
+  /// Takes the lock at `path`; waits while another process holds it. `onWait` is called once before that.
   public init(
     waitingFor path: String, onWait: () -> Void
   ) throws(Failure) {
     let descriptor = try Descriptor(updating: path)
     if !descriptor.tryLock() {
       onWait()
-      while !descriptor.tryLock() { usleep(300_000) }
+      while !descriptor.tryLock() { pause(.milliseconds(300)) }
     }
     try self.init(locked: descriptor, path: path)
   }
 
-  /// Notes who holds the lock.
+  /// Writes this process's id into the file.
   private init(locked descriptor: consuming Descriptor, path: String) throws(Failure) {
     try descriptor.truncate(to: 0)
-    try unsafe descriptor.write(Array("\(getpid())\n".utf8).span.bytes, at: 0)
+    try descriptor.write(Array("\(CurrentProcess.id)\n".utf8), at: 0)
     self.path = path
     self.descriptor = descriptor
   }
 
-  deinit { _ = ftruncate(descriptor.number, 0) }
+  deinit { try? descriptor.truncate(to: 0) }
 
   private static func held(
     _ descriptor: borrowing Descriptor, _ path: String, _ purpose: String
@@ -55,11 +51,9 @@ public struct FileLock: ~Copyable, Sendable {
   }
 
   private static func holder(of descriptor: borrowing Descriptor) -> String {
-    var bytes = [UInt8](repeating: 0, count: 32)
-    let count = unsafe bytes.withUnsafeMutableBytes { buffer in
-      unsafe pread(descriptor.number, buffer.baseAddress, buffer.count, 0)
-    }
-    let text = bytes.prefix(max(0, count)).prefix { $0 >= 48 && $0 <= 57 }
-    return text.isEmpty ? "another process" : "process \(String(decoding: text, as: UTF8.self))"
+    let size = (try? descriptor.size()) ?? 0
+    let bytes = (try? descriptor.bytes(min(32, size), at: 0)) ?? []
+    let digits = bytes.prefix { $0 >= 48 && $0 <= 57 }
+    return digits.isEmpty ? "another process" : "process \(String(decoding: digits, as: UTF8.self))"
   }
 }

@@ -1,24 +1,26 @@
-// Files read through memory: mapped once, read by many threads. What the bytes mean is for the
-// readers of formats.
+// Files mapped into memory once and read by many threads.
 
+#if canImport(Glibc)
 import Glibc
-
-/// Linux's MADV_POPULATE_READ, which the C library's headers may lack.
-private let populateRead: Int32 = 22
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 /// A file mapped into memory to read.
 ///
-/// The file must not be made shorter while it is mapped: reading what was cut off would end the
-/// process. Files of this project are replaced by renaming, never cut.
+/// The file must not be shortened while it is mapped: reading the missing bytes would end the process. This
+/// project replaces files by renaming and never shortens them.
 @safe
 public final class MappedFile: @unchecked Sendable {
   /// The path it was opened by.
   public let path: String
   /// Its size in bytes.
   public let count: Int
-  /// The first byte; nil if there are none.
+  /// The first byte; nil if the file is empty.
   ///
-  /// - Safety: `count` bytes mapped until `deinit`, never written.
+  /// - Safety: `count` bytes are mapped until `deinit` and never written.
   @unsafe public let start: UnsafeRawPointer?
 
   /// Maps the file at `path`. A missing or unreadable file is `.missing`, a folder `.data`.
@@ -31,6 +33,7 @@ public final class MappedFile: @unchecked Sendable {
       unsafe self.start = nil
       return
     }
+    // Safe: the system chooses the address, and the result is checked.
     let address = unsafe mmap(nil, count, PROT_READ, MAP_SHARED, file.number, 0)
     guard let address = unsafe address, unsafe address != MAP_FAILED else {
       let code = errno
@@ -41,6 +44,7 @@ public final class MappedFile: @unchecked Sendable {
   }
 
   deinit {
+    // Safe: `init` made this mapping, and nothing can use it after `deinit`.
     if let start = unsafe start { unsafe munmap(UnsafeMutableRawPointer(mutating: start), count) }
   }
 
@@ -48,31 +52,33 @@ public final class MappedFile: @unchecked Sendable {
   public var bytes: RawSpan {
     @_lifetime(borrow self)
     get {
-      // Safe: a buffer of nil and 0 bytes is an empty span.
+      // Safe: the mapping of `count` bytes lives as long as this object, which the span borrows. Nil with 0
+      // bytes is an empty span.
       let buffer = unsafe UnsafeRawBufferPointer(start: start, count: count)
       return unsafe _overrideLifetime(RawSpan(_unsafeBytes: buffer), borrowing: self)
     }
   }
 
-  /// Gives back the memory that what was read so far takes; what is read again comes from the file.
+  /// Gives back the memory of the pages read so far; the system reads them from the file again when needed.
   public func releasePages() {
     if let start = unsafe start {
+      // Safe: the range is the mapping, and dropped pages are read again from the file.
       _ = unsafe madvise(UnsafeMutableRawPointer(mutating: start), count, MADV_DONTNEED)
     }
   }
 
-  /// Has the system bring the bytes `range` into memory, so that reading them soon will not wait.
+  /// Asks the system to read the bytes `range` into memory, so that a later read does not wait.
   public func prefetch(_ range: Range<Int>) {
     guard let start = unsafe start, range.lowerBound >= 0, range.upperBound <= count,
       !range.isEmpty
     else { return }
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
     let first = range.lowerBound / page * page
-    // Safe: whole pages that hold bytes of the mapping; advice changes nothing. Where the kernel
-    // cannot fill the page table as well (before Linux 5.14), it begins to read ahead.
+    // Safe: the range is within the pages of the mapping, and advice changes no byte. Kernels before Linux
+    // 5.14 cannot fill the page table; they read ahead instead.
     let address = unsafe UnsafeMutableRawPointer(mutating: start + first)
     let length = range.upperBound - first
-    if unsafe madvise(address, length, populateRead) != 0 {
+    if unsafe madvise(address, length, MADV_POPULATE_READ) != 0 {
       unsafe madvise(address, length, Int32(MADV_WILLNEED))
     }
   }
@@ -80,6 +86,7 @@ public final class MappedFile: @unchecked Sendable {
   /// A copy of the bytes `range`; of all of them if it is nil.
   public func copy(_ range: Range<Int>? = nil) -> [UInt8] {
     let part = bytes.extracting(range ?? 0..<count)
+    // Safe: the bytes are copied before the closure ends.
     return unsafe part.withUnsafeBytes { unsafe Array($0) }
   }
 }

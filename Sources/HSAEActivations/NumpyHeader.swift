@@ -1,88 +1,35 @@
-// Reading `.npy` files (formats 1.0, 2.0 and 3.0): matrices of floats in C order. The header is a
-// Python literal; only the subset that NumPy writes is understood.
+// Reads `.npy` files (formats 1.0, 2.0 and 3.0): matrices of floats in C order. The header is a Python
+// literal, of which only the subset that NumPy writes is read.
 
-public import HSAESupport
+package import HSAESupport
 
-/// A matrix in a `.npy` file: float16, float32 or float64, little-endian, C order, two dimensions.
-public struct NumpyArray: RowSource {
-  private let rows: MappedRows
-  /// Names the content (see `RowSource`).
-  public let fingerprint: String
-
-  /// Number of rows.
-  public var rowCount: Int { rows.rowCount }
-  /// Numbers in a row.
-  public var width: Int { rows.width }
-  /// The path as the user wrote it.
-  public var path: String { rows.file.path }
-  /// What it is, for people.
-  public var summary: String {
-    "NumPy array, \(rowCount) rows of width \(width), \(rows.type)"
-  }
-
-  /// Opens the file at `path`. Fails with a sentence for anything but such a matrix.
-  public init(path: String) throws(Failure) {
-    try self.init(MappedFile(path: path))
-  }
-
-  /// Whether `file` begins as a `.npy` file does.
-  static func isNumpy(_ file: MappedFile) -> Bool {
-    let bytes = file.bytes
-    return bytes.byteCount >= 6 && (0..<6).allSatisfy { byte(bytes, $0) == magic[$0] }
-  }
-
-  fileprivate static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
-
-  init(_ file: MappedFile) throws(Failure) {
-    let bytes = file.bytes
+extension MappedRows {
+  /// The matrix in the `.npy` file `file`: float16, float32 or float64, little-endian, in C order.
+  init(numpy file: MappedFile) throws(Failure) {
     let place = try NumpyHeader.place(
       after: file.copy(0..<min(NumpyHeader.prefix, file.count)), size: file.count, path: file.path)
-    let (start, length) = (place.lowerBound, place.count)
-    let header = try NumpyHeader(file.copy(place), path: file.path, offset: start)
-    guard header.shape.count == 2 else {
-      throw .data(
-        "\(file.path): the array has \(header.shape.count) dimensions; a matrix [rows, width] with"
-          + " 2 is needed.")
-    }
+    let header = try NumpyHeader(file.copy(place), path: file.path, offset: place.lowerBound)
+    try self.init(
+      file: file, offset: place.upperBound, end: file.count, type: header.type,
+      shape: header.shape, fingerprint: "npy \(header.type) \(header.shape)")
     guard !header.isFortranOrder else {
       throw .data(
         "\(file.path): the array is in Fortran order; save it in C order (numpy.ascontiguousarray)."
       )
     }
-    rows = try MappedRows(
-      file: file, offset: start + length, end: bytes.byteCount, type: header.type,
-      rowCount: header.shape[0], width: header.shape[1])
-    let end = start + length + rows.byteCount
-    guard end == bytes.byteCount else {
+    guard end == file.count else {
       throw .data(
-        "\(file.path), byte \(end): \(bytes.byteCount - end) bytes follow the array; the header does"
+        "\(file.path), byte \(end): \(file.count - end) bytes follow the array; the header does"
           + " not fit the content.")
     }
-    var fingerprint = Fingerprint()
-    fingerprint.add("npy \(header.type) \(header.shape)")
-    fingerprint.add(file)
-    self.fingerprint = fingerprint.finish()
   }
-
-  /// Reads the rows with the indices `rows` into `destination` (see `RowSource`).
-  public func read(_ rows: Span<Int>, into destination: inout MutableSpan<Float>) throws(Failure) {
-    if let row = self.rows.read(rows, into: &destination) { throw notFinite(row: row) }
-  }
-
-  /// Has the system bring `rows` into memory (see `RowSource`).
-  public func prefetch(_ rows: Range<Int>) { self.rows.prefetch(rows) }
 }
 
-/// Byte `index` of `bytes`.
-func byte(_ bytes: RawSpan, _ index: Int) -> UInt8 {
-  unsafe bytes.unsafeLoad(fromByteOffset: index, as: UInt8.self)
-}
-
-/// What the header of a `.npy` file, or of a member of an `.npz` archive, says.
+/// The header of a `.npy` file or of a member of an `.npz` archive.
 package struct NumpyHeader {
   /// The numbers' type.
   package var type = ElementType.float32
-  /// Whether columns lie together, and not rows.
+  /// Whether columns lie together instead of rows.
   package var isFortranOrder = false
   /// The array's shape.
   package var shape: [Int] = []
@@ -92,18 +39,22 @@ package struct NumpyHeader {
   private let offset: Int
   private var position = 0
 
+  private static let magic: [UInt8] = [0x93] + Array("NUMPY".utf8)
   /// The longest header that is read; NumPy's own limit is 10,000 bytes.
   private static let maximum = 1 << 20
-  /// Bytes from which `place` is known.
+  /// The number of bytes that `place` needs.
   package static let prefix = 12
 
-  /// Where in a file of `size` bytes that begins with `first` (`prefix` bytes, or all there are) the header is;
-  /// the array follows it.
+  /// Whether `file` begins as a `.npy` file does.
+  static func begins(_ file: MappedFile) -> Bool { file.copy(0..<min(6, file.count)) == magic }
+
+  /// The range of the header in a file of `size` bytes that begins with `first` (`prefix` bytes, or all there
+  /// are). The array follows it.
   package static func place(
     after first: [UInt8], size: Int, path: String
   ) throws(Failure) -> Range<Int> {
-    guard first.starts(with: NumpyArray.magic), first.count >= 10 else {
-      throw .data("\(path): this is not a .npy file; its first bytes are others.")
+    guard first.starts(with: magic), first.count >= 10 else {
+      throw .data("\(path): this is not a .npy file; its first bytes differ.")
     }
     let version = first[6]
     let start = version == 1 ? 10 : 12
@@ -120,7 +71,7 @@ package struct NumpyHeader {
     return start..<start + length
   }
 
-  /// What `bytes`, the header, say; they begin at byte `offset` of `path`.
+  /// Parses the header `bytes`, which begin at byte `offset` of `path`.
   package init(_ bytes: [UInt8], path: String, offset: Int) throws(Failure) {
     text = bytes
     self.path = path

@@ -1,9 +1,10 @@
-// How much memory there is, from the files Linux tells it in.
+// The machine's memory, read from Linux's files.
 
+import HSAESupport
 import HSAETestSupport
 import Testing
 
-@testable import HSAESupport
+@testable import HSAEPlatform
 
 @Suite struct MachineMemoryTests {
   private static let machine = "MemTotal: 16777216 kB\nMemFree: 1 kB\nMemAvailable: 8388608 kB\n"
@@ -25,7 +26,7 @@ import Testing
     let plain = try memory(["proc/meminfo": Self.machine])
     #expect(plain.limit == 0x1p34 && plain.available == 0x1p33 && plain.source.contains("machine"))
 
-    // Version 2: the group above allows less than the own one; cache can be freed.
+    // Version 2: the group above allows less than the process's own; cache can be freed.
     let two = try memory([
       "proc/meminfo": Self.machine, "proc/self/cgroup": "0::/jobs/mine\n",
       "sys/fs/cgroup/jobs/memory.max": "4294967296\n",
@@ -36,7 +37,7 @@ import Testing
     #expect(two.limit == 0x1p32 && two.source.contains("control group"))
     #expect(two.available == 0x1p31 + 0x1p30)
 
-    // In a container the limit is at the top, whatever path the host knows the group by.
+    // In a container the limit is at the top, whatever the group's path on the host.
     let container = try memory([
       "proc/meminfo": Self.machine, "proc/self/cgroup": "0::/host/path\n",
       "sys/fs/cgroup/memory.max": "1073741824\n", "sys/fs/cgroup/memory.current": "2147483648\n",
