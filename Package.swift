@@ -107,8 +107,8 @@ let package = Package(
     library(
       "HSAE",
       [
-        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining", "HSAESupport",
-        "HSAEPlatform",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAERuns", "HSAETraining",
+        "HSAESupport", "HSAEPlatform",
       ]),
     library(
       "HSAEEvaluation",
@@ -123,7 +123,7 @@ let package = Package(
     library(
       "HSAEReport",
       [
-        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEEvaluation", "HSAETraining",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEEvaluation", "HSAERuns",
         "HSAESupport",
         .product(name: "Mustache", package: "swift-mustache"),
       ]),
@@ -141,8 +141,7 @@ let package = Package(
       dependencies: [
         "CHSAEBuild", "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations",
         "HSAELanguageModels", "HSAEDistribution", "HSAERuns", "HSAEEngine", "HSAETraining",
-        "HSAEEvaluation", "HSAEReport",
-        "HSAEInterop",
+        "HSAEEvaluation", "HSAEReport", "HSAEInterop",
         .target(name: "HSAEExplorer", condition: .when(traits: ["Explorer"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
@@ -175,29 +174,37 @@ let package = Package(
       exclude: ["Hostile"]),
     tests("HSAEDistributionTests", ["HSAEDistribution", "HSAESupport"]),
     tests(
+      "HSAERunsTests", ["HSAERuns", "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport"]),
+    tests(
+      "HSAEEngineTests",
+      [
+        "HSAEEngine", "HSAERuns", "HSAEDistribution", "HSAEActivations", "HSAEModels",
+        "HSAETensors", "HSAESupport",
+      ]),
+    tests(
       "HSAETrainingTests",
       [
-        "HSAETraining", "HSAEDistribution", "HSAEActivations", "HSAEModels", "HSAETensors",
-        "HSAESupport",
+        "HSAETraining", "HSAEEngine", "HSAERuns", "HSAEDistribution", "HSAEActivations",
+        "HSAEModels", "HSAETensors", "HSAESupport",
       ]),
     tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAESupport"]),
     tests(
       "HSAEEvaluationTests",
       [
-        "HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution", "HSAETraining",
-        "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport",
+        "HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution", "HSAERuns",
+        "HSAETraining", "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport",
       ]),
     tests(
       "HSAEExplorerTests",
       [
-        "HSAEExplorer", "HSAEReport", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining",
-        "HSAEModels", "HSAEActivations", "HSAETensors", "HSAESupport",
+        "HSAEExplorer", "HSAEReport", "HSAEEvaluation", "HSAELanguageModels", "HSAERuns",
+        "HSAETraining", "HSAEModels", "HSAEActivations", "HSAETensors", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
       ], exclude: ["Browser"]),
     tests(
       "HSAEInteropTests",
       [
-        "CZip", "HSAEInterop", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAETraining",
+        "CZip", "HSAEInterop", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAERuns",
         "HSAESupport",
       ]),
     tests(

@@ -31,6 +31,13 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   /// Sets every byte to zero. The caller makes sure that no other thread uses the elements meanwhile.
   public func clear() { unsafe setZero(base, byteCount: count * MemoryLayout<Element>.stride) }
 
+  /// Overwrites every element with those of `other`, which must have as many.
+  public func assign(from other: Buffer) {
+    precondition(count == other.count, "Buffers of different sizes.")
+    // Safe: both allocations have `count` elements.
+    unsafe base.update(from: other.base, count: count)
+  }
+
   // Safe: the allocation has `count` elements.
   /// The elements as an array.
   public var elements: [Element] { unsafe Array(UnsafeBufferPointer(start: base, count: count)) }
