@@ -1,5 +1,5 @@
-// The compact lists inside the database, as bytes: contexts, histograms, related latents, tokens.
-// docs/formats.md describes them. Integers are unsigned LEB128, floats 4 bytes, little-endian.
+// Lists in the database as bytes: contexts, histograms, related latents, tokens. docs/formats.md describes
+// them. Integers are unsigned LEB128, floats have 4 bytes, little-endian.
 
 import Foundation
 import HSAESupport
@@ -18,16 +18,18 @@ struct BlobWriter {
     data.append(UInt8(rest))
   }
 
-  mutating func float(_ value: Float) {
-    for shift in [0, 8, 16, 24] {
-      data.append(UInt8(truncatingIfNeeded: value.bitPattern >> UInt32(shift)))
+  mutating func bits(_ bits: UInt32) {
+    for shift in stride(from: 0 as UInt32, to: 32, by: 8) {
+      data.append(UInt8(truncatingIfNeeded: bits >> shift))
     }
   }
+
+  mutating func float(_ value: Float) { bits(value.bitPattern) }
 
   mutating func byte(_ value: Int8) { data.append(UInt8(bitPattern: value)) }
 }
 
-/// Reads a blob; what is cut short or impossible throws.
+/// Reads a blob; throws if it is cut short or damaged.
 struct BlobReader {
   private let bytes: [UInt8]
   private var place = 0
@@ -50,20 +52,22 @@ struct BlobReader {
     throw Self.damaged
   }
 
-  /// A number of elements of at least `size` bytes each, which must still be there.
+  /// A count of elements of at least `size` bytes each; throws if the rest of the blob is too short for them.
   mutating func count(of size: Int) throws(Failure) -> Int {
     let count = try integer()
     guard count <= (bytes.count - place) / size else { throw Self.damaged }
     return count
   }
 
-  mutating func float() throws(Failure) -> Float {
+  mutating func bits() throws(Failure) -> UInt32 {
     guard bytes.count - place >= 4 else { throw Self.damaged }
     var bits: UInt32 = 0
     for index in 0..<4 { bits |= UInt32(bytes[place + index]) << UInt32(8 * index) }
     place += 4
-    return Float(bitPattern: bits)
+    return bits
   }
+
+  mutating func float() throws(Failure) -> Float { Float(bitPattern: try bits()) }
 
   mutating func byte() throws(Failure) -> Int8 {
     guard place < bytes.count else { throw Self.damaged }
@@ -72,7 +76,7 @@ struct BlobReader {
   }
 }
 
-/// The lists and their bytes.
+/// Conversions between lists and blobs.
 enum Blob {
   static func contexts(_ contexts: [LatentContext]) -> Data {
     var blob = BlobWriter()
@@ -142,8 +146,8 @@ enum Blob {
     return latents
   }
 
-  /// One list after another: what the latent promotes and suppresses, and what a sublatent does together
-  /// with its parent.
+  /// The tokens that a latent promotes and suppresses, and then those of a sublatent together with its
+  /// expert.
   static func effects(_ lists: [PromotedTokens]) -> Data {
     var blob = BlobWriter()
     blob.integer(lists.count)
@@ -179,25 +183,16 @@ enum Blob {
   }
 
   static func tokens(_ tokens: some Sequence<Int32>) -> Data {
-    var data = Data()
-    for token in tokens {
-      for shift in [0, 8, 16, 24] {
-        data.append(UInt8(truncatingIfNeeded: UInt32(bitPattern: token) >> UInt32(shift)))
-      }
-    }
-    return data
+    var blob = BlobWriter()
+    for token in tokens { blob.bits(UInt32(bitPattern: token)) }
+    return blob.data
   }
 
   static func tokens(_ data: Data) throws(Failure) -> [Int32] {
-    let bytes = [UInt8](data)
-    guard bytes.count % 4 == 0 else { throw BlobReader.damaged }
-    return (0..<bytes.count / 4).map { place in
-      let first = 4 * place
-      let bits =
-        UInt32(bytes[first]) | UInt32(bytes[first + 1]) << 8 | UInt32(bytes[first + 2]) << 16
-        | UInt32(bytes[first + 3]) << 24
-      return Int32(bitPattern: bits)
-    }
+    var blob = BlobReader(data)
+    var tokens: [Int32] = []
+    while !blob.isAtEnd { tokens.append(Int32(bitPattern: try blob.bits())) }
+    return tokens
   }
 
   static func floats(_ values: [Float]) -> Data {
