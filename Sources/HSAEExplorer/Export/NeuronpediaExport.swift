@@ -1,5 +1,5 @@
-// Latents as JSON in the layout of SAEDashboard's batches, which Neuronpedia takes: no parents and children,
-// which that layout does not know, so the top level and the sublatents are two sets.
+// Writes latents as JSON in the layout of SAEDashboard's batches, which Neuronpedia imports. That layout has
+// no hierarchy, so the top level and the sublatents become two sets.
 
 #if Explorer
 import Foundation
@@ -40,7 +40,7 @@ struct NeuronpediaBatch: Encodable {
     var windowTokens: Int
     var dataset: String
     var activations: [Activation]
-    // What hsae does not measure is empty, as it is there where it was not asked for.
+    // Fields that hsae does not measure are empty, as SAEDashboard writes them when they are switched off.
     var unmeasured: [Double] = []
 
     enum CodingKeys: String, CodingKey, CaseIterable {
@@ -106,12 +106,12 @@ struct NeuronpediaBatch: Encodable {
 }
 
 extension FeatureDatabase {
-  /// Features of a file.
+  /// Features in a file.
   static let exportBatch = 128
 
-  /// Writes the live latents of `run`, or its sublatents, to `folder` as batches of SAEDashboard's layout,
-  /// `batch-0.json` and so on; `set` names them there. A sublatent's index is expert · a + sublatent.
-  /// Returns how many were written; `progress` is told and says whether to go on.
+  /// Writes the live experts or sublatents of `run` to `folder` in SAEDashboard's layout, as `batch-0.json`
+  /// and so on; `set` is the name of the set. A sublatent's index is expert · a + sublatent. Returns the
+  /// number of latents written. `progress` returns whether to go on.
   public func exportForNeuronpedia(
     _ run: RunRecord, sublatents: Bool, set: String, to folder: String,
     progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
@@ -164,7 +164,7 @@ extension NeuronpediaBatch.Feature {
         tokens: context.tokens.map { plain($0.text) },
         values: context.tokens.map { rounded($0.value) }, centre: context.centre)
     }
-    // The strongest have no bin, which is written like this; samples have that of their fifth.
+    // SAEDashboard writes -1 for the strongest contexts, which have no bin; a sample's bin is its fifth.
     let maximum = rounded(detail.latent.maximum)
     var activations = detail.strongest.map { activation($0, -1, maximum, -1) }
     for samples in detail.samples {
@@ -172,7 +172,7 @@ extension NeuronpediaBatch.Feature {
       guard let low = values.min(), let high = values.max() else { continue }
       activations += samples.map { activation($0, low, high, 1 / Double(detail.samples.count)) }
     }
-    // Only those of the same set can be named.
+    // Latents of the other set have no index here.
     let related = detail.nearest.filter { ($0.latent.sublatent != nil) == sublatents }
     let bins = Double(max(1, detail.histogram.count))
     self.init(
