@@ -1,5 +1,4 @@
-// The command hsae explain: from a collected store to a database and exports, killed at random moments, and
-// refusals.
+// The command hsae explain: from a collected store to exports, killed at random moments, and refusals.
 
 #if Explorer
 import Foundation
@@ -108,8 +107,7 @@ import Testing
     }
   }
 
-  /// Killed while it wrote its first transaction: the file has one page of several, and the journal says that
-  /// it had none before.
+  /// Killed in its first transaction: the file has one page of several, and the journal says it had none.
   @Test func whatWasKilledAtTheVeryBeginningIsBegunAnew() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try prepare(folder)

@@ -1,5 +1,4 @@
-// The explorer over HTTP, and in a browser if `HSAE_BROWSER_PYTHON` names a Python with Selenium (`make test`
-// sets it).
+// The explorer over HTTP, and in a browser if `HSAE_BROWSER_PYTHON` names a Python with Selenium.
 
 #if Explorer
 import Foundation

@@ -1,5 +1,4 @@
-// Pages and the JSON API, called as functions: what they show, what they refuse, and that text from outside
-// is escaped.
+// Pages and the JSON API, called as functions: what they show, refuse and escape.
 
 #if Explorer
 import Foundation

@@ -164,8 +164,7 @@ import Testing
     }
   }
 
-  /// Root may write everywhere, so it tries a read-only file system in memory; other users a read-only
-  /// folder.
+  /// Root may write everywhere, so it tries a read-only file system; other users a read-only folder.
   @Test func withoutPermissionToWriteOneSentenceSaysSo() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, FeatureDatabase.fileName)

@@ -1,5 +1,4 @@
-// A database as hsae wrote it before its schema had migrations (version 1): the SQL of that time, and a few
-// rows.
+// A database as hsae wrote it before its schema had migrations (version 1): the old SQL and a few rows.
 
 #if Explorer
 import GRDB

@@ -40,8 +40,7 @@ import Testing
           == files.reduce(0) { $0 + (Path.fileSize(Path.join(folder, $1)) ?? 0) })
       let runs = try database.runs()
       let live = try runs.map { try database.statistics(of: $0).live }
-      // A page for each live expert, an overview and a list for each run, two comparisons, and the first
-      // page.
+      // A page for each live expert, an overview and a list for each run, two comparisons, the first page.
       #expect(pages.count == live.reduce(0, +) + 4 + 2 + 1)
       let base = URL(fileURLWithPath: folder, isDirectory: true)
       for page in pages {

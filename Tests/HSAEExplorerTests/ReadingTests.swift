@@ -1,5 +1,4 @@
-// Queries of a database: lists, searches, labels and comparisons, of text, of a vocabulary and of a plain
-// matrix.
+// Queries of a database of text, of a vocabulary, and of a plain matrix.
 
 #if Explorer
 import Foundation

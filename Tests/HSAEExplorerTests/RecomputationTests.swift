@@ -1,5 +1,4 @@
-// 100 random latents of a database against a slow twin; and threads, chunks and interruptions do not change
-// it.
+// 100 random latents of a database against a slow twin; threads, chunks and interruptions change nothing.
 
 #if Explorer
 import HSAEActivations

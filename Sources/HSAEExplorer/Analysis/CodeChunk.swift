@@ -1,6 +1,5 @@
 // A scratch file of `hsae explain`: the codes of some thousand rows, sorted by expert so that one expert's
-// codes are one piece of the file, and the experts of each row. Only the machine that wrote the file reads
-// it.
+// codes are one piece of the file. Only the machine that wrote the file reads it.
 
 import HSAEModels
 import HSAESupport
@@ -27,7 +26,6 @@ struct CodeChunk: Sendable {
   private static let magic: Int64 = 0x3145_444F_4345_5348  // "HSECODE1"
   private static let headerBytes = 5 * 8
   private let file: MappedFile
-  /// Number of rows.
   let rows: Int
   /// The largest number of experts that a row has.
   let active: Int
@@ -116,7 +114,6 @@ struct CodeChunk: Sendable {
     return bounds[0]..<bounds[1]
   }
 
-  /// Entry `index`.
   func entry(_ index: Int) -> CodeEntry {
     precondition(index >= 0 && entriesOffset + index * 16 + 16 <= file.count, "No such entry.")
     // Safe: the line above checked that it is inside the file; any bits make an entry.

@@ -9,7 +9,6 @@ import HSAETensors
 
 /// The codes of all rows that are explained, in scratch files.
 struct CodeChunks: Sendable {
-  /// Rows of a chunk.
   static let chunkRows = 32_768
   private let chunks: [CodeChunk]
   /// For each expert, the number of rows for which it is active.

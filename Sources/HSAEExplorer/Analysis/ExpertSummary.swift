@@ -1,5 +1,4 @@
-// The summary of one expert and its sublatents: the codes of each, and the latents that are active together
-// with it.
+// Summarises one expert and its sublatents: the codes of each, and the latents that are active with it.
 
 import HSAEModels
 import HSAETensors
@@ -17,7 +16,6 @@ public struct RelatedLatent: Hashable, Sendable {
 
 /// The summaries of an expert and its sublatents.
 struct ExpertSummary: Sendable {
-  /// One latent of the family.
   struct Member: Sendable {
     var number: LatentNumber
     var summary: LatentSummary
@@ -35,8 +33,7 @@ struct ExpertSummary: Sendable {
   /// The expert, then its sublatents.
   var members: [Member] = []
 
-  /// The summary of `expert` of a dictionary of `shape`. A sublatent is active if its code is at least
-  /// `subThreshold`.
+  /// The summary of `expert` of a dictionary of `shape`. Sublatents are active from `subThreshold` on.
   init(
     _ expert: Int, shape: DictionaryShape, subThreshold: Float, chunks: CodeChunks,
     rows: ExplainedRows, settings: ContextSettings
@@ -94,8 +91,7 @@ struct ExpertSummary: Sendable {
       counts: chunks.counts, shape: shape)
   }
 
-  /// The experts with the largest n_ij / √(n_i n_j), where n_ij is the number of rows for which both are
-  /// active.
+  /// The experts with the largest n_ij / √(n_i n_j), n_ij being the number of rows for which both are active.
   private static func coactive(
     _ others: [Int], _ common: [Int32], count: Int, except own: Int, counts: [Int],
     shape: DictionaryShape

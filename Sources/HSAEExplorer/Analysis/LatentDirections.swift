@@ -56,7 +56,6 @@ final class NearestLatents: Sendable {
   }
 }
 
-/// A matrix of the given rows.
 func matrix(rows: [[Float]], columns: Int) -> Matrix {
   var result = Matrix(rows: rows.count, columns: columns)
   for (index, row) in rows.enumerated() {

@@ -51,7 +51,6 @@ public struct ContextSettings: Hashable, Sendable, Codable {
   public init() {}
 }
 
-/// The summary of one latent's codes.
 struct LatentSummary: Sendable {
   /// Bins of a histogram, of equal width between 0 and the maximum.
   static let bins = 32
@@ -65,9 +64,8 @@ struct LatentSummary: Sendable {
   /// The strongest, then the samples.
   var contexts: [LatentContext] = []
 
-  /// The summary of the codes `values` at rising `places`. `parents` has the expert's codes there; for the
-  /// top level it is empty. `document` returns the places of a place's document. `generator` draws the
-  /// samples.
+  /// The summary of the codes `values` at rising `places`. `parents` has the expert's codes there, or nothing
+  /// for the top level. `document` returns the places of a place's document. `generator` draws the samples.
   init(
     places: [Int], values: [Float], parents: [Float], settings: ContextSettings,
     generator: SeededGenerator, document: (Int) -> Range<Int>

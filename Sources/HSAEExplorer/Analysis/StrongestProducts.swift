@@ -1,6 +1,5 @@
 // Finds, for each row of one matrix, the rows of another with the largest and the smallest dot products:
-// tokens that a direction promotes and suppresses, and similar directions. The matrix of products is never
-// stored.
+// tokens that a direction promotes and suppresses, and similar directions. It never stores all products.
 
 internal import CHSAEKernels
 internal import HSAETensors
@@ -53,9 +52,8 @@ final class StrongestProducts: Sendable {
     return halves
   }
 
-  /// The `count` candidates with the largest products for each row of `queries`; with `wantsSmallest`, those
-  /// with the smallest too. Among equal products the first candidate wins. `threads` does not change the
-  /// result.
+  /// The `count` candidates with the largest products for each row of `queries`; with `wantsSmallest`, also those
+  /// with the smallest. Among equal products the first candidate wins. `threads` does not change the result.
   func find(
     _ queries: borrowing Matrix, count: Int, wantsSmallest: Bool = false, threads: Int
   ) -> [Found] {

@@ -1,5 +1,4 @@
-// Compares two runs: which top-level latents of one run have a similar direction in the other, and which do
-// not.
+// Compares two runs: which top-level latents of one have a similar direction in the other.
 
 #if Explorer
 import Foundation
@@ -20,15 +19,14 @@ public struct MatchedLatent: Hashable, Sendable, Codable {
 
 /// How well another run has the top-level latents of a run.
 public struct RunComparison: Hashable, Sendable, Codable {
-  /// Live latents of the run by the cosine to their nearest latent, in bins of 0.1: 0 ..< 0.1 (and below), …,
-  /// 0.9 … 1.
+  /// Live latents of the run by the cosine to their nearest latent, in bins of 0.1 from 0 (and below) to 1.
   public var histogram: [Int]
   /// Latents that are each other's nearest.
   public var mutual: Int
   /// The latents by falling cosine.
   public var matched: [MatchedLatent]
-  /// The latents by rising cosine, of those that are active for at least `leastCount` rows; the directions of
-  /// rarer ones mean little.
+  /// The latents by rising cosine. Latents that are active for fewer than `leastCount` rows are left out,
+  /// because their directions mean little.
   public var alone: [MatchedLatent]
 
   /// The least number of rows for which a latent of `alone` is active.

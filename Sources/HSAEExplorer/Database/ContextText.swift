@@ -35,7 +35,6 @@ public struct ContextText: Hashable, Sendable, Codable {
   public var parentValue: Float
 }
 
-/// Reads the text of contexts.
 struct ContextReader {
   private let run: RunRecord
   private let vocabulary: [String]
@@ -103,7 +102,6 @@ struct ContextReader {
     return places.lowerBound - first...places.upperBound - first
   }
 
-  /// The passage that `place` is in.
   private func passage(at place: Int, _ db: Database) throws -> Passage {
     if let known = passages.passage(at: place, in: run.corpus) { return known }
     let document = try document(at: place, db)

@@ -25,7 +25,6 @@ public final class FeatureDatabase: Sendable {
   let knownLists = Mutex(KnownLists())
   /// Held while a list of all latents is made.
   let listMaking = Mutex(())
-  /// The passages that were read.
   let passages = PassageCache()
   /// The words in tokens, by corpus.
   private let words = Mutex<[Int: TokenWords]>([:])

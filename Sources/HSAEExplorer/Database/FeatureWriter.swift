@@ -9,9 +9,7 @@ import HSAESupport
 
 /// A database that a run is being written to.
 struct FeatureWriter: ~Copyable {
-  /// The folder.
   let folder: String
-  /// The database.
   let path: String
   private let queue: DatabaseQueue
   private let lock: FileLock
@@ -55,7 +53,6 @@ struct FeatureWriter: ~Copyable {
     }
   }
 
-  /// Runs `body` in a transaction.
   func write<Value>(_ body: (Database) throws -> Value) throws(Failure) -> Value {
     try withFailures(of: path) { try queue.write(body) }
   }
@@ -199,11 +196,9 @@ struct FeatureWriter: ~Copyable {
 struct RunIdentity: Codable, Hashable {
   /// SHA-256 of the checkpoint's weights.
   var weights: String
-  /// The fingerprint of the rows.
   var rows: String
   /// The number of rows that are read.
   var count: Int
-  /// The number of contexts and their width.
   var contexts: ContextSettings
   /// SHA-256 of the model that promoted tokens come from; nil if there is none.
   var model: String?

@@ -1,7 +1,6 @@
-// What lists know of each latent, declared once: SQL, sorting, filters, the JSON API and pages all follow
-// from `LatentColumn.all`. A new column needs a migration (`Schema.swift`), a value
-// (`Explainer+Latents.swift`), and here a field of `LatentRecord`, which is its JSON key too, and an entry of
-// `all`.
+// Declares the columns of lists once: SQL, sorting, filters, the JSON API and pages follow `LatentColumn.all`.
+// A new column needs a migration (`Schema.swift`), its value (`Explainer+Latents.swift`), and here an entry of
+// `all` and a field of `LatentRecord`, whose name is the JSON key.
 
 #if Explorer
 import GRDB
@@ -14,8 +13,7 @@ public struct LatentRecord: Hashable, Sendable, Codable {
   public var expert: Int
   /// The sublatent; nil for the expert itself.
   public var sublatent: Int?
-  /// Number of rows in which it is active. A sublatent is active where it is chosen with a code at or above
-  /// the threshold.
+  /// Number of rows in which it is active; for a sublatent, with a code at or above the threshold.
   public var count = 0
   /// Number of rows in which a sublatent is chosen, active or not.
   public var chosen = 0

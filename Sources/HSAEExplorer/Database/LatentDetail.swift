@@ -1,5 +1,4 @@
-// Reads everything about one latent: contexts with their text, sublatents, related latents, promoted tokens,
-// histogram.
+// Reads everything about one latent: contexts, sublatents, related latents, promoted tokens, histogram.
 
 #if Explorer
 import Foundation
@@ -29,8 +28,7 @@ public struct PromotedTexts: Hashable, Sendable, Codable {
 public struct RelatedRecord: Hashable, Sendable, Codable {
   /// The latent.
   public var latent: LatentRecord
-  /// The cosine of decoder directions, or n_ij / √(n_i n_j), where n_ij is the number of rows in which both
-  /// are active.
+  /// The cosine of decoder directions, or n_ij / √(n_i n_j), n_ij being the rows in which both are active.
   public var value: Float
 }
 
@@ -54,8 +52,7 @@ public struct LatentDetail: Hashable, Sendable, Codable {
   public var nearest: [RelatedRecord]
   /// The tokens that its direction promotes and suppresses; nil if no model was given.
   public var promoted: PromotedTexts?
-  /// The same for a sublatent's direction together with its expert's, each times its mean code where both are
-  /// active.
+  /// The same for a sublatent's and its expert's directions, each times its mean code where both are active.
   public var promotedWithParent: PromotedTexts?
 }
 

@@ -36,8 +36,7 @@ public struct LatentQuery: Hashable, Sendable {
     public static let maximum = column("maximum")
     /// The hierarchy score.
     public static let score = column("score")
-    /// How well they match `text`: labels first, then words, then promoted tokens. Without a text, as
-    /// `score`.
+    /// How well they match `text`: labels first, then words, then promoted tokens. As `score` without a text.
     public static let match = Order(name: "match", sql: score.sql)
 
     /// All orders there are.

@@ -9,9 +9,7 @@ final class Passage: Sendable {
   /// Number of tokens in a passage; the last one of a document may have fewer.
   static let length = 128
 
-  /// A document.
   final class Document: Sendable {
-    /// Its places.
     let places: Range<Int>
     /// Its number in the store; nil where there are no documents.
     let number: Int?
@@ -28,7 +26,6 @@ final class Passage: Sendable {
   let document: Document
   /// Its places, which are all in the document.
   let places: Range<Int>
-  /// The tokens at these places.
   let tokens: [Int32]
 
   init(document: Document, places: Range<Int>, tokens: [Int32]) {
@@ -36,7 +33,6 @@ final class Passage: Sendable {
   }
 }
 
-/// Passages by place.
 final class PassageCache: Sendable {
   /// The largest number of passages that are kept (40 MB); beyond it all are dropped.
   private static let capacity = 1 << 16

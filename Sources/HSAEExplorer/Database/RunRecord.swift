@@ -96,7 +96,6 @@ extension FeatureDatabase {
     return runs
   }
 
-  /// Number of documents of the run's corpus.
   func documentCount(of run: RunRecord) throws(Failure) -> Int {
     try read { db in
       try Int.fetchOne(

@@ -14,8 +14,7 @@ public struct RunStatistics: Hashable, Sendable, Codable {
   public var liveSublatents: Int
   /// Top-level latents with a hierarchy score above 0.
   public var scored: Int
-  /// Live top-level latents by density: a bin for each third of a power of ten; the first begins at
-  /// 10^`densityStart`.
+  /// Live top-level latents by density, in bins of a third of a power of ten, from 10^`densityStart` on.
   public var densities: [Int]
   /// The power of ten at which the first bin begins.
   public var densityStart: Double

@@ -133,98 +133,78 @@ extension Schema {
   private static func createTables(in db: Database) throws {
     // Version 1 has the tables already.
     if try Int.fetchOne(db, sql: "PRAGMA user_version") == 1 { return }
-    for sql in firstTables { try db.execute(sql: sql) }
+    try db.execute(sql: firstTables)
     try db.execute(sql: "INSERT INTO meta VALUES ('complete', '0')")
     try db.execute(sql: "PRAGMA application_id = \(applicationID)")
   }
 
-  private static let firstTables = [
-    table("meta", "key TEXT PRIMARY KEY, value TEXT NOT NULL"),
-    table(
-      "corpus",
-      """
-      id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, name TEXT NOT NULL,
-      model_name TEXT, model_sha256 TEXT, hook_point TEXT, layer INTEGER, tokens INTEGER NOT NULL
-      """),
-    table(
-      "token",
-      "corpus INTEGER NOT NULL, id INTEGER NOT NULL, text TEXT NOT NULL,"
-        + " PRIMARY KEY (corpus, id)", withoutRowID: true),
-    table(
-      "document",
-      """
-      corpus INTEGER NOT NULL, first INTEGER NOT NULL, length INTEGER NOT NULL, number INTEGER NOT NULL,
-      title TEXT, language TEXT, topic TEXT, PRIMARY KEY (corpus, first)
-      """, withoutRowID: true),
-    table(
-      "passage",
-      """
-      id INTEGER PRIMARY KEY, corpus INTEGER NOT NULL, first INTEGER NOT NULL, tokens BLOB NOT NULL,
-      UNIQUE (corpus, first)
-      """),
-    search("passage_text", "text"),
-    table(
-      "run",
-      """
-      id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, path TEXT NOT NULL, step INTEGER NOT NULL,
-      corpus INTEGER NOT NULL, identity TEXT NOT NULL, configuration TEXT NOT NULL,
-      width INTEGER NOT NULL, experts INTEGER NOT NULL, sublatents INTEGER NOT NULL,
-      subspace INTEGER NOT NULL, k INTEGER NOT NULL, sub_threshold REAL NOT NULL,
-      rows INTEGER NOT NULL, window INTEGER NOT NULL, has_promoted INTEGER NOT NULL,
-      complete INTEGER NOT NULL
-      """),
-    table(
-      "progress",
-      "run INTEGER NOT NULL, stage TEXT NOT NULL, block INTEGER NOT NULL,"
-        + " PRIMARY KEY (run, stage, block)", withoutRowID: true),
-    table(
-      "latent",
-      """
-      id INTEGER PRIMARY KEY, run INTEGER NOT NULL, expert INTEGER NOT NULL,
-      sublatent INTEGER NOT NULL, fired INTEGER NOT NULL, chosen INTEGER NOT NULL,
-      maximum REAL NOT NULL, mean REAL NOT NULL, parent_mean REAL NOT NULL, share REAL NOT NULL,
-      live INTEGER NOT NULL, score REAL, words TEXT NOT NULL
-      """),
-    index("latent_fired", "latent (run, sublatent < 0, fired)"),
-    index("latent_maximum", "latent (run, sublatent < 0, maximum)"),
-    index("latent_live", "latent (run, sublatent < 0, live)"),
-    index("latent_score", "latent (run, sublatent < 0, score)"),
-    table(
-      "evidence",
-      """
-      latent INTEGER PRIMARY KEY, histogram BLOB NOT NULL, contexts BLOB NOT NULL,
-      coactive BLOB NOT NULL
-      """),
-    table("nearest", "latent INTEGER PRIMARY KEY, related BLOB NOT NULL"),
-    table("direction", "latent INTEGER PRIMARY KEY, unit BLOB NOT NULL"),
-    table("promoted", "latent INTEGER PRIMARY KEY, lists BLOB NOT NULL"),
-    search("latent_text", "words, promoted"),
-    table("posting", "id INTEGER PRIMARY KEY, latents BLOB NOT NULL"),
-    table(
-      "matched",
-      """
-      latent INTEGER NOT NULL, other_run INTEGER NOT NULL, other INTEGER NOT NULL, cosine REAL NOT NULL,
-      PRIMARY KEY (latent, other_run)
-      """, withoutRowID: true),
-    table(
-      "label", "latent INTEGER PRIMARY KEY, text TEXT NOT NULL, changed INTEGER NOT NULL"),
-    search("label_text", "text"),
-  ]
-
-  private static func table(
-    _ name: String, _ columns: String, withoutRowID: Bool = false
-  ) -> String {
-    "CREATE TABLE \(name) (\n\(columns)\n)" + (withoutRowID ? " WITHOUT ROWID" : "")
-  }
-
-  private static func index(_ name: String, _ columns: String) -> String {
-    "CREATE INDEX \(name) ON \(columns)"
-  }
-
-  /// A full-text index that keeps no text of its own; its row ids are those of what it indexes.
-  private static func search(_ name: String, _ columns: String) -> String {
-    "CREATE VIRTUAL TABLE \(name) USING fts5(\(columns), content='', "
-      + "tokenize='unicode61 remove_diacritics 2')"
-  }
+  private static let firstTables = """
+    CREATE TABLE meta (
+    key TEXT PRIMARY KEY, value TEXT NOT NULL
+    );
+    CREATE TABLE corpus (
+    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, name TEXT NOT NULL,
+    model_name TEXT, model_sha256 TEXT, hook_point TEXT, layer INTEGER, tokens INTEGER NOT NULL
+    );
+    CREATE TABLE token (
+    corpus INTEGER NOT NULL, id INTEGER NOT NULL, text TEXT NOT NULL, PRIMARY KEY (corpus, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE document (
+    corpus INTEGER NOT NULL, first INTEGER NOT NULL, length INTEGER NOT NULL, number INTEGER NOT NULL,
+    title TEXT, language TEXT, topic TEXT, PRIMARY KEY (corpus, first)
+    ) WITHOUT ROWID;
+    CREATE TABLE passage (
+    id INTEGER PRIMARY KEY, corpus INTEGER NOT NULL, first INTEGER NOT NULL, tokens BLOB NOT NULL,
+    UNIQUE (corpus, first)
+    );
+    -- Full-text indices keep no text; their row ids are those of what they index.
+    CREATE VIRTUAL TABLE passage_text USING fts5(text, content='', tokenize='unicode61 remove_diacritics 2');
+    CREATE TABLE run (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, path TEXT NOT NULL, step INTEGER NOT NULL,
+    corpus INTEGER NOT NULL, identity TEXT NOT NULL, configuration TEXT NOT NULL,
+    width INTEGER NOT NULL, experts INTEGER NOT NULL, sublatents INTEGER NOT NULL,
+    subspace INTEGER NOT NULL, k INTEGER NOT NULL, sub_threshold REAL NOT NULL,
+    rows INTEGER NOT NULL, window INTEGER NOT NULL, has_promoted INTEGER NOT NULL,
+    complete INTEGER NOT NULL
+    );
+    CREATE TABLE progress (
+    run INTEGER NOT NULL, stage TEXT NOT NULL, block INTEGER NOT NULL, PRIMARY KEY (run, stage, block)
+    ) WITHOUT ROWID;
+    CREATE TABLE latent (
+    id INTEGER PRIMARY KEY, run INTEGER NOT NULL, expert INTEGER NOT NULL,
+    sublatent INTEGER NOT NULL, fired INTEGER NOT NULL, chosen INTEGER NOT NULL,
+    maximum REAL NOT NULL, mean REAL NOT NULL, parent_mean REAL NOT NULL, share REAL NOT NULL,
+    live INTEGER NOT NULL, score REAL, words TEXT NOT NULL
+    );
+    CREATE INDEX latent_fired ON latent (run, sublatent < 0, fired);
+    CREATE INDEX latent_maximum ON latent (run, sublatent < 0, maximum);
+    CREATE INDEX latent_live ON latent (run, sublatent < 0, live);
+    CREATE INDEX latent_score ON latent (run, sublatent < 0, score);
+    CREATE TABLE evidence (
+    latent INTEGER PRIMARY KEY, histogram BLOB NOT NULL, contexts BLOB NOT NULL,
+    coactive BLOB NOT NULL
+    );
+    CREATE TABLE nearest (
+    latent INTEGER PRIMARY KEY, related BLOB NOT NULL
+    );
+    CREATE TABLE direction (
+    latent INTEGER PRIMARY KEY, unit BLOB NOT NULL
+    );
+    CREATE TABLE promoted (
+    latent INTEGER PRIMARY KEY, lists BLOB NOT NULL
+    );
+    CREATE VIRTUAL TABLE latent_text USING fts5(words, promoted, content='', tokenize='unicode61 remove_diacritics 2');
+    CREATE TABLE posting (
+    id INTEGER PRIMARY KEY, latents BLOB NOT NULL
+    );
+    CREATE TABLE matched (
+    latent INTEGER NOT NULL, other_run INTEGER NOT NULL, other INTEGER NOT NULL, cosine REAL NOT NULL,
+    PRIMARY KEY (latent, other_run)
+    ) WITHOUT ROWID;
+    CREATE TABLE label (
+    latent INTEGER PRIMARY KEY, text TEXT NOT NULL, changed INTEGER NOT NULL
+    );
+    CREATE VIRTUAL TABLE label_text USING fts5(text, content='', tokenize='unicode61 remove_diacritics 2');
+    """
 }
 #endif

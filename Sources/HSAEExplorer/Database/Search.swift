@@ -19,8 +19,7 @@ public struct ContextHit: Hashable, Sendable, Codable {
 }
 
 extension FeatureDatabase {
-  /// Latents of `run` whose words, promoted tokens or labels have words that begin with the words of `text`,
-  /// best first.
+  /// Latents of `run` whose words, promoted tokens or labels have words that begin with those of `text`.
   public func search(
     words text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [LatentRecord] {
@@ -153,7 +152,6 @@ private struct PassageSearch {
 
 /// The words in the tokens of a vocabulary, computed once for each token.
 final class TokenWords: Sendable {
-  /// The words in a token.
   struct Word {
     /// The words, or parts of words, in it.
     var pieces: [[UInt8]]

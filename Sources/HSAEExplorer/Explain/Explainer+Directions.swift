@@ -62,8 +62,7 @@ extension Explainer {
     }
   }
 
-  /// Writes the tokens that every live latent promotes; for a sublatent also those that it promotes together
-  /// with its expert.
+  /// Writes the tokens that every live latent promotes, and those of each sublatent together with its expert.
   func writePromoted() throws(Failure) -> Bool {
     guard let effects else { return true }
     let live = try liveLatents()
@@ -201,7 +200,6 @@ extension Explainer {
     }
   }
 
-  /// The summary of the run in the database.
   func summary(_ name: String, wasThere: Bool) throws(Failure) -> Summary {
     let live = try liveLatents()
     let top = live.count { LatentNumber($0, in: run.shape).sublatent == nil }

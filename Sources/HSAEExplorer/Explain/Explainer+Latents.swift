@@ -86,8 +86,7 @@ extension Explainer {
   /// text, which repeats itself, or 400,000 rows of a vocabulary.
   private var scoredNumbers: Int { rows.kind == .text ? 64_000_000 : 256_000_000 }
 
-  /// Writes the hierarchy score of every expert, computed from the first rows; nothing for a flat dictionary
-  /// or for rows without words.
+  /// Writes the hierarchy score of every expert on the first rows, unless the run is flat or has no words.
   func writeScores() throws(Failure) -> Bool {
     guard !run.shape.isFlat, let store = rows.store, !rows.vocabulary.isEmpty,
       try !writer.isDone(runID, .scores, 0)

@@ -41,9 +41,12 @@ struct NeuronpediaBatch: Encodable {
     var dataset: String
     var activations: [Activation]
     // Fields that hsae does not measure are empty, as SAEDashboard writes them when they are switched off.
-    var unmeasured: [Double] = []
+    var alignedIndices: [Double] = [], alignedValues: [Double] = [], alignedL1: [Double] = []
+    var neuronIndices: [Double] = [], neuronL1: [Double] = [], neuronPearson: [Double] = []
+    var featurePearson: [Double] = [], decoderWeights: [Double] = []
+    var logitHeights: [Double] = [], logitValues: [Double] = []
 
-    enum CodingKeys: String, CodingKey, CaseIterable {
+    enum CodingKeys: String, CodingKey {
       case dataset, activations
       case index = "feature_index"
       case related = "correlated_features_indices"
@@ -67,29 +70,6 @@ struct NeuronpediaBatch: Encodable {
       case logitHeights = "logits_hist_data_bar_heights"
       case logitValues = "logits_hist_data_bar_values"
       case decoderWeights = "decoder_weights_dist"
-    }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      for key in CodingKeys.allCases {
-        switch key {
-        case .dataset: try container.encode(dataset, forKey: key)
-        case .activations: try container.encode(activations, forKey: key)
-        case .index: try container.encode(index, forKey: key)
-        case .related: try container.encode(related, forKey: key)
-        case .relatedCosines: try container.encode(relatedCosines, forKey: key)
-        case .negative: try container.encode(negative, forKey: key)
-        case .negativeValues: try container.encode(negativeValues, forKey: key)
-        case .positive: try container.encode(positive, forKey: key)
-        case .positiveValues: try container.encode(positiveValues, forKey: key)
-        case .density: try container.encode(density, forKey: key)
-        case .histogramValues: try container.encode(histogramValues, forKey: key)
-        case .histogramHeights: try container.encode(histogramHeights, forKey: key)
-        case .documents: try container.encode(documents, forKey: key)
-        case .windowTokens: try container.encode(windowTokens, forKey: key)
-        default: try container.encode(unmeasured, forKey: key)
-        }
-      }
     }
   }
 

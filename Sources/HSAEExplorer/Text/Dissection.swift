@@ -1,5 +1,4 @@
-// The result of taking a text apart: the latents that are active at each of its tokens, for one or several
-// runs.
+// The result of taking a text apart: the latents that are active at each of its tokens, for each run.
 
 #if Explorer
 import HSAESupport

@@ -17,11 +17,8 @@ extension Dissector {
     var splice: Splice
   }
 
-  /// Both continuations.
   struct Written: Hashable {
-    /// Without steering.
     var plain: String
-    /// With it.
     var steered: String
   }
 
@@ -62,8 +59,7 @@ extension Dissector {
         tokenizer: model.tokenizer))
   }
 
-  /// Writes the prepared continuations and calls `report` with each piece of text; nil if the task was
-  /// cancelled.
+  /// Writes the prepared continuations and calls `report` with each piece; nil if the task was cancelled.
   func write(
     _ report: @Sendable (SteeringEvent) -> Void = { _ in }
   ) async throws(Failure) -> Written? {

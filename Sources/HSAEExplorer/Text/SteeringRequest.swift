@@ -7,8 +7,7 @@ import HSAELanguageModels
 import HSAEModels
 import HSAESupport
 
-/// A request for continuations with and without steering. Where Neuronpedia has a name for a field, it is
-/// used.
+/// A request for continuations with and without steering. Field names are Neuronpedia's where it has them.
 struct SteeringRequest: Hashable, Sendable {
   /// The latent, "12" or "12.3".
   var latent: String
@@ -24,12 +23,10 @@ struct SteeringRequest: Hashable, Sendable {
   var skipPrompt = false
   /// The largest number of tokens to write.
   var tokens = 40
-  /// How tokens are chosen.
   var sampling = Sampling(temperature: 0.5, frequencyPenalty: 1)
 
   /// The longest prompt, in bytes.
   static let longestPrompt = 4000
-  /// The most tokens that are written.
   static let mostTokens = 200
 
   /// Everything that the continuation without steering depends on.
@@ -39,7 +36,6 @@ struct SteeringRequest: Hashable, Sendable {
     var sampling: Sampling
   }
 
-  /// The default request for `latent` and `prompt`.
   init(latent: String, prompt: String) { (self.latent, self.prompt) = (latent, prompt) }
 
   /// Fails with `.usage` if a number is out of its bounds.
@@ -109,7 +105,6 @@ struct SteeringEvent: Encodable, Sendable {
   enum Kind: String, Encodable {
     /// Without steering.
     case plain = "default"
-    /// With it.
     case steered
     /// Both are complete.
     case end
@@ -126,7 +121,6 @@ struct SteeringEvent: Encodable, Sendable {
     case plain = "default"
   }
 
-  /// A line of JSON.
   var line: Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -17,13 +17,11 @@ final class AnswerCache: Sendable {
   private let state = Mutex(State())
   private let path: String
 
-  /// A cache of answers from the SQLite database `path`.
   init(database path: String) { self.path = path }
 
   /// The kept answer to `request`, or the one that `make` returns.
   ///
-  /// The stamp is taken before `make` reads, so an answer is never older than its stamp; at worst it is made
-  /// again.
+  /// The stamp is taken before `make` reads, so an answer is never older than its stamp.
   func answer(_ request: WebRequest, _ make: () async -> WebResponse) async -> WebResponse {
     let stamp = FileStamp(database: path)
     let key = Self.key(request)

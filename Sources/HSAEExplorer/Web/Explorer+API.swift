@@ -90,8 +90,7 @@ extension Explorer {
     return try .json(comparison)
   }
 
-  /// Continuations as lines of JSON, one for each piece of text as soon as it is written. If the client goes
-  /// away, the writing ends.
+  /// Continuations as lines of JSON, one for each piece of text. If the client goes away, the writing ends.
   private func steer(_ request: WebRequest, _ run: RunRecord) async throws(Failure) -> WebResponse {
     guard let dissector else { throw Dissector.noModel }
     let asked = try Self.decode(SteeringRequest.self, request)
@@ -124,7 +123,6 @@ extension Explorer {
   }
 }
 
-/// The result of a search.
 struct SearchResult: Encodable {
   /// Latents found by their words, promoted tokens and labels.
   var latents: [LatentRecord]

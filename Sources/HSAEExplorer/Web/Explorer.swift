@@ -134,7 +134,6 @@ public final class Explorer: Sendable {
     }
   }
 
-  /// The run called `name`.
   func run(_ name: String) throws(Failure) -> RunRecord {
     guard let run = try database.run(named: name) else {
       throw .missing("There is no run \"\(name)\" in this database.")

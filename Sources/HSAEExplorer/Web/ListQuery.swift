@@ -7,9 +7,8 @@ extension LatentQuery {
   /// The largest number of latents in one answer.
   static let largestPage = 1000
 
-  /// What `request` asks for: level, sort, desc, min_density, max_density, min_live, min_score, dead,
-  /// labelled, q, offset, limit. Words are looked for at both levels, the best match first, unless it says
-  /// otherwise.
+  /// The list that `request` asks for: level, sort, desc, min_ and max_ of columns, dead, labelled, q, offset,
+  /// limit. By default a search lists both levels, the best match first.
   init(_ request: WebRequest, limit: Int) throws(Failure) {
     self.init()
     text = request.value("q").map { String($0.prefix(200)) }

@@ -86,8 +86,7 @@ public struct WebResponse: Sendable {
   public var headers: [String: String]
   /// The body.
   public var body: Data
-  /// Parts that follow `body` when they are ready; nil if there are none. Dropping it ends the work behind
-  /// it.
+  /// Parts that follow `body` when they are ready; nil if there are none. Dropping it stops the work.
   public var rest: AsyncStream<Data>?
 
   /// A response with the given values.
@@ -98,12 +97,10 @@ public struct WebResponse: Sendable {
     self.body = body
   }
 
-  /// A response with a page.
   static func html(_ markup: Markup, status: Int = 200) -> WebResponse {
     WebResponse(status: status, type: "text/html; charset=utf-8", body: Data(markup.utf8))
   }
 
-  /// A response with `value` as JSON.
   static func json(_ value: some Encodable, status: Int = 200) throws(Failure) -> WebResponse {
     do {
       let encoder = JSONEncoder()
