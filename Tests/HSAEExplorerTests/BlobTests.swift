@@ -1,4 +1,4 @@
-// The lists in the database as bytes: they come back as they went, and what is cut short is refused.
+// Lists as bytes: reading gives what was written, and blobs that are cut short are refused.
 
 #if Explorer
 import Foundation
@@ -34,7 +34,7 @@ import Testing
     for count in 0..<whole.count {
       #expect(failure { _ = try Blob.contexts(Data(whole.prefix(count))) } == BlobReader.damaged)
     }
-    // A count that cannot be.
+    // An impossible count.
     let huge = Data([0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F])
     #expect(failure { _ = try Blob.integers(huge) } == BlobReader.damaged)
     #expect(failure { _ = try Blob.floats(Data([1, 2, 3])) } == BlobReader.damaged)

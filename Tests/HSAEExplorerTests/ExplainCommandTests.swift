@@ -1,5 +1,4 @@
-// hsae explain as people run it: from a collected store to a database and back; killed at random moments;
-// what does not fit is one sentence.
+// The command hsae explain: from a collected store to exports, killed at random moments, and refusals.
 
 #if Explorer
 import Foundation
@@ -12,7 +11,7 @@ import Testing
 @testable import HSAEExplorer
 
 @Suite struct ExplainCommandTests {
-  /// A store of the made-up model and two runs of it in `folder`.
+  /// Makes a store of the synthetic model and two runs on it in `folder`.
   private func prepare(_ folder: String) throws -> (store: String, runs: [String]) {
     try collectAndTrain(
       in: folder, documents: 150,
@@ -108,8 +107,7 @@ import Testing
     }
   }
 
-  /// Killed while its first transaction was written: one page is there, which says that there are more, and the
-  /// journal, which says that there were none.
+  /// Killed in its first transaction: the file has one page of several, and the journal says it had none.
   @Test func whatWasKilledAtTheVeryBeginningIsBegunAnew() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try prepare(folder)
@@ -119,7 +117,7 @@ import Testing
       try Path.createDirectories(out)
       let bytes = fileBytes(Path.join(whole, FeatureDatabase.fileName))
       try DurableFile.write(Array(bytes.prefix(4096)), to: database)
-      // Magic, no page in it, a nonce, 0 pages before, sectors of 512, pages of 4096 bytes.
+      // The journal: magic, no pages in it, a nonce, 0 pages before, sectors of 512 bytes, pages of 4096.
       let header: [UInt8] = [
         0xD9, 0xD5, 0x05, 0xF9, 0x20, 0xA1, 0x63, 0xD7, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0,
         0, 0, 2, 0, 0, 0, 16, 0,
@@ -129,7 +127,7 @@ import Testing
       let result = try runHSAE(["explain", runs[0], "--out", out])
       #expect(result.code == 0, "\(result.errors)")
       #expect(try ExplainFixture.dump(out) == ExplainFixture.dump(whole))
-      // Without the journal it is cut short.
+      // Without the journal the file is refused as cut short.
       try DurableFile.write(Array(bytes.prefix(4096)), to: database)
       #expect(try runHSAE(["explain", runs[0], "--out", out]).errors.contains("cut short"))
     }

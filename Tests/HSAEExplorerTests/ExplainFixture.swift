@@ -1,4 +1,4 @@
-// A small store of the made-up model, dictionaries of it, and their database.
+// A small store of the synthetic model, dictionaries for it, and their database.
 
 #if Explorer
 import Foundation
@@ -23,7 +23,7 @@ struct ExplainFixture {
 
   var features: String { Path.join(folder, "features") }
 
-  /// Documents of words of the made-up model; some have letters that are several tokens.
+  /// Makes the store from documents of a few words; some of their letters are several tokens.
   init(in folder: String, documents: Int = 60) throws {
     self.folder = folder
     let model = SyntheticModel(width: 16, parents: 12, contextLength: 64)
@@ -47,7 +47,7 @@ struct ExplainFixture {
     store = try ActivationStore(path: path)
   }
 
-  /// A run with the weights that training would begin with.
+  /// A run with initial weights.
   static func run(
     _ name: String = "h", shape: DictionaryShape = shape, seed: UInt64 = 1,
     subThreshold: Float = 0.05
@@ -74,7 +74,7 @@ struct ExplainFixture {
     return options
   }
 
-  /// Unembedding rows of the made-up model's 258 tokens.
+  /// Unembedding rows for the synthetic model's 258 tokens.
   static func unembedding(width: Int = 16) -> (rows: [[Float]], tokens: [Int32]) {
     var generator = SeededGenerator(seed: 11)
     let rows = (0..<258).map { _ in (0..<width).map { _ in Float(generator.nextSymmetric()) } }
@@ -98,7 +98,7 @@ struct ExplainFixture {
         } : nil, folder: folder ?? features, options: options, progress: progress)
   }
 
-  /// A flat run whose name is HTML.
+  /// A flat run with HTML in its name.
   static func flatRun() throws -> LoadedRun {
     try run(
       "flat & <i>plain</i>",
@@ -106,7 +106,7 @@ struct ExplainFixture {
         width: 16, experts: 24, sublatents: 0, subspace: 0, activeExperts: 3), seed: 2)
   }
 
-  /// An explorer of two runs, a hierarchical and a flat one, on the made-up model.
+  /// Calls `body` with an explorer of a hierarchical and a flat run on the synthetic model.
   static func withExplorer(
     _ body: (Explorer, ExplainFixture) async throws -> Void
   ) async throws {
@@ -127,24 +127,29 @@ struct ExplainFixture {
     }
   }
 
-  /// Every row of every table of the database in `folder`, as text; times and sizes left out.
+  /// Every row of every table of the database in `folder`, as text.
   static func dump(_ folder: String) throws -> [String] {
     let queue = try DatabaseQueue(path: Path.join(folder, FeatureDatabase.fileName))
     return try queue.read { db in
-      try Schema.objects.map(\.name).filter { !$0.hasPrefix("latent_") || $0 == "latent_text" }
-        .flatMap { table -> [String] in
-          if table.hasSuffix("_text") {
-            return try Row.fetchAll(db, sql: "SELECT id, hex(sz) FROM \(table)_docsize ORDER BY id")
-              .map { "\(table) \($0)" }
-          }
-          return try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { row in
-            table + " "
-              + row.map { name, value in
-                let data = Data.fromDatabaseValue(value)
-                return "\(name): \(data.map { $0.base64EncodedString() } ?? "\(value)")"
-              }.joined(separator: ", ")
-          }.sorted()
+      try String.fetchAll(
+        db,
+        sql: """
+          SELECT name FROM sqlite_schema
+          WHERE type = 'table' AND name NOT LIKE '%\\_text\\_%' ESCAPE '\\' ORDER BY name
+          """
+      ).flatMap { table -> [String] in
+        if table.hasSuffix("_text") {
+          return try Row.fetchAll(db, sql: "SELECT id, hex(sz) FROM \(table)_docsize ORDER BY id")
+            .map { "\(table) \($0)" }
         }
+        return try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map { row in
+          table + " "
+            + row.map { name, value in
+              let data = Data.fromDatabaseValue(value)
+              return "\(name): \(data.map { $0.base64EncodedString() } ?? "\(value)")"
+            }.joined(separator: ", ")
+        }.sorted()
+      }
     }
   }
 }

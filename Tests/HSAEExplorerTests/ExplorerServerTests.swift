@@ -1,5 +1,4 @@
-// The explorer on a real socket: over HTTP, and through a real browser where there is one
-// (`HSAE_BROWSER_PYTHON`, which `make test` sets, names a Python with Selenium).
+// The explorer over HTTP, and in a browser if `HSAE_BROWSER_PYTHON` names a Python with Selenium.
 
 #if Explorer
 import Foundation
@@ -16,15 +15,15 @@ import Testing
 @testable import HSAEExplorer
 
 @Suite(.serialized) struct ExplorerServerTests {
-  /// Calls `body` with the address of a server over the database in `features`.
+  /// Calls `body` with the address of a server for the database in `features`.
   private func withServer(
     _ features: String, dissector: Dissector? = nil, _ body: (String) async throws -> Void
   ) async throws {
     let database = try FeatureDatabase(path: features)
     let server = try ExplorerServer(
       explorer: Explorer(database: database, dissector: dissector), address: "127.0.0.1", port: 0)
-    let (ports, told) = AsyncStream<UInt16>.makeStream()
-    let task = Task { try await server.run { told.yield($0) } }
+    let (ports, writer) = AsyncStream<UInt16>.makeStream()
+    let task = Task { try await server.run { writer.yield($0) } }
     defer { task.cancel() }
     var iterator = ports.makeAsyncIterator()
     let port = try #require(await iterator.next())
@@ -39,12 +38,12 @@ import Testing
       load: { SyntheticModel(width: 16, parents: 12, contextLength: 64) })
   }
 
-  /// One request; the status and the body.
+  /// Sends one request and returns the status and the body.
   private func ask(
     _ url: String, method: String = "GET", headers: [String: String] = [:], body: Data? = nil
   ) async throws -> (status: Int, body: String) {
     var request = URLRequest(url: try #require(URL(string: url)))
-    // Tests that compute share the server's threads, and may have them for minutes.
+    // Other tests share the server's threads and may occupy them for minutes.
     request.timeoutInterval = 600
     request.httpMethod = method
     request.httpBody = body
@@ -82,7 +81,7 @@ import Testing
     }
   }
 
-  /// Over a socket a continuation comes in parts, and the next is served when it has ended.
+  /// A continuation comes in parts, and the next request is served when it has ended.
   @Test func continuationsAreStreamed() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder)
@@ -173,7 +172,7 @@ import Testing
         process.standardOutput = pipe
         process.standardError = pipe
         try process.run()
-        // Read elsewhere, so that the server has the threads it needs.
+        // Reads on another thread, so that the server has the threads it needs.
         let text = await withCheckedContinuation { continuation in
           DispatchQueue.global().async {
             let data = pipe.fileHandleForReading.readDataToEndOfFile()

@@ -1,5 +1,4 @@
-// Pages and the JSON API, asked as functions: what they show, what they refuse, and that nothing from
-// outside gets into a page as HTML.
+// Pages and the JSON API, called as functions: what they show, refuse and escape.
 
 #if Explorer
 import Foundation
@@ -48,7 +47,7 @@ import Testing
         guard answer.headers["Content-Type"]?.hasPrefix("text/html") == true else { continue }
         let page = self.text(answer)
         #expect(!page.contains("<i>plain") && !page.contains("<b>bold"), "\(target)")
-        // Every element that is opened is closed.
+        // Every opened element is closed.
         for tag in ["section", "div", "ol", "ul", "article", "table", "form", "details", "main"] {
           #expect(
             page.components(separatedBy: "<\(tag)").count
@@ -58,7 +57,7 @@ import Testing
     }
   }
 
-  /// What a page leaves for later is what is missing on it, and files, where nothing comes later, have all.
+  /// The contexts that a page fetches later are those that it does not show.
   @Test func furtherContextsComeWhenAskedFor() async throws {
     try await withExplorer { explorer, fixture in
       let database = try FeatureDatabase(path: fixture.features)
@@ -87,7 +86,7 @@ import Testing
     }
   }
 
-  /// Lists are remembered; a label, a filter or an order makes another.
+  /// Lists are kept; a label, a filter or an order makes a new one.
   @Test func listsAreThoseOfNow() async throws {
     try await withExplorer { explorer, fixture in
       let database = try FeatureDatabase(path: fixture.features)
@@ -127,7 +126,7 @@ import Testing
       ] {
         #expect(await get(target, explorer).status == 400, "\(target)")
       }
-      // What looks like SQL or a full-text query is text.
+      // SQL and full-text queries in a search are plain text.
       for query in ["'; DROP TABLE label;--", "\"", "a* OR b", "NEAR(a b)", "(", "%", "\u{0}"] {
         let target = "/runs/h/latents?q=\(Address.encoded(query))"
         #expect(await get(target, explorer).status == 200, "\(query)")
@@ -155,7 +154,7 @@ import Testing
       #expect(page.contains("dogs &lt;script&gt;") && !page.contains("dogs <script>"))
       page = text(await get("/runs/h/latents?q=dogs", explorer))
       #expect(page.contains("/runs/h/latents/3\""))
-      // A list that is searched keeps to what its form says.
+      // A search keeps the other settings of the form.
       for (fields, isThere) in [
         ("level=top&labelled=1", true), ("level=sub", false), ("level=both&labelled=1", true),
       ] {
@@ -163,7 +162,7 @@ import Testing
         let table = page.prefix(upTo: page.range(of: "</table>")?.lowerBound ?? page.startIndex)
         #expect(table.contains("/runs/h/latents/3\"") == isThere, "\(fields)")
       }
-      // Another window that still has no label in its form.
+      // Another window, whose form still has no label.
       let stale = Data(#"{"label": "cats", "previous": ""}"#.utf8)
       #expect(await put(Self.local, stale) == 400)
       let head = await explorer.respond(
@@ -180,7 +179,7 @@ import Testing
     }
   }
 
-  /// What the dictionary makes of the model's row, computed here, is what is shown.
+  /// The explorer shows the codes that the dictionary gives for the model's rows.
   @Test func aTextIsTakenApart() async throws {
     try await withExplorer { explorer, _ in
       let words = "dog puppy"
@@ -210,7 +209,7 @@ import Testing
       let long = String(repeating: "dog ", count: 1000)
       let cut = await get("/text?runs=h&text=\(Address.encoded(long))", explorer)
       #expect(text(cut).contains("Only the first"))
-      // A page grows with its text, not with its square.
+      // The size of a page grows with the length of the text, not with its square.
       #expect(cut.body.count < 100 * long.utf8.count)
       #expect(await get("/text?runs=h&text=\(Address.encoded(long))+x", explorer).status == 400)
       #expect(await get("/text?runs=none&text=dog", explorer).status == 404)

@@ -1,5 +1,4 @@
-// Files that are no database of ours, or not any more: one sentence, never a trap; and the process that is
-// killed while it writes.
+// Files that are not our databases, or were changed or damaged: one sentence, never a crash.
 
 #if Explorer
 import Foundation
@@ -43,7 +42,7 @@ import Testing
       expect(try refusal([UInt8](repeating: 65, count: 5000)), "no SQLite database")
       expect(try refusal(Array(whole.prefix(whole.count / 2))), "cut short")
       expect(try refusal(Array(whole.prefix(whole.count - 1))), "cut short")
-      expect(try changed("PRAGMA user_version = 2"), "version 2")
+      expect(try changed("PRAGMA user_version = 3"), "newer")
       expect(try changed("PRAGMA application_id = 7"), "not one of hsae's")
       expect(try changed("DROP TABLE matched"), "tables")
       expect(try changed("ALTER TABLE latent ADD COLUMN x"), "tables")
@@ -53,7 +52,7 @@ import Testing
       expect(try changed("CREATE VIEW v AS SELECT * FROM run"), "tables")
       #expect(
         failure { _ = try FeatureDatabase(path: Path.join(folder, "none")) }?.kind == .missing)
-      // What explain would write to is looked at in the same way.
+      // hsae explain checks the file that it would write to in the same way.
       let own = Path.join(fixture.features, FeatureDatabase.fileName)
       try DurableFile.write(Array("text".utf8), to: own)
       #expect(
@@ -62,7 +61,7 @@ import Testing
     }
   }
 
-  /// Bytes changed at random: everything that can be asked gives an answer or a sentence.
+  /// With random bytes changed, every query gives an answer or fails with a sentence.
   @Test func damagedFilesNeverTrap() throws {
     try withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder, documents: 10)

@@ -1,5 +1,5 @@
-// Pages as files: every link leads somewhere, relative to where the page is; words lead to latents; what is not
-// ours is left alone, and nothing half-written is there.
+// Pages as files: every link works, words lead to latents, other people's folders are not touched, and an
+// interruption leaves nothing incomplete.
 
 #if Explorer
 import Foundation
@@ -40,7 +40,7 @@ import Testing
           == files.reduce(0) { $0 + (Path.fileSize(Path.join(folder, $1)) ?? 0) })
       let runs = try database.runs()
       let live = try runs.map { try database.statistics(of: $0).live }
-      // A page for each live expert, and for each run an overview and a list; both pairs, and the first.
+      // A page for each live expert, an overview and a list for each run, two comparisons, the first page.
       #expect(pages.count == live.reduce(0, +) + 4 + 2 + 1)
       let base = URL(fileURLWithPath: folder, isDirectory: true)
       for page in pages {
@@ -77,7 +77,7 @@ import Testing
       #expect(words.hasPrefix("hsaeWords(0,{") && words.hasSuffix("})\n"))
       let record = try #require(
         try database.record(of: LatentNumber(expert: 3, sublatent: 1), in: run))
-      // A silent latent is nowhere, whatever it is called.
+      // A dead latent is not in the index, even with a label.
       #expect(words.contains("\"unique\":\"3.1\"") == (record.count > 0))
       #expect(
         text(Path.join(search, "contents.js")).hasPrefix(
@@ -120,7 +120,7 @@ import Testing
       _ = try writer.write(to: folder)
       let before = try FileManager.default.subpathsOfDirectory(atPath: folder)
       try DurableFile.write("", to: Path.join(folder, "stray.html"))
-      // Stopped again, the old pages stay; then they are replaced.
+      // After an interruption the old pages stay; a complete write replaces them.
       #expect(try writer.write(to: folder) { done, _ in done < 24 } == nil)
       #expect(Path.exists(Path.join(folder, "stray.html")))
       _ = try writer.write(to: folder)

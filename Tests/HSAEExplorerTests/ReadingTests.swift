@@ -1,5 +1,4 @@
-// What can be asked of a database: lists, searches, labels, comparisons; of text, of a vocabulary and of a
-// plain matrix.
+// Queries of a database of text, of a vocabulary, and of a plain matrix.
 
 #if Explorer
 import Foundation
@@ -32,19 +31,20 @@ import Testing
       #expect(all.total == 24 && all.latents.map(\.expert) == Array(0..<24))
       #expect(all.latents.allSatisfy { $0.sublatent == nil })
       query.includesDead = false
-      for order in LatentQuery.Order.allCases {
+      for order in LatentQuery.Order.all {
         (query.order, query.isDescending) = (order, true)
         let page = try database.latents(query, in: run)
         let keys = page.latents.map { latent -> Double in
-          switch order {
-          case .number: Double(latent.expert)
-          case .density: latent.density
-          case .maximum: Double(latent.maximum)
-          case .live: Double(latent.liveSublatents)
-          case .score, .match: latent.score ?? -1
+          switch order.name {
+          case "number": Double(latent.expert)
+          case "density": latent.density
+          case "maximum": Double(latent.maximum)
+          case "live": Double(latent.liveSublatents)
+          case "score", "match": latent.score ?? -1
+          default: .nan
           }
         }
-        #expect(keys == keys.sorted(by: >), "\(order)")
+        #expect(keys == keys.sorted(by: >), "\(order.name)")
         #expect(page.total == all.latents.count { $0.count > 0 })
       }
       query = LatentQuery()
@@ -52,9 +52,9 @@ import Testing
       (query.offset, query.limit) = (2, 3)
       let page = try database.latents(query, in: run)
       #expect(page.latents.count == 3)
-      query.minimumDensity = page.latents[2].density
-      (query.offset, query.maximumDensity) = (0, page.latents[2].density)
-      #expect(try database.latents(query, in: run).latents.first?.density == query.minimumDensity)
+      let density = page.latents[2].density
+      (query.offset, query.bounds) = (0, ["min_density": density, "max_density": density])
+      #expect(try database.latents(query, in: run).latents.first?.density == density)
       query = LatentQuery()
       query.level = .sublatentsOf(3)
       query.includesDead = true
@@ -82,7 +82,7 @@ import Testing
         let text = hit.context.tokens.map(\.text).joined()
         #expect(text.contains("h") || text.contains("y"), "\(text)")
       }
-      // A list of what is found is of the level that is asked for, the best first, and says how many there are.
+      // A search lists latents of the given level, the best first, and counts them all.
       var query = LatentQuery()
       (query.text, query.order, query.limit, query.includesDead) = ("hus", .match, 2, true)
       var totals: [Int] = []
@@ -98,7 +98,7 @@ import Testing
       #expect(totals[2] == found.count)
       query.offset = 2
       #expect(try database.latents(query, in: run).latents == Array(found[2..<min(4, found.count)]))
-      // Bytes that are no text by themselves are spelled out.
+      // Bytes that are parts of characters are spelled out.
       let texts = try (0..<24).flatMap {
         try #require(try database.detail(of: LatentNumber(expert: $0), in: run)).strongest
       }.flatMap(\.tokens).map(\.text)
@@ -116,7 +116,7 @@ import Testing
     }
   }
 
-  /// The order of what is found, from the latents themselves.
+  /// The order of the results, checked with the latents' own words.
   @Test(arguments: ["hus", "husky", "dog", "cat", "d"])
   func theBestMatchesComeFirst(_ asked: String) throws {
     try withTemporaryFolder { folder in
@@ -160,7 +160,7 @@ import Testing
       #expect(try again.labels(in: run).map(\.text) == ["zebra"])
       #expect(
         failure { try again.setLabel("x", of: LatentNumber(expert: 99), in: run) }?.kind == .data)
-      // What another window has written meanwhile is not lost.
+      // A label that another window has written meanwhile is not lost.
       try again.setLabel("stripes", replacing: "zebra", of: other, in: run)
       #expect(
         failure { try again.setLabel("horse", replacing: "zebra", of: other, in: run) }?.message
@@ -204,7 +204,7 @@ import Testing
       let runs = try database.runs()
       #expect(runs.map(\.name) == ["h", "flat"] && runs.allSatisfy(\.isComplete))
       #expect(runs[0].corpus == runs[1].corpus)
-      // Expert j's encoder row follows from the seed and j alone: the ten are the first of the 24.
+      // Expert j's encoder row depends on the seed and j only, so the ten are the first of the 24.
       let comparison = try #require(try database.comparison(of: runs[1], with: runs[0]))
       #expect(comparison.histogram.reduce(0, +) == comparison.histogram[9])
       for pair in comparison.matched {
@@ -214,7 +214,7 @@ import Testing
       #expect(back.mutual == comparison.mutual)
       #expect((back.alone.first?.cosine ?? 1) < 0.9)
       #expect(try database.comparison(of: runs[0], with: runs[0]) == nil)
-      // The same again is there already; others need a name.
+      // The same run is there already; a different one needs another name.
       #expect(try fixture.explainer(run).explain()?.wasThere == true)
       let refusal = failure {
         _ = try fixture.explainer(ExplainFixture.run("flat", shape: flat, seed: 3), weights: "x")

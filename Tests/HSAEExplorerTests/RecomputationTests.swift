@@ -1,5 +1,4 @@
-// 100 random entries of a database against a slow twin; the same database whatever threads, chunks and
-// interruptions.
+// 100 random latents of a database against a slow twin; threads, chunks and interruptions change nothing.
 
 #if Explorer
 import HSAEActivations
@@ -23,7 +22,7 @@ import Testing
       let twin = try SlowTwin(run, fixture.store)
       #expect(record.isComplete && record.rows == twin.codes.count && record.shape == run.shape)
       let live = (0..<run.shape.experts * 5).map { LatentNumber($0, in: run.shape) }
-        .filter { !twin.activations($0).isEmpty }
+        .filter { !twin.ranked($0).isEmpty }
       #expect(live.count > 60)
       var generator = SeededGenerator(seed: 42)
       for _ in 0..<100 {
@@ -38,7 +37,7 @@ import Testing
     _ detail: LatentDetail, _ latent: LatentNumber, _ twin: SlowTwin, _ live: [LatentNumber]
   ) throws {
     let (window, options) = (5, ExplainFixture.options.contexts)
-    let active = twin.activations(latent)
+    let active = twin.ranked(latent)
     // Counts, maximum, mean, histogram.
     #expect(detail.latent.count == active.count)
     #expect(detail.latent.maximum == active[0].value)
@@ -46,7 +45,7 @@ import Testing
     #expect(abs(detail.latent.mean - mean) < 1e-6)
     #expect(detail.latent.density == Double(active.count) / Double(twin.codes.count))
     if latent.sublatent != nil {
-      let parent = twin.activations(LatentNumber(expert: latent.expert))
+      let parent = twin.ranked(LatentNumber(expert: latent.expert))
       #expect(detail.latent.shareOfParent == Double(active.count) / Double(parent.count))
       let chosen = twin.codes.values.joined().count {
         $0.expert == latent.expert && $0.sublatent == latent.sublatent
@@ -57,7 +56,7 @@ import Testing
     for (_, value) in active { histogram[min(31, Int(value / active[0].value * 32))] += 1 }
     #expect(detail.histogram == histogram)
 
-    // Contexts: where they are, their text, the codes in them.
+    // Contexts: their places, texts and codes.
     func check(_ contexts: [ContextText], _ tokens: [SlowTwin.Token]) throws {
       #expect(
         contexts.map { SlowTwin.Token(document: $0.document ?? -1, position: $0.position) }
@@ -83,7 +82,7 @@ import Testing
       try check(samples, tokens)
     }
 
-    // Relatives.
+    // Related latents.
     let coactive = twin.coactive(latent)
     #expect(detail.coactive.count == min(8, coactive.count))
     #expect(
@@ -125,7 +124,7 @@ import Testing
     }
   }
 
-  /// The codes of the one path agree with the mathematics of the slow forward pass.
+  /// The dictionary's codes agree with those of the reference implementation.
   @Test func codesAreThoseOfTheSlowForwardPass() throws {
     try withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder, documents: 10)
@@ -176,7 +175,7 @@ import Testing
       let other = Path.join(folder, "other")
       var rounds = 0
       while true {
-        // Each time three more steps.
+        // Each round goes further than the last one.
         var steps = 0
         let summary = try fixture.explainer(
           run, to: other,

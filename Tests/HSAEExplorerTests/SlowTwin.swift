@@ -1,5 +1,5 @@
-// What a database should say of a latent, worked out the slow and obvious way: one row after another, from
-// the store and the dictionary, without chunks, blocks, kernels or threads.
+// Computes what a database should have about a latent in the slow and obvious way: one row after another,
+// without chunks, blocks, kernels or threads.
 
 #if Explorer
 import HSAEActivations
@@ -37,18 +37,18 @@ struct SlowTwin {
 
   /// The code of `latent` at `token`; nil where it is not active.
   func value(_ latent: LatentNumber, _ token: Token) -> (own: Float, parent: Float)? {
-    for activation in codes[token] ?? [] where activation.expert == latent.expert {
-      guard let sublatent = latent.sublatent else { return (activation.value, 0) }
-      let isRelevant =
-        activation.sublatent == sublatent
-        && activation.subValue >= run.dictionary.activation.subThreshold
-      return isRelevant ? (activation.subValue, activation.value) : nil
+    for code in codes[token] ?? [] where code.expert == latent.expert {
+      guard let sublatent = latent.sublatent else { return (code.value, 0) }
+      let isActive =
+        code.sublatent == sublatent
+        && code.subValue >= run.dictionary.activation.subThreshold
+      return isActive ? (code.subValue, code.value) : nil
     }
     return nil
   }
 
-  /// All tokens where `latent` is active, strongest first, of equal ones the first in reading order.
-  func activations(_ latent: LatentNumber) -> [(token: Token, value: Float)] {
+  /// All tokens where `latent` is active, strongest first; equal codes are in reading order.
+  func ranked(_ latent: LatentNumber) -> [(token: Token, value: Float)] {
     codes.keys.compactMap { token in value(latent, token).map { (token, $0.own) } }
       .sorted { first, second in
         if first.value != second.value { return first.value > second.value }
@@ -58,10 +58,10 @@ struct SlowTwin {
       }
   }
 
-  /// The strongest contexts: of tokens in one window only the strongest.
+  /// The strongest contexts; of several tokens in one window only the strongest counts.
   func strongest(_ latent: LatentNumber, count: Int, window: Int) -> [Token] {
     var chosen: [Token] = []
-    for (token, _) in activations(latent) where chosen.count < count {
+    for (token, _) in ranked(latent) where chosen.count < count {
       let isNear = chosen.contains {
         $0.document == token.document && abs($0.position - token.position) <= window
       }
@@ -80,12 +80,12 @@ struct SlowTwin {
     }
   }
 
-  /// n_ij / √(n_i n_j) with every other expert that is ever active with `latent`.
+  /// n_ij / √(n_i n_j) for every other expert that is active together with `latent`.
   func coactive(_ latent: LatentNumber) -> [Int: Float] {
-    let own = Set(activations(latent).map(\.token))
+    let own = Set(ranked(latent).map(\.token))
     var result: [Int: Float] = [:]
     for expert in 0..<run.shape.experts where expert != latent.expert {
-      let theirs = Set(activations(LatentNumber(expert: expert)).map(\.token))
+      let theirs = Set(ranked(LatentNumber(expert: expert)).map(\.token))
       let common = own.intersection(theirs).count
       if common == 0 { continue }
       result[expert] = Float(
@@ -94,11 +94,11 @@ struct SlowTwin {
     return result
   }
 
-  /// What a code of 1 adds to a reconstruction, by decoding that code and taking the parent away.
+  /// The vector that a code of 1 adds to a reconstruction: its decoded code, less the expert's.
   func direction(_ latent: LatentNumber) -> [Double] {
-    func decoded(_ activation: Code) -> [Double] {
+    func decoded(_ code: Code) -> [Double] {
       var codes = Codes()
-      codes.append([activation])
+      codes.append([code])
       return run.dictionary.decode(codes, threads: 1).elements.map { Double($0) }
     }
     let parent = decoded(Code(expert: latent.expert, value: 1))

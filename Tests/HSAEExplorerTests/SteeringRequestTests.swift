@@ -1,5 +1,5 @@
-// Steering through the explorer: the texts are those that the model writes by itself and with the edit, one
-// request at a time, within bounds, and nobody writes for those who went away.
+// Steering in the explorer: the texts are those of the model without and with the edit, requests out of
+// bounds are refused, one request is served at a time, and writing ends when the client goes away.
 
 #if Explorer
 import Foundation
@@ -27,7 +27,7 @@ import Testing
     var text, `default`, steered, error: String?
   }
 
-  /// All that comes of an answer.
+  /// All events of a response.
   private func events(_ response: WebResponse) async throws -> [Event] {
     var events: [Event] = []
     for await line in try #require(response.rest) {
@@ -47,7 +47,7 @@ import Testing
     }.joined()
   }
 
-  /// The strongest latent of the run called "h".
+  /// The strongest latent of the run "h".
   private func strongest(_ explorer: Explorer, sublatents: Bool = false) throws -> LatentRecord {
     var query = LatentQuery()
     query.level = sublatents ? .sublatents : .top
@@ -84,7 +84,7 @@ import Testing
         splice: steering.splice(afterBlock: 1, tokenizer: model.tokenizer))
       #expect(try model.tokenizer.text(of: steered.next(12)) == end.steered)
       #expect(end.default != end.steered)
-      // The page without the script shows the same.
+      // Without the script, the page shows the same.
       let page = await explorer.respond(
         to: WebRequest(
           target: "/runs/h/steer?latent=\(name)&prompt=dog+puppy&strength=40&n_tokens=12&seed=3",
@@ -101,7 +101,7 @@ import Testing
         let answer = await post(
           #"{"latent": "\#(name)", "prompt": "dog", "strength": 0\#(extra)}"#, explorer)
         let end = try #require(try await events(answer).last)
-        // The made-up model adds noise of its own to each block; the edit is not after the last one.
+        // The synthetic model adds noise in each block, so the texts may differ.
         #expect(end.steered?.isEmpty == false && end.error == nil)
       }
     }
@@ -144,12 +144,12 @@ import Testing
       let refused = await post(body, explorer)
       #expect(refused.status == 503)
       #expect(String(decoding: refused.body, as: UTF8.self).contains("someone else"))
-      // Texts are taken apart meanwhile.
+      // Meanwhile texts can be taken apart.
       #expect(try await dissector.dissect("dog", by: [run], explorer.database).tokens.count == 3)
       let cancelled = Task { try await dissector.write() }
       cancelled.cancel()
       #expect(try await cancelled.value == nil)
-      // An answer that nobody reads ends the writing.
+      // Dropping the response ends the writing.
       var dropped: WebResponse? = await post(body, explorer)
       #expect(dropped?.status == 200)
       dropped = nil

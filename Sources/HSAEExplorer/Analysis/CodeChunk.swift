@@ -1,17 +1,16 @@
-// The codes of some thousand rows in a file: sorted by expert, so that whoever wants one expert's reads
-// a piece, and once more by row. Scratch files of `hsae explain`; they are read on the machine that
-// wrote them.
+// A scratch file of `hsae explain`: the codes of some thousand rows, sorted by expert so that one expert's
+// codes are one piece of the file. Only the machine that wrote the file reads it.
 
 import HSAEModels
 import HSAESupport
 
-/// One activation of one row, as it lies in a file.
+/// One code of one row, as the file has it.
 struct CodeEntry: BitwiseCopyable, Sendable {
   /// The row within the chunk.
   var row: UInt32
   /// The chosen sublatent; -1 in a flat dictionary.
   var sublatent: Int32
-  /// Its code z.
+  /// The expert's code z.
   var value: Float
   /// The sublatent's code c.
   var subValue: Float
@@ -19,32 +18,31 @@ struct CodeEntry: BitwiseCopyable, Sendable {
 
 /// The codes of a chunk, mapped.
 ///
-/// The file: magic, counts (rows, experts, k, entries; k that of the row with most) as 64-bit numbers; places [rows]; the first
-/// entry of each expert [experts + 1]; members [rows × k], the experts of each row, padded with -1; the
-/// entries, by expert and then by row.
+/// The file: magic and counts (rows, experts, k, entries) as 64-bit numbers; places [rows]; the first entry
+/// of each expert [experts + 1]; members [rows × k], the experts of each row, padded with -1; the entries, by
+/// expert and then by row. k is the largest number of codes that a row has.
 @safe
 struct CodeChunk: Sendable {
   private static let magic: Int64 = 0x3145_444F_4345_5348  // "HSECODE1"
   private static let headerBytes = 5 * 8
   private let file: MappedFile
-  /// Number of rows.
   let rows: Int
-  /// The largest number of experts of one of its rows.
+  /// The largest number of experts that a row has.
   let active: Int
   private let experts: Int
   private let firstsOffset: Int
   private let membersOffset: Int
   private let entriesOffset: Int
 
-  /// Writes the codes of rows at `places`, durably.
+  /// Writes the codes of rows at `places` durably.
   static func write(
     _ codes: Codes, places: [Int], shape: DictionaryShape, to path: String
   ) throws(Failure) {
     precondition(places.count == codes.count, "Every row has a place.")
-    // As many as some row has: a dictionary that knows no k may allow thousands.
+    // A dictionary without a k of its own may allow thousands; what rows really have is less.
     let k = (0..<codes.count).map { codes[$0].count }.max() ?? 0
     var firsts = [Int64](repeating: 0, count: shape.experts + 1)
-    for activation in codes.all { firsts[activation.expert + 1] += 1 }
+    for code in codes.all { firsts[code.expert + 1] += 1 }
     for expert in 0..<shape.experts { firsts[expert + 1] += firsts[expert] }
     var next = firsts
     var members = [Int32](repeating: -1, count: codes.count * k)
@@ -52,12 +50,12 @@ struct CodeChunk: Sendable {
       repeating: CodeEntry(row: 0, sublatent: -1, value: 0, subValue: 0),
       count: codes.all.count)
     for row in 0..<codes.count {
-      for (place, activation) in codes[row].enumerated() {
-        members[row * k + place] = Int32(activation.expert)
-        entries[Int(next[activation.expert])] = CodeEntry(
-          row: UInt32(row), sublatent: Int32(activation.sublatent), value: activation.value,
-          subValue: activation.subValue)
-        next[activation.expert] += 1
+      for (place, code) in codes[row].enumerated() {
+        members[row * k + place] = Int32(code.expert)
+        entries[Int(next[code.expert])] = CodeEntry(
+          row: UInt32(row), sublatent: Int32(code.sublatent), value: code.value,
+          subValue: code.subValue)
+        next[code.expert] += 1
       }
     }
     let header = [magic] + [codes.count, shape.experts, k, entries.count].map { Int64($0) }
@@ -74,15 +72,15 @@ struct CodeChunk: Sendable {
   private static func append(
     _ elements: [some BitwiseCopyable], to file: inout DurableFile
   ) throws(Failure) {
-    // Safe: entries have no padding, so every byte is one that was written.
+    // Safe: the elements have no padding, so every byte is initialised.
     try unsafe file.write(elements.span.bytes)
   }
 
-  /// Maps the chunk at `path`, which must be of a dictionary of `shape`.
+  /// Maps the chunk at `path` of a dictionary of `shape`. Fails with `.data` if it is not one.
   init(path: String, shape: DictionaryShape) throws(Failure) {
     file = try MappedFile(path: path)
     let damaged = Failure.data(
-      "\(path): this is no scratch file of this run; remove its folder and run again.")
+      "\(path): this is not a scratch file of this run; remove its folder and run again.")
     guard file.count >= Self.headerBytes else { throw damaged }
     let header = (0..<5).map { [file] index in
       unsafe file.bytes.unsafeLoad(fromByteOffset: index * 8, as: Int64.self)
@@ -98,7 +96,7 @@ struct CodeChunk: Sendable {
     guard file.count == entriesOffset + Int(header[4]) * 16 else { throw damaged }
   }
 
-  /// The place of row `row`.
+  /// The place (`ExplainedRows`) of row `row`.
   func place(_ row: Int) -> Int {
     precondition(row >= 0 && row < rows, "Row \(row) of \(rows).")
     // Safe: the file's size was checked against its counts.
@@ -106,20 +104,19 @@ struct CodeChunk: Sendable {
       unsafe file.bytes.unsafeLoad(fromByteOffset: Self.headerBytes + row * 8, as: Int64.self))
   }
 
-  /// Which entries are those of `expert`.
+  /// The indices of the entries of `expert`.
   func entries(of expert: Int) -> Range<Int> {
     precondition(expert >= 0 && expert < experts, "Expert \(expert) of \(experts).")
     let bounds = [expert, expert + 1].map { [file, firstsOffset] index in
-      // Safe: there are experts + 1 of them, and the file's size was checked.
+      // Safe: the file has experts + 1 of them; its size was checked.
       Int(unsafe file.bytes.unsafeLoad(fromByteOffset: firstsOffset + index * 8, as: Int64.self))
     }
     return bounds[0]..<bounds[1]
   }
 
-  /// Entry `index`.
   func entry(_ index: Int) -> CodeEntry {
     precondition(index >= 0 && entriesOffset + index * 16 + 16 <= file.count, "No such entry.")
-    // Safe: inside the file, as was just checked; any bits make an entry.
+    // Safe: the line above checked that it is inside the file; any bits make an entry.
     return unsafe file.bytes.unsafeLoadUnaligned(
       fromByteOffset: entriesOffset + index * 16, as: CodeEntry.self)
   }
@@ -129,7 +126,7 @@ struct CodeChunk: Sendable {
     precondition(row >= 0 && row < rows, "Row \(row) of \(rows).")
     let bytes = file.bytes
     for index in row * active..<(row + 1) * active {
-      // Safe: rows × active of them, and the file's size was checked.
+      // Safe: the file has rows × active of them; its size was checked.
       let member = unsafe bytes.unsafeLoadUnaligned(
         fromByteOffset: membersOffset + index * 4, as: Int32.self)
       if member < 0 { return }

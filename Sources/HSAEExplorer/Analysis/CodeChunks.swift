@@ -1,5 +1,5 @@
-// The one pass over the rows: every row is encoded once, chunk by chunk, and its codes go to scratch
-// files. A chunk that is there is whole, so a pass that was stopped goes on with the first that is not.
+// The one pass over the rows: every row is encoded once, chunk by chunk, and its codes go to scratch files.
+// A scratch file is there only if it is complete, so a stopped pass goes on with the first missing one.
 
 import HSAEActivations
 import HSAEEvaluation
@@ -10,15 +10,14 @@ internal import HSAERuns
 
 /// The codes of all rows that are explained, in scratch files.
 struct CodeChunks: Sendable {
-  /// Rows of a chunk.
   static let chunkRows = 32_768
   private let chunks: [CodeChunk]
-  /// For each expert, for how many rows it is active.
+  /// For each expert, the number of rows for which it is active.
   let counts: [Int]
 
-  /// Encodes what is not there yet into `folder`, and opens all.
+  /// Encodes the rows whose files are missing in `folder`, and opens all files.
   ///
-  /// `progress` is told how many rows are done and says whether to go on. Returns nil if it said no.
+  /// `progress` receives the number of rows done and returns whether to go on; if not, the result is nil.
   static func make(
     _ run: LoadedRun, rows: ExplainedRows, folder: String, chunkRows: Int = chunkRows,
     threads: Int, progress: (_ done: Int) -> Bool
@@ -40,7 +39,7 @@ struct CodeChunks: Sendable {
       }
       let chunk = try CodeChunk(path: path, shape: run.shape)
       guard chunk.rows == range.count else {
-        throw .data("\(path): this is of other rows; remove \(folder) and run again.")
+        throw .data("\(path): it has the codes of other rows; remove \(folder) and run again.")
       }
       chunks.append(chunk)
     }
@@ -55,7 +54,7 @@ struct CodeChunks: Sendable {
     }
   }
 
-  /// An activation, where it is in the text and where its row is in the files.
+  /// A code, with its place in the text and its row in the files.
   struct Entry: Sendable {
     var place: Int
     var chunk: Int32
@@ -65,7 +64,7 @@ struct CodeChunks: Sendable {
     var subValue: Float
   }
 
-  /// All activations of `expert`, in order of place.
+  /// All codes of `expert`, in order of place.
   func entries(of expert: Int) -> [Entry] {
     var result: [Entry] = []
     result.reserveCapacity(counts[expert])
@@ -82,7 +81,7 @@ struct CodeChunks: Sendable {
     return result
   }
 
-  /// Calls `body` with each expert that is active where `entry` is.
+  /// Calls `body` with each expert that is active for the row of `entry`.
   func forEachMember(of entry: Entry, _ body: (Int) -> Void) {
     chunks[Int(entry.chunk)].forEachMember(of: Int(entry.row), body)
   }

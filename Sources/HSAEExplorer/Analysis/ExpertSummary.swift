@@ -1,42 +1,39 @@
-// One expert and its sublatents: their activations gathered, parted and summarised, and which latents are
-// active with them.
+// Summarises one expert and its sublatents: the codes of each, and the latents that are active with it.
 
 import HSAEModels
 import HSAETensors
 
-/// A latent that is like another one, and how much.
+/// A latent that is related to another one.
 public struct RelatedLatent: Hashable, Sendable {
-  /// The latent's number within its run: `LatentNumber`.
+  /// The latent's number within its run (`LatentNumber`).
   public var number: Int
-  /// How much alike they are: a cosine, or the share of common rows.
+  /// A cosine, or the share of common rows.
   public var value: Float
 
   /// A related latent.
   public init(number: Int, value: Float) { (self.number, self.value) = (number, value) }
 }
 
-/// What is said of an expert and its sublatents.
+/// The summaries of an expert and its sublatents.
 struct ExpertSummary: Sendable {
-  /// One latent of the family.
   struct Member: Sendable {
     var number: LatentNumber
     var summary: LatentSummary
-    /// For how many rows a sublatent is chosen, relevant or not; of the expert its own count.
+    /// The number of rows for which a sublatent is chosen, active or not; for the expert, its count.
     var chosen = 0
-    /// The mean code of the parent where a sublatent is relevant.
+    /// For a sublatent, the mean code of its expert where it is active.
     var parentMean = 0.0
-    /// Top-level latents that are active together with it, most alike first.
+    /// Top-level latents that are active together with it, those with the largest share of rows first.
     var coactive: [RelatedLatent] = []
   }
 
-  /// Latents listed as active together.
+  /// How many latents `coactive` lists.
   static let related = 8
 
   /// The expert, then its sublatents.
   var members: [Member] = []
 
-  /// The summary of `expert` of a dictionary of `shape`, whose sublatents are relevant from
-  /// `subThreshold` on.
+  /// The summary of `expert` of a dictionary of `shape`. Sublatents are active from `subThreshold` on.
   init(
     _ expert: Int, shape: DictionaryShape, subThreshold: Float, chunks: CodeChunks,
     rows: ExplainedRows, settings: ContextSettings
@@ -51,14 +48,14 @@ struct ExpertSummary: Sendable {
         generator: root.split(UInt64(number.number(in: shape))), document: rows.document(around:))
     }
 
-    // Entries by sublatent; the last part are those without a relevant one.
+    // Entries by active sublatent; the last part has those without one.
     var parts = [[CodeChunks.Entry]](repeating: [], count: shape.sublatents + 1)
     var chosen = [Int](repeating: 0, count: shape.sublatents)
     for entry in entries {
       let sublatent = Int(entry.sublatent)
       if sublatent >= 0 { chosen[sublatent] += 1 }
-      let isRelevant = sublatent >= 0 && entry.subValue >= subThreshold
-      parts[isRelevant ? sublatent : shape.sublatents].append(entry)
+      let isActive = sublatent >= 0 && entry.subValue >= subThreshold
+      parts[isActive ? sublatent : shape.sublatents].append(entry)
     }
 
     let own = LatentNumber(expert: expert)
@@ -94,7 +91,7 @@ struct ExpertSummary: Sendable {
       counts: chunks.counts, shape: shape)
   }
 
-  /// The experts that share the most rows: n_ij / √(n_i n_j), n_ij rows where both are active.
+  /// The experts with the largest n_ij / √(n_i n_j), n_ij being the number of rows for which both are active.
   private static func coactive(
     _ others: [Int], _ common: [Int32], count: Int, except own: Int, counts: [Int],
     shape: DictionaryShape

@@ -1,5 +1,4 @@
-// What a dictionary is explained on: rows, the place of each in a text, and the tokens around it. How
-// rows are stored is `HSAEActivations`'.
+// The rows that a dictionary is explained on, with the place of each in a text and the tokens around it.
 
 public import HSAEActivations
 import HSAEEvaluation
@@ -7,8 +6,8 @@ public import HSAESupport
 
 /// Rows with the places they come from.
 ///
-/// A *place* names a token: its number among the tokens of all documents of a store, in reading order;
-/// in a vocabulary the token's own number; in a plain matrix the row's number.
+/// A *place* is a token's number among the tokens of all documents of a store, in reading order. In a
+/// vocabulary it is the token's own number, in a plain matrix the row's number.
 public struct ExplainedRows: Sendable {
   /// What a row stands for.
   public enum Kind: String, Codable, Sendable {
@@ -16,7 +15,7 @@ public struct ExplainedRows: Sendable {
     case text
     /// A token of a vocabulary: its context is itself.
     case vocabulary
-    /// A row of a matrix, of which no more is known.
+    /// A row of a matrix, about which nothing more is known.
     case rows
   }
 
@@ -24,19 +23,19 @@ public struct ExplainedRows: Sendable {
   public let kind: Kind
   /// The rows.
   public let source: any RowSource
-  /// Number of rows that are read: the first ones.
+  /// Number of rows that are read, from the first one on.
   public let count: Int
-  /// The documents, in reading order; empty unless `kind` is `text`.
+  /// The documents, in reading order; nil unless `kind` is `text`.
   public let corpus: StoredCorpus?
-  /// Where each document begins, and the number of all tokens; empty unless `kind` is `text`.
+  /// The first place of each document, then the number of all tokens; empty unless `kind` is `text`.
   private let starts: [Int]
   /// The text of each token; empty if there is none.
   public let vocabulary: [String]
 
-  /// The store, if the rows are of one.
+  /// The store that the rows come from, if they do.
   public var store: ActivationStore? { source as? ActivationStore }
 
-  /// The first `limit` rows of `source`. `vocabulary` is used instead of the store's own, if given.
+  /// The first `limit` rows of `source`. `vocabulary`, if given, replaces the store's own.
   ///
   /// Fails with `.data` if the store's corpus is damaged or missing.
   public init(
@@ -53,7 +52,7 @@ public struct ExplainedRows: Sendable {
       (kind, corpus, starts) = (.vocabulary, nil, [])
       return
     }
-    // The part that is held out has its corpus in the store around it.
+    // Held-out rows use the corpus of the store around them.
     let own = Path.isDirectory(Path.join(store.path, "corpus"))
     let corpus = try StoredCorpus(store: own ? store.path : Path.join(store.path, ".."))
     var starts: [Int] = []
@@ -67,7 +66,7 @@ public struct ExplainedRows: Sendable {
     self.starts = starts
   }
 
-  /// The place of row `row`. Fails with `.data` if the store names a document it does not have.
+  /// The place of row `row`. Fails with `.data` if the store has no such document or token.
   public func place(_ row: Int) throws(Failure) -> Int {
     switch kind {
     case .rows: return row
@@ -76,13 +75,14 @@ public struct ExplainedRows: Sendable {
       guard let (document, position) = store?.place(row), document >= 0, position >= 0,
         document < starts.count - 1, position < starts[document + 1] - starts[document]
       else {
-        throw .data("\(source.path): row \(row) is of no token of its corpus; it is damaged.")
+        throw .data(
+          "\(source.path): row \(row) belongs to no token of its corpus, so the store is damaged.")
       }
       return starts[document] + position
     }
   }
 
-  /// The places of the document in which `place` lies; of a vocabulary or a matrix the place alone.
+  /// The places of the document that `place` is in; in a vocabulary or a matrix, the place alone.
   public func document(around place: Int) -> Range<Int> {
     guard kind == .text else { return place..<place + 1 }
     var (low, high) = (0, starts.count - 1)
@@ -93,7 +93,7 @@ public struct ExplainedRows: Sendable {
     return starts[low]..<starts[low + 1]
   }
 
-  /// The text of the token at `place`, `▁` for a leading space; the row's number in a matrix.
+  /// The text of the token at `place`, with `▁` for a leading space; in a matrix, the row's number.
   public func text(at place: Int) -> String {
     switch kind {
     case .rows: return "row \(place)"
@@ -106,10 +106,10 @@ public struct ExplainedRows: Sendable {
     vocabulary.indices.contains(token) ? vocabulary[token] : "<token \(token)>"
   }
 
-  /// The most tokens that are joined to a word, before the place and after it.
+  /// The largest number of tokens that are joined to a word before the place, and after it.
   private static let wordReach = 6
 
-  /// The word the token at `place` is a part of: tokens that continue it are joined to it.
+  /// The word that the token at `place` is a part of, joined from its tokens.
   public func word(at place: Int) -> String {
     guard kind == .text else { return readableToken(text(at: place)) }
     let document = document(around: place)
@@ -129,7 +129,7 @@ public struct ExplainedRows: Sendable {
     return readableToken((first...last).map(text(at:)).joined())
   }
 
-  /// Whether a token ends in a letter or a digit, so that the next may continue it.
+  /// Whether a token ends in a letter or a digit, so that the next token may continue it.
   private func isWordPart(_ token: String) -> Bool {
     guard !token.hasSuffix(">"), let last = token.unicodeScalars.last else { return false }
     return last.properties.isAlphabetic || last.properties.numericType != nil

@@ -1,14 +1,14 @@
-// Where latents and sublatents point: decoder rows d_j, and Π↑ᵀ D_q of a sublatent, as unit vectors; and
-// which of them are most alike.
+// The directions of latents as unit vectors (the decoder row d_j of an expert, Π↑ᵀ D_q of a sublatent), and
+// the search for latents with similar directions.
 
 import HSAEModels
 import HSAETensors
 
 extension SparseAutoencoder {
-  /// What a latent adds to a reconstruction, scaled to unit norm; zeros if it is zero.
+  /// The vector that a latent adds to a reconstruction, scaled to unit norm; zeros if it is zero.
   func unitDirection(of latent: LatentNumber) -> [Float] { scaledToUnit(contribution(of: latent)) }
 
-  /// The unit directions of the latents `numbers`, a row each.
+  /// The unit directions of the latents `numbers`, one row for each.
   func unitDirections(of numbers: ArraySlice<Int>) -> Matrix {
     matrix(
       rows: numbers.map { unitDirection(of: LatentNumber($0, in: shape)) }, columns: shape.width)
@@ -21,17 +21,17 @@ func scaledToUnit(_ vector: [Float]) -> [Float] {
   return norm > 0 ? vector.map { Float(Double($0) / norm) } : vector
 }
 
-/// Finds the latents whose directions are most alike.
+/// Finds the latents whose directions have the largest cosines.
 final class NearestLatents: Sendable {
   private let products: StrongestProducts
   private let numbers: [Int]
   private let shape: DictionaryShape
   private let dictionary: SparseAutoencoder
 
-  /// Latents listed as nearest.
+  /// How many nearest latents are listed.
   static let related = 8
 
-  /// A search among the latents `numbers` of `dictionary`, rising.
+  /// A search among the latents `numbers` of `dictionary`, which rise.
   init(_ dictionary: SparseAutoencoder, numbers: [Int], threads: Int) {
     self.dictionary = dictionary
     self.numbers = numbers
@@ -39,10 +39,10 @@ final class NearestLatents: Sendable {
     products = StrongestProducts(dictionary.unitDirections(of: numbers[...]), threads: threads)
   }
 
-  /// For each of `part`, the latents of other families whose unit directions have the largest cosine
-  /// with its own, most alike first. A family is an expert and its sublatents.
+  /// For each of `part`, the latents of other families with the largest cosines, largest first. A family is
+  /// an expert and its sublatents.
   func nearest(to part: ArraySlice<Int>, threads: Int) -> [[RelatedLatent]] {
-    // The family itself may take the first places.
+    // Members of the family may come first.
     let found = products.find(
       dictionary.unitDirections(of: part), count: Self.related + 1 + shape.sublatents,
       threads: threads)
@@ -56,7 +56,6 @@ final class NearestLatents: Sendable {
   }
 }
 
-/// A matrix of the given rows.
 func matrix(rows: [[Float]], columns: Int) -> Matrix {
   var result = Matrix(rows: rows.count, columns: columns)
   for (index, row) in rows.enumerated() {

@@ -1,13 +1,13 @@
-// What is said of one latent or sublatent, from its activations alone: counts, histogram, strongest
-// contexts, samples of its quantiles. Values in, values out; the slow twin is in the tests.
+// The summary of one latent or sublatent, computed from its codes alone: counts, histogram, strongest
+// contexts, samples of its quantiles. Its slow twin is in the tests.
 
 import HSAETensors
 
-/// A place where a latent is active, with its activations around.
+/// A place where a latent is active, with its codes nearby.
 public struct LatentContext: Hashable, Sendable {
   /// Another token of the window where the latent is active too.
   public struct Neighbour: Hashable, Sendable {
-    /// Tokens from the context's place, not 0.
+    /// Its distance from the context's place in tokens; not 0.
     public var offset: Int
     /// The latent's code there.
     public var value: Float
@@ -20,15 +20,14 @@ public struct LatentContext: Hashable, Sendable {
   public var place: Int
   /// The latent's code there.
   public var value: Float
-  /// The code z of the parent there, of a sublatent; 0 for a latent of the top level.
+  /// For a sublatent, its expert's code z there; 0 for a latent of the top level.
   public var parentValue: Float
-  /// 0 for the strongest contexts; 1 to 5 for samples of the fifths of all activations, 1 the
-  /// strongest fifth.
+  /// 0 for the strongest contexts; 1 to 5 for samples of the fifths of all codes, 1 for the strongest fifth.
   public var group: Int
   /// Where else in the window the latent is active.
   public var neighbours: [Neighbour]
 
-  /// A context of the given parts.
+  /// A context with the given values.
   public init(
     place: Int, value: Float, parentValue: Float = 0, group: Int = 0, neighbours: [Neighbour] = []
   ) {
@@ -41,7 +40,7 @@ public struct LatentContext: Hashable, Sendable {
 public struct ContextSettings: Hashable, Sendable, Codable {
   /// Strongest contexts of each latent.
   public var strongest = 20
-  /// Samples of each fifth of its activations.
+  /// Samples of each fifth of its codes.
   public var samples = 5
   /// Tokens on either side that belong to a context.
   public var window = 16
@@ -52,11 +51,10 @@ public struct ContextSettings: Hashable, Sendable, Codable {
   public init() {}
 }
 
-/// The activations of one latent, in order of place, and what is said of them.
 struct LatentSummary: Sendable {
   /// Bins of a histogram, of equal width between 0 and the maximum.
   static let bins = 32
-  /// Parts that samples are drawn from.
+  /// The number of parts that samples are drawn from.
   static let quantiles = 5
 
   var count = 0
@@ -66,9 +64,8 @@ struct LatentSummary: Sendable {
   /// The strongest, then the samples.
   var contexts: [LatentContext] = []
 
-  /// The summary of activations `values` at rising `places`; `parents` are the parent's codes there, or
-  /// nothing for the top level. `document` gives the places of a place's document; samples are drawn
-  /// with `generator`.
+  /// The summary of the codes `values` at rising `places`. `parents` has the expert's codes there, or nothing
+  /// for the top level. `document` returns the places of a place's document. `generator` draws the samples.
   init(
     places: [Int], values: [Float], parents: [Float], settings: ContextSettings,
     generator: SeededGenerator, document: (Int) -> Range<Int>
@@ -105,7 +102,7 @@ struct LatentSummary: Sendable {
         group: group, neighbours: neighbours)
     }
 
-    // A context stands for its window: of tokens that lie in one window only the strongest counts.
+    // A context stands for its window: of several places in one window only the strongest counts.
     var taken: [(place: Int, document: Range<Int>)] = []
     for index in ranked where taken.count < settings.strongest {
       let place = places[index]
@@ -126,9 +123,9 @@ struct LatentSummary: Sendable {
     }
   }
 
-  /// The indices of `values` by falling value; of equal ones the first comes first.
+  /// The indices of `values` by falling value; equal values keep their order.
   private static func ranked(_ values: [Float]) -> [Int] {
-    precondition(values.count <= Int(UInt32.max), "Too many activations of one latent.")
+    precondition(values.count <= Int(UInt32.max), "One latent has too many codes.")
     var keys = values.enumerated().map { index, value in
       let bits = value.bitPattern
       let rising = bits & 1 << 31 != 0 ? ~bits : bits | 1 << 31
@@ -138,7 +135,7 @@ struct LatentSummary: Sendable {
     return keys.map { Int($0 & 0xFFFF_FFFF) }
   }
 
-  /// `count` different numbers of `range`, rising; all if there are no more (Floyd's algorithm).
+  /// `count` different numbers of `range`, rising, by Floyd's algorithm; all of them if there are no more.
   static func sample(
     _ count: Int, of range: Range<Int>, using generator: inout SeededGenerator
   ) -> [Int] {

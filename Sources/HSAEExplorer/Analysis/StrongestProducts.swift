@@ -1,27 +1,27 @@
-// For each row of one matrix, the rows of another with the largest and the smallest dot products: tokens
-// a direction promotes and suppresses, directions most alike. The products are never stored.
+// Finds, for each row of one matrix, the rows of another with the largest and the smallest dot products:
+// tokens that a direction promotes and suppresses, and similar directions. It never stores all products.
 
 internal import CHSAEKernels
 internal import HSAETensors
 
 /// A row and its dot product.
 struct RankedProduct: Hashable, Sendable {
-  /// The row among the candidates.
+  /// The index of the candidate.
   var index: Int
   /// The product, in fp32.
   var value: Float
 }
 
-/// Candidates to multiply with, laid out once.
+/// The candidates, prepared once for any number of queries.
 final class StrongestProducts: Sendable {
-  /// Rows of queries, and of candidates, that are multiplied at once.
+  /// Numbers of queries and candidates in a tile of products.
   private static let queryTile = 128
   private static let candidateTile = 1024
   private let candidates: Matrix
   private let halves: Buffer<UInt16>?
   private let precision: Precision
 
-  /// What is found for one query.
+  /// The candidates found for one query.
   struct Found: Sendable {
     /// By falling product.
     var largest: [RankedProduct] = []
@@ -29,8 +29,8 @@ final class StrongestProducts: Sendable {
     var smallest: [RankedProduct] = []
   }
 
-  /// Products with the rows of `candidates`. In bf16 twice as many are kept as are wanted, multiplied
-  /// again in fp32 and chosen from.
+  /// Prepares the rows of `candidates`. In bf16, twice as many candidates as wanted are kept, multiplied
+  /// again in fp32, and the best of them chosen.
   init(_ candidates: consuming Matrix, precision: Precision = .best, threads: Int) {
     self.precision = precision
     halves = precision == .bfloat16 ? Self.rounded(candidates, threads: threads) : nil
@@ -43,7 +43,7 @@ final class StrongestProducts: Sendable {
     let count = matrix.count
     unsafe matrix.withUnsafePointer { source in
       parallelFor(pieceCount(count, size: size), threads: threads) { piece, _ in
-        // Safe: pieces are disjoint ranges of both, which have `count` elements.
+        // Safe: pieces are disjoint ranges of both matrices, which have `count` elements.
         let range = pieceRange(piece, size: size, count: count)
         unsafe kernels.to_bfloat16(
           halves.base + range.lowerBound, source + range.lowerBound, range.count)
@@ -52,9 +52,8 @@ final class StrongestProducts: Sendable {
     return halves
   }
 
-  /// The `count` strongest candidates of each row of `queries`, and with `wantsSmallest` the weakest.
-  ///
-  /// Of equal products the first candidate counts as larger. The result does not depend on `threads`.
+  /// The `count` candidates with the largest products for each row of `queries`; with `wantsSmallest`, also those
+  /// with the smallest. Among equal products the first candidate wins. `threads` does not change the result.
   func find(
     _ queries: borrowing Matrix, count: Int, wantsSmallest: Bool = false, threads: Int
   ) -> [Found] {
@@ -78,7 +77,7 @@ final class StrongestProducts: Sendable {
     unsafe queries.withUnsafePointer { a in
       unsafe candidates.withUnsafePointer { b in
         parallelFor(pieceCount(q, size: rowTile), threads: threads) { piece, worker in
-          // Safe: a worker has its own part of `sums` and `keys`, a piece its own rows of the results.
+          // Safe: each worker has its own part of `sums` and `keys`, each piece its own rows of the results.
           let rows = pieceRange(piece, size: rowTile, count: q)
           let c = unsafe sums.base + worker * rowTile * columnTile
           let lists = rows.count * sides
@@ -139,7 +138,7 @@ final class StrongestProducts: Sendable {
     return all
   }
 
-  /// Row `i` of `a` times row `j` of `b`.
+  /// The dot product of row `i` of `a` and row `j` of `b`.
   private static func product(
     _ a: borrowing Matrix, _ i: Int, _ b: borrowing Matrix, _ j: Int
   ) -> Float { dot(a.row(i), b.row(j)) }

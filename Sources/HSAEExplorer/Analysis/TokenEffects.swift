@@ -1,5 +1,5 @@
-// Which tokens a direction makes more likely and which less: its products with the rows of the model's
-// unembedding, or, for a dictionary of a vocabulary, with the rows it was trained on.
+// The tokens that a direction promotes and suppresses: its products with the rows of the model's unembedding,
+// or with the rows that a dictionary of a vocabulary was trained on.
 
 public import HSAEActivations
 public import HSAELanguageModels
@@ -11,42 +11,42 @@ import HSAETensors
 public struct TokenEffect: Hashable, Sendable {
   /// The token.
   public var token: Int
-  /// The change of its logit for a unit length of the direction, above the mean of all tokens; for a
-  /// dictionary of a vocabulary the cosine with the token's row.
+  /// The change of its logit per unit length of the direction, less the mean of all tokens; for a dictionary
+  /// of a vocabulary, the cosine with the token's row.
   public var value: Float
 
   /// An effect.
   public init(token: Int, value: Float) { (self.token, self.value) = (token, value) }
 }
 
-/// What one direction does to tokens.
+/// The tokens that one direction promotes and suppresses.
 public struct PromotedTokens: Hashable, Sendable {
   /// The tokens it promotes most, strongest first.
   public var promoted: [TokenEffect] = []
   /// The tokens it suppresses most, strongest first.
   public var suppressed: [TokenEffect] = []
 
-  /// Nothing.
+  /// Empty lists.
   public init() {}
 }
 
 /// Finds the tokens that directions promote and suppress.
 public final class TokenEffects: Sendable {
-  /// Tokens listed on each side.
+  /// How many tokens each list has.
   static let listed = 10
   private let products: StrongestProducts
   private let tokens: [Int32]
 
-  /// Effects on `tokens`, whose rows are those of `rows`.
+  /// Effects on `tokens`; row i of `rows` belongs to token i of them.
   init(_ rows: consuming Matrix, tokens: [Int32], threads: Int) {
     products = StrongestProducts(rows, threads: threads)
     self.tokens = tokens
   }
 
-  /// Through the unembedding of `file`: rows times the gain of the model's last normalisation, less their
-  /// mean. Tokens that are no text (control, unused, single bytes) are left out.
+  /// Effects through the unembedding of `file`: its rows times the gain of the model's last normalisation,
+  /// less their mean. Control tokens, unused tokens and single bytes are left out.
   ///
-  /// Fails with `.data` if the file has no unembedding of width `width`.
+  /// Fails with `.data` if the file has no unembedding of the width `width`.
   public static func unembedding(
     _ file: borrowing GGUFFile, width: Int, threads: Int
   ) throws(Failure) -> TokenEffects {
@@ -76,7 +76,7 @@ public final class TokenEffects: Sendable {
       prepared(all, kept: kept, gain: gain), tokens: kept.map { Int32($0) }, threads: threads)
   }
 
-  /// Rows `kept` of `all` times `gain`, less their mean.
+  /// The rows `kept` of `all` times `gain`, less their mean.
   private static func prepared(
     _ all: borrowing Matrix, kept: [Int], gain: [Float]
   ) -> Matrix {
@@ -99,7 +99,7 @@ public final class TokenEffects: Sendable {
     return rows
   }
 
-  /// Through the rows of a vocabulary's store, as the dictionary saw them.
+  /// Effects through the rows of a vocabulary's store, as the dictionary was trained on them.
   public static func vocabulary(
     _ store: ActivationStore, threads: Int
   ) throws(Failure) -> TokenEffects {
@@ -107,7 +107,7 @@ public final class TokenEffects: Sendable {
       try store.matrix(rows: 0..<store.rowCount), tokens: store.tokens, threads: threads)
   }
 
-  /// What each row of `directions` (unit rows) does.
+  /// The effects of each row of `directions`, whose rows have unit norm.
   func effects(of directions: borrowing Matrix, threads: Int) -> [PromotedTokens] {
     func effects(_ found: [RankedProduct]) -> [TokenEffect] {
       found.map { TokenEffect(token: Int(tokens[$0.index]), value: $0.value) }

@@ -1,10 +1,9 @@
-// The compact lists inside the database, as bytes: contexts, histograms, related latents, tokens.
-// docs/formats.md describes them. Integers are unsigned LEB128, floats 4 bytes, little-endian.
+// Lists in the database as bytes: contexts, histograms, related latents, tokens. docs/formats.md describes
+// them. Integers are unsigned LEB128, floats have 4 bytes, little-endian.
 
 import Foundation
 import HSAESupport
 
-/// Builds a blob.
 struct BlobWriter {
   private(set) var data = Data()
 
@@ -18,16 +17,25 @@ struct BlobWriter {
     data.append(UInt8(rest))
   }
 
-  mutating func float(_ value: Float) {
-    for shift in [0, 8, 16, 24] {
-      data.append(UInt8(truncatingIfNeeded: value.bitPattern >> UInt32(shift)))
+  mutating func bits(_ bits: UInt32) {
+    for shift in stride(from: 0 as UInt32, to: 32, by: 8) {
+      data.append(UInt8(truncatingIfNeeded: bits >> shift))
     }
   }
 
+  mutating func float(_ value: Float) { bits(value.bitPattern) }
+
   mutating func byte(_ value: Int8) { data.append(UInt8(bitPattern: value)) }
+
+  mutating func list<Element>(
+    _ elements: [Element], _ write: (inout BlobWriter, Element) -> Void
+  ) {
+    integer(elements.count)
+    for element in elements { write(&self, element) }
+  }
 }
 
-/// Reads a blob; what is cut short or impossible throws.
+/// Reads a blob; throws if it is cut short or damaged.
 struct BlobReader {
   private let bytes: [UInt8]
   private var place = 0
@@ -50,20 +58,27 @@ struct BlobReader {
     throw Self.damaged
   }
 
-  /// A number of elements of at least `size` bytes each, which must still be there.
-  mutating func count(of size: Int) throws(Failure) -> Int {
+  /// A list of elements of at least `size` bytes each; throws if the rest of the blob is too short for them.
+  mutating func list<Element>(
+    of size: Int, _ read: (inout BlobReader) throws(Failure) -> Element
+  ) throws(Failure) -> [Element] {
     let count = try integer()
     guard count <= (bytes.count - place) / size else { throw Self.damaged }
-    return count
+    var elements: [Element] = []
+    elements.reserveCapacity(count)
+    for _ in 0..<count { elements.append(try read(&self)) }
+    return elements
   }
 
-  mutating func float() throws(Failure) -> Float {
+  mutating func bits() throws(Failure) -> UInt32 {
     guard bytes.count - place >= 4 else { throw Self.damaged }
     var bits: UInt32 = 0
     for index in 0..<4 { bits |= UInt32(bytes[place + index]) << UInt32(8 * index) }
     place += 4
-    return Float(bitPattern: bits)
+    return bits
   }
+
+  mutating func float() throws(Failure) -> Float { Float(bitPattern: try bits()) }
 
   mutating func byte() throws(Failure) -> Int8 {
     guard place < bytes.count else { throw Self.damaged }
@@ -72,132 +87,100 @@ struct BlobReader {
   }
 }
 
-/// The lists and their bytes.
 enum Blob {
-  static func contexts(_ contexts: [LatentContext]) -> Data {
+  private static func data<Element>(
+    _ elements: [Element], _ write: (inout BlobWriter, Element) -> Void
+  ) -> Data {
     var blob = BlobWriter()
-    blob.integer(contexts.count)
-    for context in contexts {
+    blob.list(elements, write)
+    return blob.data
+  }
+
+  static func contexts(_ contexts: [LatentContext]) -> Data {
+    data(contexts) { blob, context in
       blob.integer(context.group)
       blob.integer(context.place)
       blob.float(context.value)
       blob.float(context.parentValue)
-      blob.integer(context.neighbours.count)
-      for neighbour in context.neighbours {
+      blob.list(context.neighbours) { blob, neighbour in
         blob.byte(Int8(neighbour.offset))
         blob.float(neighbour.value)
       }
     }
-    return blob.data
   }
 
   static func contexts(_ data: Data) throws(Failure) -> [LatentContext] {
     var blob = BlobReader(data)
-    var contexts: [LatentContext] = []
-    for _ in 0..<(try blob.count(of: 11)) {
-      var context = LatentContext(place: 0, value: 0)
-      context.group = try blob.integer()
-      context.place = try blob.integer()
-      guard context.place < 1 << 48 else { throw BlobReader.damaged }
-      context.value = try blob.float()
-      context.parentValue = try blob.float()
-      for _ in 0..<(try blob.count(of: 5)) {
-        context.neighbours.append(.init(offset: Int(try blob.byte()), value: try blob.float()))
-      }
-      contexts.append(context)
+    return try blob.list(of: 11) { (blob) throws(Failure) in
+      let (group, place) = (try blob.integer(), try blob.integer())
+      guard place < 1 << 48 else { throw BlobReader.damaged }
+      return LatentContext(
+        place: place, value: try blob.float(), parentValue: try blob.float(), group: group,
+        neighbours: try blob.list(of: 5) { (blob) throws(Failure) in
+          .init(offset: Int(try blob.byte()), value: try blob.float())
+        })
     }
-    return contexts
   }
 
-  static func integers(_ integers: [Int]) -> Data {
-    var blob = BlobWriter()
-    blob.integer(integers.count)
-    for integer in integers { blob.integer(integer) }
-    return blob.data
-  }
+  static func integers(_ integers: [Int]) -> Data { data(integers) { $0.integer($1) } }
 
   static func integers(_ data: Data) throws(Failure) -> [Int] {
     var blob = BlobReader(data)
-    var integers: [Int] = []
-    for _ in 0..<(try blob.count(of: 1)) { integers.append(try blob.integer()) }
-    return integers
+    return try blob.list(of: 1) { (blob) throws(Failure) in try blob.integer() }
   }
 
   static func related(_ latents: [RelatedLatent]) -> Data {
-    var blob = BlobWriter()
-    blob.integer(latents.count)
-    for latent in latents {
+    data(latents) { blob, latent in
       blob.integer(latent.number)
       blob.float(latent.value)
     }
-    return blob.data
   }
 
   static func related(_ data: Data) throws(Failure) -> [RelatedLatent] {
     var blob = BlobReader(data)
-    var latents: [RelatedLatent] = []
-    for _ in 0..<(try blob.count(of: 5)) {
-      latents.append(RelatedLatent(number: try blob.integer(), value: try blob.float()))
+    return try blob.list(of: 5) { (blob) throws(Failure) in
+      RelatedLatent(number: try blob.integer(), value: try blob.float())
     }
-    return latents
   }
 
-  /// One list after another: what the latent promotes and suppresses, and what a sublatent does together
-  /// with its parent.
+  /// The tokens that a latent promotes and suppresses, and then those of a sublatent together with its expert.
   static func effects(_ lists: [PromotedTokens]) -> Data {
-    var blob = BlobWriter()
-    blob.integer(lists.count)
-    for list in lists {
+    data(lists) { blob, list in
       for effects in [list.promoted, list.suppressed] {
-        blob.integer(effects.count)
-        for effect in effects {
+        blob.list(effects) { blob, effect in
           blob.integer(effect.token)
           blob.float(effect.value)
         }
       }
     }
-    return blob.data
   }
 
   static func effects(_ data: Data) throws(Failure) -> [PromotedTokens] {
-    var blob = BlobReader(data)
     func effects(_ blob: inout BlobReader) throws(Failure) -> [TokenEffect] {
-      var result: [TokenEffect] = []
-      for _ in 0..<(try blob.count(of: 5)) {
-        result.append(TokenEffect(token: try blob.integer(), value: try blob.float()))
+      try blob.list(of: 5) { (blob) throws(Failure) in
+        TokenEffect(token: try blob.integer(), value: try blob.float())
       }
-      return result
     }
-    var lists: [PromotedTokens] = []
-    for _ in 0..<(try blob.count(of: 2)) {
+    var blob = BlobReader(data)
+    return try blob.list(of: 2) { (blob) throws(Failure) in
       var list = PromotedTokens()
       list.promoted = try effects(&blob)
       list.suppressed = try effects(&blob)
-      lists.append(list)
+      return list
     }
-    return lists
   }
 
   static func tokens(_ tokens: some Sequence<Int32>) -> Data {
-    var data = Data()
-    for token in tokens {
-      for shift in [0, 8, 16, 24] {
-        data.append(UInt8(truncatingIfNeeded: UInt32(bitPattern: token) >> UInt32(shift)))
-      }
-    }
-    return data
+    var blob = BlobWriter()
+    for token in tokens { blob.bits(UInt32(bitPattern: token)) }
+    return blob.data
   }
 
   static func tokens(_ data: Data) throws(Failure) -> [Int32] {
-    let bytes = [UInt8](data)
-    guard bytes.count % 4 == 0 else { throw BlobReader.damaged }
-    return (0..<bytes.count / 4).map { place in
-      let first = 4 * place
-      let bits =
-        UInt32(bytes[first]) | UInt32(bytes[first + 1]) << 8 | UInt32(bytes[first + 2]) << 16
-        | UInt32(bytes[first + 3]) << 24
-      return Int32(bitPattern: bits)
-    }
+    var blob = BlobReader(data)
+    var tokens: [Int32] = []
+    while !blob.isAtEnd { tokens.append(Int32(bitPattern: try blob.bits())) }
+    return tokens
   }
 
   static func floats(_ values: [Float]) -> Data {

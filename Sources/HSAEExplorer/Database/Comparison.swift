@@ -1,16 +1,15 @@
-// Two runs side by side: which top-level latents of one point where one of the other does, and which have
-// no like there.
+// Compares two runs: which top-level latents of one have a similar direction in the other.
 
 #if Explorer
 import Foundation
 import GRDB
 public import HSAESupport
 
-/// A latent and the one of another run that is most like it.
+/// A latent and the latent of another run with the most similar direction.
 public struct MatchedLatent: Hashable, Sendable, Codable {
   /// The latent.
   public var latent: LatentRecord
-  /// The nearest of the other run.
+  /// The nearest latent of the other run.
   public var other: LatentRecord
   /// The cosine of their decoder directions.
   public var cosine: Double
@@ -18,26 +17,25 @@ public struct MatchedLatent: Hashable, Sendable, Codable {
   public var isMutual: Bool
 }
 
-/// How the top-level latents of one run appear in another.
+/// How well another run has the top-level latents of a run.
 public struct RunComparison: Hashable, Sendable, Codable {
-  /// Live latents of the run with a cosine to their nearest in bins of 0.1: 0 ..< 0.1 (and below), …,
-  /// 0.9 … 1.
+  /// Live latents of the run by the cosine to their nearest latent, in bins of 0.1 from 0 (and below) to 1.
   public var histogram: [Int]
   /// Latents that are each other's nearest.
   public var mutual: Int
-  /// The latents that are most alike, by falling cosine.
+  /// The latents by falling cosine.
   public var matched: [MatchedLatent]
-  /// The latents least like any of the other run, by rising cosine, of those active in `leastCount` rows: less
-  /// often a direction means little.
+  /// The latents by rising cosine. Latents that are active for fewer than `leastCount` rows are left out,
+  /// because their directions mean little.
   public var alone: [MatchedLatent]
 
-  /// The rows a latent of `alone` is active in, at least.
+  /// The least number of rows for which a latent of `alone` is active.
   public static let leastCount = 30
 }
 
 extension FeatureDatabase {
-  /// How the live top-level latents of `run` appear in `other`, `limit` of each kind listed; nil if the two
-  /// were not compared: they are of rows of different width or models, or one is not complete.
+  /// Compares the live top-level latents of `run` with those of `other`; each list has at most `limit`. nil
+  /// if the two runs have rows of different widths or models, or one is not complete.
   public func comparison(
     of run: RunRecord, with other: RunRecord, limit: Int = 50, offset: Int = 0
   ) throws(Failure) -> RunComparison? {

@@ -1,4 +1,4 @@
-// Contexts as text: the tokens around a place, with the codes of a latent on them.
+// Contexts as text: the tokens around a place, with the codes of a latent.
 
 #if Explorer
 import Foundation
@@ -9,7 +9,7 @@ import HSAESupport
 public struct ContextText: Hashable, Sendable, Codable {
   /// A token of the text.
   public struct Token: Hashable, Sendable, Codable {
-    /// Its text, `▁` for a leading space; bytes that are no text by themselves as `<0xE2>`.
+    /// Its text, with `▁` for a leading space; a byte that is part of a character is spelled `<0xE2>`.
     public var text: String
     /// The latent's code there; 0 where it is not active.
     public var value: Float
@@ -19,7 +19,7 @@ public struct ContextText: Hashable, Sendable, Codable {
   public var document: Int?
   /// The token's position in its document, or its number in a vocabulary or matrix.
   public var position: Int
-  /// The document's title, language and topic, where stated.
+  /// The document's title, if it has one.
   public var title: String?
   /// Its language.
   public var language: String?
@@ -27,23 +27,22 @@ public struct ContextText: Hashable, Sendable, Codable {
   public var topic: String?
   /// The tokens of the window, in reading order.
   public var tokens: [Token]
-  /// Which of them the context is about.
+  /// The index of the token that the context is about.
   public var centre: Int
   /// The latent's code there.
   public var value: Float
-  /// The code of its parent there, of a sublatent; 0 for a latent of the top level.
+  /// For a sublatent, its expert's code there; 0 for a latent of the top level.
   public var parentValue: Float
 }
 
-/// Reads the text of contexts.
 struct ContextReader {
   private let run: RunRecord
   private let vocabulary: [String]
   private let passages: PassageCache
-  /// Tokens on each side.
+  /// The number of tokens on each side.
   private let window: Int
 
-  /// A reader of what there is on each side, or of `window` tokens of it.
+  /// A reader of contexts with at most `window` tokens on each side.
   init(_ database: FeatureDatabase, run: RunRecord, window: Int = .max) throws(Failure) {
     (self.run, self.window) = (run, min(window, run.window))
     vocabulary = try database.vocabulary(of: run.corpus)
@@ -103,7 +102,6 @@ struct ContextReader {
     return places.lowerBound - first...places.upperBound - first
   }
 
-  /// The passage that `place` is in.
   private func passage(at place: Int, _ db: Database) throws -> Passage {
     if let known = passages.passage(at: place, in: run.corpus) { return known }
     let document = try document(at: place, db)

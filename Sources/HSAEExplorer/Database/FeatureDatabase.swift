@@ -1,5 +1,5 @@
-// features.sqlite, opened to read: the one way in for pages, the JSON API and exports. What can be asked
-// is in the files beside this one; `hsae explain` writes through `FeatureWriter`.
+// Opens features.sqlite for pages, the JSON API and exports. The queries are in the files beside this one;
+// `hsae explain` writes through `FeatureWriter`.
 
 #if Explorer
 import Foundation
@@ -7,9 +7,9 @@ import GRDB
 public import HSAESupport
 import Synchronization
 
-/// A database of what was found about the latents of one or several runs.
+/// A database of the explained latents of one or several runs.
 ///
-/// Reads may run at once on any threads. Only labels are ever written.
+/// Any threads may read at the same time. Only labels are written.
 public final class FeatureDatabase: Sendable {
   /// The name of the database in a folder that `hsae explain` writes.
   public static let fileName = "features.sqlite"
@@ -17,24 +17,30 @@ public final class FeatureDatabase: Sendable {
   /// The file.
   public let path: String
   private let pool: DatabasePool
-  /// The vocabularies of corpora that were asked for.
+  /// The vocabularies that were read, by corpus.
   private let vocabularies = Mutex<[Int: [String]]>([:])
-  /// The runs, as they were when the files had that stamp.
+  /// The runs, read when the files had that stamp.
   let knownRuns = Mutex<(stamp: FileStamp, runs: [RunRecord])>((FileStamp(), []))
 
   let knownLists = Mutex(KnownLists())
-  /// Held by whoever makes a list of all latents.
+  /// Held while a list of all latents is made.
   let listMaking = Mutex(())
-  /// The passages that were read.
   let passages = PassageCache()
-  /// What the tokens of each corpus are to searches.
+  /// The words in tokens, by corpus.
   private let words = Mutex<[Int: TokenWords]>([:])
 
-  /// Opens the database in the folder `path`, or the file `path` itself.
+  /// Opens the database in the folder `path`, or the file `path` itself. One that an older version of hsae
+  /// wrote is brought up to date first.
   ///
-  /// Fails with `.missing` if there is none, and with `.data` if it is not one of ours, damaged or of a
-  /// later version. One that is incomplete opens: `RunRecord.isComplete` says so.
-  public init(path: String, readers: Int = 4) throws(Failure) {
+  /// Fails with `.missing` if there is none, with `.data` if it is not one of ours, damaged or of a later
+  /// version, and with `.cannotCreate` if it is an older one and may not be written. A database of incomplete
+  /// runs opens too (`RunRecord.isComplete`).
+  public convenience init(path: String, readers: Int = 4) throws(Failure) {
+    try self.init(path: path, readers: readers, schema: .current)
+  }
+
+  /// Opens a database that has `schema`, or an older one.
+  init(path: String, readers: Int = 4, schema: Schema) throws(Failure) {
     let file = Path.isDirectory(path) ? Path.join(path, Self.fileName) : path
     self.path = file
     guard Path.exists(file) else {
@@ -42,33 +48,48 @@ public final class FeatureDatabase: Sendable {
     }
     try Self.checkHeader(file)
     do {
-      pool = try DatabasePool(path: file, configuration: Self.configuration(readers: readers))
-      try pool.read { db in try Schema.check(db, path: file) }
+      let configuration = Self.reading(readers)
+      let found = try DatabasePool(path: file, configuration: configuration)
+      if try found.read({ db in try schema.isCurrent(db, path: file) }) {
+        pool = found
+      } else {
+        try found.close()
+        try schema.update(file)
+        pool = try DatabasePool(path: file, configuration: configuration)
+      }
     } catch {
       throw Failure(database: error, path: file)
     }
   }
 
-  private static func configuration(readers: Int) -> Configuration {
+  private static func reading(_ readers: Int) -> Configuration {
     var configuration = Configuration()
     configuration.readonly = true
     configuration.maximumReaderCount = readers
     configuration.busyMode = .timeout(5)
     configuration.prepareDatabase { db in
       try harden(db)
-      // A page of the explorer reads 200 of the file's; those of texts and of indices are read by all.
+      // A page of the explorer reads 200 pages of the file; all requests share those of texts and indices.
       try db.execute(sql: "PRAGMA cache_size = -32768")
     }
     return configuration
   }
 
-  /// Nothing in a file that others may have written can run code of theirs.
-  static func harden(_ db: Database) throws {
+  /// How a database is opened to change it.
+  static var writing: Configuration {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(5)
+    configuration.prepareDatabase { db in try harden(db) }
+    return configuration
+  }
+
+  /// Keeps code in a file that others may have written from running.
+  private static func harden(_ db: Database) throws {
     try db.execute(sql: "PRAGMA trusted_schema = OFF")
     try db.execute(sql: "PRAGMA cell_size_check = ON")
   }
 
-  /// Fails unless the file begins as SQLite's do and is as long as it says.
+  /// Fails unless the file begins as an SQLite database and has the length that its header says.
   static func checkHeader(_ file: String) throws(Failure) {
     let mapped = try MappedFile(path: file)
     guard mapped.count >= 100 else {
@@ -82,9 +103,9 @@ public final class FeatureDatabase: Sendable {
       header[start..<start + count].reduce(0) { $0 << 8 | Int($1) }
     }
     let pageSize = number(16, 2) == 1 ? 65_536 : number(16, 2)
-    // With a journal beside it the last one who wrote was killed, and SQLite will mend what is not there yet.
+    // With a journal beside the file the last writer was killed, and SQLite will repair the file.
     let isMended = ["-journal", "-wal"].contains { (Path.fileSize(file + $0) ?? 0) > 0 }
-    // The count of pages holds if the file was last written by a program that keeps it.
+    // The header's number of pages is valid only if the two change counters are equal.
     if !isMended, number(24, 4) == number(92, 4), mapped.count < number(28, 4) * pageSize {
       throw .data(
         "\(file): it has \(mapped.count) bytes and should have \(number(28, 4) * pageSize); it was cut"
@@ -94,19 +115,15 @@ public final class FeatureDatabase: Sendable {
 
   /// Reads with one consistent view.
   func read<Value>(_ body: (Database) throws -> Value) throws(Failure) -> Value {
-    do {
-      return try pool.read(body)
-    } catch {
-      throw Failure(database: error, path: path)
-    }
+    try withFailures(of: path) { try pool.read(body) }
   }
 
-  /// Reads what every page needs, so that the first one does not wait for it.
+  /// Reads the vocabularies, so that the first page does not wait for them.
   public func prepare() throws(Failure) {
     for corpus in Set(try runs().map(\.corpus)) { _ = try vocabulary(of: corpus) }
   }
 
-  /// The text of every token of a corpus, by token id; read once.
+  /// The text of every token of a corpus, by token id; it is read once.
   func vocabulary(of corpus: Int) throws(Failure) -> [String] {
     if let known = vocabularies.withLock({ $0[corpus] }) { return known }
     let texts = try read { db in
@@ -124,7 +141,7 @@ public final class FeatureDatabase: Sendable {
     return texts
   }
 
-  /// What the tokens of a corpus are to searches.
+  /// The words in tokens of a corpus.
   func tokenWords(of corpus: Int) -> TokenWords {
     words.withLock { words in
       if let known = words[corpus] { return known }
@@ -136,18 +153,13 @@ public final class FeatureDatabase: Sendable {
 
   /// Changes labels, in one transaction.
   func write<Value>(_ body: (Database) throws -> Value) throws(Failure) -> Value {
-    do {
-      var configuration = Configuration()
-      configuration.busyMode = .timeout(5)
-      configuration.prepareDatabase { db in try Self.harden(db) }
-      return try DatabaseQueue(path: path, configuration: configuration).write(body)
-    } catch {
-      throw Failure(database: error, path: path)
+    try withFailures(of: path) {
+      try DatabaseQueue(path: path, configuration: Self.writing).write(body)
     }
   }
 }
 
-/// The number of a latent in the whole database: the run's in the upper half, its own in the lower.
+/// The id of a latent in the database: the run's number in the upper half, the latent's own in the lower.
 enum LatentID {
   static func make(run: Int, number: Int) -> Int { run << 32 | number }
   static func run(_ id: Int) -> Int { id >> 32 }

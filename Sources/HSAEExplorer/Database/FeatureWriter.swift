@@ -1,6 +1,5 @@
-// The writing side of features.sqlite: one process at a time, in transactions that each leave it whole. What
-// is written is `Explainer`'s business; which part of a run's work is done is noted in the transaction
-// that wrote it, so a run that was killed goes on with the first part that is not.
+// Writes features.sqlite for `Explainer`, one process at a time. Each part of the work is one transaction,
+// which also notes that the part is done, so a run that was killed continues with the first missing part.
 
 #if Explorer
 import Foundation
@@ -10,15 +9,13 @@ import HSAESupport
 
 /// A database that a run is being written to.
 struct FeatureWriter: ~Copyable {
-  /// The folder.
   let folder: String
-  /// The database.
   let path: String
   private let queue: DatabaseQueue
   private let lock: FileLock
 
-  /// Opens the database in `folder`, or makes both. Fails with `.cannotCreate` if another process
-  /// writes there, and with `.data` if what is there is not one of ours.
+  /// Opens the database in `folder`, or creates both. Fails with `.cannotCreate` if another process writes
+  /// there, and as `Schema.update` does.
   init(folder: String) throws(Failure) {
     guard Path.isDirectory(Path.parent(folder)) else {
       throw Failure(
@@ -34,30 +31,19 @@ struct FeatureWriter: ~Copyable {
   }
 
   private static func open(_ path: String) throws(Failure) -> DatabaseQueue {
-    // An empty file is what a process leaves that was killed before its first transaction.
+    // A process that was killed before its first transaction leaves an empty file.
     let isNew = (Path.fileSize(path) ?? 0) == 0
     if !isNew { try FeatureDatabase.checkHeader(path) }
-    do {
-      var configuration = Configuration()
-      configuration.busyMode = .timeout(5)
-      configuration.prepareDatabase { db in
-        try FeatureDatabase.harden(db)
-        try db.execute(sql: "PRAGMA synchronous = NORMAL")
-        try db.execute(sql: "PRAGMA cache_size = -65536")
-      }
+    try Schema.current.update(path)
+    var configuration = FeatureDatabase.writing
+    configuration.prepareDatabase { db in
+      try db.execute(sql: "PRAGMA synchronous = NORMAL")
+      try db.execute(sql: "PRAGMA cache_size = -65536")
+    }
+    return try withFailures(of: path) {
       let queue = try DatabaseQueue(path: path, configuration: configuration)
-      let objects = try queue.read { db in
-        try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_schema")
-      }
-      if objects == 0 {
-        try queue.write { db in try Schema.create(in: db) }
-      } else {
-        try queue.read { db in try Schema.check(db, path: path) }
-      }
       try setJournal("WAL", queue)
       return queue
-    } catch {
-      throw Failure(database: error, path: path)
     }
   }
 
@@ -67,46 +53,36 @@ struct FeatureWriter: ~Copyable {
     }
   }
 
-  /// Runs `body` in a transaction.
   func write<Value>(_ body: (Database) throws -> Value) throws(Failure) -> Value {
-    do {
-      return try queue.write(body)
-    } catch {
-      throw Failure(database: error, path: path)
-    }
+    try withFailures(of: path) { try queue.write(body) }
   }
 
   func read<Value>(_ body: (Database) throws -> Value) throws(Failure) -> Value {
-    do {
-      return try queue.read(body)
-    } catch {
-      throw Failure(database: error, path: path)
-    }
+    try withFailures(of: path) { try queue.read(body) }
   }
 
-  /// Makes the database one plain file: everything is on the disk when this returns.
+  /// Merges SQLite's log into the database file; everything is on the disk when this returns.
   func settle() throws(Failure) {
-    do {
-      // A reader that is there now keeps it as it is, which is whole too.
-      try Self.setJournal("DELETE", queue)
+    do throws(Failure) {
+      try withFailures(of: path) { try Self.setJournal("DELETE", queue) }
     } catch {
-      let failure = Failure(database: error, path: path)
-      if failure.kind != .temporary { throw failure }
+      // While others read, the log stays beside the file, which is complete too.
+      if error.kind != .temporary { throw error }
     }
   }
 
-  /// Where scratch files of the run with number `run` lie.
+  /// The folder of the scratch files of run number `run`.
   func scratch(run: Int) -> String { Path.join(folder, ".explain-\(run)") }
 
   // MARK: Runs
 
-  /// A run that is about to be written: its number, and whether all of it is there already.
+  /// A run that is about to be written: its number, and whether it is complete already.
   struct Begun {
     var run: Int
     var isComplete: Bool
   }
 
-  /// Finds or makes the run `record` (whose `id` does not count) of identity `identity`.
+  /// Finds or creates the run `record`, whose `id` is ignored, with the identity `identity`.
   ///
   /// Fails with `.cannotCreate` if another run has the name and `replace` is not given.
   func begin(_ record: RunRecord, identity: RunIdentity, replace: Bool) throws(Failure) -> Begun {
@@ -134,17 +110,16 @@ struct FeatureWriter: ~Copyable {
         Path.removeAll(Path.join(folder, ".explain-\(try row.get("id") as Int)"))
       }
       try db.execute(sql: "UPDATE meta SET value = '0' WHERE key = 'complete'")
-      try db.execute(
-        sql: """
-          INSERT INTO run (id, name, path, step, corpus, identity, configuration, width, experts,
-            sublatents, subspace, k, sub_threshold, rows, window, has_promoted, complete)
-          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)
-          """,
-        arguments: [
-          id, record.name, record.path, record.step, record.corpus, text, record.configuration,
-          record.shape.width, record.shape.experts, record.shape.sublatents, record.shape.subspace,
-          record.shape.activeExperts, record.subThreshold, record.rows, record.window,
-          record.hasPromotedTokens,
+      let shape = record.shape
+      try db.insert(
+        into: "run",
+        [
+          "id": id, "name": record.name, "path": record.path, "step": record.step,
+          "corpus": record.corpus, "identity": text, "configuration": record.configuration,
+          "width": shape.width, "experts": shape.experts, "sublatents": shape.sublatents,
+          "subspace": shape.subspace, "k": shape.activeExperts,
+          "sub_threshold": record.subThreshold, "rows": record.rows, "window": record.window,
+          "has_promoted": record.hasPromotedTokens, "complete": false,
         ])
       return Begun(run: Int(db.lastInsertedRowID), isComplete: false)
     }
@@ -217,26 +192,24 @@ struct FeatureWriter: ~Copyable {
   }
 }
 
-/// What decides every number of an explained run: the same identity, the same database.
+/// Everything that an explained run depends on: runs with the same identity have the same content.
 struct RunIdentity: Codable, Hashable {
   /// SHA-256 of the checkpoint's weights.
   var weights: String
-  /// The fingerprint of the rows.
   var rows: String
-  /// How many of them are read.
+  /// The number of rows that are read.
   var count: Int
-  /// The contexts.
   var contexts: ContextSettings
-  /// SHA-256 of the model whose tokens are promoted; nil if there is none.
+  /// SHA-256 of the model that promoted tokens come from; nil if there is none.
   var model: String?
 }
 
-/// What the search knows of a latent.
+/// The text of a latent in the full-text index.
 struct SearchText {
   var words: String
   var promoted: String
 
-  /// The text of the latent `id`, from what the database has of it.
+  /// The text of the latent `id`, made from its words and promoted tokens in the database.
   init(latent id: Int, _ db: Database) throws {
     let row = try Row.fetchOne(
       db.cachedStatement(

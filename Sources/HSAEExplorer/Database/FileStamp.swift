@@ -1,16 +1,16 @@
-// Whether a database was changed, without opening it: what is remembered of one holds until then.
+// Tells whether a database has changed without opening it, so that caches know when to drop what they keep.
 
 #if Explorer
 import HSAESupport
 
-/// What the files of an SQLite database are like: sizes and times of change.
+/// Sizes and times of change of an SQLite database's files.
 struct FileStamp: Hashable, Sendable {
   private var parts: [FileStatus?] = []
 
   /// The stamp of no database.
   init() {}
 
-  /// The stamp that the database `path` has now.
+  /// The current stamp of the database `path`.
   init(database path: String) {
     parts = [path, path + "-wal"].map { FileStatus(at: $0) }
   }

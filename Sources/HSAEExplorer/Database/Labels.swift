@@ -1,4 +1,4 @@
-// The user's labels: the only thing that is written into a finished database.
+// The user's labels, the only things that are written into a complete database.
 
 #if Explorer
 import Foundation
@@ -22,12 +22,12 @@ extension FeatureDatabase {
   /// The longest label, in bytes of UTF-8.
   public static let longestLabel = 2000
 
-  /// Sets the label of `latent`; one that is empty or blank is removed. The label is on the disk when this
+  /// Sets the label of `latent`; an empty or blank one removes it. The label is on the disk when this
   /// returns.
   ///
-  /// Where `previous` is given, the label must still be that: else another window would lose what it wrote.
-  /// Fails with `.data` if it is not, if there is no such latent or the label is too long or no line of text, and
-  /// with `.cannotCreate` if the file may not be written.
+  /// If `previous` is given and the label is no longer that, another window has changed it, and this fails
+  /// with `.data`. It also does if there is no such latent, or the label is too long or not one line of text.
+  /// Fails with `.cannotCreate` if the file may not be written.
   public func setLabel(
     _ label: String, replacing previous: String? = nil, of latent: LatentNumber, in run: RunRecord
   ) throws(Failure) {
@@ -38,7 +38,7 @@ extension FeatureDatabase {
         "A label of \(text.utf8.count) bytes is too long; use at most \(Self.longestLabel).")
     }
     guard !text.unicodeScalars.contains(where: Self.isHidden) else {
-      throw .data("A label is a line of text, without line breaks and other hidden characters.")
+      throw .data("A label is one line of text, without line breaks and other hidden characters.")
     }
     let changed: String? = try write { db in
       if let previous {
@@ -57,17 +57,17 @@ extension FeatureDatabase {
     }
     if let changed {
       let now = changed.isEmpty ? "been removed" : "become \u{201C}\(changed)\u{201D}"
-      throw .data("Meanwhile this label has \(now), elsewhere; open the page again to change it.")
+      throw .data("Meanwhile this label has \(now) elsewhere; open the page again to change it.")
     }
   }
 
-  /// Controls, and what turns the direction of text around it.
+  /// Whether `scalar` is a control character, a line separator, or changes the direction of text.
   private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
     scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
       || [0x2028, 0x2029].contains(scalar.value)
   }
 
-  /// Removes the label of the latent `id`, from the search too.
+  /// Removes the label of the latent `id` from the table and the full-text index.
   static func removeLabel(_ id: Int, _ db: Database) throws {
     guard
       let old = try String.fetchOne(

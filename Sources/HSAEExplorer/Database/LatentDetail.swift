@@ -1,5 +1,4 @@
-// One latent with all that is known of it: contexts with their text, sublatents, relatives, promoted
-// tokens, histogram.
+// Reads everything about one latent: contexts, sublatents, related latents, promoted tokens, histogram.
 
 #if Explorer
 import Foundation
@@ -7,13 +6,13 @@ import GRDB
 public import HSAEModels
 public import HSAESupport
 
-/// Tokens with how much a direction promotes or suppresses them.
+/// The tokens that a direction promotes and suppresses.
 public struct PromotedTexts: Hashable, Sendable, Codable {
   /// A token and its effect (`TokenEffect`).
   public struct Token: Hashable, Sendable, Codable {
     /// The token's number.
     public var token: Int
-    /// Its text, `▁` for a leading space.
+    /// Its text, with `▁` for a leading space.
     public var text: String
     /// How much it is promoted; negative if suppressed.
     public var value: Float
@@ -29,7 +28,7 @@ public struct PromotedTexts: Hashable, Sendable, Codable {
 public struct RelatedRecord: Hashable, Sendable, Codable {
   /// The latent.
   public var latent: LatentRecord
-  /// The cosine of decoder directions, or n_ij / √(n_i n_j), n_ij rows in which both are active.
+  /// The cosine of decoder directions, or n_ij / √(n_i n_j), n_ij being the rows in which both are active.
   public var value: Float
 }
 
@@ -37,30 +36,29 @@ public struct RelatedRecord: Hashable, Sendable, Codable {
 public struct LatentDetail: Hashable, Sendable, Codable {
   /// The latent.
   public var latent: LatentRecord
-  /// Its expert, of a sublatent.
+  /// For a sublatent, its expert.
   public var parent: LatentRecord?
-  /// Its sublatents by falling count, dead ones last; of a sublatent its siblings and itself.
+  /// Its sublatents by falling count, dead ones last; for a sublatent, all sublatents of its expert.
   public var sublatents: [LatentRecord]
-  /// Activations in bins of equal width between 0 and `latent.maximum`; empty of a dead latent.
+  /// Numbers of codes in bins of equal width between 0 and `latent.maximum`; empty for a dead latent.
   public var histogram: [Int]
   /// The strongest contexts, strongest first.
   public var strongest: [ContextText]
-  /// Samples of each fifth of the activations, the strongest fifth first, each by falling strength.
+  /// Samples of each fifth of the codes, the strongest fifth first, each by falling code.
   public var samples: [[ContextText]]
-  /// Top-level latents that are active with it.
+  /// Top-level latents that are active together with it.
   public var coactive: [RelatedRecord]
-  /// Latents of other families whose directions are most like its own.
+  /// Latents of other experts with the most similar directions.
   public var nearest: [RelatedRecord]
-  /// What its direction does to tokens; nil where no model was given.
+  /// The tokens that its direction promotes and suppresses; nil if no model was given.
   public var promoted: PromotedTexts?
-  /// What a sublatent's direction does together with its parent's, each as strong as they are on average
-  /// when both are active.
+  /// The same for a sublatent's and its expert's directions, each times its mean code where both are active.
   public var promotedWithParent: PromotedTexts?
 }
 
 extension FeatureDatabase {
-  /// All that is known of `latent` of `run`; nil if there is no such latent. `contexts` limits the
-  /// strongest contexts that are given; without `samples` those are left out.
+  /// Everything about `latent` of `run`; nil if there is no such latent. `contexts` limits the number of
+  /// strongest contexts; without `samples`, samples are left out.
   public func detail(
     of latent: LatentNumber, in run: RunRecord, contexts limit: Int = .max, samples: Bool = true
   ) throws(Failure) -> LatentDetail? {
@@ -75,7 +73,7 @@ extension FeatureDatabase {
             WHERE latent.id BETWEEN ? AND ? ORDER BY latent.id
             """), arguments: [first, last]
       ).map { try LatentRecord($0, rows: run.rows) }
-      // What is not there yet, of a run that is incomplete.
+      // An incomplete run may not have the latent yet.
       guard family.count == last - first + 1 else { return nil }
       let own = family[id - first]
       var detail = LatentDetail(
@@ -101,14 +99,10 @@ extension FeatureDatabase {
         }
         detail.coactive = try related(Blob.related(row.get(2) as Data), run, db)
       }
-      if let data = try Data.fetchOne(
-        db.cachedStatement(sql: "SELECT related FROM nearest WHERE latent = ?"), arguments: [id])
-      {
+      if let data = try db.blob("related", of: "nearest", id) {
         detail.nearest = try related(Blob.related(data), run, db)
       }
-      if let data = try Data.fetchOne(
-        db.cachedStatement(sql: "SELECT lists FROM promoted WHERE latent = ?"), arguments: [id])
-      {
+      if let data = try db.blob("lists", of: "promoted", id) {
         let lists = try Blob.effects(data).map { reader.texts($0) }
         detail.promoted = lists.first
         if lists.count > 1 { detail.promotedWithParent = lists[1] }
@@ -117,34 +111,31 @@ extension FeatureDatabase {
     }
   }
 
-  /// A latent without its contexts; nil if there is no such latent.
+  /// The list's record of a latent; nil if there is no such latent.
   public func record(of latent: LatentNumber, in run: RunRecord) throws(Failure) -> LatentRecord? {
     guard let id = run.id(of: latent) else { return nil }
     return try read { db in try self.records([id], run, db).first }
   }
 
-  /// The latents that are asked for, without contexts; those that are not there are left out.
+  /// The list's records of `latents`; missing ones are left out.
   func records(
     of latents: Set<LatentNumber>, in run: RunRecord
   ) throws(Failure) -> [LatentNumber: LatentRecord] {
     let ids = latents.compactMap(run.id(of:))
     let records = try read { db in try self.records(ids, run, db) }
     return Dictionary(
-      records.map { (LatentNumber(expert: $0.expert, sublatent: $0.sublatent), $0) },
-      uniquingKeysWith: { $1 })
+      records.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
   }
 
   /// The `limit` strongest contexts of each of `latents`, in their order, with `window` tokens on each side.
   func strongestContexts(
     of latents: [LatentRecord], in run: RunRecord, limit: Int, window: Int
   ) throws(Failure) -> [[ContextText]] {
-    let ids = latents.map { run.id(of: LatentNumber(expert: $0.expert, sublatent: $0.sublatent)) }
+    let ids = latents.map { run.id(of: $0.number) }
     let reader = try ContextReader(self, run: run, window: window)
     return try read { db in
-      let statement = try db.cachedStatement(
-        sql: "SELECT contexts FROM evidence WHERE latent = ?")
-      return try ids.map { id in
-        guard let data = try Data.fetchOne(statement, arguments: [id]) else { return [] }
+      try ids.map { id in
+        guard let data = try db.blob("contexts", of: "evidence", id) else { return [] }
         return try Blob.contexts(data).filter { $0.group == 0 }.prefix(limit).map {
           try reader.text(of: $0, db)
         }
@@ -152,21 +143,20 @@ extension FeatureDatabase {
     }
   }
 
-  /// What the direction of each of `latents` does to tokens, in their order; nil where that is not known.
+  /// The tokens that each of `latents` promotes and suppresses, in their order; nil where they are not known.
   func promoted(by latents: [LatentRecord], in run: RunRecord) throws(Failure) -> [PromotedTexts?] {
     let reader = try ContextReader(self, run: run)
-    let ids = latents.map { run.id(of: LatentNumber(expert: $0.expert, sublatent: $0.sublatent)) }
+    let ids = latents.map { run.id(of: $0.number) }
     return try read { db in
-      let statement = try db.cachedStatement(sql: "SELECT lists FROM promoted WHERE latent = ?")
-      return try ids.map { id in
-        try Data.fetchOne(statement, arguments: [id]).flatMap { data in
+      try ids.map { id in
+        try db.blob("lists", of: "promoted", id).flatMap { data in
           try Blob.effects(data).first.map { reader.texts($0) }
         }
       }
     }
   }
 
-  /// The latents with the given ids, in that order; those that are not there are left out.
+  /// The list's records of the given ids, in that order; missing ones are left out.
   func records(_ ids: [Int], _ run: RunRecord, _ db: Database) throws -> [LatentRecord] {
     let records = try recordsByID(ids, run, db)
     return ids.compactMap { records[$0] }
@@ -176,7 +166,7 @@ extension FeatureDatabase {
     _ ids: [Int], _ run: RunRecord, _ db: Database
   ) throws -> [Int: LatentRecord] {
     var records: [Int: LatentRecord] = [:]
-    // One statement for some is quicker than one for each, and for their number there is a limit.
+    // One statement for several ids is quicker than one for each; SQLite limits their number.
     for first in stride(from: 0, to: ids.count, by: 32) {
       let some = ids[first..<min(ids.count, first + 32)]
       let marks = some.map { _ in "?" }.joined(separator: ",")

@@ -7,40 +7,11 @@ import HSAEModels
 public import HSAESupport
 import Synchronization
 
-/// A latent or sublatent in a list.
-public struct LatentRecord: Hashable, Sendable, Codable {
-  /// Its expert.
-  public var expert: Int
-  /// The sublatent; nil for the expert itself.
-  public var sublatent: Int?
-  /// Rows in which it is active; of a sublatent, in which it is chosen with a code at or above the
-  /// threshold.
-  public var count: Int
-  /// Rows in which a sublatent is chosen, relevant or not.
-  public var chosen: Int
-  /// `count` over all rows.
-  public var density: Double
-  /// Its largest code.
-  public var maximum: Float
-  /// Its mean code where it is active.
-  public var mean: Double
-  /// Of a sublatent: `count` over the rows in which its parent is active; 1 for an expert.
-  public var shareOfParent: Double
-  /// Sublatents that are active at all; 0 for a sublatent.
-  public var liveSublatents: Int
-  /// How clear its hierarchy is (docs/evaluation.md); nil where it was not measured.
-  public var score: Double?
-  /// Words at which it is strongest.
-  public var words: [String]
-  /// The user's label.
-  public var label: String?
-}
-
 /// What to list.
 public struct LatentQuery: Hashable, Sendable {
-  /// Which latents.
+  /// Which latents to list.
   public enum Level: Hashable, Sendable {
-    /// Those of the top level.
+    /// The experts.
     case top
     /// All sublatents.
     case sublatents
@@ -50,58 +21,53 @@ public struct LatentQuery: Hashable, Sendable {
     case sublatentsOf(Int)
   }
 
-  /// What to sort by.
-  public enum Order: String, Hashable, Sendable, CaseIterable, Codable {
-    /// The latents' numbers.
-    case number
-    /// How often they are active.
-    case density
-    /// Their largest code.
-    case maximum
-    /// The number of live sublatents.
-    case live
-    /// The hierarchy score.
-    case score
-    /// How well they match `text`: labels first, then by words and promoted tokens; without a text as `score`.
-    case match
+  /// What to sort by: a column that lists know (`LatentColumn`), or one of those below.
+  public struct Order: Hashable, Sendable {
+    /// Its name, the value of `sort=` in addresses.
+    public let name: String
+    /// What SQLite sorts by.
+    fileprivate let sql: String
 
-    fileprivate var column: String {
-      switch self {
-      case .number: "latent.id"
-      case .density: "fired"
-      case .maximum: "maximum"
-      case .live: "live"
-      case .score, .match: "score"
-      }
+    /// The latents' numbers.
+    public static let number = Order(name: "number", sql: "latent.id")
+    /// How often they are active.
+    public static let density = column("density")
+    /// Their largest code.
+    public static let maximum = column("maximum")
+    /// The hierarchy score.
+    public static let score = column("score")
+    /// How well they match `text`: labels first, then words, then promoted tokens. As `score` without a text.
+    public static let match = Order(name: "match", sql: score.sql)
+
+    /// All orders there are.
+    public static let all = [number] + LatentColumn.sortable.map { column($0.name) } + [match]
+
+    private static func column(_ name: String) -> Order {
+      let column = LatentColumn.sortable.first { $0.name == name }
+      return Order(name: name, sql: column?.column ?? number.sql)
     }
   }
 
-  /// Which latents.
+  /// Which latents to list.
   public var level = Level.top
   /// What to sort by.
   public var order = Order.number
-  /// Largest first.
+  /// Whether the largest come first.
   public var isDescending = false
-  /// The least density.
-  public var minimumDensity = 0.0
-  /// The largest density.
-  public var maximumDensity = 1.0
-  /// The least number of live sublatents.
-  public var minimumLive = 0
-  /// The least hierarchy score; nil also lists those without one.
-  public var minimumScore: Double?
+  /// The least and largest values of latents that are listed, by the names of the JSON API: `min_density`, ….
+  public var bounds: [String: Double] = [:]
   /// Whether dead latents are listed.
   public var includesDead = false
-  /// Only latents whose words, promoted tokens or label have words that begin with these; nil: all.
+  /// Lists only latents whose words, promoted tokens or label have words that begin with these; nil for all.
   public var text: String?
-  /// Only latents with a label.
+  /// Whether only latents with a label are listed.
   public var isLabelled = false
-  /// Latents to pass over.
+  /// The number of latents to skip.
   public var offset = 0
-  /// Latents to list, at most.
+  /// The largest number of latents to list.
   public var limit = 50
 
-  /// All top-level latents that fire, by number.
+  /// All live top-level latents, by number.
   public init() {}
 }
 
@@ -109,48 +75,24 @@ public struct LatentQuery: Hashable, Sendable {
 public struct LatentListPart: Hashable, Sendable, Codable {
   /// The latents.
   public var latents: [LatentRecord]
-  /// How many there are in all.
+  /// The number of latents in the whole list.
   public var total: Int
 }
 
-extension LatentRecord {
-  static let columns = """
-    latent.expert, latent.sublatent, latent.fired, latent.chosen, latent.maximum, latent.mean,
-    latent.share, latent.live, latent.score, latent.words, label.text AS label
-    """
-
-  /// How many these are.
-  static let columnCount = 11
-
-  /// `row` has `columns`, and none before them. They are asked for by number: a page has dozens of latents,
-  /// and names are compared letter by letter.
-  init(_ row: Row, rows: Int) throws {
-    let (sublatent, fired): (Int, Int) = try (row.get(1), row.get(2))
-    let words: String = try row.get(9)
-    try self.init(
-      expert: row.get(0), sublatent: sublatent < 0 ? nil : sublatent, count: fired,
-      chosen: row.get(3), density: rows > 0 ? Double(fired) / Double(rows) : 0,
-      maximum: row.get(4), mean: row.get(5), shareOfParent: row.get(6),
-      liveSublatents: row.get(7), score: row.get(8),
-      words: words.utf8.split(separator: UInt8(ascii: "\n")).map { String(Substring($0)) },
-      label: row.get(10))
-  }
-}
-
-/// Lists of latents that were asked for, as they were when the files had that stamp.
+/// Lists of latents, made when the files had that stamp.
 struct KnownLists {
   var stamp = FileStamp()
-  /// Ids by what was asked.
+  /// Ids by query.
   var lists: [String: [Int]] = [:]
-  /// Ids in all of them.
+  /// The number of ids in all lists.
   var count = 0
 }
 
 extension FeatureDatabase {
   /// The latents of `run` that `query` asks for.
   public func latents(_ query: LatentQuery, in run: RunRecord) throws(Failure) -> LatentListPart {
-    // Where ids say which latents are asked for, SQLite shall go by them; else by the indices that are
-    // sorted as lists are. A plus keeps a condition from choosing an index.
+    // Where ids determine the latents, SQLite should use the id index; otherwise the indices that are sorted
+    // like lists. A plus in front of a condition keeps SQLite from using an index for it.
     let goesByID =
       if case .sublatentsOf = query.level { true } else { query.text != nil }
     let plus = goesByID ? "+" : ""
@@ -168,22 +110,24 @@ extension FeatureDatabase {
       let (first, last) = run.family(of: expert)
       add("latent.id > ? AND latent.id <= ?", first, last)
     }
-    func rows(_ density: Double) -> Double { min(max(density, 0), 1) * Double(run.rows) }
     if !query.includesDead { add("\(plus)latent.fired > 0") }
-    if query.minimumDensity > 0 { add("latent.fired >= ?", rows(query.minimumDensity)) }
-    if query.maximumDensity < 1 { add("latent.fired <= ?", rows(query.maximumDensity)) }
-    if query.minimumLive > 0 { add("latent.live >= ?", query.minimumLive) }
-    if let score = query.minimumScore { add("latent.score >= ?", score) }
+    for column in LatentColumn.sortable {
+      for bound in column.bounds {
+        guard let value = query.bounds[column.name(of: bound)] else { continue }
+        add(
+          "latent.\(column.column) \(bound == .minimum ? ">=" : "<=") ?",
+          column.isDensity ? min(max(value, 0), 1) * Double(run.rows) : value)
+      }
+    }
     if query.isLabelled { add("label.text IS NOT NULL") }
-    var order = "\(plus)\(query.order.column) \(query.isDescending ? "DESC" : "ASC"), latent.id"
+    var order = "\(plus)\(query.order.sql) \(query.isDescending ? "DESC" : "ASC"), latent.id"
     var hits = ""
     var orderArguments: [(any DatabaseValueConvertible)?] = []
     if let text = query.text {
       let words = searchWords(text)
       guard !words.isEmpty else { return LatentListPart(latents: [], total: 0) }
-      // Labels first: they are what the user calls it. Then words as they were asked for, then those that begin so,
-      // then promoted tokens; of each first those at whose strongest words the asked one is found, and of these what
-      // is active most often.
+      // Labels come first, then whole words, then beginnings of words, then promoted tokens. Within each
+      // class, latents whose first words contain the query come first, and of these the most frequent ones.
       let (range, place) = run.ids(of: query.level)
       let part = "rowid BETWEEN ? AND ? AND \(place)"
       hits = """
@@ -205,7 +149,7 @@ extension FeatureDatabase {
         order = """
           place, coalesce(nullif(\(place), 0), nullif(\(place), 0), 1e9), latent.fired DESC, latent.id
           """
-        // With its accents, or without.
+        // Words in the database have accents, `words` have none.
         orderArguments = [text.lowercased().split(separator: " ").first.map(String.init), words[0]]
       }
     }
@@ -221,9 +165,9 @@ extension FeatureDatabase {
     }
   }
 
-  /// What `sql` gives, a whole list: sorting it takes a tenth of a second for 16,384 latents, so it is kept for
-  /// the pages after the first, until the database changes. Lists of all latents are made one at a time: there are
-  /// few, and many who open the explorer at once want the same.
+  /// The ids of a whole list. Sorting takes a tenth of a second for 16,384 latents, so the list is kept for
+  /// further pages until the database changes. Lists of all latents are made one at a time, because users who
+  /// open the explorer at the same time want the same list.
   private func ids(
     _ sql: String, _ arguments: [(any DatabaseValueConvertible)?], areAll: Bool
   ) throws(Failure) -> [Int] {
@@ -251,13 +195,13 @@ extension FeatureDatabase {
     }
   }
 
-  /// Latents in all lists that are kept, 8 bytes each.
+  /// The largest number of ids that are kept, 8 bytes each.
   private static let longestLists = 4 << 20
 }
 
 extension RunRecord {
-  /// Where the ids of the latents of `level` are, and what tells them there from others: a condition on `rowid`, so
-  /// that a search need not look at the latents themselves.
+  /// The range of the ids of the latents of `level`, and a condition on `rowid` that selects them in it, so
+  /// that a search need not read the latents.
   fileprivate func ids(of level: LatentQuery.Level) -> (range: ClosedRange<Int>, condition: String)
   {
     let (first, last) = LatentID.range(run: id)
@@ -272,7 +216,7 @@ extension RunRecord {
     }
   }
 
-  /// The id of an expert, and that of its last sublatent.
+  /// The ids of an expert and of its last sublatent.
   func family(of expert: Int) -> (first: Int, last: Int) {
     let own = LatentNumber(expert: expert).number(in: shape)
     return (

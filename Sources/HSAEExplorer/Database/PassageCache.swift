@@ -1,17 +1,15 @@
-// Passages of text that were read before. Contexts of different latents, of a sublatent and of its expert above
-// all, lie in the same ones, and finding a passage costs more than anything that is done with it.
+// Keeps passages of text that were read. Different latents, above all a sublatent and its expert, have
+// contexts in the same passages, and reading a passage is the most expensive part of showing a context.
 
 #if Explorer
 import Synchronization
 
-/// A piece of a document: what is stored, and searched, as one.
+/// A piece of a document, the unit in which text is stored and searched.
 final class Passage: Sendable {
-  /// Tokens of a passage, the last of a document excepted.
+  /// Number of tokens in a passage; the last one of a document may have fewer.
   static let length = 128
 
-  /// What is known of a document.
   final class Document: Sendable {
-    /// Its places.
     let places: Range<Int>
     /// Its number in the store; nil where there are no documents.
     let number: Int?
@@ -26,9 +24,8 @@ final class Passage: Sendable {
   }
 
   let document: Document
-  /// Its places, all of the document.
+  /// Its places, which are all in the document.
   let places: Range<Int>
-  /// The tokens at these places.
   let tokens: [Int32]
 
   init(document: Document, places: Range<Int>, tokens: [Int32]) {
@@ -36,11 +33,10 @@ final class Passage: Sendable {
   }
 }
 
-/// Passages by where they are.
 final class PassageCache: Sendable {
-  /// Passages that are kept, at most (40 MB); then all are forgotten.
+  /// The largest number of passages that are kept (40 MB); beyond it all are dropped.
   private static let capacity = 1 << 16
-  /// Places that are looked up as one.
+  /// Number of places that share an entry.
   private static let blockLength = 64
 
   private struct Block: Hashable {
@@ -55,7 +51,7 @@ final class PassageCache: Sendable {
 
   private let state = Mutex(State())
 
-  /// The passage of `corpus` that `place` is in, if it was read before.
+  /// The passage of `corpus` that `place` is in; nil if it is not kept.
   func passage(at place: Int, in corpus: Int) -> Passage? {
     let block = Block(corpus: corpus, number: place / Self.blockLength)
     return state.withLock { $0.blocks[block]?.first { $0.places.contains(place) } }
@@ -68,7 +64,7 @@ final class PassageCache: Sendable {
       state.count += 1
       for number in first / Self.blockLength...last / Self.blockLength {
         let block = Block(corpus: corpus, number: number)
-        // Another may have read it at the same time.
+        // Another thread may have read it at the same time.
         if state.blocks[block]?.contains(where: { $0.places == passage.places }) != true {
           state.blocks[block, default: []].append(passage)
         }

@@ -1,4 +1,4 @@
-// The runs in a database, and what each is of.
+// The runs in a database.
 
 #if Explorer
 import Foundation
@@ -20,15 +20,15 @@ public struct RunRecord: Hashable, Sendable, Codable {
   public var step: Int
   /// The sizes of its dictionary.
   public var shape: DictionaryShape
-  /// The code from which a sublatent is relevant.
+  /// The least code with which a sublatent is active.
   public var subThreshold: Float
-  /// Number of rows it was explained on.
+  /// Number of rows that it was explained on.
   public var rows: Int
-  /// Tokens on either side of a context.
+  /// Number of tokens on either side of a context.
   public var window: Int
-  /// Whether promoted tokens are known.
+  /// Whether it has promoted tokens.
   public var hasPromotedTokens: Bool
-  /// Whether everything is there.
+  /// Whether `hsae explain` has finished.
   public var isComplete: Bool
   /// The number of its corpus.
   public var corpus: Int
@@ -36,18 +36,18 @@ public struct RunRecord: Hashable, Sendable, Codable {
   public var kind: ExplainedRows.Kind
   /// The name of the store or matrix.
   public var storeName: String
-  /// The model's name, if the rows are of a model.
+  /// The model's name, if the rows come from a model.
   public var modelName: String?
-  /// SHA-256 of the model's file, if the rows are of a model.
+  /// SHA-256 of the model's file, if the rows come from a model.
   public var modelSHA256: String?
-  /// Where in the model the rows come from.
+  /// The hook point that the rows come from.
   public var hookPoint: String?
   /// The block whose output they are, counting from 0.
   public var layer: Int?
   /// The run's resolved configuration, as JSON.
   public var configuration: String
 
-  /// Whether its dictionary sees unit rows, and not rows at the lengths they have in the model.
+  /// Whether its dictionary encodes rows scaled to unit norm.
   var seesUnitRows: Bool {
     let tree = try? JSONValue(parsing: Array(configuration.utf8), source: name)
     return tree?["normalize"]?.string != Normalisation.original.rawValue
@@ -84,7 +84,7 @@ extension RunRecord {
 }
 
 extension FeatureDatabase {
-  /// All runs, in the order in which they were explained; those that are not complete too.
+  /// All runs in the order in which they were explained, including incomplete ones.
   public func runs() throws(Failure) -> [RunRecord] {
     let stamp = FileStamp(database: path)
     let known = knownRuns.withLock { $0.stamp == stamp ? $0.runs : nil }
@@ -96,7 +96,6 @@ extension FeatureDatabase {
     return runs
   }
 
-  /// Number of documents of the run's corpus.
   func documentCount(of run: RunRecord) throws(Failure) -> Int {
     try read { db in
       try Int.fetchOne(

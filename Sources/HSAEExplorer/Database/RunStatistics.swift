@@ -1,4 +1,4 @@
-// A run at a glance: what fires, how often, and how experts divide.
+// Numbers about a run: live latents, how often they are active, and how many sublatents experts use.
 
 #if Explorer
 import Foundation
@@ -8,14 +8,13 @@ public import HSAESupport
 
 /// Numbers about all latents of a run.
 public struct RunStatistics: Hashable, Sendable, Codable {
-  /// Top-level latents that fire.
+  /// Live top-level latents.
   public var live: Int
-  /// Sublatents that fire.
+  /// Live sublatents.
   public var liveSublatents: Int
   /// Top-level latents with a hierarchy score above 0.
   public var scored: Int
-  /// Live top-level latents by density: a bin for each third of a power of ten, the first beginning at
-  /// 10^`densityStart`.
+  /// Live top-level latents by density, in bins of a third of a power of ten, from 10^`densityStart` on.
   public var densities: [Int]
   /// The power of ten at which the first bin begins.
   public var densityStart: Double

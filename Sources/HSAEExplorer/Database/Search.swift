@@ -1,5 +1,5 @@
-// Search: latents by the words they are active at, the tokens they promote and their labels; and by any
-// text of the corpus, through the contexts that were kept.
+// Searches for latents by their words, promoted tokens and labels, and by any text of the corpus in which
+// they have one of their strongest contexts.
 
 #if Explorer
 import Foundation
@@ -8,7 +8,7 @@ import HSAEEvaluation
 public import HSAESupport
 import Synchronization
 
-/// A latent that was found by a text of the corpus.
+/// A latent that was found through a text of the corpus.
 public struct ContextHit: Hashable, Sendable, Codable {
   /// The latent.
   public var latent: LatentRecord
@@ -19,8 +19,7 @@ public struct ContextHit: Hashable, Sendable, Codable {
 }
 
 extension FeatureDatabase {
-  /// Latents of `run` whose words, promoted tokens or labels have words that begin with those of `text`,
-  /// best first.
+  /// Latents of `run` whose words, promoted tokens or labels have words that begin with those of `text`.
   public func search(
     words text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [LatentRecord] {
@@ -30,11 +29,11 @@ extension FeatureDatabase {
     return try latents(query, in: run).latents
   }
 
-  /// The most passages that are looked at for one search: enough for a page of latents, since each passage has some.
+  /// The largest number of passages that one search reads; each has latents, so they fill a page.
   private static let passageLimit = 48
 
-  /// Latents of `run` that have some of their strongest contexts at `text`: at words of it, in passages
-  /// that have all of them. Those with most such contexts first.
+  /// Latents of `run` that have some of their strongest contexts at words of `text`, in passages that have
+  /// all of them. Latents with the most such contexts come first.
   public func search(
     contexts text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [ContextHit] {
@@ -71,9 +70,7 @@ extension FeatureDatabase {
       return try ranked.prefix(max(0, limit)).compactMap { number, places in
         let id = LatentID.make(run: run.id, number: number & 0xFFFF_FFFF)
         guard let latent = try records([id], run, db).first,
-          let data = try Data.fetchOne(
-            db.cachedStatement(sql: "SELECT contexts FROM evidence WHERE latent = ?"),
-            arguments: [id]),
+          let data = try db.blob("contexts", of: "evidence", id),
           let context = try Blob.contexts(data).first(where: {
             $0.group == 0 && places.contains($0.place)
           })
@@ -85,7 +82,7 @@ extension FeatureDatabase {
   }
 }
 
-/// The words of a search, to see where they are in what was found.
+/// The words of a search, to find them in texts.
 struct AskedWords {
   private let asked: [[UInt8]]
 
@@ -96,16 +93,16 @@ struct AskedWords {
     searchWords(text).contains { word in asked.contains { word.utf8.starts(with: $0) } }
   }
 
-  /// Whether `part` of a word can be where such a word begins.
+  /// Whether a word that begins with `part` may begin with one of them.
   func canBegin(_ part: [UInt8]) -> Bool {
     asked.contains { part.starts(with: $0) || $0.starts(with: part) }
   }
 }
 
-/// Which tokens of passages belong to words that begin with those of a search.
+/// Finds the tokens of passages that belong to words which begin with those of a search.
 private struct PassageSearch {
   private struct Role {
-    /// Whether the token can be where such a word begins.
+    /// Whether such a word may begin in the token.
     var isPossible: Bool
     var continuesWord: Bool
   }
@@ -113,14 +110,14 @@ private struct PassageSearch {
   private let asked: AskedWords
   private let tokens: TokenWords
   private let reader: ContextReader
-  /// Passages have most tokens in common.
+  /// Kept, because passages have most tokens in common.
   private var roles: [Int32: Role] = [:]
 
   init(_ asked: AskedWords, in tokens: TokenWords, _ reader: ContextReader) {
     (self.asked, self.tokens, self.reader) = (asked, tokens, reader)
   }
 
-  /// Which of `passage` belong to a word that begins with an asked one.
+  /// The indices of the tokens of `passage` that belong to such a word.
   mutating func places(in passage: [Int32]) -> Set<Int> {
     var matching: Set<Int> = []
     var start = 0
@@ -142,7 +139,7 @@ private struct PassageSearch {
     return matching
   }
 
-  /// A word may go on in the next token, and a token may end one word and begin another.
+  /// A word may continue in the next token, and a token may end one word and begin another.
   private mutating func role(of token: Int32) -> Role {
     if let known = roles[token] { return known }
     let word = tokens.word(of: token) { reader.text(ofToken: Int(token)) }
@@ -153,9 +150,8 @@ private struct PassageSearch {
   }
 }
 
-/// What the tokens of a vocabulary are to searches, found out once for each that comes up.
+/// The words in the tokens of a vocabulary, computed once for each token.
 final class TokenWords: Sendable {
-  /// What a token is.
   struct Word {
     /// The words, or parts of words, in it.
     var pieces: [[UInt8]]
@@ -177,15 +173,15 @@ final class TokenWords: Sendable {
   }
 }
 
-/// What finds texts with all of `words`, or with words that begin with them. They are of letters and digits alone, so
-/// nothing in them means anything to SQLite.
+/// The full-text query for texts with all of `words`, or with words that begin with them. `words` have
+/// letters and digits only, so nothing in them has a meaning in a query.
 func searchPattern(_ words: [String], areWhole: Bool = false) -> String {
   words.map { "\"\($0)\"" + (areWhole ? "" : "*") }.joined(separator: " ")
 }
 
-/// Words as the full-text index sees them: letters and digits, without case and accents.
+/// The words of `text` as the full-text index has them: letters and digits, without case and accents.
 func searchWords(_ text: String) -> [String] {
-  // Folding is slow, and most tokens need none: ASCII, with ▁ for a space in front.
+  // Folding is slow, and most tokens do not need it: they are ASCII after a leading ▁.
   let plain = text.hasPrefix("▁") ? String(text.dropFirst()) : text
   if plain.utf8.allSatisfy({ $0 < 0x80 }) {
     return plain.lowercased().utf8.split { !isLetterOrDigit($0) }.map { String(Substring($0)) }

@@ -1,5 +1,5 @@
-// The corpus in the database: documents, their tokens in passages, the vocabulary, the text index. Runs on
-// the same rows share it.
+// Writes the corpus into the database: documents, their tokens in passages, the vocabulary, the full-text
+// index. Runs on the same rows share one corpus.
 
 #if Explorer
 import Foundation
@@ -8,7 +8,7 @@ import HSAEActivations
 import HSAESupport
 
 extension Explainer {
-  /// The number of the corpus of the rows; it is written if it is not there yet.
+  /// The number of the rows' corpus, which is written if it is missing.
   func writeCorpus() throws(Failure) -> Int {
     let rows = rows
     let fingerprint = rows.source.fingerprint
@@ -19,15 +19,14 @@ extension Explainer {
       {
         return id
       }
-      try db.execute(
-        sql: """
-          INSERT INTO corpus (fingerprint, kind, name, model_name, model_sha256, hook_point, layer,
-            tokens) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-          """,
-        arguments: [
-          fingerprint, rows.kind.rawValue, Path.name(rows.source.path), attributes?.modelName,
-          attributes?.modelSHA256, attributes?.hookPoint, attributes?.layer,
-          rows.corpus?.tokenCount ?? rows.source.rowCount,
+      try db.insert(
+        into: "corpus",
+        [
+          "fingerprint": fingerprint, "kind": rows.kind.rawValue,
+          "name": Path.name(rows.source.path), "model_name": attributes?.modelName,
+          "model_sha256": attributes?.modelSHA256, "hook_point": attributes?.hookPoint,
+          "layer": attributes?.layer,
+          "tokens": rows.corpus?.tokenCount ?? rows.source.rowCount,
         ])
       let id = Int(db.lastInsertedRowID)
       let token = try db.cachedStatement(sql: "INSERT INTO token VALUES (?, ?, ?)")
@@ -39,7 +38,7 @@ extension Explainer {
     }
   }
 
-  /// Writes the documents of the part that `rows` are of.
+  /// Writes the documents that `rows` come from: those held out, or the others.
   private static func write(
     _ corpus: StoredCorpus, of rows: ExplainedRows, id: Int, _ db: Database
   ) throws {
@@ -67,12 +66,12 @@ extension Explainer {
 }
 
 extension ExplainedRows {
-  /// The text at `places` as the index should see it: words that go on behind them are whole, tokens that
-  /// are no text (`<bos>`) are left out.
+  /// The text at `places` for the full-text index: a word that continues after them is included in full,
+  /// special tokens such as `<bos>` are left out.
   func searchText(at places: Range<Int>) -> String {
     var texts = places.map { text(at: $0) }
     if let last = places.last, let end = texts.last {
-      // The last word, with what follows of it.
+      // The last word, with its part after `places`.
       let word = word(at: last)
       texts[texts.count - 1] = end + (word.hasSuffix(end) ? "" : " " + word)
     }

@@ -1,5 +1,5 @@
-// The stages that look at directions: nearest latents, promoted tokens, latents of other runs; and the
-// search index over what was found.
+// The stages of `hsae explain` that use directions (nearest latents, promoted tokens, latents of other runs),
+// and the one that writes the search index.
 
 #if Explorer
 import Foundation
@@ -11,7 +11,7 @@ import HSAETensors
 import HSAERuns
 
 extension Explainer {
-  /// The numbers of the latents and sublatents that fire, rising.
+  /// The numbers of the live latents and sublatents, rising.
   private func liveLatents() throws(Failure) -> [Int] {
     let run = runID
     return try writer.read { db in
@@ -23,7 +23,8 @@ extension Explainer {
     }
   }
 
-  /// Calls `body` with each part of `latents` that is not done, and notes it as done.
+  /// Calls `body` with each part of `latents` that is not done, runs the function it returns in a
+  /// transaction, and notes the part as done there. Returns whether to go on.
   private func forEachPart(
     _ stage: Stage, of latents: [Int], size: Int,
     _ body: (ArraySlice<Int>) throws(Failure) -> (Database) throws -> Void
@@ -62,8 +63,7 @@ extension Explainer {
     }
   }
 
-  /// Writes the tokens that every live latent promotes; of sublatents also those that it promotes together
-  /// with its parent.
+  /// Writes the tokens that every live latent promotes, and those of each sublatent together with its expert.
   func writePromoted() throws(Failure) -> Bool {
     guard let effects else { return true }
     let live = try liveLatents()
@@ -103,7 +103,7 @@ extension Explainer {
     }
   }
 
-  /// The mean codes of `part`, and of the parent where a sublatent is relevant.
+  /// The mean codes of `part`, and for sublatents the mean codes of their experts where they are active.
   private func means(
     of part: ArraySlice<Int>
   ) throws(Failure) -> [Int: (own: Double, parent: Double)] {
@@ -123,8 +123,8 @@ extension Explainer {
     }
   }
 
-  /// Writes the nearest top-level latent of every other complete run on rows of the same place in the same
-  /// model, and theirs here.
+  /// Writes, for each top-level latent of this run, the nearest one of every other complete run on the same
+  /// hook point of the same model, and the reverse.
   func writeMatched() throws(Failure) -> Bool {
     guard goesOn(.matched, 0, 1) else { return false }
     if try writer.isDone(runID, .matched, 0) { return true }
@@ -183,7 +183,7 @@ extension Explainer {
     return goesOn(.matched, 1, 1)
   }
 
-  /// Writes the search over words and promoted tokens.
+  /// Writes the full-text index of words and promoted tokens.
   func writeSearch() throws(Failure) -> Bool {
     let live = try liveLatents()
     let run = runID
@@ -201,7 +201,6 @@ extension Explainer {
     }
   }
 
-  /// What there is now.
   func summary(_ name: String, wasThere: Bool) throws(Failure) -> Summary {
     let live = try liveLatents()
     let top = live.count { LatentNumber($0, in: run.shape).sublatent == nil }

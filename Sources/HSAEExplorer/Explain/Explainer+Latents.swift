@@ -1,5 +1,5 @@
-// The stages that look at codes: statistics and contexts of every latent, how clear hierarchies are, and
-// which contexts lie at which text.
+// The stages of `hsae explain` that use codes: statistics and contexts of every latent, hierarchy scores, and
+// which passages the contexts are in.
 
 #if Explorer
 import Foundation
@@ -13,7 +13,7 @@ import Synchronization
 import HSAERuns
 
 extension Explainer {
-  /// Words listed of a latent.
+  /// How many words are kept for a latent.
   private static let listedWords = 12
 
   /// Writes statistics, contexts and co-activation, by blocks of experts.
@@ -48,20 +48,21 @@ extension Explainer {
   private static func write(
     _ members: [(ExpertSummary.Member, String)], run: Int, shape: DictionaryShape, _ db: Database
   ) throws {
-    let latent = try db.cachedStatement(
-      sql: "INSERT INTO latent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)")
     let evidence = try db.cachedStatement(sql: "INSERT INTO evidence VALUES (?, ?, ?, ?)")
     let parentCount = members.first?.0.summary.count ?? 0
     let live = members.dropFirst().count { $0.0.summary.count > 0 }
     for (member, words) in members {
       let (number, summary) = (member.number, member.summary)
       let id = LatentID.make(run: run, number: number.number(in: shape))
-      let isTop = number.sublatent == nil
-      let share = parentCount > 0 ? Double(summary.count) / Double(parentCount) : 0
-      try latent.execute(arguments: [
-        id, run, number.expert, number.sublatent ?? -1, summary.count, member.chosen,
-        summary.maximum, summary.mean, member.parentMean, share, isTop ? live : 0, words,
-      ])
+      try db.insert(
+        into: "latent",
+        [
+          "id": id, "run": run, "expert": number.expert, "sublatent": number.sublatent ?? -1,
+          "fired": summary.count, "chosen": member.chosen, "maximum": summary.maximum,
+          "mean": summary.mean, "parent_mean": member.parentMean,
+          "share": parentCount > 0 ? Double(summary.count) / Double(parentCount) : 0,
+          "live": number.sublatent == nil ? live : 0, "words": words,
+        ])
       if summary.count == 0 { continue }
       try evidence.execute(arguments: [
         id, Blob.integers(summary.histogram), Blob.contexts(summary.contexts),
@@ -70,7 +71,7 @@ extension Explainer {
     }
   }
 
-  /// The different words at which a latent is strongest, strongest first, a line each.
+  /// The different words at which a latent is strongest, strongest first, one in a line.
   private static func words(of summary: LatentSummary, in rows: ExplainedRows) -> String {
     guard rows.kind != .rows else { return "" }
     var seen: Set<String> = []
@@ -82,12 +83,11 @@ extension Explainer {
     return words.joined(separator: "\n")
   }
 
-  /// The most numbers of rows that hierarchies are scored on: of width 640, 100,000 rows of text, which
-  /// say the same again and again, or 400,000 of a vocabulary.
+  /// Hierarchies are scored on rows with this many numbers at most: at width 640 that is 100,000 rows of
+  /// text, which repeats itself, or 400,000 rows of a vocabulary.
   private var scoredNumbers: Int { rows.kind == .text ? 64_000_000 : 256_000_000 }
 
-  /// Writes the hierarchy score of every expert, by the first rows; nothing for a flat dictionary, or for
-  /// rows without words.
+  /// Writes the hierarchy score of every expert on the first rows, unless the run is flat or has no words.
   func writeScores() throws(Failure) -> Bool {
     guard !run.shape.isFlat, let store = rows.store, !rows.vocabulary.isEmpty,
       try !writer.isDone(runID, .scores, 0)
@@ -120,7 +120,7 @@ extension Explainer {
     return goesOn(.scores, count, count)
   }
 
-  /// Writes which latents have one of their strongest contexts in which passage.
+  /// Writes, for each passage, the latents that have one of their strongest contexts in it.
   func writePostings(corpus: Int) throws(Failure) -> Bool {
     guard goesOn(.postings, 0, 1) else { return false }
     guard rows.kind == .text, try !writer.isDone(runID, .postings, 0) else { return true }
@@ -161,8 +161,8 @@ extension Explainer {
     }
   }
 
-  /// Writes the one part of a stage by `body`, which is also told whether to stop; all of it or, if `body`
-  /// says false, nothing. Whether to go on.
+  /// Writes the only part of a stage with `body`, which can ask whether to stop; if it returns false, nothing
+  /// is written. Returns whether to go on.
   private func writing(
     _ stage: Stage, _ body: (Database, _ isStopped: () -> Bool) throws -> Bool
   ) throws(Failure) -> Bool {
@@ -171,7 +171,7 @@ extension Explainer {
       try writer.write(runID, stage, 0) { db in
         if try body(db, { !self.goesOn(stage, 0, 1) }) { return }
         isStopped = true
-        // Takes back what was written.
+        // This error rolls the transaction back.
         throw Failure(.temporary, "stopped")
       }
     } catch {

@@ -1,5 +1,5 @@
-// `hsae explain`: from a run and rows to the database, in stages. Each stage is cut into parts that are
-// written in a transaction each; whatever stopped the work, the same call goes on with what is left.
+// `hsae explain`: explains a run on rows and writes the database, in stages. Each stage has parts, and each
+// part is one transaction, so after any interruption the same call continues with the parts that are missing.
 
 #if Explorer
 import Foundation
@@ -10,7 +10,7 @@ public import HSAESupport
 import HSAETensors
 public import HSAERuns
 
-/// Explains a run: finds and writes down what its latents are active for.
+/// Explains a run: finds what its latents are active for and writes it into a database.
 public final class Explainer {
   /// A part of the work.
   public enum Stage: String, Sendable, CaseIterable {
@@ -18,40 +18,40 @@ public final class Explainer {
     case codes
     /// Statistics, contexts and co-activation of every latent.
     case latents
-    /// How clear hierarchies are.
+    /// Hierarchy scores.
     case scores
     /// Nearest directions.
     case nearest
     /// Promoted tokens.
     case promoted
-    /// Latents of other runs.
+    /// The nearest latents of other runs.
     case matched
-    /// The search.
+    /// The full-text index.
     case search
-    /// Which contexts are at which text.
+    /// The latents with contexts in each passage.
     case postings
   }
 
-  /// What to do, besides the run and the rows.
+  /// The options of `hsae explain`.
   public struct Options: Sendable {
-    /// How many contexts, how wide.
+    /// The number of contexts and their width.
     public var contexts = ContextSettings()
-    /// The run's name in the database; nil: the run's own.
+    /// The run's name in the database; nil for the run's own.
     public var name: String?
-    /// Whether a run of that name is replaced.
+    /// Whether a run with that name is replaced.
     public var replace = false
-    /// Threads to use. Nothing depends on it.
+    /// Number of threads; it does not change the result.
     public var threads = processorCount
-    /// Rows of a scratch file.
+    /// Rows in a scratch file.
     var chunkRows = CodeChunks.chunkRows
-    /// Experts, or thousands of directions, of a part.
+    /// Experts in a part; parts of other stages are in proportion.
     var blockSize = 64
 
     /// The defaults.
     public init() {}
   }
 
-  /// What there is after a run was explained.
+  /// What the database has after a run was explained.
   public struct Summary: Hashable, Sendable, Codable {
     /// The database.
     public var path: String
@@ -59,19 +59,19 @@ public final class Explainer {
     public var name: String
     /// Rows that were read.
     public var rows: Int
-    /// Top-level latents that fire, of how many.
+    /// Live top-level latents.
     public var liveLatents: Int
     /// All top-level latents.
     public var latents: Int
-    /// Sublatents that are relevant for any row.
+    /// Live sublatents.
     public var liveSublatents: Int
     /// All sublatents.
     public var sublatents: Int
-    /// Bytes of the database.
+    /// Size of the database in bytes.
     public var bytes: Int
-    /// Seconds of each stage; a stage that was done before has none.
+    /// Seconds that each stage took; stages that were done before are missing.
     public var seconds: [String: Double]
-    /// Whether everything had been there before.
+    /// Whether the run was complete before.
     public var wasThere: Bool
   }
 
@@ -92,11 +92,11 @@ public final class Explainer {
   ///   - run: the run.
   ///   - weights: SHA-256 of the run's weights.
   ///   - rows: the rows to explain it on.
-  ///   - model: SHA-256 of the model file that `effects` reads, if there is one.
-  ///   - effects: makes what finds promoted tokens; nil: they are left out.
+  ///   - model: SHA-256 of the model file that `effects` reads; nil if it reads none.
+  ///   - effects: returns what finds promoted tokens; nil to leave them out.
   ///   - folder: the folder of the database.
-  ///   - options: how many contexts, and of what length.
-  ///   - progress: is told how far a stage is, and says whether to go on.
+  ///   - options: the options.
+  ///   - progress: receives the progress of a stage and returns whether to go on.
   public init(
     _ run: LoadedRun, weights: String, rows: ExplainedRows, model: String?,
     effects: (() throws(Failure) -> TokenEffects)?, folder: String, options: Options = Options(),
@@ -118,7 +118,7 @@ public final class Explainer {
     writer = try FeatureWriter(folder: folder)
   }
 
-  /// Does what is left to do; nil if `progress` said to stop, with all parts that were done kept.
+  /// Does the parts that are missing. Returns nil if `progress` stopped it; finished parts are kept.
   public func explain() throws(Failure) -> Summary? {
     let name = options.name ?? run.name
     corpusID = try writeCorpus()
@@ -167,7 +167,7 @@ public final class Explainer {
     return value
   }
 
-  /// The folder of scratch files, without those of another identity.
+  /// The folder of scratch files; files of a run with another identity are removed.
   private func prepareScratch() throws(Failure) -> String {
     let folder = writer.scratch(run: runID)
     let note = Path.join(folder, "identity.json")

@@ -1,5 +1,5 @@
-// Latents as JSON in the layout of SAEDashboard's batches, which Neuronpedia takes: no parents and children,
-// which that layout does not know, so the top level and the sublatents are two sets.
+// Writes latents as JSON in the layout of SAEDashboard's batches, which Neuronpedia imports. That layout has
+// no hierarchy, so the top level and the sublatents become two sets.
 
 #if Explorer
 import Foundation
@@ -40,10 +40,13 @@ struct NeuronpediaBatch: Encodable {
     var windowTokens: Int
     var dataset: String
     var activations: [Activation]
-    // What hsae does not measure is empty, as it is there where it was not asked for.
-    var unmeasured: [Double] = []
+    // Fields that hsae does not measure are empty, as SAEDashboard writes them when they are switched off.
+    var alignedIndices: [Double] = [], alignedValues: [Double] = [], alignedL1: [Double] = []
+    var neuronIndices: [Double] = [], neuronL1: [Double] = [], neuronPearson: [Double] = []
+    var featurePearson: [Double] = [], decoderWeights: [Double] = []
+    var logitHeights: [Double] = [], logitValues: [Double] = []
 
-    enum CodingKeys: String, CodingKey, CaseIterable {
+    enum CodingKeys: String, CodingKey {
       case dataset, activations
       case index = "feature_index"
       case related = "correlated_features_indices"
@@ -68,29 +71,6 @@ struct NeuronpediaBatch: Encodable {
       case logitValues = "logits_hist_data_bar_values"
       case decoderWeights = "decoder_weights_dist"
     }
-
-    func encode(to encoder: any Encoder) throws {
-      var container = encoder.container(keyedBy: CodingKeys.self)
-      for key in CodingKeys.allCases {
-        switch key {
-        case .dataset: try container.encode(dataset, forKey: key)
-        case .activations: try container.encode(activations, forKey: key)
-        case .index: try container.encode(index, forKey: key)
-        case .related: try container.encode(related, forKey: key)
-        case .relatedCosines: try container.encode(relatedCosines, forKey: key)
-        case .negative: try container.encode(negative, forKey: key)
-        case .negativeValues: try container.encode(negativeValues, forKey: key)
-        case .positive: try container.encode(positive, forKey: key)
-        case .positiveValues: try container.encode(positiveValues, forKey: key)
-        case .density: try container.encode(density, forKey: key)
-        case .histogramValues: try container.encode(histogramValues, forKey: key)
-        case .histogramHeights: try container.encode(histogramHeights, forKey: key)
-        case .documents: try container.encode(documents, forKey: key)
-        case .windowTokens: try container.encode(windowTokens, forKey: key)
-        default: try container.encode(unmeasured, forKey: key)
-        }
-      }
-    }
   }
 
   var model: String
@@ -106,12 +86,12 @@ struct NeuronpediaBatch: Encodable {
 }
 
 extension FeatureDatabase {
-  /// Features of a file.
+  /// Features in a file.
   static let exportBatch = 128
 
-  /// Writes the live latents of `run`, or its sublatents, to `folder` as batches of SAEDashboard's layout,
-  /// `batch-0.json` and so on; `set` names them there. A sublatent's index is expert · a + sublatent.
-  /// Returns how many were written; `progress` is told and says whether to go on.
+  /// Writes the live experts or sublatents of `run` to `folder` in SAEDashboard's layout, as `batch-0.json`
+  /// and so on; `set` is the name of the set. A sublatent's index is expert · a + sublatent. Returns the
+  /// number of latents written. `progress` returns whether to go on.
   public func exportForNeuronpedia(
     _ run: RunRecord, sublatents: Bool, set: String, to folder: String,
     progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
@@ -164,7 +144,7 @@ extension NeuronpediaBatch.Feature {
         tokens: context.tokens.map { plain($0.text) },
         values: context.tokens.map { rounded($0.value) }, centre: context.centre)
     }
-    // The strongest have no bin, which is written like this; samples have that of their fifth.
+    // SAEDashboard writes -1 for the strongest contexts, which have no bin; a sample's bin is its fifth.
     let maximum = rounded(detail.latent.maximum)
     var activations = detail.strongest.map { activation($0, -1, maximum, -1) }
     for samples in detail.samples {
@@ -172,7 +152,7 @@ extension NeuronpediaBatch.Feature {
       guard let low = values.min(), let high = values.max() else { continue }
       activations += samples.map { activation($0, low, high, 1 / Double(detail.samples.count)) }
     }
-    // Only those of the same set can be named.
+    // Latents of the other set have no index here.
     let related = detail.nearest.filter { ($0.latent.sublatent != nil) == sublatents }
     let bins = Double(max(1, detail.histogram.count))
     self.init(

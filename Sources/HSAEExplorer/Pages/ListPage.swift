@@ -24,11 +24,13 @@ extension Explorer {
       return "<option value=\"\(value)\"\(selected)>\(text)</option>"
     }
     let sort = request.value("sort") ?? ""
+    // The order that "best first" stands for comes next.
+    let sortable = LatentColumn.sortable.filter { !(run.shape.isFlat && $0.isHierarchical) }
+    let best = sortable.filter { $0.name == LatentQuery.Order.score.name }
+    let others = sortable.filter { $0.name != LatentQuery.Order.score.name }
     let orders: Markup =
       option("", "best first", sort)
-      + (run.shape.isFlat ? "" : option("score", "clearest hierarchy", sort))
-      + option("density", "most frequent", sort) + option("maximum", "strongest", sort)
-      + (run.shape.isFlat ? "" : option("live", "most sublatents", sort))
+      + (best + others).map { option($0.name, $0.sortTitle, sort) }.joined()
       + option("number", "number", sort)
     let level = request.value("level") ?? (query.text == nil ? "top" : "both")
     let levels: Markup =
@@ -102,15 +104,15 @@ extension Explorer {
       page.total == 0
       ? "Nothing found."
       : "\(grouped(first))–\(grouped(last)) of \(grouped(page.total))"
-    let scoreHead: Markup =
-      run.shape.isFlat
-      ? "" : "<th scope=\"col\">sublatents</th><th scope=\"col\">score</th>"
+    let headings = LatentColumn.shown(for: run).map { column -> Markup in
+      "<th scope=\"col\">\(column.heading)</th>"
+    }.joined()
     let table: Markup =
       rows.isEmpty
       ? ""
       : """
       <div class="scroll"><table class="latents"><thead><tr><th scope="col">latent</th>
-      <th scope="col">active in</th><th scope="col">strongest</th>\(scoreHead)</tr></thead>
+      \(headings)</tr></thead>
       <tbody>\(rows)</tbody></table></div>
       """
     return """
@@ -150,17 +152,13 @@ extension Explorer {
       : """
        <span class="small">promotes \(promoted.prefix(3).map { "<bdi><mark>\($0)</mark></bdi>" as Markup }.joined(" "))</span>
       """
-    let score: Markup = latent.score.map { "\(decimal($0, 3))" } ?? "–"
-    let hierarchy: Markup =
-      run.shape.isFlat
-      ? ""
-      : latent.sublatent == nil
-        ? "<td>\(latent.liveSublatents)</td><td>\(score)</td>"
-        : "<td title=\"of its expert’s rows\">\(percent(latent.shareOfParent)) of \(latent.expert)</td><td>–</td>"
+    let cells = LatentColumn.shown(for: run).map { column -> Markup in
+      let (text, help) = column.cell(latent)
+      return "<td\(when(!help.isEmpty, " title=\"\(help)\""))>\(text)</td>"
+    }.joined()
     return """
       <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(promotes)</th>
-      <td>\(density(latent.density))</td>
-      <td>\(code(latent.maximum))</td>\(hierarchy)</tr>
+      \(cells)</tr>
       """
   }
 

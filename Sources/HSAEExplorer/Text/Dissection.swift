@@ -1,11 +1,11 @@
-// A text taken apart: for each of its tokens the latents that are active there, by one or several runs.
+// The result of taking a text apart: the latents that are active at each of its tokens, for each run.
 
 #if Explorer
 import HSAESupport
 
 /// A text taken apart by several runs.
 public struct Dissection: Hashable, Sendable, Codable {
-  /// What one run makes of the text.
+  /// The latents of one run.
   public struct RunParts: Hashable, Sendable, Codable {
     /// The run's name.
     public var run: String
@@ -19,23 +19,23 @@ public struct Dissection: Hashable, Sendable, Codable {
     public var token: Int
     /// Its text, `▁` for a leading space.
     public var text: String
-    /// The length of its row of the residual stream.
+    /// The norm of its row of the residual stream.
     public var norm: Float
   }
 
-  /// The text's tokens, special ones left out.
+  /// The text's tokens, without special ones.
   public var tokens: [Token]
-  /// Whether the text was longer than is taken apart.
+  /// Whether only the first `Dissector.longestText` tokens were taken apart.
   public var isCut: Bool
-  /// What each run makes of it.
+  /// The latents of each run.
   public var runs: [RunParts]
 }
 
-/// What a run makes of one token.
+/// The latents of a run at one token.
 public struct TokenParts: Hashable, Sendable, Codable {
-  /// 1 − ‖x − x̂‖² / ‖x − b‖², b the run's bias or 0: the share of the row that is explained.
+  /// The share of the row that is explained: 1 − ‖x − x̂‖² / ‖x − b‖², where b is the run's bias or 0.
   public var explained: Double
-  /// The same for x̂_high, the top level alone.
+  /// The same for x̂_high, the reconstruction by the top level alone.
   public var explainedByTopLevel: Double
   /// Active latents, strongest first.
   public var latents: [ActiveLatent]

@@ -1,5 +1,5 @@
-// Continuations with and without steering, one request at a time. Between tokens others may have the model,
-// and whoever asked may go away.
+// Continuations with and without steering, one request at a time. Other requests may use the model between
+// two tokens, and a request may be cancelled.
 
 #if Explorer
 import HSAEActivations
@@ -9,26 +9,23 @@ import HSAEModels
 import HSAESupport
 
 extension Dissector {
-  /// A continuation that may be written: what was asked is in order, and nobody else writes.
+  /// A continuation that was checked and may be written.
   struct Steered {
     var request: SteeringRequest
-    /// The prompt's tokens, special ones in front.
+    /// The prompt's tokens, with special ones in front.
     var prompt: [Int32]
     var splice: Splice
   }
 
-  /// What was written.
   struct Written: Hashable {
-    /// Without steering.
     var plain: String
-    /// With it.
     var steered: String
   }
 
-  /// Prepares what `request` asks of `run`. Unless it fails, `write` must follow; until that has ended,
-  /// nothing else can be prepared.
+  /// Prepares the continuations that `request` asks for. Unless it fails, call `write` next; until `write`
+  /// has ended, no other request can be prepared.
   ///
-  /// Fails with `.usage` if what is asked is out of bounds, with `.missing` if there is no such latent, with
+  /// Fails with `.usage` if a value is out of bounds, with `.missing` if there is no such latent, with
   /// `.unavailable` if a continuation is being written already, and as `dissect` does.
   func prepare(
     _ request: SteeringRequest, of run: RunRecord, _ database: FeatureDatabase
@@ -62,7 +59,7 @@ extension Dissector {
         tokenizer: model.tokenizer))
   }
 
-  /// Writes what was prepared, and tells `report` what it writes; nil if the task was cancelled.
+  /// Writes the prepared continuations and calls `report` with each piece; nil if the task was cancelled.
   func write(
     _ report: @Sendable (SteeringEvent) -> Void = { _ in }
   ) async throws(Failure) -> Written? {
@@ -86,7 +83,7 @@ extension Dissector {
     return written
   }
 
-  /// Writes one of the two; nil if the task was cancelled. Between tokens others have their turn.
+  /// Writes one of the two; nil if the task was cancelled. Other requests have their turn between tokens.
   private func write(
     _ steered: Steered, by model: any ResidualStreamModel, _ kind: SteeringEvent.Kind,
     _ report: @Sendable (SteeringEvent) -> Void
@@ -126,14 +123,14 @@ extension Dissector {
     return try latents.map { (latent) throws(Failure) in
       guard let record = try database.record(of: latent, in: run), record.maximum > 0 else {
         throw .missing(
-          "\(run.name): latent \(latent.name) is silent, so nothing says how strong it gets.")
+          "\(run.name): latent \(latent.name) is never active, so its largest code is unknown.")
       }
       return Steering.Target(latent, maximum: record.maximum)
     }
   }
 }
 
-/// How many of `bytes` there are before a character at their end of which more may come.
+/// The number of `bytes` without an incomplete character at their end.
 func wholeCharacters(_ bytes: [UInt8]) -> Int {
   for length in 1...3 where length <= bytes.count {
     let byte = bytes[bytes.count - length]

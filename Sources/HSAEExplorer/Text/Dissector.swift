@@ -1,6 +1,5 @@
-// Takes texts apart: a language model gives the residual stream, the runs' dictionaries its latents. The
-// model is loaded when the first text comes; texts are taken apart one at a time. Steering, with the same
-// model, is in the file beside this one.
+// Takes texts apart: a language model gives the rows of the residual stream, and the runs' dictionaries
+// encode them. The model is loaded for the first text; texts are taken apart one at a time.
 
 #if Explorer
 import HSAEActivations
@@ -10,35 +9,34 @@ public import HSAESupport
 public import HSAETensors
 import HSAERuns
 
-/// A language model with the dictionaries of its residual stream.
+/// A language model and the dictionaries of its residual stream.
 public actor Dissector {
-  /// The tokens of a text that are taken apart, at most.
+  /// The largest number of tokens that are taken apart.
   public static let longestText = 256
-  /// The context length that it wants of a model: a text and what special tokens it needs, or a prompt and
-  /// what is written after it.
+  /// The context length that the model needs: a text with special tokens, or a prompt and its continuation.
   public static let contextLength = longestText + SteeringRequest.mostTokens + 8
-  /// Texts whose parts are remembered, so that a click on a token does not compute them again.
+  /// How many texts are remembered, so that a click on a token does not compute them again.
   static let remembered = 16
 
-  /// What is said where there is no model.
+  /// The failure without a model.
   static let noModel = Failure(
     .unavailable,
-    "There is no language model to read and write texts with; start hsae explore with --model, the model the"
-      + " runs are of.")
+    "There is no language model to read and write texts with; start hsae explore with --model and the model"
+      + " that the runs were trained on.")
 
   private let load: @Sendable () throws(Failure) -> any ResidualStreamModel
   private let dictionaryOf: @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder
   let threads: Int
   var model: (any ResidualStreamModel)?
   private var dictionaries: [Int: SparseAutoencoder] = [:]
-  /// What is being written, or will be at once.
+  /// The continuation that is being written; nil if there is none.
   var steered: Steered?
   /// Continuations without steering that are remembered.
   var unsteered: [SteeringRequest.Unsteered: [Int32]] = [:]
   private var known: [(text: String, runs: [Int], dissection: Dissection)] = []
 
-  /// A dissector with the model that `load` gives; it is called once, when the first text comes. A run's
-  /// dictionary is what `dictionary` gives, by default the newest checkpoint in the run's folder.
+  /// A dissector with the model that `load` returns, which is called once, for the first text. `dictionary`
+  /// returns a run's dictionary, by default the newest checkpoint in its folder.
   public init(
     threads: Int = processorCount,
     dictionary: @escaping @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder =
@@ -48,9 +46,9 @@ public actor Dissector {
     (self.threads, self.load, dictionaryOf) = (threads, load, dictionary)
   }
 
-  /// The dictionary that `run` was explained with, from its folder.
+  /// The dictionary that `run` was explained with, from the run's folder.
   ///
-  /// Fails with `.missing` if it is gone, with `.data` if it is another one by now.
+  /// Fails with `.missing` if the folder is gone, with `.data` if it has another checkpoint now.
   public static let savedDictionary: @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder = {
     (run) throws(Failure) in
     let (dictionary, step) = try RunDirectory(path: run.path).dictionary(warn: { _ in })
@@ -62,10 +60,10 @@ public actor Dissector {
     return dictionary
   }
 
-  /// What `runs` make of the tokens of `text`.
+  /// The latents of `runs` that are active at the tokens of `text`.
   ///
-  /// Fails with `.usage` if there is no text, with `.data` if a run is not of a residual stream of this
-  /// model, and with `.missing` if its folder is gone.
+  /// Fails with `.usage` if there is no text, with `.data` if a run does not belong to a residual stream of
+  /// this model, and with `.missing` if a run's folder is gone.
   public func dissect(
     _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
   ) throws(Failure) -> Dissection {

@@ -1,4 +1,4 @@
-// What can be asked of steering, by a form or as JSON, within what bounds; and what is answered.
+// A request to steer, from a form or from JSON, with the bounds of its values; and the events of the answer.
 
 #if Explorer
 import Foundation
@@ -7,38 +7,35 @@ import HSAELanguageModels
 import HSAEModels
 import HSAESupport
 
-/// A continuation that is asked for, with and without steering. Names are Neuronpedia's where it has one.
+/// A request for continuations with and without steering. Field names are Neuronpedia's where it has them.
 struct SteeringRequest: Hashable, Sendable {
   /// The latent, "12" or "12.3".
   var latent: String
   /// Whether a sublatent's expert is added too.
   var withParent = false
-  /// How strong, in multiples of the latent's largest code.
+  /// The strength in multiples of the latent's largest code.
   var strength: Float = 1
-  /// Take the latent away instead.
+  /// Whether the latent is taken away instead.
   var ablate = false
-  /// The text to go on from.
+  /// The text to continue.
   var prompt: String
-  /// Leave the prompt's rows as they are, but for its last.
+  /// Whether the prompt's rows stay as they are, except the last one.
   var skipPrompt = false
-  /// Tokens to write, at most.
+  /// The largest number of tokens to write.
   var tokens = 40
-  /// How tokens are chosen.
   var sampling = Sampling(temperature: 0.5, frequencyPenalty: 1)
 
   /// The longest prompt, in bytes.
   static let longestPrompt = 4000
-  /// The most tokens that are written.
   static let mostTokens = 200
 
-  /// What the continuation without steering depends on.
+  /// Everything that the continuation without steering depends on.
   struct Unsteered: Hashable {
     var prompt: [Int32]
     var tokens: Int
     var sampling: Sampling
   }
 
-  /// The default request for `latent` and `prompt`.
   init(latent: String, prompt: String) { (self.latent, self.prompt) = (latent, prompt) }
 
   /// Fails with `.usage` if a number is out of its bounds.
@@ -68,7 +65,7 @@ extension SteeringRequest: Decodable {
     case frequencyPenalty = "freq_penalty"
   }
 
-  /// From JSON; only `latent` and `prompt` must be there.
+  /// A request from JSON; only `latent` and `prompt` are required.
   init(from decoder: any Decoder) throws {
     let values = try decoder.container(keyedBy: CodingKeys.self)
     self.init(
@@ -87,7 +84,7 @@ extension SteeringRequest: Decodable {
     try read(.seed, &sampling.seed)
   }
 
-  /// From a form; without a latent or a prompt both are empty.
+  /// A request from a form; a missing latent or prompt is empty.
   init(_ request: WebRequest) throws(Failure) {
     self.init(latent: request.value("latent") ?? "", prompt: request.value("prompt") ?? "")
     withParent = request.value("with_parent") == "1"
@@ -103,12 +100,11 @@ extension SteeringRequest: Decodable {
   }
 }
 
-/// A continuation as it grows: which of the two, and what was added. The last has both in full.
+/// A piece of text added to one of the two continuations. The last event has both in full.
 struct SteeringEvent: Encodable, Sendable {
   enum Kind: String, Encodable {
     /// Without steering.
     case plain = "default"
-    /// With it.
     case steered
     /// Both are complete.
     case end
@@ -125,7 +121,6 @@ struct SteeringEvent: Encodable, Sendable {
     case plain = "default"
   }
 
-  /// A line of JSON.
   var line: Data {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -1,12 +1,11 @@
-// Answers that were given, until the database changes: pages depend on nothing else, and people go back to
-// the ones they came from.
+// Keeps answers until the database changes. Pages depend on nothing else, and users often go back to a page.
 
 #if Explorer
 import Synchronization
 
-/// Answers by address, for as long as the files of the database stay as they are.
+/// Answers by address, kept while the files of the database do not change.
 final class AnswerCache: Sendable {
-  /// Bytes that are kept, at most; then all are forgotten.
+  /// The largest number of bytes that are kept; beyond it all answers are dropped.
   private static let capacity = 64 << 20
 
   private struct State {
@@ -18,13 +17,11 @@ final class AnswerCache: Sendable {
   private let state = Mutex(State())
   private let path: String
 
-  /// A cache of answers from the SQLite database `path`.
   init(database path: String) { self.path = path }
 
-  /// The answer to `request`, from `make` unless it was given before.
+  /// The kept answer to `request`, or the one that `make` returns.
   ///
-  /// What `make` reads may be newer than the stamp taken before it, never older, so an answer is at worst
-  /// made once more.
+  /// The stamp is taken before `make` reads, so an answer is never older than its stamp.
   func answer(_ request: WebRequest, _ make: () async -> WebResponse) async -> WebResponse {
     let stamp = FileStamp(database: path)
     let key = Self.key(request)

@@ -90,22 +90,21 @@ extension Explorer {
     return try .json(comparison)
   }
 
-  /// Continuations as lines of JSON, one for each piece of text as soon as it is there. Who goes away ends
-  /// the writing.
+  /// Continuations as lines of JSON, one for each piece of text. If the client goes away, the writing ends.
   private func steer(_ request: WebRequest, _ run: RunRecord) async throws(Failure) -> WebResponse {
     guard let dissector else { throw Dissector.noModel }
     let asked = try Self.decode(SteeringRequest.self, request)
     try await dissector.prepare(asked, of: run, database)
-    let (events, told) = AsyncStream<Data>.makeStream()
+    let (events, writer) = AsyncStream<Data>.makeStream()
     let writing = Task {
       do throws(Failure) {
-        _ = try await dissector.write { told.yield($0.line) }
+        _ = try await dissector.write { writer.yield($0.line) }
       } catch {
-        told.yield(SteeringEvent(kind: .end, error: error.message).line)
+        writer.yield(SteeringEvent(kind: .end, error: error.message).line)
       }
-      told.finish()
+      writer.finish()
     }
-    told.onTermination = { _ in writing.cancel() }
+    writer.onTermination = { _ in writing.cancel() }
     var response = WebResponse(type: "application/x-ndjson", body: Data())
     response.rest = events
     return response
@@ -124,11 +123,10 @@ extension Explorer {
   }
 }
 
-/// What a search finds.
 struct SearchResult: Encodable {
-  /// Latents by their words, promoted tokens and labels.
+  /// Latents found by their words, promoted tokens and labels.
   var latents: [LatentRecord]
-  /// Latents by their contexts.
+  /// Latents found by their contexts.
   var contexts: [ContextHit]
 
   init(_ request: WebRequest, _ run: RunRecord, _ database: FeatureDatabase) throws(Failure) {

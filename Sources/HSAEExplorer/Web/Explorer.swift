@@ -1,29 +1,29 @@
-// The explorer without a network: a request in, an answer out. Which page or API call answers is decided
-// here, and who may ask.
+// The explorer without a network: a request in, a response out. This file decides which requests are allowed
+// and which page or API call answers them.
 
 #if Explorer
 import Foundation
 import HSAEModels
 import HSAESupport
 
-/// Pages and a JSON API over a database of features.
+/// Pages and a JSON API for a database of features.
 public final class Explorer: Sendable {
   let database: FeatureDatabase
-  /// Takes texts apart, and steers; nil without a model.
+  /// Takes texts apart and steers; nil without a model.
   let dissector: Dissector?
-  /// Whether pages are for files, where no server answers: without labels, text and steering.
+  /// Whether pages are for files without a server, and so without labels, text and steering.
   let isStatic: Bool
-  /// The names (without port) under which it may be asked; empty: any.
+  /// The host names, without port, that requests may use; empty for any.
   private let hosts: Set<String>
   private let answers: AnswerCache
 
-  /// The longest body of a request, in bytes.
+  /// The largest body of a request, in bytes.
   public static let longestBody = 64 * 1024
-  /// What a machine calls itself.
+  /// The names of this machine for itself.
   public static let loopbackHosts: Set<String> = ["localhost", "127.0.0.1", "[::1]"]
 
-  /// An explorer of `database`. Without a `dissector` everything works but taking texts apart and steering. Requests
-  /// for other `hosts` are refused, so that no page elsewhere reaches it under a name of its own.
+  /// An explorer of `database`. Without a `dissector` it does not take texts apart or steer. Requests for
+  /// host names not in `hosts` are refused, so that no other site can reach the explorer under its own name.
   public init(
     database: FeatureDatabase, dissector: Dissector? = nil, hosts: Set<String> = loopbackHosts
   ) {
@@ -32,7 +32,7 @@ public final class Explorer: Sendable {
     answers = AnswerCache(database: database.path)
   }
 
-  /// What makes the pages of files.
+  /// An explorer that makes the pages of files.
   init(pagesOf database: FeatureDatabase) {
     (self.database, dissector, hosts, isStatic) = (database, nil, [], true)
     answers = AnswerCache(database: database.path)
@@ -41,12 +41,12 @@ public final class Explorer: Sendable {
   /// The answer to `request`; never fails.
   public func respond(to request: WebRequest) async -> WebResponse {
     var request = request
-    // The answer to GET, of which whoever sends it leaves out the body.
+    // HEAD gets the answer to GET; the server leaves out the body.
     if request.method == "HEAD" { request.method = "GET" }
     var response: WebResponse
     do throws(Failure) {
       try check(request)
-      // Texts have a memory of their own, and continuations are too long to wait for twice at once.
+      // The dissector remembers texts itself, and continuations are not kept.
       let isKept =
         request.method == "GET" && request.path.first != "text" && request.path.last != "steer"
       response =
@@ -68,8 +68,8 @@ public final class Explorer: Sendable {
     }
   }
 
-  /// Nothing on a page comes from elsewhere, and nothing elsewhere shows a page in a frame. Widths of
-  /// bars are style attributes.
+  /// Pages load nothing from other sites, and other sites cannot show them in a frame. Inline styles are
+  /// allowed for the widths of bars.
   private static let headers = [
     "Content-Security-Policy":
       "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
@@ -92,7 +92,7 @@ public final class Explorer: Sendable {
       throw .usage("A request may have \(Self.longestBody) bytes at most.")
     }
     guard request.method != "GET" else { return }
-    // Only pages of ours may change anything.
+    // Only the explorer's own pages may change anything.
     let origin = request.headers["origin"].flatMap { URL(string: $0) }
     if request.headers["origin"] != nil {
       let port = origin?.port.map { ":\($0)" } ?? ""
@@ -134,7 +134,6 @@ public final class Explorer: Sendable {
     }
   }
 
-  /// The run called `name`.
   func run(_ name: String) throws(Failure) -> RunRecord {
     guard let run = try database.run(named: name) else {
       throw .missing("There is no run \"\(name)\" in this database.")

@@ -1,5 +1,5 @@
-// The explorer on a socket: FlyingFox's requests into ours, our answers into its. Nothing else knows the
-// library (docs/decisions/0007 says why it is this one).
+// Serves the explorer over HTTP with FlyingFox: translates its requests and responses into ours and back. No
+// other file uses FlyingFox (docs/decisions/0007 says why it was chosen).
 
 #if Explorer
 import FlyingFox
@@ -10,13 +10,13 @@ public import HSAESupport
 /// Serves an explorer over HTTP.
 public struct ExplorerServer: Sendable {
   private let server: HTTPServer
-  /// The address it was asked to listen at.
+  /// The address where it listens.
   public let address: String
   private let port: UInt16
 
-  /// A server at `address` (an IPv4 address) and `port`; 0 takes a free one.
+  /// A server at the IPv4 address `address` and `port`; 0 takes a free port.
   ///
-  /// Fails with `.usage` if it is no such address.
+  /// Fails with `.usage` if `address` is not an IPv4 address.
   public init(explorer: Explorer, address: String, port: UInt16) throws(Failure) {
     (self.address, self.port) = (address, port)
     let handler = Handler(explorer: explorer)
@@ -26,19 +26,19 @@ public struct ExplorerServer: Sendable {
         pool: PromptPool(base: HTTPServer.defaultPool()), logger: .disabled, handler: handler)
     } catch {
       throw .usage(
-        "\(address): this is no IPv4 address; give one of this machine, such as 127.0.0.1.")
+        "\(address): this is not an IPv4 address; give one of this machine, such as 127.0.0.1.")
     }
   }
 
-  /// Serves until the task is cancelled. `whenListening` is told the port.
+  /// Serves until the task is cancelled. `whenListening` receives the port.
   ///
-  /// Fails with `.unavailable` if the port cannot be had.
+  /// Fails with `.unavailable` if the port is not free.
   public func run(whenListening: @escaping @Sendable (UInt16) -> Void) async throws(Failure) {
-    let told = Task {
+    let listening = Task {
       try await server.waitUntilListening()
       if case .ip4(_, let port) = await server.listeningAddress { whenListening(port) }
     }
-    defer { told.cancel() }
+    defer { listening.cancel() }
     do {
       try await server.run()
     } catch is CancellationError {
@@ -57,8 +57,8 @@ public struct ExplorerServer: Sendable {
     }
   }
 
-  /// FlyingFox's pool of sockets, which has them send at once. A head and a body are two writes, and TCP
-  /// holds the second back until the first is acknowledged, which the other end puts off for 40 ms.
+  /// FlyingFox's pool of sockets with TCP_NODELAY. A head and a body are two writes; without it TCP would
+  /// hold the second back until the first is acknowledged, which can take 40 ms.
   private struct PromptPool<Base: AsyncSocketPool>: AsyncSocketPool {
     let base: Base
 
@@ -66,7 +66,7 @@ public struct ExplorerServer: Sendable {
     func run() async throws { try await base.run() }
 
     func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
-      // Connections have it from the socket that listens, which waits before there are any.
+      // The listening socket waits here before there are connections, which inherit the option.
       sendAtOnce(socket.file.rawValue)
       try await base.suspendSocket(socket, untilReadyFor: events)
     }
@@ -79,7 +79,7 @@ public struct ExplorerServer: Sendable {
       var body = Data()
       for try await part in request.bodySequence {
         body.append(part)
-        // What is too long is refused by what is here of it; the rest is never read.
+        // A body that is too long is refused; the rest is not read.
         if body.count > Explorer.longestBody { break }
       }
       var headers: [String: String] = [:]
@@ -91,10 +91,10 @@ public struct ExplorerServer: Sendable {
           body: body))
       var fields = HTTPHeaders()
       for (name, value) in answer.headers { fields[HTTPHeader(name)] = value }
-      // Browsers' tools show it, and runs/explorer-load.sh takes its times from it.
+      // Shown by browsers' developer tools, and read by runs/explorer-load.sh.
       let duration = (ContinuousClock.now - begin) / .milliseconds(1)
       fields[HTTPHeader("Server-Timing")] = "answer;dur=\((duration * 100).rounded() / 100)"
-      // The connection ends where a body was not read to its end.
+      // A connection whose body was not read to its end cannot be used again.
       if body.count > Explorer.longestBody { fields[.connection] = "close" }
       return HTTPResponse(
         statusCode: HTTPStatusCode(answer.status, phrase: Self.phrases[answer.status] ?? ""),
@@ -108,7 +108,7 @@ public struct ExplorerServer: Sendable {
       return HTTPBodySequence(data: isHead ? Data() : answer.body, suggestedBufferSize: 1 << 20)
     }
 
-    /// An answer that comes in parts. FlyingFox stops asking for them when the client is gone.
+    /// A body that comes in parts. FlyingFox stops asking for them when the client is gone.
     private struct StreamedBody: AsyncBufferedSequence {
       typealias Element = UInt8
       let parts: AsyncStream<Data>

@@ -1,15 +1,14 @@
-// A list of latents as its address says it: what pages and the API share.
+// Lists of latents as addresses ask for them, for pages and the JSON API.
 
 #if Explorer
 import HSAESupport
 
 extension LatentQuery {
-  /// The most latents in one answer.
+  /// The largest number of latents in one answer.
   static let largestPage = 1000
 
-  /// What `request` asks for: level, sort, desc, min_density, max_density, min_live, min_score, dead,
-  /// labelled, q, offset, limit. Words are looked for at both levels, the best match first, unless it says
-  /// otherwise.
+  /// The list that `request` asks for: level, sort, desc, min_ and max_ of columns, dead, labelled, q, offset,
+  /// limit. By default a search lists both levels, the best match first.
   init(_ request: WebRequest, limit: Int) throws(Failure) {
     self.init()
     text = request.value("q").map { String($0.prefix(200)) }
@@ -23,18 +22,20 @@ extension LatentQuery {
       }
       level = .sublatentsOf(expert)
     }
-    let sort = request.value("sort") ?? (text == nil ? Order.score : .match).rawValue
-    guard let order = Order(rawValue: sort) else {
-      let known = Order.allCases.map(\.rawValue).joined(separator: ", ")
+    let sort = request.value("sort") ?? (text == nil ? Order.score : .match).name
+    guard let order = Order.all.first(where: { $0.name == sort }) else {
+      let known = Order.all.map(\.name).joined(separator: ", ")
       throw .usage("sort=\(sort): lists are sorted by \(known).")
     }
     self.order = order
     isDescending = (request.value("desc") ?? (order == .number ? "0" : "1")) != "0"
-    minimumDensity = try request.decimalNumber("min_density", or: 0)
-    maximumDensity = try request.decimalNumber("max_density", or: 1)
-    minimumLive = try request.number("min_live", in: 0...Int(Int32.max), or: 0)
-    if request.value("min_score") != nil {
-      minimumScore = try request.decimalNumber("min_score", or: 0)
+    for column in LatentColumn.sortable {
+      for name in column.bounds.map(column.name(of:)) where request.value(name) != nil {
+        bounds[name] =
+          column.isWhole
+          ? Double(try request.number(name, in: 0...Int(Int32.max), or: 0))
+          : try request.decimalNumber(name, or: 0)
+      }
     }
     includesDead = request.value("dead") == "1"
     isLabelled = request.value("labelled") == "1"

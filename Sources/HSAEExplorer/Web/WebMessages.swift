@@ -1,5 +1,5 @@
-// What pages and the JSON API see of HTTP: values without a library, so that every route can be called
-// and tested as a function. `ExplorerServer` turns real requests into them.
+// Requests and responses as plain values, so that every route can be called and tested as a function.
+// `ExplorerServer` turns HTTP into them.
 
 #if Explorer
 public import Foundation
@@ -8,18 +8,18 @@ import HSAESupport
 
 /// A request.
 public struct WebRequest: Sendable {
-  /// "GET", "PUT", …
+  /// The method, such as "GET".
   public var method: String
-  /// The parts of the path, percent-encoding removed: `/runs/a%20b` is ["runs", "a b"].
+  /// The parts of the path without percent-encoding: `/runs/a%20b` is ["runs", "a b"].
   public var path: [String]
-  /// The query's values by name; of several with one name all, in order.
+  /// All values of the query by name, in order.
   public var query: [String: [String]]
-  /// Headers, by name in lower case.
+  /// Headers by name in lower case.
   public var headers: [String: String]
   /// The body.
   public var body: Data
 
-  /// A request with the given parts.
+  /// A request with the given values.
   public init(
     method: String = "GET", path: [String], query: [String: [String]] = [:],
     headers: [String: String] = [:], body: Data = Data()
@@ -28,7 +28,7 @@ public struct WebRequest: Sendable {
     (self.headers, self.body) = (headers, body)
   }
 
-  /// A request for `target`, the path and query as the request line has them.
+  /// A request for `target`, the path and query of the request line.
   public init(
     method: String = "GET", target: String, headers: [String: String] = [:], body: Data = Data()
   ) {
@@ -39,7 +39,7 @@ public struct WebRequest: Sendable {
       headers: headers, body: body)
   }
 
-  /// The values that a form sends, as a query or as a body.
+  /// The values of a form, which is sent as a query or as a body.
   static func form(_ text: some StringProtocol) -> [String: [String]] {
     var values: [String: [String]] = [:]
     for field in text.split(separator: "&") {
@@ -52,42 +52,44 @@ public struct WebRequest: Sendable {
     return values
   }
 
-  /// The first value of `name` in the query; nil if it is not there or empty.
+  /// The first value of `name` in the query; nil if it is missing or empty.
   func value(_ name: String) -> String? {
     query[name]?.first.flatMap { $0.isEmpty ? nil : $0 }
   }
 
-  /// The whole number `name` in the query, brought into `range`; `other` if it is not there.
+  /// The whole number `name` in the query, clamped to `range`; `other` if it is missing.
   ///
-  /// Fails with `.usage` if it is no number.
+  /// Fails with `.usage` if it is not a whole number.
   func number(_ name: String, in range: ClosedRange<Int>, or other: Int) throws(Failure) -> Int {
     guard let text = value(name) else { return other }
-    guard let number = Int(text) else { throw .usage("\(name)=\(text): this is no whole number.") }
+    guard let number = Int(text) else {
+      throw .usage("\(name)=\(text): this is not a whole number.")
+    }
     return min(max(number, range.lowerBound), range.upperBound)
   }
 
-  /// The number `name` in the query; `other` if it is not there. Fails with `.usage` if it is no number.
+  /// The number `name` in the query; `other` if it is missing. Fails with `.usage` if it is not a number.
   func decimalNumber(_ name: String, or other: Double) throws(Failure) -> Double {
     guard let text = value(name) else { return other }
     guard let number = Double(text), number.isFinite else {
-      throw .usage("\(name)=\(text): this is no number.")
+      throw .usage("\(name)=\(text): this is not a number.")
     }
     return number
   }
 }
 
-/// What is answered.
+/// A response.
 public struct WebResponse: Sendable {
   /// The status code.
   public var status: Int
-  /// Headers, Content-Type among them.
+  /// Headers, including Content-Type.
   public var headers: [String: String]
   /// The body.
   public var body: Data
-  /// What comes after `body` in its own time; nil if that is all. Whoever drops it ends the work behind it.
+  /// Parts that follow `body` when they are ready; nil if there are none. Dropping it stops the work.
   public var rest: AsyncStream<Data>?
 
-  /// An answer with the given parts.
+  /// A response with the given values.
   public init(status: Int = 200, type: String, body: Data, headers: [String: String] = [:]) {
     self.status = status
     self.headers = headers
@@ -95,12 +97,10 @@ public struct WebResponse: Sendable {
     self.body = body
   }
 
-  /// A page.
   static func html(_ markup: Markup, status: Int = 200) -> WebResponse {
     WebResponse(status: status, type: "text/html; charset=utf-8", body: Data(markup.utf8))
   }
 
-  /// JSON.
   static func json(_ value: some Encodable, status: Int = 200) throws(Failure) -> WebResponse {
     do {
       let encoder = JSONEncoder()
@@ -115,14 +115,14 @@ public struct WebResponse: Sendable {
     }
   }
 
-  /// Go elsewhere: to `path` by GET.
+  /// A response that sends the client to `path` by GET.
   static func redirect(to path: String) -> WebResponse {
     WebResponse(status: 303, type: "text/plain", body: Data(), headers: ["Location": path])
   }
 }
 
 extension Failure {
-  /// The status code that says of a request what this says of a command.
+  /// The HTTP status code for a request that failed with this.
   var status: Int {
     switch kind {
     case .missing: 404
