@@ -78,6 +78,7 @@ let package = Package(
 
     // Swift, bottom up.
     library("HSAESupport", ["CCrypto"]),
+    library("HSAEHTML", ["HSAESupport"]),
     library("HSAETensors", ["CHSAEKernels", "CDNNL", "CLAPACKE"]),
     library("HSAEModels", ["HSAETensors"]),
     library(
@@ -110,14 +111,14 @@ let package = Package(
     library(
       "HSAEReport",
       [
-        "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAESupport",
-        .product(name: "Mustache", package: "swift-mustache"),
+        "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAEHTML",
+        "HSAESupport", .product(name: "Mustache", package: "swift-mustache"),
       ]),
     library(
       "HSAEExplorer",
       [
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels",
-        "HSAETraining", "HSAEEvaluation", "HSAEReport", "HSAESupport",
+        "HSAETraining", "HSAEEvaluation", "HSAEHTML", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
         .product(name: "FlyingFox", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
       ]),
@@ -149,6 +150,7 @@ let package = Package(
       name: "HSAETestSupport", dependencies: ["HSAESupport", "HSAETensors", "HSAEDistribution"],
       path: "Tests/HSAETestSupport", swiftSettings: settings),
     tests("HSAESupportTests", ["HSAESupport"]),
+    tests("HSAEHTMLTests", ["HSAEHTML", "HSAETensors"]),
     tests("HSAETensorsTests", ["HSAETensors", "CHSAEKernels"]),
     tests("HSAEModelsTests", ["HSAEModels", "HSAETensors"], exclude: ["Fixtures"]),
     tests("HSAEActivationsTests", ["HSAEActivations"]),
@@ -158,12 +160,12 @@ let package = Package(
     tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAESupport"]),
     tests(
       "HSAEEvaluationTests",
-      ["HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution"]),
+      ["HSAEEvaluation", "HSAEReport", "HSAEHTML", "HSAELanguageModels", "HSAEDistribution"]),
     tests(
       "HSAEExplorerTests",
       [
-        "HSAEExplorer", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining", "HSAEModels",
-        "HSAEActivations",
+        "HSAEExplorer", "HSAEHTML", "HSAEEvaluation", "HSAELanguageModels", "HSAETraining",
+        "HSAEModels", "HSAEActivations",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
       ], exclude: ["Browser"]),
     tests(

@@ -14,7 +14,7 @@ build=${2:?usage: scripts/docs.sh check|site BUILD [OUT]}
 cd "$(dirname "$0")/.."
 # The first is the library's face; it documents what it passes on of the others.
 modules=(HSAE HSAESupport HSAETensors HSAEModels HSAEActivations HSAEDistribution HSAETraining
-  HSAELanguageModels HSAEEvaluation HSAEInterop HSAEReport HSAEExplorer)
+  HSAELanguageModels HSAEEvaluation HSAEInterop HSAEHTML HSAEReport HSAEExplorer)
 tools=$(dirname "$(readlink -f "$(command -v swift)")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

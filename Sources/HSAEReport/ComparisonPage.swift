@@ -2,6 +2,7 @@
 // configurations, and a column for each run under every word.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
 /// The body of the comparison of `runs`.

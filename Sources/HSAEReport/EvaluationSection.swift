@@ -2,6 +2,7 @@
 // the most important numbers as dots with whiskers, and densities.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
 let evaluationTemplate = """
@@ -88,18 +89,16 @@ private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: Vi
   }
   let charts = drawn.prefix(4)
     .compactMap { line in
-      IntervalChart(
-        title: labelText(line.first),
-        points: zip(names, line.values).compactMap { name, number in
-          number.map { (name, $0.value, $0.interval) }
-        }
-      ).markup()
+      dotChart(
+        labelText(line.first),
+        zip(names, line.values).compactMap { name, number in
+          number.map { (name, $0.value, $0.interval.map { ($0.low, $0.high) }) }
+        })
     }
   let densities = zip(runs, results).enumerated().flatMap { index, pair in
     pair.1.histograms.compactMap { figure in
-      HistogramChart(
-        title: "\(figure.title), \(pair.0.name)", histogram: figure.histogram, color: color(index)
-      ).markup()
+      densityChart(
+        "\(figure.title), \(pair.0.name)", figure.histogram, color: runColor(index))
     }
   }
   let compared = zip(names, results).compactMap { name, result in
@@ -166,52 +165,4 @@ private func tableView(_ table: EvaluationTable, run: String) -> [String: View] 
         ]
       }),
   ]
-}
-
-/// A number of several runs as dots on one axis, each with its interval.
-struct IntervalChart {
-  var title: String
-  var points: [(name: String, value: Double, interval: Interval?)]
-
-  /// The chart, or nil if there is nothing to show.
-  func markup() -> Markup? {
-    let shown = points.filter { $0.value.isFinite }
-    let ends = shown.flatMap {
-      [$0.value, $0.interval?.low ?? $0.value, $0.interval?.high ?? $0.value]
-    }
-    guard let low = ends.min(), let high = ends.max() else { return nil }
-    let axis = ticks(low, high > low ? high : low + 1e-3, count: 2)
-    guard let left = axis.values.first, let right = axis.values.last, right > left else {
-      return nil
-    }
-    func x(_ value: Double) -> String { decimalPoint((value - left) / (right - left) * 100) }
-    let lines = shown.enumerated().map { index, point -> Markup in
-      let whisker: Markup =
-        point.interval.map {
-          "<path class=\"line c\(color(index))\" d=\"M\(x($0.low)) 10H\(x($0.high))\"/>"
-        } ?? ""
-      return """
-        <li><span>\(point.name)</span><span class="dot">\
-        <svg viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">\
-        <path class="grid" d="M0 10H100"/>\(whisker)</svg>\
-        <i class="c\(color(index))" style="left:\(x(point.value))%"></i></span></li>
-        """
-    }
-    let labels = axis.values.map { value -> Markup in
-      "<span style=\"left:\(x(value))%\">\(tick(value, step: axis.step))</span>"
-    }
-    let spoken = shown.map { "\($0.name) \(readable($0.value, 4))" }.joined(separator: "; ")
-    return """
-      <figure class="chart"><figcaption>\(title)</figcaption>
-      <ul class="dots" role="img" aria-label="\(title): \(spoken)">\(lines.joined())</ul>
-      <p class="dotaxis" aria-hidden="true">\(labels.joined())</p>
-      </figure>
-      """
-  }
-}
-
-/// A coordinate in percent.
-private func decimalPoint(_ value: Double) -> String {
-  let rounded = (value * 100).rounded() / 100
-  return rounded.isFinite ? "\(rounded)" : "0"
 }

@@ -2,6 +2,7 @@
 // for that, labels take several lines, then intervals one of their own; after that, as many runs at a time as fit.
 
 public import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
 /// `evaluation` as text of at most `width` columns, where a run's numbers fit into that.

@@ -2,6 +2,7 @@
 // where an evaluation has them; else those of the page, which are those of training as a rule.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 
 /// How well a run reconstructs.

@@ -1,6 +1,7 @@
 // A look-up as the card templates show it.
 
 import HSAEEvaluation
+import HSAEHTML
 
 /// The view of one word's look-up, without a heading.
 func lookupView(_ lookup: WordLookup) -> [String: View] {

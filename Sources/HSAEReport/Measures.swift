@@ -1,6 +1,7 @@
 // The numbers of runs as rows and columns of a table, and which value is best.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 import HSAESupport
 

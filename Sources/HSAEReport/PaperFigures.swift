@@ -3,6 +3,7 @@
 // numbers; of 5b it prints a table.
 
 public import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
 /// A file of the paper's results: its name and its text.
@@ -57,9 +58,10 @@ private struct FigurePlan {
     for kind in kinds {
       guard let number = kind.number(suite, key), number.value.isFinite else { continue }
       func shown(_ value: Double) -> Double { isComplement ? 1 - value : value }
-      let point = Figure.Point(
+      let point: Figure.Point = (
         x: Double(kind.experts), y: shown(number.value),
-        whisker: number.interval.map { (shown($0.low), shown($0.high)) })
+        whisker: number.interval.map { (shown($0.low), shown($0.high)) }
+      )
       if let index = lines.firstIndex(where: { $0.name == kind.series }) {
         lines[index].points.append(point)
       } else {
@@ -87,7 +89,7 @@ private func trainingFigure(_ curves: [(name: String, records: [CurveRecord])]) 
       return Figure.Line(
         name: curve.name,
         points: series.points.dropFirst(series.points.count / 20).map {
-          Figure.Point(x: $0.x, y: $0.y)
+          (x: $0.x, y: $0.y, whisker: nil)
         }, isMarked: false)
     })
 }

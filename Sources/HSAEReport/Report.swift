@@ -1,6 +1,7 @@
 // Makes pages: one about a run (with a baseline beside it), or one that compares several.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 public import HSAESupport
 

@@ -1,6 +1,7 @@
 // The page of a run: hierarchies first, then words, numbers, curves and densities.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 import HSAESupport
 
@@ -162,23 +163,19 @@ private func activeClause(_ run: RunReport) -> Markup {
 }
 
 private func densityCharts(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
-  var charts: [HistogramChart] = []
+  var charts: [Markup?] = []
   if let numbers = run.numbers {
     charts.append(
-      HistogramChart(
-        title: run.shape.isFlat ? "Latents, \(run.name)" : "Experts, \(run.name)",
-        histogram: numbers.expertHistogram, color: 0))
+      densityChart(
+        "\(run.shape.isFlat ? "Latents" : "Experts"), \(run.name)", numbers.expertHistogram,
+        color: 0))
     if !run.shape.isFlat {
-      charts.append(
-        HistogramChart(
-          title: "Sublatents, \(run.name)", histogram: numbers.sublatentHistogram, color: 0))
+      charts.append(densityChart("Sublatents, \(run.name)", numbers.sublatentHistogram, color: 0))
     }
   }
   if let baseline, let numbers = baseline.numbers {
-    charts.append(
-      HistogramChart(
-        title: "Latents, \(baseline.name)", histogram: numbers.expertHistogram, color: 1))
+    charts.append(densityChart("Latents, \(baseline.name)", numbers.expertHistogram, color: 1))
   }
-  let drawn = charts.compactMap { $0.markup() }
+  let drawn = charts.compactMap(\.self)
   return drawn.isEmpty ? nil : drawn.joined()
 }

@@ -1,6 +1,7 @@
 // The numbers of a page without the page: for programs as JSON, for people as a table.
 
 public import HSAEEvaluation
+import HSAEHTML
 public import HSAEModels
 import HSAESupport
 

@@ -4,6 +4,7 @@
 // {"w": [word, …], "e": [[expert, count, score · 1000, [word, …], [[count, word, …], …]], …]}
 
 import HSAEEvaluation
+import HSAEHTML
 
 /// The search index of `trees`, safe to put inside `<script type="application/json">`. To stay below
 /// `limit` bytes it leaves out first sublatents with few words, then the weaker words of the others.

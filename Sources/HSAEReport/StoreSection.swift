@@ -3,6 +3,8 @@
 
 import Foundation
 import HSAEActivations
+import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
 let storeTemplate = """
@@ -73,7 +75,7 @@ private func normChart(_ norms: StoreSummary.Norms, rows: Int) -> Markup {
     return (Double(index) * width, Markup(text: grouped(norm, digits: 3)))
   }
   return barChart(
-    title: "Norms of \(counted(rows, "row"))", counts: norms.counts, color: 0, labels: labels,
+    "Norms of \(counted(rows, "row"))", counts: norms.counts, color: 0, labels: labels,
     legend: legend.joined(), spoken: "median \(values[3]), greatest \(values[6])",
     axis: "norm before scaling to 1, logarithmic")
 }

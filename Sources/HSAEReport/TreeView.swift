@@ -1,6 +1,7 @@
 // A hierarchy as the tree template shows it.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
 /// The view of trees. `idPrefix` keeps the ids of one list apart from another's.

@@ -1,6 +1,7 @@
 // What templates are filled with. Only `Markup`, flags and lists of these can be put into a view, so
 // a template may use triple braces everywhere and nothing unescaped gets through.
 
+import HSAEHTML
 import HSAESupport
 import Mustache
 

@@ -2,14 +2,10 @@
 // strongly they activate.
 
 import HSAEEvaluation
-
-/// The text shown for a token: readable, with a `·` in front if it continues a word.
-package func displayText(_ token: String) -> String {
-  (continuesWord(token) ? "·" : "") + readableToken(token)
-}
+import HSAEHTML
 
 /// One word.
-package func wordMarkup(_ token: String) -> Markup { "<bdi>\(displayText(token))</bdi>" }
+func wordMarkup(_ token: String) -> Markup { "<bdi>\(displayText(token))</bdi>" }
 
 /// Words, strongest first; the weaker ones are shown fainter.
 func wordsMarkup(_ words: [WeightedWord]) -> Markup {

@@ -1,8 +1,8 @@
 // Two runs side by side: which latents they share, and what each has alone.
 
 #if Explorer
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {

@@ -2,8 +2,8 @@
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 /// The text of a token within running text: spaces as spaces, line breaks and bytes made visible.

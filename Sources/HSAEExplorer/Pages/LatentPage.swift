@@ -2,8 +2,9 @@
 // it is like. The paper's figure 1, for every latent.
 
 #if Explorer
+import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {

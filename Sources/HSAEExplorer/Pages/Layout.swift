@@ -2,7 +2,7 @@
 
 #if Explorer
 import Foundation
-import HSAEReport
+import HSAEHTML
 import HSAESupport
 
 /// Where a thing is shown.
@@ -120,19 +120,6 @@ extension Explorer {
       <p><a href="/">All runs</a></p>
       """)
   }
-}
-
-/// `markup` if `condition` holds. A literal in a plain `?:` within an interpolation would be text, and
-/// escaped.
-func when(_ condition: Bool, _ markup: @autoclosure () -> Markup) -> Markup {
-  condition ? markup() : ""
-}
-
-/// A number with its name.
-func figure(_ name: Markup, _ value: Markup, _ note: Markup = "") -> Markup {
-  """
-  <div><dt>\(name)</dt><dd>\(value)</dd>\(when(!note.isEmpty, "<dd class=\"aside\">\(note)</dd>"))</div>
-  """
 }
 
 /// A frequency as people say it: 4.5 %, or 12 of a million.

@@ -2,9 +2,9 @@
 // side. The form works by itself; with the script the texts appear as they are written.
 
 #if Explorer
+import HSAEHTML
 import HSAELanguageModels
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {

@@ -4,8 +4,8 @@
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 public import HSAESupport
 
 /// Writes the pages of a database.

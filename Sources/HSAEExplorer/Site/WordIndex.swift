@@ -3,8 +3,8 @@
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 /// An index of a run's latents by the words they are strongest at, what they promote, and their labels.
