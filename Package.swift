@@ -53,7 +53,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
-    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
     // C: innermost loops, and the module maps of the system libraries.
@@ -112,7 +111,7 @@ let package = Package(
       "HSAEReport",
       [
         "HSAEModels", "HSAEActivations", "HSAEEvaluation", "HSAETraining", "HSAEHTML",
-        "HSAESupport", .product(name: "Mustache", package: "swift-mustache"),
+        "HSAESupport",
       ]),
     library(
       "HSAEExplorer",

@@ -4,8 +4,8 @@ import HSAEEvaluation
 import HSAEHTML
 import HSAESupport
 
-/// A histogram of densities, with the number of latents that were active for no row beside it; of sublatents, those
-/// that no row chose. Nil if there is nothing to count.
+/// A histogram of densities with the number of dead latents, or of sublatents that were never chosen, beside it. Nil
+/// if there is nothing to count.
 func densityChart(_ title: String, _ histogram: DensityHistogram, color: Int) -> Markup? {
   guard histogram.total > 0, !histogram.counts.isEmpty else { return nil }
   // Only decades from the first that has a latent.

@@ -1,4 +1,4 @@
-// Which curves of a run's records are drawn.
+// The training curves of runs as charts.
 
 import HSAEHTML
 import HSAEModels
@@ -18,7 +18,7 @@ func trainingCharts(_ runs: [RunReport]) -> Markup? {
   let colored = runs.enumerated().map { index, run in (run, runColor(index)) }
   var charts: [Markup?] = [
     lineChart(
-      "Squared error per vector", xLabel: "step",
+      "Squared error per row", xLabel: "step",
       colored.flatMap { run, color -> [Series] in
         let full = Series(
           name: run.name, points: points(run, .reconstruction), color: color)
@@ -60,5 +60,5 @@ func trainingCharts(_ runs: [RunReport]) -> Markup? {
         }))
   }
   let drawn = charts.compactMap(\.self)
-  return drawn.isEmpty ? nil : drawn.joined()
+  return drawn.isEmpty ? nil : "<div class=\"charts\">\(drawn.joined())</div>"
 }

@@ -148,7 +148,6 @@ private struct PageReader {
       default: break
       }
     }
-    #expect(!page.contains("{{") || page.contains("{{{x}}}"))
     #expect(page.contains("T &amp; T") && page.contains("&lt;none&gt;"))
   }
 
@@ -202,8 +201,8 @@ private struct PageReader {
       return try makeReport(ReportInput(title: "t", subtitle: "", runs: [run]))
     }
     let own = try page { _ in }
-    #expect(own.contains("of each vector’s squared norm, on training rows"))
-    #expect(own.contains("2 active for each vector") && !own.contains("Better values"))
+    #expect(own.contains("of each row’s squared norm, on training rows"))
+    #expect(own.contains("2 active for each row") && !own.contains("Better values"))
     let theirs = try page {
       ($0.isTrainingData, $0.seesUnitRows) = (nil, false)
       $0.shape.activeExperts = 16
@@ -212,13 +211,13 @@ private struct PageReader {
     #expect(theirs.contains("<dd>541,643,228</dd>") && theirs.contains("<td>541,643,228</td>"))
     #expect(theirs.contains("of rows at their own lengths, on rows its training may have had"))
     #expect(!theirs.contains("squared norm") && !theirs.contains("was not trained on"))
-    #expect(theirs.contains("2.0 active for a vector on average<"))
+    #expect(theirs.contains("2.0 active for a row on average<"))
     let other = try page {
       $0.isTrainingData = false
       $0.shape.activeExperts = 9
     }
     #expect(other.contains("on rows it was not trained on"))
-    #expect(other.contains("2.0 active for a vector on average, 9 at most"))
+    #expect(other.contains("2.0 active for a row on average, 9 at most"))
     // An error at unit norm and one at the rows' own lengths are not compared.
     var flat = sampleRun("flat", flat: true)
     for isAlike in [true, false] {
@@ -292,8 +291,7 @@ private struct PageReader {
     }
   }
 
-  @Test func aTreeAsHTML() throws {
-    let templates = try Templates(["tree": treeTemplate, "list": "{{#trees}}{{> tree}}{{/trees}}"])
+  @Test func aTreeAsHTML() {
     var score = HierarchyScore(expert: 7)
     score.live = [2]
     let tree = HierarchyTree(
@@ -302,9 +300,10 @@ private struct PageReader {
         words: [WeightedWord(text: "▁dog", value: 1), WeightedWord(text: "ging", value: 0.5)]),
       children: [TreeNode(index: 2, count: 1, words: [WeightedWord(text: "▁<pug>", value: 1)])],
       score: score)
-    let html = try templates.render("list", ["trees": TreeList(idPrefix: "e").view([tree])])
+    let list = TreeList(idPrefix: "e").markup([tree])
     #expect(
-      html.html == """
+      list.html == """
+        <div class="trees">
         <details class="tree" id="e7">
         <summary><span class="rank">1</span><span class="head"><bdi>dog</bdi>, <bdi>·ging</bdi></span>\
         <span class="strip" aria-hidden="true"><i style="width:25.0%"></i></span><span class="meta">\
@@ -317,6 +316,7 @@ private struct PageReader {
         </ul>
         <p class="note">expert 7</p>
         </details>
+        </div>
         """)
   }
 }
