@@ -1,4 +1,4 @@
-// Two runs side by side: which latents they share, and what each has alone.
+// Compares two runs: the latents that both have, and those that only one has.
 
 #if Explorer
 import HSAEHTML
@@ -58,7 +58,7 @@ extension Explorer {
       """, section: .compare, run: first, runs: runs)
   }
 
-  /// What there is to compare, where a form has nobody to answer it.
+  /// Links to all pairs of runs, for files, where no server answers a form.
   private func pairLinks(
     _ first: RunRecord, _ second: RunRecord, _ runs: [RunRecord]
   ) -> Markup {

@@ -1,4 +1,4 @@
-// Which page is at which address.
+// Finds the page for an address; the page of all runs.
 
 #if Explorer
 import Foundation
@@ -46,7 +46,7 @@ extension Explorer {
     }
   }
 
-  /// All runs, where there are several.
+  /// The page of all runs, if there are several.
   func startPage(_ runs: [RunRecord]) -> Markup {
     let items = runs.map { run -> Markup in
       """

@@ -1,5 +1,5 @@
-// What pages do beyond links and forms, all of which work without it: search as one types, a click on a
-// token without a new page, labels saved in place.
+// The explorer's script: search as you type, choose a token without loading a new page, save labels in place. Links and
+// forms work without it.
 
 #if Explorer
 let explorerScript = """

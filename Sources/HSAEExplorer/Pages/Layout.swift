@@ -1,11 +1,11 @@
-// The frame of every page, and the addresses pages link to.
+// The frame of every page, the addresses that pages link to, and small pieces that several pages use.
 
 #if Explorer
 import Foundation
 import HSAEHTML
 import HSAESupport
 
-/// Where a thing is shown.
+/// The addresses of pages.
 enum Address {
   static func run(_ run: RunRecord) -> String { "/runs/\(encoded(run.name))" }
   static func latents(_ run: RunRecord) -> String { self.run(run) + "/latents" }
@@ -29,13 +29,13 @@ enum Address {
   private static let plain = CharacterSet(
     charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 
-  /// `text` as a part of a path or a value of a query.
+  /// `text`, percent-encoded as a part of a path or a value of a query.
   static func encoded(_ text: String) -> String {
     text.addingPercentEncoding(withAllowedCharacters: plain) ?? ""
   }
 }
 
-/// A part of the navigation.
+/// A link of the navigation.
 enum Section: String {
   case overview = "Overview"
   case latents = "Latents"
@@ -45,7 +45,7 @@ enum Section: String {
 }
 
 extension Explorer {
-  /// A whole page. `run` is the run it is about; `runs` are all, to choose from.
+  /// A whole page about `run`; the reader can change to another of `runs`.
   func layout(
     _ title: String, _ body: Markup, section: Section? = nil, run: RunRecord? = nil,
     runs: [RunRecord] = []
@@ -110,7 +110,7 @@ extension Explorer {
       """
   }
 
-  /// What is shown instead of a page.
+  /// A page with an error message.
   func errorPage(_ message: String, status: Int) -> Markup {
     layout(
       status == 404 ? "Not found" : "Sorry",
@@ -122,12 +122,12 @@ extension Explorer {
   }
 }
 
-/// A frequency as people say it: 4.5 %, or 12 of a million.
+/// A frequency: 4.5 %, or 12 / M for 12 of a million.
 func density(_ share: Double) -> Markup {
   share >= 0.001 || share == 0 ? "\(percent(share))" : "\(short(share * 1e6)) / M"
 }
 
-/// A code: three digits that matter, as far as five decimals show them.
+/// A code with three significant digits, but at most five decimals.
 func code(_ value: Float) -> String {
   let value = Double(value)
   guard value.isFinite, value != 0 else { return value == 0 ? "0" : "–" }
@@ -135,11 +135,11 @@ func code(_ value: Float) -> String {
   return place < 3 ? decimal(value, min(5, 2 - place)) : grouped(value, digits: 3)
 }
 
-/// Bars of equal width, their heights in proportion to `values`. `labels` are of each, or of
-/// their edges, one more; those of the ends and of the middle are shown.
+/// A chart of bars of equal width. There is a label for each bar, or for each edge of bars; the first, middle and last
+/// are shown.
 func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
   let greatest = Double(max(1, values.max() ?? 1))
-  // In whole numbers: a column is 100 wide, the greatest 600 high.
+  // Whole numbers are short: a bar is 100 wide, the tallest is 600 high.
   let columns = values.enumerated().map { index, value -> Markup in
     let height = value == 0 ? 0 : max(15, Int(Double(value) / greatest * 600))
     return """

@@ -1,5 +1,5 @@
-// Steering: choose a latent, a strength and a prompt; what the model writes without and with it, side by
-// side. The form works by itself; with the script the texts appear as they are written.
+// The steering page: choose a latent, a strength and a prompt, and read what the model writes without and with it. The
+// form works without the script; with it the texts appear as they are written.
 
 #if Explorer
 import HSAEHTML
@@ -10,7 +10,7 @@ import HSAESupport
 extension Explorer {
   private static let examplePrompt = "When I woke up this morning, the first thing I thought of was"
 
-  /// Whether `run` has anything to steer.
+  /// Whether a language model can be steered with `run`.
   func canSteer(_ run: RunRecord) -> Bool { run.kind == .text && run.layer != nil }
 
   func steerPage(_ request: WebRequest, of run: RunRecord) async throws(Failure) -> Markup {
@@ -93,7 +93,7 @@ extension Explorer {
       """
   }
 
-  /// A number as fields of a form have it.
+  /// A number as the value of a form field.
   private func number(_ value: Float) -> String {
     value == value.rounded() && abs(value) < 1e6 ? "\(Int(value))" : "\(value)"
   }

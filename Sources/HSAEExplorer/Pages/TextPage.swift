@@ -1,5 +1,5 @@
-// Text in, decomposition out: every token shaded by how much of it is explained; of the chosen one, its
-// active latents as a tree, several runs side by side. The paper's figure 4, for any text.
+// Takes a text apart, like the paper's figure 4: tokens are shaded by how much of them a run explains, and the chosen
+// token's active latents are listed, with several runs side by side.
 
 #if Explorer
 import Foundation
@@ -8,7 +8,7 @@ import HSAEModels
 import HSAESupport
 
 extension Explorer {
-  /// The longest text, in what browsers count as characters.
+  /// The longest text in UTF-16 units, which browsers count.
   private static let longest = 4000
   private static let example =
     "The corgi herded the sheep across the field while the poodle watched from the porch."
@@ -24,7 +24,7 @@ extension Explorer {
     }
     if names.isEmpty { names = usable.prefix(2).map(\.name) }
     let asked = usable.filter { names.contains($0.name) }
-    // Runs on the same place of the same model can stand side by side.
+    // Only runs on the same layer of the same model can be side by side.
     let chosen = asked.filter {
       $0.layer == asked.first?.layer && $0.modelSHA256 == asked.first?.modelSHA256
     }
@@ -85,8 +85,8 @@ extension Explorer {
     return cut + "<div class=\"columns\">\(columns)</div>"
   }
 
-  /// The text, a token of which is chosen; the form sends which. An address for each would have the whole text
-  /// as often as it has tokens.
+  /// The tokens to choose from, as radio buttons of the form. A link for each token would repeat the whole text in each
+  /// address.
   private func tokens(
     _ dissection: Dissection, _ parts: Dissection.RunParts, at place: Int
   ) -> Markup {

@@ -1,5 +1,5 @@
-// What pages that are files do: find words. Nothing is fetched, since browsers forbid that of pages opened from
-// a disk; the index comes as scripts.
+// The script of pages that are files: it finds words. The index consists of scripts, because browsers forbid pages
+// opened from a disk to fetch anything else.
 
 #if Explorer
 let pagesScript = """
