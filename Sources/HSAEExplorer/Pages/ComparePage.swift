@@ -64,8 +64,8 @@ extension Explorer {
   ) -> Markup {
     let links = runs.flatMap { run in
       runs.filter { $0.id != run.id }.map { other -> Markup in
-        let isShown = run.id == first.id && other.id == second.id
-        let current: Markup = isShown ? " aria-current=\"page\"" : ""
+        let current = when(
+          run.id == first.id && other.id == second.id, " aria-current=\"page\"")
         return
           "<a href=\"\(Address.compare(run, other))\"\(current)>\(run.name) with \(other.name)</a>"
       }

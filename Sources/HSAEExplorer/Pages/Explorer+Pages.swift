@@ -71,9 +71,8 @@ extension Explorer {
       ? "\(counted(shape.experts, "latent"))"
       : "\(grouped(shape.experts)) experts with \(shape.sublatents) sublatents each"
     let place = [run.modelName, run.hookPoint].compactMap(\.self).joined(separator: ", ")
-    let incomplete: Markup =
-      run.isComplete
-      ? "" : " <strong>Incomplete: run hsae explain again to go on.</strong>"
+    let incomplete = when(
+      !run.isComplete, " <strong>Incomplete: run hsae explain again to go on.</strong>")
     return """
       \(latents), \(shape.activeExperts) active at a time; \(counted(run.rows, "row")) of \
       \(place.isEmpty ? run.storeName : place).\(incomplete)

@@ -23,10 +23,9 @@ extension Explorer {
     let latent = detail.latent
     let title = latentTitle(latent, run)
     let words = latent.words.prefix(4).joined(separator: ", ")
-    let parent: Markup =
-      detail.parent.map { parent in
-        "<p class=\"kicker\">inside \(latentLink(parent, run))</p>"
-      } ?? ""
+    let parent = detail.parent.map {
+      "<p class=\"kicker\">inside \(latentLink($0, run))</p>" as Markup
+    }
     var figures = [
       figure("active in", density(latent.density), "\(counted(latent.count, "row"))"),
       figure(
@@ -87,7 +86,7 @@ extension Explorer {
   private func more(_ detail: LatentDetail, _ run: RunRecord, isWhole: Bool) -> Markup {
     let summary: Markup = "<summary>More, and samples of all strengths</summary>"
     if isWhole {
-      let open: Markup = isStatic ? "" : " open"
+      let open = when(!isStatic, " open")
       return "<details id=\"more\"\(open)>\(summary)\(furtherContexts(detail))</details>"
     }
     let address = Address.latent(detail.latent, run) + "?more=1"
@@ -120,12 +119,12 @@ extension Explorer {
     let promoted = isStatic ? try database.promoted(by: shown, in: run) : []
     let cards = shown.indices.map { index -> Markup in
       let latent = shown[index]
-      let effects = promoted.indices.contains(index) ? promoted[index] : nil
+      let promoted = promoted.indices.contains(index) ? promoted[index] : nil
       return """
         <article class="card" id="s\(latent.sublatent ?? 0)"><h3>\(latentLink(latent, run))</h3>
         <p class="small">\(percent(latent.shareOfParent)) of the expert’s rows</p>
         \(contextList(contexts[index], maximum: latent.maximum))
-        \(effects.map { promotes($0) } ?? "")</article>
+        \(promoted.map(promotes))</article>
         """
     }.joined()
     let rest = live.dropFirst(shown.count).map { "<li>\(latentLink($0, run))</li>" as Markup }
@@ -180,10 +179,9 @@ extension Explorer {
       <div><h4>suppresses</h4><ol>\(tokens(texts.suppressed))</ol></div></div>
       """
     }
-    let together: Markup =
-      detail.promotedWithParent.map {
-        "<details><summary>together with its expert</summary>\(lists($0))</details>"
-      } ?? ""
+    let together = detail.promotedWithParent.map {
+      "<details><summary>together with its expert</summary>\(lists($0))</details>" as Markup
+    }
     return """
       <section><h2>\(run.kind == .vocabulary ? "Tokens along it" : "Promoted tokens")</h2>
       \(lists(promoted))\(together)</section>

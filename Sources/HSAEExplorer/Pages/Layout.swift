@@ -51,38 +51,29 @@ extension Explorer {
     runs: [RunRecord] = []
   ) -> Markup {
     func link(_ target: Section, _ address: String) -> Markup {
-      let current: Markup = target == section ? " aria-current=\"page\"" : ""
+      let current = when(target == section, " aria-current=\"page\"")
       return "<a href=\"\(address)\"\(current)>\(target.rawValue)</a>"
     }
     var links: Markup = ""
     if let run {
       links = link(.overview, Address.run(run)) + link(.latents, Address.latents(run))
-      if !isStatic {
-        links = links + link(.text, Address.text(run))
-        if canSteer(run) { links = links + link(.steer, Address.steer(run)) }
-      }
-      if runs.count > 1 {
-        links = links + link(.compare, "/compare?run=\(Address.encoded(run.name))")
-      }
+      if !isStatic { links += link(.text, Address.text(run)) }
+      if !isStatic, canSteer(run) { links += link(.steer, Address.steer(run)) }
+      if runs.count > 1 { links += link(.compare, "/compare?run=\(Address.encoded(run.name))") }
     }
-    let chooser: Markup =
-      runs.count < 2
-      ? ""
-      : """
-      <nav class="runs" aria-label="Runs">\(runs.map { other -> Markup in
-        let current: Markup = other.id == run?.id ? " aria-current=\"true\"" : ""
-        return "<a href=\"\(Address.run(other))\"\(current)>\(other.name)</a>"
-      }.joined(" "))</nav>
+    let others = runs.map { other -> Markup in
+      let current = when(other.id == run?.id, " aria-current=\"true\"")
+      return "<a href=\"\(Address.run(other))\"\(current)>\(other.name)</a>"
+    }.joined(" ")
+    let chooser: Markup = "<nav class=\"runs\" aria-label=\"Runs\">\(others)</nav>"
+    let search = run.map { run -> Markup in
       """
-    let search: Markup =
-      run.map { run in
-        """
-        <form class="find" role="search" action="\(Address.latents(run))">
-        <input type="search" name="q" aria-label="Find latents by word, context or label"
-        placeholder="Find a word …" autocomplete="off" spellcheck="false">
-        </form>
-        """
-      } ?? ""
+      <form class="find" role="search" action="\(Address.latents(run))">
+      <input type="search" name="q" aria-label="Find latents by word, context or label"
+      placeholder="Find a word …" autocomplete="off" spellcheck="false">
+      </form>
+      """
+    }
     return """
       <!doctype html>
       <html lang="en">
@@ -102,7 +93,7 @@ extension Explorer {
       \(search)
       </header>
       <main id="main">
-      \(chooser)
+      \(when(runs.count > 1, chooser))
       \(body)
       </main>
       </body>
@@ -144,7 +135,7 @@ func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
     let height = value == 0 ? 0 : max(15, Int(Double(value) / greatest * 600))
     return """
       <rect x="\(100 * index + 6)" y="\(600 - height)" width="88" height="\(height)"><title>\
-      \(label(index, labels)): \(grouped(value))</title></rect>
+      \(labels.indices.contains(index) ? labels[index] : ""): \(grouped(value))</title></rect>
       """
   }.joined()
   let shown = labels.isEmpty ? [] : [0, labels.count / 2, labels.count - 1]
@@ -153,9 +144,5 @@ func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
     <svg viewBox="0 0 \(100 * max(1, values.count)) 600" preserveAspectRatio="none" role="img" aria-label="\(title)">\(columns)</svg>
     <div class="ticks">\(shown.map { "<span>\(labels[$0])</span>" as Markup }.joined())</div></figure>
     """
-}
-
-private func label(_ index: Int, _ labels: [String]) -> String {
-  labels.indices.contains(index) ? labels[index] : ""
 }
 #endif

@@ -41,11 +41,9 @@ extension Explorer {
       numbers.densities, labels: densities,
       title: "How often latents are active: latents by share of rows")
     if !shape.isFlat {
-      charts =
-        charts
-        + bars(
-          numbers.sublatents, labels: numbers.sublatents.indices.map(String.init),
-          title: "How experts divide: experts by number of live sublatents")
+      charts += bars(
+        numbers.sublatents, labels: numbers.sublatents.indices.map(String.init),
+        title: "How experts divide: experts by number of live sublatents")
     }
     let trees = try clearest.map { (latent) throws(Failure) in try tree(latent, run) }
     return try layout(

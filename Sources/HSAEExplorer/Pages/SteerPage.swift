@@ -41,8 +41,9 @@ extension Explorer {
       }
     }
     if asked.prompt.isEmpty { asked.prompt = Self.examplePrompt }
-    let title: Markup =
-      record.map { "<p class=\"small\" id=\"named\">\(latentLink($0, run))</p>" } ?? ""
+    let title = record.map {
+      "<p class=\"small\" id=\"named\">\(latentLink($0, run))</p>" as Markup
+    }
     return layout(
       "Steer",
       """
@@ -78,16 +79,14 @@ extension Explorer {
       </label>
       """
     }
-    let parent: Markup =
-      record?.sublatent == nil && record != nil
-      ? "" : checkbox("with_parent", "together with its expert", asked.withParent)
+    let parent = checkbox("with_parent", "together with its expert", asked.withParent)
     return """
       <details><summary>More</summary><div class="filters">
       \(field("n_tokens", "Tokens", "\(asked.tokens)", "min=\"1\" max=\"200\""))
       \(field("temperature", "Temperature", number(asked.sampling.temperature), "min=\"0\" max=\"10\" step=\"any\""))
       \(field("freq_penalty", "Frequency penalty", number(asked.sampling.frequencyPenalty), "min=\"-10\" max=\"10\" step=\"any\""))
       \(field("seed", "Seed", "\(asked.sampling.seed)", "min=\"0\""))
-      </div><div>\(parent)
+      </div><div>\(when(record == nil || record?.sublatent != nil, parent))
       \(checkbox("ablate", "take the latent away instead", asked.ablate))
       \(checkbox("skip_prompt", "leave the prompt as it is", asked.skipPrompt))</div></details>
       """

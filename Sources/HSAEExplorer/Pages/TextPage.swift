@@ -45,11 +45,10 @@ extension Explorer {
     }
     text = text ?? Self.example
     let choices = usable.map { run -> Markup in
-      let checked: Markup = chosen.contains(run) ? " checked" : ""
-      return """
-        <label class="check"><input type="checkbox" name="runs" value="\(run.name)"\(checked)> \
-        \(run.name)</label>
-        """
+      """
+      <label class="check"><input type="checkbox" name="runs" value="\(run.name)"\
+      \(when(chosen.contains(run), " checked"))> \(run.name)</label>
+      """
     }.joined(" ")
     return layout(
       "Text",
@@ -79,10 +78,8 @@ extension Explorer {
         """
     }.joined()
     let cut: Markup =
-      dissection.isCut
-      ? "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>"
-      : ""
-    return cut + "<div class=\"columns\">\(columns)</div>"
+      "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>"
+    return when(dissection.isCut, cut) + "<div class=\"columns\">\(columns)</div>"
   }
 
   /// The tokens to choose from, as radio buttons of the form. A link for each token would repeat the whole text in each
@@ -109,14 +106,14 @@ extension Explorer {
     let greatest = parts.latents.first?.value ?? 1
     let items = parts.latents.map { active -> Markup in
       let width = decimal(Double(active.value / greatest) * 100, 0)
-      let sublatent: Markup =
-        active.sublatent.map { sublatent in
-          let state: Markup = active.isSublatentActive ? "" : " faint"
-          return """
-            <div class="chosen\(state)"><span class="code"\(when(!active.isSublatentActive, " title=\"below the threshold\""))>\
-            \(code(active.subValue))</span> \(latentLink(sublatent, run))</div>
-            """
-        } ?? ""
+      let isFaint = !active.isSublatentActive
+      let sublatent = active.sublatent.map { sublatent -> Markup in
+        """
+        <div class="chosen\(when(isFaint, " faint"))"><span class="code"\
+        \(when(isFaint, " title=\"below the threshold\""))>\
+        \(code(active.subValue))</span> \(latentLink(sublatent, run))</div>
+        """
+      }
       return """
         <li><span class="meter"><i style="width:\(width)%"></i></span>
         <span class="code">\(code(active.value))</span>
@@ -124,12 +121,10 @@ extension Explorer {
         """
     }.joined()
     let token = dissection.tokens[place]
-    let top: Markup =
-      run.shape.isFlat
-      ? "" : ", \(percent(parts.explainedByTopLevel)) by the top level alone"
+    let top: Markup = ", \(percent(parts.explainedByTopLevel)) by the top level alone"
     return """
       <h3>at <q>\(String(runningText(token.text).drop { $0 == " " }))</q></h3>
-      <p class="small">\(percent(parts.explained)) explained\(top)</p>
+      <p class="small">\(percent(parts.explained)) explained\(when(!run.shape.isFlat, top))</p>
       <ol class="active">\(items)</ol>
       """
   }
