@@ -20,7 +20,7 @@ let pagesScript = """
   const fold = text => text.normalize('NFD').replace(/\\p{M}/gu, '').toLowerCase()
     .match(/[\\p{L}\\p{N}]+/gu) ?? [];
 
-  // Latents by a rank: lower is better; the word itself before longer ones.
+  // Latents with their ranks: the lowest comes first, and the word itself comes before longer words.
   const latentsAt = async word => {
     const contents = await load('contents'), ranks = new Map();
     ranks.isCut = false;
