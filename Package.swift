@@ -52,7 +52,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/swhitty/FlyingFox", from: "0.27.1"),
-    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
     // C: innermost loops, and the module maps of the system libraries.
@@ -79,6 +78,7 @@ let package = Package(
     // Swift, bottom up.
     library("HSAEPlatform", ["CHSAEPlatform"]),
     library("HSAESupport", ["CCrypto", "HSAEPlatform"]),
+    library("HSAEHTML", ["HSAESupport"]),
     library("HSAETensors", ["CHSAEKernels", "CDNNL", "CLAPACKE", "HSAEPlatform"]),
     library("HSAEModels", ["CHSAEKernels", "HSAETensors"]),
     library(
@@ -123,15 +123,14 @@ let package = Package(
     library(
       "HSAEReport",
       [
-        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEEvaluation", "HSAERuns",
+        "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEEvaluation", "HSAERuns", "HSAEHTML",
         "HSAESupport",
-        .product(name: "Mustache", package: "swift-mustache"),
       ]),
     library(
       "HSAEExplorer",
       [
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels",
-        "HSAERuns", "HSAEEvaluation", "HSAEReport", "HSAESupport",
+        "HSAERuns", "HSAEEvaluation", "HSAEHTML", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
         .product(name: "FlyingFox", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
         .product(name: "FlyingSocks", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
@@ -165,6 +164,7 @@ let package = Package(
       path: "Tests/HSAETestSupport", swiftSettings: settings),
     tests("HSAEPlatformTests", ["HSAEPlatform", "HSAESupport"]),
     tests("HSAESupportTests", ["HSAESupport"]),
+    tests("HSAEHTMLTests", ["HSAEHTML", "HSAETensors"]),
     tests("HSAETensorsTests", ["HSAETensors", "CHSAEKernels"]),
     tests("HSAEModelsTests", ["HSAEModels", "HSAETensors"], exclude: ["Fixtures"]),
     tests("HSAEActivationsTests", ["HSAEActivations", "HSAETensors", "HSAESupport"]),
@@ -191,13 +191,13 @@ let package = Package(
     tests(
       "HSAEEvaluationTests",
       [
-        "HSAEEvaluation", "HSAEReport", "HSAELanguageModels", "HSAEDistribution", "HSAERuns",
-        "HSAETraining", "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport",
+        "HSAEEvaluation", "HSAEReport", "HSAEHTML", "HSAELanguageModels", "HSAEDistribution",
+        "HSAERuns", "HSAETraining", "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport",
       ]),
     tests(
       "HSAEExplorerTests",
       [
-        "HSAEExplorer", "HSAEReport", "HSAEEvaluation", "HSAELanguageModels", "HSAERuns",
+        "HSAEExplorer", "HSAEHTML", "HSAEEvaluation", "HSAELanguageModels", "HSAERuns",
         "HSAETraining", "HSAEModels", "HSAEActivations", "HSAETensors", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
       ], exclude: ["Browser"]),

@@ -1,84 +1,91 @@
-// The page that sets several runs side by side: a row of numbers for each run, what differs in their
-// configurations, and a column for each run under every word.
+// The page that compares several runs: a row of numbers for each run, the options in which they differ, and each
+// word with a column for each run.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
 /// The body of the comparison of `runs`.
-func comparisonPage(_ runs: [RunReport], _ templates: Templates) throws(Failure) -> PageBody {
-  let charts = trainingCharts(runs)
-  let shown = measures.filter { measure in runs.contains { measure.value($0) != nil } }
-  let cells = shown.map { $0.cells(runs) }
-  let options = differingOptions(runs)
-  var words: [String] = []
-  for lookup in runs.flatMap(\.lookups) where !words.contains(lookup.word) {
-    words.append(lookup.word)
-  }
-  let withTrees = runs.enumerated().filter { !$1.clearest.isEmpty }
-
-  let view: [String: View] = [
-    "hasNumbers": .flag(!shown.isEmpty),
-    "columns": .list(shown.map { ["name": .markup($0.label)] }),
-    "rows": .list(
-      runs.enumerated().map { index, run in
-        ["label": "\(run.name)", "cells": .list(cells.map { $0[index] })]
-      }),
-    "evaluated": .markup(evaluatedNote(runs)),
-    "hasDifferences": .flag(!options.isEmpty),
-    "options": .list(options.map { ["name": "\($0)"] }),
-    "differences": .list(
-      runs.map { run in
-        [
-          "label": "\(run.name)",
-          "cells": .list(options.map { ["value": "\(option($0, of: run) ?? "–")"] }),
-        ]
-      }),
-    "hasWords": .flag(!words.isEmpty),
-    "words": .list(
-      words.enumerated().map { index, word in
-        let text = runs.lazy.compactMap { run in
-          run.lookups.first { $0.word == word }?.text
-        }.first
-        return [
-          "anchor": "\(index + 1)",
-          "word": .markup(wordMarkup(text ?? word)),
-          "runs": .list(
-            runs.map { run in
-              let lookup = run.lookups.first { $0.word == word }
-              return [
-                "run": "\(run.name)",
-                "lookup": lookup.map { .object(lookupView($0)) } ?? false,
-              ]
-            }),
-        ]
-      }),
-    "hasTrees": .flag(!withTrees.isEmpty),
-    "runTrees": .list(
-      withTrees.map { index, run in
-        [
-          "name": "\(run.name)",
-          "clearest": TreeList(idPrefix: "run\(index + 1)-e", unit: run.rowKind).view(
-            Array(run.clearest.prefix(10))),
-        ]
-      }),
-    "hasCharts": .flag(charts != nil), "charts": .markup(charts ?? ""),
-  ]
-  var sections: [(anchor: Markup, label: Markup)] = [("numbers", "Numbers")]
-  if !words.isEmpty { sections.append(("words", "Words")) }
-  if !withTrees.isEmpty { sections.append(("hierarchies", "Hierarchies")) }
-  if charts != nil { sections.append(("training", "Training")) }
-  return PageBody(html: try templates.render("comparison", view), sections: sections)
+func comparisonPage(_ runs: [RunReport]) -> PageBody {
+  var body = PageBody()
+  body.add("numbers", "Numbers", "\(numbers(runs))\(differences(runs))")
+  body.add("words", "Words", words(runs))
+  body.add("hierarchies", "Hierarchies", hierarchies(runs))
+  body.add("training", "Training", trainingCharts(runs))
+  return body
 }
 
-/// The options in which the runs do not all agree, in the order they first appear.
-private func differingOptions(_ runs: [RunReport]) -> [String] {
+private func numbers(_ runs: [RunReport]) -> Markup {
+  let shown = measures.filter { measure in runs.contains { measure.value($0) != nil } }
+  let cells = shown.map { $0.cells(runs) }
+  let rows = runs.enumerated().map { index, run in
+    TableRow("\(run.name)", cells.map { $0[index] })
+  }
+  return """
+    \(scrolling("Table of runs", table(["run"] + shown.map(\.label), rows, styled: "numbers runs")))
+    <p class="small">\(evaluatedNote(runs)) The best value of a column is marked.</p>
+
+    """
+}
+
+/// The options in which the runs do not all agree, in the order they first appear; nil if there are none.
+private func differences(_ runs: [RunReport]) -> Markup? {
   var keys: [String] = []
   for entry in runs.flatMap(\.configuration) where !keys.contains(entry.key) {
     keys.append(entry.key)
   }
-  return keys.filter { key in Set(runs.map { option(key, of: $0) }).count > 1 }
+  func option(_ key: String, of run: RunReport) -> String? {
+    run.configuration.first { $0.key == key }?.value
+  }
+  keys = keys.filter { key in Set(runs.map { option(key, of: $0) }).count > 1 }
+  guard !keys.isEmpty else { return nil }
+  let rows = runs.map { run in
+    TableRow("\(run.name)", keys.map { (option($0, of: run) ?? "–", false) })
+  }
+  let heads = ["run"] + keys.map { "<code>\($0)</code>" as Markup }
+  return """
+    <h3>What differs between the runs</h3>
+    \(scrolling("Table of differing options", table(heads, rows, styled: "numbers runs")))
+    """
 }
 
-private func option(_ key: String, of run: RunReport) -> String? {
-  run.configuration.first { $0.key == key }?.value
+private func words(_ runs: [RunReport]) -> Markup? {
+  var words: [String] = []
+  for lookup in runs.flatMap(\.lookups) where !words.contains(lookup.word) {
+    words.append(lookup.word)
+  }
+  guard !words.isEmpty else { return nil }
+  let sections = words.enumerated().map { index, word -> Markup in
+    let lookups = runs.map { run in run.lookups.first { $0.word == word } }
+    let text = lookups.lazy.compactMap { $0?.text }.first ?? word
+    let id: Markup = "word-\(index + 1)"
+    return """
+      <section class="versus" id="\(id)" aria-labelledby="\(id)-title">
+      <h3 id="\(id)-title">\(wordMarkup(text))</h3>
+      <div class="columns" tabindex="0" role="region" aria-label="Runs side by side">
+      \(zip(runs, lookups).map { wordColumn($1, of: $0.name) }.joined())
+      </div>
+      </section>
+
+      """
+  }
+  return """
+    <p class="lead">What each run makes of a word: its active experts with their strongest words and,
+    below each, the sublatent chosen; faint where its code is below the threshold.</p>
+    \(sections.joined())
+    """
+}
+
+private func hierarchies(_ runs: [RunReport]) -> Markup? {
+  let trees = runs.enumerated().filter { !$1.clearest.isEmpty }.map { index, run -> Markup in
+    let list = TreeList(idPrefix: "run\(index + 1)-e", unit: run.rowKind)
+    return "<h3>\(run.name)</h3>\n\(list.markup(run.clearest.prefix(10)))\n"
+  }
+  guard !trees.isEmpty else { return nil }
+  let kinds = Set(runs.map(\.rowKind))
+  return """
+    <p class="lead">The clearest of each run, by the same score.</p>
+    \(trees.joined())
+    \(scoreNote(kinds.count == 1 ? runs[0].rowKind : .row))
+    """
 }

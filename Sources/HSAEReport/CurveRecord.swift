@@ -1,5 +1,4 @@
-// The records of `metrics.jsonl` as the page needs them: every number optional, nothing refused.
-// Writing them is `HSAETraining`'s.
+// Reads the records of `metrics.jsonl`, which `HSAETraining` writes. Every number is optional and no line is an error.
 
 import Foundation
 
@@ -11,14 +10,14 @@ public struct CurveRecord: Hashable, Sendable {
   /// A record with the finite ones of `values`.
   public init(_ values: [String: Double]) { self.values = values.filter(\.value.isFinite) }
 
-  /// The number under `key`.
+  /// The number for `key`; nil if it is missing.
   public subscript(key: Key) -> Double? { values[key.rawValue] }
 
   /// The keys the page knows; the raw value is the name in the file.
   public enum Key: String, CaseIterable, Sendable {
     /// Optimizer steps taken.
     case step
-    /// Vectors trained on.
+    /// Rows trained on.
     case tokens
     /// The whole objective.
     case loss
@@ -36,22 +35,22 @@ public struct CurveRecord: Hashable, Sendable {
     case explainedVariance
     /// Mean number of active experts.
     case l0
-    /// Latents that did not fire lately.
+    /// Latents not active for any of the last rows.
     case deadLatents
-    /// Sublatents that were not chosen lately.
+    /// Sublatents not chosen for any of the last rows.
     case deadSublatents
     /// The learning rate of the step.
     case learningRate
     /// The gradient's norm before clipping.
     case gradientNorm
-    /// Vectors per second.
+    /// Rows per second.
     case tokensPerSecond
     /// Seconds since the run began.
     case seconds
   }
 
-  /// The records of a JSON-lines file, in its order. Lines that are not JSON objects (a last line
-  /// cut off by a crash) are left out; bare NaN and Infinity, which are not JSON, count as missing.
+  /// The records of a JSON-lines file, in its order. Skips lines that are not JSON objects, such as a last line cut
+  /// off by a crash. Bare NaN and Infinity, which are not JSON, count as missing.
   public static func parse(jsonLines text: String) -> [CurveRecord] {
     text.split(whereSeparator: \.isNewline).compactMap { line in
       (object(String(line)) ?? object(withoutBareNaN(String(line)))).map(CurveRecord.init)
@@ -68,7 +67,7 @@ public struct CurveRecord: Hashable, Sendable {
   }
 }
 
-/// A number, or anything else, which counts as missing.
+/// A number; anything else counts as missing.
 private struct LooseNumber: Decodable {
   var value: Double?
 

@@ -1,217 +1,127 @@
-// The section of a page about an evaluation: for each suite a table with intervals, runs side by side,
-// the most important numbers as dots with whiskers, and densities.
+// The section of a page about an evaluation. For each suite: a table with intervals, runs side by side; the most
+// important numbers as dots with whiskers; densities; differences between runs; further tables and notes.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
-let evaluationTemplate = """
-  <section id="evaluation" {{#isAlone}}aria-label="Evaluation"{{/isAlone}}\
-  {{^isAlone}}aria-labelledby="evaluation-title"{{/isAlone}}>
-  {{^isAlone}}<h2 id="evaluation-title">Evaluation</h2>{{/isAlone}}
-  {{#suites}}
-  <{{{heading}}} id="{{{anchor}}}">{{{name}}}</{{{heading}}}>
-  <p class="small">On {{{evaluatedOn}}}.{{#hasIntervals}} In brackets, and as whiskers: 95 % bootstrap \
-  intervals.{{/hasIntervals}}</p>
-  {{#hasCharts}}<div class="charts">{{{charts}}}</div>{{/hasCharts}}
-  {{#hasDensities}}<div class="charts">{{{densities}}}</div>{{/hasDensities}}
-  <div class="scroll" tabindex="0" role="region" aria-label="Table of the suite {{{name}}}">
-  <table class="numbers"><thead><tr><th scope="col"><span class="hush">number</span></th>\
-  {{#columns}}<th scope="col">{{{name}}}</th>{{/columns}}</tr></thead>
-  <tbody>
-  {{#rows}}<tr><th scope="row">{{{label}}}</th>\
-  {{#cells}}<td{{#isBest}} class="best"{{/isBest}}>{{{value}}}</td>{{/cells}}</tr>
-  {{/rows}}</tbody></table></div>
-  {{#hasComparison}}
-  <h3>{{{comparisonTitle}}}</h3>
-  <p class="small">Measured on the same samples, so that these intervals are narrower than those above.</p>
-  <div class="scroll" tabindex="0" role="region" aria-label="Differences of the suite {{{name}}}">
-  <table class="numbers"><thead><tr><th scope="col"><span class="hush">number</span></th>\
-  {{#comparisonColumns}}<th scope="col">{{{name}}}</th>{{/comparisonColumns}}</tr></thead>
-  <tbody>
-  {{#comparisonRows}}<tr><th scope="row">{{{label}}}</th>\
-  {{#cells}}<td>{{{value}}}</td>{{/cells}}</tr>
-  {{/comparisonRows}}</tbody></table></div>
-  {{/hasComparison}}
-  {{#tables}}
-  <details class="how"><summary>{{{title}}}</summary>
-  <div class="scroll" tabindex="0" role="region" aria-label="{{{title}}}">
-  <table class="numbers"><thead><tr>{{#columns}}<th scope="col">{{{name}}}</th>{{/columns}}</tr></thead>
-  <tbody>{{#lines}}<tr><th scope="row">{{{label}}}</th>\
-  {{#cells}}<td>{{{value}}}</td>{{/cells}}</tr>
-  {{/lines}}</tbody></table></div>
-  </details>
-  {{/tables}}
-  {{#notes}}<p class="small">{{{note}}}</p>{{/notes}}
-  {{/suites}}
-  </section>
-  """
-
-/// What the section shows of `evaluation`. Where it `isAlone` on a page, that has its title already, and suites are the
-/// page's sections.
-func evaluationView(_ evaluation: Evaluation, isAlone: Bool) -> [String: View] {
-  [
-    "isAlone": .flag(isAlone),
-    "suites": .list(
-      evaluation.suites.enumerated().map { index, suite in
-        var view = suiteView(suite, evaluation.runs)
-        view["anchor"] = .markup(suiteAnchor(index))
-        view["heading"] = isAlone ? "h2" : "h3"
-        return view
-      }),
-  ]
+extension PageBody {
+  /// Adds a section about `evaluation`. If it `isAlone`, the page's title says what it is, and the suites are the
+  /// page's sections.
+  mutating func add(_ evaluation: Evaluation, isAlone: Bool) {
+    let heading: Markup = isAlone ? "h2" : "h3"
+    let suites = evaluation.suites.enumerated().map { index, suite -> Markup in
+      let anchor: Markup = "suite-\(index + 1)"
+      if isAlone { links.append((anchor, "\(suite)")) }
+      return """
+        <\(heading) id="\(anchor)">\(suite)</\(heading)>
+        \(suiteSection(suite, evaluation.runs))
+        """
+    }.joined()
+    if isAlone {
+      html += "<section id=\"evaluation\" aria-label=\"Evaluation\">\n\(suites)</section>\n"
+    } else {
+      add("evaluation", "Evaluation", suites)
+    }
+  }
 }
 
-/// The id of the suite that stands at place `index` of a page.
-func suiteAnchor(_ index: Int) -> Markup { "suite-\(index + 1)" }
-
-private func suiteView(_ suite: String, _ runs: [Evaluation.Run]) -> [String: View] {
+private func suiteSection(_ suite: String, _ runs: [Evaluation.Run]) -> Markup {
   let runs = runs.filter { $0.result(suite) != nil }
   let results = runs.compactMap { $0.result(suite) }
+  let names = runs.map(\.name)
   let lines = numberLines(results.map(\.numbers))
-  // Of rows at unit norm and rows at their own lengths no number is better, but for those of unscaled rows.
-  let isAlike = Set(results.map(\.seesUnitRows)).count < 2
-  func isComparable(_ key: String) -> Bool {
-    isAlike
-      || !lines.contains { $0.first.key == key.replacing("_top_level", with: "") + "_unscaled" }
-  }
   var places: [String] = []
   var notes: [String] = []
   for result in results {
     if !places.contains(result.evaluatedOn) { places.append(result.evaluatedOn) }
     for note in result.notes where !notes.contains(note) { notes.append(note) }
   }
-  let names = runs.map(\.name)
-  // Numbers that more than one run has, where there are several.
+  let hasIntervals = lines.contains { $0.values.contains { $0?.interval != nil } }
+  let densities = zip(runs, results).enumerated().flatMap { index, pair in
+    pair.1.histograms.compactMap {
+      densityChart("\($0.title), \(pair.0.name)", $0.histogram, color: runColor(index))
+    }
+  }
+  let tables = zip(names, results).flatMap { name, result in
+    result.tables.map { tableMarkup($0, run: name) }
+  }
+  // Dots and histograms are apart: they differ in height, and a row of both would have holes.
+  return """
+    <p class="small">On \(places.joined(separator: "; ")).\
+    \(when(hasIntervals, " In brackets, and as whiskers: 95 % bootstrap intervals."))</p>
+    \(charts(dotCharts(lines, names)))
+    \(charts(densities))
+    \(scrolling("Table of the suite \(suite)", numberTable(lines, results, names)))
+    \(comparison(suite, names, results))
+    \(tables.joined())
+    \(notes.map { "<p class=\"small\">\($0)</p>" as Markup }.joined())
+
+    """
+}
+
+private func charts(_ charts: [Markup]) -> Markup {
+  when(!charts.isEmpty, "<div class=\"charts\">\(charts.joined())</div>")
+}
+
+/// The first four numbers that have intervals and, where there are several runs, more than one run has.
+private func dotCharts(_ lines: [NumberLine], _ names: [String]) -> [Markup] {
   let drawn = lines.filter { line in
     line.first.better != nil && line.first.interval != nil
-      && line.values.count { $0 != nil } >= min(2, runs.count)
+      && line.values.count { $0 != nil } >= min(2, names.count)
   }
-  let charts = drawn.prefix(4)
-    .compactMap { line in
-      IntervalChart(
-        title: labelText(line.first),
-        points: zip(names, line.values).compactMap { name, number in
-          number.map { (name, $0.value, $0.interval) }
-        }
-      ).markup()
-    }
-  let densities = zip(runs, results).enumerated().flatMap { index, pair in
-    pair.1.histograms.compactMap { figure in
-      HistogramChart(
-        title: "\(figure.title), \(pair.0.name)", histogram: figure.histogram, color: color(index)
-      ).markup()
-    }
+  return drawn.prefix(4).compactMap { line in
+    dotChart(
+      labelText(line.first),
+      zip(names, line.values).compactMap { name, number in
+        number.map { (name, $0.value, $0.interval.map { ($0.low, $0.high) }) }
+      })
   }
+}
+
+private func numberTable(
+  _ lines: [NumberLine], _ results: [SuiteResult], _ names: [String]
+) -> Markup {
+  // Numbers of rows at unit norm and of rows at their own lengths are not compared. Those of unscaled rows are.
+  let isAlike = Set(results.map(\.seesUnitRows)).count < 2
+  func isComparable(_ key: String) -> Bool {
+    isAlike
+      || !lines.contains { $0.first.key == key.replacing("_top_level", with: "") + "_unscaled" }
+  }
+  let rows = lines.map { line -> TableRow in
+    let values = line.values.map { $0.map { (numberText($0), $0.value) } }
+    let better = isComparable(line.first.key) ? line.first.better : nil
+    return ("\(labelText(line.first))", cells(values, better: better))
+  }
+  return table([hidden("number")] + names.map { "\($0)" }, rows)
+}
+
+/// The differences of hierarchical runs from flat ones; nil if there are none.
+private func comparison(_ suite: String, _ names: [String], _ results: [SuiteResult]) -> Markup? {
   let compared = zip(names, results).compactMap { name, result in
     result.comparison.map { (name: "\(name) − \($0.baseline)", numbers: $0.numbers) }
   }
-  return [
-    "hasComparison": .flag(!compared.isEmpty), "comparisonTitle": "\(comparisonTitle)",
-    "comparisonColumns": .list(compared.map { ["name": "\($0.name)"] }),
-    "comparisonRows": .list(
-      numberLines(compared.map(\.numbers)).map { line in
-        [
-          "label": "\(labelText(line.first))",
-          "cells": .list(line.values.map { ["value": $0.map { "\(numberText($0))" } ?? "–"] }),
-        ]
-      }),
-    "name": "\(suite)", "evaluatedOn": "\(places.joined(separator: "; "))",
-    // The dots are lower than histograms, and a row of both would have holes.
-    "hasIntervals": .flag(lines.contains { $0.values.contains { $0?.interval != nil } }),
-    "hasCharts": .flag(!charts.isEmpty), "charts": .markup(charts.joined()),
-    "hasDensities": .flag(!densities.isEmpty), "densities": .markup(densities.joined()),
-    "columns": .list(names.map { ["name": "\($0)"] }),
-    "rows": .list(
-      lines.map { line in
-        [
-          "label": "\(labelText(line.first))",
-          "cells": .list(cells(line.first, line.values, isComparable(line.first.key))),
-        ]
-      }),
-    "tables": .list(
-      zip(names, results).flatMap { name, result in
-        result.tables.map { tableView($0, run: name) }
-      }),
-    "notes": .list(notes.map { ["note": "\($0)"] }),
-  ]
-}
-
-private func cells(
-  _ kind: EvaluationNumber, _ values: [EvaluationNumber?], _ isComparable: Bool
-) -> [[String: View]] {
-  let numbers = values.compactMap { $0?.value }.filter(\.isFinite)
-  var best: Double?
-  if isComparable, let better = kind.better, let low = numbers.min(), let high = numbers.max(),
-    numbers.count > 1, high - low > 1e-3 * max(abs(low), abs(high))
-  {
-    best = better == .lower ? low : high
+  guard !compared.isEmpty else { return nil }
+  let rows = numberLines(compared.map(\.numbers)).map { line -> TableRow in
+    ("\(labelText(line.first))", line.values.map { ($0.map(numberText) ?? "–", false) })
   }
-  return values.map { number in
-    [
-      "value": number.map { "\(numberText($0))" } ?? "–",
-      "isBest": .flag(best != nil && number?.value == best),
-    ]
+  let heads = [hidden("number")] + compared.map { "\($0.name)" }
+  return """
+    <h3>\(comparisonTitle)</h3>
+    <p class="small">Measured on the same samples, so these intervals are narrower than those above.</p>
+    \(scrolling("Differences of the suite \(suite)", table(heads, rows)))
+    """
+}
+
+private func tableMarkup(_ content: EvaluationTable, run: String) -> Markup {
+  let title: Markup = "\(content.title), \(run)"
+  let rows = content.lines.map { line -> TableRow in
+    ("\(line.label)", line.values.map { ($0.map(cellText) ?? "–", false) })
   }
-}
+  return """
+    <details class="how"><summary>\(title)</summary>
+    \(scrolling(title, table(content.columns.map { "\($0)" }, rows)))
+    </details>
 
-private func tableView(_ table: EvaluationTable, run: String) -> [String: View] {
-  [
-    "title": "\(table.title), \(run)",
-    "columns": .list(table.columns.map { ["name": "\($0)"] }),
-    "lines": .list(
-      table.lines.map { line in
-        [
-          "label": "\(line.label)",
-          "cells": .list(line.values.map { ["value": $0.map { "\(cellText($0))" } ?? "–"] }),
-        ]
-      }),
-  ]
-}
-
-/// A number of several runs as dots on one axis, each with its interval.
-struct IntervalChart {
-  var title: String
-  var points: [(name: String, value: Double, interval: Interval?)]
-
-  /// The chart, or nil if there is nothing to show.
-  func markup() -> Markup? {
-    let shown = points.filter { $0.value.isFinite }
-    let ends = shown.flatMap {
-      [$0.value, $0.interval?.low ?? $0.value, $0.interval?.high ?? $0.value]
-    }
-    guard let low = ends.min(), let high = ends.max() else { return nil }
-    let axis = ticks(low, high > low ? high : low + 1e-3, count: 2)
-    guard let left = axis.values.first, let right = axis.values.last, right > left else {
-      return nil
-    }
-    func x(_ value: Double) -> String { decimalPoint((value - left) / (right - left) * 100) }
-    let lines = shown.enumerated().map { index, point -> Markup in
-      let whisker: Markup =
-        point.interval.map {
-          "<path class=\"line c\(color(index))\" d=\"M\(x($0.low)) 10H\(x($0.high))\"/>"
-        } ?? ""
-      return """
-        <li><span>\(point.name)</span><span class="dot">\
-        <svg viewBox="0 0 100 20" preserveAspectRatio="none" aria-hidden="true">\
-        <path class="grid" d="M0 10H100"/>\(whisker)</svg>\
-        <i class="c\(color(index))" style="left:\(x(point.value))%"></i></span></li>
-        """
-    }
-    let labels = axis.values.map { value -> Markup in
-      "<span style=\"left:\(x(value))%\">\(tick(value, step: axis.step))</span>"
-    }
-    let spoken = shown.map { "\($0.name) \(readable($0.value, 4))" }.joined(separator: "; ")
-    return """
-      <figure class="chart"><figcaption>\(title)</figcaption>
-      <ul class="dots" role="img" aria-label="\(title): \(spoken)">\(lines.joined())</ul>
-      <p class="dotaxis" aria-hidden="true">\(labels.joined())</p>
-      </figure>
-      """
-  }
-}
-
-/// A coordinate in percent.
-private func decimalPoint(_ value: Double) -> String {
-  let rounded = (value * 100).rounded() / 100
-  return rounded.isFinite ? "\(rounded)" : "0"
+    """
 }

@@ -1,10 +1,11 @@
-// An evaluation as text for a terminal: a table for each suite, runs side by side as columns. Where there is no room
-// for that, labels take several lines, then intervals one of their own; after that, as many runs at a time as fit.
+// An evaluation as text for a terminal: a table for each suite, with a column for each run. In a narrow terminal
+// labels are broken into several lines, then intervals get lines of their own, then runs are divided between tables.
 
 public import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
-/// `evaluation` as text of at most `width` columns, where a run's numbers fit into that.
+/// `evaluation` as text of at most `width` columns, unless the numbers of one run are wider.
 public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
   var text = ""
   for suite in evaluation.suites {
@@ -35,7 +36,7 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
   return text
 }
 
-/// What differences of runs are called.
+/// The title of differences between runs.
 let comparisonTitle = "H-SAE less SAE of equal m and k"
 
 /// A number with its interval and unit as text.
@@ -45,7 +46,7 @@ func numberText(_ number: EvaluationNumber) -> String {
 
 /// A number as text, and its interval if it has one.
 private func numberParts(_ number: EvaluationNumber) -> [String] {
-  // Ends of an interval are written as the number is.
+  // The ends of an interval have as many decimals as the number.
   let all = [number.value, number.interval?.low ?? 0, number.interval?.high ?? 0]
   let digits = all.contains { abs($0) >= 999.5 } ? 0 : number.digits
   let value = readable(number.value, digits)
@@ -74,9 +75,9 @@ private func numberTable(_ runs: [(name: String, numbers: [EvaluationNumber])], 
     columns.map { 2 + ($0.joined().map(displayWidth).max() ?? 0) }
   }
   let longest = labels.map(displayWidth).max() ?? 0
-  // The longest word of a label has room in that.
+  // Wide enough for the longest word of a label.
   let narrowest = min(longest, 22)
-  // What a run has if all stand side by side; a number that is wider has its interval below it.
+  // The columns for each run if all are side by side. The interval of a wider number goes below it.
   let share = (width - 2 - narrowest) / max(1, runs.count) - 2
   let shown = columns { number in
     displayWidth(numberText(number)) <= share ? [numberText(number)] : numberParts(number)
@@ -97,7 +98,7 @@ private func numberTable(_ runs: [(name: String, numbers: [EvaluationNumber])], 
   }.joined(separator: "\n")
 }
 
-/// `label` in lines of `width` columns at most, broken between words; those after the first are indented.
+/// `label` broken between words into lines of at most `width` columns; lines after the first are indented.
 private func wrapped(_ label: String, to width: Int) -> [String] {
   var lines: [String] = []
   var line = ""
@@ -112,12 +113,13 @@ private func wrapped(_ label: String, to width: Int) -> [String] {
   return lines + [line]
 }
 
-/// For each key that any of `runs` has, in order: one of its numbers, and that of each run.
-func numberLines(
-  _ runs: [[EvaluationNumber]]
-) -> [(first: EvaluationNumber, values: [EvaluationNumber?])] {
+/// A number that some runs have: one of its values, for label and unit, and the value of each run.
+typealias NumberLine = (first: EvaluationNumber, values: [EvaluationNumber?])
+
+/// A line for each key that any of `runs` has.
+func numberLines(_ runs: [[EvaluationNumber]]) -> [NumberLine] {
   var order: [EvaluationNumber] = []
-  // The run with most numbers gives the order.
+  // In the order of the run that has most numbers.
   for run in runs.sorted(by: { $0.count > $1.count }) {
     for number in run where !order.contains(where: { $0.key == number.key }) {
       order.append(number)
@@ -143,7 +145,8 @@ func cellText(_ value: Double) -> String {
   readable(value, value == value.rounded() ? 0 : 4)
 }
 
-/// `columns` of equally many cells, each of some lines, as lines; the first is flush left, the others flush right.
+/// `columns` of equally many cells as text; a cell may have several lines. The first column is flush left, the others
+/// are flush right.
 private func aligned(_ columns: [[[String]]], indent: String) -> String {
   let widths = columns.map { $0.joined().map(displayWidth).max() ?? 0 }
   return (columns.first ?? []).indices.map { row in

@@ -1,23 +1,24 @@
-// What a page and the terminal say first of a run: how well it reconstructs, and on which rows. Held-out rows,
-// where an evaluation has them; else those of the page, which are those of training as a rule.
+// The numbers that a page and the terminal show first: how well a run reconstructs, and on which rows. They are held-out
+// rows if an evaluation has them, else the page's own rows, which usually are training rows.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 
 /// How well a run reconstructs.
 struct Headline {
   /// Mean ‖x − x̂‖².
   var squaredError: Double
-  /// The explained variance.
+  /// Explained variance.
   var explainedVariance: Double
-  /// That of the top level alone; nil where there is one level.
+  /// The explained variance of the top level alone; nil for a flat run.
   var topLevel: Double?
-  /// On which rows, as a clause.
+  /// The rows, as a clause.
   var place: Markup
-  /// On which rows, as `hsae evaluate` says it; nil where they are the page's.
+  /// The held-out rows, in the words of `hsae evaluate`; nil for the page's own rows.
   var heldOut: String?
 
-  /// The numbers that `evaluation` has of `run` on held-out rows; nil where it has none.
+  /// The numbers of `run` on held-out rows; nil if `evaluation` has none.
   init?(_ run: RunReport, heldOutBy evaluation: Evaluation?) {
     let evaluated = evaluation?.runs.first { $0.name == run.name && $0.shape == run.shape }
     guard let result = evaluated?.result(CoreSuite.name), result.isHeldOut == true,
@@ -26,11 +27,11 @@ struct Headline {
     (squaredError, explainedVariance) = (error, variance)
     topLevel = result["explained_variance_top_level"]?.value
     place = "on held-out rows"
-    // Without what its losses are of.
+    // The text after the semicolon says where losses were measured.
     heldOut = String(result.evaluatedOn.prefix { $0 != ";" })
   }
 
-  /// The numbers of the page's own rows; nil where it has none.
+  /// The numbers of `run` on the page's own rows; nil if it has none.
   init?(_ run: RunReport) {
     guard let quality = run.numbers?.reconstruction else { return nil }
     (squaredError, explainedVariance) = (
@@ -41,7 +42,7 @@ struct Headline {
   }
 }
 
-/// Which rows the page's own numbers are of.
+/// The rows of the page's own numbers, as a clause.
 func rowsClause(_ run: RunReport) -> Markup {
   guard let isTrainingData = run.isTrainingData else { return "on rows its training may have had" }
   return isTrainingData ? "on training rows" : "on rows it was not trained on"

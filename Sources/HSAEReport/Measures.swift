@@ -1,39 +1,25 @@
-// The numbers of runs as rows and columns of a table, and which value is best.
+// The numbers of runs that pages show as tables.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 import HSAESupport
 
 /// A number that every run may have.
 struct Measure: Sendable {
-  /// What people call it.
+  /// Its name for people; docs/evaluation.md defines it.
   var label: Markup
   /// Which direction is better; nil if neither is.
-  var better: Direction?
-  /// Whether it depends on how long the rows are that a run sees.
+  var better: EvaluationNumber.Direction?
+  /// Whether it depends on the lengths of the rows that a run sees.
   var isOfLengths = false
-  /// The number as text, and as what it is compared by; nil if a run does not have it.
+  /// The number as text and as a value to compare; nil if a run does not have it.
   var value: @Sendable (RunReport) -> (text: String, number: Double)?
 
-  enum Direction: Sendable { case lower, higher }
-
-  /// The cells of this measure for `runs`. The best is marked if it beats the worst by 0.1 %.
-  func cells(_ runs: [RunReport]) -> [[String: View]] {
-    let values = runs.map(value)
-    let numbers = values.compactMap { $0?.number }.filter(\.isFinite)
-    var best: Double?
+  /// The cells of this measure for `runs`.
+  func cells(_ runs: [RunReport]) -> [Cell] {
     let isAlike = !isOfLengths || Set(runs.map(\.seesUnitRows)).count < 2
-    if isAlike, let better, let low = numbers.min(), let high = numbers.max(), numbers.count > 1,
-      high - low > 1e-3 * max(abs(low), abs(high))
-    {
-      best = better == .lower ? low : high
-    }
-    return values.map { value in
-      [
-        "value": value.map { "\($0.text)" } ?? "–",
-        "isBest": .flag(best != nil && value?.number == best),
-      ]
-    }
+    return HSAEReport.cells(runs.map(value), better: isAlike ? better : nil)
   }
 }
 
@@ -45,7 +31,7 @@ private func number(
   }
 }
 
-/// The number only of runs that have a second level: of others "the top level alone" says nothing.
+/// The number of runs that have two levels; a flat run has no "top level alone".
 private func twoLevel(
   _ value: @escaping @Sendable (RunReport) -> (text: String, number: Double)?
 ) -> @Sendable (RunReport) -> (text: String, number: Double)? {
@@ -57,29 +43,29 @@ private func count(_ number: Int, of total: Int) -> (text: String, number: Doubl
   return ("\(grouped(number)) of \(grouped(total))", share)
 }
 
-/// What of a run's speed and length is known from its last records.
+/// A run's length and speed, as far as its records tell.
 struct RunLength {
   var steps: Double?
-  var vectors: Double?
+  var rows: Double?
   var seconds: Double?
-  /// Vectors per second over the whole run if its time is known, else the median of the records'.
+  /// Rows per second: over the whole run if its time is known, else the median of the records.
   var rate: Double?
 
   init(_ metrics: [CurveRecord]) {
     func last(_ key: CurveRecord.Key) -> Double? { metrics.lazy.compactMap { $0[key] }.last }
     steps = last(.step)
-    vectors = last(.tokens)
+    rows = last(.tokens)
     seconds = last(.seconds)
     let rates = metrics.compactMap { $0[.tokensPerSecond] }.sorted()
-    if let vectors, let seconds, seconds > 0 {
-      rate = vectors / seconds
+    if let rows, let seconds, seconds > 0 {
+      rate = rows / seconds
     } else if !rates.isEmpty {
       rate = rates[rates.count / 2]
     }
   }
 }
 
-/// All measures, in the order a table shows them.
+/// All measures, in the order of the table.
 let measures: [Measure] = [
   Measure(
     label: "squared error ‖x − x̂‖²", better: .lower, isOfLengths: true,
@@ -136,10 +122,10 @@ let measures: [Measure] = [
   Measure(label: "steps", better: nil) { run in
     RunLength(run.metrics).steps.map { (decimal($0, 0), $0) }
   },
-  Measure(label: "vectors trained on", better: nil) { run in
-    RunLength(run.metrics).vectors.map { (short($0), $0) }
+  Measure(label: "rows trained on", better: nil) { run in
+    RunLength(run.metrics).rows.map { (short($0), $0) }
   },
-  Measure(label: "vectors per second", better: .higher) { run in
+  Measure(label: "rows per second", better: .higher) { run in
     RunLength(run.metrics).rate.map { (short($0), $0) }
   },
   Measure(label: "training time", better: .lower) { run in

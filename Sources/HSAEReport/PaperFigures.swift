@@ -1,14 +1,14 @@
-// The paper's figures 3 and 5 from evaluations of runs of several sizes, and its table of languages
-// beside ours: SVG and Markdown files for docs/paper.md. The paper prints figures 3 and 5a without
-// numbers; of 5b it prints a table.
+// The paper's figures 3 and 5 for runs of several sizes, and its table of languages beside ours, as SVG and Markdown
+// files for docs/paper.md. The paper gives numbers for figure 5b only.
 
 public import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
-/// A file of the paper's results: its name and its text.
+/// A file: its name and its text.
 public typealias ResultFile = (name: String, text: String)
 
-/// Figures and tables of `evaluation`; `curves` are training records by the runs' names.
+/// The figures and tables of `evaluation`; `curves` are training records by the runs' names.
 public func paperFiles(
   _ evaluation: Evaluation, curves: [(name: String, records: [CurveRecord])] = []
 ) -> [ResultFile] {
@@ -22,14 +22,14 @@ public func paperFiles(
   return files
 }
 
-/// What a scaling figure shows.
+/// A number that is drawn over the size of dictionaries.
 private struct FigurePlan {
   var file: String
   var title: String
   var yLabel: String
   var suite: String
   var key: String
-  /// Whether 1 less the number is shown, as the paper does.
+  /// Whether 1 − number is shown, as in the paper.
   var isComplement = false
 
   static let all = [
@@ -57,9 +57,10 @@ private struct FigurePlan {
     for kind in kinds {
       guard let number = kind.number(suite, key), number.value.isFinite else { continue }
       func shown(_ value: Double) -> Double { isComplement ? 1 - value : value }
-      let point = Figure.Point(
+      let point: Figure.Point = (
         x: Double(kind.experts), y: shown(number.value),
-        whisker: number.interval.map { (shown($0.low), shown($0.high)) })
+        whisker: number.interval.map { (shown($0.low), shown($0.high)) }
+      )
       if let index = lines.firstIndex(where: { $0.name == kind.series }) {
         lines[index].points.append(point)
       } else {
@@ -71,7 +72,7 @@ private struct FigurePlan {
   }
 }
 
-/// Squared error while training, smoothed as in pages.
+/// Squared error during training, smoothed as on pages.
 private func trainingFigure(_ curves: [(name: String, records: [CurveRecord])]) -> Figure {
   Figure(
     title: "Squared error while training", xLabel: "rows, millions", yLabel: "‖x − x̂‖²",
@@ -83,22 +84,22 @@ private func trainingFigure(_ curves: [(name: String, records: [CurveRecord])]) 
           return (x / 1e6, y)
         }, color: 0
       ).thinned
-      // The first steps would dwarf all others.
+      // The large errors of the first steps would flatten the rest.
       return Figure.Line(
         name: curve.name,
         points: series.points.dropFirst(series.points.count / 20).map {
-          Figure.Point(x: $0.x, y: $0.y)
+          (x: $0.x, y: $0.y, whisker: nil)
         }, isMarked: false)
     })
 }
 
-/// All numbers of all kinds of runs as Markdown, and the paper's table of languages beside ours.
+/// All numbers of all kinds of runs, and the paper's table of languages beside ours, as Markdown.
 private func resultsTable(_ evaluation: Evaluation, _ kinds: [RunKind]) -> String {
   var text = """
     # Results
 
-    Made by `hsae report --figures`. In brackets: of one run the 95 % bootstrap interval, of several \
-    seeds their least and greatest value.
+    Made by `hsae report --figures`. In brackets: the 95 % bootstrap interval of one run, or the least and \
+    greatest value of several seeds.
 
     """
   for suite in evaluation.suites {
@@ -118,7 +119,7 @@ private func resultsTable(_ evaluation: Evaluation, _ kinds: [RunKind]) -> Strin
   return text + languageTable(kinds)
 }
 
-/// Differences from flat runs as Markdown, if there are any.
+/// The differences from flat runs as Markdown; empty if there are none.
 private func differenceTable(
   _ suite: String, _ numbers: [EvaluationNumber], _ kinds: [RunKind]
 ) -> String {
@@ -138,7 +139,7 @@ private func differenceTable(
   return text
 }
 
-/// The paper's figure 5b, H-SAE and SAE, and the ratio of ours at every size.
+/// The paper's figure 5b for H-SAE and SAE, and our ratio at each size.
 private func languageTable(_ kinds: [RunKind]) -> String {
   let paper: [(key: String, name: String, hierarchical: Double, flat: Double)] = [
     ("difference_en_fr", "English–French", 8.448, 9.772),

@@ -1,71 +1,109 @@
-// Makes pages: one about a run (with a baseline beside it), or one that compares several.
+// Makes a page: about one run (with a baseline beside it), or about several runs side by side. A page is one HTML
+// file that loads nothing from anywhere: no fonts, scripts or images.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 public import HSAESupport
 
 /// The self-contained HTML page of `input`.
 ///
-/// One hierarchical run, alone or with one flat one, gets a page about its hierarchies; any other set
-/// of runs is compared side by side. Activations come last, or alone. The page depends on nothing but
-/// `input`.
+/// One hierarchical run, alone or with one flat run, gets a page about its hierarchies. Any other set of runs is
+/// compared side by side. An evaluation and a store follow, or stand alone. The page depends on `input` only. Fails with
+/// `.usage` if `input` is empty.
 public func makeReport(_ input: ReportInput) throws(Failure) -> String {
   guard !input.runs.isEmpty || input.store != nil || input.evaluation != nil else {
     throw Failure.usage("A report needs at least one run or a store; name its folder.")
   }
-  let templates = try Templates([
-    "page": pageTemplate, "run": runTemplate, "comparison": comparisonTemplate,
-    "tree": treeTemplate, "how": howTemplate, "card": cardTemplate,
-    "experts": expertsTemplate, "numbers": numbersTemplate, "store": storeTemplate,
-    "evaluation": evaluationTemplate,
-  ])
-  let hierarchical = input.runs.filter { !$0.shape.isFlat }.count
-  var body: PageBody
-  if input.runs.isEmpty {
-    body = PageBody(html: "")
-  } else if input.runs.count == 1 || (input.runs.count == 2 && hierarchical == 1) {
-    // The page is about the hierarchical run, whichever was named first.
-    let runs = input.runs.sorted { !$0.shape.isFlat && $1.shape.isFlat }
-    body = try runPage(
-      runs[0], baseline: runs.count > 1 ? runs[1] : nil, input.evaluation, templates)
-  } else {
-    body = try comparisonPage(input.runs, templates)
-  }
-  if let evaluation = input.evaluation {
-    let isAlone = input.runs.isEmpty
-    body.html =
-      body.html
-      + (try templates.render("evaluation", evaluationView(evaluation, isAlone: isAlone)))
-    if isAlone {
-      body.sections += evaluation.suites.enumerated().map { (suiteAnchor($0), "\($1)") }
-    } else {
-      body.sections.append(("evaluation", "Evaluation"))
-    }
-  }
-  if let store = input.store {
-    body.html = body.html + (try templates.render("store", storeView(store)))
-    body.sections.append(("activations", "Activations"))
-  }
-  let page = try templates.render(
-    "page",
-    [
-      "title": "\(input.title)", "subtitle": "\(input.subtitle)",
-      "style": .markup(Markup(trusted: style)), "script": .markup(Markup(trusted: script)),
-      "figures": .list(body.figures), "hasFigures": .flag(!body.figures.isEmpty),
-      "sections": .list(
-        body.sections.map { ["anchor": .markup($0.anchor), "label": .markup($0.label)] }),
-      "body": .markup(body.html), "index": .markup(body.index),
-      "hasIndex": .flag(!body.index.isEmpty), "command": "\(input.command ?? "")",
-      "hasWords": .flag(!input.runs.isEmpty || input.store != nil),
-      "hasCommand": .flag(input.command != nil),
-    ])
-  return page.html
+  // The hierarchical run comes first, in whichever order they were named.
+  let runs = input.runs.sorted { !$0.shape.isFlat && $1.shape.isFlat }
+  let isAboutOne =
+    runs.count == 1 || runs.count == 2 && !runs[0].shape.isFlat && runs[1].shape.isFlat
+  var body =
+    isAboutOne
+    ? runPage(runs[0], baseline: runs.dropFirst().first, input.evaluation)
+    : runs.isEmpty ? PageBody() : comparisonPage(input.runs)
+  if let evaluation = input.evaluation { body.add(evaluation, isAlone: runs.isEmpty) }
+  if let store = input.store { body.add("activations", "Activations", storeSection(store)) }
+  return page(input, body).html
 }
 
-/// What fills the frame of a page.
+/// The content of a page.
 struct PageBody {
-  var html: Markup
-  var figures: [[String: View]] = []
-  var sections: [(anchor: Markup, label: Markup)] = []
+  var html: Markup = ""
+  /// The large numbers under the title.
+  var figures: [Markup] = []
+  /// What the navigation links to.
+  var links: [(anchor: Markup, label: Markup)] = []
+  /// The data of the search; empty if there is none.
   var index: Markup = ""
+
+  /// Adds a section with a heading, and a link to it; nothing if `content` is nil.
+  mutating func add(_ anchor: Markup, _ title: Markup, _ content: Markup?) {
+    guard let content else { return }
+    links.append((anchor, title))
+    html += """
+      <section id="\(anchor)" aria-labelledby="\(anchor)-title">
+      <h2 id="\(anchor)-title">\(title)</h2>
+      \(content)
+      </section>
+
+      """
+  }
+}
+
+private func page(_ input: ReportInput, _ body: PageBody) -> Markup {
+  let figures = "<dl class=\"figures\">\n\(body.figures.joined("\n"))\n</dl>" as Markup
+  let links = body.links.map { "<a href=\"#\($0.anchor)\">\($0.label)</a>" as Markup }
+  let words: Markup = """
+    Words are tokens of the model. Most begin with a space (▁), which is not shown; a piece that
+    continues a word is marked ·so. Forms of one word (case, space, English plural) are listed once.
+
+    """
+  let index =
+    "<script type=\"application/json\" id=\"index\">\(body.index)</script>" as Markup
+  return """
+    <!doctype html>
+    <html lang="en">
+    <head>
+    <meta charset="utf-8">
+    <meta name="viewport" content="width=device-width, initial-scale=1">
+    <meta name="color-scheme" content="light dark">
+    <meta name="generator" content="hsae report">
+    <meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+    style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:">
+    <title>\(input.title)</title>
+    <link rel="icon" href="data:,">
+    <style>
+    \(Markup(trusted: style))
+    </style>
+    </head>
+    <body>
+    <a class="skip" href="#main">Skip to the content</a>
+    <header class="masthead">
+    <div class="wrap">
+    <p class="kicker">hierarchical sparse autoencoder</p>
+    <h1>\(input.title)</h1>
+    <p class="subtitle">\(input.subtitle)</p>
+    \(when(!body.figures.isEmpty, figures))
+    </div>
+    </header>
+    <nav class="sections" aria-label="Sections"><div class="wrap">
+    \(links.joined("\n"))
+    </div></nav>
+    <main id="main" class="wrap">
+    \(body.html)
+    </main>
+    <footer class="wrap">
+    <p>\(when(!input.runs.isEmpty || input.store != nil, words))\
+    \(input.command.map { "Made with <code>\($0)</code>." as Markup })</p>
+    </footer>
+    \(when(!body.index.isEmpty, index))
+    <script>
+    \(Markup(trusted: script))
+    </script>
+    </body>
+    </html>
+
+    """
 }

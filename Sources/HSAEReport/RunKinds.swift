@@ -1,5 +1,5 @@
-// Runs that differ in their seed alone, taken together: one line of a scaling figure, one column of a
-// table. What the paper's figures are made from.
+// Groups runs that differ only in their seed, for the paper's figures: each group is a point of a scaling figure and a
+// column of a table.
 
 import HSAEEvaluation
 import HSAEModels
@@ -14,9 +14,9 @@ struct RunKind {
   /// The runs.
   let runs: [Evaluation.Run]
 
-  /// What a series of this kind is called.
+  /// The name of its line in a figure.
   var series: String { sublatents == 0 ? "SAE" : "H-SAE, \(sublatents) sublatents" }
-  /// What a column of this kind is called.
+  /// The head of its column in a table.
   var column: String { "\(sublatents == 0 ? "SAE" : "H-\(sublatents)") \(grouped(experts))" }
 
   /// The kinds of `runs`, flat ones first, by rising size.
@@ -35,13 +35,13 @@ struct RunKind {
     }
   }
 
-  /// The number `key` of the suite `suite`: of one run with its bootstrap interval; of several their mean
-  /// and, as its interval, their range. Nil if no run has it.
+  /// The number `key` of the suite `suite`: of one run with its bootstrap interval; of several runs their mean
+  /// with their range as the interval. Nil if no run has it.
   func number(_ suite: String, _ key: String) -> EvaluationNumber? {
     Self.joined(runs.compactMap { $0.result(suite)?[key] })
   }
 
-  /// The same of the differences from flat runs.
+  /// The same for the difference from the flat run.
   func difference(_ suite: String, _ key: String) -> EvaluationNumber? {
     Self.joined(
       runs.compactMap { run in

@@ -1,84 +1,106 @@
 // The page of a run: hierarchies first, then words, numbers, curves and densities.
 
 import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
 import HSAESupport
 
-/// The body of the page of `run`, with `baseline` beside it; `evaluation` is what suites found of them.
-func runPage(
-  _ run: RunReport, baseline: RunReport?, _ evaluation: Evaluation?, _ templates: Templates
-) throws(Failure) -> PageBody {
-  let runs = [run] + (baseline.map { [$0] } ?? [])
-  let trees = !run.clearest.isEmpty || !run.sample.isEmpty
-  let hasIndex = trees && !run.index.isEmpty
-  let charts = trainingCharts(runs)
-  let densities = densityCharts(run, baseline)
-  let configurations = runs.filter { !$0.configuration.isEmpty }
-
-  var view: [String: View] = [
-    "unit": "\(run.rowKind.rawValue)",
-    "hasTrees": .flag(trees), "hasIndex": .flag(hasIndex),
-    "experts": "\(grouped(run.index.count))",
-    "hasClearest": .flag(!run.clearest.isEmpty),
-    "clearestCount": "\(run.clearest.count)", "sampleCount": "\(run.sample.count)",
-    "seed": "\(String(run.sampleSeed))",
-    "clearest": TreeList(idPrefix: "e", unit: run.rowKind, open: 3).view(run.clearest),
-    "sample": TreeList(idPrefix: "r", unit: run.rowKind).view(run.sample),
-    "hasWords": .flag(!run.lookups.isEmpty),
-    "threshold": "\(decimal(Double(run.lookups.first?.subThreshold ?? 0), 3))",
-    "words": .list(words(run, baseline)),
-    "hasCharts": .flag(charts != nil), "charts": .markup(charts ?? ""),
-    "hasDensities": .flag(densities != nil), "densities": .markup(densities ?? ""),
-    "hasConfigurations": .flag(!configurations.isEmpty),
-    "configurations": .list(
-      configurations.map { run in
-        [
-          "name": "\(run.name)",
-          "entries": .list(
-            run.configuration.map { ["key": "\($0.key)", "value": "\($0.value)"] }),
-        ]
-      }),
-  ]
-  view.merge(numbers(runs, hasEvaluation: evaluation != nil)) { _, new in new }
-
-  var sections: [(anchor: Markup, label: Markup)] = []
-  if trees { sections.append(("hierarchies", "Hierarchies")) }
-  if !run.lookups.isEmpty { sections.append(("words", "Words")) }
-  sections.append(("numbers", "Numbers"))
-  if charts != nil { sections.append(("training", "Training")) }
-  if densities != nil { sections.append(("densities", "Densities")) }
-  if !configurations.isEmpty { sections.append(("configuration", "Configuration")) }
-  let html = try templates.render("run", view)
+/// The body of the page of `run`, with `baseline` beside it. The large numbers come from `evaluation` where it has
+/// them.
+func runPage(_ run: RunReport, baseline: RunReport?, _ evaluation: Evaluation?) -> PageBody {
+  let runs = [run, baseline].compactMap(\.self)
+  let hasTrees = !run.clearest.isEmpty || !run.sample.isEmpty
+  let hasIndex = hasTrees && !run.index.isEmpty
+  var body = PageBody()
+  body.figures = figures(run, baseline, evaluation)
+  body.add("hierarchies", "Hierarchies", hasTrees ? hierarchies(run, hasIndex: hasIndex) : nil)
+  body.add("words", "Words", words(run, baseline))
+  body.add("numbers", "Numbers", numbers(runs, hasEvaluation: evaluation != nil))
+  body.add("training", "Training", trainingCharts(runs))
+  body.add("densities", "Densities", densities(run, baseline))
+  body.add("configuration", "Configuration", configurations(runs))
   // The search index takes what is left of 2.8 MB, so that a page stays below 3 MB.
-  let room = max(200_000, 2_750_000 - html.html.utf8.count)
-  return PageBody(
-    html: html, figures: figures(run, baseline, evaluation), sections: sections,
-    index: hasIndex ? searchIndex(run.index, limit: min(1_600_000, room)) : "")
+  let room = max(200_000, 2_750_000 - body.html.utf8.count)
+  if hasIndex { body.index = searchIndex(run.index, limit: min(1_600_000, room)) }
+  return body
 }
 
-/// The table of numbers, a column per run.
-private func numbers(_ runs: [RunReport], hasEvaluation: Bool) -> [String: View] {
-  let rows = measures.filter { measure in runs.contains { measure.value($0) != nil } }
-  return [
-    "hasNumbers": .flag(!rows.isEmpty),
-    "columns": .list(runs.map { ["name": "\($0.name)"] }),
-    "rows": .list(
-      rows.map { ["label": .markup($0.label), "cells": .list($0.cells(runs))] }),
-    "evaluated": .markup(
-      evaluatedNote(runs)
-        + (hasEvaluation
-          ? " Those of hsae evaluate are under <a href=\"#evaluation\">Evaluation</a>." : "")
-        + (runs.count > 1 ? " Better values are marked where one is plainly better." : "")),
-  ]
+private func hierarchies(_ run: RunReport, hasIndex: Bool) -> Markup {
+  let unit = run.rowKind.rawValue
+  let search: Markup = """
+    <form class="search" role="search" hidden>
+    <label for="query">Find a word among all \(grouped(run.index.count)) experts</label>
+    <input id="query" type="search" autocomplete="off" spellcheck="false" enterkeyhint="search"
+    placeholder="october, violin, 北京 …" aria-controls="results">
+    <p id="status" role="status"></p>
+    </form>
+    <div id="results" data-unit="\(unit)" hidden></div>
+    """
+  let none: Markup = "<p class=\"empty\">No expert has a hierarchy that scores above 0.</p>"
+  return """
+    <p class="lead">Each line is an expert: the \(unit)s it responds to most, and how they divide among
+    its sublatents. Unfold one to read it.</p>
+    \(when(hasIndex, search))
+    <div id="lists">
+    <div class="tabs" role="tablist" aria-label="Which hierarchies" hidden>
+    <button type="button" role="tab" id="tab-clearest" aria-controls="clearest"
+    aria-selected="true">Clearest \(run.clearest.count)</button>
+    <button type="button" role="tab" id="tab-sample" aria-controls="sample"
+    aria-selected="false" tabindex="-1">Random \(run.sample.count)</button>
+    </div>
+    <p class="filter" hidden><label><input type="checkbox" id="latin"> only hierarchies in mostly Latin letters</label></p>
+    <div class="panel" id="clearest" role="region" aria-label="Clearest hierarchies">
+    <h3 class="plain">The clearest</h3>
+    \(when(run.clearest.isEmpty, none))
+    \(TreeList(idPrefix: "e", unit: run.rowKind, open: 3).markup(run.clearest))
+    </div>
+    <div class="panel" id="sample" role="region" aria-label="Hierarchies drawn at random">
+    <h3 class="plain">Drawn at random</h3>
+    <p class="small">\(run.sample.count) of the live experts, drawn with seed \(String(run.sampleSeed)),
+    whatever they score: what a hierarchy of this dictionary is usually like.</p>
+    \(TreeList(idPrefix: "r", unit: run.rowKind).markup(run.sample))
+    </div>
+    </div>
+    \(scoreNote(run.rowKind))
+    """
 }
 
-/// Says what the numbers were measured on.
+private func words(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
+  guard let first = run.lookups.first else { return nil }
+  let cards = run.lookups.map { lookup -> Markup in
+    wordCard(
+      lookup,
+      flat: baseline?.lookups.first { $0.word == lookup.word && !$0.experts.isEmpty })
+  }
+  return """
+    <p class="lead">What the dictionary makes of a word: its active experts with their strongest words
+    and, below each, the sublatent chosen. A sublatent says something only where its code reaches the
+    threshold \(decimal(Double(first.subThreshold), 3)).</p>
+    <div class="cards">
+    \(cards.joined())</div>
+    """
+}
+
+/// The table of numbers, with a column for each run.
+private func numbers(_ runs: [RunReport], hasEvaluation: Bool) -> Markup {
+  let shown = measures.filter { measure in runs.contains { measure.value($0) != nil } }
+  let rows = shown.map { TableRow($0.label, $0.cells(runs)) }
+  let elsewhere: Markup =
+    " Those of hsae evaluate are under <a href=\"#evaluation\">Evaluation</a>."
+  return """
+    \(scrolling("Table of numbers", table([hidden("measure")] + runs.map { "\($0.name)" }, rows)))
+    <p class="small">\(evaluatedNote(runs))\(when(hasEvaluation, elsewhere))\
+    \(when(runs.count > 1, " Better values are marked where one is plainly better."))</p>
+    """
+}
+
+/// A sentence on the rows that the numbers were measured on; nothing if no run has numbers.
 func evaluatedNote(_ runs: [RunReport]) -> Markup {
   let places = evaluatedOn(runs)
-  return places.isEmpty ? "" : "Measured on \(places); means over vectors."
+  return when(!places.isEmpty, "Measured on \(places); means over rows.")
 }
 
-/// What the numbers of `runs` were measured on.
+/// The rows that the numbers of `runs` were measured on.
 func evaluatedOn(_ runs: [RunReport]) -> String {
   var places: [String] = []
   for run in runs where run.numbers != nil && !run.evaluatedOn.isEmpty {
@@ -87,98 +109,108 @@ func evaluatedOn(_ runs: [RunReport]) -> String {
   return places.joined(separator: "; ")
 }
 
-private func words(_ run: RunReport, _ baseline: RunReport?) -> [[String: View]] {
-  run.lookups.map { lookup in
-    var view = lookupView(lookup)
-    let other = baseline?.lookups.first { $0.word == lookup.word && !$0.experts.isEmpty }
-    view["hasOther"] = .flag(other != nil)
-    view["other"] = other.map { .object(lookupView($0)) } ?? false
-    return view
+private func configurations(_ runs: [RunReport]) -> Markup? {
+  let lists = runs.filter { !$0.configuration.isEmpty }.map { run -> Markup in
+    let entries = run.configuration.map {
+      "<div><dt>\($0.key)</dt><dd>\($0.value)</dd></div>" as Markup
+    }
+    return """
+      <details class="how"><summary>\(run.name)</summary>
+      <dl class="configuration">
+      \(entries.joined())
+      </dl>
+      </details>
+
+      """
   }
+  return lists.isEmpty ? nil : lists.joined()
 }
 
 /// The large numbers under the title.
 private func figures(
   _ run: RunReport, _ baseline: RunReport?, _ evaluation: Evaluation?
-) -> [[String: View]] {
-  var result: [[String: View]] = []
-  func add(_ label: Markup, _ value: String, _ aside: Markup) {
-    result.append(["label": .markup(label), "value": "\(value)", "aside": .markup(aside)])
-  }
+) -> [Markup] {
   let shape = run.shape
-  if shape.isFlat {
-    add("latents", grouped(shape.experts), activeClause(run))
-  } else {
-    add(
-      "experts × sublatents", "\(grouped(shape.experts)) × \(shape.sublatents)",
-      activeClause(run))
-  }
+  let all = shape.experts * shape.sublatents
+  var result = [
+    shape.isFlat
+      ? figure("latents", "\(grouped(shape.experts))", activeClause(run))
+      : figure(
+        "experts × sublatents", "\(grouped(shape.experts)) × \(shape.sublatents)",
+        activeClause(run))
+  ]
   let heldOut = Headline(run, heldOutBy: evaluation)
   if let own = heldOut ?? Headline(run) {
-    // The flat run's on the same rows, scaled or not as these, or none.
+    // The flat run is compared on the same rows only, scaled alike.
     let other = baseline.flatMap {
       $0.seesUnitRows != run.seesUnitRows
         ? nil : heldOut == nil ? Headline($0) : Headline($0, heldOutBy: evaluation)
     }?.squaredError
     var aside: Markup =
-      run.seesUnitRows ? "of each vector’s squared norm" : "of rows at their own lengths"
+      run.seesUnitRows ? "of each row’s squared norm" : "of rows at their own lengths"
     if let other, other > 0 {
       let change = 1 - own.squaredError / other
       aside =
         "\(percent(abs(change))) \(change >= 0 ? "below" : "above") flat, \(readable(other, 3))"
     }
-    add("squared error", readable(own.squaredError, 3), "\(aside), \(own.place)")
     let level = own.topLevel.map { "\(percent($0)) by the top level alone, " } ?? ""
-    add("explained variance", percent(own.explainedVariance), "\(level)\(own.place)")
+    result += [
+      figure("squared error", "\(readable(own.squaredError, 3))", "\(aside), \(own.place)"),
+      figure("explained variance", "\(percent(own.explainedVariance))", "\(level)\(own.place)"),
+    ]
   }
   if let numbers = run.numbers {
-    let alive = shape.experts - numbers.deadExperts
-    let aside2: Markup =
-      shape.isFlat
-      ? "of \(grouped(shape.experts)), \(rowsClause(run))"
-      : """
-      of \(grouped(shape.experts)); \
-      \(counted(shape.experts * shape.sublatents - numbers.deadSublatents, "sublatent")); \
-      \(rowsClause(run))
-      """
-    add(shape.isFlat ? "latents alive" : "experts alive", grouped(alive), aside2)
+    let sublatents = counted(all - numbers.deadSublatents, "sublatent") + "; "
+    result.append(
+      figure(
+        shape.isFlat ? "live latents" : "live experts",
+        "\(grouped(shape.experts - numbers.deadExperts))",
+        """
+        of \(grouped(shape.experts))\(shape.isFlat ? ", " : "; ")\
+        \(shape.isFlat ? "" : sublatents)\(rowsClause(run))
+        """))
   }
   let length = RunLength(run.metrics)
   if let rate = length.rate {
     let time = length.seconds.map { "\(duration($0)) of training" } ?? ""
-    add("vectors per second", short(rate), "\(time)")
+    result.append(figure("rows per second", "\(short(rate))", "\(time)"))
   }
   return result
 }
 
-/// How many of the top level's latents are active: as many as there may be, or as measured where that is fewer.
+/// How many latents of the top level are active: the number measured if it is below the limit, else the limit.
 private func activeClause(_ run: RunReport) -> Markup {
   let most = run.shape.activeExperts
   guard let l0 = run.numbers?.reconstruction.l0, l0 < Double(most) - 0.5 else {
-    return "\(grouped(most)) active for each vector"
+    return "\(grouped(most)) active for each row"
   }
-  let mean = "\(decimal(l0, l0 < 100 ? 1 : 0)) active for a vector on average"
-  return most < run.shape.experts ? "\(mean), \(grouped(most)) at most" : "\(mean)"
+  let limit: Markup = ", \(grouped(most)) at most"
+  return """
+    \(decimal(l0, l0 < 100 ? 1 : 0)) active for a row on average\
+    \(when(most < run.shape.experts, limit))
+    """
 }
 
-private func densityCharts(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
-  var charts: [HistogramChart] = []
+private func densities(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
+  var charts: [Markup?] = []
   if let numbers = run.numbers {
     charts.append(
-      HistogramChart(
-        title: run.shape.isFlat ? "Latents, \(run.name)" : "Experts, \(run.name)",
-        histogram: numbers.expertHistogram, color: 0))
+      densityChart(
+        "\(run.shape.isFlat ? "Latents" : "Experts"), \(run.name)", numbers.expertHistogram,
+        color: 0))
     if !run.shape.isFlat {
-      charts.append(
-        HistogramChart(
-          title: "Sublatents, \(run.name)", histogram: numbers.sublatentHistogram, color: 0))
+      charts.append(densityChart("Sublatents, \(run.name)", numbers.sublatentHistogram, color: 0))
     }
   }
   if let baseline, let numbers = baseline.numbers {
-    charts.append(
-      HistogramChart(
-        title: "Latents, \(baseline.name)", histogram: numbers.expertHistogram, color: 1))
+    charts.append(densityChart("Latents, \(baseline.name)", numbers.expertHistogram, color: 1))
   }
-  let drawn = charts.compactMap { $0.markup() }
-  return drawn.isEmpty ? nil : drawn.joined()
+  let drawn = charts.compactMap(\.self)
+  guard !drawn.isEmpty else { return nil }
+  return """
+    <p class="lead">How many latents are active, and how many sublatents are chosen, for what share of
+    the rows. A latent that is never active is dead; so is a sublatent whose code is always below the
+    threshold.</p>
+    <div class="charts">\(drawn.joined())</div>
+    """
 }

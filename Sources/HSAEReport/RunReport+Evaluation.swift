@@ -1,14 +1,13 @@
-// From an evaluation in memory to the plain values a page is made from: how many hierarchies, how
-// many words of each.
+// Turns an evaluation in memory into the plain values of a page: so many hierarchies, with so many words each.
 
 public import HSAEEvaluation
 public import HSAEModels
 
 /// How much of a run goes on a page.
 public struct ReportLimits: Hashable, Sendable {
-  /// Number of clearest hierarchies.
+  /// Clearest hierarchies.
   public var clearest = 200
-  /// Number of hierarchies drawn at random.
+  /// Hierarchies drawn at random.
   public var sample = 50
   /// Words of an expert in a tree.
   public var expertWords = 14
@@ -21,7 +20,7 @@ public struct ReportLimits: Hashable, Sendable {
   /// Words of each latent in a look-up.
   public var lookupWords = 8
 
-  /// The usual limits, which keep a page of 2,048 experts well below 3 MB.
+  /// The usual limits. They keep a page of 2,048 experts well below 3 MB.
   public init() {}
 }
 
@@ -29,8 +28,7 @@ extension RunReport {
   /// The report of an evaluated run: its clearest hierarchies, a sample drawn with `seed`, all
   /// experts for the search, and look-ups of `lookupWords`.
   ///
-  /// `codes` are those of all rows of `words`; `encode` gives the activations of a token without a
-  /// row (see `Lookup.lookup`).
+  /// `codes` are those of all rows of `words`; `encode` gives the codes of a token that has no row.
   public init(
     name: String, evaluation: DictionaryEvaluation, words: WordTable, codes: Codes,
     lookupWords: [String], configuration: [ConfigurationEntry] = [],
@@ -75,5 +73,17 @@ extension RunReport {
     index = scores.filter { evaluation.usage.experts[$0.expert] > 0 }.map {
       tree($0, limits.indexExpertWords, limits.indexSublatentWords)
     }
+  }
+}
+
+extension EvaluationNumbers {
+  /// The numbers of `evaluation`.
+  public init(_ evaluation: DictionaryEvaluation) {
+    self.init(
+      reconstruction: evaluation.reconstruction, deadExperts: evaluation.usage.deadExperts,
+      neverChosenSublatents: evaluation.usage.neverChosenSublatents,
+      deadSublatents: evaluation.usage.deadSublatents,
+      expertHistogram: evaluation.usage.expertHistogram,
+      sublatentHistogram: evaluation.usage.sublatentHistogram)
   }
 }

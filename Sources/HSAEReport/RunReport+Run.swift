@@ -1,4 +1,4 @@
-// The report of a run in a folder: evaluates it, reads its records and configuration.
+// Makes the report of a run in a folder: evaluates it and reads its records and configuration.
 
 import HSAEActivations
 public import HSAEEvaluation
@@ -8,9 +8,8 @@ import HSAETensors
 import HSAERuns
 
 extension RunReport {
-  /// The report of `run`, called `name`: evaluated, with look-ups of `lookupWords` if its rows are
-  /// words (a row of a residual stream is one occurrence of one, in its context), and with a random
-  /// sample of hierarchies drawn with `seed`.
+  /// The report of `run`, called `name`, with a random sample of hierarchies drawn with `seed`.
+  /// `lookupWords` are looked up if its rows are words; a row of a residual stream is an occurrence of one.
   public init(
     _ run: borrowing TrainedRun, name: String, lookupWords: [String], seed: UInt64 = 0,
     threads: Int, limits: ReportLimits = ReportLimits(), progress: (Int) -> Void = { _ in }
@@ -31,7 +30,7 @@ extension RunReport {
 }
 
 extension CurveRecord {
-  /// The records of the run at `path`, none if there are none.
+  /// The records of the run at `path`; empty if it has none.
   public static func read(run path: String) throws(Failure) -> [CurveRecord] {
     let file = Path.join(path, "metrics.jsonl")
     guard Path.exists(file), Path.fileSize(file) ?? 0 > 0 else { return [] }
@@ -40,8 +39,8 @@ extension CurveRecord {
   }
 }
 
-/// The run's configuration, one line for each number: `objective.beta`, `shape.experts`, … Of paths
-/// only the last part is shown: a page goes to other people.
+/// The run's configuration, an entry for each value: `objective.beta`, `shape.experts`, … Paths are cut to their
+/// last part, because a page goes to other people.
 private func configurationEntries(
   _ run: borrowing TrainedRun
 ) throws(Failure) -> [ConfigurationEntry] {

@@ -1,10 +1,11 @@
-// The numbers of a page without the page: for programs as JSON, for people as a table.
+// The numbers of a page without the page: as JSON for programs and as a table for people.
 
 public import HSAEEvaluation
+import HSAEHTML
 public import HSAEModels
 import HSAESupport
 
-/// A hierarchy by its words alone.
+/// A hierarchy, by its words.
 public struct HierarchySummary: Hashable, Sendable, Codable {
   /// The expert.
   public var expert: Int
@@ -12,11 +13,11 @@ public struct HierarchySummary: Hashable, Sendable, Codable {
   public var score: Double
   /// Its strongest words.
   public var words: [String]
-  /// The strongest words of its live sublatents, those with most words first.
+  /// The strongest words of its live sublatents, by falling number of words.
   public var sublatents: [[String]]
 }
 
-/// What `hsae report --json` says of a run. A number that is not known is absent.
+/// What `hsae report --json` prints for a run. Unknown numbers are absent.
 public struct RunSummary: Hashable, Sendable, Codable {
   /// The run's name.
   public var run: String
@@ -24,21 +25,21 @@ public struct RunSummary: Hashable, Sendable, Codable {
   public var shape: DictionaryShape
   /// Number of trained numbers, without a bias.
   public var parameters: Int
-  /// What it was evaluated on.
+  /// The rows it was evaluated on.
   public var evaluatedOn: String
   /// How well it reconstructs.
   public var reconstruction: ReconstructionSummary?
-  /// Experts active for no vector.
+  /// Experts active for no row.
   public var deadLatents: Int?
-  /// Sublatents chosen for no vector.
+  /// Sublatents chosen for no row.
   public var neverChosenSublatents: Int?
-  /// Sublatents relevant for no vector.
+  /// Sublatents active for no row.
   public var deadSublatents: Int?
   /// Steps of training.
   public var steps: Int?
   /// Seconds of training.
   public var seconds: Double?
-  /// Vectors trained on in a second.
+  /// Training rows per second.
   public var vectorsPerSecond: Double?
   /// Its ten clearest hierarchies.
   public var clearest: [HierarchySummary]
@@ -68,14 +69,14 @@ public struct RunSummary: Hashable, Sendable, Codable {
   }
 }
 
-/// The most important numbers of `runs` as a table of text, a line for each run, and what they were measured
-/// on; with the explained variance of held-out rows where `evaluation` has it.
+/// The most important numbers of `runs` as a table of text with a line for each run, and the rows they were measured
+/// on. It includes the explained variance of held-out rows if `evaluation` has it.
 public func summaryTable(_ runs: [RunReport], _ evaluation: Evaluation? = nil) -> String {
   let heldOut = runs.map { Headline($0, heldOutBy: evaluation) }
   let hasHeldOut = heldOut.contains { $0 != nil }
   let heads =
     ["run", "squared error", "top level", "explained"] + (hasHeldOut ? ["held out"] : [])
-    + ["dead", "dead sub", "vectors/s", "time"]
+    + ["dead", "dead sub", "rows/s", "time"]
   let lines = zip(runs, heldOut).map { run, heldOut -> [String] in
     let length = RunLength(run.metrics)
     let quality = run.numbers?.reconstruction

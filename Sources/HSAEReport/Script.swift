@@ -1,5 +1,5 @@
-// What a page does by itself: tabs, search as you type over all experts, links to a tree. Without it
-// everything but the search is there. Text enters the page through `textContent` alone.
+// The page's script: tabs, search as you type over all experts, links that unfold a tree. Without it all but the
+// search works. It puts text into the page through `textContent` only.
 
 let script = #"""
   (() => {
@@ -34,8 +34,7 @@ let script = #"""
     select(tabs[0]);
   }
 
-  // Only the trees whose words are mostly written in Latin letters, unless asked for all; the first
-  // three that show are unfolded.
+  // Shows only trees in mostly Latin letters while the box is ticked, and unfolds the first three.
   const latin = $("latin");
   if (latin) {
     latin.closest("p").hidden = false;

@@ -1,14 +1,14 @@
-// All experts' strongest words as compact JSON for the page's search: each distinct word once, and
-// experts as lists of numbers.
+// The strongest words of all experts as compact JSON for the page's search. Each distinct word is written once:
 //
 // {"w": [word, …], "e": [[expert, count, score · 1000, [word, …], [[count, word, …], …]], …]}
 
 import HSAEEvaluation
+import HSAEHTML
 
-/// The search index of `trees`, safe to put inside `<script type="application/json">`. To stay below
-/// `limit` bytes it leaves out first sublatents with few words, then the weaker words of the others.
+/// The search index of `trees`, safe inside `<script type="application/json">`. To stay below `limit` bytes it first
+/// leaves out sublatents with few words, then the weaker words of the others.
 func searchIndex(_ trees: [HierarchyTree], limit: Int) -> Markup {
-  // Sublatents need `fewest` words to be listed, and are listed with `words` of them.
+  // Each plan lists sublatents with at least `fewest` words, and the first `words` of these.
   let plans = [(1, 9), (2, 4), (3, 4), (3, 3), (5, 3), (5, 2), (10, 2), (10, 1)]
   for (fewest, words) in plans {
     let index = encoded(trees, fewest: fewest, words: words)

@@ -1,28 +1,14 @@
-// The section of a page about the activations themselves: where they come from, their norms, their
-// most frequent tokens, and some of them in context.
+// The section of a page about an activation store: where its rows come from, their norms, the most frequent tokens,
+// and some tokens in context.
 
 import Foundation
 import HSAEActivations
+import HSAEEvaluation
+import HSAEHTML
 import HSAESupport
 
-let storeTemplate = """
-  <section id="activations" aria-labelledby="activations-title">
-  <h2 id="activations-title">Activations</h2>
-  <p class="lead">{{{lead}}}</p>
-  <div class="charts">{{{norms}}}{{{languages}}}</div>
-  {{#hasTokens}}<h3>Most frequent tokens</h3>
-  <p class="words">{{{tokens}}}</p>{{/hasTokens}}
-  {{#hasContexts}}<h3>In context</h3>
-  <p class="small">Rows drawn at random; the marked token is the row’s.</p>
-  <ul class="contexts">
-  {{#contexts}}<li><span class="words"><bdi>…{{{before}}}<mark>{{{token}}}</mark>{{{after}}}…</bdi></span>\
-  {{#hasSource}}<span class="small">{{{source}}}</span>{{/hasSource}}</li>
-  {{/contexts}}</ul>{{/hasContexts}}
-  </section>
-  """
-
-/// What the section shows of `store`.
-func storeView(_ store: StoreSummary) -> [String: View] {
+/// The content of the section about `store`.
+func storeSection(_ store: StoreSummary) -> Markup {
   let attributes = store.attributes
   var parts = [
     "\(counted(store.rows, "row")) of width \(attributes.width)",
@@ -38,26 +24,34 @@ func storeView(_ store: StoreSummary) -> [String: View] {
       "\(counted(store.flagged, "row")) flagged and left out (norm beyond"
         + " \(grouped(multiple, digits: 3)) × the median, or not finite)")
   }
-  return [
-    "lead": "\(parts.joined(separator: "; ")).",
-    "norms": .markup(normChart(store.norms, rows: store.sampled)),
-    "languages": .markup(languageChart(store.languages)),
-    "hasTokens": .flag(!store.tokens.isEmpty),
-    "tokens": .markup(
-      store.tokens.map { token -> Markup in
-        let share = percent(Double(token.count) / Double(max(1, token.total)))
-        return "<bdi title=\"\(share)\">\(displayText(token.name))</bdi>"
-      }.joined(" ")),
-    "hasContexts": .flag(!store.contexts.isEmpty),
-    "contexts": .list(
-      store.contexts.map { context in
-        let source = [context.language, context.title].filter { !$0.isEmpty }
-        return [
-          "before": "\(context.before)", "token": "\(context.token)", "after": "\(context.after)",
-          "hasSource": .flag(!source.isEmpty), "source": "\(source.joined(separator: ", "))",
-        ]
-      }),
-  ]
+  let tokens = store.tokens.map { token -> Markup in
+    let share = percent(Double(token.count) / Double(max(1, token.total)))
+    return "<bdi title=\"\(share)\">\(displayText(token.name))</bdi>"
+  }
+  let contexts = store.contexts.map { context -> Markup in
+    let source = [context.language, context.title].filter { !$0.isEmpty }
+      .joined(separator: ", ")
+    return """
+      <li><span class="words"><bdi>…\(context.before)<mark>\(context.token)</mark>\
+      \(context.after)…</bdi></span>\
+      \(when(!source.isEmpty, "<span class=\"small\">\(source)</span>"))</li>
+
+      """
+  }
+  let tokenList: Markup =
+    "<h3>Most frequent tokens</h3>\n<p class=\"words\">\(tokens.joined(" "))</p>"
+  let contextList: Markup = """
+    <h3>In context</h3>
+    <p class="small">Rows drawn at random; the marked token is the row’s.</p>
+    <ul class="contexts">
+    \(contexts.joined())</ul>
+    """
+  return """
+    <p class="lead">\(parts.joined(separator: "; ")).</p>
+    <div class="charts">\(normChart(store.norms, rows: store.sampled))\(languageChart(store.languages))</div>
+    \(when(!tokens.isEmpty, tokenList))
+    \(when(!contexts.isEmpty, contextList))
+    """
 }
 
 private func normChart(_ norms: StoreSummary.Norms, rows: Int) -> Markup {
@@ -73,25 +67,23 @@ private func normChart(_ norms: StoreSummary.Norms, rows: Int) -> Markup {
     return (Double(index) * width, Markup(text: grouped(norm, digits: 3)))
   }
   return barChart(
-    title: "Norms of \(counted(rows, "row"))", counts: norms.counts, color: 0, labels: labels,
+    "Norms of \(counted(rows, "row"))", counts: norms.counts, color: 0, labels: labels,
     legend: legend.joined(), spoken: "median \(values[3]), greatest \(values[6])",
     axis: "norm before scaling to 1, logarithmic")
 }
 
-/// Languages of documents as a table; nothing if none is known.
+/// The languages of documents as a table; nothing if none is known.
 private func languageChart(_ languages: [StoreSummary.Share]) -> Markup {
   guard !languages.isEmpty else { return "" }
-  let rows = languages.prefix(12).map { language -> Markup in
-    let name = language.name.isEmpty ? "unknown" : language.name
+  let rows = languages.prefix(12).map { language -> TableRow in
     let share = percent(Double(language.count) / Double(max(1, language.total)))
-    return """
-      <tr><th scope="row">\(name)</th><td>\(grouped(language.count))</td><td>\(share)</td></tr>
-      """
+    return (
+      "\(language.name.isEmpty ? "unknown" : language.name)",
+      [(grouped(language.count), false), (share, false)]
+    )
   }
   return """
     <figure class="chart"><figcaption>Languages of documents</figcaption>
-    <table class="numbers"><thead><tr><th scope="col"><span class="hush">language</span></th>\
-    <th scope="col">documents</th><th scope="col">share</th></tr></thead>
-    <tbody>\(rows.joined())</tbody></table></figure>
+    \(table([hidden("language"), "documents", "share"], rows))</figure>
     """
 }

@@ -1,5 +1,6 @@
-// Which curves of a run's records are drawn.
+// The training curves of runs as charts.
 
+import HSAEHTML
 import HSAEModels
 
 /// The training charts of `runs`, each in its own colour; nil if there are no records.
@@ -14,11 +15,11 @@ func trainingCharts(_ runs: [RunReport]) -> Markup? {
     }.sorted { $0.x < $1.x }
   }
   let many = runs.count > 2
-  let colored = runs.enumerated().map { index, run in (run, color(index)) }
-  var charts: [LineChart] = [
-    LineChart(
-      title: "Squared error per vector", xLabel: "step",
-      series: colored.flatMap { run, color -> [Series] in
+  let colored = runs.enumerated().map { index, run in (run, runColor(index)) }
+  var charts: [Markup?] = [
+    lineChart(
+      "Squared error per row", xLabel: "step",
+      colored.flatMap { run, color -> [Series] in
         let full = Series(
           name: run.name, points: points(run, .reconstruction), color: color)
         guard !run.shape.isFlat, !many else { return [full] }
@@ -29,12 +30,12 @@ func trainingCharts(_ runs: [RunReport]) -> Markup? {
             color: color, isDashed: true),
         ]
       }),
-    LineChart(
-      title: "Loss, each run’s own objective", xLabel: "step",
-      series: colored.map { Series(name: $0.name, points: points($0, .loss), color: $1) }),
-    LineChart(
-      title: "Dead while training, %", xLabel: "step",
-      series: colored.flatMap { run, color -> [Series] in
+    lineChart(
+      "Loss, each run’s own objective", xLabel: "step",
+      colored.map { Series(name: $0.name, points: points($0, .loss), color: $1) }),
+    lineChart(
+      "Dead while training, %", xLabel: "step",
+      colored.flatMap { run, color -> [Series] in
         let latents = Series(
           name: run.shape.isFlat || many ? run.name : run.name + ", latents",
           points: points(run, .deadLatents, scale: 100 / Double(max(1, run.shape.experts))),
@@ -52,15 +53,12 @@ func trainingCharts(_ runs: [RunReport]) -> Markup? {
   ]
   if many {
     charts.append(
-      LineChart(
-        title: "Squared error, top level alone", xLabel: "step",
-        series: colored.map {
+      lineChart(
+        "Squared error, top level alone", xLabel: "step",
+        colored.map {
           Series(name: $0.name, points: points($0, .topReconstruction), color: $1)
         }))
   }
-  let drawn = charts.compactMap { $0.markup() }
-  return drawn.isEmpty ? nil : drawn.joined()
+  let drawn = charts.compactMap(\.self)
+  return drawn.isEmpty ? nil : "<div class=\"charts\">\(drawn.joined())</div>"
 }
-
-/// The colour of run `index`; there are six.
-func color(_ index: Int) -> Int { index % 6 }

@@ -2,6 +2,7 @@
 // suites hold what these find against it.
 
 import Foundation
+import HSAEHTML
 import Testing
 
 @testable import HSAEEvaluation

@@ -2,9 +2,9 @@
 
 import Foundation
 import HSAEActivations
+import HSAEHTML
 import HSAEModels
 import HSAESupport
-import HSAETensors
 import Testing
 
 @testable import HSAEEvaluation
@@ -148,7 +148,6 @@ private struct PageReader {
       default: break
       }
     }
-    #expect(!page.contains("{{") || page.contains("{{{x}}}"))
     #expect(page.contains("T &amp; T") && page.contains("&lt;none&gt;"))
   }
 
@@ -202,8 +201,8 @@ private struct PageReader {
       return try makeReport(ReportInput(title: "t", subtitle: "", runs: [run]))
     }
     let own = try page { _ in }
-    #expect(own.contains("of each vector’s squared norm, on training rows"))
-    #expect(own.contains("2 active for each vector") && !own.contains("Better values"))
+    #expect(own.contains("of each row’s squared norm, on training rows"))
+    #expect(own.contains("2 active for each row") && !own.contains("Better values"))
     let theirs = try page {
       ($0.isTrainingData, $0.seesUnitRows) = (nil, false)
       $0.shape.activeExperts = 16
@@ -212,13 +211,13 @@ private struct PageReader {
     #expect(theirs.contains("<dd>541,643,228</dd>") && theirs.contains("<td>541,643,228</td>"))
     #expect(theirs.contains("of rows at their own lengths, on rows its training may have had"))
     #expect(!theirs.contains("squared norm") && !theirs.contains("was not trained on"))
-    #expect(theirs.contains("2.0 active for a vector on average<"))
+    #expect(theirs.contains("2.0 active for a row on average<"))
     let other = try page {
       $0.isTrainingData = false
       $0.shape.activeExperts = 9
     }
     #expect(other.contains("on rows it was not trained on"))
-    #expect(other.contains("2.0 active for a vector on average, 9 at most"))
+    #expect(other.contains("2.0 active for a row on average, 9 at most"))
     // An error at unit norm and one at the rows' own lengths are not compared.
     var flat = sampleRun("flat", flat: true)
     for isAlike in [true, false] {
@@ -292,8 +291,7 @@ private struct PageReader {
     }
   }
 
-  @Test func aTreeAsHTML() throws {
-    let templates = try Templates(["tree": treeTemplate, "list": "{{#trees}}{{> tree}}{{/trees}}"])
+  @Test func aTreeAsHTML() {
     var score = HierarchyScore(expert: 7)
     score.live = [2]
     let tree = HierarchyTree(
@@ -302,9 +300,10 @@ private struct PageReader {
         words: [WeightedWord(text: "▁dog", value: 1), WeightedWord(text: "ging", value: 0.5)]),
       children: [TreeNode(index: 2, count: 1, words: [WeightedWord(text: "▁<pug>", value: 1)])],
       score: score)
-    let html = try templates.render("list", ["trees": TreeList(idPrefix: "e").view([tree])])
+    let list = TreeList(idPrefix: "e").markup([tree])
     #expect(
-      html.html == """
+      list.html == """
+        <div class="trees">
         <details class="tree" id="e7">
         <summary><span class="rank">1</span><span class="head"><bdi>dog</bdi>, <bdi>·ging</bdi></span>\
         <span class="strip" aria-hidden="true"><i style="width:25.0%"></i></span><span class="meta">\
@@ -317,34 +316,12 @@ private struct PageReader {
         </ul>
         <p class="note">expert 7</p>
         </details>
+        </div>
         """)
   }
 }
 
 @Suite struct ReportPartsTests {
-  @Test func escaping() {
-    let word = "<b>&\"'\u{0301}"
-    let markup: Markup = "<i>\(word)</i>\(3)\(Markup(text: ">"))"
-    #expect(markup.html == "<i>&lt;b&gt;&amp;&quot;&#39;\u{0301}</i>3&gt;")
-    // A mark after `<` makes another character of it, but not another scalar.
-    #expect(Markup(text: "<\u{0338}").html == "&lt;\u{0338}")
-    // Every scalar by itself: most are taken as they are without a look at what they are.
-    let special: [Unicode.Scalar: String] = [
-      "&": "&amp;", "<": "&lt;", ">": "&gt;", "\"": "&quot;", "'": "&#39;", "\t": "\t", "\n": "\n",
-    ]
-    for value in UInt32(0)...0x10FFFF {
-      guard let scalar = Unicode.Scalar(value) else { continue }
-      let disturbs =
-        scalar.properties.generalCategory == .control || scalar.properties.isNoncharacterCodePoint
-        || scalar.properties.isBidiControl || [0x2028, 0x2029, 0xFEFF].contains(value)
-      let expected = special[scalar] ?? (disturbs ? "\u{FFFD}" : String(scalar))
-      if !Markup(text: "a" + String(scalar)).utf8.elementsEqual("a\(expected)".utf8) {
-        Issue.record("U+\(String(value, radix: 16))")
-      }
-    }
-    #expect(scriptSafeJSON("</a>\u{2028}\"\\\n") == #""\u003c/a\u003e\u2028\"\\\u000a""#)
-  }
-
   @Test func metricsAreTolerant() {
     let records = CurveRecord.parse(
       jsonLines: """
@@ -359,30 +336,6 @@ private struct PageReader {
     #expect(records[0].values["flag"] == nil)
     #expect(records[1][.step] == 2 && records[1][.loss] == nil && records[1][.l1] == nil)
     #expect(CurveRecord(["loss": .nan]).values.isEmpty)
-  }
-
-  @Test func numbers() {
-    #expect(short(13_600_000) == "13.6 M" && short(940_000) == "940 k" && short(512) == "512")
-    #expect(percent(0.0123) == "1.2 %" && percent(0.256) == "26 %" && percent(.nan) == "–")
-    #expect(duration(8.25) == "8.2 s" && duration(200) == "3 min 20 s")
-    #expect(duration(7500) == "2 h 05 min")
-    #expect(decimal(-0.0001, 2) == "0.00")
-    #expect(readable(550_716_568.0212, 4) == "550,716,568" && readable(0.76321, 4) == "0.7632")
-    #expect(
-      readable(-1234.5, 4) == "−1,235" && readable(.nan, 0) == "–" && readable(999.4, 1) == "999.4")
-  }
-
-  /// The quick way prints what Foundation does, at halves and large numbers too.
-  @Test(arguments: 0...7) func decimalsAreThoseOfFoundation(digits: Int) {
-    var generator = SeededGenerator(seed: UInt64(digits))
-    let halves = (0..<400).map { (Double($0) + 0.5) / pow(10, Double(digits)) }
-    let random = (0..<4000).map { _ in
-      Double.random(in: 0..<1, using: &generator)
-        * pow(10, Double.random(in: -8...12, using: &generator))
-    }
-    for number in halves + random + [0, 1, 0.1, 0.995, 9.995, 999_999.9995, 1e9, 1e300] {
-      #expect(decimal(number, digits) == String(format: "%.\(digits)f", number))
-    }
   }
 
   @Test func activationsAreEscapedAndShown() throws {
@@ -409,39 +362,10 @@ private struct PageReader {
     #expect(withRun.contains("href=\"#activations\"") && withRun.contains("id=\"numbers\""))
   }
 
-  @Test func axes() {
-    #expect(ticks(0, 600, count: 4).values == [0, 200, 400, 600])
-    #expect(ticks(0.73, 0.94, count: 4).step == 0.1)
-    #expect(ticks(1, 1, count: 4).values == [1])
-    #expect(ticks(.nan, 1, count: 4).values.count == 1)
-    #expect(tick(20_000, step: 10_000) == "20 k" && tick(0.25, step: 0.05) == "0.25")
-    #expect(tick(0.75, step: 0.25) == "0.75" && tick(7.5, step: 2.5) == "7.5")
-    #expect(tick(3, step: 1) == "3" && tick(0.0001, step: 0.0001) == "0.0001")
-  }
-
-  @Test func chartsOfAlmostNothing() {
-    #expect(LineChart(title: "t", xLabel: "step", series: []).markup() == nil)
-    // A line of zeros reads 0, on an axis to 1.
-    let zeros =
-      LineChart(
-        title: "t", xLabel: "step",
-        series: [Series(name: "a", points: [(1, 0), (9, 0)], color: 0)], fromZero: true
-      ).markup()?.html ?? ""
-    #expect(zeros.contains("<b>0</b>") && zeros.contains("a from 0 to 0"))
-    #expect(zeros.contains(">1.00</span>") && !zeros.contains("0.0010"))
-    let one = Series(name: "<a>", points: [(5, 2)], color: 0)
-    let chart = LineChart(title: "t", xLabel: "step", series: [one]).markup()
-    #expect(chart?.html.contains("&lt;a&gt;") == true)
-    #expect(
-      HistogramChart(
-        title: "t", histogram: DensityHistogram(counts: [], vectors: 0), color: 0
-      ).markup() == nil)
-    let densities = HistogramChart(
-      title: "t", histogram: DensityHistogram(counts: [0, 3, 10], vectors: 10), color: 0)
-    #expect(densities.markup()?.html.contains("never <b>1</b>") == true)
-    let long = Series(
-      name: "", points: (0..<1000).map { (Double($0), Double($0)) }, color: 0
-    ).thinned
-    #expect(long.points.count == 300 && long.points.last?.x == 999)
+  @Test func densities() {
+    let none = DensityHistogram(counts: [], vectors: 0)
+    #expect(densityChart("t", none, color: 0) == nil)
+    let chart = densityChart("t", DensityHistogram(counts: [0, 3, 10], vectors: 10), color: 0)
+    #expect(chart?.html.contains("never <b>1</b>") == true)
   }
 }

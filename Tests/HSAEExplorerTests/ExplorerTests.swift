@@ -3,9 +3,9 @@
 #if Explorer
 import Foundation
 import HSAEEvaluation
+import HSAEHTML
 import HSAELanguageModels
 import HSAEModels
-import HSAEReport
 import HSAESupport
 import HSAETensors
 import HSAETestSupport

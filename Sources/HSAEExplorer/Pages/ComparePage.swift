@@ -1,8 +1,8 @@
-// Two runs side by side: which latents they share, and what each has alone.
+// Compares two runs: the latents that both have, and those that only one has.
 
 #if Explorer
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {
@@ -58,14 +58,14 @@ extension Explorer {
       """, section: .compare, run: first, runs: runs)
   }
 
-  /// What there is to compare, where a form has nobody to answer it.
+  /// Links to all pairs of runs, for files, where no server answers a form.
   private func pairLinks(
     _ first: RunRecord, _ second: RunRecord, _ runs: [RunRecord]
   ) -> Markup {
     let links = runs.flatMap { run in
       runs.filter { $0.id != run.id }.map { other -> Markup in
-        let isShown = run.id == first.id && other.id == second.id
-        let current: Markup = isShown ? " aria-current=\"page\"" : ""
+        let current = when(
+          run.id == first.id && other.id == second.id, " aria-current=\"page\"")
         return
           "<a href=\"\(Address.compare(run, other))\"\(current)>\(run.name) with \(other.name)</a>"
       }

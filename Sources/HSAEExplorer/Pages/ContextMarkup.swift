@@ -1,12 +1,12 @@
-// Texts as pages show them: tokens shaded by how strongly a latent is active at them, words set apart.
+// Texts and words on pages: running text with tokens shaded by a latent's codes, words of latents, links to latents.
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
-/// The text of a token within running text: spaces as spaces, line breaks and bytes made visible.
+/// The text of a token within running text, with visible line breaks and tabs.
 func runningText(_ token: String) -> String {
   let bytes = token.utf8
   if let first = bytes.first, first < 0x20 || first == 0x3C || first == 0x5C {
@@ -17,7 +17,7 @@ func runningText(_ token: String) -> String {
     default: break
     }
   }
-  // ▁ is E2 96 81; most tokens have one, in front, and no line break.
+  // The quick way for most tokens: one ▁ (E2 96 81) in front and no line break.
   let space = bytes.starts(with: [0xE2, 0x96, 0x81])
   let rest = space ? token[bytes.index(bytes.startIndex, offsetBy: 3)...] : token[...]
   if !rest.utf8.contains(where: { $0 == 0x96 || $0 == 0x0A }) {
@@ -26,8 +26,8 @@ func runningText(_ token: String) -> String {
   return token.replacingOccurrences(of: "▁", with: " ").replacingOccurrences(of: "\n", with: "↵")
 }
 
-/// The texts of `tokens` as running text. Neighbouring bytes that together are a character are shown as it, at
-/// the first of them; the token at `centre` stays by itself.
+/// The texts of `tokens` as running text. Byte tokens that together make a character are shown as that character, at
+/// the first of them. The token at `centre` is not joined with others.
 func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
   var texts = tokens.map(runningText)
   guard tokens.contains(where: { byteToken($0) != nil }) else { return texts }
@@ -39,7 +39,7 @@ func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
       bytes.append(byte)
       end += 1
       if let text = String(validating: bytes, as: UTF8.self) {
-        // Spaces of other widths are spaces here.
+        // A no-break space is a space here.
         texts[start] = text == "\u{A0}" ? " " : runningText(text)
         for place in start + 1..<max(start + 1, end) { texts[place] = "" }
         start = end - 1
@@ -59,13 +59,13 @@ private func byteToken(_ token: String) -> UInt8? {
   return UInt8(token.dropFirst(3).dropLast(), radix: 16)
 }
 
-/// A shade from 0 (none) to 9 for a code of `value` where the latent's largest is `maximum`.
+/// A shade from 0 (none) to 9 for a code of `value`; `maximum` is the latent's largest code.
 func shade(_ value: Float, _ maximum: Float) -> Int {
   guard value > 0, maximum > 0 else { return 0 }
   return min(9, max(1, Int((value / maximum * 9).rounded())))
 }
 
-/// A context: the text around a token with the latent's codes as shades, the token itself marked.
+/// A context: the text around a marked token, shaded by the latent's codes.
 func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
   let texts = runningTexts(context.tokens.map(\.text), centre: context.centre)
   var tokens: Markup = ""
@@ -75,7 +75,7 @@ func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
       tokens.append(texts[index])
       continue
     }
-    // The space in front of a word is not a part of what is marked.
+    // The space in front of a word is not marked.
     let (space, word) =
       texts[index].utf8.first == 0x20 && texts[index].utf8.count > 1
       ? (" ", String(texts[index].unicodeScalars.dropFirst())) : ("", texts[index])
@@ -96,17 +96,17 @@ func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
 /// A list of contexts.
 func contextList(_ contexts: [ContextText], maximum: Float) -> Markup {
   contexts.isEmpty
-    ? "<p class=\"empty\">It is never active in these rows.</p>"
+    ? "<p class=\"empty\">It is not active for any of these rows.</p>"
     : "<ol class=\"contexts\">\(contexts.map { contextMarkup($0, maximum: maximum) }.joined())</ol>"
 }
 
-/// The words of a latent, or what else it is called.
+/// The label and the strongest words of a latent; the words of `asked` are marked.
 func latentWords(_ latent: LatentRecord, limit: Int = 8, asked: AskedWords? = nil) -> Markup {
   func text(_ text: String) -> Markup {
     asked?.isIn(text) ?? false ? "<mark>\(text)</mark>" : "\(text)"
   }
   var shown = Array(latent.words.prefix(limit))
-  // What was asked for is shown, wherever it is.
+  // The asked word is shown even if it is not among the first.
   if let asked, !shown.contains(where: asked.isIn),
     let found = latent.words.first(where: asked.isIn)
   {
@@ -114,7 +114,7 @@ func latentWords(_ latent: LatentRecord, limit: Int = 8, asked: AskedWords? = ni
   }
   let words = shown.map { "<bdi>\(text($0))</bdi>" as Markup }.joined(" ")
   let label: Markup = latent.label.map { "<b class=\"label\">\(text($0))</b> " } ?? ""
-  if words.isEmpty && label.isEmpty { return "<i class=\"empty\">silent</i>" }
+  if words.isEmpty && label.isEmpty { return "<i class=\"empty\">dead</i>" }
   return label + "<span class=\"words\">" + words + "</span>"
 }
 
@@ -125,7 +125,7 @@ func latentTitle(_ latent: LatentRecord, _ run: RunRecord) -> String {
     ?? "\(kind) \(latent.expert)"
 }
 
-/// A link to a latent, its number in front.
+/// A link to a latent: its number and its words.
 func latentLink(
   _ latent: LatentRecord, _ run: RunRecord, limit: Int = 6, asked: AskedWords? = nil
 ) -> Markup {

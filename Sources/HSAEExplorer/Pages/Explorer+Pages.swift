@@ -1,9 +1,9 @@
-// Which page is at which address.
+// Finds the page for an address; the page of all runs.
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {
@@ -46,7 +46,7 @@ extension Explorer {
     }
   }
 
-  /// All runs, where there are several.
+  /// The page of all runs, if there are several.
   func startPage(_ runs: [RunRecord]) -> Markup {
     let items = runs.map { run -> Markup in
       """
@@ -71,9 +71,8 @@ extension Explorer {
       ? "\(counted(shape.experts, "latent"))"
       : "\(grouped(shape.experts)) experts with \(shape.sublatents) sublatents each"
     let place = [run.modelName, run.hookPoint].compactMap(\.self).joined(separator: ", ")
-    let incomplete: Markup =
-      run.isComplete
-      ? "" : " <strong>Incomplete: run hsae explain again to go on.</strong>"
+    let incomplete = when(
+      !run.isComplete, " <strong>Incomplete: run hsae explain again to go on.</strong>")
     return """
       \(latents), \(shape.activeExperts) active at a time; \(counted(run.rows, "row")) of \
       \(place.isEmpty ? run.storeName : place).\(incomplete)

@@ -1,5 +1,5 @@
-// What pages do beyond links and forms, all of which work without it: search as one types, a click on a
-// token without a new page, labels saved in place.
+// The explorer's script: search as you type, choose a token without loading a new page, save labels in place. Links and
+// forms work without it.
 
 #if Explorer
 let explorerScript = """
@@ -41,7 +41,7 @@ let explorerScript = """
       history.replaceState(null, '', address);
       choices()[place]?.focus();
     });
-    // Another text begins at its end.
+    // For another text no token is chosen, and the page shows its last one.
     document.getElementById('text').addEventListener('input', () =>
       choices().forEach(choice => { choice.checked = false; }));
   }
@@ -65,7 +65,7 @@ let explorerScript = """
       return place;
     };
     let isDone;
-    // The latent that is named beside the form is that of the address.
+    // The words beside the form belong to the latent of the address.
     steering.elements.latent.addEventListener('input', () => document.getElementById('named')?.remove());
     const show = (event) => {
       if (event.error) throw new Error(event.error);
@@ -95,7 +95,7 @@ let explorerScript = """
         const ask = () => fetch('/api/v1' + page,
           {method: 'POST', body: JSON.stringify(body), signal: own.signal});
         let answer = await ask();
-        // What was stopped may not have noticed yet.
+        // A request that was stopped may still be busy.
         for (let tries = 0; answer.status === 503 && tries < 8; tries++) {
           await new Promise(done => setTimeout(done, 250));
           answer = await ask();

@@ -1,31 +1,31 @@
-// A latent: its contexts, its sublatents inside it with theirs, what it promotes, how strong it gets, what
-// it is like. The paper's figure 1, for every latent.
+// The page of a latent, like the paper's figure 1: its contexts, its sublatents with theirs, the tokens it promotes, the
+// distribution of its codes, and related latents.
 
 #if Explorer
+import HSAEEvaluation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {
-  /// Sublatents that are shown with contexts; the others by their words.
+  /// Sublatents shown with contexts; the others are listed by their words.
   private static let unfolded = 12
-  /// Contexts of a sublatent beside its expert's, and the tokens on each side that fit a card.
+  /// Contexts on a sublatent's card, and their tokens on each side.
   private static let (contextsInside, windowInside) = (2, 8)
-  /// Contexts that are shown at once.
+  /// Contexts shown before "More" is opened.
   static let contextsAtOnce = 10
 
-  /// The page of a latent. Unless it is `isWhole`, further contexts are fetched when they are wanted, and
-  /// `detail` need not have them.
+  /// The page of a latent. Unless the page `isWhole`, the script fetches further contexts when they are wanted, and
+  /// `detail` need not contain them.
   func latentPage(
     _ detail: LatentDetail, of run: RunRecord, isWhole: Bool
   ) throws(Failure) -> Markup {
     let latent = detail.latent
     let title = latentTitle(latent, run)
     let words = latent.words.prefix(4).joined(separator: ", ")
-    let parent: Markup =
-      detail.parent.map { parent in
-        "<p class=\"kicker\">inside \(latentLink(parent, run))</p>"
-      } ?? ""
+    let parent = detail.parent.map {
+      "<p class=\"kicker\">inside \(latentLink($0, run))</p>" as Markup
+    }
     var figures = [
       figure("active in", density(latent.density), "\(counted(latent.count, "row"))"),
       figure(
@@ -37,7 +37,7 @@ extension Explorer {
     } else if !run.shape.isFlat {
       figures.append(
         figure(
-          "sublatents that fire", "\(latent.liveSublatents)", "of \(run.shape.sublatents)"))
+          "live sublatents", "\(latent.liveSublatents)", "of \(run.shape.sublatents)"))
     }
     if let score = latent.score {
       figures.append(
@@ -82,11 +82,11 @@ extension Explorer {
     "<a href=\"\(Address.steer(run, latent))\">Steer with it</a>"
   }
 
-  /// Further contexts, folded: they are most of what is read for a page, and few people open them.
+  /// Further contexts, folded. They are most of what a page reads from the database, and few people open them.
   private func more(_ detail: LatentDetail, _ run: RunRecord, isWhole: Bool) -> Markup {
     let summary: Markup = "<summary>More, and samples of all strengths</summary>"
     if isWhole {
-      let open: Markup = isStatic ? "" : " open"
+      let open = when(!isStatic, " open")
       return "<details id=\"more\"\(open)>\(summary)\(furtherContexts(detail))</details>"
     }
     let address = Address.latent(detail.latent, run) + "?more=1"
@@ -96,7 +96,7 @@ extension Explorer {
       """
   }
 
-  /// The contexts after those that are shown at once, and samples of each fifth of the activations.
+  /// The remaining contexts, and samples from each fifth of the codes.
   func furtherContexts(_ detail: LatentDetail) -> Markup {
     let maximum = detail.latent.maximum
     let names: [Markup] = ["strongest", "second", "middle", "fourth", "weakest"]
@@ -112,35 +112,35 @@ extension Explorer {
   private func cards(_ detail: LatentDetail, _ run: RunRecord) throws(Failure) -> Markup {
     let live = detail.sublatents.filter { $0.count > 0 }
     guard !run.shape.isFlat else { return "" }
-    // In files a sublatent has no page of its own.
+    // In a folder of pages a sublatent has no page of its own.
     let shown = isStatic ? live : Array(live.prefix(Self.unfolded))
     let contexts = try database.strongestContexts(
       of: shown, in: run, limit: Self.contextsInside, window: Self.windowInside)
     let promoted = isStatic ? try database.promoted(by: shown, in: run) : []
     let cards = shown.indices.map { index -> Markup in
       let latent = shown[index]
-      let effects = promoted.indices.contains(index) ? promoted[index] : nil
+      let promoted = promoted.indices.contains(index) ? promoted[index] : nil
       return """
         <article class="card" id="s\(latent.sublatent ?? 0)"><h3>\(latentLink(latent, run))</h3>
         <p class="small">\(percent(latent.shareOfParent)) of the expert’s rows</p>
         \(contextList(contexts[index], maximum: latent.maximum))
-        \(effects.map { promotes($0) } ?? "")</article>
+        \(promoted.map(promotes))</article>
         """
     }.joined()
     let rest = live.dropFirst(shown.count).map { "<li>\(latentLink($0, run))</li>" as Markup }
       .joined()
-    let silent = run.shape.sublatents - live.count
+    let dead = run.shape.sublatents - live.count
     return """
       <section aria-labelledby="inside"><h2 id="inside">Inside it</h2>
-      \(when(cards.isEmpty, "<p class=\"empty\">None of its sublatents is ever active.</p>"))
+      \(when(cards.isEmpty, "<p class=\"empty\">None of its sublatents is active for any row.</p>"))
       <div class="cards">\(cards)</div>
       \(when(!rest.isEmpty, "<ul class=\"plainlist\">\(rest)</ul>"))
-      \(when(silent > 0, "<p class=\"small\">\(silent) of \(run.shape.sublatents) sublatents are silent here.</p>"))
+      \(when(dead > 0, "<p class=\"small\">\(dead) of \(run.shape.sublatents) sublatents are dead: not active for any row here.</p>"))
       </section>
       """
   }
 
-  /// What a sublatent promotes, in a line.
+  /// The tokens a sublatent promotes, in a line.
   private func promotes(_ texts: PromotedTexts) -> Markup {
     let words = texts.promoted.prefix(8).map { "<bdi>\(displayText($0.text))</bdi>" as Markup }
     return "<p class=\"small\">promotes <span class=\"words\">\(words.joined(" "))</span></p>"
@@ -179,10 +179,9 @@ extension Explorer {
       <div><h4>suppresses</h4><ol>\(tokens(texts.suppressed))</ol></div></div>
       """
     }
-    let together: Markup =
-      detail.promotedWithParent.map {
-        "<details><summary>together with its expert</summary>\(lists($0))</details>"
-      } ?? ""
+    let together = detail.promotedWithParent.map {
+      "<details><summary>together with its expert</summary>\(lists($0))</details>" as Markup
+    }
     return """
       <section><h2>\(run.kind == .vocabulary ? "Tokens along it" : "Promoted tokens")</h2>
       \(lists(promoted))\(together)</section>

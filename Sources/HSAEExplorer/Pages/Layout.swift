@@ -1,11 +1,11 @@
-// The frame of every page, and the addresses pages link to.
+// The frame of every page, the addresses that pages link to, and small pieces that several pages use.
 
 #if Explorer
 import Foundation
-import HSAEReport
+import HSAEHTML
 import HSAESupport
 
-/// Where a thing is shown.
+/// The addresses of pages.
 enum Address {
   static func run(_ run: RunRecord) -> String { "/runs/\(encoded(run.name))" }
   static func latents(_ run: RunRecord) -> String { self.run(run) + "/latents" }
@@ -29,13 +29,13 @@ enum Address {
   private static let plain = CharacterSet(
     charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 
-  /// `text` as a part of a path or a value of a query.
+  /// `text`, percent-encoded as a part of a path or a value of a query.
   static func encoded(_ text: String) -> String {
     text.addingPercentEncoding(withAllowedCharacters: plain) ?? ""
   }
 }
 
-/// A part of the navigation.
+/// A link of the navigation.
 enum Section: String {
   case overview = "Overview"
   case latents = "Latents"
@@ -45,44 +45,35 @@ enum Section: String {
 }
 
 extension Explorer {
-  /// A whole page. `run` is the run it is about; `runs` are all, to choose from.
+  /// A whole page about `run`; the reader can change to another of `runs`.
   func layout(
     _ title: String, _ body: Markup, section: Section? = nil, run: RunRecord? = nil,
     runs: [RunRecord] = []
   ) -> Markup {
     func link(_ target: Section, _ address: String) -> Markup {
-      let current: Markup = target == section ? " aria-current=\"page\"" : ""
+      let current = when(target == section, " aria-current=\"page\"")
       return "<a href=\"\(address)\"\(current)>\(target.rawValue)</a>"
     }
     var links: Markup = ""
     if let run {
       links = link(.overview, Address.run(run)) + link(.latents, Address.latents(run))
-      if !isStatic {
-        links = links + link(.text, Address.text(run))
-        if canSteer(run) { links = links + link(.steer, Address.steer(run)) }
-      }
-      if runs.count > 1 {
-        links = links + link(.compare, "/compare?run=\(Address.encoded(run.name))")
-      }
+      if !isStatic { links += link(.text, Address.text(run)) }
+      if !isStatic, canSteer(run) { links += link(.steer, Address.steer(run)) }
+      if runs.count > 1 { links += link(.compare, "/compare?run=\(Address.encoded(run.name))") }
     }
-    let chooser: Markup =
-      runs.count < 2
-      ? ""
-      : """
-      <nav class="runs" aria-label="Runs">\(runs.map { other -> Markup in
-        let current: Markup = other.id == run?.id ? " aria-current=\"true\"" : ""
-        return "<a href=\"\(Address.run(other))\"\(current)>\(other.name)</a>"
-      }.joined(" "))</nav>
+    let others = runs.map { other -> Markup in
+      let current = when(other.id == run?.id, " aria-current=\"true\"")
+      return "<a href=\"\(Address.run(other))\"\(current)>\(other.name)</a>"
+    }.joined(" ")
+    let chooser: Markup = "<nav class=\"runs\" aria-label=\"Runs\">\(others)</nav>"
+    let search = run.map { run -> Markup in
       """
-    let search: Markup =
-      run.map { run in
-        """
-        <form class="find" role="search" action="\(Address.latents(run))">
-        <input type="search" name="q" aria-label="Find latents by word, context or label"
-        placeholder="Find a word …" autocomplete="off" spellcheck="false">
-        </form>
-        """
-      } ?? ""
+      <form class="find" role="search" action="\(Address.latents(run))">
+      <input type="search" name="q" aria-label="Find latents by word, context or label"
+      placeholder="Find a word …" autocomplete="off" spellcheck="false">
+      </form>
+      """
+    }
     return """
       <!doctype html>
       <html lang="en">
@@ -102,7 +93,7 @@ extension Explorer {
       \(search)
       </header>
       <main id="main">
-      \(chooser)
+      \(when(runs.count > 1, chooser))
       \(body)
       </main>
       </body>
@@ -110,7 +101,7 @@ extension Explorer {
       """
   }
 
-  /// What is shown instead of a page.
+  /// A page with an error message.
   func errorPage(_ message: String, status: Int) -> Markup {
     layout(
       status == 404 ? "Not found" : "Sorry",
@@ -122,25 +113,12 @@ extension Explorer {
   }
 }
 
-/// `markup` if `condition` holds. A literal in a plain `?:` within an interpolation would be text, and
-/// escaped.
-func when(_ condition: Bool, _ markup: @autoclosure () -> Markup) -> Markup {
-  condition ? markup() : ""
-}
-
-/// A number with its name.
-func figure(_ name: Markup, _ value: Markup, _ note: Markup = "") -> Markup {
-  """
-  <div><dt>\(name)</dt><dd>\(value)</dd>\(when(!note.isEmpty, "<dd class=\"aside\">\(note)</dd>"))</div>
-  """
-}
-
-/// A frequency as people say it: 4.5 %, or 12 of a million.
+/// A frequency: 4.5 %, or 12 / M for 12 of a million.
 func density(_ share: Double) -> Markup {
   share >= 0.001 || share == 0 ? "\(percent(share))" : "\(short(share * 1e6)) / M"
 }
 
-/// A code: three digits that matter, as far as five decimals show them.
+/// A code with three significant digits, but at most five decimals.
 func code(_ value: Float) -> String {
   let value = Double(value)
   guard value.isFinite, value != 0 else { return value == 0 ? "0" : "–" }
@@ -148,16 +126,16 @@ func code(_ value: Float) -> String {
   return place < 3 ? decimal(value, min(5, 2 - place)) : grouped(value, digits: 3)
 }
 
-/// Bars of equal width, their heights in proportion to `values`. `labels` are of each, or of
-/// their edges, one more; those of the ends and of the middle are shown.
+/// A chart of bars of equal width. There is a label for each bar, or for each edge of bars; the first, middle and last
+/// are shown.
 func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
   let greatest = Double(max(1, values.max() ?? 1))
-  // In whole numbers: a column is 100 wide, the greatest 600 high.
+  // Whole numbers are short: a bar is 100 wide, the tallest is 600 high.
   let columns = values.enumerated().map { index, value -> Markup in
     let height = value == 0 ? 0 : max(15, Int(Double(value) / greatest * 600))
     return """
       <rect x="\(100 * index + 6)" y="\(600 - height)" width="88" height="\(height)"><title>\
-      \(label(index, labels)): \(grouped(value))</title></rect>
+      \(labels.indices.contains(index) ? labels[index] : ""): \(grouped(value))</title></rect>
       """
   }.joined()
   let shown = labels.isEmpty ? [] : [0, labels.count / 2, labels.count - 1]
@@ -166,9 +144,5 @@ func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
     <svg viewBox="0 0 \(100 * max(1, values.count)) 600" preserveAspectRatio="none" role="img" aria-label="\(title)">\(columns)</svg>
     <div class="ticks">\(shown.map { "<span>\(labels[$0])</span>" as Markup }.joined())</div></figure>
     """
-}
-
-private func label(_ index: Int, _ labels: [String]) -> String {
-  labels.indices.contains(index) ? labels[index] : ""
 }
 #endif

@@ -1,18 +1,18 @@
-// All latents of a run: filtered, sorted, searched as one types. The part below the form is also had alone
-// (`fragment=1`), for the script to put in its place.
+// The list of a run's latents: filter, sort, and search as you type. With `fragment=1` the answer is only the part below
+// the form, which the script puts in place.
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {
-  /// Latents on a page of files.
+  /// Latents on a page that is a file.
   static let staticPage = 200
 
   func list(_ request: WebRequest, of run: RunRecord) throws(Failure) -> Markup {
-    // Of what was searched fewer, so that the contexts below them are in sight.
+    // A search lists fewer, so that the contexts below are in sight.
     let isSearch = request.value("q")?.isEmpty == false
     var query = try LatentQuery(request, limit: isStatic ? Self.staticPage : isSearch ? 20 : 50)
     if run.shape.isFlat, query.order == .score { query.order = .density }
@@ -53,14 +53,14 @@ extension Explorer {
       \(levels)
       <label>Sort by <select name="sort">\(orders)</select></label>
       \(checkbox("labelled", "labelled", query.isLabelled))
-      \(checkbox("dead", "silent ones too", query.includesDead))
+      \(checkbox("dead", "dead ones too", query.includesDead))
       <button>Show</button>
       </form>
       <div id="results" aria-live="polite">\(found)</div>
       """, section: .latents, run: run, runs: database.runs())
   }
 
-  /// The list where no server answers: the script finds words in an index of files.
+  /// The list as a file: the script finds words in an index of files.
   private func staticList(_ found: Markup, of run: RunRecord) throws(Failure) -> Markup {
     try layout(
       "Latents of \(run.name)",
@@ -123,7 +123,7 @@ extension Explorer {
       """
   }
 
-  /// What each of `latents` promotes of the asked words, where neither its words nor its label have them.
+  /// The asked words that each of `latents` promotes; empty if its words or its label already contain one.
   private func promoted(
     _ asked: AskedWords, _ latents: [LatentRecord], _ run: RunRecord
   ) throws(Failure) -> [[String]] {
@@ -135,7 +135,7 @@ extension Explorer {
     return isShown.map { $0 ? [] : found.popFirst() ?? [] }
   }
 
-  /// Without the spaces in front that make two tokens of one word.
+  /// The asked words among the promoted tokens. A word with and without a space in front counts once.
   private func wordsPromoted(_ texts: PromotedTexts, _ asked: AskedWords) -> [String] {
     texts.promoted.map(\.text).filter(asked.isIn).reduce(into: []) { words, text in
       let word = text.replacingOccurrences(of: "▁", with: "")

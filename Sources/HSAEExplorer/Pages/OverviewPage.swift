@@ -1,9 +1,9 @@
-// A run at a glance: numbers, how often latents fire, how experts divide, the clearest hierarchies.
+// The first page of a run: numbers, how often latents are active, how experts divide, the clearest hierarchies.
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {
@@ -20,14 +20,14 @@ extension Explorer {
     let dead = shape.experts - numbers.live
     var figures = [
       figure(
-        shape.isFlat ? "latents that fire" : "experts that fire", "\(grouped(numbers.live))",
-        "of \(grouped(shape.experts)); \(percent(Double(dead) / Double(shape.experts))) never do")
+        shape.isFlat ? "live latents" : "live experts", "\(grouped(numbers.live))",
+        "of \(grouped(shape.experts)); \(percent(Double(dead) / Double(shape.experts))) are dead")
     ]
     if !shape.isFlat {
       let all = shape.experts * shape.sublatents
       figures.append(
         figure(
-          "sublatents that fire", "\(grouped(numbers.liveSublatents))",
+          "live sublatents", "\(grouped(numbers.liveSublatents))",
           "of \(grouped(all)), \(percent(Double(numbers.liveSublatents) / Double(max(1, all))))"))
     }
     figures += [
@@ -41,11 +41,9 @@ extension Explorer {
       numbers.densities, labels: densities,
       title: "How often latents are active: latents by share of rows")
     if !shape.isFlat {
-      charts =
-        charts
-        + bars(
-          numbers.sublatents, labels: numbers.sublatents.indices.map(String.init),
-          title: "How experts divide: experts by number of sublatents that fire")
+      charts += bars(
+        numbers.sublatents, labels: numbers.sublatents.indices.map(String.init),
+        title: "How experts divide: experts by number of live sublatents")
     }
     let trees = try clearest.map { (latent) throws(Failure) in try tree(latent, run) }
     return try layout(
@@ -71,7 +69,7 @@ extension Explorer {
     sorts and filters latents, gives each sublatent a page, keeps labels, takes any text apart, and steers.</p>
     """
 
-  /// An expert with the sublatents that fire most.
+  /// An expert with its most frequent sublatents.
   private func tree(_ latent: LatentRecord, _ run: RunRecord) throws(Failure) -> Markup {
     var query = LatentQuery()
     query.level = .sublatentsOf(latent.expert)

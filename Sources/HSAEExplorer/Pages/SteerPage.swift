@@ -1,16 +1,16 @@
-// Steering: choose a latent, a strength and a prompt; what the model writes without and with it, side by
-// side. The form works by itself; with the script the texts appear as they are written.
+// The steering page: choose a latent, a strength and a prompt, and read what the model writes without and with it. The
+// form works without the script; with it the texts appear as they are written.
 
 #if Explorer
+import HSAEHTML
 import HSAELanguageModels
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {
   private static let examplePrompt = "When I woke up this morning, the first thing I thought of was"
 
-  /// Whether `run` has anything to steer.
+  /// Whether a language model can be steered with `run`.
   func canSteer(_ run: RunRecord) -> Bool { run.kind == .text && run.layer != nil }
 
   func steerPage(_ request: WebRequest, of run: RunRecord) async throws(Failure) -> Markup {
@@ -41,8 +41,9 @@ extension Explorer {
       }
     }
     if asked.prompt.isEmpty { asked.prompt = Self.examplePrompt }
-    let title: Markup =
-      record.map { "<p class=\"small\" id=\"named\">\(latentLink($0, run))</p>" } ?? ""
+    let title = record.map {
+      "<p class=\"small\" id=\"named\">\(latentLink($0, run))</p>" as Markup
+    }
     return layout(
       "Steer",
       """
@@ -78,22 +79,20 @@ extension Explorer {
       </label>
       """
     }
-    let parent: Markup =
-      record?.sublatent == nil && record != nil
-      ? "" : checkbox("with_parent", "together with its expert", asked.withParent)
+    let parent = checkbox("with_parent", "together with its expert", asked.withParent)
     return """
       <details><summary>More</summary><div class="filters">
       \(field("n_tokens", "Tokens", "\(asked.tokens)", "min=\"1\" max=\"200\""))
       \(field("temperature", "Temperature", number(asked.sampling.temperature), "min=\"0\" max=\"10\" step=\"any\""))
       \(field("freq_penalty", "Frequency penalty", number(asked.sampling.frequencyPenalty), "min=\"-10\" max=\"10\" step=\"any\""))
       \(field("seed", "Seed", "\(asked.sampling.seed)", "min=\"0\""))
-      </div><div>\(parent)
+      </div><div>\(when(record == nil || record?.sublatent != nil, parent))
       \(checkbox("ablate", "take the latent away instead", asked.ablate))
       \(checkbox("skip_prompt", "leave the prompt as it is", asked.skipPrompt))</div></details>
       """
   }
 
-  /// A number as fields of a form have it.
+  /// A number as the value of a form field.
   private func number(_ value: Float) -> String {
     value == value.rounded() && abs(value) < 1e6 ? "\(Int(value))" : "\(value)"
   }

@@ -1,14 +1,14 @@
-// Text in, decomposition out: every token shaded by how much of it is explained; of the chosen one, its
-// active latents as a tree, several runs side by side. The paper's figure 4, for any text.
+// Takes a text apart, like the paper's figure 4: tokens are shaded by how much of them a run explains, and the chosen
+// token's active latents are listed, with several runs side by side.
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
 extension Explorer {
-  /// The longest text, in what browsers count as characters.
+  /// The longest text in UTF-16 units, which browsers count.
   private static let longest = 4000
   private static let example =
     "The corgi herded the sheep across the field while the poodle watched from the porch."
@@ -24,7 +24,7 @@ extension Explorer {
     }
     if names.isEmpty { names = usable.prefix(2).map(\.name) }
     let asked = usable.filter { names.contains($0.name) }
-    // Runs on the same place of the same model can stand side by side.
+    // Only runs on the same layer of the same model can be side by side.
     let chosen = asked.filter {
       $0.layer == asked.first?.layer && $0.modelSHA256 == asked.first?.modelSHA256
     }
@@ -45,11 +45,10 @@ extension Explorer {
     }
     text = text ?? Self.example
     let choices = usable.map { run -> Markup in
-      let checked: Markup = chosen.contains(run) ? " checked" : ""
-      return """
-        <label class="check"><input type="checkbox" name="runs" value="\(run.name)"\(checked)> \
-        \(run.name)</label>
-        """
+      """
+      <label class="check"><input type="checkbox" name="runs" value="\(run.name)"\
+      \(when(chosen.contains(run), " checked"))> \(run.name)</label>
+      """
     }.joined(" ")
     return layout(
       "Text",
@@ -79,14 +78,12 @@ extension Explorer {
         """
     }.joined()
     let cut: Markup =
-      dissection.isCut
-      ? "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>"
-      : ""
-    return cut + "<div class=\"columns\">\(columns)</div>"
+      "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>"
+    return when(dissection.isCut, cut) + "<div class=\"columns\">\(columns)</div>"
   }
 
-  /// The text, a token of which is chosen; the form sends which. An address for each would have the whole text
-  /// as often as it has tokens.
+  /// The tokens to choose from, as radio buttons of the form. A link for each token would repeat the whole text in each
+  /// address.
   private func tokens(
     _ dissection: Dissection, _ parts: Dissection.RunParts, at place: Int
   ) -> Markup {
@@ -109,14 +106,14 @@ extension Explorer {
     let greatest = parts.latents.first?.value ?? 1
     let items = parts.latents.map { active -> Markup in
       let width = decimal(Double(active.value / greatest) * 100, 0)
-      let sublatent: Markup =
-        active.sublatent.map { sublatent in
-          let state: Markup = active.isSublatentActive ? "" : " faint"
-          return """
-            <div class="chosen\(state)"><span class="code"\(when(!active.isSublatentActive, " title=\"below the threshold\""))>\
-            \(code(active.subValue))</span> \(latentLink(sublatent, run))</div>
-            """
-        } ?? ""
+      let isFaint = !active.isSublatentActive
+      let sublatent = active.sublatent.map { sublatent -> Markup in
+        """
+        <div class="chosen\(when(isFaint, " faint"))"><span class="code"\
+        \(when(isFaint, " title=\"below the threshold\""))>\
+        \(code(active.subValue))</span> \(latentLink(sublatent, run))</div>
+        """
+      }
       return """
         <li><span class="meter"><i style="width:\(width)%"></i></span>
         <span class="code">\(code(active.value))</span>
@@ -124,12 +121,10 @@ extension Explorer {
         """
     }.joined()
     let token = dissection.tokens[place]
-    let top: Markup =
-      run.shape.isFlat
-      ? "" : ", \(percent(parts.explainedByTopLevel)) by the top level alone"
+    let top: Markup = ", \(percent(parts.explainedByTopLevel)) by the top level alone"
     return """
       <h3>at <q>\(String(runningText(token.text).drop { $0 == " " }))</q></h3>
-      <p class="small">\(percent(parts.explained)) explained\(top)</p>
+      <p class="small">\(percent(parts.explained)) explained\(when(!run.shape.isFlat, top))</p>
       <ol class="active">\(items)</ol>
       """
   }

@@ -1,14 +1,14 @@
-// Where in a folder of pages each page of the explorer lies, and its links made relative to it.
+// Maps the explorer's addresses to files of a folder of pages, and makes links relative.
 
 #if Explorer
 import Foundation
 import HSAEModels
 import HSAESupport
 
-/// The files that stand for the explorer's addresses.
+/// The files for the explorer's addresses.
 struct PageFiles {
   let runs: [RunRecord]
-  /// What the folders of runs are called, by name of the run.
+  /// The names of the runs' folders, by name of the run.
   private let folders: [String: String]
 
   init(runs: [RunRecord]) {
@@ -23,7 +23,7 @@ struct PageFiles {
       let stem = plain.isEmpty ? "run" : String(plain.prefix(60))
       var folder = stem
       var number = 1
-      // Some systems do not tell upper from lower case.
+      // Some file systems ignore case.
       while taken.contains(folder.lowercased()) {
         number += 1
         folder = "\(stem)-\(number)"
@@ -37,12 +37,12 @@ struct PageFiles {
   static let style = "assets/explorer.css"
   static let script = "assets/pages.js"
 
-  /// The page of a run; with one run only it is the first page.
+  /// The page of a run; a single run's is the first page.
   func run(_ run: RunRecord) -> String {
     runs.count == 1 ? "index.html" : folder(run) + "/index.html"
   }
   func folder(_ run: RunRecord) -> String { "runs/" + (folders[run.name] ?? "") }
-  /// The list of latents, or the part of it after `offset` of them.
+  /// The list of latents from `offset` on.
   func list(_ run: RunRecord, offset: Int = 0) -> String {
     let page = offset / Explorer.staticPage + 1
     return folder(run) + (page == 1 ? "/latents.html" : "/latents-\(page).html")
@@ -52,7 +52,7 @@ struct PageFiles {
     "compare/\(folders[run.name] ?? "")-with-\(folders[other.name] ?? "").html"
   }
 
-  /// The file, and perhaps the place in it, for an address of the explorer.
+  /// The file for an address of the explorer, with an anchor for a sublatent.
   func file(for address: String) -> String {
     let request = WebRequest(target: address)
     func named(_ name: String?) -> RunRecord? { runs.first { $0.name == name } }
@@ -74,9 +74,8 @@ struct PageFiles {
     }
   }
 
-  /// `html` with every address of the explorer (an attribute that begins with a slash) replaced by the way
-  /// from the file `page` to the file that stands for it. Texts cannot look like that: their quotes are
-  /// escaped.
+  /// `html` with every address of the explorer (an attribute that begins with a slash) replaced by the relative path
+  /// from the file `page`. Text from outside is never mistaken for an attribute, because its quotes are escaped.
   func relative(_ html: String, from page: String) -> [UInt8] {
     let up = String(repeating: "../", count: page.utf8.count { $0 == UInt8(ascii: "/") })
     let bytes = Array(html.utf8)

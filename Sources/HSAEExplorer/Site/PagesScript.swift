@@ -1,5 +1,5 @@
-// What pages that are files do: find words. Nothing is fetched, since browsers forbid that of pages opened from
-// a disk; the index comes as scripts.
+// The script of pages that are files: it finds words. The index consists of scripts, because browsers forbid pages
+// opened from a disk to fetch anything else.
 
 #if Explorer
 let pagesScript = """
@@ -20,7 +20,7 @@ let pagesScript = """
   const fold = text => text.normalize('NFD').replace(/\\p{M}/gu, '').toLowerCase()
     .match(/[\\p{L}\\p{N}]+/gu) ?? [];
 
-  // Latents by a rank: lower is better; the word itself before longer ones.
+  // Latents with their ranks: the lowest comes first, and the word itself comes before longer words.
   const latentsAt = async word => {
     const contents = await load('contents'), ranks = new Map();
     ranks.isCut = false;

@@ -1,28 +1,27 @@
-// The explorer's pages as files, to be put anywhere: the same pages, made by the same functions, with relative
-// links and a search that needs no server. A sublatent is on its expert's page, so there is a file for each
-// live expert and not for each sublatent.
+// Writes the explorer's pages as files that need no server: the same pages, made by the same functions, with relative
+// links. There is a file for each live expert; its sublatents are on the same page.
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 public import HSAESupport
 
 /// Writes the pages of a database.
 public struct PagesWriter {
-  /// What was written.
+  /// A summary of the written files.
   public struct Summary: Codable, Hashable, Sendable {
     /// The folder.
     public var path: String
-    /// Runs in it.
+    /// The runs in it.
     public var runs: [String]
-    /// Number of files.
+    /// The number of files.
     public var files: Int
-    /// Their bytes.
+    /// Their size in bytes.
     public var bytes: Int
   }
 
-  /// The file that says that a folder is one of ours, and may be replaced.
+  /// A file that marks a folder of pages, which may be replaced.
   static let marker = "hsae-pages.json"
 
   private let database: FeatureDatabase
@@ -41,8 +40,8 @@ public struct PagesWriter {
     }
   }
 
-  /// Fails with `.cannotCreate` if pages cannot be written to `path`: something else is there, or the
-  /// folder above it is not.
+  /// Fails with `.cannotCreate` if pages cannot be written to `path`: it is something else, or its parent folder is
+  /// missing.
   public static func check(_ path: String) throws(Failure) {
     let parent = Path.parent(path)
     guard Path.isDirectory(parent) else {
@@ -54,12 +53,12 @@ public struct PagesWriter {
     else {
       throw Failure(
         .cannotCreate,
-        "\(path): there is something that is no folder of pages; choose another name.")
+        "\(path): this is not a folder of pages, so it is not replaced; choose another name.")
     }
   }
 
-  /// Writes the folder `path`, in full or not at all; pages that were there before are replaced. `progress`
-  /// is told how many experts are done, and says whether to go on; nil if it did not.
+  /// Writes the folder `path`, in full or not at all, and replaces earlier pages there. `progress` is called with the
+  /// number of experts done and returns whether to go on; the result is nil if it returned false.
   public func write(
     to path: String, progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
   ) throws(Failure) -> Summary? {
@@ -100,7 +99,7 @@ public struct PagesWriter {
     return summary
   }
 
-  /// Files below a folder that nobody else sees yet.
+  /// Writes files below the temporary folder.
   private struct Output {
     let folder: String
     var files = 0
@@ -114,7 +113,7 @@ public struct PagesWriter {
       if folders.insert(Path.parent(path)).inserted {
         try Path.createDirectories(Path.parent(path))
       }
-      // All of it is brought to the disk at the end.
+      // `commit` syncs all files at the end.
       do {
         try Data(content).write(to: URL(fileURLWithPath: path))
       } catch {
@@ -143,7 +142,7 @@ public struct PagesWriter {
     }
   }
 
-  /// Writes the page of an expert that is ever active, and adds it and its sublatents to the index.
+  /// Writes the page of a live expert, and adds it and its sublatents to the index.
   private func write(
     _ expert: Int, of run: RunRecord, _ index: inout WordIndex, _ output: inout Output
   ) throws(Failure) {

@@ -1,22 +1,22 @@
-// The search of pages that are files: words with the latents they lead to, in small scripts that a page loads
-// when it needs them. Pages opened from a disk may load scripts and nothing else.
+// The search index of pages that are files: words with their latents, in small scripts that a page loads when it needs
+// them. Pages opened from a disk can load scripts only.
 
 #if Explorer
 import Foundation
+import HSAEHTML
 import HSAEModels
-import HSAEReport
 import HSAESupport
 
-/// An index of a run's latents by the words they are strongest at, what they promote, and their labels.
+/// An index of a run's latents by their strongest words, promoted tokens and labels.
 struct WordIndex {
-  /// Latents listed for a word, at most.
+  /// The most latents listed for a word.
   static let longestList = 200
-  /// Bytes of a file of words, about.
+  /// The approximate size of a file of words in bytes.
   static let fileSize = 64 << 10
-  /// Experts in a file of names.
+  /// The number of experts in a file of names.
   static let block = 32
 
-  /// A latent that a word leads to; the lowest weight comes first.
+  /// A latent of a word; the lowest weight comes first.
   private struct Posting {
     var weight: Int32
     var expert: Int32
@@ -27,8 +27,8 @@ struct WordIndex {
   private var folded: [String: [String]] = [:]
   private var names: [String] = []
 
-  /// The words of `text` as they are looked for: letters and digits in lower case without marks. The script
-  /// does the same to what is typed.
+  /// The words of `text` as index keys: letters and digits, in lower case, without marks. The script does the same with
+  /// what is typed.
   static func words(_ text: String) -> [String] {
     let plain = text.decomposedStringWithCanonicalMapping.unicodeScalars.filter { scalar in
       switch scalar.properties.generalCategory {
@@ -66,7 +66,7 @@ struct WordIndex {
         + (latent.label.map { "," + scriptSafeJSON($0) } ?? "") + "]")
   }
 
-  /// The file of the names of the experts that were added since the last, as a script.
+  /// The names of the latents added since the last call, as a script.
   mutating func takeNames(block: Int) -> String {
     defer { names = [] }
     return "hsaeNames(\(block),{" + names.joined(separator: ",\n") + "})\n"
@@ -74,7 +74,7 @@ struct WordIndex {
 
   /// The files of words, as scripts, and the first word of each.
   func files() -> [(first: String, script: String)] {
-    // As JavaScript compares texts.
+    // In the order of JavaScript's comparison.
     let words = postings.keys.sorted { $0.utf16.lexicographicallyPrecedes($1.utf16) }
     var files: [(first: String, script: String)] = []
     var entries: [String] = []
@@ -103,7 +103,7 @@ struct WordIndex {
     return files
   }
 
-  /// What the page must know to find the right file, as a script.
+  /// A script that tells the page which file has which words.
   static func contents(firstWords: [String]) -> String {
     "hsaeContents({block:\(block),longest:\(longestList),first:["
       + firstWords.map(scriptSafeJSON).joined(separator: ",")

@@ -3,7 +3,7 @@
 
 #if Explorer
 public import Foundation
-import HSAEReport
+import HSAEHTML
 import HSAESupport
 
 /// A request.

@@ -1,13 +1,10 @@
-// HTML that is known to be safe: the only way text from outside gets into a page. Literals are
-// trusted, everything interpolated into them is escaped.
-//
-// Escaping works on Unicode scalars, not on characters: a combining mark after `<` makes another
-// character of it for Swift, but not for a browser.
+// HTML that is safe to show. Pages are built from `Markup` literals: the literals are trusted, and all text that
+// is interpolated into them is escaped.
 
-/// A piece of HTML. `"<b>\(word)</b>"` escapes `word`; an interpolated `Markup` is taken as it is.
+/// A piece of HTML. `"<b>\(word)</b>"` escapes `word` and inserts an interpolated `Markup` unchanged.
 ///
-/// It is kept as UTF-8: a page is put together from thousands of pieces, and strings look at what they are
-/// joined to.
+/// Beware of `"\(flag ? "" : "<b>…")"`: Swift takes these literals for text and escapes them. Use ``when(_:_:)``.
+/// It is stored as UTF-8, because a page is joined from thousands of pieces and joining strings is slow.
 package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
   CustomStringConvertible
 {
@@ -31,7 +28,7 @@ package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
     append(text)
   }
 
-  /// Text of this program that already is HTML.
+  /// HTML made by this program; it is not escaped.
   package init(trusted: String) { utf8 = Array(trusted.utf8) }
 
   package struct StringInterpolation: StringInterpolationProtocol {
@@ -45,6 +42,8 @@ package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
     package mutating func appendInterpolation(_ text: String) { appendEscaped(text, to: &utf8) }
     package mutating func appendInterpolation(_ number: Int) { utf8 += String(number).utf8 }
     package mutating func appendInterpolation(_ markup: Markup) { utf8 += markup.utf8 }
+    /// Adds nothing for nil.
+    package mutating func appendInterpolation(_ markup: Markup?) { utf8 += markup?.utf8 ?? [] }
   }
 
   package static func + (left: Markup, right: Markup) -> Markup {
@@ -60,7 +59,7 @@ package struct Markup: Hashable, Sendable, ExpressibleByStringInterpolation,
 }
 
 extension Sequence<Markup> {
-  /// All pieces one after another.
+  /// All pieces, one after another.
   package func joined(_ separator: Markup = "") -> Markup {
     var result: Markup = ""
     for (index, piece) in enumerated() {
@@ -71,8 +70,21 @@ extension Sequence<Markup> {
   }
 }
 
-/// Adds `text` to `utf8` with what HTML gives a meaning (in content and in quoted attributes) escaped, and with
-/// controls and bidirectional overrides, which no token should smuggle in, replaced by U+FFFD.
+/// `markup` if `condition` holds, else nothing.
+package func when(_ condition: Bool, _ markup: @autoclosure () -> Markup) -> Markup {
+  condition ? markup() : ""
+}
+
+/// A large number with its name, for a `<dl class="figures">`.
+package func figure(_ name: Markup, _ value: Markup, _ note: Markup = "") -> Markup {
+  """
+  <div><dt>\(name)</dt><dd>\(value)</dd>\(when(!note.isEmpty, "<dd class=\"aside\">\(note)</dd>"))</div>
+  """
+}
+
+/// Adds `text` to `utf8`, escaped for content and for quoted attributes. Controls and bidirectional overrides
+/// become U+FFFD. It works on Unicode scalars: for Swift `<` with a combining mark is another character than `<`,
+/// but a browser still sees a tag.
 private func appendEscaped(_ text: String, to utf8: inout [UInt8]) {
   if isPlain(text) {
     utf8 += text.utf8
@@ -91,16 +103,16 @@ private func appendEscaped(_ text: String, to utf8: inout [UInt8]) {
   }
 }
 
-/// Whether no scalar of `text` need be looked at: nothing that HTML gives a meaning, and nothing beyond ASCII but
-/// letters and signs of blocks that have none of what disturbs. Most text is so, and it is quick to see.
+/// Whether `text` certainly needs no change. True for most text and quick to find out: it looks at bytes, and
+/// answers false for every block of Unicode that contains a disturbing scalar.
 private func isPlain(_ text: String) -> Bool {
   let bytes = text.utf8.span
   for index in bytes.indices {
     switch bytes[index] {
     case 0..<0x20, 0x22, 0x26, 0x27, 0x3C, 0x3E, 0x7F: return false
-    // Leads of U+0080…, U+0600…, U+F000… and beyond U+FFFF, where controls and what is no character are.
+    // First bytes of U+0080…, U+0600…, U+F000… and of all beyond U+FFFF: controls and noncharacters are there.
     case 0xC2, 0xD8, 0xEF, 0xF0...0xFF: return false
-    // U+2000…2FFF: marks of direction and separators are in U+2000…207F.
+    // U+2000…2FFF: direction marks and separators are in U+2000…207F.
     case 0xE2 where index + 1 < bytes.count && bytes[index + 1] < 0x82: return false
     default: break
     }
@@ -108,8 +120,8 @@ private func isPlain(_ text: String) -> Bool {
   return true
 }
 
-/// A JSON string literal that is also safe inside `<script>`: everything outside plain ASCII text
-/// that a parser of HTML or of script might take for something else is written as `\uXXXX`.
+/// A JSON string literal that is also safe inside `<script>`: characters that end a script or a line there
+/// become `\uXXXX`.
 package func scriptSafeJSON(_ text: String) -> String {
   var result = "\""
   for scalar in text.unicodeScalars {
@@ -133,7 +145,7 @@ private func unicodeEscape(_ unit: UInt16) -> String {
   return "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
 }
 
-/// Controls, line and paragraph separators, and the characters that turn the direction of text.
+/// Controls, line and paragraph separators, characters that change the direction of text, and noncharacters.
 private func isDisturbing(_ scalar: Unicode.Scalar) -> Bool {
   switch scalar.value {
   case 0..<0x20, 0x7F..<0xA0, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069, 0xFEFF:

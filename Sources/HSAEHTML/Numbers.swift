@@ -1,9 +1,9 @@
-// Numbers as people read them.
+// Numbers as text for people: decimals, percentages, rounded counts, durations and axis labels.
 
 import Foundation
 import HSAESupport
 
-/// A number with `digits` decimals; a dash if it is not finite.
+/// A number with `digits` decimals, or a dash if it is not finite.
 package func decimal(_ number: Double, _ digits: Int) -> String {
   guard number.isFinite else { return "–" }
   let text = printed(abs(number), digits)
@@ -11,7 +11,7 @@ package func decimal(_ number: Double, _ digits: Int) -> String {
   return (number < 0 && !isZero ? "−" : "") + text
 }
 
-/// A number with `digits` decimals; one of a thousand or more whole, in groups of three digits.
+/// A number with `digits` decimals. From a thousand on it is rounded to a whole number with commas.
 package func readable(_ number: Double, _ digits: Int) -> String {
   guard number.isFinite, abs(number) < 1e15, digits == 0 || abs(number) >= 999.5 else {
     return decimal(number, digits)
@@ -20,8 +20,8 @@ package func readable(_ number: Double, _ digits: Int) -> String {
   return (whole < 0 ? "−" : "") + grouped(abs(whole))
 }
 
-/// What `%.{digits}f` prints of a number from 0 on. Foundation does so in ten times the time, and it is
-/// asked where a product that is rounded might be rounded the other way.
+/// The text of `%.{digits}f` for `number` ≥ 0, ten times as fast as Foundation. Numbers that are very large or
+/// close to a half still go through Foundation, because `scaled` is rounded.
 private func printed(_ number: Double, _ digits: Int) -> String {
   let power = digits < powersOfTen.count ? powersOfTen[digits] : .infinity
   let scaled = number * power
@@ -54,7 +54,7 @@ package func short(_ number: Double) -> String {
 }
 
 /// A duration: 8.2 s, 3 min 20 s, 2 h 05 min.
-func duration(_ seconds: Double) -> String {
+package func duration(_ seconds: Double) -> String {
   guard seconds.isFinite, seconds >= 0, seconds < 1e9 else { return "–" }
   if seconds < 60 { return decimal(seconds, 1) + " s" }
   let whole = Int(seconds.rounded())
@@ -62,10 +62,9 @@ func duration(_ seconds: Double) -> String {
   return "\(whole / 3600) h " + String(format: "%02d", whole / 60 % 60) + " min"
 }
 
-/// A number as an axis label: as few digits as tell neighbouring ticks apart.
-func tick(_ value: Double, step: Double) -> String {
+/// A number as an axis label, with as many decimals as `step`, the distance of ticks, has.
+package func tick(_ value: Double, step: Double) -> String {
   if abs(value) >= 10_000 { return short(value).replacingOccurrences(of: ".0 ", with: " ") }
-  // As many as the step has: of 0.25, two.
   let digits = (0..<6).first { digits in
     let units = step * pow(10, Double(digits))
     return units.rounded() >= 1 && abs(units - units.rounded()) < 1e-6 * units
