@@ -267,40 +267,6 @@ import Testing
     }
   }
 
-  /// The numbers agree with those of `ReconstructionMetrics`, which the page of a run uses.
-  @Test func agreesWithTheOtherMeasurement() throws {
-    let planted = PlantedHierarchy(
-      width: 20, parents: 12, children: 3, subspace: 2, active: 2, seed: 1)
-    let shape = DictionaryShape(
-      width: 20, experts: 12, sublatents: 3, subspace: 2, activeExperts: 3)
-    let run = try EvaluationFixture.run("random", shape) { parameters in
-      parameters = Parameters.initial(shape: shape, seed: 8)
-    }
-    try withTemporaryFolder { folder in
-      let path = folder + "/rows.npy"
-      try writeNumpy(planted.rows(300), width: 20, to: path)
-      let source = try openRows(path: path)
-      var rows = try source.matrix(rows: 0..<300)
-      rows.scaleRowsToUnit()
-      let codes = run.dictionary.encode(rows)
-      var metrics = ReconstructionMetrics(width: 20)
-      metrics.add(
-        rows: rows.span, codes: codes, reconstruction: run.dictionary.decode(codes).span,
-        topLevel: run.dictionary.decode(codes, topLevelOnly: true).span)
-      let other = metrics.summary
-      let result = try CoreSuite.evaluate([run], EvaluationFixture.input(source))[0]
-      for (key, expected) in [
-        ("explained_variance", other.full.explainedVariance),
-        ("explained_variance_top_level", other.topLevel.explainedVariance),
-        ("explained_variance_legacy", other.full.legacyExplainedVariance),
-        ("mse", other.full.squaredError), ("cosine", other.full.cosine),
-        ("norm_ratio", other.full.normRatio), ("l0", other.l0),
-      ] {
-        #expect(abs(try value(result, key) - expected) < 1e-9, "\(key)")
-      }
-    }
-  }
-
   /// What is written for SAEBench is of rows at the model's lengths, and counts sublatents as latents.
   @Test func unscaledRowsAsSAEBenchSeesThem() throws {
     try withTemporaryFolder { folder in

@@ -2,6 +2,7 @@
 
 import HSAEModels
 import HSAETensors
+import HSAETestSupport
 import Testing
 
 @testable import HSAEEvaluation
@@ -61,6 +62,87 @@ import Testing
     #expect(abs(merged.summary.full.explainedVariance - whole.full.explainedVariance) < 1e-9)
     #expect(abs(merged.summary.topLevel.squaredError - whole.topLevel.squaredError) < 1e-9)
     #expect(measure([0..<20, 20..<50]).summary == measure([0..<20, 20..<50]).summary)
+  }
+
+  /// `ReconstructionMetrics` and the suite core both give what the formulas give.
+  @Test func bothMeasurementsAgreeWithTheFormulas() throws {
+    let (count, width) = (300, 20)
+    let planted = PlantedHierarchy(
+      width: width, parents: 12, children: 3, subspace: 2, active: 2, seed: 1)
+    let shape = DictionaryShape(
+      width: width, experts: 12, sublatents: 3, subspace: 2, activeExperts: 3)
+    let run = try EvaluationFixture.run("random", shape) { parameters in
+      parameters = Parameters.initial(shape: shape, seed: 8)
+    }
+    try withTemporaryFolder { folder in
+      let path = folder + "/rows.npy"
+      try writeNumpy(planted.rows(count), width: width, to: path)
+      let source = try openRows(path: path)
+      var rows = try source.matrix(rows: 0..<count)
+      let lengths = rows.rowNorms().map { Double($0) }
+      rows.scaleRowsToUnit()
+      let codes = run.dictionary.encode(rows)
+      let full = run.dictionary.decode(codes)
+      let top = run.dictionary.decode(codes, topLevelOnly: true)
+      var metrics = ReconstructionMetrics(width: width)
+      metrics.add(rows: rows.span, codes: codes, reconstruction: full.span, topLevel: top.span)
+      let result = try CoreSuite.evaluate([run], EvaluationFixture.input(source))[0]
+      let summary = metrics.summary
+      #expect(result["l0"]?.value == summary.l0)
+      let ones = [Double](repeating: 1, count: count)
+      let scaled = (0..<count).map { vector(rows.row($0)) }
+      for (quality, back, suffix) in [
+        (summary.full, (0..<count).map { vector(full.row($0)) }, ""),
+        (summary.topLevel, (0..<count).map { vector(top.row($0)) }, "_top_level"),
+      ] {
+        let slow = slowNumbers(scaled, back, lengths: ones)
+        for (key, value) in slow {
+          let number = try #require(result[key + suffix]).value
+          #expect(abs(number - value) < 1e-9, "\(key)\(suffix)")
+        }
+        for (key, value) in [
+          ("explained_variance", quality.explainedVariance), ("mse", quality.squaredError),
+          ("explained_variance_legacy", quality.legacyExplainedVariance),
+          ("cosine", quality.cosine), ("norm_ratio", quality.normRatio),
+        ] {
+          #expect(abs(try #require(slow[key]) - value) < 1e-9, "\(key)\(suffix)")
+        }
+        for (key, value) in slowNumbers(scaled, back, lengths: lengths) {
+          guard let number = result[key + "_unscaled" + suffix] else { continue }
+          #expect(abs(number.value - value) < 1e-9 * max(1, abs(value)), "\(key)\(suffix)")
+        }
+      }
+    }
+  }
+
+  private func vector(_ row: Span<Float>) -> [Double] { row.indices.map { Double(row[$0]) } }
+
+  /// The suite's numbers of rows and their reconstructions, both times `lengths`, formula by formula.
+  private func slowNumbers(
+    _ rows: [[Double]], _ reconstructions: [[Double]], lengths: [Double]
+  ) -> [String: Double] {
+    func scaled(_ rows: [[Double]]) -> [[Double]] {
+      zip(rows, lengths).map { row, length in row.map { length * $0 } }
+    }
+    func dot(_ a: [Double], _ b: [Double]) -> Double { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } }
+    func distance(_ a: [Double], _ b: [Double]) -> Double {
+      zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    }
+    func sum(_ values: [Double]) -> Double { values.reduce(0, +) }
+    let (x, back, count) = (scaled(rows), scaled(reconstructions), Double(rows.count))
+    let mean = x[0].indices.map { column in sum(x.map { $0[column] }) / count }
+    let errors = zip(x, back).map { distance($0, $1) }
+    let spreads = x.map { distance($0, mean) }
+    let (dots, norms) = (zip(x, back).map { dot($0, $1) }, x.map { dot($0, $0) })
+    let rebuilt = back.map { dot($0, $0) }
+    return [
+      "explained_variance": 1 - sum(errors) / sum(spreads),
+      "explained_variance_legacy": sum(zip(errors, spreads).map { 1 - $0 / $1 }) / count,
+      "mse": sum(errors) / count,
+      "cosine": sum(zip(dots, zip(norms, rebuilt)).map { $0 / ($1.0 * $1.1).squareRoot() }) / count,
+      "norm_ratio": sum(zip(rebuilt, norms).map { ($0 / $1).squareRoot() }) / count,
+      "relative_reconstruction_bias": sum(rebuilt) / sum(dots),
+    ]
   }
 
   @Test func emptyAndConstantSetsAreZeroNotNaN() {
