@@ -209,8 +209,8 @@ import Testing
     }
   }
 
-  /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own; no word of a
-  /// label is lost.
+  /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own; no
+  /// word of a label is lost.
   @Test func narrowTerminals() throws {
     let shape = DictionaryShape(
       width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
@@ -373,7 +373,7 @@ import Testing
       let isOfTraining = ["training", "training_over_flat", "optimizer_bytes"].contains(number.key)
       #expect(number.value.isNaN == isOfTraining, "\(number.key)")
     }
-    #expect(result.notes == ["theirs was imported: what a step of its training cost is not known."])
+    #expect(result.notes == ["theirs was imported: the cost of its training is not known."])
     #expect(evaluationText(evaluation, width: 100).contains(/training step \(operations\) +–/))
   }
 

@@ -1,5 +1,6 @@
-// Known answers for reconstruction metrics, usage counts and the gain of sublatents.
+// Tests reconstruction metrics, usage counts and the gain of sublatents on known answers.
 
+import HSAEActivations
 import HSAEModels
 import HSAETensors
 import HSAETestSupport
@@ -17,7 +18,7 @@ import Testing
   }
 
   @Test func knownAnswers() {
-    // Two vectors about the mean (2, 2); the second is rebuilt perfectly.
+    // Two rows about the mean (2, 2); the second is rebuilt perfectly.
     let rows: [Float] = [1, 2, 3, 2]
     let full: [Float] = [1, 1, 3, 2]
     let top: [Float] = [0, 0, 3, 2]
@@ -38,7 +39,7 @@ import Testing
     #expect(summary.topLevel.normRatio == 0.5)
   }
 
-  @Test func chunksAndMergesAgreeWithTheWhole() {
+  @Test func chunksAgreeWithTheWhole() {
     var generator = SeededGenerator(seed: 3)
     let (count, width) = (50, 7)
     func random() -> [Float] {
@@ -56,15 +57,14 @@ import Testing
       return metrics
     }
     let whole = measure([0..<50]).summary
-    var merged = measure([0..<13, 13..<14])
-    merged.merge(measure([14..<50]))
-    // Values about 1000 with a spread about 1: nothing may cancel.
-    #expect(abs(merged.summary.full.explainedVariance - whole.full.explainedVariance) < 1e-9)
-    #expect(abs(merged.summary.topLevel.squaredError - whole.topLevel.squaredError) < 1e-9)
+    let parts = measure([0..<13, 13..<14, 14..<50]).summary
+    // Values are about 1000 and vary by 1, so sums of squares would cancel.
+    #expect(abs(parts.full.explainedVariance - whole.full.explainedVariance) < 1e-9)
+    #expect(abs(parts.topLevel.squaredError - whole.topLevel.squaredError) < 1e-9)
     #expect(measure([0..<20, 20..<50]).summary == measure([0..<20, 20..<50]).summary)
   }
 
-  /// `ReconstructionMetrics` and the suite core both give what the formulas give.
+  /// `ReconstructionMetrics` and the suite `core` agree with slow sums by the formulas.
   @Test func bothMeasurementsAgreeWithTheFormulas() throws {
     let (count, width) = (300, 20)
     let planted = PlantedHierarchy(
@@ -156,7 +156,7 @@ import Testing
     #expect(constant.summary.full.cosine == 0 && constant.summary.full.normRatio == 0)
   }
 
-  @Test func usageCountsDeadAndRelevant() {
+  @Test func usageCountsDeadAndActive() {
     let shape = DictionaryShape(
       width: 4, experts: 3, sublatents: 2, subspace: 1, activeExperts: 2)
     var usage = LatentUsage(shape: shape, subThreshold: 0.5)
@@ -169,19 +169,18 @@ import Testing
     usage.add(codes)
     #expect(usage.experts == [2, 0, 1])
     #expect(usage.chosen == [0, 2, 0, 0, 1, 0])
-    #expect(usage.relevant == [0, 1, 0, 0, 0, 0])
+    #expect(usage.active == [0, 1, 0, 0, 0, 0])
     #expect(usage.deadExperts == 1 && usage.neverChosenSublatents == 4)
     #expect(usage.deadSublatents == 5)
     #expect(usage.expertDensity == [1, 0, 0.5])
-    var twice = usage
-    twice.merge(usage)
-    #expect(twice.vectors == 4 && twice.experts == [4, 0, 2])
+    usage.add(codes)
+    #expect(usage.rows == 4 && usage.experts == [4, 0, 2])
   }
 
   @Test func histogramBins() {
     let histogram = DensityHistogram(
       counts: [0, 1, 10, 100, 1000], vectors: 1000, lowest: -2, binWidth: 0.5)
-    // 10⁻³ is below the range and goes to the first bin, 1 to the last.
+    // 10⁻³ is below the range and goes to the first bin; 1 goes to the last.
     #expect(histogram.counts == [2, 0, 1, 1])
     #expect(histogram.dead == 1 && histogram.total == 5)
   }

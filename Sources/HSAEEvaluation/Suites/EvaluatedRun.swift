@@ -1,4 +1,4 @@
-// A run that is evaluated: its dictionary, and what was done to rows before it saw them.
+// A run to evaluate: its dictionary, and how to scale rows for it.
 
 public import HSAEModels
 public import HSAESupport
@@ -21,7 +21,7 @@ public struct EvaluatedRun: Sendable {
   /// The sizes of the dictionary.
   public var shape: DictionaryShape { dictionary.shape }
 
-  /// A run given outright.
+  /// A run with the given parts.
   public init(
     name: String, path: String, configuration: TrainingConfiguration, step: Int,
     dictionary: SparseAutoencoder
@@ -30,7 +30,8 @@ public struct EvaluatedRun: Sendable {
     (self.step, self.dictionary) = (step, dictionary)
   }
 
-  /// The newest whole checkpoint of the run at `path`.
+  /// The run at `path` with its newest complete checkpoint. `warn` is called with a message for each
+  /// checkpoint that is skipped.
   public init(
     path: String, name: String, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
@@ -40,8 +41,8 @@ public struct EvaluatedRun: Sendable {
       name: name, path: path, configuration: run.configuration, step: step, dictionary: dictionary)
   }
 
-  /// Does to `rows` [n × d] what was done to the rows the run was trained on. Those of a store are unit
-  /// rows already, and `norms` the lengths they had; without those, rows of original length stay as they are.
+  /// Scales `rows` [n × d] as in training. Rows of a store have unit norm, and `norms` are their original
+  /// lengths; without `norms`, a run that needs original lengths gets rows unchanged.
   public func prepare(_ rows: inout Matrix, norms: ArraySlice<Float> = []) {
     switch configuration.normalize {
     case .none: break
@@ -54,8 +55,8 @@ public struct EvaluatedRun: Sendable {
     }
   }
 
-  /// Whether the dictionary sees unit rows in place of the model's: it was trained to scale them, or on a
-  /// store's.
+  /// Whether the dictionary sees rows at unit norm: it scales them itself, or was trained on unscaled rows of
+  /// a store (`ofStore`), which have unit norm.
   public func seesUnitRows(ofStore: Bool) -> Bool {
     switch configuration.normalize {
     case .none: ofStore

@@ -51,8 +51,7 @@ public struct ReconstructionSummary: Hashable, Sendable, Codable {
   }
 }
 
-/// A running measurement of reconstructions. The same chunks in the same order give the same bits;
-/// parts measured apart can be merged.
+/// A running measurement of reconstructions. The same chunks in the same order give the same bits.
 public struct ReconstructionMetrics: Sendable {
   /// Width of the rows, d.
   public let width: Int
@@ -96,16 +95,6 @@ public struct ReconstructionMetrics: Sendable {
       sums += row
     }
     mergeMoments(count: chunk, mean: chunkMean, spread: chunkSpread)
-  }
-
-  /// Adds what `other` has measured on other rows of the same width.
-  public mutating func merge(_ other: ReconstructionMetrics) {
-    precondition(width == other.width, "Widths \(width) and \(other.width) differ.")
-    active += other.active
-    var others = other.sums
-    others[.spread] = 0
-    sums += others
-    mergeMoments(count: other.count, mean: other.mean, spread: other.sums[.spread])
   }
 
   /// The means so far. All are 0 while there are no rows; explained variance is 0 where the rows do not vary.

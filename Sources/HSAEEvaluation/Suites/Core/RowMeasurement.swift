@@ -1,5 +1,5 @@
-// Measures how one dictionary rebuilds the rows of an evaluation: sums over rows, document by document, of which
-// RowNumbers.swift makes the numbers.
+// Measures how one dictionary rebuilds the rows of an evaluation: sums over rows, document by document, of
+// which RowNumbers.swift makes the numbers.
 
 public import HSAEDistribution
 import HSAEModels
@@ -72,15 +72,14 @@ public struct RowMeasurement: Sendable {
         let batch = BatchStatistics(x, full, lengths: lengths)
         variance += batch.explainedVariance
         for row in 0..<range.count {
-          let vector = x.row(row)
+          let (values, length) = (x.row(row), lengths[row])
           var seen = ReconstructionSums(
-            row: vector, reconstruction: full.row(row), topLevel: top.row(row))
-          var unscaled = seen.scaled(by: lengths[row])
-          seen[.spread] = vector.squaredDistance(from: means.seen)
-          seen.setBatch(spread: vector.squaredDistance(from: batch.mean))
-          unscaled[.spread] = vector.squaredDistance(from: means.unscaled, scale: lengths[row])
-          unscaled.setBatch(
-            spread: vector.squaredDistance(from: batch.unscaledMean, scale: lengths[row]))
+            row: values, reconstruction: full.row(row), topLevel: top.row(row))
+          var unscaled = seen.scaled(by: length)
+          seen[.spread] = values.squaredDistance(from: means.seen)
+          seen.setBatch(spread: values.squaredDistance(from: batch.mean))
+          unscaled[.spread] = values.squaredDistance(from: means.unscaled, scale: length)
+          unscaled.setBatch(spread: values.squaredDistance(from: batch.unscaledMean, scale: length))
           let active = codes[row].count {
             $0.sublatent >= 0 && $0.subValue >= usage.subThreshold
           }

@@ -1,5 +1,5 @@
-// From sums over rows to the numbers of the suite core: reconstruction, sparsity, use of latents.
-// docs/evaluation.md defines each.
+// Computes the numbers of the suite `core` from sums over rows: reconstruction, sparsity, use of latents.
+// docs/evaluation.md defines each number.
 
 import Foundation
 import HSAEModels
@@ -18,7 +18,7 @@ extension RowMeasurement {
         key, label, statistic(RowQuantities(totals)),
         samples: samples.values { statistic(RowQuantities($0)) }, better: better, digits: digits)
     }
-    /// One number for both levels together, and where there are two, one for the top level alone.
+    /// One number for both levels together and, if there are two levels, one for the top level alone.
     func pair(
       _ key: String, _ label: String, better: EvaluationNumber.Direction? = nil,
       _ statistic: @escaping (RowQuantities, ReconstructionSums.Level) -> Double
@@ -45,7 +45,7 @@ extension RowMeasurement {
       number("l0", "L0, active latents", digits: 2) { $0.experts / $0.seen[.rows] })
     if hasLevels {
       result.append(
-        number("l0_sublatents", "relevant sublatents", digits: 2) {
+        number("l0_sublatents", "active sublatents", digits: 2) {
           $0.sublatents / $0.seen[.rows]
         })
     }
@@ -80,7 +80,7 @@ extension RowMeasurement {
     return result + usageNumbers
   }
 
-  /// How latents are used; shares of latents, not means over rows, so without intervals.
+  /// How latents are used. These are shares of latents, not means over rows, so they have no intervals.
   private var usageNumbers: [EvaluationNumber] {
     let shape = usage.shape
     func share(_ count: Int, of total: Int) -> Double { Double(count) / Double(max(1, total)) }
@@ -109,7 +109,7 @@ extension RowMeasurement {
     return result
   }
 
-  /// Densities as figures.
+  /// Histograms of densities.
   var histograms: [NamedHistogram] {
     var result = [NamedHistogram(title: "Latents", histogram: usage.expertHistogram)]
     if !usage.shape.isFlat {
@@ -120,12 +120,12 @@ extension RowMeasurement {
 }
 
 extension LatentUsage {
-  /// The mean, over experts with relevant sublatents and by how often they have one, of exp(entropy) of
-  /// their sublatents' shares: how many sublatents an expert in fact uses.
+  /// The effective number of sublatents of an expert: exp(entropy) of the sublatents' shares of the expert's
+  /// rows. It is the mean over experts, weighted by the rows for which one of their sublatents is active.
   public var effectiveSublatents: Double {
     var (sum, weight) = (0.0, 0.0)
     for expert in 0..<shape.experts {
-      let counts = relevant[expert * shape.sublatents..<(expert + 1) * shape.sublatents]
+      let counts = active[expert * shape.sublatents..<(expert + 1) * shape.sublatents]
       let total = Double(counts.reduce(0, +))
       guard total > 0 else { continue }
       let entropy = counts.reduce(0.0) { sum, count in
