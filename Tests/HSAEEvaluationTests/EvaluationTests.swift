@@ -209,8 +209,8 @@ import Testing
     }
   }
 
-  /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own; no
-  /// word of a label is lost.
+  /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own; no word of a
+  /// label is lost.
   @Test func narrowTerminals() throws {
     let shape = DictionaryShape(
       width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
