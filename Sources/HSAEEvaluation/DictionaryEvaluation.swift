@@ -1,26 +1,26 @@
-// Everything a page or a table says about a dictionary on a set of vectors, measured in one pass
-// over chunks, and the choice of the hierarchies to show.
+// Measures everything that a page shows about a dictionary on a set of rows, in one pass over chunks, and
+// chooses the hierarchies to show.
 
 public import HSAEModels
 public import HSAETensors
 
-/// What was measured of a dictionary.
+/// The measurements of a dictionary.
 public struct DictionaryEvaluation: Sendable {
   /// The sizes of the dictionary.
   public var shape: DictionaryShape
-  /// How well it reconstructs.
+  /// How well it rebuilds the rows.
   public var reconstruction: ReconstructionSummary
   /// The words of experts and sublatents, and how often each was used.
   public var profiles: ExpertProfiles
-  /// How clear each expert's hierarchy is, in the experts' order; empty for a flat dictionary.
+  /// How clear each expert's hierarchy is, in order of experts; empty for a flat dictionary.
   public var hierarchies: [HierarchyScore]
 
   /// How often latents and sublatents were used.
   public var usage: LatentUsage { profiles.usage }
 
-  /// Measures `dictionary` on `rows` [n × d] with their `codes`, `words` naming the rows.
+  /// Measures `dictionary` on `rows` [n × d] with their `codes`; `words` are the words of the rows.
   ///
-  /// The result does not depend on `threads`; `progress` is told how many rows are done.
+  /// The result does not depend on `threads`. `progress` is called with the number of rows done.
   public init(
     _ dictionary: SparseAutoencoder, rows: borrowing Matrix, codes: Codes, words: WordTable,
     scoring: HierarchyScoring = HierarchyScoring(), threads: Int = 2, chunk: Int = 8192,
@@ -37,15 +37,14 @@ public struct DictionaryEvaluation: Sendable {
     while start < rows.rows {
       let end = min(rows.rows, start + chunk)
       let part = codes.slice(start..<end)
-      let vectors = rows.span.extracting(start * rows.columns..<end * rows.columns)
+      let x = rows.span.extracting(start * rows.columns..<end * rows.columns)
       let full = dictionary.decode(part, threads: threads)
       if shape.isFlat {
-        metrics.add(rows: vectors, codes: part, reconstruction: full.span, topLevel: full.span)
+        metrics.add(rows: x, codes: part, reconstruction: full.span, topLevel: full.span)
       } else {
         let top = dictionary.decode(part, topLevelOnly: true, threads: threads)
-        metrics.add(rows: vectors, codes: part, reconstruction: full.span, topLevel: top.span)
-        gains.add(
-          rows: vectors, codes: part, reconstruction: full.span, dictionary: dictionary)
+        metrics.add(rows: x, codes: part, reconstruction: full.span, topLevel: top.span)
+        gains.add(rows: x, codes: part, reconstruction: full.span, dictionary: dictionary)
       }
       profiles.add(part, firstRow: start)
       start = end
@@ -57,7 +56,7 @@ public struct DictionaryEvaluation: Sendable {
       ? [] : scoring.scores(profiles: profiles, words: words, rows: rows, gains: gains)
   }
 
-  /// The `count` clearest hierarchies, clearest first; none that scores 0.
+  /// The `count` clearest hierarchies with a score above 0, clearest first.
   public func clearest(_ count: Int) -> [HierarchyScore] {
     Array(
       hierarchies.filter { $0.score > 0 }
@@ -65,8 +64,7 @@ public struct DictionaryEvaluation: Sendable {
         .prefix(count))
   }
 
-  /// `count` experts drawn with `seed` from all that are active for at least one word, whatever
-  /// they score, in the order drawn.
+  /// `count` experts drawn by `seed` from all live ones (active for at least one row), whatever their score.
   public func randomSample(_ count: Int, seed: UInt64) -> [HierarchyScore] {
     var live = hierarchies.filter { usage.experts[$0.expert] > 0 }
     var generator = SeededGenerator(seed: seed)
@@ -79,7 +77,7 @@ public struct DictionaryEvaluation: Sendable {
 }
 
 extension Codes {
-  /// The codes of the vectors in `range`.
+  /// The codes of the rows in `range`.
   func slice(_ range: Range<Int>) -> Codes {
     var result = Codes()
     let first = offsets[range.lowerBound]

@@ -1,33 +1,33 @@
-// How clear a hierarchy an expert and its sublatents make: a number between 0 and 1 computed from
-// vectors and counts alone. `docs/evaluation.md` states the formula and its weaknesses; it must be
-// changed together with this file. Taxonomies of words are not consulted here.
+// Scores how clear a hierarchy an expert and its sublatents make: a number from 0 to 1, computed only from
+// rows, counts and spellings. `docs/evaluation.md` states the formula and its weaknesses; change both
+// together.
 
 import Foundation
 import HSAEModels
 public import HSAETensors
 
-/// How clear one expert's hierarchy is, with the parts the score is made of, each in 0 ... 1.
+/// How clear one expert's hierarchy is, with the parts of the score, each from 0 to 1.
 public struct HierarchyScore: Hashable, Sendable, Codable {
   /// The expert.
   public var expert: Int
   /// The score: `cohesion` · `margin` · √(`gain` · `richness` · `readability`); 0 unless there are
   /// `HierarchyScoring.minimumSublatents` live sublatents.
   public var score = 0.0
-  /// How much alike words of different sublatents are: whether they have a parent in common.
+  /// How similar words of different sublatents are: whether they share a parent.
   public var cohesion = 0.0
-  /// How much more alike words of one sublatent are than words of different ones.
+  /// How much more similar words of one sublatent are than words of different ones.
   public var margin = 0.0
   /// How much of the remaining squared error the sublatents remove on their words.
   public var gain = 0.0
-  /// Over how many sublatents the words spread.
+  /// How evenly the words spread over many sublatents.
   public var richness = 0.0
-  /// Share of the sublatents' words that are whole words and not forms of one another.
+  /// Share of the sublatents' words that are whole words, forms of one word counted once.
   public var readability = 0.0
   /// Mean cosine of words of one sublatent, above that of random words.
   public var withinCosine = 0.0
   /// Mean cosine of words of different sublatents, above that of random words.
   public var betweenCosine = 0.0
-  /// The sublatents with enough distinct words, by falling number of relevant words.
+  /// The sublatents with enough distinct words, most active rows first.
   public var live: [Int] = []
 
   /// A score of 0 for `expert`.
@@ -36,9 +36,9 @@ public struct HierarchyScore: Hashable, Sendable, Codable {
 
 /// The constants of the score.
 public struct HierarchyScoring: Hashable, Sendable, Codable {
-  /// Words a sublatent is judged by: this many strongest ones.
+  /// A sublatent is judged by this many of its strongest words.
   public var wordsPerSublatent = 16
-  /// A sublatent is live if it is relevant for this many distinct words.
+  /// A sublatent is live if it is active for this many distinct words.
   public var minimumWords = 5
   /// A hierarchy with fewer live sublatents scores 0.
   public var minimumSublatents = 3
@@ -48,16 +48,13 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
   public var halfMargin = 0.1
   /// The share of removed error at which the gain is one half.
   public var halfGain = 0.05
-  /// The effective number of sublatents from which richness is 1.
+  /// Richness is 1 from this effective number of sublatents on.
   public var fullRichness = 6.0
 
   /// The constants of `docs/evaluation.md`.
   public init() {}
 
-  /// The scores of all experts, in their order.
-  ///
-  /// `rows` [n × d] are the vectors of all words, `errors` what the sublatents remove
-  /// (`SublatentGain`).
+  /// The scores of all experts, in their order; `rows` [n × d] are the rows of all words.
   public func scores(
     profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix, gains: SublatentGain
   ) -> [HierarchyScore] {
@@ -78,22 +75,22 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
     expert: Int, profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix,
     gains: SublatentGain, baseline: Double
   ) -> HierarchyScore {
-    var children: [(index: Int, relevant: Int, rows: [RankedRow])] = []
+    var children: [(index: Int, active: Int, rows: [RankedRow])] = []
     for sublatent in 0..<profiles.shape.sublatents {
       let index = expert * profiles.shape.sublatents + sublatent
-      let relevant = profiles.usage.relevant[index]
-      guard relevant >= minimumWords else { continue }
+      let active = profiles.usage.active[index]
+      guard active >= minimumWords else { continue }
       let distinct = words.distinct(
         profiles.rows(expert: expert, sublatent: sublatent), limit: wordsPerSublatent)
       guard distinct.count >= minimumWords else { continue }
-      children.append((sublatent, relevant, distinct))
+      children.append((sublatent, active, distinct))
     }
-    children.sort { $0.relevant != $1.relevant ? $0.relevant > $1.relevant : $0.index < $1.index }
+    children.sort { $0.active != $1.active ? $0.active > $1.active : $0.index < $1.index }
     var result = HierarchyScore(expert: expert)
     result.live = children.map(\.index)
     guard children.count >= minimumSublatents else { return result }
 
-    // Sums of unit vectors give mean cosines within and between groups without visiting pairs.
+    // Sums of unit rows give mean cosines within and between groups without visiting pairs.
     var total = UnitSum(width: rows.columns)
     let sums = children.map { unitSum($0.rows, rows) }
     for sum in sums { total.add(sum) }
@@ -108,9 +105,9 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
 
     result.gain = saturate(gains.share(expert: expert), half: halfGain)
 
-    let relevant = Double(children.reduce(0) { $0 + $1.relevant })
+    let active = Double(children.reduce(0) { $0 + $1.active })
     let entropy = children.reduce(0.0) {
-      let share = Double($1.relevant) / relevant
+      let share = Double($1.active) / active
       return $0 - share * log(share)
     }
     result.richness = max(0, min(1, (exp(entropy) - 1) / (fullRichness - 1)))
@@ -148,7 +145,7 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
   }
 }
 
-/// The sum of a group's vectors, each scaled to unit norm; zero vectors are left out.
+/// The sum of a group's rows, each scaled to unit norm; zero rows are left out.
 struct UnitSum {
   private(set) var count = 0
   private var sum: [Double]
@@ -175,7 +172,7 @@ struct UnitSum {
     return (squared - Double(count)) / Double(count * (count - 1))
   }
 
-  /// Mean cosine of a member and one of `total`, which contains this group, outside the group.
+  /// Mean cosine of a member and a row of `total` outside the group; `total` contains this group.
   func meanCosine(toRestOf total: UnitSum) -> Double {
     let others = total.count - count
     guard count > 0, others > 0 else { return 0 }

@@ -1,93 +1,83 @@
-// How often each latent and sublatent is used: densities, the dead ones, and the histogram of
-// densities. Counts only; the words behind them are `ExpertProfiles`'.
+// Counts for how many rows each latent and sublatent is active: densities, dead latents, histograms.
 
 import Foundation
 import HSAEDistribution
 public import HSAEModels
 
-/// How often every latent and sublatent of a dictionary was used on a set of vectors.
+/// For how many rows of a set each latent and sublatent of a dictionary is active.
 public struct LatentUsage: Sendable {
   /// The sizes of the dictionary.
   public let shape: DictionaryShape
-  /// A sublatent is relevant for a vector if it is chosen with a code of at least this.
+  /// A sublatent is active for a row if it is chosen with a code of at least this.
   public let subThreshold: Float
-  /// Number of vectors counted.
-  public private(set) var vectors = 0
-  /// For how many vectors each expert was active: m.
+  /// Number of rows counted.
+  public private(set) var rows = 0
+  /// For how many rows each expert is active [m].
   public private(set) var experts: [Int]
-  /// For how many vectors each sublatent was chosen, relevant or not: m·a.
+  /// For how many rows each sublatent is chosen, whatever its code [m·a].
   public private(set) var chosen: [Int]
-  /// For how many vectors each sublatent was relevant: m·a.
-  public private(set) var relevant: [Int]
+  /// For how many rows each sublatent is active [m·a].
+  public private(set) var active: [Int]
 
-  /// Counts of no vectors.
+  /// Counts of no rows.
   public init(shape: DictionaryShape, subThreshold: Float) {
     self.shape = shape
     self.subThreshold = subThreshold
     experts = Array(repeating: 0, count: shape.experts)
     chosen = Array(repeating: 0, count: shape.experts * shape.sublatents)
-    relevant = chosen
+    active = chosen
   }
 
-  /// Counts the activations of `codes`, whose indices must fit the shape.
+  /// Adds the rows of `codes`; their indices must fit the shape.
   public mutating func add(_ codes: Codes) {
-    vectors += codes.count
-    for activation in codes.all {
-      experts[activation.expert] += 1
-      guard shape.sublatents > 0, activation.sublatent >= 0 else { continue }
-      precondition(activation.sublatent < shape.sublatents, "A sublatent is out of range.")
-      let index = activation.expert * shape.sublatents + activation.sublatent
+    rows += codes.count
+    for code in codes.all {
+      experts[code.expert] += 1
+      guard shape.sublatents > 0, code.sublatent >= 0 else { continue }
+      precondition(code.sublatent < shape.sublatents, "A sublatent is out of range.")
+      let index = code.expert * shape.sublatents + code.sublatent
       chosen[index] += 1
-      if activation.subValue >= subThreshold { relevant[index] += 1 }
+      if code.subValue >= subThreshold { active[index] += 1 }
     }
   }
 
-  /// Adds the counts of other vectors for the same dictionary.
-  public mutating func merge(_ other: LatentUsage) {
-    precondition(shape == other.shape, "The dictionaries differ in shape.")
-    vectors += other.vectors
-    for index in experts.indices { experts[index] += other.experts[index] }
-    for index in chosen.indices { chosen[index] += other.chosen[index] }
-    for index in relevant.indices { relevant[index] += other.relevant[index] }
-  }
-
-  /// Adds the counts of every other of `ranks` for the same dictionary.
+  /// Adds the counts of all other `ranks`.
   mutating func sum(over ranks: any Communicator) {
-    var all = [vectors] + experts + chosen + relevant
+    var all = [rows] + experts + chosen + active
     ranks.sumByParts(&all)
-    vectors = all[0]
+    rows = all[0]
     experts = Array(all[1..<1 + experts.count])
     chosen = Array(all[1 + experts.count..<1 + experts.count + chosen.count])
-    relevant = Array(all.suffix(relevant.count))
+    active = Array(all.suffix(active.count))
   }
 
-  /// Number of experts active for no vector of the set.
+  /// Number of experts that are active for none of the rows.
   public var deadExperts: Int { experts.count { $0 == 0 } }
-  /// Number of sublatents chosen for no vector of the set.
+  /// Number of sublatents that are chosen for none of the rows.
   public var neverChosenSublatents: Int { chosen.count { $0 == 0 } }
-  /// Number of sublatents relevant for no vector of the set, the dead ones among them.
-  public var deadSublatents: Int { relevant.count { $0 == 0 } }
+  /// Number of sublatents that are active for none of the rows, including those never chosen.
+  public var deadSublatents: Int { active.count { $0 == 0 } }
 
-  /// Share of the vectors for which each expert is active: m numbers.
+  /// Share of the rows for which each expert is active [m].
   public var expertDensity: [Double] { experts.map(density) }
 
   /// Histogram of the experts' densities.
   public var expertHistogram: DensityHistogram {
-    DensityHistogram(counts: experts, vectors: vectors)
+    DensityHistogram(counts: experts, vectors: rows)
   }
   /// Histogram of the sublatents' densities.
   public var sublatentHistogram: DensityHistogram {
-    DensityHistogram(counts: chosen, vectors: vectors)
+    DensityHistogram(counts: chosen, vectors: rows)
   }
 
   private func density(_ count: Int) -> Double {
-    vectors > 0 ? Double(count) / Double(vectors) : 0
+    rows > 0 ? Double(count) / Double(rows) : 0
   }
 }
 
-/// How many latents have which density, on a scale of log10: bin b holds densities from
-/// 10^(lowest + b·binWidth) up to the next bin's. The sparsest bin also holds what lies below it,
-/// the densest a density of exactly 1.
+/// A histogram of latents' densities on a log10 scale. Bin b holds densities from 10^(lowest + b·binWidth) up
+/// to the next bin's lower edge. The first bin also holds smaller densities, the last bin a density of
+/// exactly 1.
 public struct DensityHistogram: Hashable, Sendable, Codable {
   /// log10 of the lower edge of the first bin.
   public var lowest: Double
@@ -95,33 +85,25 @@ public struct DensityHistogram: Hashable, Sendable, Codable {
   public var binWidth: Double
   /// Number of latents in each bin.
   public var counts: [Int]
-  /// Number of latents that never fire, which are in no bin.
+  /// Number of dead latents (active for none of the rows). They are in no bin.
   public var dead: Int
 
-  /// Number of latents, the dead ones included.
+  /// Number of latents, including dead ones.
   public var total: Int { counts.reduce(dead, +) }
 
-  /// A histogram with the given bins.
-  public init(lowest: Double, binWidth: Double, counts: [Int], dead: Int) {
-    self.lowest = lowest
-    self.binWidth = binWidth
-    self.counts = counts
-    self.dead = dead
-  }
-
-  /// The histogram of latents that fired `counts` times among `vectors`, from 10^`lowest` to 1.
-  public init(counts: [Int], vectors: Int, lowest: Double = -6, binWidth: Double = 0.25) {
+  /// The histogram of latents that are active for `counts` of the `rows` rows, from 10^`lowest` to 1.
+  public init(counts: [Int], vectors rows: Int, lowest: Double = -6, binWidth: Double = 0.25) {
     precondition(lowest < 0 && binWidth > 0, "A histogram needs a range below 0 and a width.")
     self.lowest = lowest
     self.binWidth = binWidth
     var bins = [Int](repeating: 0, count: Int((-lowest / binWidth).rounded(.up)))
     var dead = 0
     for count in counts {
-      guard count > 0, vectors > 0 else {
+      guard count > 0, rows > 0 else {
         dead += 1
         continue
       }
-      let place = (log10(Double(count) / Double(vectors)) - lowest) / binWidth
+      let place = (log10(Double(count) / Double(rows)) - lowest) / binWidth
       bins[max(0, min(bins.count - 1, Int(place.rounded(.down))))] += 1
     }
     self.counts = bins

@@ -1,11 +1,11 @@
-// What a dictionary says about one word, as in the paper's Figure 6: its active experts, their
-// strongest words, and the chosen sublatent of each. A plain value; `LookupText.swift` renders it.
+// Looks up a word in a dictionary, as in the paper's Figure 6: the active experts, their strongest words, and
+// the sublatent that each has chosen. `LookupText.swift` renders the result.
 
 public import HSAEModels
 
 /// A word among the strongest of an expert or a sublatent.
 public struct WeightedWord: Hashable, Sendable, Codable {
-  /// The token's text, as the vocabulary has it.
+  /// The token's text in the vocabulary.
   public var text: String
   /// The code: z of an expert or c of a sublatent.
   public var value: Float
@@ -23,23 +23,12 @@ public struct ChosenSublatent: Hashable, Sendable, Codable {
   public var sublatent: Int
   /// Its code c.
   public var code: Float
-  /// Whether the code is at or above the threshold: whether the sublatent says something here.
+  /// Whether it is active: whether the code is at or above the threshold.
   public var isRelevant: Bool
-  /// Number of words it is relevant for.
+  /// Number of words for which it is active.
   public var count: Int
   /// Its strongest words, by falling c.
   public var words: [WeightedWord]
-
-  /// A chosen sublatent with the given parts.
-  public init(
-    sublatent: Int, code: Float, isRelevant: Bool, count: Int, words: [WeightedWord]
-  ) {
-    self.sublatent = sublatent
-    self.code = code
-    self.isRelevant = isRelevant
-    self.count = count
-    self.words = words
-  }
 }
 
 /// An expert active for a word.
@@ -48,40 +37,29 @@ public struct ActiveExpert: Hashable, Sendable, Codable {
   public var expert: Int
   /// Its code z.
   public var strength: Float
-  /// Number of words it is active for.
+  /// Number of words for which it is active.
   public var count: Int
   /// Its strongest words, by falling z.
   public var words: [WeightedWord]
   /// The sublatent it has chosen; nil in a flat dictionary.
   public var chosen: ChosenSublatent?
-
-  /// An active expert with the given parts.
-  public init(
-    expert: Int, strength: Float, count: Int, words: [WeightedWord], chosen: ChosenSublatent?
-  ) {
-    self.expert = expert
-    self.strength = strength
-    self.count = count
-    self.words = words
-    self.chosen = chosen
-  }
 }
 
-/// What a dictionary says about a word.
+/// The result of looking up a word.
 public struct WordLookup: Hashable, Sendable, Codable {
-  /// The word as it was asked for.
+  /// The word that was looked up.
   public var word: String
-  /// The token it was found as; nil if the vocabulary does not have it.
+  /// Its token; nil if the vocabulary does not have one.
   public var token: Int?
   /// That token's text.
   public var text: String?
   /// Whether the token is among the rows the dictionary was trained on.
   public var isKept: Bool
-  /// Whether its codes are known: it has a row, or they were computed from the model's own row.
+  /// Whether its codes are known: from its row, or computed from the model's own row.
   public var isEncoded: Bool
-  /// Words to try instead, if there is no token.
+  /// Similar words, if there is no token.
   public var suggestions: [String]
-  /// α of the sublatents: codes from here on are relevant.
+  /// The sublatents' threshold α: they are active from this code on.
   public var subThreshold: Float
   /// The active experts, strongest first.
   public var experts: [ActiveExpert]
@@ -103,7 +81,7 @@ public struct WordLookup: Hashable, Sendable, Codable {
   }
 }
 
-/// Answers look-ups about one dictionary.
+/// Looks up words in one dictionary.
 public struct Lookup: Sendable {
   /// The words of experts and sublatents.
   public let profiles: ExpertProfiles
@@ -126,11 +104,11 @@ public struct Lookup: Sendable {
     search.find(word) { words.row(ofToken: $0) != nil }
   }
 
-  /// What the dictionary says about `word`, listing at most `limit` words of each latent.
+  /// Looks up `word`, with at most `limit` words for each latent.
   ///
-  /// `codes` gives the activations of a row of the store, strongest first; `encode` those of a token
-  /// that has no row (its raw unembedding row, whitened and scaled as the store's rows were), or nil
-  /// if they cannot be had.
+  /// `codes` returns the codes of a row of the store, strongest first. `encode` returns the codes of a token
+  /// without a row (from its unembedding row, whitened and scaled like the store's rows), or nil if they are
+  /// not available.
   public func lookup(
     _ word: String, limit: Int = 10, codes: (_ row: Int) -> [Code],
     encode: (_ token: Int) -> [Code]? = { _ in nil }
@@ -142,30 +120,30 @@ public struct Lookup: Sendable {
         subThreshold: profiles.usage.subThreshold)
     }
     let row = words.row(ofToken: match.token)
-    let activations = row.map(codes) ?? encode(match.token)
+    let found = row.map(codes) ?? encode(match.token)
     return WordLookup(
       word: word, token: match.token, text: match.text, isKept: row != nil,
-      isEncoded: activations != nil,
-      subThreshold: profiles.usage.subThreshold, experts: experts(activations ?? [], limit: limit))
+      isEncoded: found != nil,
+      subThreshold: profiles.usage.subThreshold, experts: experts(found ?? [], limit: limit))
   }
 
-  /// The experts of `activations` with at most `limit` words of each latent.
-  public func experts(_ activations: [Code], limit: Int) -> [ActiveExpert] {
-    activations.map { activation in
+  /// The experts of `codes`, with at most `limit` words for each latent.
+  public func experts(_ codes: [Code], limit: Int) -> [ActiveExpert] {
+    codes.map { code in
       let usage = profiles.usage
       var chosen: ChosenSublatent?
-      if activation.sublatent >= 0, profiles.shape.sublatents > 0 {
-        let index = activation.expert * profiles.shape.sublatents + activation.sublatent
+      if code.sublatent >= 0, profiles.shape.sublatents > 0 {
+        let index = code.expert * profiles.shape.sublatents + code.sublatent
         chosen = ChosenSublatent(
-          sublatent: activation.sublatent, code: activation.subValue,
-          isRelevant: activation.subValue >= usage.subThreshold, count: usage.relevant[index],
+          sublatent: code.sublatent, code: code.subValue,
+          isRelevant: code.subValue >= usage.subThreshold, count: usage.active[index],
           words: strongest(
-            profiles.rows(expert: activation.expert, sublatent: activation.sublatent), limit))
+            profiles.rows(expert: code.expert, sublatent: code.sublatent), limit))
       }
       return ActiveExpert(
-        expert: activation.expert, strength: activation.value,
-        count: usage.experts[activation.expert],
-        words: strongest(profiles.rows(expert: activation.expert), limit), chosen: chosen)
+        expert: code.expert, strength: code.value,
+        count: usage.experts[code.expert],
+        words: strongest(profiles.rows(expert: code.expert), limit), chosen: chosen)
     }
   }
 

@@ -1,8 +1,8 @@
-// A look-up as text for a terminal, fitted to its width.
+// Renders a look-up as text that fits a terminal's width.
 
 extension WordLookup {
-  /// The look-up as lines of at most `width` columns: each active expert with its strength and
-  /// words, and under it the chosen sublatent.
+  /// The look-up as lines of at most `width` columns: each active expert with its code and words, and under
+  /// it the chosen sublatent.
   public func rendered(width: Int = 80) -> String {
     let width = max(40, width)
     guard let text, let token else {
@@ -36,12 +36,12 @@ extension WordLookup {
   }
 }
 
-/// The token with its leading space shown as ▁, controls spelled out.
+/// The token with a leading space shown as ▁ and control characters spelled out.
 private func visible(_ token: String) -> String {
   (token.first == "\u{2581}" ? "\u{2581}" : "") + readableToken(token)
 }
 
-/// `head` and as many of `items` as fit into `width` columns, at least one.
+/// `head` and as many of `items` as fit into `width` columns, but at least one.
 private func fit(
   _ head: String, _ items: [String], separator: String = " · ", width: Int
 ) -> String {
@@ -57,7 +57,7 @@ private func fit(
   return line
 }
 
-/// The part of `line` that fits into `width` columns, with an ellipsis if that is not all of it.
+/// `line`, cut to `width` columns with an ellipsis if it is longer.
 private func clipped(_ line: String, to width: Int) -> String {
   guard displayWidth(line) > width else { return line }
   var result = ""
@@ -84,7 +84,8 @@ private func fixed(_ value: Float) -> String {
     + fraction
 }
 
-/// The columns a terminal gives `text`: two for East Asian wide characters and emoji, none for marks.
+/// The number of terminal columns of `text`: two for East Asian wide characters and emoji, one for other
+/// characters; combining marks add none.
 public func displayWidth(_ text: String) -> Int {
   text.reduce(0) { $0 + columns(of: $1) }
 }

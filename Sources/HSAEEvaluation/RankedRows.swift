@@ -1,24 +1,17 @@
-// The strongest rows of many groups at once, in one pass and little memory: one small heap per
-// group, all of them in two flat arrays.
+// Finds the strongest rows of many groups in one pass: one small heap for each group, all in flat arrays.
 
-/// A row of the store and how strongly it activates something.
+/// A row of the store with the code of a latent that is active for it.
 public struct RankedRow: Hashable, Sendable, Codable {
   /// Index of the row in the store.
   public var row: Int
   /// The code: z of an expert or c of a sublatent.
   public var value: Float
-
-  /// A row with its code.
-  public init(row: Int, value: Float) {
-    self.row = row
-    self.value = value
-  }
 }
 
 /// The `capacity` strongest rows of each of `groups` groups.
 ///
-/// Rows are ordered by falling value, then by rising index, so that what is kept does not depend on
-/// the order in which rows are offered.
+/// Rows are ordered by falling value, then by rising index, so the result does not depend on the order of
+/// `offer`.
 struct RankedRows: Sendable {
   let groups: Int
   let capacity: Int
@@ -35,7 +28,7 @@ struct RankedRows: Sendable {
     values = Array(repeating: 0, count: groups * capacity)
   }
 
-  /// Keeps the row if it is among the strongest of its group. A value that is not a number is not.
+  /// Keeps the row if it is among the strongest of its group. NaN is ignored.
   mutating func offer(group: Int, row: Int, value: Float) {
     guard !value.isNaN else { return }
     let base = group * capacity
@@ -52,7 +45,7 @@ struct RankedRows: Sendable {
       }
       set(base + child, value, entry)
     } else if !isWeaker(value, entry, than: base) {
-      // The root is the weakest kept: it goes, and the new row sinks to its place.
+      // The root is the weakest row. The new row replaces it and sinks to its place in the heap.
       var parent = 0
       while true {
         var child = 2 * parent + 1
@@ -70,7 +63,7 @@ struct RankedRows: Sendable {
     }
   }
 
-  /// The rows kept for a group, strongest first.
+  /// The strongest rows of a group, strongest first.
   func ranked(_ group: Int) -> [RankedRow] {
     let base = group * capacity
     return (base..<base + Int(counts[group]))

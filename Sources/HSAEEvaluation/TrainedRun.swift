@@ -1,5 +1,4 @@
-// A run opened to be looked at: its dictionary, the rows to look at it with, their codes and words.
-// Where things lie in a run's folder is `HSAETraining`'s.
+// Opens a run for inspection: its dictionary and rows, with their codes and words.
 
 public import HSAEActivations
 public import HSAEModels
@@ -7,7 +6,7 @@ public import HSAESupport
 public import HSAETensors
 public import HSAERuns
 
-/// A trained dictionary with the vectors it is evaluated on.
+/// A trained dictionary with rows, their codes and words.
 public struct TrainedRun: ~Copyable, Sendable {
   /// The run's folder.
   public let path: String
@@ -17,32 +16,32 @@ public struct TrainedRun: ~Copyable, Sendable {
   public let step: Int
   /// The dictionary of that checkpoint.
   public let dictionary: SparseAutoencoder
-  /// The vectors [n × d], normalised as in training.
+  /// The rows [n × d], scaled as in training.
   public let rows: Matrix
-  /// Number of vectors their source has; `rows` may be fewer.
+  /// Number of rows in their source; `rows` may be fewer.
   public let availableRows: Int
-  /// Whether their source is what the run was trained on.
+  /// Whether their source is the one the run was trained on.
   public let isTrainingData: Bool
-  /// Their codes.
+  /// The codes of the rows.
   public let codes: Codes
-  /// The words they stand for.
+  /// The words of the rows.
   public let words: WordTable
-  /// What their store says of itself; nil if they do not come from a store.
+  /// The attributes of their store; nil if they do not come from a store.
   public let attributes: StoreAttributes?
 
-  /// Whether the dictionary sees rows at unit norm, as a store has them or as it was trained to scale them.
+  /// Whether the dictionary sees rows at unit norm: rows of a store, or rows that it scales itself.
   public let seesUnitRows: Bool
 
-  /// Whether the rows have words, and not only numbers.
+  /// Whether the rows have words.
   public var hasWords: Bool { !words.vocabulary.isEmpty }
 
-  /// Opens the run at `path`, reads its newest whole checkpoint and encodes the rows it was trained
-  /// on, or those of `store`.
+  /// Opens the run at `path` with its newest complete checkpoint, and encodes the rows it was trained on or
+  /// those of `store`, at most the first `rowLimit` (a store's rows are shuffled).
   ///
-  /// Of more than `rowLimit` rows the first are taken; a store's rows are shuffled. What is passed
-  /// over or looks wrong is told to `warn`. Fails with `.missing` if the run, a checkpoint or the
-  /// rows are not there, and with `.data` if the rows are not those the run was trained on (unless
-  /// `store` was given) or have another width.
+  /// `warn` is called with a message for each checkpoint that is skipped, and if the rows of `store` are
+  /// other ones than the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not
+  /// there. Fails with `.data` if the rows have another width or, without `store`, are no longer those the
+  /// run was trained on.
   public init(
     path: String, store: String? = nil, rowLimit: Int = 1_000_000, threads: Int = processorCount,
     warn: (String) -> Void = { _ in }
@@ -59,7 +58,6 @@ public struct TrainedRun: ~Copyable, Sendable {
     run.prepare(&rows)
     let opened = source as? ActivationStore
 
-    // From here on nothing fails.
     self.path = path
     description = run.description
     dictionary = run.dictionary
@@ -77,7 +75,7 @@ public struct TrainedRun: ~Copyable, Sendable {
     }
   }
 
-  /// What the rows are, as a clause.
+  /// A description of the rows, as a clause.
   public var evaluatedOn: String {
     let those =
       isTrainingData
@@ -88,8 +86,8 @@ public struct TrainedRun: ~Copyable, Sendable {
       : "\(grouped(rows.rows)) of \(counted(availableRows, "row"))\(those)"
   }
 
-  /// What the dictionary makes of each of `words`, listing at most `limit` words of a latent.
-  /// `encode` gives the activations of a token without a row (see `Lookup.lookup`).
+  /// Looks up each of the words `asked`, with at most `limit` words for each latent. `encode` returns the
+  /// codes of a token without a row (see `Lookup.lookup`).
   public func lookup(
     _ asked: [String], limit: Int = 10, mergesForms: Bool = false,
     encode: (_ token: Int) -> [Code]? = { _ in nil }
@@ -98,14 +96,14 @@ public struct TrainedRun: ~Copyable, Sendable {
       shape: dictionary.shape, subThreshold: dictionary.activation.subThreshold)
     profiles.add(codes, firstRow: 0)
     let lookup = Lookup(profiles: profiles, words: words, mergesForms: mergesForms)
-    // A copy, for closures cannot borrow a run.
+    // Closures cannot borrow a run, so they get a copy.
     let codes = codes
     return asked.map { word in
       lookup.lookup(word, limit: limit, codes: { Array(codes[$0]) }, encode: encode)
     }
   }
 
-  /// What the dictionary is of, as a title.
+  /// What the dictionary explains, as a title.
   public var title: String {
     guard let attributes else {
       let name = description.knowsRows ? description.data?.name : nil
@@ -116,7 +114,7 @@ public struct TrainedRun: ~Copyable, Sendable {
       : "\(attributes.modelName), \(attributes.hookPoint)"
   }
 
-  /// The rows it is of, as a sentence.
+  /// The rows that it explains, as a sentence.
   public var subtitle: String {
     let rows = "\(counted(availableRows, "row")) of width \(dictionary.shape.width)"
     guard let attributes else { return rows }

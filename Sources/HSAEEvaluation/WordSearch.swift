@@ -1,4 +1,4 @@
-// From a word someone types to a token of the vocabulary, or to suggestions if there is none.
+// Finds the token of a typed word, or suggests similar tokens.
 
 /// Finds words in a vocabulary.
 public struct WordSearch: Sendable {
@@ -9,20 +9,13 @@ public struct WordSearch: Sendable {
   public struct Match: Hashable, Sendable {
     /// Index of the token.
     public var token: Int
-    /// The token's text, as the vocabulary has it.
+    /// The token's text in the vocabulary.
     public var text: String
-    /// Whether it is the word as it was typed, with or without a leading space.
+    /// Whether the token has the word in the typed case, with or without a leading space.
     public var isExact: Bool
-
-    /// A match with the given parts.
-    public init(token: Int, text: String, isExact: Bool) {
-      self.token = token
-      self.text = text
-      self.isExact = isExact
-    }
   }
 
-  /// A search over `vocabulary`, the text of every token; of equal texts the first counts.
+  /// A search in `vocabulary`, the text of every token; the first of equal texts counts.
   public init(vocabulary: [String]) {
     self.vocabulary = vocabulary
     var tokens: [String: Int] = [:]
@@ -31,9 +24,8 @@ public struct WordSearch: Sendable {
     self.tokens = tokens
   }
 
-  /// The token of `word`: `▁word` if there is one, else `word`, else a variant in other case. A word
-  /// typed with its leading space (or `▁`) is not looked for without. Of tokens found in one way,
-  /// the first that `isKept` is taken, or the first of all if none is.
+  /// The token of `word`: `▁word`, else `word`, else a variant in another case. For a word typed with a leading
+  /// space (or `▁`), only tokens with a space match. Tokens that `isKept` come before all others.
   public func find(_ word: String, isKept: (Int) -> Bool = { _ in true }) -> Match? {
     let spaced = word.first == " " || word.first == "\u{2581}"
     let bare = spaced ? String(word.dropFirst()) : word
@@ -54,8 +46,8 @@ public struct WordSearch: Sendable {
     return fallback
   }
 
-  /// Tokens of at most two edits from `word`, nearest first, then those that begin with it; forms of
-  /// one word once. Only tokens that `isKept` are suggested.
+  /// Tokens at most two edits from `word`, nearest first, then tokens that begin with it. Forms of one word
+  /// count once. Only tokens that `isKept` are suggested.
   public func suggestions(
     for word: String, limit: Int = 5, isKept: (Int) -> Bool = { _ in true }
   ) -> [String] {
@@ -86,8 +78,8 @@ public struct WordSearch: Sendable {
   }
 }
 
-/// The number of insertions, deletions and replacements between two byte strings; `limit` + 1 if it
-/// is more than `limit`.
+/// The number of insertions, deletions and replacements between two byte strings, or `limit` + 1 if it exceeds
+/// `limit`.
 func editDistance(_ a: [UInt8], _ b: [UInt8], limit: Int) -> Int {
   if abs(a.count - b.count) > limit { return limit + 1 }
   var previous = Array(0...b.count)

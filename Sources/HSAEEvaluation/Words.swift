@@ -1,21 +1,20 @@
-// The words behind the rows of a store: their text, and which of them are forms of one word. Reading
-// them from a store is left to the caller.
+// The words of a store's rows: their text, and which of them are forms of one word.
 
 import Foundation
 
-/// What the rows of a store stand for: row i is token `tokens[i]` of the model's vocabulary.
+/// The words of rows: row i is token `tokens[i]` of the model's vocabulary.
 public struct WordTable: Sendable {
   /// The token of each row.
   public let tokens: [Int32]
   /// The text of every token of the vocabulary, `▁` for a leading space.
   public let vocabulary: [String]
-  /// For each row a number that all forms of one word share (`wordForm`).
+  /// For each row a number that all forms of its word share (`wordForm`).
   public let forms: [Int32]
   private let rowOfToken: [Int32]
   /// For each number in `forms`, whether a row of that word begins with a space.
   private let formHasSpace: [Bool]
 
-  /// Words of rows. A token outside the vocabulary has the text `<token 123>`.
+  /// The words of rows with these tokens. A token outside the vocabulary has the text `<token 123>`.
   public init(tokens: [Int32], vocabulary: [String]) {
     self.tokens = tokens
     self.vocabulary = vocabulary
@@ -47,30 +46,29 @@ public struct WordTable: Sendable {
   /// Number of rows.
   public var count: Int { tokens.count }
 
-  /// The text of a row's token, as the vocabulary has it.
+  /// The text of a row's token in the vocabulary.
   public func text(row: Int) -> String {
     let token = tokens[row]
     return token >= 0 && Int(token) < vocabulary.count
       ? vocabulary[Int(token)] : "<token \(token)>"
   }
 
-  /// The text of a row's token where forms of one word are merged: with a leading `▁` if any form
-  /// of the word has one.
+  /// The text of a row's token, with a leading `▁` if any form of its word has one.
   public func mergedText(row: Int) -> String {
     let text = text(row: row)
     return formHasSpace[Int(forms[row])] && text.first != "\u{2581}" ? "\u{2581}" + text : text
   }
 
-  /// The row of a token; nil if the store does not keep that token.
+  /// The row of a token; nil if it has none.
   public func row(ofToken token: Int) -> Int? {
     guard rowOfToken.indices.contains(token), rowOfToken[token] >= 0 else { return nil }
     return Int(rowOfToken[token])
   }
 
-  /// Whether the row's token is a whole word and not a piece of one or a single letter.
+  /// Whether the row's token is likely a whole word (`isWholeWord`).
   public func isWhole(row: Int) -> Bool { isWholeWord(text(row: row)) }
 
-  /// The first of `rows` for each word, where forms of one word count once, at most `limit`.
+  /// The first of `rows` for each word, at most `limit` of them; forms of one word count once.
   public func distinct(_ rows: [RankedRow], limit: Int = .max) -> [RankedRow] {
     var seen: Set<Int32> = []
     var result: [RankedRow] = []
@@ -81,10 +79,10 @@ public struct WordTable: Sendable {
   }
 }
 
-/// The form all spellings of a word share: without leading and trailing space (`▁` too), in lower
-/// case, and, for words of at least four letters a to z, without an English plural ending.
+/// The form that all spellings of a word share: without leading and trailing space (or `▁`), in lower case,
+/// and, for words of at least four letters a to z, without an English plural ending.
 ///
-/// `▁dog`, `dog`, `Dog`, `DOG` and `▁dogs` are one word. Accents are kept: they tell words apart.
+/// `▁dog`, `dog`, `Dog`, `DOG` and `▁dogs` are one word. Accents stay, because they distinguish words.
 public func wordForm(_ token: String) -> String {
   var scalars = Array(token.unicodeScalars)
   func isSpace(_ scalar: Unicode.Scalar) -> Bool {
@@ -106,9 +104,9 @@ public func wordForm(_ token: String) -> String {
   return word.hasSuffix("s") ? String(word.dropLast()) : word
 }
 
-/// Whether a token is likely a whole word: in scripts that write spaces, it begins with `▁` and has at
-/// least three letters; in those that do not (Chinese, Japanese, Thai, …), it has at least two, for a
-/// single character is as often a piece of a word.
+/// Whether a token is likely a whole word. In scripts with spaces, it must begin with `▁` and have at least
+/// three letters. In scripts without (Chinese, Japanese, Thai, …) it must have at least two, because a single
+/// character is often a piece of a word.
 public func isWholeWord(_ token: String) -> Bool {
   let letters = token.unicodeScalars.filter { $0.properties.isAlphabetic }
   guard let first = letters.first else { return false }
@@ -116,7 +114,7 @@ public func isWholeWord(_ token: String) -> Bool {
     ? letters.count >= 2 : token.first == "\u{2581}" && letters.count >= 3
 }
 
-/// Whether a letter belongs to a script that does not part words by spaces.
+/// Whether a letter belongs to a script that does not separate words by spaces.
 func writesNoSpaces(_ scalar: Unicode.Scalar) -> Bool {
   switch scalar.value {
   // Thai, Lao, Tibetan, Burmese; Khmer; Chinese and Japanese, the supplementary planes included.
@@ -127,8 +125,8 @@ func writesNoSpaces(_ scalar: Unicode.Scalar) -> Bool {
   }
 }
 
-/// A token as people should see it: no leading `▁`, and everything that would be invisible or would
-/// disturb its surroundings (controls, bidirectional overrides, lone combining marks) spelled out.
+/// A token as readable text: without a leading `▁`, and with characters spelled out that are invisible or
+/// disturb the text around them (controls, bidirectional overrides, lone combining marks).
 public func readableToken(_ token: String) -> String {
   var scalars = Substring(token).unicodeScalars
   if scalars.first == "\u{2581}", scalars.count > 1 { scalars.removeFirst() }
@@ -137,7 +135,7 @@ public func readableToken(_ token: String) -> String {
   for scalar in scalars {
     switch scalar.properties.generalCategory {
     case .nonspacingMark, .enclosingMark, .spacingMark:
-      // A mark with nothing to sit on gets the dotted circle that Unicode charts use.
+      // A mark without a base gets the dotted circle that Unicode charts use.
       if !previousIsBase { result.append("\u{25CC}") }
       result.append(scalar)
       previousIsBase = true
@@ -156,8 +154,8 @@ public func readableToken(_ token: String) -> String {
   return text.allSatisfy(\.isWhitespace) ? "⟨\(scalars.count) × space⟩" : text
 }
 
-/// Whether a token continues a word in a script that writes spaces between words: it has no leading
-/// `▁` and begins with a letter, digit or mark.
+/// Whether a token continues a word in a script with spaces between words: it has no leading `▁` and begins
+/// with a letter, digit or mark.
 public func continuesWord(_ token: String) -> Bool {
   guard let first = token.unicodeScalars.first, !writesNoSpaces(first) else { return false }
   switch first.properties.generalCategory {

@@ -1,5 +1,5 @@
-// The model card of an exported folder: README.md as the Hugging Face Hub reads it (front matter with library,
-// base model and tags), and how to load the folder from there or from a disk.
+// The model card of an exported folder: README.md for the Hugging Face Hub, with front matter (library, base
+// model, tags), a description, and code that loads the folder.
 
 import HSAEActivations
 import HSAEModels
@@ -31,13 +31,13 @@ extension SAELensExport {
     """
   }
 
-  /// What is known of data, training, method and licence.
+  /// Data, training, method and licence, as far as they are known.
   private var sections: [(title: String, text: String)] {
     [("Data", data), ("Training", training), ("Method", method), ("Licence", licence)]
       .compactMap { title, text in text.map { (title, $0) } }
   }
 
-  /// The rows, as their store says it.
+  /// The rows, from the attributes of their store.
   private var data: String? {
     guard let attributes, attributes.rowCount > 0 else { return nil }
     guard attributes.kind == .residualStream else {
@@ -53,25 +53,24 @@ extension SAELensExport {
       + (heldOut > 0 ? "; \(counted(heldOut, "more row")) were held out." : ".")
   }
 
-  /// The last record of training.
+  /// The last record of training up to the checkpoint.
   private var training: String? {
-    // The checkpoint may be older than the last record.
     guard let record = (try? run.metrics())?.last(where: { $0.step <= step }) else { return nil }
     let variance =
       record.explainedVariance.map { " and explained variance \(grouped($0, digits: 4))" } ?? ""
     return
       "At step \(grouped(record.step)): loss \(grouped(record.loss, digits: 5))\(variance), on training rows."
-      + (attributes?.kind == .unembedding ? "" : " Of held-out rows it explains less, as a rule.")
+      + (attributes?.kind == .unembedding ? "" : " On held-out rows it usually explains less.")
   }
 
-  /// Whose idea it is.
+  /// The origin of the method.
   private var method: String? {
     if dictionary.shape.isFlat { return nil }
     return
-      "Hierarchical sparse autoencoders are those of Mark Muchane, Sean Richardson, Kiho Park and Victor"
+      "Hierarchical sparse autoencoders are a method of Mark Muchane, Sean Richardson, Kiho Park and Victor"
       + " Veitch, *Incorporating Hierarchical Semantics in Sparse Autoencoder Architectures*; their code is at"
-      + " https://github.com/muchanem/hierarchical-sparse-autoencoders. This one is from hsae, which is"
-      + " another program."
+      + " https://github.com/muchanem/hierarchical-sparse-autoencoders. This one was made by hsae, a separate"
+      + " program."
   }
 
   private var licence: String? {
@@ -83,7 +82,7 @@ extension SAELensExport {
       + " to choose."
   }
 
-  /// What the Hub finds models by.
+  /// The front matter, by which the Hub finds models.
   private var frontMatter: String {
     var lines = ["library_name: saelens"]
     if let id = hubIdentifier { lines.append("base_model: \(id)") }
@@ -92,7 +91,7 @@ extension SAELensExport {
     return lines.joined(separator: "\n")
   }
 
-  /// The model's name if it is one of the Hub, OWNER/NAME; nil if it is another, which the Hub would refuse.
+  /// The model's name if it has the Hub's form OWNER/NAME; nil otherwise, because the Hub refuses other names.
   private var hubIdentifier: String? {
     let name = modelName ?? attributes?.modelName ?? run.description.origin?.model ?? ""
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
@@ -129,14 +128,14 @@ extension SAELensExport {
     return "\(kind), of \(of)\(limit). \(trained)"
   }
 
-  /// Loading it in Python.
+  /// Python code that loads the folder.
   private var loading: String {
     let registering =
       architecture == .hsae
       ? """
 
       sys.path.append(folder)
-      import \(Self.pythonModule)  # in this folder: teaches SAELens the architecture
+      import \(Self.pythonModule)  # in this folder: adds the architecture to SAELens
 
       """ : "\n"
     return """
@@ -147,19 +146,19 @@ extension SAELensExport {
       """
   }
 
-  /// Which latent is which.
+  /// The order of latents.
   private var latentOrder: String {
     let shape = dictionary.shape
     guard hasSublatents else { return "" }
     return """
 
       Latent j < \(shape.experts) is expert j; sublatent q of expert j is latent \
-      \(shape.experts) + \(shape.sublatents)·j + q. A sublatent is active only where its expert is, one in each.
+      \(shape.experts) + \(shape.sublatents)·j + q. Only active experts have an active sublatent, at most one each.
       \(belowThreshold)
       """
   }
 
-  /// What a sublatent is that was chosen and is below its threshold.
+  /// What SAELens shows for a chosen sublatent below its threshold.
   private var belowThreshold: String {
     let activation = dictionary.activation
     guard activation.subSlope != 0 else { return "" }
@@ -167,7 +166,7 @@ extension SAELensExport {
     return """
       Below its threshold (`sub_threshold`, \(grouped(Double(threshold), digits: 4))) its activation is \(activation.subSlope) times the \
       pre-activation (`sub_slope`): small, positive or negative, not zero. So a sublatent is active where it is at \
-      or above the threshold, and not wherever it is nonzero.
+      or above the threshold, not wherever it is nonzero.
 
       """
   }

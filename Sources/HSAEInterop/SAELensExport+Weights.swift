@@ -1,4 +1,4 @@
-// The tensors of an exported folder, sae_weights.safetensors: scaled and named as SAELens has them.
+// Writes the tensors of an exported folder, sae_weights.safetensors, with SAELens's names and scale.
 
 import HSAEActivations
 import HSAEModels
@@ -7,7 +7,7 @@ import HSAETensors
 import HSAERuns
 
 extension SAELensExport {
-  /// The tensors of SAELens's own architectures.
+  /// Writes the tensors of SAELens's own architectures.
   func writeFlat(
     _ parameters: borrowing Parameters, to path: String
   ) throws(Failure) {
@@ -23,7 +23,8 @@ extension SAELensExport {
     ]
     if architecture == .jumprelu { tensors.append(.init("threshold", shape: [m])) }
     var writer = try SafetensorsWriter(path: path, tensors: tensors)
-    // Columns of the file are rows of ours; a few at a time, so that each visit to a row reads a line.
+    // The file's columns are our rows. Several are written at a time, so each visit to a row reads a whole
+    // cache line.
     let strip = 16
     for first in stride(from: 0, to: d, by: strip) {
       let count = min(strip, d - first)
@@ -46,7 +47,7 @@ extension SAELensExport {
     _ = try writer.finish()
   }
 
-  /// The tensors as the paper has them; `hsae_saelens.py` unfolds them.
+  /// Writes the tensors in the paper's shapes; `hsae_saelens.py` unfolds them.
   func writeHierarchical(
     _ parameters: borrowing Parameters, to path: String
   ) throws(Failure) {
@@ -62,7 +63,7 @@ extension SAELensExport {
     }
   }
 
-  /// The experts of `parameters` as a flat dictionary's latents.
+  /// A flat dictionary whose latents are the experts of `parameters`.
   private func topLevel(of parameters: borrowing Parameters) -> Parameters {
     let shape = parameters.shape
     var result = Parameters(

@@ -1,12 +1,12 @@
-// A run as a folder that SAELens opens: cfg.json, sae_weights.safetensors, a model card. A flat dictionary
-// becomes SAELens's own architecture `topk` (an imported one without a k: `standard` or `jumprelu`); one
-// with sublatents, or with thresholds, becomes `hsae`, which `interop/python/hsae_saelens.py` teaches SAELens
-// (here a link to it, built in, and written beside the weights).
+// Exports a run as a folder that SAELens opens: cfg.json (this file), sae_weights.safetensors (+Weights) and
+// a model card (+Card). A flat dictionary gets SAELens's architecture `topk` (`standard` or `jumprelu` if it
+// was imported without a k). A dictionary with sublatents or thresholds gets `hsae`, which
+// `interop/python/hsae_saelens.py` adds to SAELens; that module is built in (through a link in this folder)
+// and written beside the weights.
 //
-// SAELens scales rows to the norm √d (`constant_norm_rescale`) where we scale them to 1, so what adds to
-// rows or is compared with pre-activations is multiplied by √d here; codes in SAELens are √d times ours.
-// Weights stay as they are, and decoder rows keep their unit norm, which its tools expect. This file is about
-// cfg.json; tensors and the model card are in files beside it.
+// SAELens scales rows to the norm √d (`constant_norm_rescale`) where hsae scales them to 1. So biases and
+// thresholds are multiplied by √d here, and codes in SAELens are √d times ours. Weights stay as they are:
+// decoder rows keep their unit norm, which SAELens's tools expect.
 
 public import HSAEActivations
 import HSAEModels
@@ -18,27 +18,28 @@ public import HSAERuns
 public struct SAELensExport {
   /// The run.
   let run: RunDirectory
-  /// The weights of its newest whole checkpoint.
+  /// The dictionary of its newest complete checkpoint.
   let dictionary: SparseAutoencoder
   let step: Int
-  /// What the store of its rows says; nil if it is not known.
+  /// The attributes of the store of its rows; nil if they are not known.
   let attributes: StoreAttributes?
   /// Whether sublatents are left out.
   let topLevelOnly: Bool
-  /// The model's name in the metadata, instead of the store's.
+  /// The model's name in the metadata, instead of the name in the store.
   let modelName: String?
-  /// The licence the model is under; nil if it is not known.
+  /// The model's licence; nil if it is not known.
   let modelLicence: String?
 
-  /// An export of the newest whole checkpoint of `run`.
+  /// An export of the newest complete checkpoint of `run`.
   ///
   /// - Parameters:
   ///   - run: the run.
-  ///   - attributes: of the store the run is of; they name the model and the hook point.
-  ///   - modelName: the name by which other tools know the model, if the store's is another.
-  ///   - modelLicence: the licence the model is under, for the card.
-  ///   - topLevelOnly: whether sublatents are left out, so that no code of ours is needed to read it.
-  ///   - warn: told of checkpoints that were passed over.
+  ///   - attributes: those of the store of the run's rows; they name the model and the hook point.
+  ///   - modelName: the model's name in other tools, if it differs from the name in the store.
+  ///   - modelLicence: the model's licence, for the card.
+  ///   - topLevelOnly: whether sublatents are left out, so that SAELens reads the folder without hsae's module.
+  ///   - warn: called with a message for each checkpoint that is skipped.
+  /// - Throws: `.usage` if no architecture of SAELens has the dictionary's thresholds.
   public init(
     _ run: RunDirectory, attributes: StoreAttributes?, modelName: String? = nil,
     modelLicence: String? = nil, topLevelOnly: Bool = false, warn: (String) -> Void = { _ in }
@@ -50,33 +51,33 @@ public struct SAELensExport {
     self.topLevelOnly = topLevelOnly
     if architecture == .hsae, dictionary.thresholds != nil {
       throw .usage(
-        "\(run.path): its encoder has a bias or thresholds of its own, which the architecture hsae has not"
-          + "; export its top level alone (--top-level).")
+        "\(run.path): its encoder has a bias or a threshold for each latent, which the architecture hsae does not"
+          + " support; export its top level alone (--top-level).")
     }
     if architecture == .topk, dictionary.thresholds?.threshold.isEmpty == false {
       throw .usage(
-        "\(run.path): its latents have thresholds of their own, and SAELens's topk has none.")
+        "\(run.path): it has a threshold for each latent, which SAELens's topk does not support.")
     }
   }
 
   /// Whether the folder has a second level.
   var hasSublatents: Bool { !dictionary.shape.isFlat && !topLevelOnly }
 
-  /// What the folder's architecture is.
+  /// The architecture of the folder.
   public var architecture: SAELensArchitecture {
     SAELensArchitecture(
       of: dictionary, origin: run.description.origin, topLevelOnly: topLevelOnly)
   }
 
-  /// Latents as SAELens counts them: experts, then the sublatents of expert 0, of expert 1, …
+  /// The number of latents in SAELens: experts, then the sublatents of expert 0, of expert 1, ….
   public var latentCount: Int { dictionary.shape.saeLensLatents(topLevelOnly: topLevelOnly) }
 
-  /// The norm SAELens scales rows to, over the norm we scale them to.
+  /// The norm that SAELens scales rows to, divided by hsae's.
   var scale: Float {
     run.description.normalize == .unit ? Float(dictionary.shape.width).squareRoot() : 1
   }
 
-  /// Writes the folder `path`, which must not exist; nothing is there until all of it is.
+  /// Writes the folder `path`, which must not exist. It appears only when it is complete.
   public func write(to path: String) throws(Failure) {
     let folder = try DurableDirectory(path: path)
     try DurableFile.write(configuration.text() + "\n", to: folder.file("cfg.json"))
@@ -87,7 +88,7 @@ public struct SAELensExport {
     }
     try DurableFile.write(card, to: folder.file("README.md"))
     if architecture == .hsae {
-      // Whoever finds the folder somewhere needs nothing else of ours.
+      // The folder works without hsae.
       try DurableFile.write(
         PackageResources.hsae_saelens_py, to: folder.file(Self.pythonModule + ".py"))
     }
@@ -111,8 +112,8 @@ public struct SAELensExport {
     case .standard, .jumprelu: break
     case .topk:
       members["k"] = .integer(shape.activeExperts)
-      // Decoder rows have unit norm, so it changes nothing but that `fold_W_dec_norm`, which dashboards call, is
-      // allowed.
+      // Decoder rows have unit norm, so this changes no code; it allows `fold_W_dec_norm`, which dashboards
+      // call.
       members["rescale_acts_by_decoder_norm"] = .bool(true)
     case .hsae:
       members["k"] = .integer(shape.activeExperts)
@@ -128,7 +129,7 @@ public struct SAELensExport {
 
   private var metadata: JSONValue {
     var members: [String: JSONValue] = [
-      // Below 6.0.0 SAELens takes a folder for one of an older layout.
+      // Below 6.0.0 SAELens reads the folder as one of an older layout.
       "sae_lens_version": .string("6.0.0"), "sae_lens_training_version": .string("hsae"),
       "training_tokens": .integer(step * (run.description.training?.batch ?? 0)),
       "hsae_code_scale": .number(Double(scale)),
@@ -149,7 +150,7 @@ public struct SAELensExport {
     return .object(members)
   }
 
-  /// The hook point by TransformerLens's name; nil if the rows are no residual stream.
+  /// TransformerLens's name of the hook point; nil if the rows are no residual stream.
   private var hookName: String? {
     attributes?.layer.map { "blocks.\($0).hook_resid_post" }
   }

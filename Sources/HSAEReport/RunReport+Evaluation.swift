@@ -58,7 +58,7 @@ extension RunReport {
       return HierarchyTree(
         parent: node(profile.expert, profile.count, profile.rows, expertWords),
         children: profile.sublatents.map {
-          node($0.index, $0.relevant, $0.rows, sublatentWords)
+          node($0.index, $0.active, $0.rows, sublatentWords)
         }, score: score)
     }
     clearest = evaluation.clearest(limits.clearest).map {

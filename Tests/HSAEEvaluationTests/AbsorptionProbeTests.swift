@@ -1,5 +1,5 @@
-// The probes of the absorption measure against numbers computed apart from them, by
-// dev/reference/absorption_reference.py in float64.
+// Compares the probes of the absorption measure with dev/reference/absorption_reference.py, which computes in
+// float64.
 
 import Foundation
 import HSAETensors
@@ -8,7 +8,7 @@ import Testing
 @testable import HSAEEvaluation
 
 @Suite struct AbsorptionProbeTests {
-  /// The made-up rows of the script: 90 rows of 5 numbers in 3 classes.
+  /// The synthetic rows of the script: 90 rows of 5 numbers in 3 classes.
   private static func rows() -> (x: [[Double]], labels: [Int]) {
     let labels = (0..<90).map { ($0 * 7 / 3) % 3 }
     let x = labels.enumerated().map { row, label in
@@ -49,7 +49,7 @@ import Testing
     let rows = SparseRows(
       rows: Self.sparse().map { row in
         row.enumerated().filter { $1 != 0 }
-          .map { LatentActivation(latent: 7 * $0, value: Float($1)) }
+          .map { LatentCode(latent: 7 * $0, value: Float($1)) }
       })
     var training = ProbeTraining.ranking
     training.batch = 32
@@ -83,14 +83,14 @@ import Testing
   }
 
   @Test func logisticRegressionCopesWithWhatIsExtreme() {
-    // Separable, and far from zero: the penalty keeps it finite.
+    // The classes are separable and far from zero; the penalty keeps the weights finite.
     let far = LogisticRegression(
       features: (0..<40).map { [$0 < 4 ? 1e4 : 0] }, labels: (0..<40).map { $0 < 4 })
     #expect(far.score([1e4]) > 0 && far.score([0]) < 0 && far.weights[0].isFinite)
-    // A class that is missing, a feature that is always 0, no feature.
+    // A missing class, a feature that is always 0, no feature.
     #expect(LogisticRegression(features: [[1], [2]], labels: [true, true]).weights == [0])
-    let silent = LogisticRegression(features: [[0], [0], [0]], labels: [true, false, false])
-    #expect(silent.weights == [0] && abs(silent.bias) < 1e-9)
+    let zero = LogisticRegression(features: [[0], [0], [0]], labels: [true, false, false])
+    #expect(zero.weights == [0] && abs(zero.bias) < 1e-9)
     #expect(LogisticRegression(features: [[], []], labels: [true, false]).weights.isEmpty)
   }
 

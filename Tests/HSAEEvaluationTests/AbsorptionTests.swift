@@ -1,5 +1,5 @@
-// Absorption planted in made-up vectors: none where every letter has its latent, and just as much as
-// was planted where another latent swallows a letter.
+// Tests absorption on synthetic rows: none if every letter has its latent, and the planted amount if another
+// latent swallows a letter.
 
 import HSAELanguageModels
 import HSAEModels
@@ -9,8 +9,8 @@ import Testing
 
 @testable import HSAEEvaluation
 
-/// Words whose vectors are 10·(their letter's axis + noise), and a dictionary with a latent for each
-/// letter; latent 26 swallows the letter s of words that also lie on the last axis.
+/// Words whose rows are 10·(their letter's axis + noise), and a dictionary with a latent for each letter.
+/// Latent 26 swallows the letter s of words that also lie on the last axis.
 private enum Planted {
   static let width = 64
   static let swallowed = width - 1
@@ -18,7 +18,7 @@ private enum Planted {
 
   static func vectors(
     each: Int, swallowing: Int = 0, stream: UInt64
-  ) throws(Failure) -> FirstLetterVectors {
+  ) throws(Failure) -> FirstLetterRows {
     var words: [FirstLetterWord] = []
     var elements: [Float] = []
     var generator = SeededGenerator(seed: 3).split(stream)
@@ -36,7 +36,7 @@ private enum Planted {
         elements += row
       }
     }
-    return FirstLetterVectors(
+    return FirstLetterRows(
       words: words, rows: Matrix(rows: words.count, columns: width, elements: elements))
   }
 
@@ -111,7 +111,7 @@ private enum Planted {
         projection: a,
         parts: parts.map { LatentPart(latent: $0.0, value: $0.1, cosine: $0.2) }, split: [0])
     }
-    // The letter's latent carries all; half; nothing.
+    // The letter's latent carries all, half, nothing.
     #expect(outcome(10, [(0, 10, 1), (1, 10, 0.5)]).fraction == 0)
     #expect(outcome(10, [(0, 5, 1), (1, 10, 0.5)]).fraction == 0.5)
     #expect(outcome(10, [(1, 10, 0.5)]).fraction == 1)
@@ -126,15 +126,15 @@ private enum Planted {
     // Only the three strongest carriers: 3 · 1 + 3 · 0.9 would be 0.57.
     let six = (1...6).map { ($0, $0 <= 3 ? 1 : 0.9, 1.0) }
     #expect(outcome(10, six).fraction == 0)
-    // What is absorbed is at most what is missing: min(9, 10 - 8) / (2 + 8).
+    // At most the missing part is absorbed: min(9, 10 - 8) / (2 + 8).
     #expect(outcome(10, [(0, 8, 1), (1, 9, 1)]).fraction == 0.2)
-    // A negative or missing projection says nothing.
+    // A negative or missing projection gives no absorption.
     #expect(outcome(-1, [(1, 10, 0.5)]).fraction == 0)
     #expect(!outcome(0, [(1, 10, 0.5)]).isFull)
     #expect(outcome(10, []).fraction == 0 && !outcome(10, []).isFull)
   }
 
-  /// Activations times unit directions add up to the reconstruction, sublatents as latents.
+  /// Codes times unit directions add up to the reconstruction, with sublatents as latents.
   @Test func latentsAddUpToTheReconstruction() {
     let shape = DictionaryShape(
       width: 12, experts: 6, sublatents: 5, subspace: 2, activeExperts: 3)

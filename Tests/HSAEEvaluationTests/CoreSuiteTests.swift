@@ -1,5 +1,5 @@
-// The suite core on cases whose answers are known: perfect and zero reconstructions, the mean, a planted
-// two-level dictionary; and that results follow from the seed alone.
+// Tests the suite `core` on cases with known answers: perfect and zero reconstructions, the mean, a planted
+// two-level dictionary. Results depend only on the seed.
 
 import HSAEActivations
 import HSAELanguageModels
@@ -42,7 +42,7 @@ import Testing
       }
       #expect(abs(try value(perfect, "ce_loss_own_difference")) < 1e-3)
       #expect(abs(try value(perfect, "ce_loss") - value(perfect, "ce_loss_spliced")) < 1e-3)
-      // A dictionary that says nothing has the model predict what zeros have it predict.
+      // With reconstructions of zero, the model predicts the same as with zeros.
       #expect(abs(try value(zero, "ce_loss_spliced") - value(zero, "ce_loss_zero")) < 1e-6)
       #expect(abs(try value(zero, "ce_loss_zero") - 5.5530) < 1e-3, "ln 258 for no information")
       #expect(try value(zero, "kl_div_zero") > 0.1)
@@ -70,7 +70,7 @@ import Testing
       let results = try CoreSuite.evaluate(runs, EvaluationFixture.input(source))
       #expect(abs(try value(results[0], "explained_variance")) < 1e-5)
       #expect(abs(try value(results[1], "explained_variance") - 1) < 1e-5)
-      // What others publish under this name calls the mean a good reconstruction: it hardly centres.
+      // SAEBench's variant hardly centres, so the mean counts as a good reconstruction.
       #expect(try value(results[0], "explained_variance_saebench") > 0.8)
       #expect(results[0].notes.contains { $0.contains("No rows were held out") })
       #expect(!results[1].notes.contains { $0.contains("No rows were held out") })
@@ -79,7 +79,7 @@ import Testing
     }
   }
 
-  /// What is said of the rows is true of each run: trained on them, on others, or nobody knows.
+  /// Results tell for each run whether it was trained on the rows, on others, or that this is not known.
   @Test func whichRowsAreTrainingRows() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/rows.npy"
@@ -119,7 +119,7 @@ import Testing
       }
       #expect(try results(own)[0].notes.contains { $0.contains("rows the runs were trained on.") })
 
-      // Documents that a store holds out are that, whoever is asked; not that an imported run has not seen them.
+      // A store's held-out documents are held out for all runs, but an imported run may have seen them.
       let store = try EvaluationFixture.collect(
         folder + "/store", model: model, documents: EvaluationFixture.documents(40))
       let wide = try EvaluationFixture.constant("wide", 16, fingerprint: store.fingerprint)
@@ -131,8 +131,8 @@ import Testing
     }
   }
 
-  /// A run that sees rows at their own lengths has the numbers of unscaled rows, too: they are its others. So it
-  /// stands beside one that scales them.
+  /// For a run that sees rows at their own lengths, the numbers of unscaled rows equal the others, so it can be
+  /// compared with a run that scales rows.
   @Test func runsThatDoNotScaleRowsAreComparedByUnscaledRows() throws {
     try withTemporaryFolder { folder in
       let store = try EvaluationFixture.collect(
@@ -154,7 +154,7 @@ import Testing
       let alone = try CoreSuite.evaluate([runs[1]], EvaluationFixture.input(store))
       #expect(!alone[0].notes.contains { $0.contains("unscaled") })
       Definitions.expect(results)
-      // Rows of a matrix had lengths, too: a reconstruction that is zero errs by all of it.
+      // Rows of a matrix have lengths too; the error of a zero reconstruction is the squared length.
       try writeNumpy(shifted(40, width: 6), width: 6, to: folder + "/rows.npy")
       let zeros = try [Normalisation.unit, .original].map {
         try EvaluationFixture.constant("\($0)", 6, normalize: $0)
@@ -169,7 +169,7 @@ import Testing
         let b = try value(short[1], key + "_unscaled")
         #expect(abs(a - b) < 1e-4 * abs(b), "\(key)")
       }
-      // A flat run of equal m, k and seed is no baseline where it sees rows otherwise.
+      // A flat run of equal m, k and seed is no baseline if it scales rows in another way.
       let h = try EvaluationFixture.run(
         "h",
         DictionaryShape(width: 16, experts: 4, sublatents: 2, subspace: 1, activeExperts: 2))
@@ -179,7 +179,8 @@ import Testing
     }
   }
 
-  /// A reconstruction that is off by the same vector everywhere is perfect to dictionary_learning.
+  /// An error that is the same vector for all rows lowers our explained variance, but not
+  /// dictionary_learning's.
   @Test func aConstantErrorIsSeen() throws {
     try withTemporaryFolder { folder in
       let path = folder + "/rows.npy"
@@ -267,41 +268,7 @@ import Testing
     }
   }
 
-  /// The numbers agree with those of `ReconstructionMetrics`, which the page of a run uses.
-  @Test func agreesWithTheOtherMeasurement() throws {
-    let planted = PlantedHierarchy(
-      width: 20, parents: 12, children: 3, subspace: 2, active: 2, seed: 1)
-    let shape = DictionaryShape(
-      width: 20, experts: 12, sublatents: 3, subspace: 2, activeExperts: 3)
-    let run = try EvaluationFixture.run("random", shape) { parameters in
-      parameters = Parameters.initial(shape: shape, seed: 8)
-    }
-    try withTemporaryFolder { folder in
-      let path = folder + "/rows.npy"
-      try writeNumpy(planted.rows(300), width: 20, to: path)
-      let source = try openRows(path: path)
-      var rows = try source.matrix(rows: 0..<300)
-      rows.scaleRowsToUnit()
-      let codes = run.dictionary.encode(rows)
-      var metrics = ReconstructionMetrics(width: 20)
-      metrics.add(
-        rows: rows.span, codes: codes, reconstruction: run.dictionary.decode(codes).span,
-        topLevel: run.dictionary.decode(codes, topLevelOnly: true).span)
-      let other = metrics.summary
-      let result = try CoreSuite.evaluate([run], EvaluationFixture.input(source))[0]
-      for (key, expected) in [
-        ("explained_variance", other.full.explainedVariance),
-        ("explained_variance_top_level", other.topLevel.explainedVariance),
-        ("explained_variance_legacy", other.full.legacyExplainedVariance),
-        ("mse", other.full.squaredError), ("cosine", other.full.cosine),
-        ("norm_ratio", other.full.normRatio), ("l0", other.l0),
-      ] {
-        #expect(abs(try value(result, key) - expected) < 1e-9, "\(key)")
-      }
-    }
-  }
-
-  /// What is written for SAEBench is of rows at the model's lengths, and counts sublatents as latents.
+  /// Numbers for SAEBench are of rows at their lengths in the model, and count sublatents as latents.
   @Test func unscaledRowsAsSAEBenchSeesThem() throws {
     try withTemporaryFolder { folder in
       let store = try EvaluationFixture.collect(
@@ -350,7 +317,7 @@ import Testing
       expect("reconstruction_quality", "mse", errors / count)
       expect("shrinkage", "relative_reconstruction_bias", norms / products)
       expect("sparsity", "l0", 2 * (try value(result, "l0")))
-      // The latents counted are those of the dictionary that hsae export writes.
+      // The counted latents are those of the exported dictionary.
       let evaluation = try Evaluation(of: [run], suites: [CoreSuite.self], input: input)
       let text = try #require(evaluation.saeBenchFiles(milliseconds: 5).first?.text)
       let sizes = try JSONValue(parsing: Array(text.utf8), source: "file")["sae_cfg_dict"]
@@ -366,7 +333,7 @@ import Testing
     }
   }
 
-  /// Rows around (10, 1, 1, …) that vary by ±1, but for the first coordinate by ±0.1.
+  /// Rows around (10, 1, 1, …) that vary by ±1, the first coordinate by ±0.1.
   private func shifted(_ count: Int, width: Int) -> [Float] {
     var generator = SeededGenerator(seed: 5)
     return (0..<count * width).map { index in

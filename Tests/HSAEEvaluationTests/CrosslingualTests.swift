@@ -1,4 +1,4 @@
-// The suite crosslingual on cases with known answers, and what parallel sentences may look like.
+// Tests the suite `crosslingual` on cases with known answers, and the files of parallel sentences.
 
 import HSAELanguageModels
 import HSAEModels
@@ -30,7 +30,7 @@ import Testing
       (result.last, result.pooled) = (last, pooled)
       return result
     }
-    // Two sentences in three languages; the third language agrees with nobody.
+    // Two sentences in three languages; the third language differs from the others.
     let all = [
       [latents([1, 2], [7]), latents([3, 4], [8])], [latents([1, 5], [7]), latents([3, 4], [8])],
       [latents([10, 11], [20]), latents([12, 13], [21])],
@@ -50,7 +50,7 @@ import Testing
     #expect(numbers.allSatisfy { $0.interval != nil })
   }
 
-  /// Sentences that are the same in both languages do not differ; those of others do.
+  /// Equal sentences in both languages do not differ; different sentences do.
   @Test func theSameSentenceTwice() throws {
     let model = SyntheticModel(width: 16, contextLength: 64)
     let sentences = ParallelSentences(

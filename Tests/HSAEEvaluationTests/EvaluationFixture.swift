@@ -1,4 +1,4 @@
-// Dictionaries whose effect is known, and rows and text of the made-up model to try them on.
+// Dictionaries with a known effect, and rows and text of the synthetic model.
 
 import HSAEActivations
 import HSAELanguageModels
@@ -63,7 +63,7 @@ enum EvaluationFixture {
       bias: bias, normalize: normalize, fingerprint: fingerprint)
   }
 
-  /// `run` as if it had been imported, or trained as `change` says, under the name `name`.
+  /// `run` under the name `name`, as an imported run or with the configuration that `change` makes.
   static func changed(
     _ run: LoadedRun, _ name: String,
     change: (inout TrainingConfiguration) -> Void = {
@@ -101,7 +101,7 @@ enum EvaluationFixture {
     return try ActivationStore(path: path)
   }
 
-  /// An input of a store and `model`, with a quick bootstrap.
+  /// An input of a store and `model`, with few bootstrap samples.
   static func input(
     _ source: (any RowSource)?, model: (any ResidualStreamModel)? = nil, text: [Document]? = nil,
     layer: Int? = nil, change: (inout EvaluationOptions) -> Void = { _ in }

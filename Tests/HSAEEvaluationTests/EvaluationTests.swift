@@ -373,7 +373,7 @@ import Testing
       let isOfTraining = ["training", "training_over_flat", "optimizer_bytes"].contains(number.key)
       #expect(number.value.isNaN == isOfTraining, "\(number.key)")
     }
-    #expect(result.notes == ["theirs was imported: what a step of its training cost is not known."])
+    #expect(result.notes == ["theirs was imported: the cost of its training is not known."])
     #expect(evaluationText(evaluation, width: 100).contains(/training step \(operations\) +–/))
   }
 

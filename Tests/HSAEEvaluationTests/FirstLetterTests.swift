@@ -1,4 +1,4 @@
-// Words, prompts and places of the first-letter task, with a tokenizer of bytes.
+// Tests words, prompts and captured rows of the first-letter task, with a tokenizer of bytes.
 
 import HSAELanguageModels
 import HSAESupport
@@ -61,11 +61,11 @@ import Testing
     }
     var settings = FirstLetterSettings(block: 1)
     settings.examples = 3
-    let vectors = try FirstLetterVectors(
+    let found = try FirstLetterRows(
       words: words, examplesFrom: words, settings: settings, model: model,
       generator: SeededGenerator(seed: 4))
-    #expect(vectors.rows.rows == 8)
-    // The vector of the last byte depends on it and the three before, "\n" and the answer's line.
+    #expect(found.rows.rows == 8)
+    // The row of the last byte depends on it and the three bytes before it.
     var context = model.tokenizer.prefix + model.tokenizer.encode(Array("\nz: Z\nc has".utf8)[...])
     context.removeLast(4)
     let place = context.count - 1
@@ -78,7 +78,7 @@ import Testing
           model.parents[parent, column] + 0.5 * model.children[parent * 4 + child, column]
       }
     }
-    let row = vectors.rows.row(2)
+    let row = found.rows.row(2)
     #expect(dot(row, target.span) > 0.2 * dot(row, row).squareRoot())
   }
 
@@ -86,7 +86,7 @@ import Testing
     let model = SyntheticModel(contextLength: 64)
     let words = "ab".compactMap { FirstLetterWord(token: 0, piece: String($0)) }
     let few = failure {
-      _ = try FirstLetterVectors(
+      _ = try FirstLetterRows(
         words: words, examplesFrom: words, settings: FirstLetterSettings(block: 0), model: model,
         generator: SeededGenerator(seed: 0))
     }

@@ -1,4 +1,4 @@
-// The score on planted hierarchies: high where there is one, near 0 where it is taken apart.
+// Tests the hierarchy score on planted hierarchies: high for a hierarchy, near 0 for shuffled or missing parts.
 
 import HSAEModels
 import HSAETensors
@@ -13,8 +13,8 @@ private struct Planted {
   var names: [String] = []
   static let width = 64
 
-  /// `groups` sublatents of `size` words; `parent` and `child` are the lengths of what all words of
-  /// the expert and those of one sublatent share.
+  /// `groups` sublatents of `size` words. `parent` is the length of the part that all words of the expert
+  /// share, `child` of the part that the words of one sublatent share.
   init(groups: Int, size: Int, parent: Float, child: Float, seed: UInt64 = 1) {
     var generator = SeededGenerator(seed: seed)
     func direction() -> [Float] {
@@ -42,7 +42,7 @@ private struct Planted {
     }
   }
 
-  /// A word of letters for a number, none a form of another.
+  /// A word for a number; no word is a form of another.
   static func name(_ number: Int) -> String {
     String(String(number).compactMap { "bcdfghjklm".dropFirst(Int(String($0)) ?? 0).first }) + "oa"
   }

@@ -1,4 +1,4 @@
-// Look-ups of words, as values, text and JSON; profiles and the choice of hierarchies.
+// Tests look-ups of words as values, text and JSON, profiles, and the choice of hierarchies.
 
 import Foundation
 import HSAEModels
@@ -14,16 +14,16 @@ import Testing
     width: 4, experts: 3, sublatents: 2, subspace: 1, activeExperts: 2)
 
   static var codes: Codes {
-    func activation(_ expert: Int, _ value: Float, _ sub: Int, _ c: Float) -> Code {
+    func code(_ expert: Int, _ value: Float, _ sub: Int, _ c: Float) -> Code {
       Code(expert: expert, value: value, sublatent: sub, subValue: c)
     }
     var codes = Codes()
-    codes.append([activation(0, 0.9, 1, 0.3), activation(1, 0.2, 0, 0.01)])
-    codes.append([activation(0, 0.8, 1, 0.5)])
-    codes.append([activation(0, 0.3, 0, 0.2)])
-    codes.append([activation(0, 0.7, 1, 0.4)])
-    codes.append([activation(0, 0.6, 1, 0.1)])
-    codes.append([activation(1, 0.5, 0, 0.05)])
+    codes.append([code(0, 0.9, 1, 0.3), code(1, 0.2, 0, 0.01)])
+    codes.append([code(0, 0.8, 1, 0.5)])
+    codes.append([code(0, 0.3, 0, 0.2)])
+    codes.append([code(0, 0.7, 1, 0.4)])
+    codes.append([code(0, 0.6, 1, 0.1)])
+    codes.append([code(1, 0.5, 0, 0.05)])
     return codes
   }
 
@@ -39,7 +39,7 @@ import Testing
     #expect(profile.rows.map(\.row) == [0, 1, 3, 4, 2])
     #expect(profile.sublatents.map(\.index) == [1, 0])
     #expect(profile.sublatents[0].rows.map(\.row) == [1, 3, 0, 4])
-    #expect(profile.sublatents[0].relevant == 4 && profile.sublatents[1].chosen == 1)
+    #expect(profile.sublatents[0].active == 4 && profile.sublatents[1].chosen == 1)
   }
 
   @Test func aWord() throws {
@@ -102,7 +102,7 @@ import Testing
     #expect(evaluation.usage.experts == [5, 2, 0])
     #expect(evaluation.profiles[0].rows == Self.lookup().profiles[0].rows)
     #expect(evaluation.clearest(10).isEmpty)
-    // The dead expert is never drawn; the draw depends on nothing but the seed.
+    // The dead expert is never drawn; the draw depends only on the seed.
     #expect(Set(evaluation.randomSample(10, seed: 1).map(\.expert)) == [0, 1])
     #expect(evaluation.randomSample(1, seed: 5) == evaluation.randomSample(1, seed: 5))
     #expect(evaluation.randomSample(0, seed: 1).isEmpty)

@@ -1,5 +1,4 @@
-// The suites absorption and hierarchy through the frame: what they say of dictionaries whose answers are
-// known, and of input that lacks what they need.
+// Tests the suites `absorption` and `hierarchy` as a whole: dictionaries with known answers, and missing input.
 
 import HSAEActivations
 import HSAELanguageModels
@@ -31,7 +30,7 @@ import Testing
 
   // MARK: Absorption
 
-  /// A latent for each letter; in the hierarchical one each has two sublatents that do nothing.
+  /// A latent for each letter; in the hierarchical dictionary each has two sublatents without effect.
   private static func letters(sublatents: Int) -> SparseAutoencoder {
     let shape = DictionaryShape(
       width: 64, experts: 26, sublatents: sublatents, subspace: min(sublatents, 1),
@@ -65,7 +64,7 @@ import Testing
       #expect(result.tables[0].lines.count == 26)
       #expect(result.saeBench?.details.count == 26)
       #expect(result.saeBench?.metrics["mean"]?["mean_num_split_features"] == 1)
-      // The top level alone, as hsae export --top-level writes it: `hsae`, since there is a threshold.
+      // The top level alone, as hsae export --top-level writes it: `hsae`, because there is a threshold.
       #expect(result.saeBench?.architecture == .hsae && result.saeBench?.latents == 26)
     }
     #expect(results[0]["mean_absorption_fraction_with_sublatents"] == nil)
@@ -80,7 +79,7 @@ import Testing
     let input = EvaluationInput(options: options, layer: 0) {
       (_, _) throws(Failure) in WordModel(each: 20)
     }
-    // A word or so of each letter: nothing can be learned.
+    // About one word for each letter is too little to learn from.
     let result = try AbsorptionSuite.evaluate(
       [Self.run("flat", Self.letters(sublatents: 0))], input)[0]
     #expect((result["usable_letters"]?.value ?? 26) < 20)
@@ -99,7 +98,7 @@ import Testing
 
   private static let children = WordNetFixture.families.flatMap(\.children)
 
-  /// A store of the fixture's words: a kind lies on the axes of its family and of its child.
+  /// A store of the fixture's words; a word lies on the axes of its family and its child.
   private static func store(_ path: String) throws -> ActivationStore {
     let words = WordNetFixture.words()
     var rows = Matrix(rows: words.count, columns: 20)
@@ -195,7 +194,7 @@ import Testing
 
   // MARK: Topics
 
-  /// Documents about one of two things: their letters tell the topic.
+  /// Documents with one of two topics, which their letters show.
   private static func documents(topics: Bool) -> [Document] {
     (0..<200).map { index in
       let letters = index % 2 == 0 ? "abcabcabcabc" : "xyzxyzxyzxyz"
@@ -221,7 +220,7 @@ import Testing
   @Test func topicsOfDocuments() throws {
     try withTemporaryFolder { folder in
       let store = try Self.collect(Path.join(folder, "store"), topics: true)
-      // Latents are directions of rows: each fires where a byte stands, so in one topic only.
+      // Each latent is the direction of a byte's row, so it is active in one topic only.
       let shape = DictionaryShape(
         width: 16, experts: 8, sublatents: 0, subspace: 0, activeExperts: 1)
       var parameters = Parameters(shape: shape)

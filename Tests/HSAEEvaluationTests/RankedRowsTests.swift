@@ -1,4 +1,4 @@
-// The heaps of the strongest rows against sorting.
+// Compares the heaps of the strongest rows with sorting.
 
 import HSAETensors
 import Testing
@@ -8,7 +8,7 @@ import Testing
 @Suite struct RankedRowsTests {
   @Test(arguments: [1, 2, 3, 8, 33]) func agreesWithSorting(capacity: Int) {
     var generator = SeededGenerator(seed: UInt64(capacity))
-    // Few distinct values, so that ties are common.
+    // Few distinct values make ties common.
     let entries = (0..<200).map {
       RankedRow(row: $0, value: Float(Int.random(in: 0..<20, using: &generator)))
     }

@@ -1,5 +1,5 @@
-// An evaluation by several ranks is that of one: the numbers to the rounding of sums, the same bits from run to
-// run, and what one rank cannot do is one sentence of all.
+// Several ranks evaluate like one: numbers agree up to the rounding of sums, repetitions give the same bits,
+// and a failure of one rank is the same message on all ranks.
 
 import HSAEActivations
 import HSAEDistribution
@@ -33,7 +33,7 @@ import Testing
     }
   }
 
-  /// An input for one of `ranks`, which has opened everything for itself.
+  /// An input for one of `ranks`, with its own store and model.
   private func input(
     _ ranks: any Communicator, _ source: (any RowSource)?, _ model: (any ResidualStreamModel)?,
     text: [Document]? = nil, change: (inout EvaluationOptions) -> Void = { _ in }
@@ -54,7 +54,7 @@ import Testing
       loader: loader, sentences: { () throws(Failure) in sentences }, ranks: ranks)
   }
 
-  /// Fails unless `other` says what `one` does, numbers and intervals to rounding.
+  /// Expects `other` to equal `one`, numbers and intervals up to rounding.
   private func expectAlike(
     _ one: Evaluation, _ other: Evaluation, at location: SourceLocation = #_sourceLocation
   ) {
@@ -105,7 +105,7 @@ import Testing
           expectAlike(one, other)
           #expect(other == all[0])
         }
-        // A context's losses are the same to the bit, whoever reads it, and so are a document's sums.
+        // A context's losses and a document's sums are bit for bit the same on any rank.
         #expect(
           all[0].runs[0].result("core")?["ce_loss_score"]
             == one.runs[0].result("core")?["ce_loss_score"])
@@ -114,7 +114,7 @@ import Testing
     }
   }
 
-  /// More rows than a chunk has, and more ranks than chunks.
+  /// There are more rows than fit in a chunk, and more ranks than chunks.
   @Test(arguments: [2, 5])
   func chunksOfRows(_ count: Int) throws {
     try withTemporaryFolder { folder in
@@ -138,7 +138,7 @@ import Testing
     func vectors(_ ranks: any Communicator) throws -> [Float] {
       let model = WordModel(each: 20)
       let words = FirstLetterWords(pieces: model.tokenizer.pieces, limit: 400, seed: 1)
-      return try FirstLetterVectors(
+      return try FirstLetterRows(
         words: words.training, examplesFrom: words.training,
         settings: FirstLetterSettings(block: 0), model: model,
         generator: SeededGenerator(seed: 1), ranks: ranks

@@ -1,5 +1,5 @@
-// Steering along latents: by how much rows move, which stay, what is taken away, and that a planted feature
-// raises its token.
+// Tests steering along latents: how far rows move, which rows stay, what ablation subtracts, and that a
+// planted latent raises its token.
 
 import HSAEModels
 import HSAESupport
@@ -29,7 +29,7 @@ import Testing
     model.tokenizer.prefix + model.tokenizer.encode(Array("steer".utf8)[...])
   }
 
-  /// Those rows as `steering` leaves them.
+  /// The rows after `steering`.
   private func rows(_ steering: Steering, from start: Int = 0) throws -> Matrix {
     var rows = try rows()
     try steering.splice(afterBlock: 0, from: start, tokenizer: model.tokenizer).replace(
@@ -58,7 +58,7 @@ import Testing
       let norms = before.rowNorms()
       for row in 0..<before.rows {
         for column in 0..<16 {
-          // Position 0 is special, 1 lies before the start.
+          // Position 0 is a special token; position 1 is before the start.
           let expected =
             row < 2
             ? 0
@@ -104,18 +104,18 @@ import Testing
         }
       }
     }
-    // Of a latent that is nowhere active nothing is taken.
-    let silent = try #require(
+    // A latent that is active for no row changes nothing.
+    let dead = try #require(
       (0..<8).first { expert in !codes.all.contains { $0.expert == expert } })
-    let same = try rows(steering(.ablate, [.init(LatentNumber(expert: silent), maximum: 1)]))
+    let same = try rows(steering(.ablate, [.init(LatentNumber(expert: dead), maximum: 1)]))
     #expect(same.elements == plain.elements)
   }
 
-  /// A dictionary whose expert points where the model reads a token makes it write that token.
+  /// Steering along an expert whose direction promotes a token makes the model write that token.
   @Test func aPlantedFeatureRaisesItsToken() throws {
     let prompt = model.tokenizer.prefix + model.tokenizer.encode(Array("steer".utf8)[...])
     let before = try model.logits(after: prompt, at: 0, splice: nil)
-    // The token that the direction promotes most, by what a small push does.
+    // The token that a small step along the direction promotes most.
     func logits(_ strength: Float) throws -> [Float] {
       try model.logits(
         after: prompt, at: 0,

@@ -1,4 +1,4 @@
-// The score of a hierarchy against WordNet: 1 where it is planted, low where it is taken apart.
+// Tests the score against WordNet: 1 for planted hierarchies, low for shuffled ones.
 
 import HSAEModels
 import HSAETensors
@@ -14,7 +14,7 @@ import Testing
     nouns = NounTable(words: WordNetFixture.words(), wordNet: try WordNetFixture.load())
   }
 
-  /// An expert for each family, a sublatent for each child, whose words are its kinds.
+  /// An expert for each family, and a sublatent for each child; its words are the child's kinds.
   private func codes() -> Codes {
     var codes = Codes()
     for (parent, family) in WordNetFixture.families.enumerated() {
@@ -67,15 +67,15 @@ import Testing
 
   @Test func whatIsTakenApartScoresLow() {
     let families = families()
-    // Ten children among three parents: some stay where they were.
+    // With ten children and three parents, some children keep their parent.
     #expect(mean(scoring.scores(scoring.shuffled(families, seed: 1), nouns: nouns)) < 0.5)
     let random = scoring.randomised(families, nouns: nouns, seed: 1)
     #expect(mean(scoring.scores(random, nouns: nouns)) < 0.35)
-    // All children alike: nothing separates them.
+    // All children are equal, so nothing separates them.
     var alike = families
     for index in alike[0].children.indices { alike[0].children[index].nouns = alike[0].nouns }
     #expect(scoring.scores(alike, nouns: nouns)[0].score == 0)
-    // Children that are no kinds of what the parent's words are.
+    // The children are not kinds of the parent's synset.
     var foreign = families
     foreign[0].children = Array(families[1].children)
     #expect(scoring.scores(foreign, nouns: nouns)[0].score < 0.1)
@@ -86,8 +86,8 @@ import Testing
     families[0].children.removeLast(2)
     families[1].nouns.removeLast(families[1].nouns.count - 4)
     #expect(scoring.scores(families, nouns: nouns).map(\.parent) == [2])
-    let silent = scoring.families(codes: codes(), nouns: nouns, shape: shape, subThreshold: 2)
-    #expect(scoring.scores(silent, nouns: nouns).isEmpty)
+    let dead = scoring.families(codes: codes(), nouns: nouns, shape: shape, subThreshold: 2)
+    #expect(scoring.scores(dead, nouns: nouns).isEmpty)
   }
 
   @Test func shufflingKeepsNumbersAndSeeds() {
@@ -119,7 +119,7 @@ import Testing
     #expect(found[3] == directionClusters(of: dictionary, size: 3, seed: 3, threads: 1))
     let one = directionClusters(of: dictionary, size: 100, seed: 1, threads: 1)
     #expect(one == Array(repeating: 0, count: 9))
-    // One latent for each child of the fixture's families, grouped as they belong.
+    // One latent for each child of the fixture's families, in groups by family.
     var codes = Codes()
     var groups: [Int] = []
     for (parent, family) in WordNetFixture.families.enumerated() {

@@ -1,4 +1,4 @@
-// Topics: sublatents that follow them have all the information, those that ignore them no more than
+// Tests topics: sublatents that follow the topics have all the information, sublatents that ignore them only
 // chance.
 
 import Foundation
@@ -16,7 +16,7 @@ import Testing
     topics: (0..<400).map { "\($0 % 2 == 0 ? "topic" : "sujet") \($0 / 2 % 4)" },
     languages: (0..<400).map { $0 % 2 == 0 ? "en" : "fr" })
 
-  /// Three rows of each document; `sublatent` says which is chosen.
+  /// Three rows of each document; `sublatent` returns the chosen sublatent.
   private static func sums(
     _ documents: DocumentTopics, sublatent: (_ document: Int) -> Int
   ) -> TopicSums {
@@ -42,13 +42,13 @@ import Testing
     #expect(abs(sums.information - 400 * log(4)) < 1e-6)
     #expect(sums.parentPure / sums.parentDocuments == 0.25)
     #expect(sums.childPure == sums.childDocuments && sums.childDocuments == 400)
-    // Topics dealt out anew: what is left is chance.
+    // With shuffled topics only chance remains.
     let shuffled = Self.sums(Self.documents.shuffled(seed: 1)) { $0 / 2 % 4 }
     #expect(shuffled.information / shuffled.entropy < 0.05)
     #expect(shuffled.childPure / shuffled.childDocuments < 0.45)
   }
 
-  /// A sublatent that is a language says nothing of topics within it.
+  /// A sublatent that follows the language has no information about topics within it.
   @Test func languagesAreNoTopics() {
     let sums = Self.sums(Self.documents) { $0 % 2 }
     #expect(sums.information == 0)

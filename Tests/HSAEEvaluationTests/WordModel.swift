@@ -1,5 +1,5 @@
-// A made-up language model whose tokens are words and whose residual stream spells out the first letter
-// of the present one: what the first-letter task finds in it is known.
+// A synthetic language model whose tokens are words and whose residual stream encodes the word's first
+// letter, so the result of the first-letter task is known.
 
 import HSAESupport
 import HSAETensors
@@ -7,8 +7,8 @@ import HSAETensors
 @testable import HSAEEvaluation
 @testable import HSAELanguageModels
 
-/// Words of three letters, `each` for every letter, half of them with a leading space; vectors are the
-/// letter's axis and noise.
+/// Words of three letters, `each` for every letter, half of them with a leading space. A word's row is the
+/// letter's axis plus noise.
 final class WordModel: ResidualStreamModel {
   let description: ModelDescription
   let tokenizer: any Tokenizer

@@ -1,4 +1,4 @@
-// A small WordNet in WordNet's format: enough kinds of animals, places and foods to plant hierarchies.
+// A small WordNet in WordNet's format, with enough animals, places and foods to plant hierarchies.
 
 import HSAESupport
 import HSAETestSupport
@@ -7,7 +7,7 @@ import HSAETestSupport
 
 /// A WordNet of three levels under "entity", written to a folder and read back.
 enum WordNetFixture {
-  /// Kinds of things and what they are kinds (or instances) of.
+  /// Synsets and the synsets they are kinds (or instances) of.
   static let families: [(parent: String, children: [(name: String, kinds: [String])])] = [
     (
       "animal",
@@ -87,12 +87,12 @@ enum WordNetFixture {
     }
   }
 
-  /// Nouns that are kinds of nothing but "entity".
+  /// Nouns directly under "entity".
   static let others = (0..<600).map { number in
     "other" + String(number).compactMap { "bcdfghjklm".dropFirst(Int(String($0)) ?? 0).first }
   }
 
-  /// A row for each kind, family after family, and one for each other noun.
+  /// A row for each kind, ordered by family, then one for each other noun.
   static func words() -> WordTable {
     let names = families.flatMap { $0.children.flatMap(\.kinds) } + others
     return WordTable(

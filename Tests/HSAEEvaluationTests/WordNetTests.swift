@@ -1,4 +1,4 @@
-// Reading WordNet: a small one of the tests' own, damaged ones, and the real one where it is installed.
+// Tests reading WordNet: the small fixture, damaged files, and the real one if it is installed.
 
 import HSAESupport
 import HSAETestSupport
@@ -58,7 +58,7 @@ import Testing
     }
   }
 
-  /// A circle of hypernyms, which WordNet does not have, ends too.
+  /// A cycle of hypernyms, which WordNet does not have, does not loop forever.
   @Test func aCircleEnds() throws {
     try withTemporaryFolder { folder in
       try WordNetFixture.write(to: folder)

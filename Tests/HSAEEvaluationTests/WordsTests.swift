@@ -1,4 +1,4 @@
-// Forms of words, readable tokens, and finding tokens.
+// Tests forms of words, readable tokens, and the search for tokens.
 
 import Testing
 
@@ -60,7 +60,7 @@ import Testing
     #expect(search.find("▁dog") == nil)
     #expect(search.find("cat")?.isExact == true)
     #expect(search.find("") == nil && search.find(" ") == nil)
-    // A token without a row gives way to a variant that has one.
+    // A variant with a row comes before a token without one.
     #expect(search.find("Queen", isKept: { $0 == 4 })?.token == 4)
     #expect(search.find("Queen", isKept: { _ in false })?.token == 3)
     #expect(search.suggestions(for: "Londn") == ["▁London"])

@@ -1,5 +1,5 @@
-// Archives and single files of arrays: Gemma Scope's, the H-SAE authors'. What unpacks to too much, or is not
-// what its header says, is refused.
+// Tests the import of Gemma Scope's and the H-SAE authors' arrays. Archives that unpack to too much or
+// contradict their headers are rejected.
 
 import HSAEActivations
 import HSAEInterop
@@ -42,7 +42,7 @@ struct ArrayImportTests {
         width: 10, experts: 6, sublatents: 4, subspace: 3, activeExperts: 2)
       let parameters = Parameters.initial(shape: shape, seed: 3)
       var twin = ReferenceParameters(parameters)
-      // Up projectors of their own length: nothing holds them to 1.
+      // Up projectors may have any length.
       twin.up = twin.up.map { Double(Float($0 * 1.7)) }
       var tensors = SourceSAE.authorsTensors(twin, shape)
       try SourceSAE.write(tensors, to: folder + "/a.safetensors")
@@ -98,7 +98,7 @@ struct ArrayImportTests {
       }
       let members = good.map { (name: $0.name + ".npy", bytes: $0.bytes) }
 
-      // A bomb: 256 MiB of zeros in 260 kB.
+      // A zip bomb: 256 MiB of zeros in 260 kB.
       let side = 8_192
       let header = NpzArray(name: "W_enc", shape: [side, side], values: []).bytes
       let bomb = header + [UInt8](repeating: 0, count: side * side * 4)
@@ -106,7 +106,7 @@ struct ArrayImportTests {
       #expect(found?.kind == .data && found?.message.contains("would unpack to") == true)
       #expect((Path.fileSize(path) ?? 0) < 1 << 20)
 
-      // Headers that promise more than there is.
+      // Headers that claim more data than there is.
       for shape in [[1 << 30, 1 << 30], [1 << 62, 1 << 62], [12, 41], [0, 40]] {
         var header = NpzArray(name: "W_enc", shape: shape, values: source.encoder)
         header.values = source.encoder
@@ -118,7 +118,7 @@ struct ArrayImportTests {
       #expect(try refusal(extra)?.message.contains("scaling_factor") == true)
       #expect(try refusal([("a.txt", [1, 2, 3])])?.message.contains("no dictionary") == true)
 
-      // A bit of the numbers: the checksum notices.
+      // The checksum detects a changed bit.
       try writeNpz(good, compressed: false, to: path)
       var bytes = try MappedFile(path: path).copy()
       bytes[bytes.count / 3] ^= 1

@@ -1,5 +1,5 @@
-// Damaged files of other tools: whatever they hold, the importer gives a dictionary that can be used, or one
-// sentence; it never traps and never takes memory for what a header only claims.
+// Imports damaged files of other tools: the importer returns a usable dictionary or fails with one sentence.
+// It never traps, and never allocates memory just because a header claims it.
 
 import HSAEInterop
 import HSAEModels
@@ -11,7 +11,7 @@ import Testing
 
 @Suite(.serialized)
 struct ImportFuzzTests {
-  /// Imports what is at `path`, uses what comes of it, and expects nothing but a sentence if nothing does.
+  /// Imports `path` and uses the dictionary; expects a message of one sentence if the import fails.
   private func check(
     _ path: String, _ iteration: Int, _ options: ImportOptions = ImportOptions()
   ) {

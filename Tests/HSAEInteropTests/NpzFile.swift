@@ -1,4 +1,4 @@
-// Writing .npz archives for tests: members in the layout of NumPy, packed by libzip.
+// Writes .npz archives for tests, with members in NumPy's format, packed by libzip.
 
 import CZip
 import HSAESupport
@@ -34,7 +34,7 @@ func writeArchive(_ members: [(name: String, bytes: [UInt8])], compressed: Bool,
   guard let archive = unsafe zip_open(path, ZIP_CREATE, &code) else {
     throw Failure(.software, "zip_open: \(code)")
   }
-  // What the archive is made of must live until it is closed.
+  // The members' bytes must live until the archive is closed.
   var kept: [UnsafeMutablePointer<UInt8>] = unsafe []
   for (name, bytes) in members {
     let copy = UnsafeMutablePointer<UInt8>.allocate(capacity: max(1, bytes.count))

@@ -1,5 +1,5 @@
-// Folders of SAELens and sparsify: whatever they compute, the imported dictionary computes; what it cannot is
-// refused by name.
+// Tests the import of SAELens's and sparsify's folders: the imported dictionary computes the same, and
+// unsupported settings are rejected by name.
 
 import HSAEInterop
 import HSAEModels
@@ -10,7 +10,7 @@ import HSAERuns
 import Testing
 
 struct SAELensImportTests {
-  /// Every kind of SAE with every setting that is carried.
+  /// Every kind of SAE with every supported setting.
   static var sources: [SourceSAE] {
     var result: [SourceSAE] = []
     for unit in [true, false] {
@@ -40,7 +40,7 @@ struct SAELensImportTests {
       #expect(imported.origin.model == "made-up")
       #expect(imported.origin.hook == "blocks.3.hook_resid_post")
       #expect(imported.origin.isUnbounded == (source.k == nil))
-      // The run says the same, and so does what is exported of it.
+      // The run gives the same, and so does its export.
       try imported.write(to: folder + "/run")
       let run = try RunDirectory(path: folder + "/run")
       let dictionary = try run.dictionary().model
@@ -54,7 +54,7 @@ struct SAELensImportTests {
       let back = try DictionaryImport(path: folder + "/back")
       expectAlike(back, imported)
       #expect(back.codeScale.isEmpty)
-      // The top level of a dictionary without sublatents is all of it.
+      // For a dictionary without sublatents, the top level is everything.
       try SAELensExport(run, attributes: nil, topLevelOnly: true).write(to: folder + "/top")
       let top = try DictionaryImport(path: folder + "/top")
       expectAlike(top, imported)
@@ -62,7 +62,7 @@ struct SAELensImportTests {
     }
   }
 
-  /// A batchtopk SAE as it is saved in training is the jumprelu that it ends as.
+  /// A batchtopk SAE saved in training is imported as the jumprelu that it becomes for inference.
   @Test(arguments: [false, true])
   func theThresholdOfTraining(_ rescaled: Bool) throws {
     try withTemporaryFolder { folder in
@@ -86,7 +86,7 @@ struct SAELensImportTests {
     }
   }
 
-  /// The experts of a dictionary alone, which has thresholds as the paper's do.
+  /// The top level of a dictionary with thresholds.
   @Test func theTopLevelAlone() throws {
     try withTemporaryFolder { folder in
       let run = try SourceSAE.hierarchicalRun(folder)
@@ -109,7 +109,7 @@ struct SAELensImportTests {
     }
   }
 
-  /// Expects the same codes of two imports of one dictionary.
+  /// Expects the same codes from two imports of one dictionary.
   private func expectAlike(_ one: DictionaryImport, _ other: DictionaryImport) {
     #expect(one.normalize == other.normalize && one.dictionary.shape == other.dictionary.shape)
     let (a, b) = (one.dictionary.thresholds, other.dictionary.thresholds)
@@ -163,7 +163,7 @@ struct SAELensImportTests {
       var bounded = source
       bounded.k = 4
       bounded.expectEqual(imported)
-      // What prints codes says that some are missing.
+      // A command that prints codes warns that some are missing.
       try imported.write(to: folder + "/run")
       let rows = source.rows(20, seed: 5).flatMap { $0.map { Float($0) } }
       try writeNumpy(rows, width: source.width, to: folder + "/rows.npy")
@@ -173,7 +173,7 @@ struct SAELensImportTests {
     }
   }
 
-  @Test func zeroDecoderRowsAreSilent() throws {
+  @Test func zeroDecoderRowsAreDead() throws {
     try withTemporaryFolder { folder in
       var source = SourceSAE.jumpReLU(seed: 7)
       for column in 0..<source.width { source.decoder[3 * source.width + column] = 0 }
@@ -189,7 +189,7 @@ struct SAELensImportTests {
     try withTemporaryFolder { folder in
       var source = SourceSAE(seed: 8, unitDecoder: true)
       source.k = 5
-      // Norms as 1 / (norm + ε) leaves them.
+      // Norms after a division by norm + ε.
       source.decoder = source.decoder.map { Double(Float($0 * 0.9999)) }
       try source.writeSparsify(to: folder + "/layers.10")
       let imported = try DictionaryImport(path: folder + "/layers.10")

@@ -1,5 +1,5 @@
-// A sparse autoencoder as other tools have it, in doubles and by their own formulas: what imports are held
-// against. It also writes itself in their layouts.
+// A sparse autoencoder of other tools, computed in doubles by their formulas, to compare imports with. It
+// also writes itself in their layouts.
 
 import HSAEActivations
 import HSAEInterop
@@ -34,7 +34,7 @@ struct SourceSAE {
   init(seed: UInt64, unitDecoder: Bool) {
     var generator = SeededGenerator(seed: seed)
     func values(_ count: Int, _ range: ClosedRange<Double> = -1...1) -> [Double] {
-      // Floats, as files have them.
+      // Rounded to floats, as in files.
       (0..<count).map { _ in Double(Float(Double.random(in: range, using: &generator))) }
     }
     encoder = values(width * latents)
@@ -194,7 +194,7 @@ struct SourceSAE {
 
   // MARK: Comparison
 
-  /// Expects that `imported` says of rows what this says: codes times the factors it states, reconstructions.
+  /// Expects `imported` to give the same codes (times its stated factors) and reconstructions as this SAE.
   func expectEqual(
     _ imported: DictionaryImport, count: Int = 200, at location: SourceLocation = #_sourceLocation
   ) {
@@ -204,13 +204,13 @@ struct SourceSAE {
     if imported.normalize == .unit { matrix.scaleRowsToUnit() }
     let codes = imported.dictionary.encode(matrix, threads: 2)
     let rebuilt = imported.dictionary.decode(codes, threads: 2)
-    var (worstCode, worstRow, fired) = (0.0, 0.0, 0)
+    var (worstCode, worstRow, active) = (0.0, 0.0, 0)
     for (index, x) in rows.enumerated() {
       let expected = encode(x)
       let length = imported.normalize == .unit ? norm(x) : 1
       var own = [Double](repeating: 0, count: latents)
       for code in codes[index] { own[code.expert] = Double(code.value) }
-      fired += codes[index].count
+      active += codes[index].count
       let scale = max(norm(expected.codes), 1)
       for latent in 0..<latents {
         let factor =
@@ -227,7 +227,7 @@ struct SourceSAE {
     }
     #expect(
       worstCode < 1e-5 && worstRow < 1e-5, "\(worstCode) \(worstRow)", sourceLocation: location)
-    #expect(fired > count, sourceLocation: location)
+    #expect(active > count, sourceLocation: location)
   }
 
   /// A run in `folder` with both levels.

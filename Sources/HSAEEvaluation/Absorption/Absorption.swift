@@ -1,5 +1,5 @@
-// How often a latent that should tell a word's first letter stays silent because another has absorbed
-// the letter (docs/evaluation.md, "Absorption"). The recipe is SAEBench's, from its definitions.
+// Measures absorption: how often the latents of a first letter are inactive for a word because another latent
+// carries the letter (docs/evaluation.md, "Absorption"). The recipe follows SAEBench's definitions.
 
 import HSAETensors
 
@@ -7,15 +7,15 @@ import HSAETensors
 public struct LetterAbsorption: Hashable, Sendable, Codable {
   /// The letter: "a".
   public var letter: String
-  /// F1 of the probe on the model's own vectors.
+  /// F1 of the probe on the model's own rows.
   public var probeF1: Double
-  /// Number of words measured: test words whose letter the probe knows.
+  /// Number of words measured: test words whose letter the probe recognises.
   public var words: Int
   /// The latents that stand for the letter.
   public var split: SplitLatents
   /// For each word, the share of the letter that other latents carry, 0 to 1.
   public var fractions: [Double]
-  /// For each word, whether the letter's latents are silent and another carries it.
+  /// For each word, whether the letter's latents are inactive and another carries the letter.
   public var full: [Bool]
 
   /// The mean of the fractions; 0 if there is no word.
@@ -26,23 +26,23 @@ public struct LetterAbsorption: Hashable, Sendable, Codable {
   public var fullRate: Double { words > 0 ? Double(full.count { $0 }) / Double(words) : 0 }
 }
 
-/// What was found for one dictionary.
+/// The absorption in one dictionary.
 public struct Absorption: Hashable, Sendable, Codable {
   /// All 26 letters.
   public var letters: [LetterAbsorption]
-  /// The fewest letters SAEBench would give a result for.
+  /// SAEBench gives a result from this number of usable letters.
   public static let requiredLetters = 20
 
-  /// The letters whose probe has an F1 above 0.6: those the means are of.
+  /// The letters whose probe has an F1 above 0.6. All means are over these letters.
   public var usable: [LetterAbsorption] {
     letters.filter { $0.probeF1 > FirstLetterTask.requiredF1 }
   }
 
-  /// Whether enough letters are usable for the means to say something.
+  /// Whether enough letters are usable for the means to be meaningful.
   public var isMeaningful: Bool { usable.count >= Self.requiredLetters }
 
-  /// The mean over usable letters of `value`, and its standard deviation over them (that of a sample);
-  /// NaN where there are none (for the deviation, fewer than two).
+  /// The mean of `value` over the usable letters, and its standard deviation (of a sample). The mean is NaN
+  /// without letters, the deviation with fewer than two.
   public func mean(
     _ value: (LetterAbsorption) -> Double
   ) -> (mean: Double, deviation: Double) {
@@ -53,16 +53,15 @@ public struct Absorption: Hashable, Sendable, Codable {
     return (mean, values.count > 1 ? (squares / (n - 1)).squareRoot() : .nan)
   }
 
-  /// The 95 % interval of the mean over usable letters of the mean of `values`, words being resampled
-  /// within each letter; letters, probes and latents stay as they are.
+  /// The 95 % interval of the mean of `values`, first over the words of a letter, then over the usable letters.
+  /// Words are resampled within each letter; letters, probes and latents stay as they are.
   public func interval(
     resamples: Int, seed: UInt64, _ values: (LetterAbsorption) -> [Double]
   ) -> Interval? {
     percentileInterval(samples(resamples: resamples, seed: seed, values))
   }
 
-  /// That mean over `resamples` samples; the same words for all dictionaries that were measured on one
-  /// task.
+  /// That mean in each of `resamples` samples. All dictionaries measured on one task get the same samples.
   func samples(
     resamples: Int, seed: UInt64, _ values: (LetterAbsorption) -> [Double]
   ) -> [Double] {
@@ -120,10 +119,10 @@ public struct Absorption: Hashable, Sendable, Codable {
   }
 }
 
-/// What a latent adds to a vector, seen along a letter's probe.
+/// What a latent adds to a row, along a letter's probe.
 struct LatentPart {
   var latent: Int
-  /// Its activation, for a direction of unit norm.
+  /// Its code, for a direction of unit norm.
   var value: Double
   /// The cosine of its direction and the probe's.
   var cosine: Double
@@ -133,24 +132,24 @@ struct LatentPart {
 
 /// How much of a letter is absorbed in one word.
 struct WordAbsorption {
-  /// The share of the letter that latents other than the letter's carry.
+  /// The share of the letter that other latents than the letter's carry.
   var fraction: Double
-  /// Whether the letter's latents are silent and another carries it.
+  /// Whether the letter's latents are inactive and another carries the letter.
   var isFull: Bool
 
   /// Latents count as carriers from this cosine with the probe.
   static let carrierCosine = 0.1
   /// The most carriers counted.
   static let carrierLimit = 3
-  /// Carriers matter if they make up this share of the vector's projection.
+  /// Carriers count if they make up this share of the row's projection.
   static let carriedShare = 0.4
-  /// The single carrier of full absorption needs this cosine.
+  /// The carrier of full absorption needs this cosine.
   static let fullCosine = 0.025
-  /// A latent below this is silent.
-  static let silence = 1e-8
+  /// A latent is active from this code on.
+  static let activeFrom = 1e-8
 
-  /// The outcome for a vector with the `projection` a on the probe's direction, its active latents
-  /// `parts`, and the latents `split` that stand for the letter.
+  /// The outcome for a row with the `projection` a on the probe's direction, the active latents `parts`, and
+  /// the latents `split` that stand for the letter.
   init(projection a: Double, parts: [LatentPart], split: Set<Int>) {
     let main = parts.lazy.filter { split.contains($0.latent) }
     let others = parts.filter { !split.contains($0.latent) }
@@ -165,10 +164,10 @@ struct WordAbsorption {
       let taken = min(carried, a - expected)
       fraction = max(0, min(1, taken / (taken + expected)))
     }
-    let isSilent = main.allSatisfy { $0.value < Self.silence }
+    let isInactive = main.allSatisfy { $0.value < Self.activeFrom }
     let strongest = parts.max { $0.projection < $1.projection }
     isFull =
-      isSilent && a > 0
+      isInactive && a > 0
       && (strongest.map { $0.cosine >= Self.fullCosine && $0.projection / a >= Self.carriedShare }
         ?? false)
   }

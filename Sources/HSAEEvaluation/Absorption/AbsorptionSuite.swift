@@ -1,22 +1,22 @@
-// The suite `absorption` of `hsae evaluate`: the first-letter task on the model, once, and every run's
-// dictionary on it, by its top level alone and with its sublatents.
+// The suite `absorption` of `hsae evaluate`. It gives the first-letter task to the model once and measures each
+// run's dictionary on it, by the top level alone and with sublatents.
 
 import HSAEDistribution
 import HSAEModels
 public import HSAESupport
 public import HSAERuns
 
-/// How often a latent that should tell a word's first letter is silent because another absorbed it.
+/// How often the latents of a first letter are inactive because another latent absorbed the letter.
 public enum AbsorptionSuite: EvaluationSuite {
-  /// The name.
+  /// "absorption".
   public static let name = "absorption"
-  /// What it finds out.
+  /// What it measures.
   public static let about = "first letters that other latents have absorbed"
 
-  /// The model's reading is divided.
+  /// The ranks divide the prompts.
   public static let isDivided = true
 
-  /// Absorption in each of `runs`. The model's vectors are read once for all.
+  /// Absorption in each of `runs`. The model reads the prompts once for all runs.
   public static func evaluate(
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
@@ -27,10 +27,10 @@ public enum AbsorptionSuite: EvaluationSuite {
     settings.maxWords = input.options.maxWords
     settings.examples = input.options.examples
     settings.seed = input.options.seed
-    var said = 0
+    var reported = 0
     let task = try FirstLetterTask(model: model, settings: settings, ranks: ranks) { done, all in
-      guard done * 10 / all > said else { return }
-      said = done * 10 / all
+      guard done * 10 / all > reported else { return }
+      reported = done * 10 / all
       input.say("absorption: \(grouped(done)) of about \(grouped(all)) prompts")
     }
     var results: [SuiteResult] = []
@@ -57,7 +57,7 @@ public enum AbsorptionSuite: EvaluationSuite {
       suite: name,
       evaluatedOn:
         "\(grouped(task.measured.words.count)) of \(grouped(task.test.words.count)) test words whose"
-        + " letter the probe knows, of a vocabulary of \(counted(task.vocabularyWords, "word"))",
+        + " letter the probe recognises, from a vocabulary of \(counted(task.vocabularyWords, "word"))",
       numbers: numbers(top, "", "top level", input)
         + (both.map { numbers($0, "_with_sublatents", "with sublatents", input) } ?? []))
     result.numbers.append(
@@ -67,13 +67,13 @@ public enum AbsorptionSuite: EvaluationSuite {
     if let both { result.tables.append(table(both, "By letter, with sublatents")) }
     if !top.isMeaningful {
       result.notes.append(
-        "The model's own probe tells only \(top.usable.count) of 26 letters with F1 above"
-          + " \(FirstLetterTask.requiredF1); SAEBench gives no result below \(Absorption.requiredLetters),"
-          + " so do not compare these numbers with others'.")
+        "The probe on the model's own rows recognises only \(top.usable.count) of 26 letters with F1 above"
+          + " \(FirstLetterTask.requiredF1). SAEBench gives no result below \(Absorption.requiredLetters)"
+          + " letters; do not compare these numbers with published ones.")
     }
     result.notes.append(
-      "SAEBench holds the measure to mean something for models of about 1–2 billion parameters and more"
-        + " and dictionaries of 16k latents and more; dictionaries that have learned little score low."
+      "SAEBench considers the measure meaningful from about 1–2 billion model parameters and 16k latents"
+        + " on. A dictionary that has learned little scores low."
     )
     result.saeBench = saeBench(top, run)
     return result
@@ -117,7 +117,7 @@ public enum AbsorptionSuite: EvaluationSuite {
       })
   }
 
-  /// The top level as SAEBench's files have it: it knows no sublatents.
+  /// The result of the top level for SAEBench, which has no sublatents.
   private static func saeBench(_ found: Absorption, _ run: LoadedRun) -> SAEBenchMetrics {
     let fraction = found.mean(\.meanFraction)
     let full = found.mean(\.fullRate)

@@ -1,37 +1,37 @@
-// What the absorption measure needs of a model, whatever the dictionary: words, their vectors, the
-// probe for the first letter, and the words whose letter the probe knows, asked for a second time.
+// What the absorption measure needs from a model, independent of any dictionary: words with their rows, the
+// first-letter probe, and new rows of the test words whose letter the probe recognises.
 
 public import HSAEDistribution
 public import HSAELanguageModels
 public import HSAESupport
 import HSAETensors
 
-/// The first-letter task of one model and block, ready to measure dictionaries on.
+/// The first-letter task of one model and block.
 public struct FirstLetterTask: ~Copyable, Sendable {
-  /// The training words with their vectors.
-  public let training: FirstLetterVectors
-  /// The test words with theirs.
-  public let test: FirstLetterVectors
-  /// The probe on the model's own vectors.
+  /// The training words with their rows.
+  public let training: FirstLetterRows
+  /// The test words with their rows.
+  public let test: FirstLetterRows
+  /// The probe, trained on the model's own rows.
   public let probe: LetterProbe
   /// F1 of the probe on the test words, for each letter.
   public let probeF1: [Double]
-  /// The test words whose letter the probe knows, with vectors of fresh prompts: what is measured.
-  public let measured: FirstLetterVectors
-  /// Chooses all that is drawn.
+  /// The test words whose letter the probe recognises, with rows of new prompts. Dictionaries are measured on
+  /// these.
+  public let measured: FirstLetterRows
+  /// The seed of all draws.
   public let seed: UInt64
-  /// How many words the vocabulary has.
+  /// Number of words in the vocabulary.
   public let vocabularyWords: Int
 
   /// A letter counts if the probe's F1 exceeds this.
   public static let requiredF1 = 0.6
 
-  /// A task of given vectors. `fresh` returns the vectors of the test words with the given indices,
-  /// asked for again.
+  /// A task of given rows. `fresh` returns rows of new prompts for the given test words.
   public init(
-    training: consuming FirstLetterVectors, test: consuming FirstLetterVectors, seed: UInt64,
+    training: consuming FirstLetterRows, test: consuming FirstLetterRows, seed: UInt64,
     vocabularyWords: Int,
-    fresh: (_ words: [FirstLetterWord]) throws(Failure) -> FirstLetterVectors
+    fresh: (_ words: [FirstLetterWord]) throws(Failure) -> FirstLetterRows
   ) throws(Failure) {
     let labels = test.words.map(\.letter)
     probe = LetterProbe(
@@ -48,9 +48,11 @@ public struct FirstLetterTask: ~Copyable, Sendable {
     self.vocabularyWords = vocabularyWords
   }
 
-  /// Asks `model`: a prompt for each word, and a second one for each test word whose letter the probe
-  /// knows. `progress` is told how many of how many prompts are done; how many come in the end is only
-  /// known then. Where there are several `ranks`, each asks for some of the words.
+  /// Gives `model` one prompt for each word, and a second one for each test word whose letter the probe
+  /// recognises. Several `ranks` divide the words.
+  ///
+  /// `progress` is called with the number of prompts done and an upper bound of their total. Fails with `.data`
+  /// if the vocabulary has too few words.
   public init(
     model: any ResidualStreamModel, settings: FirstLetterSettings,
     ranks: any Communicator = SingleProcess(),
@@ -62,7 +64,7 @@ public struct FirstLetterTask: ~Copyable, Sendable {
       guard words.testCount >= 26 else {
         throw .data(
           "\(model.description.name): the first-letter task needs at least 26 test words of letters a to"
-            + " z, and there are \(words.testCount); give more words with --max-words.")
+            + " z; there are \(words.testCount). Allow more words with --max-words.")
       }
     }
     let root = SeededGenerator(seed: settings.seed)
@@ -70,14 +72,14 @@ public struct FirstLetterTask: ~Copyable, Sendable {
     var done = 0
     func ask(
       _ asked: [FirstLetterWord], _ pool: [FirstLetterWord], _ stream: UInt64
-    ) throws(Failure) -> FirstLetterVectors {
+    ) throws(Failure) -> FirstLetterRows {
       let before = done
-      let vectors = try FirstLetterVectors(
+      let rows = try FirstLetterRows(
         words: asked, examplesFrom: pool, settings: settings, model: model,
         generator: root.split(stream), ranks: ranks
       ) { (count) throws(Failure) in progress(before + count, all) }
       done += asked.count
-      return vectors
+      return rows
     }
     try self.init(
       training: ask(Array(words.training.prefix(words.trainingCount)), words.training, 3),

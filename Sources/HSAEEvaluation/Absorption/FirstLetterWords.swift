@@ -1,21 +1,20 @@
-// The words of the first-letter task and their prompts (docs/evaluation.md, "Absorption"). What the
-// model makes of the prompts is `FirstLetterVectors`'.
+// The words of the first-letter task and their prompts (docs/evaluation.md, "Absorption").
 
 public import HSAELanguageModels
 public import HSAESupport
 import HSAETensors
 
-/// A token that is a word, or a piece of one, of letters a to z.
+/// A token that consists of letters a to z: a word or a piece of one.
 public struct FirstLetterWord: Hashable, Sendable {
   /// The token.
   public var token: Int32
-  /// Its text as it stands in a prompt: with a leading space if the token has one.
+  /// Its text in a prompt, with a leading space if the token has one.
   public var text: String
-  /// Its first letter, 0 (a) to 25 (z), whatever its case.
+  /// Its first letter in either case: 0 (a) to 25 (z).
   public var letter: Int
 
-  /// The word of a token whose text is `piece` (`▁` for a space); nil unless that is, after at most
-  /// one space, letters a to z or A to Z alone.
+  /// The word of a token whose text is `piece` (`▁` stands for a space). Nil unless the piece is at most one
+  /// space followed only by letters a to z or A to Z.
   public init?(token: Int32, piece: String) {
     var letters = Substring(piece)
     let hasSpace = letters.first == "\u{2581}"
@@ -36,16 +35,16 @@ public struct FirstLetterWord: Hashable, Sendable {
 
 /// The words of a vocabulary, split by seed into training and test words.
 public struct FirstLetterWords: Sendable {
-  /// All training words of the vocabulary, in an order drawn by seed.
+  /// All training words of the vocabulary, in random order.
   public let training: [FirstLetterWord]
-  /// All test words, a fifth of all, likewise.
+  /// All test words, a fifth of the vocabulary's words, in random order.
   public let test: [FirstLetterWord]
-  /// How many of `training` the probe learns from: the first ones.
+  /// The probe learns from this many words at the start of `training`.
   public let trainingCount: Int
-  /// How many of `test` are measured: the first ones.
+  /// The probe is tested on this many words at the start of `test`.
   public let testCount: Int
 
-  /// The words among `pieces` (token by token), of which at most `limit` are used.
+  /// The words among `pieces`, the vocabulary token by token; at most `limit` words are used.
   public init(pieces: [String], limit: Int, seed: UInt64) {
     var words: [FirstLetterWord] = []
     for (token, piece) in pieces.enumerated() {
@@ -62,11 +61,11 @@ public struct FirstLetterWords: Sendable {
   }
 }
 
-/// A prompt that asks for a word's first letter, as far as the model is given it: up to the word.
+/// A prompt that asks for a word's first letter, cut after the word.
 ///
-/// What follows the word is tokenised with it, but cannot change the residual stream at the word.
+/// The question after the word is tokenised with it, but it cannot change the residual stream at the word.
 public struct FirstLetterPrompt: Hashable, Sendable {
-  /// The tokens, from what every context of the model begins with to the last one of the word.
+  /// The tokens, from the prefix of every context to the word's last token.
   public var tokens: [Int32]
 
   private static let question = " has the first letter:"
@@ -78,15 +77,15 @@ public struct FirstLetterPrompt: Hashable, Sendable {
     }.joined() + "\n\(word.text)\(question)"
   }
 
-  /// The prompt for `word` after `examples`. Fails with `.data` if the tokenizer makes the word's end
-  /// and what follows one token, so that the word has no last token.
+  /// The prompt for `word` after `examples`. Fails with `.data` if one token holds the end of the word and the
+  /// start of the question.
   public init(
     word: FirstLetterWord, examples: [FirstLetterWord], tokenizer: any Tokenizer,
     pieces: [String]
   ) throws(Failure) {
     let text = Self.text(word: word, examples: examples)
     var tokens = tokenizer.prefix + tokenizer.encode(Array(text.utf8)[...])
-    // The word ends where the pieces after it spell the question, counted from the end.
+    // Tokens of the question are removed from the end; the last token of the word remains.
     var missing = Self.question.utf8.count
     while missing > 0, let token = tokens.popLast() {
       let piece = pieces[Int(token)]
@@ -94,8 +93,8 @@ public struct FirstLetterPrompt: Hashable, Sendable {
     }
     guard missing == 0, tokens.count > tokenizer.prefix.count else {
       throw .data(
-        "The tokenizer joins the end of \"\(word.text)\" with what follows it, so the first-letter"
-          + " task cannot be asked of this model; evaluate without absorption.")
+        "The tokenizer joins the end of \"\(word.text)\" with the text after it, so this model cannot"
+          + " do the first-letter task; evaluate without absorption.")
     }
     self.tokens = tokens
   }

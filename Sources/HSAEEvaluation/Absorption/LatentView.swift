@@ -1,30 +1,24 @@
-// What latents do on words, as the absorption measure needs it: activations as if every latent had a
-// direction of unit norm, for the top level alone or with sublatents as latents of their own.
+// A dictionary's latents as the absorption measure needs them: codes for directions of unit norm, of the top
+// level alone or with sublatents as further latents.
 
 public import HSAEModels
 public import HSAETensors
 
-/// An active latent of a vector.
-public struct LatentActivation: Hashable, Sendable {
-  /// The latent: expert j is j, sublatent q of expert j is m + j·a + q.
+/// An active latent of a row.
+public struct LatentCode: Hashable, Sendable {
+  /// The latent's number: j for expert j, m + j·a + q for sublatent q of expert j.
   public var latent: Int
-  /// Its activation times the norm of its direction, at the scale of the vector.
+  /// Its code times the norm of its direction, in the scale of the row.
   public var value: Float
-
-  /// An activation.
-  public init(latent: Int, value: Float) {
-    self.latent = latent
-    self.value = value
-  }
 }
 
 /// A dictionary's latents as the absorption measure sees them.
 public struct LatentView: Sendable {
   /// The dictionary.
   public let dictionary: SparseAutoencoder
-  /// Whether sublatents are latents too, each with the direction Π↑ᵀ D_q by which it adds to x̂.
+  /// Whether sublatents count as latents, each with the direction Π↑ᵀ D_q that it adds to x̂.
   public let hasSublatents: Bool
-  /// Whether the dictionary is of unit rows, and not of rows of their own lengths.
+  /// Whether the dictionary is for unit rows (true) or for rows of their own lengths (false).
   public let rowsAreUnit: Bool
 
   /// A view of `dictionary`.
@@ -34,8 +28,8 @@ public struct LatentView: Sendable {
     self.hasSublatents = hasSublatents && !dictionary.shape.isFlat
   }
 
-  /// The codes of `rows` [n × d], which are scaled first as the dictionary was trained: to unit norm, or to
-  /// `norms`, the lengths the model gave them.
+  /// The codes of `rows` [n × d]. Rows are first scaled as in training: to unit norm, or to `norms`, their
+  /// lengths in the model.
   public func codes(of rows: borrowing Matrix, norms: [Float], threads: Int) -> Codes {
     var scaled = rows.copy()
     scaled.scaleRowsToUnit()
@@ -45,40 +39,34 @@ public struct LatentView: Sendable {
     return dictionary.encode(scaled, threads: threads)
   }
 
-  /// The activations of a vector `norm` times as long as the one that has `codes`. A sublatent below its
+  /// The active latents of a row `norm` times as long as the one with `codes`. A sublatent below its
   /// threshold is not active.
-  public func activations(_ codes: ArraySlice<Code>, norm: Float) -> [LatentActivation] {
+  public func latentCodes(_ codes: ArraySlice<Code>, norm: Float) -> [LatentCode] {
     let shape = dictionary.shape
-    var result: [LatentActivation] = []
+    var result: [LatentCode] = []
     for code in codes {
       result.append(
-        LatentActivation(
+        LatentCode(
           latent: code.expert, value: norm * code.value * length(of: code.expert)))
       guard hasSublatents, code.sublatent >= 0,
         code.subValue >= dictionary.activation.subThreshold
       else { continue }
       let latent = shape.experts + code.expert * shape.sublatents + code.sublatent
       result.append(
-        LatentActivation(latent: latent, value: norm * code.subValue * length(of: latent)))
+        LatentCode(latent: latent, value: norm * code.subValue * length(of: latent)))
     }
     return result
   }
 
-  /// The direction by which a latent adds to x̂ [d], not scaled.
+  /// The direction that a latent adds to x̂ [d], not scaled.
   public func direction(_ latent: Int) -> [Float] {
     let shape = dictionary.shape
-    if latent < shape.experts {
-      return decoderRow(dictionary, latent * shape.rowsPerExpert)
+    guard latent >= shape.experts else {
+      return dictionary.contribution(of: LatentNumber(expert: latent))
     }
-    let atom = latent - shape.experts
-    let expert = atom / shape.sublatents
-    var result = [Float](repeating: 0, count: shape.width)
-    for axis in 0..<shape.subspace {
-      let weight = dictionary.parameters.subDecoder[atom, axis]
-      let row = decoderRow(dictionary, expert * shape.rowsPerExpert + 1 + axis)
-      for column in row.indices { result[column] += weight * row[column] }
-    }
-    return result
+    let (expert, sublatent) = (latent - shape.experts).quotientAndRemainder(
+      dividingBy: shape.sublatents)
+    return dictionary.contribution(of: LatentNumber(expert: expert, sublatent: sublatent))
   }
 
   /// The norm of a latent's direction.
@@ -95,34 +83,25 @@ public struct LatentView: Sendable {
   }
 }
 
-/// Row `index` of the decoder's side of a dictionary's parameters.
-func decoderRow(_ dictionary: SparseAutoencoder, _ index: Int) -> [Float] {
-  func copied(_ matrix: borrowing Matrix) -> [Float] {
-    let row = matrix.row(index)
-    return row.indices.map { row[$0] }
-  }
-  return copied(dictionary.parameters.decoderSide)
-}
-
-/// The active latents of many vectors.
+/// The active latents of many rows.
 public struct SparseRows: Sendable {
-  /// Each vector's active latents.
-  public var rows: [[LatentActivation]]
+  /// The active latents of each row.
+  public var rows: [[LatentCode]]
 
-  /// Rows given outright.
-  public init(rows: [[LatentActivation]]) { self.rows = rows }
+  /// The given rows.
+  public init(rows: [[LatentCode]]) { self.rows = rows }
 
-  /// What `view` makes of `vectors`.
-  init(_ view: LatentView, of vectors: borrowing FirstLetterVectors, threads: Int) {
-    self.init(view, of: vectors.rows, norms: vectors.norms, threads: threads)
+  /// The active latents of `words`.
+  init(_ view: LatentView, of words: borrowing FirstLetterRows, threads: Int) {
+    self.init(view, of: words.rows, norms: words.norms, threads: threads)
   }
 
-  /// What `view` makes of the model's vectors `vectors` [n × d], which had the lengths `norms` there.
-  public init(_ view: LatentView, of vectors: borrowing Matrix, norms: [Float], threads: Int) {
-    let codes = view.codes(of: vectors, norms: norms, threads: threads)
-    let lengths = vectors.rowNorms()
+  /// The active latents of `matrix` [n × d], rows that have the lengths `norms` in the model.
+  public init(_ view: LatentView, of matrix: borrowing Matrix, norms: [Float], threads: Int) {
+    let codes = view.codes(of: matrix, norms: norms, threads: threads)
+    let lengths = matrix.rowNorms()
     rows = (0..<codes.count).map { row in
-      view.activations(
+      view.latentCodes(
         codes[row], norm: view.rowsAreUnit ? lengths[row] : lengths[row] / max(norms[row], 1e-30))
     }
   }

@@ -1,5 +1,5 @@
-// The linear probe that says what a vector knows of its word's first letter, and what both probes of
-// the absorption measure share: the loss, Adam, the F1 score.
+// The linear probe that predicts a word's first letter from its row, and what both probes of the absorption
+// measure share: the loss, Adam, the F1 score.
 
 import Foundation
 public import HSAETensors
@@ -8,18 +8,18 @@ public import HSAETensors
 public struct ProbeTraining: Hashable, Sendable {
   /// Passes over the data.
   public var epochs = 50
-  /// Rows of a step.
+  /// Number of rows in a step.
   public var batch: Int
-  /// The learning rate falls exponentially, epoch by epoch, from this …
+  /// The learning rate of the first epoch. It falls exponentially, epoch by epoch.
   public var firstRate = 1e-2
-  /// … towards this, which it would have after the last epoch.
+  /// The learning rate that would follow the last epoch.
   public var lastRate = 1e-5
-  /// Adam's weight decay: this times a weight is added to its gradient.
+  /// Weight decay: this times a weight is added to its gradient.
   public var weightDecay: Double
-  /// Times the mean over outputs of Σ|w|: added to the loss.
+  /// Factor of the L1 penalty, the mean over outputs of Σ|w|.
   public var l1 = 0.0
 
-  /// The probe of the model's own vectors.
+  /// The probe on the model's own rows.
   public static let groundTruth = ProbeTraining(batch: 64, weightDecay: 1e-4)
   /// The probe that ranks latents.
   public static let ranking = ProbeTraining(batch: 4096, weightDecay: 1e-6, l1: 0.01)
@@ -29,7 +29,8 @@ public struct ProbeTraining: Hashable, Sendable {
     firstRate * pow(lastRate / firstRate, Double(epoch) / Double(epochs))
   }
 
-  /// The rows of every epoch's batches in the order of `generator`; in file order without one.
+  /// Calls `body` for each batch of every epoch. `generator` shuffles the rows; without one they keep their
+  /// order.
   func forEachBatch(
     rows: Int, generator: SeededGenerator?,
     _ body: (_ rows: ArraySlice<Int>, _ rate: Double) -> Void
@@ -79,15 +80,15 @@ struct ProbeAdam {
   }
 }
 
-/// neg / pos of each of `outputs` labels: how much more a positive counts in the loss; 1 where there
-/// is none.
+/// The weight of a positive in the loss for each of `outputs` labels: negatives / positives; 1 without
+/// positives.
 func positiveWeights(_ labels: [Int], outputs: Int) -> [Float] {
   var counts = [Int](repeating: 0, count: outputs)
   for label in labels { counts[label] += 1 }
   return counts.map { $0 > 0 ? Float(labels.count - $0) / Float($0) : 1 }
 }
 
-/// d(binary cross-entropy)/d(logit), the positive class counting `positiveWeight` times.
+/// d(binary cross-entropy)/d(logit), with the positive class weighted by `positiveWeight`.
 func logitGradient(_ logit: Float, isPositive: Bool, positiveWeight: Float) -> Float {
   let probability = 1 / (1 + exp(-logit))
   return isPositive ? -positiveWeight * (1 - probability) : probability
@@ -107,16 +108,18 @@ func f1Score(_ predictions: some Sequence<(predicted: Bool, actual: Bool)>) -> D
 public struct LetterProbe: Sendable {
   /// Number of outputs.
   public let outputs: Int
-  /// Width of the vectors.
+  /// Width of the rows.
   public let width: Int
   /// Weights [outputs × width], row-major.
   public private(set) var weights: [Float]
   /// An offset for each output.
   public private(set) var bias: [Float]
 
-  /// Learns to tell `labels` (0 ..< `outputs`) from `rows`: binary cross-entropy of each output, a
-  /// positive counting neg/pos times, by Adam. Weights begin even in ±1/√width, drawn by `generator`,
-  /// which also orders the rows; without one, at zero and in file order.
+  /// Learns to predict `labels` (0 ..< `outputs`) from `rows` by Adam. The loss is the binary cross-entropy
+  /// of each output; positives are weighted by negatives / positives.
+  ///
+  /// `generator` draws the initial weights (uniform in ±1/√width) and shuffles the rows; without one, weights
+  /// start at zero and rows keep their order.
   public init(
     rows: borrowing Matrix, labels: [Int], outputs: Int = 26,
     training: ProbeTraining = .groundTruth, generator: SeededGenerator?
@@ -166,7 +169,7 @@ public struct LetterProbe: Sendable {
     }
   }
 
-  /// The logit of `output` for a vector.
+  /// The logit of `output` for a row.
   public func logit(_ x: Span<Float>, output: Int) -> Float {
     dot(weights.span.extracting(output * width..<(output + 1) * width), x) + bias[output]
   }
@@ -178,7 +181,7 @@ public struct LetterProbe: Sendable {
     return row.map { norm > 0 ? Float(Double($0) / norm) : 0 }
   }
 
-  /// The F1 score of each output on other vectors.
+  /// The F1 score of each output on `rows`.
   public func f1(rows: borrowing Matrix, labels: [Int]) -> [Double] {
     (0..<outputs).map { output in
       var pairs: [(predicted: Bool, actual: Bool)] = []

@@ -1,5 +1,5 @@
-// The L1 probe on latents, whose largest weights name each letter's candidates, and logistic regression
-// on a few of them: how well so few tell the letter.
+// The L1 probe on latents, whose largest weights give the candidates for each letter, and the logistic
+// regression that measures how well a few of them predict the letter.
 
 import Foundation
 public import HSAETensors
@@ -8,12 +8,12 @@ public import HSAETensors
 public struct RankingProbe: Sendable {
   /// Number of outputs.
   public let outputs: Int
-  /// The latents that were active for some row, in rising order; the others have weight 0.
+  /// The latents that are active for some row, in rising order; all others have weight 0.
   public let latents: [Int]
   private var weights: [Float]
 
-  /// Learns to tell `labels` from the active latents of `rows`, with the loss of `LetterProbe` and an
-  /// L1 penalty. Weights begin at zero: what is never active then has no weight.
+  /// Learns to predict `labels` from the active latents of `rows`, with the loss of `LetterProbe` and an L1
+  /// penalty. Weights start at zero, so a latent that is never active keeps weight 0.
   public init(
     rows: SparseRows, labels: [Int], outputs: Int = 26, training: ProbeTraining = .ranking,
     generator: SeededGenerator?
@@ -67,8 +67,8 @@ public struct RankingProbe: Sendable {
     return weights[place * outputs + output]
   }
 
-  /// The `count` latents of largest weight (not magnitude) for `output`, largest first; of equal ones
-  /// that of lower number first.
+  /// The `count` latents with the largest weights (not magnitudes) for `output`, largest first; among equal
+  /// weights the lower number comes first.
   public func largest(_ count: Int, output: Int) -> [Int] {
     latents.indices
       .sorted {
@@ -89,7 +89,7 @@ public struct LogisticRegression: Sendable {
 
   /// Fits `features` (rows of equal length) to `labels` by Newton's method.
   ///
-  /// Equal rows are taken together, since most are all zero. If a class is missing, all is zero.
+  /// Equal rows are merged, since most are all zero. If a class is missing, all weights are zero.
   public init(features: [[Double]], labels: [Bool]) {
     precondition(features.count == labels.count, "\(features.count) rows, \(labels.count) labels.")
     let width = features.first?.count ?? 0
@@ -129,7 +129,7 @@ public struct LogisticRegression: Sendable {
       var hessian = [[Double]](
         repeating: Array(repeating: 0, count: width + 1), count: width + 1)
       for index in 0..<width { hessian[index][index] = 1 }
-      // Keeps the offset's direction solvable where every probability is 0 or 1.
+      // Keeps the system solvable where every probability is 0 or 1.
       hessian[width][width] = 1e-12
       for point in points {
         let probability = 1 / (1 + exp(-logit(point.x, solution)))
@@ -144,7 +144,7 @@ public struct LogisticRegression: Sendable {
         }
       }
       guard let step = solvePositiveDefinite(hessian, gradient) else { break }
-      // Halved until the loss falls: far from the minimum a whole step may overshoot.
+      // The step is halved until the loss falls: far from the minimum a whole step may overshoot.
       var size = 1.0
       var next = solution
       var reached = current
@@ -162,13 +162,13 @@ public struct LogisticRegression: Sendable {
     bias = solution[width]
   }
 
-  /// The score of a row; above 0 it is taken for a positive.
+  /// The score of a row; above 0 predicts a positive.
   public func score(_ row: [Double]) -> Double {
     zip(row, weights).reduce(bias) { $0 + $1.0 * $1.1 }
   }
 }
 
-/// The solution of A·x = b for a symmetric positive definite A, by Cholesky; nil if it is none.
+/// The solution of A·x = b for a symmetric positive definite A, by Cholesky; nil if A is not positive definite.
 func solvePositiveDefinite(_ matrix: [[Double]], _ right: [Double]) -> [Double]? {
   let n = right.count
   var lower = matrix

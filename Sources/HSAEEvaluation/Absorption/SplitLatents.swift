@@ -1,22 +1,22 @@
-// The latents that together stand for a letter: as many of the probe's favourites as still make the
-// letter clearer.
+// Finds the latents that together stand for a letter: the ranking probe's strongest, as long as one more
+// improves the prediction.
 
 import HSAETensors
 
-/// The latents among which a letter is split, and how well the first k tell it.
+/// The latents among which a letter is split, and how well the first k of them predict it.
 public struct SplitLatents: Hashable, Sendable, Codable {
   /// The latents, by falling weight in the ranking probe.
   public var latents: [Int]
-  /// F1 on the test words for k = 1, 2, …, as far as was tried.
+  /// F1 on the test words for each tried k = 1, 2, ….
   public var f1: [Double]
 
-  /// The most latents tried.
+  /// Limit of k.
   public static let limit = 10
   /// A further latent must raise F1 by more than this.
   public static let requiredGain = 0.03
 
-  /// The split latents of `letter`: k grows while F1 of logistic regression on the k latents of
-  /// largest weight, measured on the test words, rises by more than 0.03.
+  /// The split latents of `letter`. k grows while F1 on the test words rises by more than `requiredGain`; F1 is
+  /// that of a logistic regression on the k latents with the largest weights.
   public init(
     letter: Int, ranking: RankingProbe, training: SparseRows, trainingLabels: [Int],
     test: SparseRows, testLabels: [Int]
@@ -45,13 +45,13 @@ public struct SplitLatents: Hashable, Sendable, Codable {
     }
   }
 
-  /// The activations of `latents` in each row.
+  /// The codes of `latents` in each row.
   private static func features(of latents: [Int], in rows: SparseRows) -> [[Double]] {
     let places = Dictionary(uniqueKeysWithValues: latents.enumerated().map { ($1, $0) })
     return rows.rows.map { row in
       var result = [Double](repeating: 0, count: latents.count)
-      for activation in row {
-        if let place = places[activation.latent] { result[place] = Double(activation.value) }
+      for code in row {
+        if let place = places[code.latent] { result[place] = Double(code.value) }
       }
       return result
     }

@@ -1,18 +1,18 @@
-// The suite `hierarchy` of `hsae evaluate`: whether parents and children are those of meaning. For
-// dictionaries of words WordNet is asked, for those of a residual stream the topics of documents.
+// The suite `hierarchy` of `hsae evaluate`: do parents and children match a hierarchy of meaning? It judges
+// dictionaries of words by WordNet, and dictionaries of a residual stream by the topics of documents.
 
 import HSAEActivations
 public import HSAESupport
 public import HSAERuns
 
-/// Whether the hierarchy is one of meaning.
+/// Whether parents and children match a hierarchy of meaning.
 public enum HierarchySuite: EvaluationSuite {
-  /// The name.
+  /// "hierarchy".
   public static let name = "hierarchy"
-  /// What it finds out.
+  /// What it measures.
   public static let about = "parents and children against WordNet, or against documents' topics"
 
-  /// What WordNet or documents' topics say of each of `runs`.
+  /// The results of `runs`. Fails with `.usage` without a store.
   public static func evaluate(
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {

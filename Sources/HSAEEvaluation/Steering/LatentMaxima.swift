@@ -1,4 +1,4 @@
-// How strong latents get: their largest codes on a sample of rows, where no database of features says it.
+// Finds the largest codes of latents on a sample of rows, for runs without a feature database.
 
 public import HSAEActivations
 public import HSAEModels
@@ -7,8 +7,8 @@ import HSAETensors
 public import HSAERuns
 
 extension LoadedRun {
-  /// The largest code of each of `latents` on the first `limit` rows of `source`; 0 of one that is never
-  /// active there. A store's rows are shuffled, so they are a sample.
+  /// The largest code of each of `latents` on the first `limit` rows of `source`; 0 for a latent that is
+  /// active for none of them. A store's rows are shuffled, so the first rows are a random sample.
   public func maxima(
     of latents: [LatentNumber], on source: any RowSource, limit: Int, threads: Int
   ) throws(Failure) -> [Float] {

@@ -1,22 +1,22 @@
-// Steering: an edit of a model's residual stream along the direction of a latent, as SAELens and Neuronpedia
-// define it. docs/evaluation.md has the formulas.
+// Steering: edits a model's residual stream along the direction of a latent, as SAELens and Neuronpedia do.
+// docs/evaluation.md has the formulas.
 
 public import HSAELanguageModels
 public import HSAEModels
 import HSAESupport
 import HSAETensors
 
-/// What is done to the residual stream along a latent.
+/// An edit of the residual stream along latents.
 public struct Steering: Sendable {
-  /// What is done.
+  /// The kind of edit.
   public enum Action: Hashable, Sendable {
-    /// The latent's direction is added, `strength` times as strong as the latent ever was by itself.
+    /// Add the latent's direction times `strength` and the latent's largest code.
     case add(strength: Float)
-    /// What the latent adds to the reconstruction of a row is taken away from the row.
+    /// Subtract from a row what the latent adds to the row's reconstruction.
     case ablate
   }
 
-  /// A latent, and its largest code on the rows it was measured on.
+  /// A latent with its largest code on some set of rows.
   public struct Target: Hashable, Sendable {
     /// The latent.
     public var latent: LatentNumber
@@ -37,8 +37,8 @@ public struct Steering: Sendable {
   /// Σ maximum · direction over the targets [d].
   private let direction: [Float]
 
-  /// Does `action` along `targets`, the latents of `dictionary`. `rowsAreUnit` says that it was trained on
-  /// rows of unit norm, so that codes count in lengths of a row.
+  /// Does `action` along `targets`, latents of `dictionary`. `rowsAreUnit`: the dictionary was trained on
+  /// rows of unit norm, so codes are relative to the length of a row.
   public init(
     _ action: Action, _ targets: [Target], of dictionary: SparseAutoencoder, rowsAreUnit: Bool,
     threads: Int
@@ -55,8 +55,8 @@ public struct Steering: Sendable {
     direction = sum
   }
 
-  /// The edit, after block `block`, of all rows from position `start` on. Rows of tokens that `tokenizer`
-  /// calls special stay as they are: dictionaries never saw them.
+  /// The edit after block `block` of all rows from position `start` on. Rows of special tokens stay as they
+  /// are, because dictionaries are not trained on them.
   public func splice(
     afterBlock block: Int, from start: Int = 0, tokenizer: any Tokenizer
   ) -> Splice {
@@ -89,7 +89,8 @@ public struct Steering: Sendable {
     }
   }
 
-  /// What of `code` is taken away. An expert takes its sublatent with it, which is never there without.
+  /// The parts of `code` to subtract. An expert is subtracted together with its sublatent, which cannot be
+  /// active without it.
   private func ablated(of code: Code) -> [(latent: LatentNumber, value: Float)] {
     let expert = LatentNumber(expert: code.expert)
     let own = latents.contains(expert)

@@ -1,17 +1,16 @@
-// Intervals by the bootstrap: what is resampled are groups (documents, sentences), never tokens, whose
-// neighbours are alike. A statistic is any function of sums over groups, so that ratios of sums such as
-// explained variance are resampled as they are computed.
+// Bootstrap intervals. Whole groups (documents, sentences) are resampled, never tokens, because neighbouring
+// tokens are similar. A statistic is any function of sums over groups, such as a ratio of two sums.
 
 import HSAEDistribution
 import HSAETensors
 
-/// Sums of several quantities within each group.
+/// Sums of several quantities in each group.
 public struct GroupedSums: Sendable {
   /// The number of quantities.
   public let quantities: Int
   /// The number of groups.
   public var groupCount: Int { sums.count / quantities }
-  /// Group after group, quantity after quantity.
+  /// The sums [groups × quantities].
   private var sums: [Double]
 
   /// Zero sums of `quantities` quantities in `groups` groups.
@@ -34,7 +33,7 @@ public struct GroupedSums: Sendable {
     for index in values.indices { sums[first + index] += values[index] }
   }
 
-  /// Adds what every other of `ranks` has in its sums of the same groups.
+  /// Adds the sums that all other `ranks` have for the same groups.
   mutating func sum(over ranks: any Communicator) { ranks.sumByParts(&sums) }
 
   /// The sums over all groups.
@@ -44,16 +43,17 @@ public struct GroupedSums: Sendable {
     return totals
   }
 
-  /// The sums over `resamples` samples of as many groups as there are, drawn with replacement.
+  /// The sums over each of `resamples` samples. A sample has as many groups as there are, drawn with
+  /// replacement.
   ///
-  /// The same seed and number of groups draw the same groups, so samples of several runs on the same
-  /// documents can be compared sample by sample.
+  /// The draws depend only on the seed and the number of groups, so samples of several runs on the same
+  /// documents can be compared one by one.
   public func bootstrap(resamples: Int, seed: UInt64, threads: Int = 1) -> BootstrapSamples {
     let root = SeededGenerator(seed: seed).split(0x626F_6F74)
     let (groups, quantities) = (groupCount, quantities)
     var samples = [Double](repeating: 0, count: resamples * quantities)
     unsafe samples.withUnsafeMutableBufferPointer { target in
-      // Safe: each piece writes the sums of its own sample.
+      // Safe: no two pieces write the same element; each writes only the sums of its sample, inside `target`.
       nonisolated(unsafe) let target = unsafe target
       parallelFor(resamples, threads: threads) { sample, _ in
         var generator = root.split(UInt64(sample))
@@ -74,15 +74,15 @@ public struct BootstrapSamples: Sendable {
   fileprivate let quantities: Int
   fileprivate let sums: [Double]
 
-  /// `statistic` of the sums of every sample; nothing where there were fewer than two groups.
+  /// `statistic` of the sums of every sample; empty with fewer than two groups.
   public func values(_ statistic: ([Double]) -> Double) -> [Double] {
     stride(from: 0, to: sums.count, by: quantities).map { start in
       statistic(Array(sums[start..<start + quantities]))
     }
   }
 
-  /// The 95 % interval of `statistic`: the 2.5 % and 97.5 % points of its values over samples; nil where
-  /// there were fewer than two groups, or a value is not finite.
+  /// The 95 % interval of `statistic`: the 2.5 % and 97.5 % points of its values over samples. Nil with fewer
+  /// than two groups, or if a value is not finite.
   public func interval(_ statistic: ([Double]) -> Double) -> Interval? {
     percentileInterval(values(statistic))
   }

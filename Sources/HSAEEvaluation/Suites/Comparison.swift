@@ -1,18 +1,18 @@
-// A hierarchical run beside the flat one of equal m and k: differences of their numbers, with intervals of
-// the differences. Both were measured on the same documents, so these are much narrower than what the two
-// intervals suggest.
+// Compares a hierarchical run with the flat run of equal m and k: differences of their numbers with
+// intervals. Both are measured on the same documents, so these intervals are much narrower than the runs'
+// own.
 
 import HSAEModels
 internal import HSAERuns
 
-/// The numbers of a run less those of another.
+/// The numbers of a run minus those of another.
 public struct Comparison: Hashable, Sendable, Codable {
   /// The name of the other run.
   public var baseline: String
-  /// The differences, by the keys of the numbers that have samples.
+  /// The differences of the numbers that have a better direction and samples.
   public var numbers: [EvaluationNumber]
 
-  /// The numbers of `result` less those of `baseline`, called `name`, sample by sample.
+  /// The numbers of `result` minus those of `baseline`, the result of the run called `name`, sample by sample.
   init(_ result: SuiteResult, less baseline: SuiteResult, name: String) {
     self.baseline = name
     numbers = result.numbers.compactMap { number in
@@ -26,8 +26,8 @@ public struct Comparison: Hashable, Sendable, Codable {
     }
   }
 
-  /// The place among `runs` of the flat run with the m, k and seed of run `index` that sees rows as it does;
-  /// nil if there is none, or run `index` is flat.
+  /// The index in `runs` of the flat run with the m, k, seed and normalisation of run `index`; nil if there
+  /// is none, or run `index` is flat.
   static func baseline(of index: Int, among runs: [LoadedRun]) -> Int? {
     let run = runs[index]
     guard !run.shape.isFlat else { return nil }
@@ -35,7 +35,7 @@ public struct Comparison: Hashable, Sendable, Codable {
       $0.shape.isFlat && $0.shape.experts == run.shape.experts
         && $0.shape.activeExperts == run.shape.activeExperts
         && $0.description.training?.seed == run.description.training?.seed
-        // Else the same keys are of other rows.
+        // With another normalisation the same keys would be about other rows.
         && $0.description.normalize == run.description.normalize
     }
   }

@@ -1,5 +1,5 @@
-// The suite cost: what a row costs, counted, against the formula of the paper's section 3.1. Nothing is
-// measured; `hsae bench` measures.
+// The suite `cost`: counts the operations and bytes of a row, beside the formula of the paper's section 3.1. It
+// measures nothing; `hsae bench` does.
 
 import HSAEModels
 public import HSAESupport
@@ -10,13 +10,13 @@ public import HSAERuns
 public enum CostSuite: EvaluationSuite {
   /// "cost".
   public static let name = "cost"
-  /// What it finds out.
+  /// What it counts.
   public static let about = "operations and bytes of a row, counted"
 
-  /// All do it; it takes no time.
+  /// All ranks count everything, which takes no time.
   public static let isDivided = true
 
-  /// Sizes are enough.
+  /// It needs no rows and no model.
   public static let measures = false
 
   /// The numbers of `runs`.
@@ -29,16 +29,16 @@ public enum CostSuite: EvaluationSuite {
         numbers: numbers(of: run.shape, run.description.training))
       result.notes = [
         run.description.origin == nil
-          ? "Operations of a training step leave out the penalty on latents above the threshold, whose number"
-            + " depends on the data; hsae bench counts it."
-          : "\(run.name) was imported: what a step of its training cost is not known."
+          ? "The operations of a training step leave out the penalty on latents above the threshold, because their"
+            + " number depends on the data; hsae bench counts it."
+          : "\(run.name) was imported: the cost of its training is not known."
       ]
       return result
     }
   }
 
-  /// The numbers of a dictionary of `shape`, trained as `configuration` says; nil for an imported one, whose training
-  /// costs are NaN.
+  /// The numbers of a dictionary of `shape`, trained with `configuration`. The numbers of an imported run's
+  /// training are NaN.
   static func numbers(
     of shape: DictionaryShape, _ configuration: TrainingConfiguration?
   ) -> [EvaluationNumber] {

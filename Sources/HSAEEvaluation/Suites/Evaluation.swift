@@ -1,14 +1,13 @@
-// An evaluation as a whole: runs, suites, results. What `hsae evaluate --json` prints and a page's
-// section is made from.
+// A whole evaluation: runs, suites, results. `hsae evaluate --json` prints it, and pages show it.
 
 import HSAEDistribution
 public import HSAEModels
 public import HSAESupport
 public import HSAERuns
 
-/// What suites found out about runs.
+/// The results of suites for runs.
 public struct Evaluation: Hashable, Sendable, Codable {
-  /// One run with what every suite says of it.
+  /// One run with its results.
   public struct Run: Hashable, Sendable, Codable {
     /// Its name.
     public var name: String
@@ -29,7 +28,7 @@ public struct Evaluation: Hashable, Sendable, Codable {
   public var format = 1
   /// The seed of all draws.
   public var seed: UInt64
-  /// The runs, in the order they were named.
+  /// The runs, in the order given.
   public var runs: [Run]
 
   /// The names of the suites, in the order they are shown.
@@ -41,12 +40,10 @@ public struct Evaluation: Hashable, Sendable, Codable {
     return names
   }
 
-  /// Runs `suites` on `runs`.
+  /// Runs `suites` on `runs`. All ranks of `input` must make this call; all get the same results.
   ///
-  /// Where `input` has several ranks, all of them make this call, and all get the same.
-  ///
-  /// A suite that fails ends the evaluation. Where suites before it have results and `onFailure` is
-  /// given, that is told instead, and the results are kept.
+  /// The evaluation ends at the first suite that fails. If earlier suites have results and `onFailure` is
+  /// given, their results are kept and `onFailure` is called; otherwise the failure is thrown.
   public init(
     of runs: [LoadedRun], suites: [any EvaluationSuite.Type], input: EvaluationInput,
     onFailure: ((Failure) -> Void)? = nil
@@ -78,21 +75,22 @@ public struct Evaluation: Hashable, Sendable, Codable {
     }
   }
 
-  /// The file of results in the folder that `hsae evaluate --out` wrote.
+  /// The name of the results file in a folder that `hsae evaluate --out` writes.
   public static let fileName = "evaluation.json"
 
-  /// The evaluation in the file at `path`, as `hsae evaluate --out` wrote it.
+  /// Reads a results file of `hsae evaluate --out`. Fails with `.data` if it is damaged or of another layout
+  /// version.
   public static func read(from path: String) throws(Failure) -> Evaluation {
     let evaluation = try JSONFile.read(Evaluation.self, from: path)
     guard evaluation.format == 1 else {
       throw .data(
-        "\(path): the evaluation has layout version \(evaluation.format), and this program knows 1; use"
-          + " a newer one.")
+        "\(path): the evaluation has layout version \(evaluation.format), but this program reads only"
+          + " version 1; use a newer hsae.")
     }
     return evaluation
   }
 
-  /// Adds the runs of `other`; of a run with the same name, the suites that are missing here.
+  /// Adds the runs of `other`; for a run with the same name, the suites that are missing here.
   public mutating func merge(_ other: Evaluation) {
     for run in other.runs {
       guard let index = runs.firstIndex(where: { $0.name == run.name }) else {

@@ -1,4 +1,4 @@
-// The rows and contexts of an evaluation: those a store keeps from training, or those of a text.
+// The rows and contexts of an evaluation: a store's held-out rows and documents, or those of a text.
 
 import HSAEActivations
 import HSAEDistribution
@@ -8,7 +8,7 @@ import HSAETensors
 public import HSAERuns
 
 extension EvaluationInput {
-  /// The rows to evaluate `runs` on: the documents a store holds out, by default.
+  /// The rows to evaluate `runs` on: rows of the text; else the store's held-out rows; else all rows.
   public func rows(for runs: [LoadedRun], suite: String) throws(Failure) -> EvaluationRows {
     if text != nil { return try textRows(for: runs, suite: suite) }
     return try ranks.agree { () throws(Failure) in try sourceRows(for: runs, suite) }
@@ -31,8 +31,8 @@ extension EvaluationInput {
       aside: trainingAside(for: runs, "rows"))
   }
 
-  /// Of rows that nothing holds out: which of `runs` were trained on them, as the end of a description. `unit` is
-  /// what is counted, "rows". Of some runs nobody knows.
+  /// The end of the description of rows that are not held out: which of `runs` were trained on them, if that is
+  /// known. `unit` is "rows" or "documents".
   private func trainingAside(for runs: [LoadedRun], _ unit: String) -> String {
     let own = runs.filter(\.description.knowsRows)
     let trained = own.filter { otherRows(than: $0) == nil }
@@ -41,19 +41,19 @@ extension EvaluationInput {
     return ", training \(unit) of \(trained.map(\.name).joined(separator: ", ")) among them"
   }
 
-  /// Names the content of the rows that a store keeps from training.
+  /// A fingerprint of the store's held-out rows.
   func fingerprintOfHoldout() throws(Failure) -> String {
     guard text == nil, let store, let heldOut = try store.heldOutPart() else { return "" }
     return "\(heldOut.fingerprint) \(heldOut.rowCount)"
   }
 
-  /// Names the content of the text.
+  /// A fingerprint of the text.
   func fingerprintOfText() -> String {
     SHA256.hash((text ?? []).map { SHA256.hash(String(decoding: $0.text, as: UTF8.self)) }.joined())
   }
 
-  /// Contexts to read the model with, documents in an order drawn by seed, until they have `limit`
-  /// tokens; and what they are, as a clause.
+  /// Contexts for the model with about `limit` tokens, and their description as a clause. Documents of a
+  /// store are in random order.
   public func contexts(
     for runs: [LoadedRun], limit: Int, model: any ResidualStreamModel, suite: String
   ) throws(Failure) -> (contexts: [EvaluationContext], description: String) {
@@ -130,7 +130,7 @@ extension EvaluationInput {
     }
     var groups: [Int32] = []
     var numbers: [Int: Int32] = [:]
-    // The first row of each context, and the end.
+    // The first row of each context, then the number of all rows.
     var starts = [0]
     for context in contexts {
       let number = numbers[context.document] ?? Int32(numbers.count)

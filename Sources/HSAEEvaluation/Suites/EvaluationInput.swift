@@ -1,5 +1,5 @@
-// What an evaluation is given besides the runs: a store, a model, text; opened when a suite asks, checked
-// against the runs, and shared between suites.
+// The input of an evaluation besides the runs: a store, a model, text. It opens each when a suite first asks,
+// checks it against the runs, and shares it between suites.
 
 public import HSAEActivations
 public import HSAEDistribution
@@ -9,18 +9,17 @@ public import HSAESupport
 import HSAETensors
 public import HSAERuns
 
-/// A context to read a model with, and the document it is of.
+/// A context for the model, and its document.
 public struct EvaluationContext: Hashable, Sendable {
-  /// Its tokens, as the model sees them.
+  /// Its tokens, including the prefix.
   public var tokens: [Int32]
-  /// The document, 0, 1, …
+  /// The document: 0, 1, ….
   public var document: Int
 }
 
-/// What an evaluation is given.
+/// The input of an evaluation.
 public final class EvaluationInput {
-  /// Opens the model for contexts of up to so many tokens, computing with weights of the named type
-  /// (nil: any).
+  /// Opens the model for contexts of at most `contextLength` tokens, with weights of the named type (nil: any).
   public typealias ModelLoader = (
     _ contextLength: Int, _ weights: String?
   ) throws(Failure) -> any ResidualStreamModel
@@ -28,31 +27,31 @@ public final class EvaluationInput {
   /// Finds sentences in several languages.
   public typealias SentenceSource = () throws(Failure) -> ParallelSentences
 
-  /// What the user chose.
+  /// The user's options.
   public let options: EvaluationOptions
   /// The store or matrix, if there is one.
   public let source: (any RowSource)?
-  /// Its path without folders.
+  /// Its file name.
   public var sourceName: String { source.map { Path.name($0.path) } ?? "" }
   /// The source, if it is an activation store.
   public var store: ActivationStore? { source as? ActivationStore }
-  /// Documents to read the model with instead of the store's.
+  /// Documents for the model instead of the store's.
   let text: [Document]?
   let textName: String
   private let layer: Int?
   private let loader: ModelLoader?
   private let sentenceSource: SentenceSource?
   private var loaded: (any ResidualStreamModel)?
-  /// The residual stream over the text, once a suite has asked for it.
+  /// The residual stream over the text, after a suite has asked for it.
   var capturedRows: EvaluationRows?
   /// The processes that evaluate together.
   public let ranks: any Communicator
-  /// Is told, in a few words, what is being done.
+  /// Called with a few words for each piece of work that begins.
   public let say: (String) -> Void
-  /// Is told how many tokens of how many the model has read.
+  /// Called with the number of tokens that the model has read, and their total.
   public let progress: (_ done: Int, _ total: Int) -> Void
 
-  /// An input of the given parts; `layer` is the block, where no store names it.
+  /// An input with the given parts; `layer` is the block, if no store names it.
   public init(
     options: EvaluationOptions = EvaluationOptions(), source: (any RowSource)? = nil,
     text: [Document]? = nil, textName: String = "", layer: Int? = nil, loader: ModelLoader? = nil,
@@ -68,13 +67,13 @@ public final class EvaluationInput {
   /// Whether a model was given.
   public var hasModel: Bool { loader != nil }
 
-  /// Fails unless the rows fit `runs`.
+  /// Fails with `.data` unless the rows have the width of `runs`.
   public func check(_ runs: [LoadedRun]) throws(Failure) {
     guard let source else { return }
     for run in runs { try run.requireWidth(of: source) }
   }
 
-  /// The name of what `run` was trained on, where rows of another store or matrix are given.
+  /// The name of the data that `run` was trained on, if the given rows are others; nil otherwise.
   func otherRows(than run: LoadedRun) -> String? {
     guard text == nil, let source, let data = run.description.data,
       source.fingerprint != data.fingerprint
@@ -82,7 +81,8 @@ public final class EvaluationInput {
     return data.name
   }
 
-  /// What a result should say of the rows, if they are not those that `run`, one of `runs`, was kept from seeing.
+  /// A note for the result of `run`, one of `runs`: whether it was trained on the rows. Nil if the rows were
+  /// held out.
   func note(on run: LoadedRun, among runs: [LoadedRun], isHeldOut: Bool) -> String? {
     if run.description.origin != nil {
       return "\(run.name) was imported: whether its training saw these rows is not known."
@@ -102,7 +102,7 @@ public final class EvaluationInput {
 
   // MARK: The model
 
-  /// The model, loaded, once it is known to fit `runs`. `suite` names who asks.
+  /// The model, loaded on the first call. Fails if it does not fit `runs`; `suite` is named in messages.
   public func model(
     for runs: [LoadedRun], suite: String
   ) throws(Failure) -> any ResidualStreamModel {
@@ -147,7 +147,7 @@ public final class EvaluationInput {
         + " vocabulary; give runs of a residual stream (hsae collect).")
   }
 
-  /// The block whose output the runs are of, counting from 0. `suite` names who asks.
+  /// The block, counting from 0, whose output the runs explain. `suite` is named in messages.
   public func block(suite: String) throws(Failure) -> Int {
     try requireResidualStream(suite)
     let stored = store?.attributes.layer

@@ -1,5 +1,5 @@
-// The rows an evaluation reconstructs: which they are, to which document each belongs, how long it was
-// before it was scaled. Read chunk by chunk, so that their number does not matter.
+// The rows of an evaluation, with the document and the original length of each. They are read chunk by chunk,
+// so memory does not limit their number.
 
 public import HSAEActivations
 import HSAESupport
@@ -8,30 +8,30 @@ internal import HSAERuns
 
 /// Rows to evaluate on.
 public struct EvaluationRows: Sendable {
-  /// The rows: unit rows of a store, or whatever a matrix has.
+  /// The source: a store with unit rows, or a matrix with rows of any length.
   let source: any RowSource
-  /// Number of rows evaluated: the first ones.
+  /// The first `count` rows of the source are evaluated.
   public let count: Int
-  /// The group of each row, 0 ..< groupCount: what the bootstrap resamples.
+  /// The group of each row, 0 ..< groupCount. The bootstrap resamples groups.
   public let groups: [Int32]
   /// Number of groups.
   public let groupCount: Int
-  /// The length of each row before it was scaled to unit norm; empty if the rows were not.
+  /// The length of each row before it was scaled to unit norm; empty if rows are not scaled.
   public let norms: [Float]
-  /// What they are, as a clause: "5,012 held-out rows of 132 documents of layer-12.store".
+  /// A description as a clause: "5,012 held-out rows of 132 documents of layer-12.store".
   public let description: String
-  /// Whether they were kept from training.
+  /// Whether they are held out from training.
   public let isHeldOut: Bool
-  /// Rows of a chunk; also the batch of variants that are defined by batches.
+  /// Number of rows in a chunk; also the batch of measures that are defined by batches.
   public static let chunk = 8192
-  /// The most groups that rows without documents are put into.
+  /// Limit on the number of groups of rows without documents.
   private static let mostGroups = 10_000
 
-  /// The rows of `source`, at most `limit`; `isHeldOut` says whether a store keeps them from training, `aside` is
-  /// added to their description: what else is known of runs and these rows.
+  /// The first rows of `source`, at most `limit`. `isHeldOut`: a store holds them out from training. `aside`
+  /// is added to the description.
   ///
-  /// The groups are documents where the source knows them. Otherwise rows count as independent and are
-  /// put, neighbour by neighbour, into at most 10,000 groups of like size.
+  /// Groups are documents if the source knows them. Otherwise rows count as independent, and neighbours form
+  /// at most 10,000 groups of similar size.
   public init(
     _ source: any RowSource, limit: Int, isHeldOut: Bool, name: String, aside: String = ""
   ) {
@@ -65,7 +65,7 @@ public struct EvaluationRows: Sendable {
       + aside
   }
 
-  /// Rows captured from a model: `matrix` as the model computed them, the group of each.
+  /// Rows captured from a model, unscaled, with the group of each.
   init(captured matrix: consuming Matrix, groups: [Int32], description: String) {
     norms = matrix.rowNorms()
     matrix.scaleRowsToUnit()
@@ -77,23 +77,23 @@ public struct EvaluationRows: Sendable {
     source = CapturedRows(matrix)
   }
 
-  /// The ranges of chunks.
+  /// The row ranges of the chunks.
   var chunks: [Range<Int>] {
     stride(from: 0, to: count, by: Self.chunk).map { $0..<min(count, $0 + Self.chunk) }
   }
 
-  /// The lengths rows had, where `run` sees them at unit norm; empty otherwise.
+  /// The original lengths of the rows if `run` sees them at unit norm; empty otherwise.
   func norms(for run: LoadedRun) -> [Float] {
     run.description.normalize == .original ? [] : norms
   }
 
-  /// The rows `range` as `run` was trained to see them.
+  /// The rows `range`, scaled for `run`.
   func matrix(_ range: Range<Int>, for run: LoadedRun) throws(Failure) -> Matrix {
     var lengths: [Float] = []
     return try matrix(range, for: run, lengths: &lengths)
   }
 
-  /// The same; `lengths` becomes what takes each of these rows to the length it had before it was scaled.
+  /// The rows `range`, scaled for `run`. `lengths` is set to the factors that restore their original lengths.
   func matrix(
     _ range: Range<Int>, for run: LoadedRun, lengths: inout [Float]
   ) throws(Failure) -> Matrix {

@@ -1,46 +1,48 @@
-// What a suite of `hsae evaluate` is: a question put to one or more runs, answered in named numbers.
+// Defines a suite of `hsae evaluate`: it measures one or more runs and returns named numbers.
 //
-// To add a suite: (1) write a type that conforms to `EvaluationSuite`, in a folder of its own; what it
-// computes should be a plain function with a result of its own, which tests call, and `evaluate` a thin
-// layer that turns the result into `SuiteResult`s. (2) Add the type to `EvaluationSuites.all`. (3) If it
-// has options, add them to `EvaluationOptions` and to Sources/hsae/Evaluate.swift. (4) Define its numbers
-// in docs/evaluation.md. (5) If its work can be divided among processes, divide it (`SharedWork.swift`) and
-// say so in `isDivided`. The terminal, JSON and the page then show it without further work.
+// To add a suite:
+// 1. Write a type that conforms to `EvaluationSuite`, in its own folder. Put the computation into a plain
+//    function with its own result type, for tests to call; `evaluate` only turns results into `SuiteResult`s.
+// 2. Add the type to `EvaluationSuites.all`.
+// 3. Add its options, if any, to `EvaluationOptions` and to Sources/hsae/Evaluate.swift.
+// 4. Define its numbers in docs/evaluation.md.
+// 5. If processes can divide its work, use `SharedWork.swift` and set `isDivided`. The terminal, JSON and
+//    pages then show it without further work.
 
 public import HSAESupport
 public import HSAERuns
 
-/// A question put to runs.
+/// A suite of measurements.
 ///
-/// Results follow from the runs, the input and `EvaluationOptions.seed`; not from the number of threads.
+/// Results depend on the runs, the input and `EvaluationOptions.seed`, not on the number of threads.
 public protocol EvaluationSuite {
-  /// The name it is asked for by: "core".
+  /// The name of the suite, such as "core".
   static var name: String { get }
-  /// What it finds out, in a few words.
+  /// What it measures, in a few words.
   static var about: String { get }
-  /// Whether processes that were started together divide its work (`EvaluationInput.ranks`).
+  /// Whether ranks divide its work (`EvaluationInput.ranks`).
   static var isDivided: Bool { get }
-  /// Whether it looks at rows or a model, and not at the dictionaries alone.
+  /// Whether it needs rows or a model; false if the dictionaries are enough.
   static var measures: Bool { get }
 
-  /// The answers of `runs`, in their order.
+  /// The results of `runs`, in their order.
   ///
-  /// All runs come in one call, so that what is the same for them (a model's own losses, captured
-  /// vectors) is computed once. Fails with `.usage` and the option's name if something the suite needs
-  /// was not given (`EvaluationInput.model(for:)` and the like do so by themselves).
+  /// One call gets all runs, so it computes what they share (a model's own losses, captured rows) only once.
+  /// Fails with `.usage` and the option's name if the input lacks something;
+  /// `EvaluationInput.model(for:suite:)` and similar methods do that.
   static func evaluate(
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult]
 }
 
 extension EvaluationSuite {
-  /// One process does it all.
+  /// False: one process does all the work.
   public static var isDivided: Bool { false }
-  /// As a rule.
+  /// True.
   public static var measures: Bool { true }
 }
 
-/// The suites there are.
+/// The list of suites.
 public enum EvaluationSuites {
   /// All of them, in the order they are shown.
   public static var all: [any EvaluationSuite.Type] {
@@ -50,8 +52,8 @@ public enum EvaluationSuites {
     ]
   }
 
-  /// The suites called `names`, a list separated by commas, in the order of `all`, for `processes` that were
-  /// started together.
+  /// The suites in `names`, a list separated by commas, in the order of `all`. Fails with `.usage` for an
+  /// unknown name, or for a suite whose work `processes` processes cannot divide.
   public static func named(
     _ names: String, processes: Int = 1
   ) throws(Failure) -> [any EvaluationSuite.Type] {
@@ -66,8 +68,8 @@ public enum EvaluationSuites {
     let suites = all.filter { asked.contains($0.name) }
     if processes > 1, let alone = suites.first(where: { !$0.isDivided }) {
       throw .usage(
-        "The suite \(alone.name) is the work of one process, and \(processes) were started together; run it"
-          + " without mpirun, and the others without it.")
+        "Several processes cannot divide the suite \(alone.name), and \(processes) were started; run this suite"
+          + " without mpirun, and the other suites without it.")
     }
     return suites
   }

@@ -1,23 +1,22 @@
-// Results in the layout of SAEBench's files, so that its tools can read them beside their own. The keys
-// are those of version 0.6.0; what it defines and we do not measure is left out.
+// Writes results in the layout of SAEBench 0.6.0, so that its tools can read them. Keys that hsae does not
+// measure are left out.
 
 import HSAEModels
 import HSAESupport
 public import HSAERuns
 
-/// What a SAEBench file says of an evaluation that SAEBench defines.
+/// A result in SAEBench's terms, for a suite that SAEBench defines.
 public struct SAEBenchMetrics: Hashable, Sendable, Codable {
   /// Numbers by category: "reconstruction_quality" → "explained_variance" → 0.8.
   public var metrics: [String: [String: Double]]
   /// Details, such as a line for each letter.
   public var details: [[String: DetailValue]] = []
-  /// What SAELens calls the dictionary that the numbers are of, as `hsae export` writes it; nil in results
-  /// of earlier versions.
+  /// SAELens's architecture of the dictionary, as `hsae export` writes it; nil in results of earlier versions.
   public var architecture: SAELensArchitecture?
-  /// The latents that the numbers count, as SAELens does.
+  /// The number of latents, as SAELens counts them.
   public var latents: Int?
 
-  /// A number or a word of a detail.
+  /// A value in the details.
   public enum DetailValue: Hashable, Sendable, Codable {
     /// A number.
     case number(Double)
@@ -52,8 +51,8 @@ extension SAEBenchMetrics {
 }
 
 extension Evaluation {
-  /// The files in SAEBench's layout: the name of each and its text. Runs have the identifier
-  /// "hsae_NAME"; `milliseconds` is the time since 1970.
+  /// The files in SAEBench's layout: name and text of each. Runs have the identifier "hsae_NAME";
+  /// `milliseconds` is the time since 1970.
   public func saeBenchFiles(milliseconds: Int) -> [(name: String, text: String)] {
     runs.flatMap { run in
       run.results.compactMap { result -> (name: String, text: String)? in
@@ -92,14 +91,14 @@ extension Evaluation {
     }
   }
 
-  /// An identifier in the form of a UUID that follows from `content`.
+  /// An identifier in the form of a UUID, derived from `content`.
   private static func identifier(_ content: String) -> String {
     let digits = Array(SHA256.hash(content))
     return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { String(digits[$0]) }
       .joined(separator: "-")
   }
 
-  /// A number as SAEBench writes it: what cannot be computed is -1.
+  /// A number as SAEBench writes it: -1 if it cannot be computed.
   private static func json(_ number: Double) -> JSONValue {
     number.isFinite ? .number(number) : .number(-1)
   }

@@ -1,6 +1,5 @@
-// How an evaluation is divided among the processes that mpirun started: who does which part, and how all get
-// the whole. What can fail is done in `agree`, between what is said (docs/decisions/0010-ranks.md), so that
-// a failure of one is a failure of all.
+// Divides an evaluation among the processes that mpirun started. Work that can fail runs inside `agree`, with
+// no other communication in it, so that a failure of one rank ends all ranks (docs/decisions/0010-ranks.md).
 
 import HSAEActivations
 import HSAEDistribution
@@ -9,14 +8,13 @@ import HSAESupport
 import HSAETensors
 internal import HSAERuns
 
-/// The parts of works of the sizes `work`, one for each of `parts` workers: whole works, one after another, in
-/// parts of like size.
+/// Divides consecutive pieces of work, with the sizes `work`, into `parts` ranges of similar total size.
 func sharesOfWork(_ work: [Int], among parts: Int) -> [Range<Int>] {
   let total = work.reduce(0, +)
   var bounds = [0]
   var (next, done) = (0, 0)
   for part in 1..<max(1, parts) {
-    // A work goes to the part that its middle lies in.
+    // A piece goes to the part that contains its middle.
     while next < work.count, (2 * done + work[next]) * parts < 2 * part * total {
       done += work[next]
       next += 1
@@ -28,13 +26,13 @@ func sharesOfWork(_ work: [Int], among parts: Int) -> [Range<Int>] {
 }
 
 extension Communicator {
-  /// The part of `count` equal works that this rank does, or rank `other`.
+  /// The share of this rank (or of rank `other`) of `count` equal pieces of work.
   func share(of count: Int, rank other: Int? = nil) -> Range<Int> {
     let rank = other ?? rank
     return rank * count / size..<(rank + 1) * count / size
   }
 
-  /// Gives every rank all rows of `matrix`, of which rank r has the rows `parts[r]`.
+  /// Gives every rank all rows of `matrix`; before the call, rank r has the rows `parts[r]`.
   func gather(_ matrix: inout Matrix, rows parts: [Range<Int>]) {
     let bytes = matrix.columns * MemoryLayout<Float>.stride
     unsafe matrix.withUnsafeMutablePointer { memory in
@@ -46,7 +44,7 @@ extension Communicator {
 }
 
 extension EvaluationInput {
-  /// `model(for:suite:)`, the same on all ranks.
+  /// `model(for:suite:)`; fails with `.data` unless all ranks have the same model.
   func sharedModel(
     for runs: [LoadedRun], suite: String
   ) throws(Failure) -> any ResidualStreamModel {
@@ -55,22 +53,22 @@ extension EvaluationInput {
     try ranks.requireAlike("\(model.description.sha256) \(type)") { rank, _, _ in
       .data(
         "The model of rank \(rank) is not that of rank 0 (\(name), computing in \(type)); give all ranks the same"
-          + " file, and the same kind of machine.")
+          + " file, and run them on the same kind of machine.")
     }
     return model
   }
 
-  /// Fails unless all ranks are to ask the same of `runs`, on the same rows or text.
+  /// Fails unless all ranks have the same options, suites, runs, rows and text.
   func requireAlike(_ runs: [LoadedRun], _ suites: [any EvaluationSuite.Type]) throws(Failure) {
     guard ranks.size > 1 else { return }
     var alike = options
     alike.threads = 1
     try ranks.requireAlike("\(suites.map { $0.name }) \(hasModel) \(alike)") { rank, _, _ in
-      .usage("Rank \(rank) was given other options than rank 0; give all the same.")
+      .usage("Rank \(rank) has other options than rank 0; give all ranks the same.")
     }
     var described: [String] = []
     for run in runs {
-      // Each machine may have its own copy, anywhere.
+      // Each machine may have its copy of the data at another path.
       let text = try JSONFile.encode(run.description.withoutPath)
       described.append("\(run.name) \(run.step) \(text)")
     }

@@ -1,5 +1,5 @@
-// What a suite says of one run, as plain values: numbers with units and intervals, tables, histograms
-// and notes. How they are shown is the terminal's, the page's and the files' business.
+// The result of a suite for one run, as plain values: numbers with units and intervals, tables, histograms,
+// notes.
 
 /// A 95 % interval of a number.
 public struct Interval: Hashable, Sendable, Codable {
@@ -10,7 +10,7 @@ public struct Interval: Hashable, Sendable, Codable {
   public init(_ low: Double, _ high: Double) { (self.low, self.high) = (low, high) }
 }
 
-/// A number that a suite found.
+/// A number in a result.
 public struct EvaluationNumber: Hashable, Sendable, Codable {
   /// Which direction is better.
   public enum Direction: String, Hashable, Sendable, Codable {
@@ -20,21 +20,21 @@ public struct EvaluationNumber: Hashable, Sendable, Codable {
     case lower
   }
 
-  /// Its name for programs: "explained_variance".
+  /// Its key, for programs: "explained_variance".
   public var key: String
-  /// Its name for people: "explained variance".
+  /// Its label, for people: "explained variance".
   public var label: String
-  /// The number; NaN where it cannot be computed.
+  /// The number; NaN if it cannot be computed.
   public var value: Double
-  /// Where it is a mean over documents, sentences or the like, its bootstrap interval.
+  /// The bootstrap interval of a mean over documents, sentences or similar.
   public var interval: Interval?
   /// Its unit: "nats", "bytes"; nil for a pure number.
   public var unit: String?
   /// Which direction is better; nil if neither is.
   public var better: Direction?
-  /// Decimals worth showing.
+  /// Number of decimals to show.
   public var digits: Int
-  /// Its values over bootstrap samples, to compare runs by; not kept in files.
+  /// Its values over bootstrap samples, for comparisons of runs; not written to files.
   var samples: [Double] = []
 
   /// A number with the given parts.
@@ -46,7 +46,7 @@ public struct EvaluationNumber: Hashable, Sendable, Codable {
     (self.unit, self.better, self.digits) = (unit, better, digits)
   }
 
-  /// A number whose interval follows from its values over bootstrap `samples`.
+  /// A number whose interval is computed from its values over bootstrap `samples`.
   public init(
     _ key: String, _ label: String, _ value: Double, samples: [Double], unit: String? = nil,
     better: Direction? = nil, digits: Int = 4
@@ -61,20 +61,20 @@ public struct EvaluationNumber: Hashable, Sendable, Codable {
   }
 }
 
-/// A table of numbers that belong together: a line for each letter, each pair of languages.
+/// A table of related numbers, such as a line for each letter or pair of languages.
 public struct EvaluationTable: Hashable, Sendable, Codable {
-  /// What it is about.
+  /// Its title.
   public var title: String
-  /// The heads of its columns; the first is that of the lines' names.
+  /// The heads of its columns; the first column holds the lines' labels.
   public var columns: [String]
-  /// Its lines: a name, and a number for each of the other columns.
+  /// Its lines.
   public var lines: [Line]
 
   /// A line of a table.
   public struct Line: Hashable, Sendable, Codable {
-    /// Its name.
+    /// Its label.
     public var label: String
-    /// Its numbers; nil where there is none.
+    /// A number for each column after the first; nil for an empty cell.
     public var values: [Double?]
 
     /// A line with the given parts.
@@ -82,35 +82,25 @@ public struct EvaluationTable: Hashable, Sendable, Codable {
       (self.label, self.values) = (label, values)
     }
   }
-
-  /// A table with the given parts.
-  public init(title: String, columns: [String], lines: [Line]) {
-    (self.title, self.columns, self.lines) = (title, columns, lines)
-  }
 }
 
-/// How often latents fire, as a figure.
+/// A histogram of densities, as a figure.
 public struct NamedHistogram: Hashable, Sendable, Codable {
-  /// What it is of.
+  /// Its title.
   public var title: String
   /// The densities.
   public var histogram: DensityHistogram
-
-  /// A figure with the given parts.
-  public init(title: String, histogram: DensityHistogram) {
-    (self.title, self.histogram) = (title, histogram)
-  }
 }
 
-/// What a suite says of one run.
+/// The result of a suite for one run.
 public struct SuiteResult: Hashable, Sendable, Codable {
   /// The suite's name.
   public var suite: String
-  /// What was measured on, as a clause: "5,012 held-out rows of 132 documents".
+  /// The data it was measured on, as a clause: "5,012 held-out rows of 132 documents".
   public var evaluatedOn: String
-  /// Whether these are rows that a store keeps from training; nil where there are none, or nobody knows.
+  /// Whether these rows are held out from training; nil without rows, or if it is not known.
   public var isHeldOut: Bool?
-  /// Whether the run sees the rows at unit norm; nil where it is asked nothing of rows, and in older files.
+  /// Whether the run sees the rows at unit norm; nil without rows, and in older files.
   public var seesUnitRows: Bool?
   /// The numbers, most important first.
   public var numbers: [EvaluationNumber]
@@ -118,11 +108,11 @@ public struct SuiteResult: Hashable, Sendable, Codable {
   public var tables: [EvaluationTable] = []
   /// Histograms of densities.
   public var histograms: [NamedHistogram] = []
-  /// What a reader must know to read the numbers, each a sentence.
+  /// Sentences that a reader needs to understand the numbers.
   public var notes: [String] = []
-  /// The numbers less those of the flat run of equal m and k, where there is one.
+  /// The numbers minus those of the flat run of equal m and k, if there is one.
   public var comparison: Comparison?
-  /// The result as SAEBench files have it, where it defines the evaluation.
+  /// The result in SAEBench's terms, if SAEBench defines the suite.
   public var saeBench: SAEBenchMetrics?
 
   /// A result of the suite `suite`.
@@ -130,6 +120,6 @@ public struct SuiteResult: Hashable, Sendable, Codable {
     (self.suite, self.evaluatedOn, self.numbers) = (suite, evaluatedOn, numbers)
   }
 
-  /// The number called `key`; nil if the suite did not find one.
+  /// The number with this key; nil if there is none.
   public subscript(key: String) -> EvaluationNumber? { numbers.first { $0.key == key } }
 }

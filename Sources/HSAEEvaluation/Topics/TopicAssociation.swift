@@ -1,6 +1,6 @@
-// What latents know of the topic of the document they fire in: how pure their documents are, and what
-// the choice of a sublatent says beyond its parent (docs/evaluation.md, "Topics"). Which documents have
-// which topic is the caller's knowledge.
+// Measures how latents relate to the topics of documents: how pure the topics are of the documents in which a
+// latent is active, and how much the choice of a sublatent tells about the topic (docs/evaluation.md,
+// "Topics").
 
 import Foundation
 public import HSAEModels
@@ -8,13 +8,13 @@ import HSAETensors
 
 /// The topics of documents.
 public struct DocumentTopics: Hashable, Sendable {
-  /// For each document its topic, 0, 1, …; -1 if it has none.
+  /// The topic of each document, 0, 1, …; -1 if it has none.
   public var topics: [Int32]
-  /// For each document its stratum (its language), 0, 1, …: topics are compared within strata, for in
-  /// another language they have other names.
+  /// The stratum (language) of each document, 0, 1, …. Topics have other names in other languages, so they are
+  /// compared only within a stratum.
   public var strata: [Int32]
 
-  /// Topics of documents, by name; documents without one are left out.
+  /// The topics and languages of documents by name; nil for a document without one.
   public init(topics: [String?], languages: [String?]) {
     var topicNumbers: [String: Int32] = [:]
     var languageNumbers: [String: Int32] = [:]
@@ -34,7 +34,7 @@ public struct DocumentTopics: Hashable, Sendable {
   /// The number of strata.
   public var stratumCount: Int { Int(strata.max() ?? -1) + 1 }
 
-  /// The same documents with the topics of each stratum dealt out anew among its documents.
+  /// The same documents with topics shuffled within each stratum.
   public func shuffled(seed: UInt64) -> DocumentTopics {
     var result = self
     var generator = SeededGenerator(seed: seed).split(0x746F_7069)
@@ -54,56 +54,56 @@ public struct DocumentTopics: Hashable, Sendable {
   }
 }
 
-/// Sums over the cells of one expert; every mean is a ratio of two of them.
+/// Sums for one expert; every mean is a ratio of two of them.
 public struct TopicSums: Hashable, Sendable, BitwiseCopyable {
-  /// Σ of documents times the mutual information of sublatent and topic, in nats.
+  /// Σ over strata of documents · mutual information of sublatent and topic, in nats.
   public var information = 0.0
-  /// Σ of documents times the mean of both entropies, in nats.
+  /// Σ over strata of documents · mean of the entropies of sublatent and topic, in nats.
   public var entropy = 0.0
-  /// Σ over strata of the documents of the expert's most frequent topic; and all its documents.
+  /// Σ over strata of the documents with the expert's most frequent topic, and of all its documents.
   public var parentPure = 0.0, parentDocuments = 0.0
   /// The same for its sublatents.
   public var childPure = 0.0, childDocuments = 0.0
 }
 
-/// Where latents fired, document by document.
+/// The documents in which latents are active.
 public struct TopicAssociation: Sendable {
-  /// A latent with fewer documents in a stratum does not count for purity.
+  /// Purity ignores a latent with fewer documents in a stratum.
   public static let minimumDocuments = 10
 
   private let shape: DictionaryShape
   private let subThreshold: Float
-  /// For each expert, document · (a + 1) + sublatent, a standing for "none relevant".
+  /// For each expert: document · (a + 1) + sublatent, with a for "no active sublatent".
   private var events: [[Int]]
 
-  /// Nothing fired yet.
+  /// No documents yet.
   public init(shape: DictionaryShape, subThreshold: Float) {
     self.shape = shape
     self.subThreshold = subThreshold
     events = Array(repeating: [], count: shape.experts)
   }
 
-  /// Adds the codes of rows, row i of document `documents[i]`; a row of none (-1) is left out.
+  /// Adds the codes of rows; row i is of document `documents[i]` and is left out if that is -1.
   public mutating func add(_ codes: Codes, documents: [Int32]) {
     precondition(
       codes.count == documents.count, "\(codes.count) rows, \(documents.count) documents.")
     for row in 0..<codes.count where documents[row] >= 0 {
       for code in codes[row] {
-        let isRelevant = code.sublatent >= 0 && code.subValue >= subThreshold
+        let isActive = code.sublatent >= 0 && code.subValue >= subThreshold
         let event =
           Int(documents[row]) * (shape.sublatents + 1)
-          + (isRelevant ? code.sublatent : shape.sublatents)
-        // Neighbours are often of one document: what repeats the last is dropped at once.
+          + (isActive ? code.sublatent : shape.sublatents)
+        // Neighbouring rows are often of one document, so repetitions are dropped here to save memory.
         if events[code.expert].last != event { events[code.expert].append(event) }
       }
     }
   }
 
-  /// The sums of each expert. A document counts once for each sublatent that was relevant in it.
+  /// The sums of each expert. A document counts once for each sublatent that is active in it.
   public func sums(_ documents: DocumentTopics, threads: Int) -> [TopicSums] {
     let result = Buffer<TopicSums>(shape.experts)
     parallelFor(shape.experts, threads: threads) { expert, _ in
-      // Each expert writes its own element.
+      // No two experts write the same element.
       result.withMutableSpan(expert..<expert + 1) { target in
         target[0] = sums(of: expert, documents)
       }
@@ -114,7 +114,7 @@ public struct TopicAssociation: Sendable {
   private func sums(of expert: Int, _ documents: DocumentTopics) -> TopicSums {
     let choices = shape.sublatents + 1
     var result = TopicSums()
-    // Per stratum: how often sublatent and topic met, and the parent's documents by topic.
+    // For each stratum: documents by sublatent and topic, and the expert's documents by topic.
     let topicCount = documents.topicCount
     var joint = [[Int: Int]](repeating: [:], count: documents.stratumCount)
     var parent = [[Int: Int]](repeating: [:], count: documents.stratumCount)
@@ -140,7 +140,8 @@ public struct TopicAssociation: Sendable {
         byTopic[topic, default: 0] += count
         largest[choice] = max(count, largest[choice] ?? 0)
       }
-      // n·H = n·log n − Σ c·log c; sums over sorted counts, for those of a dictionary have no order.
+      // n·H = n·log n − Σ c·log c. `entropy` sorts the counts: a dictionary's order, and so the rounding,
+      // varies.
       let all = byTopic.values.reduce(0, +)
       let topics = entropy(byTopic.values, all)
       let chosen = entropy(byChoice.values, all)

@@ -1,5 +1,5 @@
-// What the suite `hierarchy` says of dictionaries of a residual stream: how pure the topics are of the
-// documents latents fire in, and how much the choice of a sublatent tells of the topic.
+// The suite `hierarchy` for dictionaries of a residual stream: how pure the topics are of the documents in
+// which a latent is active, and how much the choice of a sublatent tells about the topic.
 
 import HSAEActivations
 import HSAEModels
@@ -13,7 +13,7 @@ struct TopicResults {
   private let input: EvaluationInput
   private let documents: DocumentTopics
 
-  /// Reads the topics of the store's documents.
+  /// Reads the topics of the store's documents. Fails with `.data` if there are none.
   init(store: ActivationStore, input: EvaluationInput) throws(Failure) {
     self.store = store
     self.input = input
@@ -72,13 +72,13 @@ struct TopicResults {
       ) { ($0.information, $0.entropy) }
     }
     result.notes.append(
-      "Shuffled are the topics of documents within a language; what is left is chance, and only what"
-        + " exceeds it means something.")
+      "For the shuffled numbers, topics are shuffled among the documents of a language. These numbers are"
+        + " chance; only the excess over them is meaningful.")
     return result
   }
 
-  /// The ratio of two sums over experts, the same with topics shuffled, and by how much it exceeds
-  /// that; experts are resampled for the intervals.
+  /// The ratio of two sums over experts, the same with topics shuffled, and their difference. Intervals
+  /// resample experts.
   private func numbers(
     _ key: String, _ label: String, _ own: [TopicSums], _ chance: [TopicSums],
     _ parts: (TopicSums) -> (part: Double, whole: Double)

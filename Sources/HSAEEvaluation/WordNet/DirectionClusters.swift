@@ -1,14 +1,14 @@
-// Latents of a flat dictionary put into groups of like direction: what a flat dictionary offers in the
-// place of parents.
+// Puts the latents of a flat dictionary into groups of similar direction, which take the place of parents.
 
 public import HSAEModels
 import HSAETensors
 
-/// The group of each latent of `dictionary`, in groups of `size` latents on average, by spherical
-/// k-means on the decoder's directions: at most 20 rounds from latents drawn by `seed`, each with a
-/// probability that grows as 1 less its largest cosine with those drawn before (k-means++).
+/// The group of each latent of `dictionary`; groups have `size` latents on average, are numbered from 0, and
+/// none is empty.
 ///
-/// The result does not depend on `threads`. Groups are numbered from 0 and none is empty.
+/// Groups come from spherical k-means on the decoder's directions in at most 20 rounds. The first centres are
+/// latents drawn by `seed`, each with a probability in proportion to 1 minus its largest cosine with the
+/// centres drawn before (k-means++). The result does not depend on `threads`.
 public func directionClusters(
   of dictionary: SparseAutoencoder, size: Int, seed: UInt64, threads: Int
 ) -> [Int] {
@@ -17,7 +17,7 @@ public func directionClusters(
   let count = max(1, (latents + size / 2) / max(1, size))
   var directions = Matrix(rows: latents, columns: width)
   for latent in 0..<latents {
-    let row = decoderRow(dictionary, latent * shape.rowsPerExpert)
+    let row = dictionary.contribution(of: LatentNumber(expert: latent))
     add(row.span, to: &directions, latent)
   }
   var generator = SeededGenerator(seed: seed).split(0x636C_7573)
@@ -56,19 +56,19 @@ private func add(_ row: Span<Float>, to centres: inout Matrix, _ group: Int) {
   for column in row.indices { target[column] += row[column] }
 }
 
-/// The centre of largest cosine for each direction; of equal ones the first.
+/// The centre with the largest cosine for each direction; among equal ones the first.
 private func nearestCentres(
   _ directions: borrowing Matrix, _ centres: borrowing Matrix, threads: Int
 ) -> [Int] {
   let (rows, centreCount) = (directions.rows, centres.rows)
   let result = Buffer<Int>(rows)
-  // Copies, for closures cannot borrow.
+  // Closures cannot borrow, so they get copies.
   let directions = directions.copy()
   let centres = centres.copy()
   let size = 64
   parallelFor(pieceCount(rows, size: size), threads: threads) { piece, _ in
     let range = pieceRange(piece, size: size, count: rows)
-    // Each piece writes its own elements.
+    // No two pieces write the same element.
     result.withMutableSpan(range) { target in
       for (place, index) in range.enumerated() {
         let row = directions.row(index)

@@ -1,5 +1,5 @@
-// The nouns of parents and their children as a dictionary has them, strongest first: of experts and
-// their sublatents, or of a flat dictionary's latents in groups of like direction.
+// Lists the nouns of parents and their children, strongest first. A parent is an expert with its sublatents,
+// or a group of a flat dictionary's latents with similar directions.
 
 public import HSAEModels
 import HSAETensors
@@ -8,43 +8,43 @@ import HSAETensors
 public struct NounFamily: Hashable, Sendable {
   /// The expert or group.
   public var parent: Int
-  /// The parent's nouns, strongest first, each once.
+  /// The parent's distinct nouns, strongest first.
   public var nouns: [Int32]
   /// The children with enough nouns, in their order.
   public var children: [Child]
 
   /// A child of a parent.
   public struct Child: Hashable, Sendable {
-    /// The sublatent within its expert, or the latent.
+    /// The sublatent within its expert, or the latent of the group.
     public var index: Int
-    /// Its nouns, strongest first, each once.
+    /// Its distinct nouns, strongest first.
     public var nouns: [Int32]
   }
 }
 
-/// Which words of a parent and of a child are judged, and the constant of the score.
+/// The constants of the score against WordNet.
 public struct TaxonomyScoring: Hashable, Sendable {
-  /// The strongest nouns of a parent.
+  /// A parent is judged by this many of its strongest nouns.
   public var parentNouns = 32
-  /// The strongest nouns of a child.
+  /// A child is judged by this many of its strongest nouns.
   public var childNouns = 16
   /// A child with fewer nouns is not judged.
   public var minimumNouns = 5
   /// A parent with fewer judged children is not judged.
   public var minimumChildren = 3
-  /// A synset that covers this share of all nouns or less is as specific as a parent's need be.
+  /// Specificity is 1 for a synset that covers this share of all nouns or less.
   public var fullSpecificity = 0.05
 
   /// The constants of docs/evaluation.md.
   public init() {}
 
-  /// The families of a hierarchical dictionary: experts with their live sublatents.
+  /// The families of a hierarchical dictionary: experts with their sublatents.
   ///
-  /// A sublatent's nouns are those it is relevant for (chosen with a code of at least `subThreshold`).
+  /// A sublatent's nouns are those for which it is active (chosen with a code of at least `subThreshold`).
   public func families(
     codes: Codes, nouns: NounTable, shape: DictionaryShape, subThreshold: Float
   ) -> [NounFamily] {
-    // Several tokens may be one noun: more rows are kept than nouns are wanted.
+    // Several tokens may be one noun, so more rows than nouns are kept.
     var parents = RankedRows(groups: shape.experts, capacity: 4 * parentNouns)
     var children = RankedRows(
       groups: shape.experts * shape.sublatents, capacity: 4 * childNouns)
@@ -69,8 +69,8 @@ public struct TaxonomyScoring: Hashable, Sendable {
     }
   }
 
-  /// The families of a flat dictionary: its latents in the `groups` given (for each latent, the number
-  /// of its group). A group's nouns are those with the largest sum of its latents' codes.
+  /// The families of a flat dictionary; latent j is in group `groups[j]`. A group's strongest nouns have the
+  /// largest sums of its latents' codes.
   public func families(
     codes: Codes, nouns: NounTable, latents: Int, groups: [Int]
   ) -> [NounFamily] {
@@ -118,7 +118,7 @@ public struct TaxonomyScoring: Hashable, Sendable {
     family.nouns.count >= minimumNouns && family.children.count >= minimumChildren
   }
 
-  /// The same families with their children dealt out anew among all parents, each keeping its number.
+  /// The same families with children shuffled among all parents; each parent keeps its number of children.
   public func shuffled(_ families: [NounFamily], seed: UInt64) -> [NounFamily] {
     var generator = SeededGenerator(seed: seed).split(0x7368_7566)
     var children = families.flatMap(\.children)
@@ -132,7 +132,7 @@ public struct TaxonomyScoring: Hashable, Sendable {
     }
   }
 
-  /// The same families with every noun replaced by one about as frequent, drawn by `seed`.
+  /// The same families with every noun replaced by a random one of similar frequency.
   public func randomised(
     _ families: [NounFamily], nouns: NounTable, seed: UInt64
   ) -> [NounFamily] {

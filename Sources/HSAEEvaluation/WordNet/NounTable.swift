@@ -1,26 +1,25 @@
-// The rows of a store that are English nouns, and how many of them each synset of WordNet covers: the
-// frame in which a dictionary's words are judged.
+// Finds the rows of a store that are English nouns, and how many of these nouns each synset of WordNet covers.
 
 import HSAETensors
 
-/// The nouns among the words of a store. Nouns are numbered by the lowest of their tokens: tokenizers
-/// number frequent words first, which is all that is known here of how frequent a word is.
+/// The nouns among the words of a store, numbered in order of their lowest tokens. Tokenizers number frequent
+/// words first, so this order approximates frequency.
 public struct NounTable: Sendable {
   /// The lemmas.
   public let lemmas: [String]
-  /// For each row of the store its noun; -1 if it is none.
+  /// The noun of each row of the store; -1 if the row is no noun.
   public let nounOfRow: [Int32]
-  /// For each noun the synsets it may be, with all they are kinds of, in rising order.
+  /// For each noun the synsets of its senses and all their ancestors, in rising order.
   let synsets: [[Int32]]
   /// The share of all nouns that each synset covers.
   let share: [Double]
-  /// For each synset that covers a noun, all it is a kind of, without itself.
+  /// For each synset that covers a noun, its ancestors without itself.
   let above: [[Int32]]
   /// The first word of each synset.
   public let names: [String]
 
-  /// The nouns among `words`: rows whose token begins with a space and is, apart from that, letters a
-  /// to z (in any case), at least three, that WordNet knows.
+  /// The nouns among `words`: rows whose token is a space and at least three letters a to z (in any case), and
+  /// which WordNet knows as a noun.
   public init(words: WordTable, wordNet: WordNet) {
     var lowestToken: [String: Int32] = [:]
     var lemmaOfRow = [String?](repeating: nil, count: words.count)
@@ -56,7 +55,7 @@ public struct NounTable: Sendable {
     return letters.lowercased()
   }
 
-  /// A noun about as frequent as `noun`: one of the 101 whose numbers are nearest.
+  /// A random noun of similar frequency: one of the 101 whose numbers are nearest to `noun`.
   func alike(_ noun: Int32, using generator: inout SeededGenerator) -> Int32 {
     let low = max(0, Int(noun) - 50)
     return Int32(Int.random(in: low...min(count - 1, Int(noun) + 50), using: &generator))

@@ -1,5 +1,5 @@
-// What the suite `hierarchy` says of dictionaries of words: their scores against WordNet, beside those
-// of the same dictionaries taken apart.
+// The suite `hierarchy` for dictionaries of words: scores against WordNet, beside those of the same families
+// with shuffled children and with random nouns.
 
 import HSAEActivations
 import HSAEModels
@@ -13,14 +13,14 @@ struct TaxonomyResults {
   private let input: EvaluationInput
   private let nouns: NounTable
   private let scoring = TaxonomyScoring()
-  /// Families shown in a table.
+  /// Number of families in the table.
   private static let shownFamilies = 20
-  /// Children named in a line of it.
+  /// Number of children in a line of the table.
   private static let shownChildren = 6
-  /// Latents of a group of a flat dictionary where no hierarchical one is beside it.
+  /// Latents in a group of a flat dictionary if no hierarchical run is evaluated with it.
   private static let groupSize = 8
 
-  /// Reads WordNet and finds the store's nouns.
+  /// Reads WordNet and finds the store's nouns. Fails with `.data` if there are too few.
   init(store: ActivationStore, input: EvaluationInput) throws(Failure) {
     self.store = store
     self.input = input
@@ -35,7 +35,7 @@ struct TaxonomyResults {
 
   /// The results of `runs`, in their order.
   func results(_ runs: [LoadedRun]) throws(Failure) -> [SuiteResult] {
-    // Flat dictionaries come last: their groups are as large as the others' families.
+    // Flat dictionaries come last, because their groups get the size of the other runs' families.
     var results = [SuiteResult?](repeating: nil, count: runs.count)
     var sizes: [Int] = []
     for (index, run) in runs.enumerated() where !run.shape.isFlat {
@@ -61,8 +61,8 @@ struct TaxonomyResults {
       var result = result(run, families, of: families.count, kind: "groups")
       result.notes.insert(
         "This dictionary is flat: its \(counted(run.shape.experts, "latent")) are put into"
-          + " \(grouped(families.count)) groups of like decoder direction, about \(size) latents each"
-          + (sizes.isEmpty ? "." : ", as many as the judged sublatents of an expert beside it."),
+          + " \(grouped(families.count)) groups of similar decoder direction, about \(size) latents each"
+          + (sizes.isEmpty ? "." : ", like the judged sublatents of an expert in the other runs."),
         at: 0)
       results[index] = result
     }
@@ -115,7 +115,7 @@ struct TaxonomyResults {
         })
     ]
     result.notes.append(
-      "WordNet judges English nouns only; how often a word occurs is taken from its token's number."
+      "WordNet judges English nouns only. The frequency of a word is estimated from its token's number."
     )
     return result
   }
@@ -129,7 +129,7 @@ struct TaxonomyResults {
       + " (\(distinct.prefix(Self.shownChildren).map(readable).joined(separator: ", ")))"
   }
 
-  /// The mean over parents, which are resampled for its interval.
+  /// The mean over parents; its interval resamples them.
   private func mean(
     _ scores: [TaxonomyScore], _ key: String, _ label: String,
     _ value: (TaxonomyScore) -> Double, _ better: EvaluationNumber.Direction? = nil

@@ -1,6 +1,6 @@
-// How well a parent and its children fit WordNet: is there a synset that covers the parent's nouns, and
-// are there narrower ones under it that cover each child's? docs/evaluation.md states the score and its
-// weaknesses; it must be changed together with this file.
+// Scores how well a parent and its children fit WordNet: is there a synset that covers the parent's nouns,
+// and under it narrower synsets that cover each child's? docs/evaluation.md states the score and its
+// weaknesses; change both together.
 
 import Foundation
 
@@ -8,27 +8,27 @@ import Foundation
 public struct TaxonomyScore: Hashable, Sendable, Codable {
   /// The expert or group.
   public var parent: Int
-  /// coverage · specificity · separation of the synset that is best for the parent; 0 if none is.
+  /// coverage · specificity · separation of the parent's best synset; 0 if there is none.
   public var score = 0.0
-  /// The share of the parent's nouns the synset covers, corrected for the share of all nouns it covers.
+  /// The share of the parent's nouns that the synset covers, corrected for chance.
   public var coverage = 0.0
   /// How narrow the synset is: 1 if it covers a twentieth of all nouns or less, 0 if it covers all.
   public var specificity = 0.0
-  /// The mean over children of the share of its nouns that a narrower synset covers, less the share of
-  /// its siblings' nouns.
+  /// The mean over children of the share of the child's nouns that a narrower synset covers, minus the share
+  /// of its siblings' nouns.
   public var separation = 0.0
   /// The first word of the parent's synset; nil if the score is 0.
   public var synset: String?
-  /// The judged children: each with the first word of its synset, if one separates it.
+  /// The judged children.
   public var children: [Child] = []
 
   /// A child with the synset that separates it best from its siblings.
   public struct Child: Hashable, Sendable, Codable {
-    /// The sublatent within its expert, or the latent.
+    /// The sublatent within its expert, or the latent of the group.
     public var index: Int
-    /// The first word of its synset; nil if none under the parent's separates it.
+    /// The first word of its synset; nil if no synset under the parent's separates it.
     public var synset: String?
-    /// The share of its nouns that synset covers, less the share of its siblings'.
+    /// The share of its nouns that its synset covers, minus the share of its siblings' nouns.
     public var separation: Double
   }
 }
@@ -41,7 +41,7 @@ extension TaxonomyScoring {
   }
 }
 
-/// Judges one family after another with the same memory.
+/// Judges families one after another and reuses its memory.
 struct TaxonomyJudge {
   private let nouns: NounTable
   private let fullSpecificity: Double
@@ -51,7 +51,7 @@ struct TaxonomyJudge {
   private var childCounts: SynsetCounts
   /// For each synset, the number of one child's nouns it covers.
   private var ownCounts: SynsetCounts
-  /// For each synset that may be a parent's, the best separation of the present child under it.
+  /// For each synset, the best separation of the current child by a synset under it, and that synset.
   private var best: [Double]
   private var bestChild: [Int32]
 
@@ -70,7 +70,7 @@ struct TaxonomyJudge {
     parentCounts.count(family.nouns, nouns)
     childCounts.count(family.children.flatMap(\.nouns), nouns)
     let all = family.children.reduce(0) { $0 + $1.nouns.count }
-    // What may be the parent's synset: all that cover more of its nouns than of all nouns.
+    // Candidates for the parent's synset: all that cover a larger share of its nouns than of all nouns.
     var coverage: [(synset: Int32, value: Double, specificity: Double)] = []
     for synset in parentCounts.touched {
       let share = nouns.share[Int(synset)]
@@ -111,7 +111,7 @@ struct TaxonomyJudge {
     var winner = -1
     for index in coverage.indices {
       let score = coverage[index].value * coverage[index].specificity * separations[index]
-      // Of equal ones the narrowest, which covers the smallest share of all nouns.
+      // Among equal scores the narrowest synset wins, which covers the smallest share of all nouns.
       guard
         score > result.score
           || (score == result.score && winner >= 0
@@ -140,10 +140,10 @@ struct TaxonomyJudge {
   }
 }
 
-/// How many of some nouns each synset covers; remembers which are not 0, so that clearing is quick.
+/// How many nouns of a list each synset covers. Remembers which counts are not 0, to clear them quickly.
 private struct SynsetCounts {
   private var counts: [Int32]
-  /// The synsets that cover a noun, in the order they were met.
+  /// The synsets that cover a noun of the list.
   private(set) var touched: [Int32] = []
 
   init(_ count: Int) { counts = Array(repeating: 0, count: count) }

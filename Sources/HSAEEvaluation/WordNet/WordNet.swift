@@ -1,14 +1,13 @@
-// WordNet's nouns: which words there are, what they may mean, and what each meaning is a kind or an
-// instance of. Read from the files of WordNet 3.0 (Debian's wordnet-base); the scores made with it are
-// `TaxonomyScore`'s.
+// WordNet's nouns: the words, their meanings (synsets), and what each meaning is a kind or an instance of.
+// Read from the files of WordNet 3.0 (Debian's wordnet-base).
 
 public import HSAESupport
 
 /// The noun hierarchy of WordNet. Synsets are numbered from 0 in the order of the file.
 public struct WordNet: Sendable {
-  /// The first word of each synset, as WordNet spells it: "domestic_dog".
+  /// The first word of each synset in WordNet's spelling: "domestic_dog".
   public let names: [String]
-  /// The synsets each is a kind or an instance of.
+  /// The synsets that each synset is a kind or an instance of.
   let parents: [[Int32]]
   private let senses: [String: [Int32]]
   private let exceptions: [String: String]
@@ -16,13 +15,12 @@ public struct WordNet: Sendable {
   /// Number of synsets.
   public var synsetCount: Int { names.count }
 
-  /// Where Debian's package puts the files.
+  /// The folder of Debian's package.
   public static let defaultFolder = "/usr/share/wordnet"
 
   /// Reads `index.noun`, `data.noun` and `noun.exc` in `folder`.
   ///
-  /// Fails with `.missing` if one is not there, and with `.data`, file and line if one is no WordNet
-  /// file.
+  /// Fails with `.missing` if one is not there, and with `.data` (file and line) if one is no WordNet file.
   public init(folder: String = WordNet.defaultFolder) throws(Failure) {
     let data = try WordNetFile(folder: folder, name: "data.noun")
     var names: [String] = []
@@ -54,7 +52,7 @@ public struct WordNet: Sendable {
       for offset in own {
         guard let number = numbers[offset] else {
           throw .data(
-            "\(data.path): there is no synset at \(offset), which another names; the file is damaged."
+            "\(data.path): a synset refers to offset \(offset), where there is none; the file is damaged."
           )
         }
         found.append(number)
@@ -108,14 +106,14 @@ public struct WordNet: Sendable {
     ("men", "man"), ("ies", "y"),
   ]
 
-  /// The synsets of a lemma's senses with all they are kinds or instances of, in rising order.
+  /// The synsets of a lemma's senses and all their ancestors, in rising order.
   public func ancestors(of lemma: String) -> [Int32] {
     var found: Set<Int32> = []
     for sense in senses(of: lemma) { addAncestors(of: sense, to: &found) }
     return found.sorted()
   }
 
-  /// All that `synset` is a kind or an instance of, without itself, in rising order.
+  /// The ancestors of `synset`: all it is a kind or an instance of, however indirectly, in rising order.
   public func ancestors(ofSynset synset: Int32) -> [Int32] {
     var found: Set<Int32> = []
     addAncestors(of: synset, to: &found)
@@ -124,7 +122,7 @@ public struct WordNet: Sendable {
   }
 
   private func addAncestors(of synset: Int32, to found: inout Set<Int32>) {
-    // A set, so that a hierarchy with a circle ends too.
+    // The set also ends the search if the hierarchy has a cycle.
     var open = [synset]
     while let next = open.popLast() {
       if found.insert(next).inserted { open += parents[Int(next)] }

@@ -1,5 +1,5 @@
-// Lines of WordNet's files: fields separated by spaces, after a licence whose lines begin with two
-// spaces. What the fields mean is `WordNet`'s.
+// Reads WordNet's files: lines of fields separated by spaces, after a licence whose lines begin with two
+// spaces.
 
 import HSAESupport
 
@@ -12,13 +12,13 @@ struct WordNetFile {
     path = Path.join(folder, name)
     guard Path.exists(path) else {
       throw .missing(
-        "\(path): WordNet is not here; install it (Debian: apt-get install wordnet-base, or"
+        "\(path): WordNet is not installed here. Install it (Debian: apt-get install wordnet-base, or"
           + " HSAE_WORDNET=1 scripts/setup.sh), or name its folder with --wordnet.")
     }
     bytes = try MappedFile(path: path).copy()
   }
 
-  /// Calls `body` with the fields of every line that is no licence.
+  /// Calls `body` with the fields of every line after the licence.
   func forEachEntry(_ body: (Fields) throws(Failure) -> Void) throws(Failure) {
     var start = 0
     var line = 0
@@ -39,7 +39,7 @@ struct WordNetFile {
     private let line: Int
 
     init(_ bytes: ArraySlice<UInt8>, path: String, line: Int) {
-      // What follows " | " is text.
+      // A gloss follows "|".
       let end = bytes.firstIndex(of: 0x7C) ?? bytes.endIndex
       fields = bytes[..<end].split(separator: 0x20)
       self.path = path

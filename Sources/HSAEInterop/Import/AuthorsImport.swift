@@ -1,5 +1,6 @@
-// The arrays of the paper's authors (`sae/moe_eqx.py`), saved as safetensors or npz under their own names. They
-// have no k and no thresholds; those are the published code's unless the user says otherwise.
+// Imports H-SAEs of the paper's authors (`sae/moe_eqx.py`): arrays saved as safetensors or npz under their
+// own names. They do not contain k or thresholds. The user gives k; thresholds default to those of the
+// published code.
 
 import HSAEModels
 import HSAESupport
@@ -11,13 +12,13 @@ struct AuthorsImport {
   let arrays: any WeightArrays
   let options: ImportOptions
 
-  /// Whether `arrays` look like them.
+  /// Whether `arrays` have the authors' names.
   static func matches(_ arrays: some WeightArrays) -> Bool {
     let names = HierarchicalArrays.authors
     return [names.encoder, names.down, names.subDecoder].allSatisfy(arrays.has)
   }
 
-  /// The dictionary in the authors' terms.
+  /// Reads the dictionary, in the authors' terms.
   func read() throws(Failure) -> SourceDictionary { try read(arrays) }
 
   private func read(_ arrays: some WeightArrays) throws(Failure) -> SourceDictionary {
@@ -33,13 +34,13 @@ struct AuthorsImport {
       activeExperts: k)
     try shape.check(path)
     try names.check(arrays, shape)
-    // The published code makes a bias and sets it to zero; nothing says what another would do.
+    // The published code only has a bias of zero, so the meaning of any other bias is unknown.
     if arrays.has(names.bias),
       try arrays.vector(names.bias, count: shape.width).contains(where: { $0 != 0 })
     {
       throw .data(
-        "\(path): \"\(names.bias)\" is not zero, and the published code has no use for one; set it to zero if"
-          + " the dictionary was trained without.")
+        "\(path): \"\(names.bias)\" is not zero, but the published code does not use a bias; set it to zero if"
+          + " the dictionary was trained without one.")
     }
     var parameters = Parameters(shape: shape)
     try names.read(arrays, into: &parameters)

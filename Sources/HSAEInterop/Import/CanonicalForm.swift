@@ -1,5 +1,6 @@
-// From a dictionary as others have it to ours: rows scaled to 1 and not to √d, the bias subtracted first,
-// decoder rows of unit norm. Each step is exact but for rounding, or refused by name; together they leave
+// Converts a dictionary of another tool to hsae's form: rows scaled to norm 1 (not √d), the bias subtracted
+// before encoding, decoder rows of unit norm. Each step is exact except for rounding; a dictionary that
+// cannot be converted is rejected with a message. The result satisfies
 //
 //   our codes = codes of the source × codeScale × norms[j].
 
@@ -8,22 +9,21 @@ import HSAESupport
 import HSAETensors
 import HSAERuns
 
-/// A dictionary in our form, and how it relates to its source.
+/// A dictionary in hsae's form, with the relation to its source.
 struct CanonicalDictionary: ~Copyable {
   var parameters: Parameters
   var thresholds: LatentThresholds?
   var activation: ActivationFunction
-  /// What is done to rows before it sees them.
+  /// How rows are scaled for it.
   let normalize: Normalisation
   /// Where it came from.
   var origin: Origin
-  /// Our codes over those of the source, times `norms`.
+  /// Our codes are codes of the source times this, times `norms`.
   var codeScale: Double
-  /// The norm of each decoder row of the source, where codes were multiplied by it; empty where they were not.
+  /// The norms of the source's decoder rows, if codes were multiplied by them; else empty.
   var norms: [Float] = []
-  /// Puts `source` into our form.
-  ///
-  /// Fails with `.data` where that would change which latents are active.
+
+  /// Converts `source`. Fails with `.data` if that would change which latents are active.
   init(_ source: consuming SourceDictionary) throws(Failure) {
     let (path, rule, scale) = (source.path, source.rule, source.inputScale)
     let (subtractsBias, scalesRows) = (source.subtractsBias, source.scalesRows)
@@ -37,10 +37,10 @@ struct CanonicalDictionary: ~Copyable {
     if !subtractsBias, parameters.hasBias {
       encoderBias = Self.addingProducts(with: parameters, to: encoderBias)
       origin.notes.append(
-        "Its encoder does not subtract b_dec; ours does, so W_enc·b_dec was added to b_enc.")
+        "Its encoder does not subtract b_dec but hsae's does, so W_enc·b_dec was added to b_enc.")
     }
     if scale != 1 {
-      // Ours sees x where the source saw ρx: all that is not multiplied by x is divided by ρ.
+      // Our encoder sees x where the source saw ρx, so everything that is not multiplied by x is divided by ρ.
       let factor = Float(1 / scale)
       for column in 0..<(parameters.hasBias ? parameters.shape.width : 0) {
         parameters.bias[0, column] *= factor
@@ -51,8 +51,8 @@ struct CanonicalDictionary: ~Copyable {
       activation.subThreshold *= factor
       origin.notes.append(
         scalesRows
-          ? "It scales rows to the norm \(scale), ours to 1: biases, thresholds and codes are divided by that."
-          : "It multiplies rows by \(scale) first: biases, thresholds and codes are divided by that."
+          ? "It scales rows to the norm \(scale), hsae to 1: biases, thresholds and codes are divided by \(scale)."
+          : "It multiplies rows by \(scale) first: biases, thresholds and codes are divided by \(scale)."
       )
     }
     try normaliseDecoder(rule, path: path, &encoderBias, &threshold)
@@ -62,7 +62,7 @@ struct CanonicalDictionary: ~Copyable {
     self.thresholds = thresholds.isEmpty ? nil : thresholds
   }
 
-  /// `bias` plus the product of each encoder row with b_dec, summed in double.
+  /// `bias` plus the product of each encoder row with b_dec, summed in double precision.
   private static func addingProducts(
     with parameters: borrowing Parameters, to bias: [Float]
   ) -> [Float] {
@@ -75,14 +75,13 @@ struct CanonicalDictionary: ~Copyable {
     }
   }
 
-  /// How far a decoder row's norm may be from 1 (or, of sublatents and TopK, from that of the others) and
-  /// count as rounding.
+  /// Relative differences of norms up to this count as rounding.
   private static let rounding = 1e-3
-  /// Decoder rows of a smaller norm are taken for zero.
+  /// Decoder rows of a smaller norm count as zero.
   private static let zero = 1e-8
 
-  /// Gives decoder rows unit norm. Where a latent's code is multiplied by its row's norm, so are its encoder
-  /// row, bias and threshold.
+  /// Gives decoder rows unit norm. A latent's encoder row, bias and threshold are multiplied by its decoder
+  /// row's norm.
   private mutating func normaliseDecoder(
     _ rule: SourceDictionary.Rule, path: String, _ encoderBias: inout [Float],
     _ threshold: inout [Float]
@@ -95,23 +94,23 @@ struct CanonicalDictionary: ~Copyable {
       throw .data("\(path): a decoder row is too long to be scaled; the weights are damaged.")
     }
     try normaliseSublatents(path: path)
-    // Rounding of our own files: left as they are, so that weights come back to the bit.
+    // Such differences are rounding in files that hsae exported: unchanged, the weights come back bit for bit.
     if norms.allSatisfy({ abs($0 - 1) <= 5e-6 }) { return }
     if case .topK(rescaled: false) = rule {
       let mean = norms.reduce(0, +) / Double(norms.count)
       if let odd = norms.firstIndex(where: { abs($0 / mean - 1) > Self.rounding }) {
         throw .data(
-          "\(path): decoder row \(odd) has the norm \(norms[odd]), and their mean is \(mean): scaling them to"
-            + " 1 would change which k latents are largest; fold the norms into the encoder where it was"
-            + " trained (SAELens: fold_W_dec_norm).")
+          "\(path): decoder row \(odd) has the norm \(norms[odd]), but the mean norm is \(mean): scaling rows to"
+            + " 1 would change which k latents are largest. Fold the norms into the encoder in the tool that"
+            + " trained it (SAELens: fold_W_dec_norm).")
       }
     }
-    var silent = 0
+    var dead = 0
     for latent in 0..<shape.experts {
       let norm = norms[latent]
       let row = latent * shape.rowsPerExpert
       if norm < Self.zero {
-        silent += 1
+        dead += 1
         parameters.encoderSide.scaleRow(row, by: 0)
         parameters.decoderSide.scaleRow(row, by: 0)
         parameters.decoderSide[row, latent % shape.width] = 1
@@ -123,12 +122,13 @@ struct CanonicalDictionary: ~Copyable {
       if !encoderBias.isEmpty { encoderBias[latent] = Float(Double(encoderBias[latent]) * norm) }
       if !threshold.isEmpty { threshold[latent] = Float(Double(threshold[latent]) * norm) }
     }
-    if silent > 0 {
-      origin.notes.append("\(counted(silent, "latent")) with a decoder row of zeros are silent.")
+    if dead > 0 {
+      origin.notes.append("\(counted(dead, "latent")) with a decoder row of zeros are dead.")
     }
     if case .topK(rescaled: true) = rule {
       origin.notes.append(
-        "Norms of decoder rows were folded into the encoder; its codes have them already.")
+        "Norms of decoder rows were folded into the encoder; the source's codes already include them."
+      )
     } else {
       self.norms = norms.map { Float($0) }
       origin.notes.append(
@@ -136,7 +136,7 @@ struct CanonicalDictionary: ~Copyable {
     }
   }
 
-  /// Gives rows of the sub-decoder unit norm, which they have but for rounding.
+  /// Corrects the rounding of the sub-decoder's unit rows. Fails with `.data` if they are not unit rows.
   private mutating func normaliseSublatents(path: String) throws(Failure) {
     for atom in 0..<parameters.subDecoder.rows {
       let norm = Self.norm(parameters.subDecoder.row(atom))

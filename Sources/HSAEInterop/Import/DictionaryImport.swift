@@ -1,5 +1,5 @@
-// Dictionaries of other tools as runs: which format it is, reading it, the form of ours, the run folder.
-// docs/decisions/0011 says what is carried, what is changed and what is refused.
+// Imports dictionaries of other tools: detects the format, reads it, converts it to hsae's form, and writes a
+// run. docs/decisions/0011 lists what is kept, changed and rejected.
 
 import Foundation
 import HSAEActivations
@@ -8,21 +8,21 @@ public import HSAESupport
 import HSAETensors
 public import HSAERuns
 
-/// A dictionary of another tool, read and in our form.
+/// A dictionary of another tool, converted to hsae's form.
 public struct DictionaryImport: Sendable {
   /// The dictionary.
   public let dictionary: SparseAutoencoder
-  /// What is done to rows before it sees them.
+  /// How rows are scaled for it.
   public let normalize: Normalisation
   /// Where it came from.
   public let origin: Origin
-  /// Our codes over those of the source, latent by latent; empty if `origin.codeScale` is all there is.
+  /// For each latent, our codes divided by the source's; empty if that is `origin.codeScale` for all.
   public let codeScale: [Float]
 
-  /// Reads the dictionary at `path`, of the format it has or is said to have.
+  /// Reads the dictionary at `path`; its format is detected unless `format` is given.
   ///
-  /// Fails with `.missing` if there is nothing, and with `.data` and a sentence if it is damaged, or does what
-  /// our dictionaries cannot.
+  /// Fails with `.missing` if a file is not there, with `.data` if it is damaged or hsae's form cannot
+  /// express it, and with `.usage` if `options` do not fit it.
   public init(
     path: String, format: ImportFormat? = nil, options: ImportOptions = ImportOptions()
   ) throws(Failure) {
@@ -31,7 +31,7 @@ public struct DictionaryImport: Sendable {
     var origin = canonical.origin
     if !origin.isUnbounded, options.maxActive != nil {
       throw .usage(
-        "--max-active is for dictionaries without a k, and this one has one; leave it out.")
+        "--max-active is for dictionaries without a k, but this one has a k; leave the option out.")
     }
     normalize = canonical.normalize
     origin.codeScale = canonical.codeScale
@@ -42,7 +42,8 @@ public struct DictionaryImport: Sendable {
     dictionary = canonical.finish()
   }
 
-  /// Writes it as a run into the folder `path`, which must not exist; nothing is there until all of it is.
+  /// Writes it as a run to the folder `path`, which must not exist. The folder appears only when it is
+  /// complete.
   public func write(to path: String) throws(Failure) {
     try RunDirectory.write(
       imported: dictionary, normalize: normalize, origin: origin, codeScale: codeScale, to: path)
@@ -50,23 +51,23 @@ public struct DictionaryImport: Sendable {
 }
 
 extension CanonicalDictionary {
-  /// The dictionary, ready to use.
+  /// The dictionary.
   consuming func finish() -> SparseAutoencoder {
     let (activation, selection) = (activation, thresholds.map(Selection.thresholds) ?? .topK)
     return SparseAutoencoder(parameters: parameters, activation: activation, selection: selection)
   }
 }
 
-/// What there is at a path: its format and its files.
+/// A path to import: its format and files.
 struct ImportPlace {
   let path: String
   let format: ImportFormat
   /// The files that are read.
   let files: [String]
 
-  /// What is at `path`; its format is `format`, if that is given, and found out by files and their arrays if not.
+  /// The import at `path`. Without `format`, the format is detected by file names and arrays.
   init(_ path: String, _ format: ImportFormat?) throws(Failure) {
-    guard Path.exists(path) else { throw .missing("\(path): there is nothing here.") }
+    guard Path.exists(path) else { throw .missing("\(path): there is no such file or folder.") }
     func has(_ name: String) -> Bool { Path.exists(Path.join(path, name)) }
     func joined(_ names: [String]) -> [String] { names.map { Path.join(path, $0) } }
     let saelens = [SAELensImport.configurationFile, SAELensImport.weightsFile]
@@ -90,7 +91,7 @@ struct ImportPlace {
       }
     }
     if let missing = files.first(where: { !Path.exists($0) }) {
-      throw .missing("\(missing): there is no such file, which a folder of this format has.")
+      throw .missing("\(missing): this file of the format is missing.")
     }
   }
 
@@ -103,18 +104,18 @@ struct ImportPlace {
   private static func unknown(_ path: String, isPickle: Bool) -> Failure {
     if isPickle {
       return .data(
-        "\(path): dictionary_learning keeps weights in a Python pickle, which is not read; convert it to"
+        "\(path): dictionary_learning stores weights as a Python pickle, which hsae does not read; convert it to"
           + " SAELens's layout first.")
     }
     return .data(
-      "\(path): it is no dictionary that is known here: a folder of SAELens (cfg.json,"
-        + " sae_weights.safetensors) or sparsify (cfg.json, sae.safetensors), a params.npz of Gemma Scope, or"
-        + " the arrays of the H-SAE's authors (.npz, .safetensors).")
+      "\(path): the format is not known. hsae imports folders of SAELens (cfg.json, sae_weights.safetensors) and"
+        + " sparsify (cfg.json, sae.safetensors), a params.npz of Gemma Scope, and the arrays of the H-SAE's"
+        + " authors (.npz, .safetensors).")
   }
 
   private static func arrays(_ path: String) throws(Failure) -> any WeightArrays {
     if NpzArchive.looksLikeArchive(path) { return try NpzArchive(path: path) }
-    // A name alone says so too: what was cut short is then told as that.
+    // A file with the right suffix but wrong content gets the reader's message about the damage.
     let looksRight = SafetensorsFile.looksLikeSafetensors(try MappedFile(path: path))
     guard looksRight || Path.name(path).lowercased().hasSuffix(".safetensors") else {
       throw unknown(path, isPickle: false)
@@ -122,7 +123,7 @@ struct ImportPlace {
     return try SafetensorsFile(path: path)
   }
 
-  /// The dictionary there in the terms of its format.
+  /// Reads the dictionary, in the terms of its format.
   func read(_ options: ImportOptions) throws(Failure) -> SourceDictionary {
     switch format {
     case .saelens: try SAELensImport(path, options).read()

@@ -1,4 +1,4 @@
-// A cfg.json of another tool: values by key, each asked for with the type it must have.
+// Reads values of the expected type from a cfg.json of another tool.
 
 import HSAEModels
 import HSAESupport
@@ -11,7 +11,7 @@ struct FolderConfiguration {
 
   init(path: String) throws(Failure) {
     guard let members = try JSONFile.readTree(from: path).object else {
-      throw .data("\(path): a JSON object ({…}) is expected here.")
+      throw .data("\(path): a JSON object ({…}) is expected.")
     }
     (self.path, self.members) = (path, members)
   }
@@ -30,14 +30,14 @@ struct FolderConfiguration {
     FolderConfiguration(path: path, members: members[key]?.object ?? [:])
   }
 
-  /// The text under `key`, or `value` where there is nothing.
+  /// The text under `key`, or `value` if there is none.
   func text(_ key: String, default value: String) throws(Failure) -> String {
     guard let found = self[key] else { return value }
     if let text = found.string { return text }
     throw .data("\(path): \"\(key)\" must be a text.")
   }
 
-  /// The truth value under `key`, or `value` where there is nothing.
+  /// The boolean under `key`, or `value` if there is none.
   func flag(_ key: String, default value: Bool) throws(Failure) -> Bool {
     guard let found = self[key] else { return value }
     if let flag = found.bool { return flag }
@@ -50,7 +50,7 @@ struct FolderConfiguration {
     throw .data("\(path): \"\(key)\" must be a whole number of at least 1.")
   }
 
-  /// The number under `key`, finite.
+  /// The finite number under `key`.
   func number(_ key: String) throws(Failure) -> Double {
     if let number = self[key]?.number, abs(number) <= 1e30 { return number }
     throw .data("\(path): \"\(key)\" must be a number.")
@@ -58,20 +58,20 @@ struct FolderConfiguration {
 }
 
 extension DictionaryShape {
-  /// A flat dictionary's shape; k is bounded by the number of latents.
+  /// The shape of a flat dictionary; k is at most the number of latents.
   static func flat(width: Int, latents: Int, active: Int) -> DictionaryShape {
     DictionaryShape(
       width: width, experts: latents, sublatents: 0, subspace: 0,
       activeExperts: min(active, latents))
   }
 
-  /// Fails with `.data` where the sizes make no dictionary, or one that this machine has no memory for.
+  /// Fails with `.data` if the sizes are not valid or need more memory than this machine has.
   func check(_ path: String) throws(Failure) {
     if let complaint { throw .data("\(path): \(complaint)") }
     let bytes = 4 * Double(parameterCount)
     guard bytes <= MachineMemory.current.limit else {
       throw .data(
-        "\(path): the weights, \(MachineMemory.text(bytes)), are more than this machine has memory for."
+        "\(path): the weights need \(MachineMemory.text(bytes)), more memory than this machine has."
       )
     }
   }

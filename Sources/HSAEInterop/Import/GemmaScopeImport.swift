@@ -1,5 +1,5 @@
-// A params.npz of Gemma Scope: JumpReLU SAEs of Google DeepMind. The encoder sees x as it is, without b_dec
-// subtracted: z = u · [u > θ], u = x·W_enc + b_enc.
+// Imports a params.npz of Gemma Scope: JumpReLU SAEs of Google DeepMind. The encoder does not subtract b_dec:
+// z = u · [u > θ], u = x·W_enc + b_enc.
 
 import HSAEModels
 import HSAESupport
@@ -11,27 +11,27 @@ struct GemmaScopeImport {
   let arrays: any WeightArrays
   let options: ImportOptions
 
-  /// Whether `arrays` look like them.
+  /// Whether `arrays` have Gemma Scope's names.
   static func matches(_ arrays: some WeightArrays) -> Bool {
     let names = Set(arrays.names.map { $0.lowercased() })
     return names.isSuperset(of: ["w_enc", "w_dec", "b_enc", "b_dec", "threshold"])
   }
 
-  /// The dictionary in Gemma Scope's terms.
+  /// Reads the dictionary, in Gemma Scope's terms.
   func read() throws(Failure) -> SourceDictionary { try read(arrays) }
 
   private func read(_ arrays: some WeightArrays) throws(Failure) -> SourceDictionary {
     let path = arrays.path
     try options.refuseK("a JumpReLU SAE has none")
     let known = ["w_enc", "w_dec", "b_enc", "b_dec", "threshold"]
-    // Some files have w_enc and w_dec; a few more arrays, which change the result.
+    // Some files spell the names in lower case. Further arrays would change the result.
     func name(_ lower: String) -> String {
       arrays.names.first { $0.lowercased() == lower } ?? lower
     }
     if let other = arrays.names.first(where: { !known.contains($0.lowercased()) }) {
       throw .data(
-        "\(path): it has an array \"\(other.prefix(60))\", which has no counterpart here; JumpReLU SAEs of"
-          + " Gemma Scope with nothing but W_enc, W_dec, b_enc, b_dec and threshold can be imported."
+        "\(path): it has an array \"\(other.prefix(60))\", which hsae does not support; it imports JumpReLU SAEs of"
+          + " Gemma Scope with only W_enc, W_dec, b_enc, b_dec and threshold."
       )
     }
     let size = try arrays.shape(of: name("w_enc"), rank: 2)
@@ -57,7 +57,8 @@ struct GemmaScopeImport {
     return source
   }
 
-  /// The hook point, if the path has the folders of its repositories: layer_20/width_16k/average_l0_71.
+  /// The hook point, if the path has the folders of Gemma Scope's repositories:
+  /// layer_20/width_16k/average_l0_71.
   private static func hook(_ path: String) -> String? {
     let layers = path.split(separator: "/").filter { $0.hasPrefix("layer_") }
     guard let number = layers.last.flatMap({ Int($0.dropFirst(6)) }), (0..<10_000).contains(number)

@@ -1,11 +1,11 @@
-// The arrays of a hierarchical dictionary under others' names, and which of them lie transposed: our own for
-// SAELens, and those of the paper's authors.
+// Reads the arrays of a hierarchical dictionary in two layouts: that of `hsae export`, and that of the
+// paper's authors, with other names and some arrays transposed.
 
 import HSAEModels
 import HSAESupport
 import HSAETensors
 
-/// The names of a hierarchical dictionary's arrays in a file, and how they lie.
+/// The layout of a hierarchical dictionary's arrays in a file.
 struct HierarchicalArrays {
   var encoder: String
   var decoder: String
@@ -14,24 +14,25 @@ struct HierarchicalArrays {
   var subEncoder: String
   var subDecoder: String
   var bias: String
-  /// Whether the decoder is [d, m], the up projectors [m, d, s] and the sub-decoder [m, s, a], and not [m, d],
-  /// [m, s, d] and [m, a, s].
+  /// True: the decoder is [d, m], the up projectors [m, d, s], the sub-decoder [m, s, a]. False: [m, d], [m,
+  /// s, d], [m, a, s].
   var isTransposed: Bool
-  /// Whether the bias must be there.
+  /// Whether the bias is required.
   var needsBias: Bool
 
-  /// Those that `hsae export` writes.
+  /// The layout of `hsae export`.
   static let saelens = HierarchicalArrays(
     encoder: "encoder", decoder: "decoder", down: "down", up: "up", subEncoder: "sub_encoder",
     subDecoder: "sub_decoder", bias: "bias", isTransposed: false, needsBias: true)
 
-  /// Those of the paper's authors (`sae/moe_eqx.py`).
+  /// The layout of the paper's authors (`sae/moe_eqx.py`).
   static let authors = HierarchicalArrays(
     encoder: "top_level_autoencoder.encoder", decoder: "top_level_autoencoder.decoder",
     down: "W_down", up: "W_up", subEncoder: "encoder_weights", subDecoder: "decoder_weights",
     bias: "bias", isTransposed: true, needsBias: false)
 
-  /// Fails with `.data` unless `arrays` has all of a dictionary of `shape`: before memory is taken for it.
+  /// Fails with `.data` unless `arrays` has all arrays of a dictionary of `shape`. Call this before
+  /// allocating memory.
   func check(_ arrays: some WeightArrays, _ shape: DictionaryShape) throws(Failure) {
     let (d, m, s, a) = (shape.width, shape.experts, shape.subspace, shape.sublatents)
     try arrays.require(encoder, [m, d])
@@ -44,7 +45,7 @@ struct HierarchicalArrays {
     try arrays.require(subDecoder, isTransposed ? [m, s, a] : [m, a, s])
   }
 
-  /// Reads them into `parameters`, which has a bias if there is one.
+  /// Reads the arrays into `parameters`; the bias only if `parameters` has one.
   func read(
     _ arrays: some WeightArrays, into parameters: inout Parameters
   ) throws(Failure) {

@@ -1,10 +1,10 @@
-// What a path may hold, and what the user says of a dictionary that its files do not.
+// The formats of imports, and the user's options.
 
 import HSAESupport
 
-/// What a path may hold.
+/// A format that can be imported.
 public enum ImportFormat: String, CaseIterable, Sendable {
-  /// A folder of SAELens, also one that `hsae export` wrote.
+  /// A folder of SAELens or `hsae export`.
   case saelens
   /// A folder of sparsify.
   case sparsify
@@ -14,13 +14,13 @@ public enum ImportFormat: String, CaseIterable, Sendable {
   case authors = "h-sae"
 }
 
-/// What the user says of a dictionary that its files do not.
+/// What the user adds to a dictionary's files.
 public struct ImportOptions: Hashable, Sendable {
-  /// k, where the files do not have it.
+  /// k, if the files do not contain it.
   public var k: Int?
-  /// The most latents that are kept of an activation function that lets any number be active.
+  /// How many of a row's active latents are kept, for a dictionary without a k.
   public var maxActive: Int?
-  /// α of the top level, where the files do not have it.
+  /// α of the top level, if the files do not contain it.
   public var threshold: Float?
   /// α of the sublatents.
   public var subThreshold: Float?
@@ -29,15 +29,15 @@ public struct ImportOptions: Hashable, Sendable {
   /// The slope below α, sublatents.
   public var subSlope: Float?
 
-  /// Nothing said.
+  /// No options.
   public init() {}
 
-  /// Unless said otherwise.
+  /// The default of `maxActive`.
   public static let defaultMaxActive = 1_024
 
   func maxActive(of latents: Int) -> Int { min(latents, maxActive ?? Self.defaultMaxActive) }
 
-  /// Fails where k was given though the files have it; `reason` says where.
+  /// Fails with `.usage` if k is given; `reason` tells why it is not needed.
   func refuseK(_ reason: String) throws(Failure) {
     if k != nil { throw .usage("--k is not needed: \(reason); leave it out.") }
   }

@@ -1,11 +1,11 @@
-// Reading `.npz` archives: zip files whose members are `.npy` files, compressed or not. What a member claims to
-// be is checked against its header and against what compression can do before any of it is read.
+// Reads `.npz` archives: zip files whose members are `.npy` files, compressed or not. Before a member is
+// read, its size is checked against its header and against plausible compression.
 
 import CZip
 import HSAEActivations
 import HSAESupport
 
-/// An `.npz` archive, opened to read. Not for several threads at once.
+/// An open `.npz` archive. It must not be used by several threads at once.
 @safe
 final class NpzArchive: WeightArrays {
   let path: String
@@ -19,14 +19,14 @@ final class NpzArchive: WeightArrays {
     var size: Int
   }
 
-  /// Members that are read of an archive, at most.
+  /// Limit on the number of members.
   private static let mostMembers = 4_096
-  /// Members up to this size may be compressed as far as it goes (zeros); larger ones of weights are hardly
-  /// compressed at all, by `mostCompression` at most.
+  /// Members up to this size may have any compression (zeros compress very well). Larger members must not be
+  /// compressed by more than `mostCompression`; weights hardly compress at all.
   private static let smallMember = 16 << 20
   private static let mostCompression = 100
 
-  /// Opens the archive at `path`. Fails with `.data` if it is none, or would unpack to much more than weights do.
+  /// Opens the archive at `path`. Fails with `.data` if it is no archive or implausibly compressed.
   init(path: String) throws(Failure) {
     self.path = path
     var code: Int32 = 0
@@ -38,7 +38,7 @@ final class NpzArchive: WeightArrays {
     var members: [String: Member] = [:]
     var names: [String] = []
     var complaint: String?
-    if count > Self.mostMembers { complaint = "it has \(count) members; weights have a few" }
+    if count > Self.mostMembers { complaint = "it has \(count) members, too many for weights" }
     for index in 0..<UInt64(max(0, complaint == nil ? count : 0)) {
       guard let (name, size) = unsafe Self.describe(index, of: opened, &complaint) else { break }
       guard name.hasSuffix(".npy") else { continue }
@@ -55,13 +55,13 @@ final class NpzArchive: WeightArrays {
 
   deinit { unsafe zip_discard(archive) }
 
-  /// Whether the file at `path` begins as a zip archive does.
+  /// Whether the file at `path` begins like a zip archive.
   static func looksLikeArchive(_ path: String) -> Bool {
     guard let file = try? MappedFile(path: path), file.count >= 4 else { return false }
     return [[0x50, 0x4B, 3, 4], [0x50, 0x4B, 5, 6]].contains(file.copy(0..<4))
   }
 
-  /// Name and size of a member; nil, and a complaint, if it is not one to be read.
+  /// Name and size of a member; nil with a complaint if it must not be read.
   @unsafe
   private static func describe(
     _ index: UInt64, of archive: OpaquePointer, _ complaint: inout String?
@@ -83,7 +83,7 @@ final class NpzArchive: WeightArrays {
     }
     if size > smallMember, size / UInt64(mostCompression) > packed {
       complaint =
-        "\(name.prefix(60)) has \(packed) bytes and would unpack to \(size), which weights do not"
+        "\(name.prefix(60)) has \(packed) bytes and would unpack to \(size), too many for weights"
       return nil
     }
     return (name, Int(size))
@@ -151,11 +151,11 @@ private final class MemberStream {
 
   deinit { unsafe zip_fclose(file) }
 
-  /// The header; what follows are the array's bytes, as many as it says.
+  /// Reads the header. Fails with `.data` unless as many bytes follow as its shape needs.
   func header() throws(Failure) -> NumpyHeader {
     let first = try bytes(min(size, NumpyHeader.prefix))
     let place = try NumpyHeader.place(after: first, size: size, path: path)
-    // Of the shortest form two bytes of the header are read already.
+    // `first` may already contain the start of the header.
     let ahead = Array(first[place.lowerBound...])
     guard place.count >= ahead.count else { throw .data("\(path): the header is too short.") }
     let header = try NumpyHeader(
@@ -186,7 +186,7 @@ private final class MemberStream {
     var done = 0
     while done < count {
       let found = unsafe bytes.withUnsafeMutableBytes { buffer in
-        // Safe: `count - done` bytes from there on are the buffer's own.
+        // Safe: the buffer has `count` bytes, so `count - done` bytes follow the address.
         unsafe zip_fread(file, buffer.baseAddress?.advanced(by: done), UInt64(count - done))
       }
       guard found > 0 else {
@@ -197,7 +197,7 @@ private final class MemberStream {
     return bytes
   }
 
-  /// Fails unless the member ends here, its checksum right.
+  /// Fails with `.data` unless the member ends here with a correct checksum.
   func end() throws(Failure) {
     var byte: UInt8 = 0
     guard unsafe zip_fread(file, &byte, 1) == 0 else {

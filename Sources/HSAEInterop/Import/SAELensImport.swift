@@ -1,5 +1,5 @@
-// A folder of SAELens, 6 or older: cfg.json, sae_weights.safetensors. Also the folders that `hsae export`
-// writes. What SAELens does with each setting is in its `saes/sae.py` and `loading/pretrained_sae_loaders.py`.
+// Imports folders of SAELens (version 6 or older) and of `hsae export`: cfg.json, sae_weights.safetensors.
+// SAELens defines the settings in its `saes/sae.py` and `loading/pretrained_sae_loaders.py`.
 
 import HSAEActivations
 import HSAEModels
@@ -23,7 +23,7 @@ struct SAELensImport {
     configuration = try FolderConfiguration(path: Path.join(folder, Self.configurationFile))
   }
 
-  /// The dictionary in SAELens's terms.
+  /// Reads the dictionary, in SAELens's terms.
   func read() throws(Failure) -> SourceDictionary {
     let architecture = try architecture()
     let isOurs = architecture == "hsae"
@@ -50,18 +50,17 @@ struct SAELensImport {
     source.origin.isUnbounded = source.rule == .threshold
     let type = try configuration.text("dtype", default: "float32")
     if !type.hasSuffix("float32") {
-      source.origin.notes.append("SAELens would compute in \(type); here it is float32.")
+      source.origin.notes.append("SAELens would compute in \(type); hsae computes in float32.")
     }
     return source
   }
 
   private var origin: Origin { Origin(layout: "SAELens", architecture: "", path: folder) }
 
-  /// The architectures of training that end as a jumprelu.
+  /// Training architectures that become a jumprelu for inference.
   private static let trained: Set<String> = ["batchtopk", "matryoshka_batchtopk"]
 
-  /// The kind of dictionary: `standard`, `jumprelu`, `topk`, what ends as one of them, or our own `hsae`; all
-  /// others are refused.
+  /// The architecture. Fails with `.data` if it cannot be imported.
   private func architecture() throws(Failure) -> String {
     var architecture = try configuration.text("architecture", default: "standard")
     // Before version 6 the activation function had a key of its own.
@@ -78,9 +77,9 @@ struct SAELensImport {
 
   private func refused(_ key: String, _ value: String) -> Failure {
     .data(
-      "\(configuration.path): \(key) \"\(value.prefix(60))\" has no counterpart here; standard, topk and"
+      "\(configuration.path): \(key) \"\(value.prefix(60))\" is not supported; hsae imports standard, topk and"
         + " jumprelu SAEs with normalize_activations none, constant_norm_rescale or"
-        + " expected_average_only_in can be imported.")
+        + " expected_average_only_in.")
   }
 
   // MARK: Weights
@@ -92,18 +91,18 @@ struct SAELensImport {
       let name = file.has("scaling_factor") ? "scaling_factor" : "finetuning_scaling_factor"
       guard try file.vector(name, count: latents).allSatisfy({ abs($0 - 1) <= 1e-5 }) else {
         throw .data(
-          "\(file.path): it has a \(name) for decoding, which has no counterpart here; import it as it was"
-            + " before it was fine-tuned.")
+          "\(file.path): it has a \(name) for decoding, which is not supported; import the SAE from before"
+            + " fine-tuning.")
       }
     }
     let isTopK = architecture == "topk"
     let k = isTopK ? try topK() : options.maxActive(of: latents)
     guard k <= latents else {
-      throw .data("\(configuration.path): k \(k) is more than there are latents, \(latents).")
+      throw .data("\(configuration.path): k is \(k), but there are only \(latents) latents.")
     }
     let shape = DictionaryShape.flat(width: width, latents: latents, active: k)
     try shape.check(configuration.path)
-    // Before anything of that size is allocated.
+    // Checked before memory is allocated.
     try file.require("W_enc", [width, latents])
     try file.require("W_dec", [latents, width])
     var parameters = Parameters(shape: shape, hasBias: true)
@@ -126,15 +125,15 @@ struct SAELensImport {
     return source
   }
 
-  /// The thresholds a batchtopk SAE has for inference, as its `save_inference_model` makes them: one for all,
-  /// over the decoder's norm where activations are rescaled by it.
+  /// The thresholds of a batchtopk SAE for inference, as SAELens's `save_inference_model` computes them: one
+  /// value for all latents, divided by the decoder row's norm if codes are rescaled by it.
   private func trainedThresholds(
     _ file: SafetensorsFile, of parameters: borrowing Parameters, rescaled: Bool
   ) throws(Failure) -> [Float] {
     guard file.has("topk_threshold") else {
       throw .data(
-        "\(file.path): it has no \"topk_threshold\"; save the SAE for inference (SAELens: save_inference_model),"
-          + " which makes it a jumprelu.")
+        "\(file.path): it has no \"topk_threshold\"; save the SAE for inference as a jumprelu (SAELens:"
+          + " save_inference_model).")
     }
     let threshold = try file.scalar("topk_threshold")
     guard rescaled else { return Array(repeating: threshold, count: parameters.shape.experts) }
@@ -146,7 +145,7 @@ struct SAELensImport {
     return try configuration.object("activation_fn_kwargs").count("k")
   }
 
-  /// What `hsae export` wrote of a dictionary with sublatents or thresholds.
+  /// A dictionary with sublatents or thresholds, from `hsae export`.
   private func hierarchical(
     _ file: SafetensorsFile, width: Int, latents: Int
   ) throws(Failure) -> SourceDictionary {
@@ -160,7 +159,7 @@ struct SAELensImport {
     try shape.check(configuration.path)
     guard latents == experts + experts * sublatents else {
       throw .data(
-        "\(configuration.path): d_sae \(latents) is not that of \(experts) experts with \(sublatents)"
+        "\(configuration.path): d_sae is \(latents), which does not fit \(experts) experts with \(sublatents)"
           + " sublatents.")
     }
     try HierarchicalArrays.saelens.check(file, shape)
@@ -179,7 +178,7 @@ struct SAELensImport {
 
   // MARK: Scale
 
-  /// What is done to rows before the encoder sees them.
+  /// Sets how rows are scaled before the encoder.
   private func setScale(of source: inout SourceDictionary) throws(Failure) {
     var kind = "none"
     switch configuration["normalize_activations"] {
@@ -196,8 +195,8 @@ struct SAELensImport {
       let path = Path.join(folder, Self.scalerFile)
       guard Path.exists(path) else {
         throw .data(
-          "\(configuration.path): normalize_activations \"\(kind)\" needs the factor, and there is no"
-            + " \(Self.scalerFile) beside it; save the SAE with the factor folded in.")
+          "\(configuration.path): normalize_activations \"\(kind)\" needs the factor in \(Self.scalerFile), which is"
+            + " missing; save the SAE with the factor folded in.")
       }
       let factor = try FolderConfiguration(path: path).number("scaling_factor")
       guard factor >= 1e-12, factor <= 1e12 else {

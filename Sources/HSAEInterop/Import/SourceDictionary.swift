@@ -1,39 +1,40 @@
-// A dictionary as some other tool had it, in memory, before it is put into the form of ours: what each format's
-// reader makes, and the only thing the algebra after it knows.
+// A dictionary in the terms of another tool, in memory. The readers of all formats make it, and
+// `CanonicalForm.swift` converts it to hsae's form.
 
 import HSAEModels
 import HSAETensors
 import HSAERuns
 
-/// A dictionary in the terms it came in.
+/// A dictionary in the terms of its tool.
 struct SourceDictionary: ~Copyable {
-  /// Which latents are active.
+  /// The rule by which latents are active.
   enum Rule: Hashable {
-    /// All that pass their thresholds: ReLU, JumpReLU.
+    /// All latents that pass their thresholds: ReLU, JumpReLU.
     case threshold
-    /// The k largest pre-activations; `rescaled`: each times the norm of its decoder row.
+    /// The k latents with the largest pre-activations; `rescaled`: pre-activations times the norm of the
+    /// decoder row.
     case topK(rescaled: Bool)
   }
 
   /// Encoder rows, decoder rows of any norm, the bias that is added to the reconstruction; k in the shape.
   var parameters: Parameters
-  /// Which latents are active.
+  /// The rule by which latents are active.
   var rule: Rule
   /// b_enc [m]; empty for none.
   var encoderBias: [Float] = []
   /// θ [m]; empty for none.
   var threshold: [Float] = []
-  /// Constants of both levels where a dictionary has them.
+  /// Thresholds and slopes of both levels, if the dictionary has them.
   var activation = ActivationFunction(threshold: 0, subThreshold: 0, slope: 0, subSlope: 0)
-  /// Whether the encoder sees x − b, and not x.
+  /// Whether the encoder sees x − b (true) or x (false).
   var subtractsBias = true
-  /// What rows are multiplied by before the encoder sees them: ρ where `scalesRows`, of every row ρ/‖x‖.
+  /// ρ: the encoder sees ρx, or ρx/‖x‖ if `scalesRows`.
   var inputScale = 1.0
-  /// Whether rows are scaled to the norm `inputScale`, each by its own length.
+  /// Whether each row is scaled to the norm `inputScale`.
   var scalesRows = false
   /// The path, for messages.
   let path: String
-  /// Where it came from; hashes and scales are not yet known.
+  /// Where it came from, still without hashes and scales.
   var origin: Origin
 
   init(_ parameters: consuming Parameters, _ rule: Rule, path: String, origin: Origin) {

@@ -1,5 +1,5 @@
-// A folder of sparsify (EleutherAI): cfg.json, sae.safetensors. Its encoder subtracts b_dec, applies ReLU and
-// keeps the k largest (`sparse_coder.py`, `fused_encoder.py`).
+// Imports folders of sparsify (EleutherAI): cfg.json, sae.safetensors. Its encoder subtracts b_dec, applies
+// ReLU and keeps the k largest codes (`sparse_coder.py`, `fused_encoder.py`).
 
 import HSAEActivations
 import HSAEModels
@@ -19,7 +19,7 @@ struct SparsifyImport {
     configuration = try FolderConfiguration(path: Path.join(folder, "cfg.json"))
   }
 
-  /// The dictionary in sparsify's terms.
+  /// Reads the dictionary, in sparsify's terms.
   func read() throws(Failure) -> SourceDictionary {
     let activation = try configuration.text("activation", default: "topk")
     guard activation == "topk" else { throw refused("activation \"\(activation.prefix(60))\"") }
@@ -31,11 +31,11 @@ struct SparsifyImport {
     let size = try file.shape(of: "encoder.weight", rank: 2)
     let (latents, width) = (size[0], size[1])
     guard width == (try configuration.count("d_in")) else {
-      throw .data("\(configuration.path): \"d_in\" is not the width of the weights, \(width).")
+      throw .data("\(configuration.path): \"d_in\" must be the width of the weights, \(width).")
     }
     let k = try configuration.count("k")
     guard k <= latents else {
-      throw .data("\(configuration.path): k \(k) is more than there are latents, \(latents).")
+      throw .data("\(configuration.path): k is \(k), but there are only \(latents) latents.")
     }
     let shape = DictionaryShape.flat(width: width, latents: latents, active: k)
     try shape.check(configuration.path)
@@ -44,8 +44,8 @@ struct SparsifyImport {
     try file.rows("encoder.weight", shape: size, into: &parameters.encoderSide) { $0 }
     try file.rows("W_dec", shape: size, into: &parameters.decoderSide) { $0 }
     try file.rows("b_dec", shape: [width], into: &parameters.bias) { $0 }
-    // The folder is named after the module whose output it is of: layers.10 is what SAELens calls
-    // blocks.10.hook_resid_post.
+    // The folder has the name of the module whose output the dictionary explains: layers.10 is
+    // blocks.10.hook_resid_post in SAELens.
     let hook = Path.name(Path.trimmed(folder))
     let isHook = hook.contains("layers.") || hook.contains(".h.") || hook.hasPrefix("h.")
     var source = SourceDictionary(
@@ -58,7 +58,7 @@ struct SparsifyImport {
 
   private func refused(_ what: String) -> Failure {
     .data(
-      "\(configuration.path): \(what) has no counterpart here; TopK autoencoders without a skip connection can"
-        + " be imported.")
+      "\(configuration.path): \(what) is not supported; hsae imports TopK autoencoders without a skip"
+        + " connection.")
   }
 }

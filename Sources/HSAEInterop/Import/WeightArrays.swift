@@ -1,5 +1,5 @@
-// Named arrays of floats in a file, whichever format it has: what importers read weights from. Arrays are
-// read in order, a piece at a time, so that a compressed one need not lie in memory.
+// Named arrays of floats in a file of any format, from which importers read weights. Arrays are read in
+// order, piece by piece, so a compressed array need not fit into memory.
 
 import HSAEActivations
 import HSAESupport
@@ -11,10 +11,10 @@ protocol WeightArrays {
   var path: String { get }
   /// The arrays' names.
   var names: [String] { get }
-  /// The shape of the array `name`, slowest dimension first; fails with `.data` if there is none.
+  /// The shape of the array `name`, slowest dimension first. Fails with `.data` if there is no such array.
   func shape(of name: String) throws(Failure) -> [Int]
-  /// Reads the array `name` in order, `count` elements at a time (the last time those that are left), and
-  /// calls `body` with the number of elements before them. Fails with `.data` if one is not finite.
+  /// Reads the array `name` in pieces of `count` elements (the last piece may be shorter) and calls `body`
+  /// with the index of each piece's first element. Fails with `.data` if an element is not finite.
   func read(
     _ name: String, count: Int, _ body: (_ first: Int, Span<Float>) throws(Failure) -> Void
   ) throws(Failure)
@@ -29,7 +29,7 @@ extension WeightArrays {
     let shape = try shape(of: name)
     guard shape.count == rank, shape.allSatisfy({ $0 > 0 }) else {
       throw .data(
-        "\(path): \"\(name)\" has the shape \(shape); \(counted(rank, "dimension")) without 0 are needed."
+        "\(path): \"\(name)\" has the shape \(shape); it must have \(counted(rank, "dimension")), none of them 0."
       )
     }
     return shape
@@ -39,11 +39,11 @@ extension WeightArrays {
   func require(_ name: String, _ expected: [Int]) throws(Failure) {
     let shape = try shape(of: name)
     guard shape == expected else {
-      throw .data("\(path): \"\(name)\" has the shape \(shape), and \(expected) is needed.")
+      throw .data("\(path): \"\(name)\" has the shape \(shape); it must be \(expected).")
     }
   }
 
-  /// The array `name`, which must be one number without dimensions.
+  /// The array `name`, which must be a single number (no dimensions).
   func scalar(_ name: String) throws(Failure) -> Float {
     try require(name, [])
     var value: Float = 0
@@ -51,7 +51,7 @@ extension WeightArrays {
     return value
   }
 
-  /// The array `name`, which must have `count` elements in one dimension.
+  /// The array `name`, which must have the shape [`count`].
   func vector(_ name: String, count: Int) throws(Failure) -> [Float] {
     try require(name, [count])
     var values: [Float] = []
@@ -62,8 +62,8 @@ extension WeightArrays {
     return values
   }
 
-  /// Reads the array `name`, row-major, into the rows of `matrix` that `row` names: row i of the array goes
-  /// to row `row(i)`. Its shape must be `shape`, the last dimension the columns of `matrix`.
+  /// Reads the row-major array `name` into `matrix`: row i of the array goes to row `row(i)`. Its shape must be
+  /// `shape`, with the columns of `matrix` as last dimension.
   func rows(
     _ name: String, shape: [Int], into matrix: inout Matrix, row: (Int) -> Int
   ) throws(Failure) {
@@ -77,14 +77,14 @@ extension WeightArrays {
     }
   }
 
-  /// Reads the array `name`, a whole number of blocks [columns × inner], each transposed: element (b, c, i) goes
-  /// to column c of row `row(b · inner + i)` of `matrix`. Its shape must be `shape`.
+  /// Reads the array `name`, blocks [columns × inner], transposed into `matrix`: element (b, c, i) goes to
+  /// column c of row `row(b · inner + i)`. Its shape must be `shape`.
   func transposedRows(
     _ name: String, shape: [Int], inner: Int, into matrix: inout Matrix, row: (Int) -> Int
   ) throws(Failure) {
     try require(name, shape)
     let columns = matrix.columns
-    // Several lines at a time, so that each visit to a row writes a line of memory.
+    // Several lines are read at a time, so each visit to a row writes a whole cache line.
     try read(name, count: inner * 16) { (first, part) throws(Failure) in
       let line = first / inner
       let lines = part.count / inner

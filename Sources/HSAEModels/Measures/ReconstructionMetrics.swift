@@ -1,18 +1,18 @@
-// How well a dictionary rebuilds its vectors, added up chunk by chunk in double precision. Which
-// latents fire is `LatentUsage`'s; encoding and decoding are the dictionary's.
+// How well a dictionary rebuilds rows, measured chunk by chunk. `ReconstructionSums` defines the quantities;
+// `LatentUsage` counts which latents are active.
 
-/// How well one kind of reconstruction (in full, or by the top level alone) rebuilds the vectors.
+/// How well one kind of reconstruction (by both levels, or by the top level alone) rebuilds the rows.
 public struct ReconstructionQuality: Hashable, Sendable, Codable {
-  /// Mean over vectors of ‖x − x̂‖².
+  /// Mean of ‖x − x̂‖².
   public var squaredError: Double
-  /// 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖², x̄ the mean of the whole evaluation set.
+  /// 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖², x̄ the mean of all rows.
   public var explainedVariance: Double
-  /// The variant published elsewhere: mean over vectors of 1 − ‖x − x̂‖² / ‖x − x̄_batch‖², where a
-  /// batch is what one call of `add` was given.
+  /// The variant that others publish: mean of 1 − ‖x − x̂‖² / ‖x − x̄_batch‖², a batch being the chunk of
+  /// one call of `add`.
   public var legacyExplainedVariance: Double
-  /// Mean over vectors of the cosine of x and x̂; a zero x̂ counts as 0.
+  /// Mean cosine of x and x̂; 0 for a row with x̂ = 0.
   public var cosine: Double
-  /// Mean over vectors of ‖x̂‖ / ‖x‖.
+  /// Mean of ‖x̂‖ / ‖x‖.
   public var normRatio: Double
 
   /// A quality with the given numbers.
@@ -28,15 +28,15 @@ public struct ReconstructionQuality: Hashable, Sendable, Codable {
   }
 }
 
-/// The numbers `ReconstructionMetrics` adds up to.
+/// What `ReconstructionMetrics` measured.
 public struct ReconstructionSummary: Hashable, Sendable, Codable {
-  /// Number of vectors measured.
+  /// Number of rows measured.
   public var vectors: Int
-  /// Mean number of active top-level latents of a vector.
+  /// Mean number of active top-level latents of a row.
   public var l0: Double
   /// The reconstruction by both levels.
   public var full: ReconstructionQuality
-  /// The reconstruction by the top level alone. A flat dictionary has no other level: there it is equal to
+  /// The reconstruction by the top level alone. A flat dictionary has only that level: here it equals
   /// ``full``, and `hsae evaluate` prints "–" in its place.
   public var topLevel: ReconstructionQuality
 
@@ -51,47 +51,25 @@ public struct ReconstructionSummary: Hashable, Sendable, Codable {
   }
 }
 
-/// A running measurement of reconstructions. The same chunks in the same order give the same bits;
-/// parts measured apart can be merged.
+/// A running measurement of reconstructions. The same chunks in the same order give the same bits.
 public struct ReconstructionMetrics: Sendable {
-  /// Sums for one kind of reconstruction.
-  private struct Sums: Sendable {
-    var error = 0.0
-    var legacy = 0.0
-    var cosine = 0.0
-    var normRatio = 0.0
-
-    mutating func merge(_ other: Sums) {
-      error += other.error
-      legacy += other.legacy
-      cosine += other.cosine
-      normRatio += other.normRatio
-    }
-  }
-
-  /// Width of the vectors, d.
+  /// Width of the rows, d.
   public let width: Int
-  /// Number of vectors so far.
+  /// Number of rows so far.
   public private(set) var count = 0
-  private var activations = 0
+  private var active = 0
   private var mean: [Double]
-  /// Σ‖x − x̄‖², kept about the running mean so that no large numbers cancel.
-  private var spread = 0.0
-  private var full = Sums()
-  private var top = Sums()
-  /// Vectors with a norm above zero, over which cosine and norm ratio are averaged.
-  private var nonzero = 0
-  /// Vectors that differ from their batch's mean, over which the legacy variant is averaged.
-  private var spreadVectors = 0
+  /// `spread` is kept about the running mean, so that no large numbers cancel.
+  private var sums = ReconstructionSums()
 
-  /// A measurement of no vectors of width `width`.
+  /// A measurement of no rows of width `width`.
   public init(width: Int) {
     self.width = width
     mean = Array(repeating: 0, count: width)
   }
 
-  /// Adds a chunk: `rows` [n × d] the vectors, their `codes`, `reconstruction` [n × d] by both
-  /// levels and `topLevel` [n × d] by the top level alone.
+  /// Adds a chunk: `rows` [n × d], their `codes`, `reconstruction` [n × d] by both levels and `topLevel`
+  /// [n × d] by the top level alone.
   public mutating func add(
     rows: Span<Float>, codes: Codes, reconstruction: Span<Float>, topLevel: Span<Float>
   ) {
@@ -100,86 +78,34 @@ public struct ReconstructionMetrics: Sendable {
       rows.count == chunk * width && reconstruction.count == rows.count
         && topLevel.count == rows.count, "The rows, codes and reconstructions differ in number.")
     guard chunk > 0 else { return }
-    activations += codes.all.count
-
+    active += codes.all.count
+    let ranges = (0..<chunk).map { $0 * width..<($0 + 1) * width }
     var chunkMean = [Double](repeating: 0, count: width)
-    for row in 0..<chunk {
-      for column in 0..<width { chunkMean[column] += Double(rows[row * width + column]) }
-    }
+    for range in ranges { rows.extracting(range).add(to: &chunkMean) }
     for column in 0..<width { chunkMean[column] /= Double(chunk) }
-
     var chunkSpread = 0.0
-    for row in 0..<chunk {
-      let start = row * width
-      var (norm, centred) = (0.0, 0.0)
-      var (fullError, fullDot, fullNorm) = (0.0, 0.0, 0.0)
-      var (topError, topDot, topNorm) = (0.0, 0.0, 0.0)
-      for column in 0..<width {
-        let x = Double(rows[start + column])
-        let f = Double(reconstruction[start + column])
-        let t = Double(topLevel[start + column])
-        let c = x - chunkMean[column]
-        norm += x * x
-        centred += c * c
-        fullError += (x - f) * (x - f)
-        fullDot += x * f
-        fullNorm += f * f
-        topError += (x - t) * (x - t)
-        topDot += x * t
-        topNorm += t * t
-      }
-      chunkSpread += centred
-      full.error += fullError
-      top.error += topError
-      if centred > 0 {
-        spreadVectors += 1
-        full.legacy += 1 - fullError / centred
-        top.legacy += 1 - topError / centred
-      }
-      if norm > 0 {
-        nonzero += 1
-        full.normRatio += (fullNorm / norm).squareRoot()
-        top.normRatio += (topNorm / norm).squareRoot()
-        if fullNorm > 0 { full.cosine += fullDot / (fullNorm * norm).squareRoot() }
-        if topNorm > 0 { top.cosine += topDot / (topNorm * norm).squareRoot() }
-      }
+    for range in ranges {
+      let x = rows.extracting(range)
+      var row = ReconstructionSums(
+        row: x, reconstruction: reconstruction.extracting(range),
+        topLevel: topLevel.extracting(range))
+      let spread = x.squaredDistance(from: chunkMean)
+      row.setBatch(spread: spread)
+      chunkSpread += spread
+      sums += row
     }
     mergeMoments(count: chunk, mean: chunkMean, spread: chunkSpread)
   }
 
-  /// Adds what `other` has measured on other vectors of the same width.
-  public mutating func merge(_ other: ReconstructionMetrics) {
-    precondition(width == other.width, "Widths \(width) and \(other.width) differ.")
-    activations += other.activations
-    full.merge(other.full)
-    top.merge(other.top)
-    nonzero += other.nonzero
-    spreadVectors += other.spreadVectors
-    mergeMoments(count: other.count, mean: other.mean, spread: other.spread)
-  }
-
-  /// The means so far. All are 0 while there are no vectors; explained variance is 0 where the
-  /// vectors do not vary.
+  /// The means so far. All are 0 while there are no rows; explained variance is 0 where the rows do not vary.
   public var summary: ReconstructionSummary {
     ReconstructionSummary(
-      vectors: count, l0: ratio(Double(activations), count), full: quality(full),
-      topLevel: quality(top))
-  }
-
-  private func quality(_ sums: Sums) -> ReconstructionQuality {
-    ReconstructionQuality(
-      squaredError: ratio(sums.error, count),
-      explainedVariance: spread > 0 ? 1 - sums.error / spread : 0,
-      legacyExplainedVariance: ratio(sums.legacy, spreadVectors),
-      cosine: ratio(sums.cosine, nonzero), normRatio: ratio(sums.normRatio, nonzero))
-  }
-
-  private func ratio(_ sum: Double, _ count: Int) -> Double {
-    count > 0 ? sum / Double(count) : 0
+      vectors: count, l0: count > 0 ? Double(active) / Double(count) : 0,
+      full: sums.quality(.full), topLevel: sums.quality(.topLevel))
   }
 
   /// Joins the first two moments of two disjoint sets (Chan, Golub, LeVeque 1979).
-  private mutating func mergeMoments(count added: Int, mean addedMean: [Double], spread s: Double) {
+  private mutating func mergeMoments(count added: Int, mean addedMean: [Double], spread: Double) {
     guard added > 0 else { return }
     let total = Double(count + added)
     var distance = 0.0
@@ -188,7 +114,7 @@ public struct ReconstructionMetrics: Sendable {
       distance += delta * delta
       mean[column] += delta * Double(added) / total
     }
-    spread += s + distance * Double(count) * Double(added) / total
+    sums[.spread] += spread + distance * Double(count) * Double(added) / total
     count += added
   }
 }

@@ -1,5 +1,5 @@
-// The suite core: how well runs rebuild held-out rows, how latents are used, and, where a model was
-// given, what reconstructions do to its losses.
+// The suite `core`: how well runs rebuild held-out rows, how their latents are used, and, with a model, how
+// reconstructions change its losses.
 
 import HSAEModels
 public import HSAESupport
@@ -9,10 +9,10 @@ public import HSAERuns
 public enum CoreSuite: EvaluationSuite {
   /// "core".
   public static let name = "core"
-  /// What it finds out.
+  /// What it measures.
   public static let about = "reconstruction, sparsity, use of latents, the model's losses"
 
-  /// Rows and contexts are divided.
+  /// The ranks divide rows and contexts.
   public static let isDivided = true
 
   /// The numbers of `runs`.
@@ -33,13 +33,13 @@ public enum CoreSuite: EvaluationSuite {
         resamples: options.resamples, seed: options.seed, threads: options.threads)
       let spliced = losses?.numbers(
         ofRun: index, resamples: options.resamples, seed: options.seed, threads: options.threads)
-      // Beside explained variance, before the details.
+      // After explained variance, before the details.
       numbers.insert(contentsOf: spliced ?? [], at: measured.usage.shape.isFlat ? 1 : 2)
       var result = SuiteResult(
         suite: name,
         evaluatedOn: rows.description + (losses.map { "; losses on \($0.description)" } ?? ""),
         numbers: numbers)
-      // Of a text that is given nobody knows whether training had it, and of some runs what they had.
+      // User text may overlap the training data, and the training rows of some runs are not known.
       result.isHeldOut =
         input.text == nil && run.description.knowsRows ? rows.isHeldOut : nil
       result.seesUnitRows = seesUnitRows(run)
@@ -69,53 +69,35 @@ public enum CoreSuite: EvaluationSuite {
     return results
   }
 
-  /// The result by SAEBench's names and as SAEBench finds it with the exported dictionary: rows at the lengths
-  /// the model gives them, sublatents as latents like others.
+  /// The result in SAEBench's terms, as SAEBench measures the exported dictionary: rows have their lengths in
+  /// the model, and sublatents count as latents.
   private static func saeBench(
     _ result: SuiteResult, _ run: LoadedRun, _ rows: EvaluationRows
   ) -> SAEBenchMetrics {
     let shape = run.shape
     func value(_ key: String) -> Double { result[key]?.value ?? .nan }
-    let categories: [(String, [(String, String)])] = [
-      (
-        "model_behavior_preservation",
-        [
-          ("kl_div_score", "kl_div_score"), ("kl_div_with_ablation", "kl_div_zero"),
-          ("kl_div_with_sae", "kl_div"),
-        ]
-      ),
-      (
-        "model_performance_preservation",
-        [
-          ("ce_loss_score", "ce_loss_score"), ("ce_loss_with_ablation", "ce_loss_zero"),
-          ("ce_loss_with_sae", "ce_loss_spliced"), ("ce_loss_without_sae", "ce_loss"),
-        ]
-      ),
-      (
-        "reconstruction_quality",
-        [
-          ("explained_variance", "explained_variance_unscaled"),
-          ("explained_variance_legacy", "explained_variance_legacy_unscaled"),
-          ("mse", "mse_unscaled"), ("cossim", "cosine"),
-        ]
-      ),
-      (
-        "shrinkage",
-        [
-          ("l2_ratio", "norm_ratio"),
-          ("relative_reconstruction_bias", "relative_reconstruction_bias_unscaled"),
-        ]
-      ),
-    ]
+    let (behaviour, performance) = (
+      "model_behavior_preservation", "model_performance_preservation"
+    )
+    let (quality, shrinkage) = ("reconstruction_quality", "shrinkage")
     var metrics: [String: [String: Double]] = [:]
-    for (category, names) in categories {
-      let known = names.filter { result[$0.1] != nil }
-      if known.isEmpty { continue }
-      metrics[category] = Dictionary(
-        uniqueKeysWithValues: known.map { ($0.0, value($0.1)) })
+    for (category, name, key) in [
+      (behaviour, "kl_div_score", "kl_div_score"),
+      (behaviour, "kl_div_with_ablation", "kl_div_zero"), (behaviour, "kl_div_with_sae", "kl_div"),
+      (performance, "ce_loss_score", "ce_loss_score"),
+      (performance, "ce_loss_with_ablation", "ce_loss_zero"),
+      (performance, "ce_loss_with_sae", "ce_loss_spliced"),
+      (performance, "ce_loss_without_sae", "ce_loss"),
+      (quality, "explained_variance", "explained_variance_unscaled"),
+      (quality, "explained_variance_legacy", "explained_variance_legacy_unscaled"),
+      (quality, "mse", "mse_unscaled"), (quality, "cossim", "cosine"),
+      (shrinkage, "l2_ratio", "norm_ratio"),
+      (shrinkage, "relative_reconstruction_bias", "relative_reconstruction_bias_unscaled"),
+    ] where result[key] != nil {
+      metrics[category, default: [:]][name] = value(key)
     }
     metrics["token_stats"] = ["total_tokens_eval_sparsity_variance": Double(rows.count)]
-    // Every active expert has a sublatent chosen, whose code is not zero.
+    // Every active expert has chosen a sublatent, whose code is not zero.
     metrics["sparsity"] = ["l0": value("l0") * (shape.isFlat ? 1 : 2)]
     let dead =
       value("dead_latents")

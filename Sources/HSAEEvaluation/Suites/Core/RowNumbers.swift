@@ -1,5 +1,5 @@
-// From sums over rows to the numbers of the suite core: reconstruction, sparsity, use of latents.
-// docs/evaluation.md defines each.
+// Computes the numbers of the suite `core` from sums over rows: reconstruction, sparsity, use of latents.
+// docs/evaluation.md defines each number.
 
 import Foundation
 import HSAEModels
@@ -12,79 +12,75 @@ extension RowMeasurement {
     let hasLevels = !usage.shape.isFlat
     func number(
       _ key: String, _ label: String, better: EvaluationNumber.Direction? = nil, digits: Int = 4,
-      _ statistic: @escaping (RowTotals) -> Double
+      _ statistic: @escaping (RowQuantities) -> Double
     ) -> EvaluationNumber {
       EvaluationNumber(
-        key, label, statistic(RowTotals(totals)),
-        samples: samples.values { statistic(RowTotals($0)) }, better: better, digits: digits)
+        key, label, statistic(RowQuantities(totals)),
+        samples: samples.values { statistic(RowQuantities($0)) }, better: better, digits: digits)
     }
-    /// One number for both levels together, and where there are two, one for the top level alone.
+    /// One number for both levels together and, if there are two levels, one for the top level alone.
     func pair(
       _ key: String, _ label: String, better: EvaluationNumber.Direction? = nil,
-      _ full: @escaping (RowTotals) -> Double, _ top: @escaping (RowTotals) -> Double
+      _ statistic: @escaping (RowQuantities, ReconstructionSums.Level) -> Double
     ) -> [EvaluationNumber] {
-      let first = number(key, label, better: better, full)
+      let first = number(key, label, better: better) { statistic($0, .full) }
       guard hasLevels else { return [first] }
       return [
-        first, number(key + "_top_level", label + ", top level", better: better, top),
+        first,
+        number(key + "_top_level", label + ", top level", better: better) {
+          statistic($0, .topLevel)
+        },
       ]
     }
-    var result = pair(
-      "explained_variance", "explained variance", better: .higher,
-      { 1 - $0[.error] / $0[.spread] }, { 1 - $0[.topError] / $0[.spread] })
-    result += pair(
-      "explained_variance_unscaled", "explained variance, unscaled rows",
-      better: .higher, { 1 - $0[.ownError] / $0[.ownSpread] },
-      { 1 - $0[.ownTopError] / $0[.ownSpread] })
-    result += pair(
-      "mse", "squared error ‖x − x̂‖²", better: .lower,
-      { $0[.error] / $0[.rows] }, { $0[.topError] / $0[.rows] })
-    result.append(
-      number("l0", "L0, active latents", digits: 2) { $0[.active] / $0[.rows] })
-    if hasLevels {
-      result.append(
-        number("l0_sublatents", "relevant sublatents", digits: 2) {
-          $0[.relevant] / $0[.rows]
-        })
+    var result = pair("explained_variance", "explained variance", better: .higher) {
+      $0.seen.explainedVariance($1)
     }
     result += pair(
-      "cosine", "cosine of x and x̂", better: .higher,
-      { $0[.cosine] / $0[.nonzero] }, { $0[.topCosine] / $0[.nonzero] })
+      "explained_variance_unscaled", "explained variance, unscaled rows", better: .higher
+    ) { $0.unscaled.explainedVariance($1) }
+    result += pair("mse", "squared error ‖x − x̂‖²", better: .lower) {
+      $0.seen.squaredError($1)
+    }
+    result.append(
+      number("l0", "L0, active latents", digits: 2) { $0.experts / $0.seen[.rows] })
+    if hasLevels {
+      result.append(
+        number("l0_sublatents", "active sublatents", digits: 2) {
+          $0.sublatents / $0.seen[.rows]
+        })
+    }
+    result += pair("cosine", "cosine of x and x̂", better: .higher) { $0.seen.cosine($1) }
+    result += pair("norm_ratio", "norm ratio ‖x̂‖ / ‖x‖") { $0.seen.normRatio($1) }
+    result += pair("relative_reconstruction_bias", "relative reconstruction bias") {
+      $0.seen.relativeBias($1)
+    }
+    result += pair("explained_variance_legacy", "explained variance, legacy") {
+      $0.seen.legacyExplainedVariance($1)
+    }
     result += pair(
-      "norm_ratio", "norm ratio ‖x̂‖ / ‖x‖",
-      { $0[.ratio] / $0[.nonzero] }, { $0[.topRatio] / $0[.nonzero] })
-    result += pair(
-      "relative_reconstruction_bias", "relative reconstruction bias",
-      { $0[.rebuilt] / $0[.dot] }, { $0[.topRebuilt] / $0[.topDot] })
-    result += pair(
-      "explained_variance_legacy", "explained variance, legacy",
-      { $0[.legacy] / $0[.legacyRows] }, { $0[.topLegacy] / $0[.legacyRows] })
-    result += pair(
-      "explained_variance_legacy_unscaled", "explained variance, legacy, unscaled rows",
-      { $0[.ownLegacy] / $0[.ownLegacyRows] }, { $0[.ownTopLegacy] / $0[.ownLegacyRows] })
+      "explained_variance_legacy_unscaled", "explained variance, legacy, unscaled rows"
+    ) { $0.unscaled.legacyExplainedVariance($1) }
+    let d = Double(width)
     result += [
       number("mse_unscaled", "squared error ‖x − x̂‖², unscaled rows") {
-        $0[.ownError] / $0[.rows]
+        $0.unscaled.squaredError(.full)
       },
       number(
         "relative_reconstruction_bias_unscaled", "relative reconstruction bias, unscaled rows"
-      ) { $0[.ownRebuilt] / $0[.ownDot] },
-    ]
-    let d = Double(width)
-    result.append(
+      ) { $0.unscaled.relativeBias(.full) },
       number("explained_variance_saebench", "explained variance, SAEBench 0.6.0") {
-        let squares = $0[.ownSquares] / $0[.rows]
+        let squares = $0.unscaled[.squares] / $0.unscaled[.rows]
         let mean = squares / d
-        return 1 - $0[.ownError] / $0[.rows] / (squares - mean * mean)
-      })
-    result.append(
+        return 1 - $0.unscaled.squaredError(.full) / (squares - mean * mean)
+      },
       EvaluationNumber(
         "explained_variance_dictionary_learning", "explained variance, dictionary_learning",
-        batchVariance.full))
+        batchVariance),
+    ]
     return result + usageNumbers
   }
 
-  /// How latents are used; shares of latents, not means over rows, so without intervals.
+  /// How latents are used. These are shares of latents, not means over rows, so they have no intervals.
   private var usageNumbers: [EvaluationNumber] {
     let shape = usage.shape
     func share(_ count: Int, of total: Int) -> Double { Double(count) / Double(max(1, total)) }
@@ -113,7 +109,7 @@ extension RowMeasurement {
     return result
   }
 
-  /// Densities as figures.
+  /// Histograms of densities.
   var histograms: [NamedHistogram] {
     var result = [NamedHistogram(title: "Latents", histogram: usage.expertHistogram)]
     if !usage.shape.isFlat {
@@ -124,12 +120,12 @@ extension RowMeasurement {
 }
 
 extension LatentUsage {
-  /// The mean, over experts with relevant sublatents and by how often they have one, of exp(entropy) of
-  /// their sublatents' shares: how many sublatents an expert in fact uses.
+  /// The effective number of sublatents of an expert: exp(entropy) of the sublatents' shares of the expert's
+  /// rows. It is the mean over experts, weighted by the rows for which one of their sublatents is active.
   public var effectiveSublatents: Double {
     var (sum, weight) = (0.0, 0.0)
     for expert in 0..<shape.experts {
-      let counts = relevant[expert * shape.sublatents..<(expert + 1) * shape.sublatents]
+      let counts = active[expert * shape.sublatents..<(expert + 1) * shape.sublatents]
       let total = Double(counts.reduce(0, +))
       guard total > 0 else { continue }
       let entropy = counts.reduce(0.0) { sum, count in
@@ -141,11 +137,4 @@ extension LatentUsage {
     }
     return weight > 0 ? sum / weight : 0
   }
-}
-
-/// Sums over rows, by name.
-struct RowTotals {
-  private let sums: [Double]
-  init(_ sums: [Double]) { self.sums = sums }
-  subscript(_ quantity: RowQuantity) -> Double { sums[quantity.rawValue] }
 }

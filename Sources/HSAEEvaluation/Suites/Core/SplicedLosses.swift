@@ -1,6 +1,5 @@
-// What reconstructions do to a language model: its losses with the residual stream replaced by what each
-// dictionary makes of it, beside its own losses and those with zeros in that place. Special tokens keep
-// their rows and do not count.
+// Measures a language model's losses with the residual stream replaced by each dictionary's reconstruction,
+// beside its own losses and those with zeros. Special tokens keep their rows and do not count.
 
 import HSAEDistribution
 import HSAELanguageModels
@@ -9,9 +8,9 @@ public import HSAESupport
 import HSAETensors
 public import HSAERuns
 
-/// Losses and divergences of one model, on the same tokens, under several replacements.
+/// Losses and divergences of a model under several replacements, on the same tokens.
 public struct SplicedLosses: Sendable {
-  /// What was spliced in, in the order of its quantities.
+  /// A replacement of the residual stream.
   enum Replacement: Hashable, Sendable {
     /// The model's own rows, scaled to unit norm and back.
     case own
@@ -24,11 +23,11 @@ public struct SplicedLosses: Sendable {
   /// Quantities: tokens, the model's loss, then loss and divergence of each replacement.
   let sums: GroupedSums
   let replacements: [Replacement]
-  /// The tokens it was measured on, as a clause.
+  /// A description of the tokens, as a clause.
   public let description: String
 
-  /// Measures `runs` on contexts of `input` with its model. Ranks divide the contexts; a context's losses are
-  /// the same whoever reads it.
+  /// Measures `runs` with the model of `input` on its contexts. Ranks divide the contexts; a context's losses
+  /// do not depend on the rank.
   public init(_ runs: [LoadedRun], _ input: EvaluationInput, suite: String) throws(Failure) {
     let ranks = input.ranks
     let model = try input.sharedModel(for: runs, suite: suite)
@@ -113,46 +112,37 @@ public struct SplicedLosses: Sendable {
     guard let zero = place(.zero), let own = place(.own),
       let full = place(.run(index, topLevelOnly: false))
     else { return [] }
-    let top = place(.run(index, topLevelOnly: true))
-    func score(_ loss: Int) -> ([Double]) -> Double {
-      { ($0[zero] - $0[loss]) / ($0[zero] - $0[1]) }
+    /// One number for both levels together and, if there are two levels, one for the top level alone;
+    /// `statistic` gets the sums and the place of a loss among them.
+    func pair(
+      _ key: String, _ label: String, unit: String? = nil, better: EvaluationNumber.Direction,
+      _ statistic: @escaping ([Double], Int) -> Double
+    ) -> [EvaluationNumber] {
+      let first = number(key, label, unit: unit, better: better) { statistic($0, full) }
+      guard let top = place(.run(index, topLevelOnly: true)) else { return [first] }
+      return [
+        first,
+        number(key + "_top_level", label + ", top level", unit: unit, better: better) {
+          statistic($0, top)
+        },
+      ]
     }
-    func divergenceScore(_ loss: Int) -> ([Double]) -> Double {
-      { ($0[zero + 1] - $0[loss + 1]) / $0[zero + 1] }
+    var result = pair("ce_loss_score", "CE loss score", better: .higher) {
+      ($0[zero] - $0[$1]) / ($0[zero] - $0[1])
     }
-    var result = [
-      number("ce_loss_score", "CE loss score", better: .higher, score(full))
-    ]
-    if let top {
-      result.append(
-        number(
-          "ce_loss_score_top_level", "CE loss score, top level", better: .higher, score(top)))
-    }
-    result += [
-      number("ce_loss", "loss with the model’s own rows", unit: "nats") { $0[1] / $0[0] },
-      number("ce_loss_spliced", "loss with reconstructions", unit: "nats", better: .lower) {
-        $0[full] / $0[0]
-      },
-    ]
-    if let top {
-      result.append(
-        number(
-          "ce_loss_spliced_top_level", "loss with reconstructions, top level", unit: "nats",
-          better: .lower
-        ) { $0[top] / $0[0] })
+    result.append(
+      number("ce_loss", "loss with the model’s own rows", unit: "nats") { $0[1] / $0[0] })
+    result += pair("ce_loss_spliced", "loss with reconstructions", unit: "nats", better: .lower) {
+      $0[$1] / $0[0]
     }
     result += [
       number("ce_loss_zero", "loss with zeros", unit: "nats") { $0[zero] / $0[0] },
       EvaluationNumber(
         "ce_loss_own_difference", "change by splicing the model’s own rows",
         (totals[own] - totals[1]) / totals[0], unit: "nats", digits: 6),
-      number("kl_div_score", "KL divergence score", better: .higher, divergenceScore(full)),
     ]
-    if let top {
-      result.append(
-        number(
-          "kl_div_score_top_level", "KL divergence score, top level", better: .higher,
-          divergenceScore(top)))
+    result += pair("kl_div_score", "KL divergence score", better: .higher) {
+      ($0[zero + 1] - $0[$1 + 1]) / $0[zero + 1]
     }
     result += [
       number("kl_div", "KL divergence with reconstructions", unit: "nats", better: .lower) {
@@ -164,7 +154,7 @@ public struct SplicedLosses: Sendable {
   }
 }
 
-/// Makes replacements of the residual stream.
+/// Makes the splices of replacements.
 private struct Splicer {
   let tokenizer: any Tokenizer
   let block: Int
@@ -172,7 +162,7 @@ private struct Splicer {
   /// Whether runs were trained on the unit rows of a store.
   let rowsAreUnit: Bool
 
-  /// The model's own rows by the way that reconstructions take.
+  /// The model's own rows, scaled and spliced like reconstructions.
   var own: Splice {
     Splice(afterBlock: block) { rows, places in
       let norms = rows.rowNorms()
@@ -184,7 +174,7 @@ private struct Splicer {
 
   var zero: Splice { Splice(afterBlock: block) { rows, _ in rows.clear() } }
 
-  /// The reconstruction by `run` of rows scaled as in training, at the length of the model's own.
+  /// The reconstruction by `run` of rows scaled as in training, scaled back to the rows' own lengths.
   func reconstruction(by run: LoadedRun, topLevelOnly: Bool) -> Splice {
     Splice(afterBlock: block) { rows, places in
       var input = rows.copy()
@@ -199,7 +189,7 @@ private struct Splicer {
     }
   }
 
-  /// Puts `source`, each row times its length, in the place of rows whose token is not special.
+  /// Replaces rows of tokens that are not special by the rows of `source` times their lengths.
   private func put(
     _ source: borrowing Matrix, _ lengths: [Float], _ places: [Splice.Place],
     into rows: inout Matrix

@@ -1,5 +1,5 @@
-// The suite crosslingual: does a dictionary say the same of a sentence and of its translations? The
-// paper's figure 5b, with intervals, a baseline, and a form that does not hang on one token.
+// The suite `crosslingual`: are the same latents active for a sentence and its translations? It is the paper's
+// figure 5b, with intervals, a baseline, and a variant over all tokens of a sentence.
 
 import HSAEDistribution
 import HSAELanguageModels
@@ -12,11 +12,11 @@ public import HSAERuns
 public enum CrosslingualSuite: EvaluationSuite {
   /// "crosslingual".
   public static let name = "crosslingual"
-  /// What it finds out.
+  /// What it measures.
   public static let about = "how the strongest latents differ between translations"
-  /// The model's reading is divided.
+  /// The ranks divide the sentences.
   public static let isDivided = true
-  /// Latents that stand for a sentence.
+  /// Number of latents that stand for a sentence.
   static let strongest = 8
 
   /// The numbers of `runs`.
@@ -28,7 +28,7 @@ public enum CrosslingualSuite: EvaluationSuite {
       let all = try input.sentences()
       let sentences = all.sample(input.options.sentences, seed: input.options.seed)
       guard sentences.sentences.count >= 2 else {
-        throw .data("\(all.description): two sentences are needed at least; give more.")
+        throw .data("\(all.description): at least two sentences are needed; give more.")
       }
       return (try input.block(suite: name), sentences)
     }
@@ -37,7 +37,7 @@ public enum CrosslingualSuite: EvaluationSuite {
       .data("The sentences of rank \(rank) are not those of rank 0; give all ranks the same.")
     }
     let captured = try CapturedSentences(sentences, model: model, block: block, input: input)
-    // A shift of a random order, so that no sentence meets its own translation.
+    // A cyclic shift of a random order, so that no sentence is compared with its own translation.
     let count = sentences.sentences.count
     var generator = SeededGenerator(seed: input.options.seed).split(0x7368_7566)
     let order = (0..<count).shuffled(using: &generator)
@@ -60,12 +60,12 @@ public enum CrosslingualSuite: EvaluationSuite {
 
 /// The residual stream over all sentences, special tokens left out.
 private struct CapturedSentences: ~Copyable {
-  /// The rows as the model computed them, language after language, sentence after sentence.
+  /// The model's rows, ordered by language, then sentence.
   private let rows: Matrix
   /// The rows of each sentence, by language.
   private let ranges: [[Range<Int>]]
 
-  /// Ranks divide the sentences, and then all of them have all rows.
+  /// Captures the rows. Ranks divide the sentences; each gets all rows in the end.
   init(
     _ sentences: ParallelSentences, model: any ResidualStreamModel, block: Int,
     input: EvaluationInput
@@ -75,7 +75,7 @@ private struct CapturedSentences: ~Copyable {
     let contexts = try ranks.agree { () throws(Failure) in
       try Self.contexts(of: sentences, model: model)
     }
-    // The first row of each context, and the end.
+    // The first row of each context, then the number of all rows.
     var starts = [0]
     for context in contexts {
       starts.append(starts[starts.count - 1] + context.count { !tokenizer.isSpecial($0) })
@@ -109,7 +109,7 @@ private struct CapturedSentences: ~Copyable {
     self.rows = rows
   }
 
-  /// The tokens of all sentences, language after language.
+  /// The tokens of all sentences, ordered by language.
   private static func contexts(
     of sentences: ParallelSentences, model: any ResidualStreamModel
   ) throws(Failure) -> [[Int32]] {
@@ -122,7 +122,7 @@ private struct CapturedSentences: ~Copyable {
         guard !tokens.isEmpty, tokens.count <= room else {
           throw .data(
             "\(sentences.description): a sentence in \(sentences.languages[language]) has"
-              + " \(tokens.count) tokens, and 1 to \(room) are possible: \(sentence[language].prefix(40))…"
+              + " \(tokens.count) tokens; 1 to \(room) are possible: \(sentence[language].prefix(40))…"
           )
         }
         contexts.append(tokenizer.prefix + tokens)
@@ -145,7 +145,7 @@ private struct CapturedSentences: ~Copyable {
 }
 
 extension CrosslingualDifferences {
-  /// The numbers, with intervals over sentences; `languages` names the pairs.
+  /// The numbers, with intervals over sentences; keys and labels of pairs use the names `languages`.
   func numbers(_ languages: [String], _ options: EvaluationOptions) -> [EvaluationNumber] {
     let samples = sums.bootstrap(
       resamples: options.resamples, seed: options.seed, threads: options.threads)
@@ -157,7 +157,7 @@ extension CrosslingualDifferences {
       EvaluationNumber(
         key, label, statistic(totals), samples: samples.values(statistic), better: better)
     }
-    /// The mean over pairs of quantity `offset` of a pair.
+    /// The mean over pairs of a pair's quantity `offset`.
     func mean(_ offset: Int) -> ([Double]) -> Double {
       { sums in
         pairs.indices.reduce(0) { $0 + sums[Self.place($1) + offset] }

@@ -1,23 +1,23 @@
-// The latents that stand for a sentence: the strongest at its last token, or over all its tokens. And how
-// two sentences differ in them.
+// Finds the latents that stand for a sentence (the strongest at its last token, or over all its tokens), and
+// counts how much they differ between sentences.
 
 public import HSAEModels
 
 /// The strongest top-level latents of a sentence.
 public struct StrongestLatents: Hashable, Sendable {
-  /// Those of its last token.
+  /// The strongest at its last token.
   public var last: Set<Int>
-  /// Those with the largest codes on average over its tokens.
+  /// Those with the largest mean code over its tokens.
   public var pooled: Set<Int>
 
-  /// The `count` strongest of a sentence whose tokens have the codes `codes[range]`.
+  /// The `count` strongest latents of a sentence whose tokens have the codes `codes[range]`.
   public init(_ codes: Codes, _ range: Range<Int>, count: Int) {
-    // Codes are in order of strength.
+    // Codes of a row are strongest first.
     last = Set(range.last.map { codes[$0].prefix(count).map(\.expert) } ?? [])
     var sums: [Int: Double] = [:]
     for row in range {
-      for activation in codes[row] {
-        sums[activation.expert, default: 0] += Double(activation.value)
+      for code in codes[row] {
+        sums[code.expert, default: 0] += Double(code.value)
       }
     }
     let order = sums.sorted { $0.value != $1.value ? $0.value > $1.value : $0.key < $1.key }
@@ -29,15 +29,14 @@ public struct StrongestLatents: Hashable, Sendable {
 struct CrosslingualDifferences {
   /// The pairs of languages.
   let pairs: [(first: Int, second: Int)]
-  /// For each sentence: 1, sizes of its sets, then for each pair the difference at the last token, that
-  /// with another sentence's translation, and the same two pooled.
+  /// For each sentence: 1; the mean size of its sets; then for each pair the difference at the last token,
+  /// that with another sentence's translation, and the same two over all tokens.
   let sums: GroupedSums
 
   /// The place of a pair's numbers among the quantities.
   static func place(_ pair: Int) -> Int { 2 + 4 * pair }
 
-  /// Compares `latents[language][sentence]`; `other[sentence]` is the sentence it is compared with for
-  /// the baseline.
+  /// Compares `latents[language][sentence]`; the baseline compares a sentence with sentence `other[sentence]`.
   init(_ latents: [[StrongestLatents]], other: [Int]) {
     var pairs: [(first: Int, second: Int)] = []
     for first in latents.indices {

@@ -1,20 +1,20 @@
-// The residual stream at the words of first-letter prompts: what the probe and the dictionaries of
-// one model and block are compared on. It is read once, however many dictionaries there are.
+// Captures the residual stream at the words of first-letter prompts. The probe and all dictionaries of one
+// model and block are measured on these rows.
 
 public import HSAEDistribution
 public import HSAELanguageModels
 public import HSAESupport
 public import HSAETensors
 
-/// How the first-letter task is asked (docs/evaluation.md, "Absorption").
+/// Settings of the first-letter task (docs/evaluation.md, "Absorption").
 public struct FirstLetterSettings: Hashable, Sendable, Codable {
   /// The block after which the residual stream is read, counting from 0.
   public var block: Int
-  /// The most words used, training and test words together.
+  /// Limit on the number of words, training and test words together.
   public var maxWords = 10_000
-  /// Solved examples before the word.
+  /// Number of solved examples before the word.
   public var examples = 10
-  /// Chooses words, split, examples, and the probe's beginning.
+  /// The seed for words, split, examples, and the probe's initial weights.
   public var seed: UInt64 = 0
 
   /// The task after block `block`, with ten examples and at most 10,000 words.
@@ -23,18 +23,17 @@ public struct FirstLetterSettings: Hashable, Sendable, Codable {
 
 /// Words with the residual stream at their last token, scaled to the norm √d: row i belongs to word i.
 ///
-/// Models differ in the length of these vectors by a factor of a hundred, and the recipe's learning
-/// rates and penalties want coordinates of about 1. Most dictionaries are of unit rows anyway; for others
-/// `norms` has the lengths.
-public struct FirstLetterVectors: ~Copyable, Sendable {
+/// Lengths of these rows differ between models by a factor of a hundred, and the recipe's learning rates and
+/// penalties suit coordinates of about 1. `norms` keeps the lengths for dictionaries of unscaled rows.
+public struct FirstLetterRows: ~Copyable, Sendable {
   /// The words.
   public let words: [FirstLetterWord]
-  /// The vectors [words × d].
+  /// The rows [words × d].
   public let rows: Matrix
-  /// The lengths the model gave them [words].
+  /// The rows' lengths in the model [words].
   public let norms: [Float]
 
-  /// Vectors of words, one row each; `norms` are their lengths in the model, by default those they have.
+  /// One row for each word; `norms` are their lengths in the model (default: the lengths of `rows`).
   public init(words: [FirstLetterWord], rows: consuming Matrix, norms: [Float]? = nil) {
     precondition(words.count == rows.rows, "\(words.count) words, \(rows.rows) rows.")
     self.words = words
@@ -42,9 +41,12 @@ public struct FirstLetterVectors: ~Copyable, Sendable {
     self.rows = rows
   }
 
-  /// Asks `model` for the first letters of `words`, with examples from `pool` drawn by `generator`,
-  /// and reads the residual stream at their last tokens. Each of `ranks` asks for some of them, and then all
-  /// have all. `progress` is told how many words are done.
+  /// Gives `model` a prompt for each of `words`, with examples drawn from `pool` by `generator`, and captures
+  /// the residual stream at the word's last token. The `ranks` divide the words; each gets all rows in the
+  /// end. `progress` is called with the number of words done.
+  ///
+  /// Fails with `.data` if `pool` has too few words, a prompt does not fit into the context, or the probes of
+  /// the ranks differ.
   public init(
     words: [FirstLetterWord], examplesFrom pool: [FirstLetterWord],
     settings: FirstLetterSettings, model: any ResidualStreamModel, generator: SeededGenerator,
@@ -60,8 +62,8 @@ public struct FirstLetterVectors: ~Copyable, Sendable {
     }
     try ranks.requireAlike("\(words.map(\.token))") { rank, _, _ in
       .data(
-        "The probe of rank \(rank) knows other words than that of rank 0; give all ranks the same kind of"
-          + " machine.")
+        "The probe of rank \(rank) recognises other words than the probe of rank 0; run all ranks on the same"
+          + " kind of machine.")
     }
     let tokenizer = model.tokenizer
     let pieces = tokenizer.pieces
@@ -75,15 +77,15 @@ public struct FirstLetterVectors: ~Copyable, Sendable {
         var prompts: [FirstLetterPrompt] = []
         for index in range {
           let word = words[index]
-          // Examples follow from the seed and the word's number alone.
+          // The examples depend only on the seed and the word's number.
           var draw = generator.split(UInt64(index))
           let examples = Self.examples(settings.examples, from: pool, not: word, using: &draw)
           let prompt = try FirstLetterPrompt(
             word: word, examples: examples, tokenizer: tokenizer, pieces: pieces)
           guard prompt.tokens.count <= model.contextLength else {
             throw .data(
-              "The prompt for \"\(word.text)\" has \(prompt.tokens.count) tokens, and the model is open"
-                + " for \(model.contextLength); give fewer examples with --examples.")
+              "The prompt for \"\(word.text)\" has \(prompt.tokens.count) tokens, but the model's context"
+                + " holds \(model.contextLength); give fewer examples with --examples.")
           }
           prompts.append(prompt)
         }
@@ -114,7 +116,7 @@ public struct FirstLetterVectors: ~Copyable, Sendable {
     self.init(words: words, rows: result, norms: norms)
   }
 
-  /// Words whose prompts go to the model together: enough to pack like lengths.
+  /// Number of prompts the model gets together: enough to pack prompts of similar length.
   private static let groupSize = 128
 
   /// `count` different words of `pool`, none of them `word`.

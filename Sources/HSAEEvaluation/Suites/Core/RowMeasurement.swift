@@ -1,0 +1,178 @@
+// Measures how one dictionary rebuilds the rows of an evaluation: sums over rows, document by document, of
+// which RowNumbers.swift makes the numbers.
+
+public import HSAEDistribution
+import HSAEModels
+public import HSAESupport
+import HSAETensors
+
+/// The quantities of one row, or their sums over the rows of a document.
+struct RowQuantities {
+  /// Of rows as the dictionary sees them.
+  var seen: ReconstructionSums
+  /// Of rows at their own lengths.
+  var unscaled: ReconstructionSums
+  /// Active experts.
+  var experts: Double
+  /// Active sublatents.
+  var sublatents: Double
+
+  static let count = 2 * ReconstructionSums.count + 2
+
+  /// All quantities, as `GroupedSums` adds them up.
+  var values: [Double] { seen.values + unscaled.values + [experts, sublatents] }
+}
+
+extension RowQuantities {
+  /// The quantities that `values` holds.
+  init(_ values: [Double]) {
+    let size = ReconstructionSums.count
+    seen = ReconstructionSums(values[..<size])
+    unscaled = ReconstructionSums(values[size..<2 * size])
+    (experts, sublatents) = (values[2 * size], values[2 * size + 1])
+  }
+}
+
+/// How one dictionary rebuilds the rows of an evaluation.
+public struct RowMeasurement: Sendable {
+  /// The values of `RowQuantities`, document by document.
+  let sums: GroupedSums
+  /// How often latents were used.
+  public let usage: LatentUsage
+  /// dictionary_learning's explained variance: the mean over batches of 1 − Σ var(x − x̂) / Σ var(x), x̂ by
+  /// both levels.
+  let batchVariance: Double
+  /// Number of rows that have as many active latents as the shape allows.
+  let fullRows: Int
+  /// Width of the rows.
+  let width: Int
+
+  /// Measures `run` on `rows`; each of `ranks` measures some of the chunks. The result does not depend on
+  /// `threads`. It depends on the number of ranks only by the rounding of sums.
+  public init(
+    _ run: LoadedRun, on rows: EvaluationRows, threads: Int,
+    ranks: any Communicator = SingleProcess()
+  ) throws(Failure) {
+    let dictionary = run.dictionary
+    let chunks = rows.chunks[ranks.share(of: rows.chunks.count)]
+    let means = try Means(run, rows, chunks, ranks)
+    var sums = GroupedSums(groups: rows.groupCount, quantities: RowQuantities.count)
+    var usage = LatentUsage(
+      shape: dictionary.shape, subThreshold: dictionary.activation.subThreshold)
+    var fullRows = 0
+    var variance = 0.0
+    try ranks.agree { () throws(Failure) in
+      for range in chunks {
+        let x = try rows.matrix(range, for: run)
+        let codes = dictionary.encode(x, threads: threads)
+        let full = dictionary.decode(codes, threads: threads)
+        let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
+        usage.add(codes)
+        let lengths = means.lengths[range].map(Double.init)
+        let batch = BatchStatistics(x, full, lengths: lengths)
+        variance += batch.explainedVariance
+        for row in 0..<range.count {
+          let (values, length) = (x.row(row), lengths[row])
+          var seen = ReconstructionSums(
+            row: values, reconstruction: full.row(row), topLevel: top.row(row))
+          var unscaled = seen.scaled(by: length)
+          seen[.spread] = values.squaredDistance(from: means.seen)
+          seen.setBatch(spread: values.squaredDistance(from: batch.mean))
+          unscaled[.spread] = values.squaredDistance(from: means.unscaled, scale: length)
+          unscaled.setBatch(spread: values.squaredDistance(from: batch.unscaledMean, scale: length))
+          let active = codes[row].count {
+            $0.sublatent >= 0 && $0.subValue >= usage.subThreshold
+          }
+          if codes[row].count == dictionary.shape.activeExperts { fullRows += 1 }
+          let quantities = RowQuantities(
+            seen: seen, unscaled: unscaled, experts: Double(codes[row].count),
+            sublatents: Double(active))
+          sums.add(quantities.values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
+        }
+      }
+    }
+    var counts = [variance, Double(fullRows)]
+    ranks.sumByParts(&counts)
+    sums.sum(over: ranks)
+    usage.sum(over: ranks)
+    try ranks.check()
+    self.sums = sums
+    self.usage = usage
+    batchVariance = counts[0] / Double(max(1, rows.chunks.count))
+    width = dictionary.shape.width
+    self.fullRows = Int(counts[1])
+  }
+}
+
+/// The means of an evaluation set.
+private struct Means {
+  /// Of rows as the dictionary sees them.
+  let seen: [Double]
+  /// Of rows at their own lengths.
+  let unscaled: [Double]
+  /// The lengths of the rows in the chunks that were read, 1 for the others.
+  let lengths: [Float]
+
+  /// The means of `rows`; `chunks` are those that this one of `ranks` reads.
+  init(
+    _ run: LoadedRun, _ rows: EvaluationRows, _ chunks: ArraySlice<Range<Int>>,
+    _ ranks: any Communicator
+  ) throws(Failure) {
+    var all = [Float](repeating: 1, count: rows.count)
+    var seen = [Double](repeating: 0, count: run.shape.width)
+    var unscaled = seen
+    try ranks.agree { () throws(Failure) in
+      for range in chunks {
+        var lengths: [Float] = []
+        let x = try rows.matrix(range, for: run, lengths: &lengths)
+        all.replaceSubrange(range, with: lengths)
+        for row in 0..<range.count {
+          x.row(row).add(to: &seen)
+          x.row(row).add(to: &unscaled, scale: Double(lengths[row]))
+        }
+      }
+    }
+    ranks.sumByParts(&seen)
+    ranks.sumByParts(&unscaled)
+    try ranks.check()
+    let count = Double(max(1, rows.count))
+    self.seen = seen.map { $0 / count }
+    self.unscaled = unscaled.map { $0 / count }
+    lengths = all
+  }
+}
+
+/// What the rows of a chunk are compared with.
+private struct BatchStatistics {
+  /// The mean of the rows, and of the rows times their lengths.
+  let mean: [Double]
+  let unscaledMean: [Double]
+  /// 1 − Σ var(x − x̂) / Σ var(x); 0 if the rows do not vary.
+  let explainedVariance: Double
+
+  init(_ x: borrowing Matrix, _ rebuilt: borrowing Matrix, lengths: [Double]) {
+    let count = Double(max(1, x.rows))
+    var sum = [Double](repeating: 0, count: x.columns)
+    var (unscaledSum, errorSum) = (sum, sum)
+    var (square, errorSquare) = (0.0, 0.0)
+    for row in 0..<x.rows {
+      let (values, back) = (x.row(row), rebuilt.row(row))
+      values.add(to: &sum)
+      values.add(to: &unscaledSum, scale: lengths[row])
+      for column in values.indices {
+        let value = Double(values[column])
+        let error = value - Double(back[column])
+        errorSum[column] += error
+        square += value * value
+        errorSquare += error * error
+      }
+    }
+    func variance(_ squares: Double, _ sums: [Double]) -> Double {
+      squares - sums.reduce(0) { $0 + $1 * $1 } / count
+    }
+    mean = sum.map { $0 / count }
+    unscaledMean = unscaledSum.map { $0 / count }
+    let total = variance(square, sum)
+    explainedVariance = total > 0 ? 1 - variance(errorSquare, errorSum) / total : 0
+  }
+}
