@@ -1,4 +1,4 @@
-// What hsae bench prints for people.
+// The text that hsae bench prints.
 
 import Foundation
 import HSAEModels
@@ -6,7 +6,7 @@ import HSAESupport
 import HSAETensors
 import HSAETraining
 
-/// The result as text, one finding a line.
+/// The result as text, one figure on each line.
 func benchText(_ result: BenchResult, data: String, run: String, _ plan: BenchPlan) -> String {
   let shape = result.shape
   var lines = [

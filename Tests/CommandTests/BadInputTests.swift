@@ -166,7 +166,7 @@ import Testing
       try writeNumpy([Float](repeating: 0, count: 300 * 20), width: 20, to: fixture.data)
       let result = try runHSAE(fixture.training("run", ["--steps", "2"]))
       #expect(result.code == 0 && result.complaints.count == 1, "\(result.errors)")
-      #expect(result.errors.contains("256 rows, spread over all, are zero"), "\(result.errors)")
+      #expect(result.errors.contains("256 rows sampled evenly are all zero"), "\(result.errors)")
     }
   }
 

@@ -79,7 +79,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
       #expect(stopped.code == 143 || stopped.code == 0, "\(stopped.errors)")
       #expect(second.result().code == 0)
       if stopped.code == 143 {
-        #expect(stopped.errors.contains("goes on from here"))
+        #expect(stopped.errors.contains("continues from here"))
         expectRefusal(
           try runHSAE(["train", store, "--out", Path.join(folder, "run")]), 65,
           [store, "incomplete"])

@@ -33,7 +33,7 @@ import Testing
   /// What `hsae` itself said on standard error.
   private func sentences(_ result: CommandResult) -> [Substring] {
     result.errors.split(separator: "\n").filter {
-      $0.hasPrefix("hsae: ") && !$0.hasPrefix("hsae: memory: ") && !$0.hasPrefix("hsae: sent by")
+      $0.hasPrefix("hsae: ") && !$0.hasPrefix("hsae: memory: ") && !$0.hasPrefix("hsae: one of")
     }
   }
 
