@@ -105,7 +105,7 @@ bench-record: test-build valgrind ## Records these numbers again (Benchmarks/thr
 format: ## Rewrites the sources in the project's format.
 	swift format format --in-place --recursive --parallel $(SOURCES)
 
-lint: ## Fails if the format differs or a link in README.md or docs is broken.
+lint: ## Fails where the format differs, or a link in README.md or docs leads nowhere.
 	swift format lint --strict --recursive --parallel $(SOURCES)
 	scripts/links.py test
 	scripts/links.py check
