@@ -16,7 +16,7 @@ struct LookUp: ParsableCommand {
     discussion: """
       For each word: the experts active for it with their codes z and strongest words, and under \
       each the sublatent it chose with its code c and strongest words. A sublatent whose code is \
-      below the threshold is marked "not relevant here". A word is looked up as a token with a \
+      below the threshold is marked "not active here". A word is looked up as a token with a \
       leading space, then without, then in other case.
       """)
 
