@@ -51,7 +51,7 @@ for kind in latents sublatents lists searches api mix; do start; load "$kind"; d
 
 start
 curl -fs "$base/text?text=warm" -o /dev/null || { echo "(no model: texts were not measured)"; exit 0; }
-printf '\nseconds for 32 tokens taken apart:\n'
+printf '\nseconds for the latents of 32 tokens:\n'
 for number in 1 2 3 4 5; do
   text=$(printf 'The+number+%s+' "$number"; printf 'dog+and+cat+%.0s' 1 2 3 4 5 6 7 8 9)
   curl -fs -o /dev/null -w '%{time_total}\n' "$base/text?text=$text"

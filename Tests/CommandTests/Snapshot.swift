@@ -25,6 +25,6 @@ func expectSnapshot(
   Issue.record(
     """
     \(name) differs\(change.map { ": \"\($0.1)\" was \"\($0.0)\"" } ?? " in length"); if that is \
-    meant, record it anew with RECORD_SNAPSHOTS=1.
+    meant, record it again with RECORD_SNAPSHOTS=1.
     """, sourceLocation: location)
 }
