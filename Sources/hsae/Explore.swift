@@ -19,7 +19,7 @@ struct Explore: ParsableCommand {
       the latents of any text you type, and what the model writes while a latent is made stronger. Your \
       labels are kept in the database.
 
-      The latents of your text and steering need the model of the runs. It is found in the cache if hsae \
+      Reading your text and steering need the model of the runs. It is found in the cache if hsae \
       fetch or hsae collect put it there, and loaded when the first text comes. Programs can use the JSON \
       API under /api/v1 (/api/v1/openapi.json describes it). Ctrl-C ends the server.
       """)

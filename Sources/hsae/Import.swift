@@ -17,7 +17,7 @@ struct Import: ParsableCommand {
       PATH is a folder of SAELens (standard, topk, jumprelu, batchtopk and matryoshka SAEs, saved for \
       inference or in training; also what hsae export wrote) or of sparsify, a params.npz of Gemma Scope, or the \
       arrays of the H-SAE's authors as .npz or .safetensors, which need --k. Biases, thresholds and the scaling \
-      of rows are carried over; for anything without a counterpart here an error names it. config.json records \
+      of rows are carried over; an error names anything without a counterpart here. config.json records \
       under "origin" where the dictionary came from, and how its codes relate to the original ones.
 
       In dictionaries with a ReLU or JumpReLU any number of latents can be active for a row. Here the strongest \
