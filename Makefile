@@ -1,12 +1,12 @@
-# One name for each thing a person does with this tree. `make demo` and `make test` do whatever they
-# need first, from a fresh clone. HSAE_CACHE moves the cache of models and of llama.cpp.
+# One target for each task. `make demo` and `make test` work from a fresh clone: they first do what they need.
+# HSAE_CACHE moves the cache of models and of llama.cpp.
 
 HSAE_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hsae
 export HSAE_CACHE
-# Set-up leaves a link to this machine's build of llama.cpp; every `swift build` needs its .pc file.
+# Set-up makes a link to this machine's build of llama.cpp; every `swift build` needs its .pc file.
 export PKG_CONFIG_PATH := $(HSAE_CACHE)/llama.cpp/lib/pkgconfig$(if $(PKG_CONFIG_PATH),:$(PKG_CONFIG_PATH))
 
-# What `hsae --version` says was built.
+# The commit that `hsae --version` prints.
 export HSAE_COMMIT := $(shell git rev-parse --short HEAD 2>/dev/null)$(shell \
   git diff --quiet HEAD 2>/dev/null; [ $$? -ne 1 ] || echo -modified)
 
@@ -30,7 +30,7 @@ install: build ## The executable, its manual pages and completions, under PREFIX
 	install -D -m 755 $(HSAE) $(DESTDIR)$(PREFIX)/bin/hsae
 	scripts/install-shell.sh $(HSAE) $(DESTDIR)$(PREFIX)
 
-deb: ## A Debian package that needs no Swift where it is installed: out/hsae_VERSION_amd64.deb.
+deb: ## A Debian package; machines that install it need no Swift: out/hsae_VERSION_amd64.deb.
 	@scripts/deb.sh
 
 site: build ## The documentation as pages that open from the disk: out/site/index.html.
@@ -41,11 +41,11 @@ mpi: ## The executable for mpirun and srun, with everything: .build-mpi/release/
 	@HSAE_MPI=1 scripts/setup.sh
 	swift build -c release --product hsae --scratch-path .build-mpi --traits default,MPI
 
-test-mpi: mpi test-build ## Training on several processes, and how it ends when one fails.
+test-mpi: mpi test-build ## Training with several processes, also when one fails.
 	HSAE_MPI_EXECUTABLE=$(CURDIR)/.build-mpi/release/hsae swift test $(TEST) --disable-xctest \
 	  --filter 'MPITests|Rank|Communicator'
 
-two-hosts: mpi ## Training over two network namespaces as machines, and how it ends; needs root.
+two-hosts: mpi ## Training with two network namespaces as machines, also when one fails; needs root.
 	runs/two-hosts.sh .build-mpi/release/hsae
 
 demo: build ## From a real model's vocabulary to a page of hierarchies, in minutes.
@@ -54,14 +54,14 @@ demo: build ## From a real model's vocabulary to a page of hierarchies, in minut
 demo-activations: build ## From a model's residual stream over Wikipedia to a page, in minutes.
 	scripts/demo-activations.sh $(HSAE)
 
-# Tests are built apart (`.build-test`): what @testable needs would rebuild everything each way.
+# Tests have a build folder of their own (`.build-test`), because @testable changes the generated code.
 TEST := --configuration release --scratch-path .build-test
 export HSAE_EXECUTABLE := $(CURDIR)/.build-test/release/hsae
 
 test-build: setup
 	@swift test list $(TEST) >/dev/null
 
-models: test-build ## The models the tests read.
+models: test-build ## The models that tests read.
 	@$(HSAE_EXECUTABLE) fetch gemma-3-270m
 	@$(HSAE_EXECUTABLE) fetch smollm2-135m
 
@@ -71,7 +71,7 @@ browser: setup
 docs: test-build ## The library's documentation as a static site: out/docs.
 	scripts/docs.sh site .build-test/release out/docs
 
-examples: setup ## The package in Examples, built as a user's would be and tried.
+examples: setup ## Builds the package in Examples as a user would, and tries it.
 	scripts/examples.sh
 
 test: lint models browser examples ## What continuous integration runs; the summary comes last.
@@ -79,10 +79,10 @@ test: lint models browser examples ## What continuous integration runs; the summ
 	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
 	  swift test $(TEST) --disable-xctest
 
-soak: models bench-check test-mpi ## The long rounds: kills, a million mutated inputs, sanitizers, counts.
+soak: models bench-check test-mpi ## The long tests: kills, a million mutated inputs, sanitizers, counts.
 	@if [ "$$(id -u)" -eq 0 ] && ip netns list >/dev/null 2>&1; then \
 	  runs/two-hosts.sh .build-mpi/release/hsae; \
-	else echo "soak: left out make two-hosts, which needs root and iproute2."; fi
+	else echo "soak: skipped make two-hosts, which needs root and iproute2."; fi
 	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
 	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
@@ -90,16 +90,16 @@ soak: models bench-check test-mpi ## The long rounds: kills, a million mutated i
 	swift test -c release --scratch-path .build-tsan --sanitize thread \
 	  --filter 'HSAE(Tensors|Models|Training)Tests'
 
-bench: build ## Throughput, and the distance to what the machine allows.
+bench: build ## Training speed, compared with the machine's limit.
 	$(HSAE) bench
 
 valgrind:
 	@command -v valgrind >/dev/null || HSAE_VALGRIND=1 scripts/setup.sh
 
-bench-check: test-build valgrind ## Instructions of every kernel and phase against what is recorded.
+bench-check: test-build valgrind ## Compares instructions of every kernel and phase with the recorded numbers.
 	Benchmarks/check.sh .build-test/release/hsae-benchmarks
 
-bench-record: test-build valgrind ## Writes those numbers (Benchmarks/thresholds.txt) anew.
+bench-record: test-build valgrind ## Records these numbers again (Benchmarks/thresholds.txt).
 	Benchmarks/check.sh .build-test/release/hsae-benchmarks --record
 
 format: ## Rewrites the sources in the project's format.
@@ -111,5 +111,5 @@ lint: ## Fails where the format differs, a target's imports differ from Package.
 	scripts/links.py test
 	scripts/links.py check
 
-clean: ## Removes what building left in the tree; the cache and what was trained (out) stay.
+clean: ## Removes build folders; keeps the cache and trained runs (out).
 	rm -rf .build .build-test .build-mpi .build-asan .build-tsan .build-deb .build-site .build-examples

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The paper's ablations (Appendix B, Figures 8-21) on the unembedding of Gemma 3 270M: orthogonality
-# on/off, L1 on/off, whitening on/off. Trains five dictionaries that differ in nothing else, prints one
+# on/off, L1 on/off, whitening on/off. Trains five dictionaries that differ only in these, prints one
 # table and writes one page that shows the paper's words side by side.
 #
 #   runs/ablations.sh [FOLDER]          STEPS=5000 runs/ablations.sh      (default 1500 steps)
 #
-# What an earlier call has finished is kept. Findings are in dev/LOG.md.
+# Finished runs of earlier calls are kept. Results are in dev/LOG.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hsae=${HSAE:-.build/release/hsae}
@@ -22,7 +22,7 @@ run() {
   shift 2
   if [ -f "$folder/$name/config.json" ]; then
     if ! grep -q "\"steps\" : $steps,\?$" "$folder/$name/config.json"; then
-      echo "$0: $folder/$name was begun with other steps than $steps; choose another folder" >&2
+      echo "$0: $folder/$name was started with another number of steps than $steps; choose another folder" >&2
       exit 64
     fi
     "$hsae" train --out "$folder/$name" --resume

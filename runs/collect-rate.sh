@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# How near `hsae collect` comes to llama.cpp's own rate: prompt tokens per second up to a block, by a
-# C program without any of our code, before and after a collection of the same model, weights, block and
-# context length, so that other work on the machine shows.
+# Compares `hsae collect` with llama.cpp's own rate. A C program without our code measures prompt tokens per second
+# up to a block, before and after a collection with the same model, weights, block and context length, so that other
+# work on the machine shows.
 #
 #   TEXT=corpus.jsonl runs/collect-rate.sh [HSAE]
 #
 # Environment: TEXT (needed), MODEL (gemma-3-270m), LAYER (12), CONTEXT (256), TOKENS (100k),
-# WEIGHTS (bf16), THREADS (2), SECONDS_EACH (10). Full contexts only say what the model can do;
+# WEIGHTS (bf16), THREADS (2), SECONDS_EACH (10). Full contexts show what the model can do;
 # documents shorter than a context cost some padding.
 set -euo pipefail
 
@@ -25,7 +25,7 @@ compiler=$(dirname "$(command -v swift)")/clang++
 "$compiler" -O2 -x c "$here/prompt-rate.c" $(pkg-config --cflags --libs llama) \
   -o "$folder/prompt-rate"
 
-# One small collection first: it converts the weights, and shows what starting takes.
+# A small collection first: it converts the weights and measures the time to start.
 collect() {
   "$hsae" collect "$model" --layer "$layer" --weights "$weights" --text "$TEXT" --tokens "$1" \
     --context "$context" --threads "$threads" --out "$2" --json >"$2.json" 2>"$folder/log" ||

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Dashboards of exported dictionaries by sae-dashboard, the code behind Neuronpedia's: whether it runs on both
-# levels of an H-SAE, with each sublatent silent unless its expert is active. Prints a line for each folder.
+# Makes dashboards of exported dictionaries with sae-dashboard, which Neuronpedia uses: checks that it runs on both
+# levels of an H-SAE, with each sublatent inactive unless its expert is active. Prints a line for each folder.
 #
 #   runs/dashboards.sh FOLDER RUN…        FOLDER is one that runs/saebench.sh made (its environment and model)
 #

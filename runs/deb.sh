@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian package on a clean Debian 12 in a folder, uses it, removes it, and looks whether
-# anything of it is left. Root, debootstrap, and the mirror this machine's apt is set up with.
+# Installs the Debian package on a clean Debian 12 in a folder, uses it, removes it, and checks that nothing of
+# it is left. Needs root and debootstrap; uses the mirror that this machine's apt is configured for.
 #
 #   make deb
 #   runs/deb.sh out/hsae_0.1.0_amd64.deb FOLDER      FOLDER: 700 MB; a system already there is used again
@@ -32,7 +32,7 @@ for file in /etc/resolv.conf /etc/hosts; do
 done
 mount --bind /proc "$system/proc"
 trap 'umount "$system/proc"' EXIT
-# No environment of ours: what a user there would have.
+# The environment of a user there, not ours.
 there() {
   env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     ${http_proxy:+http_proxy="$http_proxy"} chroot "$system" "$@"
@@ -40,7 +40,7 @@ there() {
 
 there apt-get update -q >"$folder/apt.log" 2>&1
 there apt-get install -q -y --no-install-recommends man-db bash-completion >>"$folder/apt.log" 2>&1
-# Models in a user's cache, and pages that man keeps formatted, are not the package's.
+# Models in a user's cache and man's formatted pages do not belong to the package.
 everything() {
   there sh -c 'dpkg-query -W
     find / -xdev \( -path /root -o -path /var/cache/man \) -prune -o -name "*hsae*" -print'
@@ -59,7 +59,7 @@ there man hsae-train | grep -q -- --sublatents || fail "the manual page does not
 there bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader hsae
   complete -p hsae' >/dev/null || fail "bash does not know how to complete hsae."
 python3 - "$system/root/rows.npy" <<'PY'
-# 4,000 rows of 32 columns, sums of few of 100 directions, as a NumPy file by hand.
+# 4,000 rows of width 32, sums of a few of 100 directions, written as a NumPy file.
 import random, struct, sys
 random.seed(0)
 directions = [[random.gauss(0, 1) for _ in range(32)] for _ in range(100)]
@@ -75,7 +75,7 @@ there hsae train /root/rows.npy --preset residual-stream --experts 128 --k 4 --s
   --out /root/h --also /root/flat:sublatents=0
 there hsae evaluate /root/h /root/flat | grep 'explained variance' | head -n 2
 there hsae report /root/h /root/flat --out /root/page.html >/dev/null
-# The language models of llama.cpp: one that is here already, if there is one.
+# A language model for llama.cpp, if one is already here.
 model=$(find "${HSAE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hsae}/models" -name 'smollm2*.gguf' 2>/dev/null | head -n 1)
 if [ -n "$model" ]; then
   cp "$model" "$system/root/model.gguf"
@@ -90,7 +90,7 @@ there dpkg -L hsae >"$folder/files"
 find "$system/root" -mindepth 1 -delete
 there apt-get purge -q -y --autoremove hsae >>"$folder/apt.log" 2>&1
 everything >"$folder/after"
-# autoremove may take what was there and nobody needs; nothing may have come.
+# autoremove may remove old packages that nothing needs, but nothing may have been added.
 left=$(LC_ALL=C comm -13 <(LC_ALL=C sort "$folder/before") <(LC_ALL=C sort "$folder/after"))
 [ -z "$left" ] || fail "left behind: $left"
 while read -r path; do

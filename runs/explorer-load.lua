@@ -1,6 +1,6 @@
--- What runs/explorer-load.sh has wrk ask for. KIND is page (PAGE, over and over) or what every request asks for
--- another of: latents, sublatents, lists, searches, api, or a mix of them. SHAPE is "RUN EXPERTS SUBLATENTS",
--- WORDS are words to search for, SEED chooses.
+-- The requests that runs/explorer-load.sh makes with wrk. KIND is page (the same PAGE again and again), or one of
+-- latents, sublatents, lists, searches, api, or a mix of them (another one with each request). SHAPE is
+-- "RUN EXPERTS SUBLATENTS", WORDS are words to search for, SEED chooses.
 local run, experts, sublatents = os.getenv("SHAPE"):match("(%S+) (%d+) (%d+)")
 local kind, words = os.getenv("KIND"), {}
 for word in os.getenv("WORDS"):gmatch("%S+") do words[#words + 1] = word end
@@ -25,7 +25,7 @@ request = function()
   return wrk.format("GET", ways[kind == "mix" and mix[math.random(#mix)] or kind]())
 end
 
--- Milliseconds that the server took for each answer, as it says itself.
+-- Milliseconds that the server took for each answer, from its own header.
 times = {}
 response = function(_, headers)
   times[#times + 1] = tonumber((headers["Server-Timing"] or ""):match("dur=([%d.]+)"))
@@ -33,8 +33,8 @@ end
 local threads = {}
 setup = function(thread) threads[#threads + 1] = thread end
 
--- One row of a table: what, requests, requests a second, median and 99 % in ms as the client sees them, 99 % at the
--- server, failures.
+-- One row of a table: what, requests, requests a second, median and 99 % in ms at the client, 99 % at the server,
+-- failures.
 done = function(summary, latency)
   local taken = {}
   for _, thread in ipairs(threads) do

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# How fast hsae explore answers: requests of 64 clients at once, in two ways. First pages people go back to:
-# one page of each kind, over and over. Then pages nobody asked for yet: every request another latent,
-# list, search or API call, at random, by a server that was just started. At last texts of 32 tokens taken
-# apart, new ones each time.
+# Measures how fast hsae explore answers 64 clients at once. First the same page of each kind, again and again. Then
+# new pages from a server that was just started: each request is another latent, list, search or API call, at random.
+# Last the latents of texts of 32 tokens, new ones each time.
 #
 #   runs/explorer-load.sh FEATURES [SECONDS] [CLIENTS]
 #
-# FEATURES is what hsae explain wrote. SECONDS [8] is how long each row of the tables takes. The clients
-# are wrk's (Debian: wrk), which shares the processors with the server. HSAE names the executable, PORT
-# the port, SEED the pages. The server is stopped at the end.
+# FEATURES is a folder that hsae explain wrote. SECONDS [8] is the time for each row of the tables. The client is wrk
+# (Debian: wrk), which shares the processors with the server. HSAE names the executable, PORT the port, SEED chooses
+# the pages. The server is stopped at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hsae=${HSAE:-.build/release/hsae}
@@ -27,7 +26,7 @@ start() {
 }
 
 start
-# The first run's name, shape, most hierarchical expert, and words its latents have.
+# The first run's name, shape, expert with the highest score, and words of its latents.
 { read -r SHAPE; read -r expert; read -r WORDS; } < <(curl -fs "$base/api/v1/runs" | python3 -c '
 import json, re, sys, urllib.parse, urllib.request
 run = json.load(sys.stdin)[0]
@@ -51,8 +50,8 @@ printf '\nnever asked for:\n\n%s\n' "$head"
 for kind in latents sublatents lists searches api mix; do start; load "$kind"; done
 
 start
-curl -fs "$base/text?text=warm" -o /dev/null || { echo "(no model: texts were not taken apart)"; exit 0; }
-printf '\nseconds for 32 tokens taken apart:\n'
+curl -fs "$base/text?text=warm" -o /dev/null || { echo "(no model: texts were not measured)"; exit 0; }
+printf '\nseconds for the latents of 32 tokens:\n'
 for number in 1 2 3 4 5; do
   text=$(printf 'The+number+%s+' "$number"; printf 'dog+and+cat+%.0s' 1 2 3 4 5 6 7 8 9)
   curl -fs -o /dev/null -w '%{time_total}\n' "$base/text?text=$text"

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A million mutated inputs, under AddressSanitizer, for each file of the readers of FILTER's fuzz tests: in
-# slices of 25,000, each with seeds of its own, two at a time. What is done is kept; call again to go on.
+# Runs FILTER's fuzz tests under AddressSanitizer, with a million mutated inputs for each file: in slices of 25,000
+# with different seeds, two at a time. Finished slices are kept; call again to continue.
 #
 #   runs/fuzz-asan.sh FOLDER [FILTER] [SLICES]     FILTER [ImportFuzzTests], SLICES [40]; dev/LOG.md has results
 #
 # The build with the sanitizer (.build-asan) takes ten minutes, the importers 25 with two cores. A slice that fails
-# leaves slice-N.failed, with the seed in its first line.
+# writes slice-N.failed, with the seed in its first line.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$(realpath -m "$1") filter=${2:-ImportFuzzTests} slices=${3:-40}

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Whether hsae import computes what other tools compute: small SAEs of every kind that is imported are trained by
-# SAELens and sparsify on rows of STORE, saved by them, imported, and compared on 10,000 rows. dev/LOG.md has
-# results.
+# Checks that imported runs compute what other tools compute: SAELens and sparsify train and save small SAEs of every
+# kind that can be imported, on rows of STORE; hsae imports them and 10,000 rows are compared. dev/LOG.md has results.
 #
-#   runs/import.sh FOLDER STORE     FOLDER for everything made
+#   runs/import.sh FOLDER STORE     FOLDER for all output
 #
 # SAELens and sparsify come from PyPI, pinned in runs/peers/requirements.txt, into FOLDER/venv (2 GB; VENV names
 # another). About 10 minutes on two cores.
@@ -26,7 +25,7 @@ triples=()
 for path in "$folder"/theirs/*; do
   name=$(basename "$path")
   rm -rf "$folder/runs/$name"
-  # All latents may be active where there is no k: the comparison is of the whole.
+  # Without a k all latents may be active, so keep all of them for the comparison.
   all=()
   grep -q '"k":' "$path/cfg.json" || all=(--max-active 2048)
   "$hsae" import "$path" --out "$folder/runs/$name" "${all[@]}"

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The paper's figures 3 and 5 on Gemma 3 270M: flat SAEs and H-SAEs with 16 and 64 sublatents at several
-# widths, trained on one collection of a residual stream, all from one reading for each seed; evaluated on
-# the documents held out; figures and tables. And its study of the unembedding. docs/paper.md has findings.
+# Makes the paper's figures 3 and 5 for Gemma 3 270M: trains flat SAEs and H-SAEs with 16 and 64 sublatents at several
+# widths on one collected residual stream, all on the same batches for each seed; evaluates them on held-out documents;
+# makes figures and tables. Also repeats the study of the unembedding. docs/paper.md has results.
 #
-#   runs/paper.sh [FOLDER]          everything; what an earlier call finished is kept, what it began is
-#                                   gone on with
+#   runs/paper.sh [FOLDER]          everything; keeps what an earlier call finished, and continues what
+#                                   it began
 #   runs/paper.sh rates [FOLDER]    first: a grid of learning rates at the smallest width, one epoch
 #
 # Environment (defaults in brackets):
@@ -12,8 +12,8 @@
 #   MODEL     the model of it [gemma-3-270m]          LAYER   its block [12]     TOKENS  rows [2M]
 #   WIDTHS    top-level latents [2k 4k 8k]            SEEDS   [0]                K       active ones [32]
 #   EPOCHS    [4]       BATCH  [the trainer's choice] RATE    learning rate [2e-3]
-#   THRESHOLD of latents and sublatents [0]: the paper's 1/√width switches off most of them at width 640
-#   L1        λ₂ of H-SAEs [1e-4]: the paper's 1e-3 leaves half of 8,192 experts silent here
+#   THRESHOLD of latents and sublatents [0]: with the paper's 1/√width most of them are inactive at width 640
+#   L1        λ₂ of H-SAEs [1e-4]: with the paper's 1e-3 half of 8,192 experts are dead here
 #   RATES     of the grid [2e-4 5e-4 1e-3 2e-3]       RATE_EPOCHS  [1]
 #   BIAS      [geometric-median]: rows of a residual stream share a large mean, and without a bias a third
 #             of the latents die
@@ -44,7 +44,7 @@ say() { printf 'paper: %s\n' "$*" >&2; }
 took() { say "$1: $((($(date +%s) - $2) / 60)) min"; }
 mkdir -p "$folder"
 
-# What tells the kinds of dictionary apart, as settings of --also. Flat ones have no penalty but AuxK.
+# The settings of each kind of dictionary, for --also. Flat ones have AuxK and no penalty.
 kind() {
   local l1=l1=${L1:-1e-4}
   case $1 in
@@ -54,8 +54,8 @@ kind() {
   esac
 }
 
-# train RUN=SETTINGS… : trains those runs over one reading; begun ones are gone on with, of any number.
-# TRAINING holds further options of them all.
+# train RUN=SETTINGS… : trains these runs on the same batches; resumes those that were begun.
+# TRAINING has further options for all of them.
 train() {
   local begun=() new=() run arguments
   for run in "$@"; do
@@ -68,7 +68,7 @@ train() {
   fi
   if [ ${#new[@]} -gt 0 ]; then
     arguments=()
-    # The first run's settings are those of all, so it gets its own as options.
+    # All runs inherit the first run's options, so its own settings become options.
     local settings=${new[0]#*=} setting
     for setting in ${settings//,/ }; do arguments+=("--${setting%%=*}" "${setting#*=}"); done
     for run in "${new[@]:1}"; do arguments+=(--also "${run%%=*}:${run#*=}"); done
@@ -120,7 +120,7 @@ for seed in "${seeds[@]}"; do
   all+=("${paths[@]}")
   for suite in "${suites[@]}"; do
     file=$folder/$suite-seed$seed.json
-    # A file is newer than what it was made from, or it is made again.
+    # A file that is older than its inputs is made again.
     stale=$([ -e "$file" ] || echo yes)
     for path in "${paths[@]}"; do [ "$path/checkpoints" -nt "$file" ] && stale=yes; done
     if [ -n "$stale" ]; then
@@ -145,7 +145,7 @@ if [ "${UNEMBEDDING_STEPS:-5000}" != 0 ]; then
     "$hsae" train "$words" --preset unembedding --steps "${UNEMBEDDING_STEPS:-5000}" \
       --out "$folder/words-h" --also "$folder/words-flat:sublatents=0"
   fi
-  # Against WordNet, where it is installed (HSAE_WORDNET=1 scripts/setup.sh).
+  # Compare with WordNet if it is installed (HSAE_WORDNET=1 scripts/setup.sh).
   if [ -e /usr/share/wordnet/data.noun ]; then
     "$hsae" evaluate "$folder/words-h" "$folder/words-flat" --suite hierarchy \
       --out "$folder/words.json" >"$folder/words.txt"

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Training speed beside the neighbours', in one run on one machine: rows per second of hsae (hierarchical
-# and flat, batch 32,768) and of SAELens, sparsify, dictionary_learning (flat TopK) and a plain PyTorch
-# H-SAE, all of the same d, m, k, each at its best of a few batches and settings.
+# Measures training speed of hsae and other tools, in one run on one machine: rows per second of hsae (hierarchical and
+# flat, batch 32,768), of SAELens, sparsify, dictionary_learning (flat TopK) and of a plain PyTorch H-SAE. All have the
+# same d, m and k, and each its best of a few batches and settings.
 #
 #   runs/peers.sh [FOLDER] [WHAT…]      WHAT: hsae, sae_lens, sparsify:8192, plain_hsae:2048:bf16, table …
 #
-# Without WHAT everything is measured. Results are kept in FOLDER (default out/peers), one line each, so
-# pieces may be measured one by one; the table takes all that are there. The neighbours come from PyPI,
-# pinned in runs/peers/requirements.txt, into FOLDER/venv (about 2 GB, 3 minutes; VENV names another).
+# Without WHAT everything is measured. Results are kept in FOLDER (default out/peers), one line each, so you can
+# measure in parts; the table has all results there. The other tools come from PyPI, pinned in
+# runs/peers/requirements.txt, into FOLDER/venv (about 2 GB, 3 minutes; VENV names another).
 #
-#   JAX_STEP=PROGRAM     the authors' step, which is on no package index: it is called with --width
+#   JAX_STEP=PROGRAM     the authors' step, which is on no package index. It is called with --width
 #                        --experts --k --subspace --sublatents --batch and prints rows per second last
 #   WIDTH, EXPERTS, K, SUBSPACE, SUBLATENTS     sizes (default 640, 16384, 32, 4, 16)
-#   SECONDS_EACH         time for a setting's steps, after the first (default 15; two steps at least)
+#   SECONDS_EACH         time for a setting's steps, after the first (default 15; at least two steps)
 #   PYTHON, HSAE, DATA   the interpreter, the executable, rows for hsae (default: see hsae bench --help)
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -24,7 +24,7 @@ sizes=(--width "${WIDTH:-640}" --experts "${EXPERTS:-16384}" --k "${K:-32}"
   --subspace "${SUBSPACE:-4}" --sublatents "${SUBLATENTS:-16}")
 mkdir -p "$folder"
 
-# Name, batch, settings. A neighbour's memory bounds its batch: dense codes are batch × experts × 4 bytes.
+# Name, batch, settings. Memory limits the other tools' batches: dense codes are batch × experts × 4 bytes.
 settings=(
   hsae:32768:
   sae_lens:4096:bf16 sae_lens:8192:bf16 sae_lens:16384:bf16 sae_lens:8192:
@@ -39,22 +39,22 @@ install() {
   [ ! -f "$venv/installed" ] || return 0
   if ! "${PYTHON:-python3}" -m venv "$venv" ||
     ! "$venv/bin/pip" install --quiet -r runs/peers/requirements.txt; then
-    echo "$0: the neighbours' packages could not be installed in $venv" >&2
+    echo "$0: the other tools' packages could not be installed in $venv" >&2
     exit 69
   fi
-  # A dependency of a dependency; nothing here needs it, and beside a CPU build of torch it fails to load.
+  # A dependency of a dependency that nothing here needs; with a CPU build of torch it fails to load.
   "$venv/bin/pip" uninstall --quiet --yes torchvision
   touch "$venv/installed"
 }
 
-# measure NAME BATCH SETTINGS: a line of JSON in FOLDER; a setting that fails is told and passed over.
+# measure NAME BATCH SETTINGS: a line of JSON in FOLDER; a setting that fails is reported and skipped.
 measure() {
   local name=$1 batch=$2 variant=$3 out
   out="$folder/$name-$batch-${variant:-plain}.json"
   echo "$name, batch $batch${variant:+, $variant} …" >&2
   case $name in
     hsae)
-      # --width is for rows that are made up; rows that are given have theirs.
+      # --width is for made-up rows; given rows have their own width.
       "$hsae" bench ${DATA:+"$DATA"} --preset gemma-3-270m "${sizes[@]:${DATA:+2}}" \
         --batch "$batch" --comparison-batch "$batch" --warm-steps 1 --blocks 3 --block-steps 1 \
         --json 2>"$out.log" >"$out.part" ;;
@@ -64,7 +64,7 @@ measure() {
           >"$out.part" ;;
     *)
       install
-      # Memory of a step is kept for the next one rather than given back and faulted in again.
+      # Keep a step's memory for the next step instead of returning it to the system.
       MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 \
         "$venv/bin/python" runs/peers/peer.py "$name" "${sizes[@]}" --batch "$batch" \
         --variant "$variant" --seconds "${SECONDS_EACH:-15}" 2>"$out.log" | tail -n 1 \

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# SAEBench's own core evaluation of RUNs of Gemma 3 270M, exported, against hsae evaluate: the same tokens, the
-# same weights in float32. dev/LOG.md has results.
+# Compares SAEBench's own core evaluation of exported RUNs on Gemma 3 270M with hsae evaluate, on the same tokens and
+# with the same weights in float32. dev/LOG.md has results.
 #
-#   runs/saebench.sh FOLDER TEXT RUN…     FOLDER for everything made
+#   runs/saebench.sh FOLDER TEXT RUN…     FOLDER for all output
 #
 # TEXT holds JSON lines, documents that no RUN was trained on; the first CONTEXTS (16) of at least 1,200
 # characters are read, 128 tokens of each. SAEBench 0.6.0, which declares no licence, comes from PyPI into
 # FOLDER/saebench, beside SAELens from runs/peers/requirements.txt in FOLDER/venv (2 GB; VENV names another).
-# COSINES=1 also lets it compare all latents with all, which takes longer than the rest. Memory: 8 GB.
+# COSINES=1 also compares all latents with all, which takes longer than the rest. Memory: 8 GB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1 text=$2
@@ -22,7 +22,7 @@ if [ ! -f "$venv/installed" ] && [ -z "${VENV:-}" ]; then
   "$venv/bin/python" -m pip install --quiet --requirement runs/peers/requirements.txt
   : >"$venv/installed"
 fi
-# Without what it asks for: the core evaluation needs no more than SAELens has, and older versions of that.
+# Without its declared dependencies: the core evaluation needs only those of SAELens, in older versions.
 if [ ! -e "$folder/saebench/installed" ]; then
   "$venv/bin/python" -m pip install --quiet --no-deps --target "$folder/saebench" \
     sae-bench==0.6.0 tabulate==0.10.0 gguf==0.19.0

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Whether SAELens computes what hsae computes: RUNs are exported, 10,000 rows encoded by both, codes and
-# reconstructions compared (relative error at most 1e-5). dev/LOG.md has results.
+# Checks that SAELens computes what hsae computes: exports RUNs, encodes 10,000 rows with both, and compares codes and
+# reconstructions (relative error at most 1e-5). dev/LOG.md has results.
 #
-#   runs/saelens.sh FOLDER STORE RUN…     FOLDER for everything made
+#   runs/saelens.sh FOLDER STORE RUN…     FOLDER for all output
 #
 # SAELens comes from PyPI, pinned in runs/peers/requirements.txt, into FOLDER/venv (2 GB; VENV names another).
 set -euo pipefail

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# How a step's time falls with the number of ranks, each with one processor of its own: 1 and 2 ranks in turn,
-# REPEATS times, so that a machine that slows down does so for both. docs/scale.md explains the result.
+# Measures how a step's time falls with the number of ranks, each with one processor: 1 and 2 ranks in turn, REPEATS
+# times, so that a machine that slows down does so for both. docs/scale.md explains the result.
 #
 #   runs/scale.sh STORE [FOLDER]
 #
-# Environment: RANKS [1 2]  EXPERTS [16k]  BATCH [32768]  STEPS [4, after one that is not counted]  REPEATS [3]
+# Environment: RANKS [1 2]  EXPERTS [16k]  BATCH [32768]  STEPS [4, after a first one that does not count]  REPEATS [3]
 #   OPTIONS of hsae train [--preset gemma-3-270m]  HSAE [.build-mpi/release/hsae]
-# Ranks beyond the processors there are share them: bytes and bits are then right, times are not.
+# With more ranks than processors, ranks share them: bytes and bits are then right, but times are not.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 store=$1

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# How the cost of a row scales: with the number of rows trained (it should not), and with m (linearly).
+# Measures how the cost of a row grows with the number of rows trained (it should not) and with m (linearly).
 #
 #   runs/scaling.sh [FOLDER] [rows | 2k | 4k | … | 64k | table]…     (default: everything)
 #
-# rows: one run of the unembedding preset, batch 2,048, 3,000 steps: time of a row in stretches of it.
+# rows: one run of the unembedding preset, batch 2,048, 3,000 steps: the time of a row in parts of the run.
 # 2k … 64k: bench at d 640, k 32, s 4, a 16, batch 8,192, with weights after STEPS steps (default 200) of
-# 4,096 rows. A run is removed once it was measured (64k: 5 GB). Findings are in dev/LOG.md.
+# 4,096 rows. A run is removed after it was measured (64k: 5 GB). Results are in dev/LOG.md.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hsae=${HSAE:-.build/release/hsae}

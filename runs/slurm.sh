@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The job scripts of docs/scale.md, made small, under a Slurm of two nodes on this machine: training, its end before
-# the time limit, going on, a process that is killed, evaluating, collecting. Fails where one does not do what that page says.
+# Runs small versions of the job scripts of docs/scale.md under a Slurm of two nodes on this machine: training, stopping
+# before the time limit, resuming, a killed process, evaluating, collecting. Fails if one does not do what that page says.
 # Needs root, `make mpi` and Debian's slurmctld, slurmd, slurm-client, slurm-wlm-basic-plugins and munge. Three minutes.
 #
-#   runs/slurm.sh HSAE DATA.npy [FOLDER]        FOLDER outside /tmp, of which the second node has its own
+#   runs/slurm.sh HSAE DATA.npy [FOLDER]        FOLDER outside /tmp, because the second node has its own /tmp
 set -euo pipefail
 usage="usage: runs/slurm.sh HSAE DATA.npy [FOLDER]"
 hsae=$(realpath "${1:?$usage}")
 data=$(realpath "${2:?$usage}")
 work=$(realpath -m "${3:-/var/tmp/hsae-slurm}")
-[ "$(id -u)" -eq 0 ] || { echo "slurm: only root can start a Slurm of its own." >&2; exit 69; }
+[ "$(id -u)" -eq 0 ] || { echo "slurm: only root can start Slurm daemons." >&2; exit 69; }
 for program in slurmctld slurmd sbatch munged unshare; do
   command -v $program >/dev/null || { echo "slurm: $program is missing." >&2; exit 69; }
 done
@@ -66,7 +66,7 @@ done
 
 failed=0
 wrong() { echo "  WRONG: $1"; failed=1; }
-# job NAME MINUTES: the script of standard input, waited for unless it says otherwise; its number.
+# job NAME MINUTES: submits the script on standard input and prints the job's number.
 job() {
   { printf '#!/bin/bash\n#SBATCH --job-name=%s --nodes=2 --ntasks-per-node=1 --exclusive --time=%s:00 --output=%s.log\n' \
     "$1" "$2" "$1"; cat; echo 'echo "exit $?"'; } >"$1.sh"
@@ -102,7 +102,7 @@ over "$number" 60
 grep -E '^(store:|exit)' collect.log | sed 's/^/  | /'
 grep -q '"complete" *: *true' store/zarr.json || wrong "the store is not complete"
 
-echo "its end before the time limit, and going on"
+echo "stopping before the time limit, and resuming"
 number=$(job limit 2 <<JOB
 #SBATCH --signal=TERM@60
 $run train $data $options --steps 10000000 --out limit

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Whether TensorBoard itself reads the event files of RUN (hsae train --tensorboard): every number of metrics.jsonl is
-# found in them under its name, and the histograms. dev/LOG.md has results.
+# Checks that TensorBoard itself reads the event files of RUN (hsae train --tensorboard): every number of metrics.jsonl
+# under its name, and the histograms. dev/LOG.md has results.
 #
 #   runs/tensorboard.sh FOLDER RUN     FOLDER for the Python environment (TensorBoard from PyPI)
 set -euo pipefail

@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Trains over two network namespaces as if they were two machines (own name, own address, own network;
-# the files are shared), and then breaks things: other data, another build, other settings on the second
-# one; a process is killed, the network is cut, the disk is full. Says for each how long the job took to
-# stop, what it said, and whether the last checkpoint is whole; fails where that is not one sentence
-# within 30 seconds. Needs root, iproute2, python3 and `make mpi`.
+# Trains with two network namespaces as if they were two machines (own names, addresses and network; shared files),
+# and then makes it fail: other data, another build or other settings on the second machine, a killed process, a cut
+# network, a full disk. Prints for each how long the job took to stop, its message, and whether the last checkpoint is
+# whole. Fails if there is not exactly one sentence within 30 seconds. Needs root, iproute2, python3 and `make mpi`.
 #
 #   runs/two-hosts.sh HSAE [DATA.npy] [FOLDER]        without DATA: 8,000 made-up rows
 set -euo pipefail
@@ -38,14 +37,14 @@ else
   data=$work/rows.npy
   made 1 "$data"
 fi
-# Other rows; and the same with 2,000 signs changed where the fingerprint does not look.
+# Other rows; and the same rows with 2,000 signs changed in places the fingerprint does not sample.
 made 2 "$work/other.npy"
 cp "$data" "$work/signs.npy"
 python3 - "$work/signs.npy" <<'PYTHON'
 import sys
 with open(sys.argv[1], "r+b") as file:
     size = file.seek(0, 2)
-    # Behind the sample of 1 KiB that begins here.
+    # After the sample of 1 KiB that begins here.
     file.seek((size - 65536) // 64 * 32 // 4 * 4 + 4096)
     place = file.tell()
     part = bytearray(file.read(8000))
@@ -82,7 +81,7 @@ ip -n $b addr add 10.77.0.2/24 dev hsae-veth-b
 ip -n $a link set hsae-veth-a up
 ip -n $b link set hsae-veth-b up
 
-# What mpirun uses in place of ssh: "AGENT HOST COMMAND…".
+# mpirun calls this instead of ssh: "AGENT HOST COMMAND…".
 agent=$work/agent.sh
 cat >"$agent" <<'AGENT'
 #!/bin/bash
@@ -109,11 +108,11 @@ pair() {
 }
 options=(--experts 256 --sublatents 8 --subspace 4 --k 8 --batch 1024 --threads 1 --checkpoint-every 20)
 
-# said LOG: what hsae itself said, which must be one sentence.
+# said LOG: prints hsae's own messages, which must be one sentence.
 said() {
   local own
   own=$(grep '^hsae: ' "$1" | grep -v -e '^hsae: memory' -e '^hsae: sent by' || true)
-  # A process alone on its machine that is killed can say nothing, nor can others see it.
+  # If a process is killed that is alone on its machine, neither it nor others can report it.
   [ -n "$own" ] || own=$(grep -E 'mpirun noticed|lost communication' "$1" || true)
   echo "  | $own"
   [ "$(echo "$own" | grep -c .)" -eq 1 ] || wrong "that is not one sentence"
@@ -165,7 +164,7 @@ started() { # RUN: waits for its second checkpoint
     [ "$(ls "$work/$1/checkpoints" 2>/dev/null | wc -l)" -ge 2 ] && return
     sleep 0.1
   done
-  echo "two-hosts: the job does not get on:" >&2
+  echo "two-hosts: the job makes no progress:" >&2
   tail -n 20 "$work/${1%%/*}.log" >&2
   exit 70
 }

@@ -1,8 +1,8 @@
-// Pieces of any number of rows in, batches of one size out.
+// Cuts pieces of any number of rows into batches of one size.
 
-/// Rows on their way from pieces to batches.
+/// A queue of rows: pieces of any size go in, batches come out.
 struct BatchAssembler: Sendable {
-  /// Rows that came together, and how many of their numbers are in batches already.
+  /// Rows that came together, and how many of their numbers have been taken.
   private struct Piece {
     let elements: [Float]
     var used = 0
@@ -10,15 +10,15 @@ struct BatchAssembler: Sendable {
   }
 
   private let width: Int
-  /// Pieces with rows that are in no batch yet, oldest first.
+  /// Pieces with rows that have not been taken, oldest first.
   private var pieces: [Piece] = []
-  /// How many rows those are.
+  /// The number of those rows.
   private(set) var count = 0
 
-  /// No rows of width `width`.
+  /// An empty assembler for rows of width `width`.
   init(width: Int) { self.width = width }
 
-  /// Adds rows, which must have the right width.
+  /// Adds rows. Throws `.data` if they have another width.
   mutating func append(_ rows: Rows) throws(Failure) {
     guard rows.width == width else {
       throw .data("Rows of width \(rows.width) came where rows of width \(width) are expected.")
@@ -28,9 +28,9 @@ struct BatchAssembler: Sendable {
     count += rows.count
   }
 
-  /// The next `rows` rows, row-major; nil if there are fewer.
+  /// Removes and returns the next `rows` rows, row-major; nil if there are fewer.
   ///
-  /// A piece that is just a batch is handed on as it is.
+  /// A piece that is exactly one batch is returned without a copy.
   mutating func take(_ rows: Int) -> [Float]? {
     guard rows <= count else { return nil }
     count -= rows
@@ -50,10 +50,10 @@ struct BatchAssembler: Sendable {
     return result
   }
 
-  /// The next `rows` rows, or as many as there are, which stay here.
+  /// The next `rows` rows, or as many as there are, without removing them.
   func first(_ rows: Int) -> [Float] { numbers(min(rows, count) * width) }
 
-  /// The first `wanted` numbers, which there must be.
+  /// The first `wanted` numbers; there must be that many.
   private func numbers(_ wanted: Int) -> [Float] {
     var result: [Float] = []
     result.reserveCapacity(wanted)

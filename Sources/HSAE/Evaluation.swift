@@ -1,20 +1,20 @@
-// How well a dictionary rebuilds rows. What each number means is docs/evaluation.md's; the suites of
-// `hsae evaluate`, which need a language model or text, are not part of the library.
+// How well a dictionary reconstructs rows; docs/evaluation.md defines the numbers. The suites of `hsae evaluate`,
+// which need a language model or text, are not part of the library.
 
 internal import HSAEModels
 internal import HSAETensors
 
 extension SparseDictionary {
-  /// Rows of a chunk, which is also the batch of ``ReconstructionQuality/legacyExplainedVariance``.
+  /// Rows in a chunk, which is also the batch of ``ReconstructionQuality/legacyExplainedVariance``.
   private static let chunk = 8192
 
-  /// How well the dictionary rebuilds `rows`: explained variance, squared error, sparsity.
+  /// How well the dictionary reconstructs `rows`: explained variance, squared error, sparsity.
   ///
-  /// Of rows it was trained on the numbers are better than of others. An activation store keeps some from
-  /// training: `RowFile(path: store, heldOut: true)`.
+  /// The numbers are better for rows it was trained on than for others. An activation store holds some rows
+  /// out of training: `RowFile(path: store, heldOut: true)`.
   ///
   /// - Parameters:
-  ///   - rows: of the width of ``shape``, as they come.
+  ///   - rows: rows of the width of ``shape``, not normalised.
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
   /// - Precondition: the rows have that width.
   public func evaluate(_ rows: Rows, threads: Int? = nil) -> ReconstructionSummary {
@@ -29,9 +29,9 @@ extension SparseDictionary {
     return metrics.summary
   }
 
-  /// The same over rows that come in pieces of any size; only a few thousand are held at a time.
+  /// The same for rows that come in pieces of any size; only a few thousand are held at a time.
   ///
-  /// The result is that of all rows at once, however they are cut.
+  /// The result does not depend on how the rows are cut into pieces.
   ///
   /// - Throws: ``Failure`` if the rows have another width, and whatever `batches` throws;
   ///   `CancellationError` if the task is cancelled.
@@ -53,7 +53,7 @@ extension SparseDictionary {
     return metrics.summary
   }
 
-  /// `metrics` with a chunk added, on a thread that may be kept busy.
+  /// `metrics` with a chunk added, computed off the threads that tasks share.
   nonisolated(nonsending) private func measured(
     _ chunk: [Float], threads: Int?, after metrics: ReconstructionMetrics
   ) async throws -> ReconstructionMetrics {

@@ -1,5 +1,5 @@
-// What a program that imports `HSAE` sees of the modules below: these types by name, and nothing else of
-// them (docs/decisions/0013). The module's own types are in the files beside this one.
+// The types of other modules that a program sees when it imports `HSAE`, by name (docs/decisions/0013). The
+// module's own types are in the files beside this one.
 
 @_exported public import struct HSAEModels.Code
 @_exported public import struct HSAEModels.Codes

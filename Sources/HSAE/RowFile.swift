@@ -1,30 +1,29 @@
-// Rows that lie in files: reading a range of them, or all, in order or shuffled. Formats are
-// `HSAEActivations`'s.
+// Rows in files: reads a range of them, or all, in order or shuffled. `HSAEActivations` reads the formats.
 
 internal import HSAEActivations
 public import HSAESupport
 internal import HSAERuns
 internal import HSAETraining
 
-/// A matrix in a file, read as it is needed: a `.npy` file, a tensor of a `.safetensors` file, an
+/// A matrix in a file, read as needed: a `.npy` file, a tensor of a `.safetensors` file, an
 /// activation store of `hsae collect` or `hsae unembed`, or a Zarr v3 array.
 ///
-/// It is `Sendable`: any number of threads may read at once.
+/// Any number of threads may read it at once.
 public struct RowFile: Sendable {
   private let source: any RowSource
 
-  /// Opens the matrix at `path`; its content, and not its name, says what it is.
+  /// Opens the matrix at `path`. Its content, not its name, decides which format it has.
   ///
   /// - Parameters:
   ///   - path: a file, or the folder of a store or of a Zarr array.
   ///   - tensor: which tensor of a `.safetensors` file with several.
-  ///   - heldOut: whether to read the rows that an activation store keeps from training, which are those to
-  ///     evaluate on; without it, the rows to train on. They are of documents of their own.
-  ///   - restoringLengths: whether the rows of an activation store, which are kept at unit norm, get back
-  ///     the lengths they had in the model. Dictionaries whose ``SparseDictionary/normalisation`` is
-  ///     `original` want that.
-  /// - Throws: ``Failure`` of the kind `missing` if there is nothing, or `data` if it is no matrix,
-  ///   damaged, or keeps no rows from training where those are wanted.
+  ///   - heldOut: whether to read the rows that an activation store holds out for evaluation, instead of the
+  ///     rows to train on. The two are from different documents.
+  ///   - restoringLengths: whether the rows of an activation store, which are stored at unit norm, get back
+  ///     the lengths they had in the model. A dictionary needs this if its
+  ///     ``SparseDictionary/normalisation`` is `original`.
+  /// - Throws: ``Failure`` of the kind `missing` if there is nothing at `path`, or `data` if it is not a matrix,
+  ///   is damaged, or has no held-out rows although `heldOut` is true.
   public init(
     path: String, tensor: String? = nil, heldOut: Bool = false, restoringLengths: Bool = false
   ) throws(Failure) {
@@ -36,7 +35,7 @@ public struct RowFile: Sendable {
     guard let kept = try (all as? ActivationStore)?.heldOutPart() else {
       throw .data(
         "\(path): no rows are held out here; hsae collect holds out some of the documents it reads, other"
-          + " matrices have to be divided before training.")
+          + " matrices you divide before training.")
     }
     source = kept
   }
@@ -45,10 +44,10 @@ public struct RowFile: Sendable {
   public var count: Int { source.rowCount }
   /// Numbers in a row.
   public var width: Int { source.width }
-  /// What it is, for people: "npy matrix, 1000 rows of width 640, float32".
+  /// A description for people: "npy matrix, 1000 rows of width 640, float32".
   public var summary: String { source.summary }
 
-  /// Whether it has rows that are kept from training, to evaluate on: whether `heldOut: true` opens them here.
+  /// Whether it holds out rows for evaluation, which `heldOut: true` opens.
   public var hasHeldOut: Bool { (source as? ActivationStore)?.hasHeldOutPart ?? false }
 
   /// The rows `range`, as they are stored.
@@ -66,15 +65,15 @@ public struct RowFile: Sendable {
     return RowBatches(source: source, size: count, sequence: nil, first: 0)
   }
 
-  /// Rows without end, `count` at a time: epoch after epoch, each in a new order that follows from `seed`.
+  /// Endless rows, `count` at a time: epoch after epoch, each in a new order that depends on `seed`.
   ///
-  /// The order is the one `hsae train` reads these rows in with that seed.
+  /// `hsae train` with that seed reads these rows in the same order.
   ///
   /// - Parameters:
   ///   - count: rows in a batch.
-  ///   - seed: what the order follows from.
-  ///   - first: the number of the first batch, counted from 0; those before it are not read. A training that is
-  ///     gone on with takes ``Training/step``, if the batches are its own.
+  ///   - seed: the seed of the order.
+  ///   - first: the number of the first batch, counted from 0; earlier ones are not read. To resume a
+  ///     training on these batches, give ``Training/step``.
   /// - Precondition: `count` is at least 1, and `first` at least 0.
   public func shuffledBatches(
     of count: Int = 4096, seed: UInt64 = 0, startingAt first: Int = 0
@@ -91,7 +90,7 @@ public struct RowFile: Sendable {
   }
 }
 
-/// The rows of a ``RowFile``, some at a time. Every iteration begins anew.
+/// The rows of a ``RowFile``, some at a time. Every iteration starts again.
 public struct RowBatches: AsyncSequence, Sendable {
   /// A batch of rows.
   public typealias Element = Rows
@@ -103,7 +102,7 @@ public struct RowBatches: AsyncSequence, Sendable {
   /// The position of the first row.
   fileprivate let first: Int
 
-  /// The batches, from the first on.
+  /// An iterator over the batches.
   public func makeAsyncIterator() -> AsyncIterator { AsyncIterator(batches: self) }
 
   /// Reads one batch after another.
@@ -143,7 +142,7 @@ public struct RowBatches: AsyncSequence, Sendable {
 }
 
 extension RowSource {
-  /// The rows with the indices `indices`, read into the memory they are handed out in.
+  /// The rows with the indices `indices`, read directly into the array that is returned.
   fileprivate func gathered(_ indices: [Int]) throws(HSAESupport.Failure) -> Rows {
     var elements = [Float](repeating: 0, count: indices.count * width)
     var span = elements.mutableSpan

@@ -1,35 +1,35 @@
-// Vectors in memory, as programs hand them to the library and get them back.
+// Rows in memory, as programs give them to the library and get them back.
 
 internal import HSAETensors
 
-/// Vectors of one width, one after another: what is encoded, reconstructed and trained on.
+/// Rows of one width, one after another: what is encoded, reconstructed and trained on.
 ///
 /// ```swift
 /// let rows = Rows([[0.1, 0.9], [0.8, 0.2]])
 /// let same = Rows(elements: [0.1, 0.9, 0.8, 0.2], width: 2)
 /// ```
 ///
-/// It is a value and a collection of its rows. Algorithms that touch many numbers do better with
-/// ``elements`` than with rows one by one, each of which is an array of its own.
+/// It is a value and a collection of its rows. Algorithms that touch many numbers are faster with
+/// ``elements`` than with single rows, each of which is a new array.
 public struct Rows: Hashable, Sendable {
   /// Numbers in a row.
   public let width: Int
   /// All numbers in row-major order: row `i` is `elements[i * width ..< (i + 1) * width]`.
   public private(set) var elements: [Float]
 
-  /// No rows of width `width`, which must be at least 1.
+  /// No rows, of width `width`, which must be at least 1.
   public init(width: Int) {
     self.init(elements: [], width: width)
   }
 
-  /// The rows that `elements` hold in row-major order, `width` numbers each.
+  /// Rows from `elements` in row-major order, `width` numbers each.
   ///
-  /// - Precondition: `width` is at least 1, and `elements` are a whole number of rows.
+  /// - Precondition: `width` is at least 1, and `elements` is a whole number of rows.
   public init(elements: [Float], width: Int) {
     precondition(width >= 1, "Rows have at least one number each, not \(width).")
     precondition(
       elements.count.isMultiple(of: width),
-      "\(elements.count) numbers are no whole number of rows of \(width).")
+      "\(elements.count) numbers are not a whole number of rows of \(width).")
     self.width = width
     self.elements = elements
   }
@@ -38,19 +38,19 @@ public struct Rows: Hashable, Sendable {
   ///
   /// - Precondition: there is at least one, and all have the same length, which is not 0.
   public init(_ rows: [[Float]]) {
-    precondition(!rows.isEmpty, "Of no rows the width is not known; use Rows(width:).")
+    precondition(!rows.isEmpty, "The width is not known without a row; use Rows(width:).")
     self.init(width: rows[0].count)
     elements.reserveCapacity(rows.count * width)
     for row in rows { append(row) }
   }
 
-  /// Adds a row at the end, which must have the width of the others.
+  /// Adds a row at the end; it must have the width of the others.
   public mutating func append(_ row: [Float]) {
     precondition(row.count == width, "A row of \(row.count) numbers among rows of \(width).")
     elements += row
   }
 
-  /// Adds all of `other` at the end, which must have the same width.
+  /// Adds all of `other` at the end; it must have the same width.
   public mutating func append(contentsOf other: Rows) {
     precondition(other.width == width, "Rows of \(other.width) numbers after rows of \(width).")
     elements += other.elements
@@ -71,6 +71,6 @@ extension Rows: RandomAccessCollection {
 }
 
 extension Rows {
-  /// The same numbers where kernels can read them.
+  /// The rows as a matrix, which kernels can read.
   func matrix() -> Matrix { Matrix(rows: count, columns: width, elements: elements) }
 }

@@ -1,12 +1,12 @@
-// A trained dictionary as programs use it: loaded by its path, it takes vectors as they come and gives their
-// codes. The mathematics is `HSAEModels`'s, reading folders `HSAETraining`'s.
+// A trained dictionary as programs use it: it is loaded by its path, and encodes and decodes rows. `HSAEModels`
+// has the mathematics, `HSAETraining` reads the folders.
 
 public import HSAEModels
 internal import HSAETensors
 public import HSAERuns
 internal import HSAETraining
 
-/// A trained dictionary, hierarchical or flat, that explains vectors as sums of a few latents out of many.
+/// A trained dictionary, hierarchical or flat, that explains rows as sums of a few latents out of many.
 ///
 /// ```swift
 /// let dictionary = try SparseDictionary(path: "out/h12")
@@ -15,24 +15,24 @@ internal import HSAETraining
 /// let rebuilt = dictionary.decode(codes)
 /// ```
 ///
-/// It is immutable and `Sendable`, so any number of tasks may use one. Rows are given as they come out of
-/// the model; the ``normalisation`` the dictionary was trained with is applied here.
+/// It is immutable and `Sendable`, so any number of tasks may use one. Give it rows as they come out of the
+/// model; it applies the ``normalisation`` it was trained with.
 public struct SparseDictionary: Sendable {
   private let model: SparseAutoencoder
-  /// What ``encode(_:threads:)`` does to rows before the dictionary sees them. Reconstructions are of rows
-  /// so normalised: ``normalised(_:)``.
+  /// What ``encode(_:threads:)`` does to rows first. Reconstructions are of the normalised rows
+  /// (``normalised(_:)``).
   public let normalisation: Normalisation
-  /// Steps it has been trained for; 0 for one that another tool trained.
+  /// Steps it was trained for; 0 for an imported dictionary.
   public let step: Int
 
-  /// Loads the dictionary at `path`: a run of `hsae train` or of ``Training`` (its newest whole checkpoint),
-  /// what `hsae import` made of another tool's, or a single checkpoint, `RUN/checkpoints/step-…`.
+  /// Loads the dictionary at `path`: a run of `hsae train` or of ``Training`` (its newest undamaged
+  /// checkpoint), a run of `hsae import`, or a single checkpoint, `RUN/checkpoints/step-…`.
   ///
   /// Every file is checked against its hash.
   ///
   /// - Parameters:
   ///   - path: the folder.
-  ///   - warn: told, in a sentence, of damaged checkpoints that were passed over for an older one.
+  ///   - warn: called with a message for each damaged checkpoint that is skipped.
   /// - Throws: ``Failure`` of the kind `missing` if there is no dictionary, and `data` if all are damaged.
   public init(path: String, warn: (String) -> Void = { _ in }) throws(Failure) {
     let stored = try StoredDictionary(path: path, warn: warn)
@@ -46,11 +46,10 @@ public struct SparseDictionary: Sendable {
   /// The sizes: width, experts, sublatents, subspaces, and how many latents may be active.
   public var shape: DictionaryShape { model.shape }
 
-  /// The codes of `rows`: for each the latents that are active, strongest first, and within each the
-  /// sublatent that was chosen.
+  /// The codes of `rows`: for each row its active latents, strongest first, each with the sublatent it chose.
   ///
   /// - Parameters:
-  ///   - rows: of the width of ``shape``.
+  ///   - rows: rows of the width of ``shape``.
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
   /// - Precondition: the rows have that width.
   public func encode(_ rows: Rows, threads: Int? = nil) -> Codes {
@@ -59,7 +58,7 @@ public struct SparseDictionary: Sendable {
     return model.encode(matrix, threads: threads ?? processorCount)
   }
 
-  /// The active latents of one vector, strongest first.
+  /// The codes of one row, strongest first.
   ///
   /// - Precondition: it has the width of ``shape``.
   public func encode(_ row: [Float]) -> [Code] {
@@ -86,8 +85,7 @@ public struct SparseDictionary: Sendable {
     return Rows(elements: rebuilt.elements, width: shape.width)
   }
 
-  /// `rows` as the dictionary sees them, which is what its reconstructions are of: at unit norm, or
-  /// unchanged, as ``normalisation`` says.
+  /// `rows` as the dictionary sees and reconstructs them: at unit norm, or unchanged, as ``normalisation`` says.
   public func normalised(_ rows: Rows) -> Rows {
     guard normalisation == .unit else { return rows }
     var matrix = rows.matrix()
@@ -95,8 +93,7 @@ public struct SparseDictionary: Sendable {
     return Rows(elements: matrix.elements, width: rows.width)
   }
 
-  /// What a latent, or a sublatent, adds to a reconstruction for a code of 1: ``DictionaryShape/width``
-  /// numbers.
+  /// What a latent or sublatent adds to a reconstruction for a code of 1: ``DictionaryShape/width`` numbers.
   ///
   /// - Precondition: the dictionary has that latent.
   public func direction(of latent: LatentNumber) -> [Float] {

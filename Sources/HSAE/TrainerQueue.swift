@@ -1,50 +1,50 @@
-// A trainer that is worked with from tasks: every call waits for the one before, on a thread of its own.
+// Lets tasks use a trainer: its calls run one after another, on a thread of their own.
 
 internal import HSAETensors
 internal import HSAERuns
 internal import HSAETraining
 
-/// Threads where a program does not say how many: all processors.
+/// The number of threads if a program does not give one: all processors.
 let defaultThreads = processorCount
 
-/// Owns a trainer and takes its steps one at a time.
+/// Owns a trainer and runs its calls one at a time.
 final class TrainerQueue: @unchecked Sendable {
-  // Safe: once made, the trainer is touched on the queue alone.
+  // Safe: after the initialiser only the queue touches the trainer.
   private let trainer: Trainer
   private let queue = WorkQueue(label: "hsae.training")
 
-  /// Takes `trainer` over.
+  /// Takes ownership of `trainer`.
   init(_ trainer: Trainer) { self.trainer = trainer }
 
-  /// Takes a step on `rows` [batch × width]; its record if there is one.
+  /// Takes a step on `rows` [batch × width]; returns its record if there is one.
   func step(on rows: [Float], waited: Double) async throws(Failure) -> MetricsRecord? {
     try await queue.run { [self] () throws(Failure) in
       try trainer.step(on: rows, waited: waited)
     }
   }
 
-  /// Rows that ``begin(with:)`` wants; 0 for none.
+  /// The number of rows ``begin(with:)`` needs; 0 for none.
   var rowsToBegin: Int { queue.wait { trainer.rowsToBegin } }
 
-  /// Sets what the first rows decide.
+  /// Sets what depends on the first rows.
   func begin(with rows: [Float]) async throws(Failure) {
     try await queue.run { [self] () throws(Failure) in trainer.begin(with: rows) }
   }
 
-  /// Writes a checkpoint of where the run stands.
+  /// Writes a checkpoint of the current state.
   func checkpoint() async throws(Failure) {
     try await queue.run { [self] () throws(Failure) in try trainer.checkpointNow() }
   }
 
-  /// Writes the run as it stands into a new folder.
+  /// Writes the current state into a new folder.
   func save(to path: String) async throws(Failure) {
     try await queue.run { [self] () throws(Failure) in try trainer.save(to: path) }
   }
 
-  /// Returns when nothing is under way.
+  /// Returns when all calls have ended.
   func finish() { queue.wait {} }
 
-  /// The dictionary as it is now.
+  /// The current dictionary.
   func dictionary() -> SparseDictionary {
     queue.wait {
       SparseDictionary(

@@ -1,10 +1,10 @@
-// Training on rows that come as an `AsyncSequence`: takes pieces of any size, makes batches of them, and has
-// the trainer take its steps beside whatever brings the rows. A step is `HSAETraining`'s.
+// Training on rows from an `AsyncSequence`: makes batches of pieces of any size, and fetches the next rows while
+// a step runs. `HSAETraining` takes the steps.
 
 public import HSAERuns
 internal import HSAETraining
 
-/// A dictionary in training, on rows that a program gives it.
+/// Trains a dictionary on rows that a program provides.
 ///
 /// ```swift
 /// var options = TrainingOptions()
@@ -19,8 +19,8 @@ internal import HSAETraining
 /// The same rows in the same order give the same weights, to the bit, as `hsae train --order file` on a file
 /// of them, however they are cut into pieces and whatever the number of threads.
 ///
-/// Rows that end before all steps are done leave the training where it stands, and it can be run again with
-/// more of them. What is left of a batch waits for the next call.
+/// If the rows end before all steps are done, run the training again with more rows. Rows that did not fill
+/// a batch are used first then.
 public final class Training {
   private let trainer: TrainerQueue
   private var assembler: BatchAssembler
@@ -30,23 +30,23 @@ public final class Training {
   public let width: Int
   /// Rows of a step.
   public let batch: Int
-  /// Steps of the whole training, which the learning rate is planned for.
+  /// Steps of the whole training; the learning rate depends on them.
   public let steps: Int
   /// Steps done.
   public private(set) var step: Int
 
-  /// Begins to train a dictionary of vectors of width `width`.
+  /// Starts training a dictionary for rows of width `width`.
   ///
   /// - Parameters:
-  ///   - options: sizes, objective and schedule; what is nil has the default of `hsae train`. `steps` must be
-  ///     said. A batch has 4,096 rows if neither the options nor their preset say otherwise.
+  ///   - options: sizes, objective and schedule; what is nil has the default of `hsae train`. `steps` is
+  ///     required. A batch has 4,096 rows if neither the options nor their preset set it.
   ///   - width: numbers in a row.
   ///   - run: the folder of the run, which must be missing or empty. It gets records and checkpoints, and
-  ///     every command of `hsae` takes it. Without one all is kept in memory, and lost with the program unless it
-  ///     is saved (``save(to:)``).
+  ///     every command of `hsae` takes it. Without a folder everything stays in memory and is lost with the
+  ///     program unless it is saved (``save(to:)``).
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
-  /// - Throws: ``Failure`` of the kind `usage` if options contradict each other, `unavailable` if the memory
-  ///   does not suffice, `cannotCreate` if the folder cannot be made.
+  /// - Throws: ``Failure`` of the kind `usage` if options contradict each other, `unavailable` if there is not
+  ///   enough memory, `cannotCreate` if the folder cannot be made.
   public init(
     _ options: TrainingOptions, width: Int, run: String? = nil, threads: Int? = nil
   ) throws(Failure) {
@@ -58,17 +58,17 @@ public final class Training {
     assembler = BatchAssembler(width: width)
   }
 
-  /// Goes on with a training that kept its run in the folder `run`, from its newest whole checkpoint.
+  /// Resumes a training that kept its run in the folder `run`, from its newest undamaged checkpoint.
   ///
-  /// ``rowsUsed`` says how many rows it has had: give it those that follow, and the weights will be those of
-  /// a training that was never interrupted.
+  /// ``rowsUsed`` is the number of rows it has used. Give it the rows that follow, and the weights will be
+  /// those of an uninterrupted training.
   ///
   /// - Parameters:
   ///   - run: the folder.
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
-  ///   - warn: told, in a sentence, of damaged checkpoints that were passed over for an older one.
-  /// - Throws: ``Failure`` if there is no such run, it is being trained, or it was not trained on rows given
-  ///   to it (``init(_:width:run:threads:)``).
+  ///   - warn: called with a message for each damaged checkpoint that is skipped.
+  /// - Throws: ``Failure`` if there is no such run, if it is being trained, or if it was not trained by
+  ///   ``init(_:width:run:threads:)``.
   public init(
     resuming run: String, threads: Int? = nil, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
@@ -81,28 +81,29 @@ public final class Training {
     self.trainer = TrainerQueue(trainer)
   }
 
-  // What ran last still holds the trainer for a moment, and with it the lock of the run's folder.
+  // The last call still holds the trainer for a moment, and with it the lock of the run's folder.
   deinit { trainer.finish() }
 
   /// Whether all steps are done.
   public var isFinished: Bool { step >= steps }
 
-  /// Rows that steps have been taken on.
+  /// Rows used by steps so far.
   public var rowsUsed: Int { step * batch }
 
-  /// Takes steps on `batches` until all are done or the rows end.
+  /// Takes steps on `batches` until all steps are done or the rows end.
   ///
-  /// While a step runs, the rows of the next are fetched. At the end, and where rows end before, a run with a
-  /// folder has a checkpoint; also if the task is cancelled or `batches` throws.
+  /// While a step runs, the rows of the next are fetched. A run with a folder gets a checkpoint at the end,
+  /// also if the rows end early, the task is cancelled or `batches` throws.
   ///
-  /// `while !training.isFinished { try await training.run(on: rows) }` goes through the same rows again and again. A
-  /// sequence that gives no row at all fails, for that loop would never end.
+  /// `while !training.isFinished { try await training.run(on: rows) }` goes through the same rows again and
+  /// again. A sequence without any row throws, because that loop would never end.
   ///
   /// - Parameters:
   ///   - batches: rows, in pieces of any size.
   ///   - progress: called with each record, every ``TrainingOptions/recordEvery`` steps.
-  /// - Throws: ``Failure`` of the kind `usage` if there is not one row, here or left from the last call; another if
-  ///   rows have another width or hold a NaN, if the loss is no longer finite, or if the disk fails; `CancellationError` if the task was cancelled; whatever `batches` throws.
+  /// - Throws: ``Failure`` of the kind `usage` if there is not one row, here or left from the last call, or of
+  ///   another kind if rows have another width or hold a NaN, if the loss is no longer finite, or if the disk
+  ///   fails; `CancellationError` if the task is cancelled; whatever `batches` throws.
   nonisolated(nonsending) public func run<Batches: AsyncSequence>(
     on batches: Batches, progress: (MetricsRecord) -> Void = { _ in }
   ) async throws where Batches.Element == Rows {
@@ -135,36 +136,36 @@ public final class Training {
     _ = try next.get()
     if step == before, assembler.count == 0 {
       throw Failure.usage(
-        "No rows came, and step \(step) of \(steps) is where the training still stands; give it a sequence"
-          + " with rows.")
+        "No rows came, so the training is still at step \(step) of \(steps); give it rows.")
     }
   }
 
-  /// Takes steps on `rows`, once through in their order, as ``run(on:progress:)-(Batches,_)`` does.
+  /// Takes steps on `rows`, once and in their order, like ``run(on:progress:)-(Batches,_)``.
   nonisolated(nonsending) public func run(
     on rows: Rows, progress: (MetricsRecord) -> Void = { _ in }
   ) async throws {
     try await run(on: SinglePiece(rows: rows), progress: progress)
   }
 
-  /// The dictionary as it is after ``step`` steps; it stays as it is when training goes on.
+  /// The dictionary after ``step`` steps; further training does not change it.
   ///
-  /// It lies in memory. To have it again later, give the training a folder (`run:`) or ``save(to:)`` it.
+  /// It is in memory. To keep it on disk, give the training a folder (`run:`) or call ``save(to:)``.
   public func dictionary() -> SparseDictionary { trainer.dictionary() }
 
-  /// Writes the training as it stands into the folder `path`, and goes on as before.
+  /// Writes the current state of the training into the folder `path`; training can continue.
   ///
-  /// What is there then is a run: ``SparseDictionary/init(path:warn:)`` loads it, ``init(resuming:threads:warn:)``
-  /// goes on with it, and every command of `hsae` takes it. Nothing is there until all of it is. Of the records it has
-  /// the last one. Rows that wait for a batch to be full are not saved: they are not among the ``rowsUsed``.
+  /// The folder is a run: ``SparseDictionary/init(path:warn:)`` loads it, ``init(resuming:threads:warn:)``
+  /// resumes it, and every command of `hsae` takes it. It appears only when it is complete, and has only the
+  /// last record. Rows that wait for a full batch are not saved: they are not among the ``rowsUsed``.
   ///
   /// - Parameter path: the folder, which must not exist; folders above it are made.
-  /// - Throws: ``Failure`` of the kind `cannotCreate` if something is there already, or another if it cannot be written.
+  /// - Throws: ``Failure`` of the kind `cannotCreate` if something is there already, or of another kind if it
+  ///   cannot be written.
   nonisolated(nonsending) public func save(to path: String) async throws(Failure) {
     try await trainer.save(to: path)
   }
 
-  /// The next batch, once its rows have come; nil if they end before.
+  /// The next batch, once all its rows have come; nil if the rows end before.
   nonisolated(nonsending) private func batch<Iterator: AsyncIteratorProtocol>(
     from rows: inout Iterator
   ) async throws -> [Float]? where Iterator.Element == Rows {
@@ -175,7 +176,7 @@ public final class Training {
     }
   }
 
-  /// Sets what the first rows decide, before the first step.
+  /// Sets what depends on the first rows, before the first step.
   nonisolated(nonsending) private func begin<Iterator: AsyncIteratorProtocol>(
     with rows: inout Iterator
   ) async throws where Iterator.Element == Rows {
@@ -189,7 +190,7 @@ public final class Training {
   }
 }
 
-/// Rows in one piece.
+/// A sequence of one piece.
 private struct SinglePiece: AsyncSequence {
   let rows: Rows
 

@@ -1,16 +1,15 @@
-// Long computations off the threads that tasks share: a training step on those would keep other tasks of the
-// program waiting.
+// Runs long computations off the threads that tasks share, where they would keep other tasks waiting.
 
 internal import Dispatch
 
-/// Runs one piece of work after another on a thread of its own.
+/// Runs one piece of work after another, on a thread of its own.
 struct WorkQueue: Sendable {
   private let queue: DispatchQueue
 
-  /// A queue of that name.
+  /// A queue with the name `label`.
   init(label: String) { queue = DispatchQueue(label: label, qos: .userInitiated) }
 
-  /// Runs `work` after what was asked for before.
+  /// Runs `work` after all earlier work.
   func run<Result: Sendable>(
     _ work: @escaping @Sendable () throws(Failure) -> Result
   ) async throws(Failure) -> Result {
@@ -24,6 +23,6 @@ struct WorkQueue: Sendable {
     return try outcome.get()
   }
 
-  /// The same for work that is short, on the calling thread.
+  /// The same for short work, on the calling thread.
   func wait<Result>(_ work: () -> Result) -> Result { queue.sync(execute: work) }
 }

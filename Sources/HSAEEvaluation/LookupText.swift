@@ -29,7 +29,7 @@ extension WordLookup {
       let label =
         "    └ sub \(pad(String(chosen.sublatent), digits))   c \(fixed(chosen.code))  "
       let words = chosen.words.map { readableToken($0.text) }
-      let remark = chosen.isRelevant ? "" : "not relevant here" + (words.isEmpty ? "" : ": ")
+      let remark = chosen.isRelevant ? "" : "not active here" + (words.isEmpty ? "" : ": ")
       lines.append(fit(label + remark, words, width: width))
     }
     return lines.map { clipped($0, to: width) }.joined(separator: "\n") + "\n"

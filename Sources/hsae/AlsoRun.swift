@@ -1,19 +1,19 @@
-// The option --also of `hsae train`: another run over the same reading of the data, as a folder and what
-// is different from the first run's settings.
+// The option --also of `hsae train`: another run on the same batches, given as a folder and the settings that
+// differ from the first run's.
 
 import ArgumentParser
 import HSAESupport
 import HSAERuns
 import HSAETraining
 
-/// What one --also says: RUN or RUN:key=value,key=value.
+/// The value of one --also: RUN or RUN:key=value,key=value.
 struct AlsoRun {
   /// The run directory.
   let path: String
-  /// Its own settings; nil where it has none.
+  /// Its own settings; nil if it has none.
   let settings: TrainingOptions?
 
-  /// Parses `text`. Keys are the long names of options, or `config` for a JSON file of them.
+  /// Parses `text`. Keys are long option names, or `config` for a JSON file of options.
   init(_ text: String) throws(Failure) {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     path = String(parts[0])
@@ -29,7 +29,8 @@ struct AlsoRun {
     for setting in parts[1].split(separator: ",") {
       let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard sides.count == 2, let first = sides[0].first, first != "-" else {
-        throw .usage("--also \(path): \"\(setting)\" is no key=value, such as sublatents=0.")
+        throw .usage(
+          "--also \(path): \"\(setting)\" is not of the form key=value, such as sublatents=0.")
       }
       if sides[0] == "config" {
         config = String(sides[1])
@@ -49,8 +50,8 @@ struct AlsoRun {
     settings = own
   }
 
-  /// The settings of this run beside a first one that was given `options` and resolved to `first`:
-  /// what is open is the first one's, and the batches are the same.
+  /// The settings of this run, filled from `options`, those of the first run. Batch, order and normalisation
+  /// are filled from `first`, which `options` resolved to, because the runs read the same batches.
   func options(
     beside options: TrainingOptions, _ first: TrainingConfiguration
   ) -> TrainingOptions {

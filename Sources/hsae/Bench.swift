@@ -1,6 +1,5 @@
-// hsae bench: how fast training steps are, where their time goes, and how far from the machine's limit
-// they are. Options and the call; the measuring is `TrainingBench`'s, weights and data are made in
-// `BenchPreparation.swift`, printing is in `BenchText.swift`.
+// hsae bench: measures how fast training steps are, where their time goes and how far they are from the
+// machine's limit. `TrainingBench` measures, `BenchPreparation` makes weights and rows.
 
 import ArgumentParser
 import HSAEActivations
@@ -15,38 +14,38 @@ struct Bench: ParsableCommand {
     abstract:
       "Measure training: rows per second, seconds per phase, distance to the machine's limit.",
     discussion: """
-      Measures training steps that go on from the weights of --from RUN. Without it such a run is \
-      made first: 1000 steps (--steps) of at most 4096 rows on DATA, or, without DATA, on the \
-      unembedding of Gemma 3 270M where the width is 640, else on rows with a planted two-level \
-      structure. It is kept in the folder bench of the cache (HSAE_CACHE), and found there by the \
-      next bench of the same sizes. Sizes are those of --preset unembedding unless given.
+      Measures training steps that start from the weights of --from RUN. Without --from it first \
+      trains such a run: 1000 steps (--steps) of at most 4096 rows on DATA, or without DATA on the \
+      unembedding of Gemma 3 270M if the width is 640, else on made-up rows with a two-level \
+      structure. The run is kept in the folder bench of the cache (HSAE_CACHE), and the next bench \
+      of the same sizes uses it again. Sizes are those of --preset unembedding unless given.
 
-      The limit is the encoder product alone at oneDNN's best rate, orthogonality's 6·m·d² \
-      operations at that rate, and 28 bytes for each parameter at the bandwidth of memory, all \
-      measured in the same process, before and after. On processors without a matrix unit the fp32 \
-      limit is the fairer yardstick; both are printed.
+      The limit is the sum of three times: the encoder product alone and the 6·m·d² operations of \
+      the orthogonality penalty, both at oneDNN's best rate, and 28 bytes for each parameter at \
+      memory bandwidth. The rates are measured in the same process, before and after the steps. On \
+      processors without a matrix unit the float32 limit is the fairer comparison; both are printed.
       """)
 
   @Argument(help: "Rows to train and measure on.", completion: .file())
   var data: String?
 
   @Option(
-    help: "Measure with the weights of this run, which is not changed.", completion: .directory)
+    help: "Start from the weights of this run, which is not changed.", completion: .directory)
   var from: String?
 
   @OptionGroup(title: "Dictionary and objective")
   var given: TrainingArguments
 
-  @Option(help: "Width of the rows, where there is no DATA (default: the preset's).")
+  @Option(help: "Width of the rows, if there is no DATA (default: the preset's).")
   var width: Int?
 
   @Option(help: "Steps before the measurement.")
   var warmSteps = 3
 
-  @Option(help: "Blocks of steps measured; the median counts.")
+  @Option(help: "Blocks of steps to measure; the result is the median block.")
   var blocks = 7
 
-  @Option(help: "Steps of a block.")
+  @Option(help: "Steps in each block.")
   var blockSteps = 3
 
   @Option(help: "Batch of the comparison with a flat dictionary; 0 for none.")
@@ -67,7 +66,7 @@ struct Bench: ParsableCommand {
     }
     if width != nil, data != nil || from != nil {
       throw ValidationError(
-        "--width is the width of rows that are made up; leave it out with DATA or --from.")
+        "--width is for rows that hsae bench makes; leave it out with DATA or --from.")
     }
   }
 
@@ -96,15 +95,15 @@ struct Bench: ParsableCommand {
     }
   }
 
-  /// The run at `path`, on the rows it was trained on or on DATA.
+  /// The run at `path`, on DATA or on the rows it was trained on.
   private func existing(_ path: String) throws -> PreparedBench {
     var options = try given.options()
     let (batch, precision) = (options.batch, options.precision)
     (options.batch, options.precision) = (nil, nil)
     guard options == TrainingOptions() else {
       throw Failure.usage(
-        "--from takes sizes and settings from \(path)/config.json; of the options of training only"
-          + " --batch and --precision may be given.")
+        "--from takes sizes and settings from \(path)/config.json; give no training options with it"
+          + " except --batch and --precision.")
     }
     let run = try RunDirectory(path: path)
     var configuration = try run.trainingConfiguration()
@@ -154,14 +153,14 @@ struct Bench: ParsableCommand {
       source = try preparation.rows(width: width ?? options.preset?.width ?? 640)
     }
     let configuration = try resolve(options, source)
-    // Resolved anew: other settings depend on the batch, and batches above the largest share one run.
+    // Resolve again: other settings depend on the batch, and batches above the largest share one run.
     options.batch = min(configuration.batch, BenchPreparation.largestBatch)
     let run = try preparation.run(resolve(options, source), source)
     return PreparedBench(configuration: configuration, source: source, run: run)
   }
 }
 
-/// What a measurement needs.
+/// The inputs of a measurement.
 struct PreparedBench {
   /// The settings of the measured steps.
   var configuration: TrainingConfiguration

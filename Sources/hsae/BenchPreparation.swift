@@ -1,5 +1,5 @@
-// What hsae bench makes before it measures, each once, in the folder `bench` of the cache: rows to
-// train on where none were given, and a trained run.
+// Makes what hsae bench needs and keeps it in the folder `bench` of the cache: a trained run, and rows to
+// train on if none are given.
 
 import ArgumentParser
 import HSAEActivations
@@ -9,10 +9,9 @@ import HSAETensors
 import HSAERuns
 import HSAETraining
 
-/// Makes, or finds in the cache, rows and a trained run.
+/// Makes rows and a trained run, or finds them in the cache.
 struct BenchPreparation {
-  /// Rows of a batch of the run, at most: what the weights become does not hang on it, how long they
-  /// take does.
+  /// Most rows in a batch of the prepared run. Larger batches take longer and hardly change the weights.
   static let largestBatch = 4_096
 
   let threads: Int
@@ -24,7 +23,7 @@ struct BenchPreparation {
     self.say = say
   }
 
-  /// Rows of `width`: the default model's unembedding if it has that width, else planted ones.
+  /// Rows of `width`: the default model's unembedding if it has that width, else made-up `PlantedRows`.
   func rows(width: Int) throws -> any RowSource {
     try Path.createDirectories(folder)
     if width == Preset.unembedding.width, let model = ModelCatalogue.models.first {
@@ -37,7 +36,7 @@ struct BenchPreparation {
         "making \(counted(planted.count, "row")) of width \(width) with planted structure: \(path)")
       try planted.write(to: path)
     } else {
-      say("rows of width \(width) have planted structure, they are no model's: \(path)")
+      say("using made-up rows of width \(width) with planted structure: \(path)")
     }
     return try openRows(path: path)
   }
@@ -57,8 +56,8 @@ struct BenchPreparation {
 
   /// A run of `settings`, trained to its end.
   ///
-  /// Its folder is named by a hash of its settings and of its data's fingerprint. Ctrl-C leaves a
-  /// checkpoint that the next call goes on from.
+  /// A hash of its settings and of the data's fingerprint names its folder. After Ctrl-C the next call
+  /// resumes it from the checkpoint.
   func run(
     _ settings: TrainingConfiguration, _ source: any RowSource
   ) throws -> RunDirectory {

@@ -1,4 +1,4 @@
-// What hsae bench prints for people.
+// The text that hsae bench prints.
 
 import Foundation
 import HSAEEngine
@@ -8,7 +8,7 @@ import HSAETensors
 import HSAERuns
 import HSAETraining
 
-/// The result as text, one finding a line.
+/// The result as text, one figure on each line.
 func benchText(_ result: BenchResult, data: String, run: String, _ plan: BenchPlan) -> String {
   let shape = result.shape
   var lines = [

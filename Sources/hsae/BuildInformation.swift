@@ -1,5 +1,5 @@
-// What hsae --version prints: the version, the commit, how it was built and what it found here. The
-// commit comes from `make`; a build that nobody told of one says so.
+// What hsae --version prints: the version, the commit, how it was built and which libraries it uses. `make`
+// passes the commit; without it the text says "commit unknown".
 
 import CHSAEBuild
 import HSAELanguageModels
@@ -48,7 +48,7 @@ enum BuildInformation {
     return traits.isEmpty ? "no traits" : "with " + traits.joined(separator: " and ")
   }
 
-  // A compiler can be asked only whether it is at least of a version.
+  // `#if compiler` can only test for a minimum version.
   private static var swift: String {
     #if compiler(>=6.5)
     "Swift 6.5 or newer"

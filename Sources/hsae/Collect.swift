@@ -1,5 +1,5 @@
-// hsae collect: a language model's residual stream over a corpus, as a store. Options, the progress line
-// and the summary; the work is `Collector`'s.
+// hsae collect: writes a language model's residual stream over a corpus as an activation store. `Collector`
+// does the work.
 
 public import ArgumentParser
 import Foundation
@@ -15,15 +15,15 @@ struct Collect: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(
     abstract: "Write a model's residual stream over a corpus as a shuffled store.",
     discussion: """
-      Rows are the output of block --layer (counting from 0) for every token of the corpus, shuffled \
-      on the way to the disk. Each document gives its first --context tokens, or with \
-      --whole-documents all of them, in contexts that do not see each other. Special tokens are read \
-      by the model and have no row. --holdout of the documents go to STORE/holdout, for evaluation.
+      Rows are the output of block --layer (counting from 0) for every token of the corpus, in \
+      shuffled order. Each document gives its first --context tokens; with --whole-documents it \
+      gives all of them, in contexts that do not see each other. The model reads special tokens, but \
+      they get no row. --holdout of the documents go to STORE/holdout, for evaluation.
 
-      The same command again goes on where the last one stopped, whatever stopped it. With --shard, \
-      several processes fill one store: each i of 1/N to N/N must be run, at once or in turn. The \
-      bytes of the store do not depend on shards, threads or interruptions. Processes that mpirun or \
-      srun started together take one shard each.
+      The same command again continues where the last one stopped, whatever the reason. With \
+      --shard, several processes fill one store: run each i of 1/N to N/N, at once or in turn. The \
+      bytes of the store do not depend on shards, threads or interruptions. Processes started \
+      together by mpirun or srun take one shard each.
 
       MODEL may be "synthetic": made-up rows of width 64 with planted two-level features.
 
@@ -41,16 +41,16 @@ struct Collect: ParsableCommand, RunsOnRanks {
   @Option(parsing: .upToNextOption, help: "Corpus files, or folders of them.", completion: .file())
   var text: [String]
 
-  @Option(help: "The store to write, or to go on with.", completion: .directory)
+  @Option(help: "The store to write or to continue.", completion: .directory)
   var out: String
 
-  @Option(help: "Rows to collect, such as 2M (default: all the corpus gives); cannot change later.")
+  @Option(help: "Rows to collect, such as 2M (default: the whole corpus); cannot change later.")
   var tokens: String?
 
-  @Option(help: "Tokens of a context, special ones included.")
+  @Option(help: "Tokens in a context, including special tokens.")
   var context = 256
 
-  @Flag(help: "Take all of each document, in several contexts.")
+  @Flag(help: "Use all of each document, in several contexts.")
   var wholeDocuments = false
 
   @OptionGroup var format: CorpusFormatOptions
@@ -61,7 +61,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
   @Option(help: "Seed of the shuffle and of the choice of held-out documents.")
   var seed: UInt64 = 0
 
-  @Option(help: "Tokens before this position of their context get no row.")
+  @Option(help: "Tokens before this position in their context get no row.")
   var minPosition = 0
 
   @Flag(help: "Give special tokens (BOS, EOS, …) rows too.")
@@ -73,15 +73,15 @@ struct Collect: ParsableCommand, RunsOnRanks {
 
   @Option(
     help: """
-      Weights to compute with: the file's own (keep), converted once to q8_0, bf16 or f32, or the \
-      one of q8_0 and bf16 that this processor is fastest with (auto).
+      Weights to compute with: the file's own (keep), converted once to q8_0, bf16 or f32, or \
+      whichever of q8_0 and bf16 is faster on this processor (auto).
       """)
   var weights = WeightsChoice.auto
 
   @Option(help: "Do only the i-th of N parts of the work, such as 2/4. (default: 1/1)")
   var shard: Shard?
 
-  @Option(help: "Seconds between two times that rows are brought to the disk.")
+  @Option(help: "Seconds between writes of rows to the disk.")
   var flushSeconds = 60.0
 
   @OptionGroup var threading: ThreadsOption
@@ -100,7 +100,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
       throw ValidationError("--holdout must be at least 0 and less than 1, such as 5% or 0.05.")
     }
     guard minPosition >= 0, minPosition < context else {
-      throw ValidationError("--min-position must not be negative, and less than --context.")
+      throw ValidationError("--min-position must be at least 0 and less than --context.")
     }
     guard giantNorm > 1, giantNorm.isFinite else {
       throw ValidationError("--giant-norm must be more than 1.")
@@ -110,7 +110,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     }
     if Launch.announced.size > 1, shard != nil {
       throw ValidationError(
-        "--shard is for processes that are started one by one; of those started together each takes its own."
+        "--shard is for processes started one by one; processes started together take a shard each."
       )
     }
     guard layer >= 0 else { throw ValidationError("--layer counts from 0.") }
@@ -126,10 +126,10 @@ struct Collect: ParsableCommand, RunsOnRanks {
   func run() throws {
     let start = Date()
     let say = { @Sendable (line: String) in report("hsae collect: \(line)") }
-    // What concerns all processes that were started together.
+    // For lines that concern all processes that were started together.
     let sayOnce = { @Sendable (line: String) in if Launch.isFirst { say(line) } }
     let interruption = Interruption(notify: { _ in
-      announceStop("when what is done is on the disk")
+      announceStop("once finished work is on the disk")
     })
     guard Path.isDirectory(Path.parent(out)) else {
       throw Failure(
@@ -141,7 +141,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     let reader = try CorpusReader(paths: text, format: format.format)
     let prepared = try prepare(collector, reader, interruption, say)
     if prepared.isComplete, prepared.wasThere {
-      // Of several processes the first says so, unless another of them has just completed it, and says it.
+      // One process reports this: the first, unless another completed the store just now and reports that.
       guard Launch.isFirst else { return }
       let manifest = Path.join(out, "zarr.json")
       let completion =
@@ -169,13 +169,13 @@ struct Collect: ParsableCommand, RunsOnRanks {
       }
       line.clear()
       if outcome == .stopped, let signal = interruption.signalNumber {
-        say("stopped; the same command goes on from here")
+        say("stopped; the same command continues from here")
         throw ExitCode(128 + signal)
       }
       if outcome == .shardDone {
         say("shard \(shard) is done; \(out) is complete when the other shards are")
       }
-      // Of several processes the one that completes it says what there is.
+      // Of several processes, the one that completes the store prints the summary.
       if Launch.announced.size > 1, outcome != .complete { return }
     }
     try summarise(tokens: last - (first ?? 0), (ContinuousClock.now - begin) / .seconds(1))
@@ -216,19 +216,20 @@ struct Collect: ParsableCommand, RunsOnRanks {
         documents: { reader }, threads: threading.count, say: say,
         shouldStop: { interruption.signalNumber != nil }, progress: { line.update($0) })
     } catch {
-      // What was passed over may be why there is nothing to collect.
+      // The reason may be that documents were skipped.
       line.clear()
       report(reader.summary, command: "collect")
       throw error
     }
     line.clear()
     if prepared.isStopped, let signal = interruption.signalNumber {
-      say("stopped while the corpus was tokenised; nothing is kept of that")
+      say("stopped during tokenisation; the next call tokenises again from the start")
       throw ExitCode(128 + signal)
     }
     report(reader.summary, command: "collect")
     if prepared.documentsWithoutRows > 0 {
-      say("\(counted(prepared.documentsWithoutRows, "document")) had no token to collect, skipped")
+      say(
+        "skipped \(counted(prepared.documentsWithoutRows, "document")) without a token to collect")
     }
     return prepared
   }
@@ -258,15 +259,15 @@ struct Collect: ParsableCommand, RunsOnRanks {
   private struct Summary: Encodable {
     var out: String
     var attributes: StoreAttributes
-    /// Tokens the model read in this call, and how long that and the writing took.
+    /// Tokens the model read in this call, and the seconds it took to read them and write the rows.
     var tokens: Int
     var seconds: Double
   }
 }
 
-/// One of several parts of a work: "2/4".
+/// One of several parts of the work: "2/4".
 struct Shard: ExpressibleByArgument, CustomStringConvertible {
-  /// The whole work, or the part of one of several processes that were started together.
+  /// The whole work, or this process's part if several processes were started together.
   static let ofThisProcess = Shard(
     index: Launch.announced.rank + 1, count: Launch.announced.size)
 

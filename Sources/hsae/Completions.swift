@@ -1,5 +1,4 @@
-// What the shells offer after TAB where the options' types do not say it: names of the catalogues and
-// files of one kind.
+// Shell completions that do not follow from an option's type: names from the catalogues, and files of one kind.
 
 import ArgumentParser
 import HSAEEvaluation
@@ -10,7 +9,7 @@ extension CompletionKind {
   /// Models of the catalogue, and GGUF files.
   static var model: CompletionKind { names(ModelCatalogue.models.map(\.name), orFiles: [".gguf"]) }
 
-  /// Models as for `model`, and the one that is made up.
+  /// The same, and `synthetic`.
   static var modelOrSynthetic: CompletionKind {
     names(ModelCatalogue.models.map(\.name) + ["synthetic"], orFiles: [".gguf"])
   }
@@ -20,7 +19,7 @@ extension CompletionKind {
     names(CorpusCatalogue.corpora.map(\.name), orFiles: [".txt", ".jsonl", ".json", ".gz"])
   }
 
-  /// Suites of `hsae evaluate`, also after a comma.
+  /// Suites of `hsae evaluate`, also after others and a comma.
   static var suites: CompletionKind {
     .custom { _, _, prefix in
       let begun = prefix.lastIndex(of: ",").map { String(prefix[...$0]) } ?? ""
@@ -30,7 +29,7 @@ extension CompletionKind {
     }
   }
 
-  /// `names`, and the files whose names end in one of `endings`, with the folders on the way to them.
+  /// `names`, files whose names end in one of `endings`, and folders.
   private static func names(_ names: [String], orFiles endings: [String]) -> CompletionKind {
     .custom { _, _, prefix in
       names.filter { $0.hasPrefix(prefix) } + files(beginning: prefix, endings: endings)

@@ -1,5 +1,5 @@
-// hsae corpus: text to collect activations on, from the catalogue and from files, in the paper's
-// selection, as JSON Lines. Options, printing and the call; the work is `CorpusBuilder`'s.
+// hsae corpus: writes a corpus as JSON Lines, from the catalogue and from files, with the paper's selection.
+// `CorpusBuilder` does the work.
 
 import ArgumentParser
 import HSAELanguageModels
@@ -9,15 +9,15 @@ struct Corpus: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a corpus as JSON Lines, from the catalogue and from files.",
     discussion: """
-      SOURCE is a name of the catalogue, which is fetched and verified, a file or a folder:
+      SOURCE is a file, a folder, or a name of the catalogue, which is fetched and verified:
       \(CorpusCatalogue.corpora.map { "  \($0.name): \($0.summary)" }.joined(separator: "\n"))
 
       \(CorpusFormatOptions.help)
 
-      Of documents with the same language and title the longest is kept. Without --longest, \
-      --documents, --others and --mix all are taken; with them, the paper's selection (Appendix A.1): \
-      of --language, --documents at random among the --longest longest; of the other languages, \
-      --others at random, in a mix by weight. What is taken comes in random order, by seed.
+      Of documents with the same language and title only the longest is kept. --longest, \
+      --documents, --others and --mix select documents as the paper does (Appendix A.1): --documents \
+      of the --longest longest in --language, at random, and --others in other languages, at random, \
+      mixed by weight. Without them all documents are taken. The order is random, by --seed.
       """)
 
   @Argument(help: "Names of the catalogue, files or folders.", completion: .corpus)
@@ -29,10 +29,10 @@ struct Corpus: ParsableCommand {
   @OptionGroup(title: "Reading files")
   var reading: CorpusFormatOptions
 
-  @Option(help: "The main language; documents that name none are of it.")
+  @Option(help: "The main language, also of documents that name none.")
   var language = "en"
 
-  @Option(help: "Only this many of the longest documents of the main language are candidates.")
+  @Option(help: "Select among only this many of the longest documents of the main language.")
   var longest: String?
 
   @Option(help: "Documents of the main language to take (default: all candidates).")
@@ -42,7 +42,7 @@ struct Corpus: ParsableCommand {
   var others: String?
 
   @Option(
-    help: "Weights of other languages, as fr=3,es=2,de=1 (default: as many as each has).")
+    help: "Weights of other languages, such as fr=3,es=2,de=1 (default: their document counts).")
   var mix: String?
 
   @Option(help: "Seed of the selection and the order.")
@@ -80,7 +80,7 @@ struct Corpus: ParsableCommand {
     }
   }
 
-  /// The weights that `text` spells: "fr=3,es=2".
+  /// Parses weights such as "fr=3,es=2".
   private func weights(_ text: String) throws(Failure) -> [String: Double] {
     var weights: [String: Double] = [:]
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -90,7 +90,7 @@ struct Corpus: ParsableCommand {
         weights.updateValue(weight, forKey: String(sides[0])) == nil
       else {
         throw .usage(
-          "--mix: \"\(part)\" is no other language with a positive weight; write it like fr=3,es=2."
+          "--mix: \"\(part)\" is not another language with a positive weight; write it like fr=3,es=2."
         )
       }
     }

@@ -1,5 +1,5 @@
-// The options that say how corpus files are cut into documents, the same in every command that reads
-// text, and how what was passed over is told.
+// The options for cutting corpus files into documents, shared by every command that reads text, and the report
+// of what was skipped.
 
 public import ArgumentParser
 public import HSAELanguageModels
@@ -7,7 +7,7 @@ public import HSAELanguageModels
 extension CorpusFormat.Unit: ExpressibleByArgument {}
 
 struct CorpusFormatOptions: ParsableArguments {
-  @Option(help: "What a document of a plain text file is: each line, or the whole file.")
+  @Option(help: "What counts as a document in a plain text file: each line, or the whole file.")
   var document = CorpusFormat.Unit.line
 
   @Option(help: "The member of a JSON line that holds the text.")
@@ -21,17 +21,17 @@ struct CorpusFormatOptions: ParsableArguments {
     return format
   }
 
-  /// What the options are about, for a command's help.
+  /// The part of a command's help about corpus files.
   static let help = """
-    Files whose names end in .jsonl, .ndjson or .json hold one JSON object a line (text, and if there \
-    language, title and topic), all others plain text; either may be gzip-compressed. A folder stands \
-    for the corpus files in it, sorted. Documents that are blank, not UTF-8 or no valid JSON and lines \
-    over 16 MiB are skipped, longer text files as one document are cut there, and a damaged compressed \
-    file is read up to the damage: all of it is counted and told.
+    Files named .jsonl, .ndjson or .json hold one JSON object a line: its text and, optionally, \
+    language, title and topic. All others are plain text; either may be gzip-compressed. A folder \
+    stands for the corpus files in it, sorted. Blank documents, documents that are not UTF-8 or not \
+    valid JSON, and lines over 16 MiB are skipped. A longer file that is one document is cut there, \
+    and a damaged compressed file is read up to the damage. All of this is counted and reported.
     """
 }
 
-/// Says on standard error what reading a corpus passed over.
+/// Reports on standard error what was skipped while reading a corpus.
 func report(_ summary: CorpusSummary, command: String) {
   for line in summary.lines { report("hsae \(command): \(line)") }
 }

@@ -1,4 +1,4 @@
-// hsae encode: the codes of rows, as JSON lines. Options and printing.
+// hsae encode: prints the codes of rows as JSON lines.
 
 import ArgumentParser
 import HSAEActivations
@@ -12,9 +12,9 @@ struct Encode: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Print the codes of rows as JSON lines.",
     discussion: """
-      One line a row, with its active latents from strong to weak: {"row": 0, "latents": [[expert, code], \
-      …]}, or with sublatents [expert, code, sublatent, its code]. Rows are scaled as in training. With \
-      --reconstruct also "reconstruction", in that scale.
+      Prints one line a row, with its active latents from strong to weak: {"row": 0, "latents": \
+      [[expert, code], …]}, or with sublatents [expert, code, sublatent, its code]. Rows are scaled as in \
+      training. --reconstruct adds "reconstruction", in the same scale.
       """)
 
   @Argument(help: .init("The run.", valueName: "run"), completion: .directory)
@@ -50,7 +50,7 @@ struct Encode: ParsableCommand {
       throw Failure.usage("--first \(first): \(data) has \(counted(source.rowCount, "row")).")
     }
     let last = min(source.rowCount, first + min(limit ?? source.rowCount, source.rowCount - first))
-    // Of what another tool trained without a k, more may be active than is kept.
+    // An imported dictionary without a k may have more active latents than are kept.
     let isBounded =
       run.description.origin?.isUnbounded == true
       && dictionary.shape.activeExperts < dictionary.shape.experts
@@ -66,8 +66,8 @@ struct Encode: ParsableCommand {
     }
     if isBounded, full > 0 {
       report(
-        "hsae encode: in \(counted(full, "row")) more latents may be active than the"
-          + " \(grouped(dictionary.shape.activeExperts)) strongest that \(path) keeps; import it with a"
+        "hsae encode: \(counted(full, "row")) may have more active latents than the"
+          + " \(grouped(dictionary.shape.activeExperts)) strongest, which \(path) keeps; import it with a"
           + " larger --max-active.")
     }
   }

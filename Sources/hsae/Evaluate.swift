@@ -1,5 +1,5 @@
-// hsae evaluate: questions put to runs, side by side. Options, opening what is given, and writing; the
-// questions are suites of `HSAEEvaluation`.
+// hsae evaluate: measures runs side by side with the suites of `HSAEEvaluation`. This file has the options,
+// opens runs, rows and model, and writes the results.
 
 import ArgumentParser
 import Foundation
@@ -20,12 +20,12 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       Suites (docs/evaluation.md defines every number):
       \(EvaluationSuites.all.map { "  \($0.name): \($0.about)" }.joined(separator: "\n"))
 
-      Rows are the documents that the store holds out; where it holds none out, the rows the runs were \
-      trained on, and the output says so. With --model the suite core also splices reconstructions into \
-      the model and reads its losses on the same documents, or on --text. Means over tokens or \
-      sentences come with 95 % intervals, by a bootstrap over documents or sentences.
+      Rows come from the documents that the store holds out. If it holds out none, they are the rows the \
+      runs were trained on, and the output says so. With --model the suite core also splices \
+      reconstructions into the model and measures its losses on the same documents, or on --text. Means \
+      over tokens or sentences have 95 % intervals, from a bootstrap over documents or sentences.
 
-      Processes that mpirun or srun started together divide rows, contexts and prompts (docs/scale.md); \
+      Processes started together by mpirun or srun divide rows, contexts and prompts (docs/scale.md); \
       each holds the runs and the model.
 
       --out FILE.json writes all results; --out FOLDER also writes a page and SAEBench's files. hsae \
@@ -52,13 +52,13 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     completion: .file())
   var text: [String] = []
 
-  @Option(help: "The block whose output the runs are of, where no store says it.")
+  @Option(help: "The block whose output the rows are, if no store records it.")
   var layer: Int?
 
   @Option(help: "Rows to reconstruct, at most.")
   var tokens = "1M"
 
-  @Option(help: "Tokens to read the model's losses on; each run costs a pass through the model.")
+  @Option(help: "Tokens to measure the model's losses on; each run takes a pass through the model.")
   var lossTokens = "10k"
 
   @Option(
@@ -71,14 +71,14 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   @Option(help: "Sentences to draw for the suite crosslingual, at most.")
   var sentenceCount = 500
 
-  @Option(help: "Words of the suite absorption; each costs a prompt of about 83 tokens.")
+  @Option(help: "Words for the suite absorption; each costs a prompt of about 83 tokens.")
   var maxWords = "10k"
 
-  @Option(help: "Solved examples before each of them; the definition's are 10.")
+  @Option(help: "Solved examples before each of these words; the suite's definition has 10.")
   var examples = 10
 
   @Option(
-    help: "The folder of WordNet's files, for the suite hierarchy of words.", completion: .directory
+    help: "The folder of WordNet's files, for the suite hierarchy on words.", completion: .directory
   )
   var wordnet = WordNet.defaultFolder
 
@@ -125,7 +125,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       }
       return (suites, evaluated, try self.input(evaluated, suites, world, threads: threads))
     }
-    // Whatever becomes of later suites, or of the files: what was measured is printed.
+    // Print what was measured even if a later suite or writing the files fails.
     var failure: Failure?
     let evaluation = try Evaluation(
       of: evaluated, suites: suites, input: input, onFailure: { failure = $0 })
@@ -139,18 +139,18 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     if let failure { throw failure }
   }
 
-  /// Where several processes work together: says whose death made the launcher end the rest.
+  /// Reports, if several processes work together, which one died when the launcher ends the others.
   private func watchOthers(_ world: any Communicator) throws(Failure) -> Interruption? {
     guard world.size > 1 else { return nil }
     let peers = try Peers(world)
     return Interruption(notify: { signal in
-      peers.leave(signal) { report("hsae: \($0); start again what you started.") }
+      peers.leave(signal) { report("hsae: \($0); start again with the same command.") }
     })
   }
 
   // MARK: What is given
 
-  /// Refuses a run that is named twice: its columns would have one name, and say nothing new.
+  /// Fails if a run is named twice, because its columns would have the same name.
   private func requireDistinct(_ runs: [String]) throws(Failure) {
     var known: Set<String> = []
     for path in runs {
@@ -192,7 +192,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       })
   }
 
-  /// The rows: those named, or those all runs were trained on; none where no suite would look at them.
+  /// The rows that were named, or those all runs were trained on; nil if no suite reads rows.
   private func source(
     _ runs: [LoadedRun], _ suites: [any EvaluationSuite.Type]
   ) throws(Failure) -> (any RowSource)? {
@@ -201,8 +201,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       let data = runs[0].description.data
       for run in runs where run.description.data?.fingerprint != data?.fingerprint {
         throw .usage(
-          "\(runs[0].path) and \(run.path) were trained on different rows; name those to evaluate both on"
-            + " with --store.")
+          "\(runs[0].path) and \(run.path) were trained on different rows; name the rows to evaluate both"
+            + " on with --store.")
       }
       if !text.isEmpty, !Path.exists(data?.path ?? "") { return nil }
     }
@@ -216,7 +216,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     let reader = try CorpusReader(paths: text)
     var documents: [Document] = []
     var bytes = 0
-    // Enough for any number of tokens that is read with a model.
+    // More text than is ever read with a model.
     while bytes < 64 << 20, let document = try reader.next() {
       bytes += document.text.count
       documents.append(document)
@@ -275,5 +275,5 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   }
 }
 
-/// Writes `line` to standard error, once where several processes work together.
+/// Writes `line` to standard error; of several processes only the first does.
 private func sayFirst(_ line: String) { if Launch.isFirst { report(line) } }

@@ -1,5 +1,5 @@
-// hsae explain: what the latents of a run are active for, as a database. Options, opening what is given,
-// progress and the summary; the work is `HSAEExplorer`'s.
+// hsae explain: writes what a run's latents are active for into a database. This file has the options, opens
+// the inputs and shows progress and a summary; `HSAEExplorer` does the work.
 
 #if Explorer
 import ArgumentParser
@@ -16,21 +16,21 @@ import HSAETraining
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write down what a run's latents are active for: contexts, tokens, relatives.",
+    abstract: "Find what a run's latents are active for: contexts, tokens, related latents.",
     discussion: """
-      For every latent and sublatent: how often and how strongly it is active, its strongest contexts \
-      and samples of all strengths, the tokens it promotes, the latents it is like and those it is \
-      active with; and a full-text index of all of it. A sublatent is active where its parent is and it \
-      was chosen with a code at or above the threshold. docs/formats.md describes the database, \
+      For every latent and sublatent: how often and how strongly it is active, its strongest contexts and \
+      samples of all strengths, the tokens it promotes, the latents it resembles and the latents it is \
+      active with; and a full-text index of all this. A sublatent is active if its parent is active and \
+      chose it with a code at or above the threshold. docs/formats.md describes the database, \
       OUT/features.sqlite.
 
-      Promoted tokens need --model, the model that the store is of; a run on a vocabulary has them from \
-      its own rows. Several runs can be written to one --out; those of one place in one model are \
-      compared. The same command again goes on where the last one stopped, whatever stopped it.
+      Promoted tokens need --model, the model the store was collected from; a run on a vocabulary has \
+      them from its own rows. Several runs can go to one --out; runs on the same place in the same model \
+      are compared. The same command again continues where the last one stopped, whatever the reason.
 
-      --html PAGES also writes what hsae explore shows as files that open from a disk and can be put \
-      anywhere, search included; without a run, of the database as it is. There is a page for each expert \
-      that is ever active, its sublatents on it.
+      --html PAGES also writes the pages of hsae explore as files that open from a disk and can be put \
+      anywhere, search included; without a run, it writes pages of the database as it is. There is a page \
+      for each expert that is ever active, with its sublatents.
       """)
 
   @Argument(
@@ -47,7 +47,7 @@ struct Explain: ParsableCommand {
   var out: String
 
   @Option(
-    help: "A folder to write pages of the database to; pages there are replaced.",
+    help: "A folder for pages of the database; pages already there are replaced.",
     completion: .directory)
   var html: String?
 
@@ -58,16 +58,16 @@ struct Explain: ParsableCommand {
   @Option(help: "The run's name in the database (default: the last part of its path).")
   var name: String?
 
-  @Flag(help: "Replace the run of that name. Labels stay if its weights are the same.")
+  @Flag(help: "Replace the run of that name. Labels are kept if its weights are the same.")
   var replace = false
 
   @Option(help: "Strongest contexts of each latent.")
   var contexts = 20
 
-  @Option(help: "Samples of each fifth of a latent's activations.")
+  @Option(help: "Samples from each fifth of a latent's codes, sorted by strength.")
   var quantileSamples = 5
 
-  @Option(help: "Tokens on either side of a context.")
+  @Option(help: "Tokens on each side of a context.")
   var window = 16
 
   @Option(help: "Rows to read, at most (default: all). A store's rows are shuffled.")
@@ -95,7 +95,7 @@ struct Explain: ParsableCommand {
       throw ValidationError("--tokens must be a whole number of at least 1, such as 200k.")
     }
     if folder == nil, html == nil {
-      throw ValidationError("Name a run to explain, or with --html a folder for pages of --out.")
+      throw ValidationError("Name a run to explain, or give --html a folder for pages of --out.")
     }
     if let name, name.isEmpty || name.utf8.count > 200 || name.contains(where: \.isNewline) {
       throw ValidationError("--name must be one line of at most 200 bytes.")
@@ -104,7 +104,7 @@ struct Explain: ParsableCommand {
 
   func run() throws {
     let interruption = Interruption(notify: { _ in
-      announceStop("when what is done is on the disk")
+      announceStop("once finished work is on the disk")
     })
     if let html { try PagesWriter.check(html) }
     if let folder { try explain(folder, interruption) }
@@ -128,7 +128,7 @@ struct Explain: ParsableCommand {
     if let path, let modelHash, let stored = rows.store?.attributes, stored.modelSHA256 != modelHash
     {
       throw Failure.data(
-        "\(source.path) is of \(stored.modelName) (SHA-256 \(stored.modelSHA256.prefix(12))…), and"
+        "\(source.path) is of \(stored.modelName) (SHA-256 \(stored.modelSHA256.prefix(12))…), but"
           + " \(path) is another model; give the one the store was made from.")
     }
     var line: ProgressLine?
@@ -149,7 +149,7 @@ struct Explain: ParsableCommand {
     let summary = try explainer.explain()
     line?.clear()
     guard let summary else {
-      say("stopped; the same command goes on with what is left")
+      say("stopped; the same command continues from here")
       throw ExitCode(128 + (interruption.signalNumber ?? SIGINT))
     }
     try output(json ? JSONFile.encode(summary) : summary.text)
@@ -238,15 +238,15 @@ extension Explainer.Summary {
     let rate = time > 0 ? Double(rows) / time : 0
     var lines = [
       "\(path): \(name), \(counted(rows, "row"))",
-      "  latents that fire     \(grouped(liveLatents)) of \(grouped(latents))",
+      "  live latents          \(grouped(liveLatents)) of \(grouped(latents))",
     ]
     if sublatents > 0 {
       lines.append(
-        "  sublatents that fire  \(grouped(liveSublatents)) of \(grouped(sublatents))")
+        "  live sublatents       \(grouped(liveSublatents)) of \(grouped(sublatents))")
     }
     lines.append("  database              \(grouped(bytes)) bytes")
     if wasThere {
-      lines.append("  everything was there before")
+      lines.append("  nothing was left to do")
     } else {
       lines.append(
         "  time                  \(grouped(time, digits: 3)) s, \(grouped(rate, digits: 3)) rows/s")

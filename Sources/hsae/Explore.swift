@@ -1,5 +1,5 @@
-// hsae explore: pages over what hsae explain wrote. Options, and the life of the server; the pages are
-// `HSAEExplorer`'s.
+// hsae explore: serves pages of the database that hsae explain wrote. `HSAEExplorer` makes the pages; this file
+// has the options and starts and stops the server.
 
 #if Explorer
 import ArgumentParser
@@ -12,31 +12,32 @@ import Synchronization
 
 struct Explore: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Walk through what was found: pages on this machine.",
+    abstract: "Browse explained latents: pages on this machine.",
     discussion: """
       Serves the database that hsae explain wrote, on 127.0.0.1: an overview of each run, lists of latents \
-      to sort and search, a page for each latent with its contexts and its sublatents inside it, two runs \
-      compared, any text you type taken apart into latents, and what the model writes while one of them is \
-      made stronger. Your labels are kept in the database.
+      to sort and search, a page for each latent with its contexts and sublatents, a comparison of two runs, \
+      the latents of any text you type, and what the model writes while a latent is made stronger. Your \
+      labels are kept in the database.
 
-      Taking text apart and steering need the model the runs are of; it is found in the cache if hsae fetch or hsae \
-      collect put it there, and loaded when the first text comes. The JSON API under /api/v1 gives all \
-      of it to programs (/api/v1/openapi.json describes it). Ctrl-C ends it.
+      Reading your text and steering need the model of the runs. It is found in the cache if hsae \
+      fetch or hsae collect put it there, and loaded when the first text comes. Programs can use the JSON \
+      API under /api/v1 (/api/v1/openapi.json describes it). Ctrl-C ends the server.
       """)
 
   @Argument(
-    help: ArgumentHelp("What hsae explain wrote.", valueName: "features"), completion: .directory)
+    help: ArgumentHelp("A folder that hsae explain wrote.", valueName: "features"),
+    completion: .directory)
   var folder: String
 
   @Option(
-    help: "The language model, to take text apart and to steer: a name or a GGUF file.",
+    help: "The language model, to read your text and to steer: a name or a GGUF file.",
     completion: .model)
   var model: String?
 
   @Option(help: "The port; 0 takes a free one.")
   var port: UInt16 = 8471
 
-  @Option(help: "The address to listen at. Others than 127.0.0.1 let other machines in.")
+  @Option(help: "The address to listen on. Any other than 127.0.0.1 lets other machines in.")
   var address = "127.0.0.1"
 
   @OptionGroup var threading: ThreadsOption
@@ -49,13 +50,13 @@ struct Explore: ParsableCommand {
       throw Failure.data("\(database.path): there is no run in it yet; run hsae explain.")
     }
     for run in runs where !run.isComplete {
-      report("hsae: \(run.name) is incomplete; hsae explain goes on with it.")
+      report("hsae: \(run.name) is incomplete; run hsae explain again to complete it.")
     }
     let address = address == "localhost" ? "127.0.0.1" : address
     let isLoopback = address.hasPrefix("127.")
     if !isLoopback {
       report(
-        "hsae: everyone who reaches \(address) can read this and write labels; there is no password."
+        "hsae: everyone who can reach \(address) can read this and write labels; there is no password."
       )
     }
     let explorer = Explorer(
@@ -93,7 +94,7 @@ struct Explore: ParsableCommand {
     if let failure = failure.withLock({ $0 }) { throw failure }
   }
 
-  /// What takes texts apart and steers; nil if no model was named and none that fits is in the cache.
+  /// Reads texts and steers; nil if no model was named and none that fits is in the cache.
   private func dissector(for runs: [RunRecord]) throws -> Dissector? {
     let path: String
     if let model {

@@ -1,4 +1,4 @@
-// hsae export: a run in the layout of another tool. Options and printing; the work is `HSAEInterop`'s.
+// hsae export: writes a run in the layout of SAELens. `HSAEInterop` does the work.
 
 import ArgumentParser
 import HSAEActivations
@@ -13,11 +13,11 @@ struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Write a run as a folder that SAELens opens.",
     discussion: """
-      OUT/cfg.json, sae_weights.safetensors and README.md, the layout of SAELens 6 and of the Hugging \
-      Face Hub. A flat dictionary is a plain topk SAE. One with sublatents or thresholds has the \
-      architecture "hsae": import hsae_saelens.py, which is put into the folder, before SAE.load_from_disk. \
-      --top-level leaves the sublatents out; without a threshold SAELens alone can read that. Codes in SAELens are \
-      √width times those of hsae, because it scales rows to that norm.
+      Writes OUT/cfg.json, sae_weights.safetensors and README.md, the layout of SAELens 6 and of the \
+      Hugging Face Hub. A flat dictionary becomes a plain topk SAE. One with sublatents or thresholds gets \
+      the architecture "hsae": import hsae_saelens.py, a file in the folder, before SAE.load_from_disk. \
+      --top-level leaves the sublatents out; without a threshold SAELens alone can read the result. Codes \
+      in SAELens are √width times those of hsae, because it scales rows to that norm.
       """)
 
   @Argument(help: .init("The run.", valueName: "run"), completion: .directory)
@@ -30,14 +30,14 @@ struct Export: ParsableCommand {
   var topLevel = false
 
   @Option(
-    help: "The store the run is of, for the model's name and the hook point (default: its own).",
+    help: "The store to take the model's name and the hook point from (default: the run's own).",
     completion: .directory)
   var store: String?
 
   @Option(
     help: """
-      The model's name in other tools, such as google/gemma-3-270m (default: the Hub's for a model of \
-      hsae fetch, else the store's).
+      The model's name in other tools, such as google/gemma-3-270m (default: its name on the Hub if \
+      hsae fetch knows the model, else the store's).
       """)
   var modelName: String?
 
@@ -53,7 +53,7 @@ struct Export: ParsableCommand {
       orNamed: modelName ?? attributes?.modelName ?? directory.description.origin?.model)
     let export = try SAELensExport(
       directory, attributes: attributes,
-      // An imported run keeps the name its files gave the model.
+      // An imported run keeps the model's name from its files.
       modelName: modelName ?? (attributes == nil ? nil : known?.hubName),
       modelLicence: known?.licence, topLevelOnly: topLevel, warn: { report("hsae export: \($0)") })
     try export.write(to: out)
@@ -62,7 +62,7 @@ struct Export: ParsableCommand {
         + " \(counted(export.latentCount, "latent"))\n")
   }
 
-  /// What the store says; without one the folder does not name a model.
+  /// The attributes of the run's store; nil if there is none, and then the folder names no model.
   private func attributes(of run: RunDirectory) throws(Failure) -> StoreAttributes? {
     let width = run.description.shape.width
     if let store {
@@ -80,8 +80,8 @@ struct Export: ParsableCommand {
     guard Path.isDirectory(data.path),
       let opened = try? openRows(path: data.path, allowIncomplete: true) as? ActivationStore
     else {
-      let what = Path.exists(data.path) ? "holds rows and no more" : "is gone"
-      report("hsae export: \(data.path) \(what), so cfg.json names no model and no hook.")
+      let what = Path.exists(data.path) ? "is not an activation store" : "is gone"
+      report("hsae export: \(data.path) \(what), so cfg.json names no model and no hook point.")
       return nil
     }
     return opened.attributes

@@ -1,5 +1,4 @@
-// hsae export-features: explained latents as JSON for other tools. Options and printing; the work is
-// `HSAEExplorer`'s.
+// hsae export-features: writes explained latents as JSON for other tools. `HSAEExplorer` does the work.
 
 #if Explorer
 import ArgumentParser
@@ -12,16 +11,16 @@ struct ExportFeatures: ParsableCommand {
     commandName: "export-features",
     abstract: "Write explained latents as JSON in the layout of SAEDashboard and Neuronpedia.",
     discussion: """
-      OUT/batch-N.json hold 128 latents each, live ones only: strongest contexts, samples, promoted and \
-      suppressed tokens, density, histogram, nearest latents. The layout knows no parents and \
-      children: --sublatents writes the sublatents as a set of their own, in which sublatent q of \
-      expert j has the index j·a + q.
+      Writes OUT/batch-N.json with 128 live latents each: strongest contexts, samples, promoted and \
+      suppressed tokens, density, histogram, nearest latents. The layout has no parents and children: \
+      --sublatents writes the sublatents as a set of their own, in which sublatent q of expert j has the \
+      index j·a + q.
       """)
 
   @Argument(help: "A folder that hsae explain wrote, or its features.sqlite.", completion: .file())
   var features: String
 
-  @Option(help: "The folder to write; it must be empty or not there.", completion: .directory)
+  @Option(help: "The folder to write; it must be empty or not exist yet.", completion: .directory)
   var out: String
 
   @Option(name: .customLong("run"), help: "The run (default: the only one).")
@@ -40,7 +39,7 @@ struct ExportFeatures: ParsableCommand {
       throw Failure.usage("\(record.name) is flat: it has no sublatents; leave out --sublatents.")
     }
     guard try !Path.exists(out) || (Path.isDirectory(out) && Path.list(out).isEmpty) else {
-      throw Failure(.cannotCreate, "\(out): there is something already; choose an empty folder.")
+      throw Failure(.cannotCreate, "\(out): something is already here; choose an empty folder.")
     }
     guard Path.isDirectory(Path.parent(out)) else {
       throw Failure(
@@ -79,7 +78,7 @@ struct ExportFeatures: ParsableCommand {
   ) throws(Failure) -> RunRecord {
     guard run.isComplete else {
       throw .data(
-        "\(database.path): \(run.name) is not complete; let hsae explain end, with the same command."
+        "\(database.path): \(run.name) is not complete; run the same hsae explain command again."
       )
     }
     return run

@@ -1,4 +1,4 @@
-// hsae fetch: a model by name or path, verified. Prints its path, alone, to standard output.
+// hsae fetch: fetches a model by name, or checks a file, and prints only its path to standard output.
 
 import ArgumentParser
 import HSAELanguageModels
@@ -9,8 +9,8 @@ struct Fetch: ParsableCommand {
     abstract: "Fetch a language model by name, verified, and print its file's path.",
     discussion: """
       MODEL is a name of the catalogue (\(ModelCatalogue.models.map(\.name).joined(separator: ", "))) \
-      or the path of a GGUF file, which is then checked. Models are kept in the folder HSAE_CACHE \
-      (default: hsae in the user's cache folder); a download that broke off is continued.
+      or the path of a GGUF file, which is checked. Models are kept in the folder HSAE_CACHE (default: \
+      hsae in the user's cache folder). An interrupted download is continued.
       """)
 
   @Argument(help: "A model's name, or the path of a GGUF file.", completion: .model)

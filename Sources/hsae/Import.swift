@@ -1,4 +1,4 @@
-// hsae import: a dictionary of another tool as a run. Options and printing; the work is `HSAEInterop`'s.
+// hsae import: makes a run of another tool's dictionary. `HSAEInterop` does the work.
 
 public import ArgumentParser
 public import HSAEInterop
@@ -12,45 +12,45 @@ struct Import: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Make a run of a dictionary that another tool trained.",
     discussion: """
-      Everything that takes a run then takes it, but for what would train it: evaluate, explain, explore, \
-      encode, steer, report, export, info. Name the rows with --store where they ask for them.
+      The commands evaluate, explain, explore, encode, steer, report, export and info take the run; it \
+      cannot be trained further. Name rows with --store for commands that need them.
 
       PATH is a folder of SAELens (standard, topk, jumprelu, batchtopk and matryoshka SAEs, saved for \
       inference or in training; also what hsae export wrote) or of sparsify, a params.npz of Gemma Scope, or the \
-      arrays of the H-SAE's authors as .npz or .safetensors, which need --k. Biases, thresholds and what is done to \
-      rows are carried over; what has no counterpart here is refused by name. config.json says under \
-      "origin" where the dictionary came from, and how codes relate to those it had there.
+      arrays of the H-SAE's authors as .npz or .safetensors, which need --k. Biases, thresholds and the scaling \
+      of rows are carried over; an error names anything without a counterpart here. config.json records \
+      under "origin" where the dictionary came from, and how its codes relate to the original ones.
 
-      Dictionaries with a ReLU or JumpReLU let any number of latents be active. Here the strongest \
-      --max-active of a row are kept.
+      In dictionaries with a ReLU or JumpReLU any number of latents can be active for a row. Here the strongest \
+      --max-active are kept.
       """)
 
-  @Argument(help: "What to import.", completion: .file())
+  @Argument(help: "The dictionary to import.", completion: .file())
   var path: String
 
   @Option(help: "The folder to write; there must be nothing there.", completion: .directory)
   var out: String
 
-  @Option(help: "What it is, where it is not to be found out (\(ImportFormat.names)).")
+  @Option(help: "The layout of PATH, if it cannot be detected (\(ImportFormat.names)).")
   var format: ImportFormat?
 
   @Option(
-    help: "Latents active in a row, at most, where it has no k (default: 1024, or all there are).")
+    help: "Most active latents of a row, for dictionaries without a k (default: 1024, or all).")
   var maxActive: Int?
 
-  @Option(help: "Active experts, for the authors' arrays, which do not say it.")
+  @Option(help: "Active experts for each row, for the authors' arrays, which do not record it.")
   var k: Int?
 
-  @Option(help: "α of the top level, for the authors' arrays (default: 1/√d).")
+  @Option(help: "Threshold α of latents, for the authors' arrays (default: 1/√d).")
   var threshold: Float?
 
-  @Option(help: "α of the sublatents, for the authors' arrays (default: 1/√d).")
+  @Option(help: "Threshold α of sublatents, for the authors' arrays (default: 1/√d).")
   var thresholdSub: Float?
 
-  @Option(help: "Slope below α, top level, for the authors' arrays (default: 0).")
+  @Option(help: "Slope below the threshold, latents, for the authors' arrays (default: 0).")
   var slopeTop: Float?
 
-  @Option(help: "Slope below α, sublatents, for the authors' arrays (default: 0.01).")
+  @Option(help: "Slope below the threshold, sublatents, for the authors' arrays (default: 0.01).")
   var slopeSub: Float?
 
   @Flag(help: "Print the origin as JSON.")

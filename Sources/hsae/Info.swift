@@ -1,5 +1,5 @@
-// hsae info: what a file or folder of this project is, and what is in it. The call and printing; what a
-// path is `InfoKind.swift` decides, and counting is the readers' work.
+// hsae info: says what a file or folder is and what is in it. `InfoKind` decides what it is, `Description`
+// prints it.
 
 import ArgumentParser
 import Foundation
@@ -16,12 +16,13 @@ import HSAEExplorer
 
 struct Info: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Say what a store, a run, a matrix, a model, a corpus or a database of features is.",
+    abstract: "Describe a store, a run, a matrix, a model, a corpus or a database of features.",
     discussion: """
-      Of a store: model, layer, rows, norms, and where it has a corpus its documents, languages, most \
-      frequent tokens and a few tokens in context. Of a run: its dictionary, data and last record. Of \
-      a matrix: rows, width and norms. Of a model file: architecture, layers and width. Of a corpus: \
-      documents and languages. Of explained features: their runs. Norms and tokens are counted on at most --sample rows.
+      Prints for a store: model, layer, rows, norms and, if it has a corpus, its documents, languages, most \
+      frequent tokens and some tokens in context. For a run: its dictionary, data and last record. For a \
+      matrix: rows, width and norms. For a model file: architecture, name and licence. For a corpus: \
+      documents and languages. For explained features: their runs. Norms and tokens are counted on at most \
+      --sample rows.
       """)
 
   @Argument(
@@ -76,7 +77,7 @@ struct Info: ParsableCommand {
     }
   }
 
-  /// The file of the model of the catalogue that is asked for by its name; nothing is fetched here.
+  /// The file of the catalogue's model that is called `path`; it is not fetched here.
   private func fetchedModel() throws(Failure) -> String {
     guard let model = ModelCatalogue.model(named: path) else {
       let names = ModelCatalogue.models.map(\.name).joined(separator: ", ")
@@ -109,7 +110,7 @@ struct Info: ParsableCommand {
       languages[document.language ?? "", default: 0] += 1
     }
     let summary = reader.summary
-    // Lines that are no JSON, and nothing else: some other file, a settings file for one.
+    // Only lines that are not JSON: this is another kind of file, such as a settings file.
     let strange = summary.count(.notJSON) + summary.count(.notUTF8)
     if summary.documents == 0, strange > 0 {
       throw InfoKind.unknown(

@@ -1,5 +1,5 @@
-// What `hsae info` takes a path for, by its content first and by its name where that says more: a broken .npy is
-// a broken matrix, and not a strange corpus. What is none of ours is refused, with the command that takes it if one does.
+// Decides what `hsae info` takes a path for, first by content and then by name: a broken .npy is a broken
+// matrix, not a strange corpus. For a path it cannot describe, the error names the command that takes it.
 
 import HSAEActivations
 import HSAEEvaluation
@@ -10,11 +10,11 @@ import HSAESupport
 import HSAEExplorer
 #endif
 
-/// What there is at a path.
+/// The kind of a file or folder.
 enum InfoKind {
   case run, matrix, model, features, corpus
 
-  /// What is at `path`, where there is something. Fails with `.data` if it is nothing that is known.
+  /// The kind of what is at `path`, which exists. Throws `.data` if it is unknown.
   init(of path: String) throws(Failure) {
     self = try Path.isDirectory(path) ? Self.folder(path) : Self.file(path)
   }
@@ -57,14 +57,14 @@ enum InfoKind {
     }
     if begins([0x50, 0x4B, 3, 4]) || name.hasSuffix(".npz") {
       throw .data(
-        "\(path): this is an archive (.npz, zip); a dictionary in one is made a run by hsae import \(path) --out RUN."
+        "\(path): this is an archive (.npz, zip); to make a run of a dictionary in it: hsae import \(path) --out RUN."
       )
     }
     if name == Evaluation.fileName { throw evaluation(path, path) }
     if CorpusFormat.isCorpusFile(path) { return .corpus }
     let start = try CorpusFormat.beginning(of: path)
     guard !start.isEmpty else { throw unknown(path, "it is empty") }
-    // A character that the end of the piece cuts through is no fault of the text.
+    // The piece may end inside a character; that is not an error in the text.
     let isText = (0..<min(4, start.count)).contains { cut in
       String(validating: start.dropLast(cut), as: UTF8.self) != nil
     }
@@ -83,7 +83,7 @@ enum InfoKind {
         + " hsae report --evaluation \(file) --out PAGE.html.")
   }
 
-  /// The refusal of `path`, of which `reason` is what was seen last.
+  /// The error for `path`; `reason` says what was found last.
   static func unknown(_ path: String, _ reason: String) -> Failure {
     .data(
       "\(path): this is nothing that hsae info knows: \(reason). It knows stores, runs, matrices (.npy,"

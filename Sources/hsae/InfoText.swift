@@ -1,4 +1,4 @@
-// What `hsae info` prints of each kind of thing, as text and as JSON.
+// What `hsae info` prints for each kind of path, as text and as JSON.
 
 import Foundation
 import HSAEActivations
@@ -13,7 +13,7 @@ import HSAETraining
 import HSAEExplorer
 #endif
 
-/// What a path is: lines for people, a value for machines.
+/// A description of a path: lines for people, a value for JSON.
 struct Description {
   var text: [String]
   private let encode: () throws(Failure) -> String
@@ -107,7 +107,7 @@ struct Description {
       run.description.origin?.isUnbounded == true
       ? "any number active"
         + (shape.activeExperts < shape.experts
-          ? " (of more than \(grouped(shape.activeExperts)) the strongest are kept)" : "")
+          ? " (the strongest \(grouped(shape.activeExperts)) are kept)" : "")
       : "\(shape.activeExperts) active"
     let kind = run.description.origin == nil ? "run" : "imported run"
     var lines = [
@@ -133,9 +133,9 @@ struct Description {
       lines.append(
         "last record, step \(grouped(last.step)): loss \(String(format: "%.5f", last.loss))"
           + (last.explainedVariance.map { String(format: ", explained variance %.4f", $0) } ?? "")
-          // Nothing can be called dead before a million rows were seen.
+          // Latents are not called dead before a million rows were seen.
           + (last.tokens >= Usage.reportingWindow
-            ? ", \(counted(last.deadLatents, "latent")) dead lately" : ""))
+            ? ", \(counted(last.deadLatents, "latent")) dead for a million rows" : ""))
     }
     self.init(
       lines, Run(configuration: run.description, checkpoints: checkpoints, last: last))
@@ -152,7 +152,7 @@ struct Description {
   }
 
   init(matrix: any RowSource, sample: Int) throws(Failure) {
-    // Spread evenly, as nothing says that the first rows are like the others.
+    // Spread evenly, because the first rows may differ from the others.
     let count = min(matrix.rowCount, max(1, sample))
     var norms: [Float] = []
     norms.reserveCapacity(count)
@@ -208,7 +208,7 @@ struct Description {
 }
 
 extension Origin {
-  /// What there is to say of it, for people.
+  /// Lines about the origin, for people.
   func lines(normalize: Normalisation) -> [String] {
     var lines = ["from: \(path), \(layout), \(architecture)"]
     let places = [model, hook].compactMap(\.self)
@@ -222,12 +222,12 @@ extension Origin {
   }
 }
 
-/// Quantiles and a histogram of norms, one line a bin.
+/// Quantiles and a histogram of norms, one line for each bin.
 private func normLines(_ norms: StoreSummary.Norms, rows: Int) -> [String] {
   let names = ["least", "1 %", "25 %", "median", "75 %", "99 %", "greatest"]
   let quantiles = zip(names, norms.quantiles).map { "\($0) \(short(Double($1)))" }
   var lines = ["norms of \(counted(rows, "row")): " + quantiles.joined(separator: ", ")]
-  // At most twelve bars: neighbours are joined.
+  // At most twelve bars: neighbouring bins are joined.
   let joined = max(1, (norms.counts.count + 11) / 12)
   let bars = stride(from: 0, to: norms.counts.count, by: joined).map {
     norms.counts[$0..<min(norms.counts.count, $0 + joined)].reduce(0, +)
@@ -242,7 +242,7 @@ private func normLines(_ norms: StoreSummary.Norms, rows: Int) -> [String] {
   return lines
 }
 
-/// Four digits that matter.
+/// `value` with four significant digits.
 private func short(_ value: Double) -> String { grouped(value, digits: 4) }
 
 private func percent(_ share: StoreSummary.Share) -> String {
@@ -250,7 +250,7 @@ private func percent(_ share: StoreSummary.Share) -> String {
 }
 
 extension String {
-  /// With control characters spelled out, so that a line stays a line.
+  /// The text with control characters escaped, so that it stays on one line.
   var spelledOut: String {
     unicodeScalars.map { scalar in
       [.control, .format, .lineSeparator, .paragraphSeparator].contains(

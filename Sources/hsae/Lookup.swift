@@ -1,5 +1,5 @@
-// hsae lookup: what a dictionary of words makes of a word. Options and printing; the work is
-// `HSAEEvaluation`'s.
+// hsae lookup: prints the latents that are active for a word, for runs on a vocabulary. `HSAEEvaluation` does
+// the work.
 
 import ArgumentParser
 import HSAEEvaluation
@@ -15,7 +15,7 @@ struct LookUp: ParsableCommand {
     discussion: """
       For each word: the experts active for it with their codes z and strongest words, and under \
       each the sublatent it chose with its code c and strongest words. A sublatent whose code is \
-      below the threshold is marked as not relevant here. A word is looked for as a token with a \
+      below the threshold is marked "not active here". A word is looked up as a token with a \
       leading space, then without, then in other case.
       """)
 
@@ -28,10 +28,10 @@ struct LookUp: ParsableCommand {
   @Argument(help: "The words.")
   var words: [String]
 
-  @Option(help: "Words listed of each expert and sublatent.")
+  @Option(help: "Words to list for each expert and sublatent.")
   var limit = 12
 
-  @Flag(help: "List every token, and not forms of one word (case, space, plural) once.")
+  @Flag(help: "List every token. By default forms of a word (case, space, plural) appear once.")
   var allForms = false
 
   @Option(
@@ -52,7 +52,7 @@ struct LookUp: ParsableCommand {
     guard limit >= 1, limit <= 64 else {
       throw ValidationError("--limit must be between 1 and 64.")
     }
-    // Mostly a variable of a shell that is not set.
+    // Usually an unset shell variable.
     guard !words.contains(where: \.isEmpty) else {
       throw ValidationError("One of the words is empty; give words to look up.")
     }
@@ -82,7 +82,7 @@ struct LookUp: ParsableCommand {
   }
 }
 
-/// The columns of the terminal; if standard output is none, those that the variable COLUMNS names, or `otherwise`.
+/// Columns of the terminal; if standard output is not one, the variable COLUMNS or else `otherwise`.
 func terminalWidth(otherwise: Int = 100) -> Int {
   if let columns = StandardStream.output.columns { return columns }
   let named = environmentVariable("COLUMNS").flatMap { Int($0) } ?? 0

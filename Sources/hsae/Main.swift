@@ -1,5 +1,5 @@
-// The command `hsae`: the list of its subcommands, one file for each, and how a failure ends the
-// process. Results go to standard output, everything else to standard error.
+// The command `hsae`: the list of its subcommands, one file for each, and how a failure ends the process.
+// Results go to standard output, everything else to standard error.
 
 import ArgumentParser
 import HSAEDistribution
@@ -30,7 +30,7 @@ struct Main: ParsableCommand {
       Bench.self,
     ])
 
-  /// What is only there with the package trait `Explorer`, which is on by default.
+  /// Commands of the package trait `Explorer`, which is on by default.
   private static var explorer: [any ParsableCommand.Type] {
     #if Explorer
     [Explain.self, Explore.self, ExportFeatures.self]
@@ -39,10 +39,10 @@ struct Main: ParsableCommand {
     #endif
   }
 
-  /// Runs the command. A `Failure` is one line on standard error and its kind's exit code. Where several
-  /// processes were started together, the first one speaks for all.
+  /// Runs the command. A `Failure` prints one line on standard error and exits with its kind's code. If several
+  /// processes were started together, the first one prints it for all.
   static func main() {
-    // A file that grows beyond a limit (`ulimit -f`) is then an error of the write, with a sentence.
+    // A write beyond a size limit (`ulimit -f`) then fails with an error instead of a signal.
     CurrentProcess.surviveFileSizeLimit()
     do {
       try requireKnownCommand()
@@ -60,13 +60,13 @@ struct Main: ParsableCommand {
     } catch {
       Launch.finish()
       guard exitCode(for: error).isSuccess else {
-        // A bare code, as after a signal, has nothing to say.
+        // A bare exit code, as after a signal, has no message.
         if !(error is ExitCode) { waitForTheFirst() }
         exit(withError: error)
       }
-      // One process's to give.
+      // One process prints help.
       if !Launch.isFirst { CurrentProcess.end(0) }
-      // Help, versions and completions: the parser would not see that they cannot be written.
+      // Help, versions and completions: the parser does not notice a failed write.
       do throws(Failure) {
         let text = fullMessage(for: error)
         if !text.isEmpty { try output(text + "\n") }
@@ -78,9 +78,9 @@ struct Main: ParsableCommand {
     }
   }
 
-  /// Of several processes that do not talk, or not yet, each can fail by itself, and has to say so. But if the first
-  /// fails in the same way, the launcher ends the others while they wait here (mpirun with a signal after a second,
-  /// and with SIGKILL after another).
+  /// Waits, in any process but the first, before it reports a failure. Processes that do not communicate yet
+  /// must each report their own failure. But if the first fails in the same way, the launcher ends the others
+  /// while they wait here (mpirun with a signal after a second, and with SIGKILL a second later).
   private static func waitForTheFirst() {
     if Launch.isFirst || Launch.hasBegun { return }
     let end = ContinuousClock.now + .seconds(4)
@@ -95,8 +95,8 @@ struct Main: ParsableCommand {
 }
 
 extension Main {
-  /// Refuses a first word, or one after `help`, that is no command, with the nearest one: the parser would call it an
-  /// argument, or print the help of all.
+  /// Fails if the first word, or the one after `help`, is not a command, and suggests the nearest one. The
+  /// parser would take it for an argument, or print the general help.
   private static func requireKnownCommand() throws {
     let known = configuration.subcommands.map { $0._commandName } + ["help"]
     let words = CommandLine.arguments.dropFirst()
@@ -110,12 +110,11 @@ extension Main {
   }
 }
 
-/// A command that several processes, started together, do together.
+/// A command that several processes started together can run together.
 protocol RunsOnRanks {}
 
-/// Writes `text`, as it is, to standard output; a result that is lost is a failure (exit 74).
-///
-/// If the reader has gone (a closed pipe), the process ends without a message.
+/// Writes `text` to standard output. Throws (exit 74) if that fails; ends the process silently if the reader
+/// has closed the pipe.
 func output(_ text: String) throws(Failure) { try StandardStream.output.write(text) }
 
 /// Writes `line` to standard error.

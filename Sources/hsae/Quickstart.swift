@@ -1,5 +1,5 @@
-// hsae quickstart: the whole story on the default model, from nothing to a page. What an earlier call
-// has finished is kept, what it began is gone on with.
+// hsae quickstart: trains on the default model's vocabulary and makes a page of the result. A later call keeps
+// what is finished and continues what was begun.
 
 import ArgumentParser
 import Foundation
@@ -15,9 +15,9 @@ struct Quickstart: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "From a real model's vocabulary to a page of hierarchies, in minutes.",
     discussion: """
-      Fetches Gemma 3 270M, takes its unembedding matrix, trains a hierarchical dictionary of it and \
-      a flat one to compare with (the paper's section 4 and Appendix B), and writes a page where dog \
-      breaks into breeds. 600 steps of 8192 rows each; --full trains the paper's 5000.
+      Fetches Gemma 3 270M, takes its unembedding matrix, trains a hierarchical dictionary and a flat \
+      one to compare it with (the paper's section 4 and Appendix B), and writes a page where dog breaks \
+      into breeds. It takes 600 steps of 8192 rows each; --full takes the paper's 5000.
       """)
 
   @Option(help: "The model: a name of the catalogue or a GGUF file.", completion: .model)
@@ -34,7 +34,7 @@ struct Quickstart: ParsableCommand {
   @Option(help: "Steps to train (default 600).")
   var steps: String?
 
-  @Option(help: "Seed of weights and orders.")
+  @Option(help: "Seed of the weights and of the order of rows.")
   var seed: UInt64 = 0
 
   @OptionGroup var threading: ThreadsOption
@@ -85,7 +85,7 @@ struct Quickstart: ParsableCommand {
     let hash = try SHA256.hash(file: path)
     if Path.exists(store), let old = try? ActivationStore(path: store) {
       guard old.attributes.modelSHA256 == hash else {
-        throw Failure.usage("\(store): made from another model; choose another --out.")
+        throw Failure.usage("\(store): it was made from another model; choose another --out.")
       }
       return
     }

@@ -1,5 +1,5 @@
-// Look-ups of tokens that cleaning dropped: their raw unembedding rows are read from the model and
-// treated as the training rows were.
+// Look-ups of tokens that cleaning dropped: reads their raw unembedding rows from the model and transforms them
+// like the training rows.
 
 import HSAEActivations
 import HSAELanguageModels
@@ -9,18 +9,18 @@ import HSAETensors
 import HSAERuns
 import HSAETraining
 
-/// Codes of tokens that were dropped from the store, from the model's raw rows.
+/// Encodes tokens that were dropped from the store, from the model's raw rows.
 final class RawRowEncoder {
   private let raw: Matrix
   private let vocabulary: StoredVocabulary
   private let dictionary: SparseAutoencoder
 
-  /// An encoder for `run`, whose words' raw rows are read from the model `model` (a name or a path).
+  /// An encoder for `run` that reads raw rows from `model`, a name or a path.
   init(
     model: String, run: RunDirectory, dictionary: SparseAutoencoder
   ) throws(Failure) {
     guard let vocabulary = try run.vocabulary(), vocabulary.mean != nil else {
-      throw .data("\(run.path): the run was not trained on a vocabulary; --model has no use here.")
+      throw .data("\(run.path): the run was not trained on a vocabulary; leave out --model.")
     }
     let path = try ModelFetcher(say: { report("hsae: \($0)") }).resolve(model)
     let file = try GGUFFile(path: path)
@@ -35,7 +35,7 @@ final class RawRowEncoder {
     self.dictionary = dictionary
   }
 
-  /// The codes of `token`, treated as the training rows were: centred, whitened, unit norm.
+  /// The codes of `token`, whose row is transformed like the training rows: centred, whitened, unit norm.
   func codes(token: Int) -> [Code]? {
     guard token < raw.rows, let mean = vocabulary.mean else { return nil }
     let d = raw.columns

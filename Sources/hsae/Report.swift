@@ -1,5 +1,5 @@
-// hsae report: one page about a run, or several runs side by side. Options, names and the table on
-// standard output; the page is `HSAEReport`'s.
+// hsae report: makes a page about a run, or several runs side by side, and prints a table. `HSAEReport` writes
+// the page.
 
 import ArgumentParser
 import HSAEActivations
@@ -16,9 +16,9 @@ struct Report: ParsableCommand {
     discussion: """
       One hierarchical run, alone or with one flat run, gets a page about its hierarchies; any other \
       set of runs is compared side by side. Every run is evaluated on the rows it was trained on; with \
-      --evaluation the numbers at the top are of held-out rows. \
-      The page of a run on a residual stream ends with its activations: norms, languages, tokens in \
-      context; a store alone gets a page of these.
+      --evaluation the numbers at the top are for held-out rows. The page of a run on a residual stream \
+      ends with facts about its rows: norms, languages, tokens in context. A store alone gets a page of \
+      these.
       """)
 
   /// The words of the paper's Figure 6 and of its ablations.
@@ -50,14 +50,14 @@ struct Report: ParsableCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: "Files or folders of hsae evaluate --out, for a section of the page.",
+    help: "Files or folders that hsae evaluate --out wrote, for a section of the page.",
     completion: .file())
   var evaluation: [String] = []
 
   @Option(
     help: """
-      A folder for the paper's figures of --evaluation as SVG, and its results as Markdown; the page \
-      then has the evaluation alone.
+      A folder for the paper's figures as SVG and its results as Markdown, made of --evaluation; \
+      the page then has only the evaluation.
       """, completion: .directory)
   var figures: String?
 
@@ -80,7 +80,7 @@ struct Report: ParsableCommand {
       throw Failure(
         .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
     }
-    // Refused now if it cannot be made, and not when all is measured.
+    // Fail now if the page cannot be written, not after measuring.
     _ = try DurableFile(path: out)
     let evaluation = try merged(evaluation)
     var input: ReportInput
@@ -113,7 +113,7 @@ struct Report: ParsableCommand {
 }
 
 extension Report {
-  /// Writes the paper's figures and tables of `evaluation` into `folder`, with the curves of the runs.
+  /// Writes the paper's figures and tables of `evaluation`, with the runs' training curves, into `folder`.
   private func write(_ evaluation: Evaluation, figuresTo folder: String) throws(Failure) {
     try Path.createDirectories(folder)
     var curves: [(name: String, records: [CurveRecord])] = []
@@ -126,7 +126,7 @@ extension Report {
     report("hsae report: wrote figures to \(folder)")
   }
 
-  /// A page about the activations in the store at `path`.
+  /// The input of a page about the rows in the store at `path`.
   private func storeInput(_ path: String) throws(Failure) -> ReportInput {
     let store = try ActivationStore(path: path)
     var limits = StoreSummary.Limits()
@@ -139,7 +139,7 @@ extension Report {
   }
 }
 
-/// The evaluations in the files at `paths` as one; nil if there are none.
+/// The evaluations in the files at `paths`, merged; nil if there are none.
 private func merged(_ paths: [String]) throws(Failure) -> Evaluation? {
   var result: Evaluation?
   for path in paths {
@@ -150,7 +150,7 @@ private func merged(_ paths: [String]) throws(Failure) -> Evaluation? {
   return result
 }
 
-/// What is in the store at `path`, if it is one of a residual stream.
+/// A summary of the store at `path` if it holds a residual stream.
 private func activations(_ path: String) throws(Failure) -> StoreSummary? {
   guard let store = try openRows(path: path) as? ActivationStore,
     store.attributes.kind == .residualStream
@@ -158,7 +158,7 @@ private func activations(_ path: String) throws(Failure) -> StoreSummary? {
   return try StoreSummary(store)
 }
 
-/// Evaluates `runs` and gathers what a page says of them.
+/// Evaluates `runs` and collects the input of their page.
 func reportInput(
   runs: [String], title: String?, words: [String], seed: UInt64, store: String?, threads: Int,
   page: String
@@ -187,7 +187,7 @@ func reportInput(
     store: summary)
 }
 
-/// Short names for runs: the folder's, or the whole path where two folders have the same.
+/// Short names for runs: the folder's name, or the whole path if two folders have the same name.
 func runNames(_ paths: [String]) -> [String] {
   let names = paths.map { Path.name(Path.trimmed($0)) }
   return zip(paths, names).map { path, name in

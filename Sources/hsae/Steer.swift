@@ -1,5 +1,5 @@
-// hsae steer: what a model writes while a latent is made stronger, or taken away. Options, opening what is
-// given, and printing; the edit is `HSAEEvaluation`'s, writing on `HSAELanguageModels`'.
+// hsae steer: prints what a model writes while a latent is made stronger, or taken away. This file has the
+// options and opens run, rows and model; `Steering` changes the rows, `Continuation` writes the text.
 
 import ArgumentParser
 import HSAEActivations
@@ -12,17 +12,17 @@ import HSAETraining
 
 struct Steer: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Write on from a prompt while a latent is made stronger.",
+    abstract: "Continue a prompt while a latent is made stronger.",
     discussion: """
       At every position the latent's direction is added to the residual stream where the run's rows come \
-      from: x + strength · maximum · ‖x‖ · direction, the maximum being the latent's largest code. So \
-      strength 1 is as strong as the latent ever is by itself, 0 changes nothing, and below 0 the \
-      direction is taken away. SAELens counts in the same way, Neuronpedia in codes. Special tokens are \
-      left as they are.
+      from: x + strength · maximum · ‖x‖ · direction, where maximum is the latent's largest code. So \
+      strength 1 is as strong as the latent ever is by itself, 0 changes nothing, and negative strengths \
+      subtract the direction. SAELens counts in the same way, Neuronpedia in codes. Special tokens are \
+      left unchanged.
 
-      The maximum is measured on rows of the store the run was trained on, unless --max-activation says \
-      it; with --max-activation 1, strengths count in lengths of a row. The same prompt, seed and model \
-      give the same text; --temperature 0 takes the most probable token.
+      The maximum is measured on rows of the store the run was trained on, unless --max-activation gives \
+      it. With --max-activation 1, strengths are in lengths of a row. The same prompt, seed and model give \
+      the same text; --temperature 0 takes the most probable token.
       """)
 
   @Argument(
@@ -33,22 +33,22 @@ struct Steer: ParsableCommand {
   @Option(help: "The latent: 123, or 123.4 for sublatent 4 of expert 123.")
   var latent: String
 
-  @Flag(help: "With a sublatent also add its expert, as strong as that ever is.")
+  @Flag(help: "With a sublatent, also add its expert, scaled by the expert's own maximum.")
   var withParent = false
 
-  // So that -2 is a number and no option.
+  // So that -2 is read as a number, not as an option.
   @Option(
     parsing: .unconditional,
-    help: "How strong; several, separated by commas, give a continuation each.")
+    help: "The strength; several, separated by commas, give a text each.")
   var strength: String?
 
-  @Flag(help: "Take away what the latent adds to each row. An expert's sublatents go with it.")
+  @Flag(help: "Remove what the latent adds to each row; for an expert also its sublatents.")
   var ablate = false
 
-  @Option(help: "The text to go on from.")
+  @Option(help: "The text to continue.")
   var prompt: String
 
-  @Flag(help: "Leave the prompt's rows as they are, but for its last.")
+  @Flag(help: "Leave the prompt's rows unchanged, except for the last.")
   var skipPrompt = false
 
   @Option(help: "Tokens to write, at most.")
@@ -57,7 +57,7 @@ struct Steer: ParsableCommand {
   @Option(help: "0 takes the most probable token; higher draws from more.")
   var temperature: Float = 0.5
 
-  @Option(help: "What a token's logit falls by each time it was written.")
+  @Option(help: "How much a token's logit falls each time it was written.")
   var frequencyPenalty: Float = 1
 
   @Option(help: "Seed of the draws.")
@@ -77,10 +77,10 @@ struct Steer: ParsableCommand {
   @Option(help: "Rows to measure the maximum on, at most.")
   var rows = "100k"
 
-  @Option(help: "The latent's maximum, instead of measuring it.")
+  @Option(help: "The latent's maximum; it is then not measured.")
   var maxActivation: Float?
 
-  @Option(help: "The block whose output the run is of, where no store says it.")
+  @Option(help: "The block whose output the rows are, if no store records it.")
   var layer: Int?
 
   @OptionGroup var threading: ThreadsOption
@@ -111,7 +111,7 @@ struct Steer: ParsableCommand {
       throw ValidationError("--rows must be a whole number of at least 1, such as 100k.")
     }
     if strength == nil, !ablate {
-      throw ValidationError("Say how strong (--strength 1), or --ablate.")
+      throw ValidationError("Give a --strength, such as 1, or --ablate.")
     }
   }
 
@@ -119,7 +119,7 @@ struct Steer: ParsableCommand {
     try (strength?.split(separator: ",") ?? []).map { text in
       guard let number = Float(text), number.isFinite else {
         throw ValidationError(
-          "--strength: \(text) is no number; write 1, or several as in 0.5,1,2.")
+          "--strength: \(text) is not a number; write 1, or several as in 0.5,1,2.")
       }
       return number
     }
@@ -134,13 +134,13 @@ struct Steer: ParsableCommand {
     let stored = (source as? ActivationStore)?.attributes
     if let stored, stored.kind != .residualStream {
       throw Failure.data(
-        "\(folder): it is a run on a model's vocabulary; steering takes one on its residual stream (hsae"
+        "\(folder): the run is on a model's vocabulary; steering needs one on its residual stream (hsae"
           + " collect).")
     }
     guard let block = layer ?? stored?.layer else {
       throw Failure.usage(
-        "\(folder): no store says which block's output it is of; name the store with --store, or the"
-          + " block with --layer.")
+        "\(folder): no store records which block's output the rows are; name the store with --store, or"
+          + " the block with --layer.")
     }
     let targets = try targets(chosen, run, source, needsMaximum: !strengths.isEmpty)
     let model = try openModel(stored)
@@ -164,12 +164,12 @@ struct Steer: ParsableCommand {
             ? "." : ", each with sublatents such as 0.0 to 0.\(shape.sublatents - 1)."))
     }
     if withParent, chosen.sublatent == nil {
-      throw .usage("--with-parent goes with a sublatent, and \(latent) is none; leave it out.")
+      throw .usage("--with-parent needs a sublatent, and \(latent) is not one; leave it out.")
     }
     return chosen
   }
 
-  /// The rows to measure on; nil if those of the run are gone and nothing needs them.
+  /// The rows to measure on; nil if the run's rows are gone and nothing needs them.
   private func source(of run: LoadedRun) throws(Failure) -> (any RowSource)? {
     if store == nil, layer != nil, maxActivation != nil,
       !Path.exists(run.description.data?.path ?? "")
@@ -178,7 +178,7 @@ struct Steer: ParsableCommand {
     }
     return try run.openRows(
       at: store,
-      advice: "name them with --store, or say what they would with --layer and --max-activation.")
+      advice: "name them with --store, or give --layer and --max-activation.")
   }
 
   private func targets(
@@ -193,13 +193,13 @@ struct Steer: ParsableCommand {
     for (latent, maximum) in zip(latents, maxima) where !(maximum > 0) && needsMaximum {
       throw .data(
         "\(folder): latent \(latent.name) is never active in \(grouped(min(limit, source.rowCount)))"
-          + " rows; measure on more with --rows, or say how strong it gets with --max-activation.")
+          + " rows; measure on more with --rows, or give its maximum with --max-activation.")
     }
     return zip(latents, maxima).map { .init($0, maximum: $1) }
   }
 
   private func openModel(_ stored: StoreAttributes?) throws(Failure) -> any ResidualStreamModel {
-    // A token has at least a byte, but for spaces that tokenizers put in front.
+    // A token has at least one byte, except for spaces that tokenizers put in front.
     let length = prompt.utf8.count + 16 + tokens
     if model == "synthetic" { return SyntheticModel(contextLength: length) }
     let say = { @Sendable (line: String) in report("hsae steer: \(line)") }
@@ -210,7 +210,7 @@ struct Steer: ParsableCommand {
       path = found
     } else {
       throw .usage(
-        "Name the model that the run is of with --model"
+        "Name the run's model with --model"
           + (stored.map { ": \($0.modelName)." } ?? "."))
     }
     return try LlamaModel(
@@ -224,9 +224,9 @@ struct Steer: ParsableCommand {
     let description = model.description
     if let stored, stored.modelSHA256 != description.sha256 {
       throw .data(
-        "\(folder) is of \(stored.modelName) (SHA-256 \(stored.modelSHA256.prefix(12))…), and --model"
-          + " is another (\(description.name), \(description.sha256.prefix(12))…); give the model the"
-          + " store was collected from.")
+        "\(folder): its rows are of \(stored.modelName) (SHA-256 \(stored.modelSHA256.prefix(12))…), but"
+          + " --model is another (\(description.name), \(description.sha256.prefix(12))…); give the model"
+          + " the store was collected from.")
     }
     guard run.shape.width == description.width else {
       throw .data(
@@ -241,7 +241,7 @@ struct Steer: ParsableCommand {
 
   // MARK: Writing
 
-  /// What is steered.
+  /// The run and the latents to steer.
   private struct Steered {
     var run: LoadedRun
     var targets: [Steering.Target]

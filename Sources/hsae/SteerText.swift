@@ -4,16 +4,16 @@ import HSAESupport
 
 /// A prompt's continuations, with and without steering.
 struct SteeredTexts: Codable {
-  /// A latent that was steered along.
+  /// A steered latent.
   struct Latent: Codable {
     var latent: String
-    /// Its largest code, which strengths are multiples of.
+    /// Its largest code; strengths are multiples of it.
     var maximum: Float
   }
 
   /// A continuation.
   struct Text: Codable {
-    /// nil: what the latent adds was taken away.
+    /// nil if the latent was ablated.
     var strength: Float?
     var text: String
   }
@@ -30,7 +30,7 @@ struct SteeredTexts: Codable {
   var text: String
   var steered: [Text] = []
 
-  /// The same for people, `width` columns wide.
+  /// The texts for people, `width` columns wide.
   func text(width: Int) -> String {
     let named = latents.map { "\($0.latent) (at most \(grouped(Double($0.maximum), digits: 3)))" }
     let lines =
@@ -47,8 +47,8 @@ struct SteeredTexts: Codable {
       }.joined()
   }
 
-  /// `text` in lines of at most `width` characters, broken at spaces; its own line breaks stay, and
-  /// controls, which a model may write too, are shown as U+FFFD.
+  /// `text` in lines of at most `width` characters, broken at spaces. Its own line breaks stay; control
+  /// characters, which a model may write, become U+FFFD.
   private static func wrapped(_ text: String, width: Int) -> [String] {
     text.split(separator: "\n", omittingEmptySubsequences: false).flatMap { line in
       var lines = [""]

@@ -1,5 +1,5 @@
-// hsae train: options, the progress line and how the runs ended. The options' meaning and defaults are
-// `TrainingConfiguration`'s, the work is `Trainer`'s and `TrainingGroup`'s.
+// hsae train: options, the progress line and the summary of the runs. `TrainingConfiguration` defines what the
+// options mean and their defaults; `Trainer` and `TrainingGroup` train.
 
 import ArgumentParser
 import Foundation
@@ -16,28 +16,28 @@ struct Train: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(
     abstract: "Train a hierarchical (or flat) dictionary on a store or a matrix.",
     discussion: """
-      DATA is an activation store, a .npy or a .safetensors matrix [rows × width]. Defaults are the \
-      paper's, shortened for short runs: batch 32512 where that gives 2000 steps, else the largest \
-      power of two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 \
-      trains a flat TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
+      DATA is an activation store, or a .npy or .safetensors matrix [rows × width]. Defaults are the \
+      paper's, adapted to short runs: batch 32512 if that gives 2000 steps, else the largest power of \
+      two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 trains a flat \
+      TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option but --out, --also, --resume, --config, --backend, --dictionary-ranks, --giant-norms, --tensorboard, \
+      Every option except --out, --also, --resume, --config, --backend, --dictionary-ranks, --giant-norms, --tensorboard, \
       --allow-incomplete and --json is also a key of a --config file (JSON), by its long name; the command line wins.
 
-      --also trains another dictionary over the same reading of the data and may be repeated: \
+      --also trains another dictionary on the same batches and may be repeated: \
       --out out/h --also out/flat:sublatents=0 --also out/other:seed=1,config=other.json. Its \
-      settings are those of the first run but for what follows the colon; batch, order and \
-      normalisation are the same for all. Every run directory holds what its run alone would have \
-      given, to the bit (seed=1 here stands for --seed 1 --order-seed 0).
+      settings are those of the first run except for what follows the colon; batch, order and \
+      normalisation are the same for all. Every run directory is the same, to the bit, as if its run \
+      had been trained alone (seed=1 here stands for --seed 1 --order-seed 0).
 
-      mpirun -n 4 hsae train … trains on 4 processes, each of which owns a quarter of the experts and sees \
-      all rows; with --dictionary-ranks R, processes form groups of R, and each group sees its part \
-      of the rows. DATA and the run directory must be where all machines see them. A run may go on \
-      with any number of processes (docs/scale.md).
+      mpirun -n 4 hsae train … trains with 4 processes. Each owns a quarter of the experts and sees all \
+      rows. With --dictionary-ranks R, processes form groups of R, and each group sees its part of the \
+      rows. DATA and the run directory must be visible to all machines. A run can be resumed with any \
+      number of processes (docs/scale.md).
 
-      The memory needed and the memory there is are said before training begins. \
-      Ctrl-C and SIGTERM write a checkpoint and exit 130 and 143; --resume goes on from the newest \
-      checkpoint with the same bits as if nothing had happened.
+      Before training hsae prints the memory it needs and the memory that is free. Ctrl-C and SIGTERM \
+      write a checkpoint and exit 130 and 143; --resume continues from the newest checkpoint with the \
+      same bits as an uninterrupted run.
       """)
 
   @Argument(help: "The rows to train on; may be left out with --resume.", completion: .file())
@@ -48,10 +48,10 @@ struct Train: ParsableCommand, RunsOnRanks {
 
   @Option(
     help: ArgumentHelp(
-      "Another run over the same reading, and its own settings.", valueName: "run[:key=value,...]"))
+      "Another run on the same batches, and its own settings.", valueName: "run[:key=value,...]"))
   var also: [String] = []
 
-  @Flag(help: "Go on with the run at --out, and those of --also, from their newest checkpoints.")
+  @Flag(help: "Continue the run at --out, and those of --also, from their newest checkpoints.")
   var resume = false
 
   @Option(help: "A JSON file of options.", completion: .file(extensions: ["json"]))
@@ -69,21 +69,21 @@ struct Train: ParsableCommand, RunsOnRanks {
       valueName: "backend"))
   var backend = Backend.cpu
 
-  @Option(help: "Parts of the dictionary, where several processes train it (default: all of them).")
+  @Option(help: "Processes that share one dictionary, if several train (default: all of them).")
   var dictionaryRanks: Int?
 
   @Option(help: "The tensor to read, if DATA is a .safetensors file with several.")
   var tensor: String?
 
-  @Option(help: "Skip or keep rows that a store flags for their giant norm (default skip).")
+  @Option(help: "Skip or keep the rows that a store flags for a giant norm (default skip).")
   var giantNorms: GiantNorms?
 
-  @Flag(help: "Train on a store whose collection has not ended.")
+  @Flag(help: "Train on a store that is not complete yet.")
   var allowIncomplete = false
 
   @Flag(
     help: """
-      Write event files for TensorBoard too, RUN/tensorboard; with --resume those of a run that has ended.
+      Also write event files for TensorBoard to RUN/tensorboard; with --resume also for a finished run.
       """)
   var tensorboard = false
 
@@ -109,7 +109,7 @@ struct Train: ParsableCommand, RunsOnRanks {
     let interruption = Interruption(notify: { signal in
       if isAlone { announceStop() }
       if peers.oneHasDied {
-        peers.leave(signal) { report("hsae: \($0); go on from the last checkpoint with --resume.") }
+        peers.leave(signal) { report("hsae: \($0); resume from the last checkpoint (--resume).") }
       }
     })
     let (sent, steps) = (ranks.bytesSent, group.steps)
@@ -123,7 +123,7 @@ struct Train: ParsableCommand, RunsOnRanks {
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
   }
 
-  /// Trains; after a failure nothing is left of a run that has not taken a step.
+  /// Trains. If that fails, removes runs that have not taken a step.
   private func runOrRemove(
     _ group: TrainingGroup, _ interruption: Interruption
   ) throws(Failure) -> TrainingOutcome {
@@ -170,7 +170,7 @@ struct Train: ParsableCommand, RunsOnRanks {
       warn: { report("hsae: \($0)") })
   }
 
-  /// The runs to go on with, and their rows.
+  /// The runs to resume, and their rows.
   private func reopened() throws(Failure) -> (
     runs: [(path: String, configuration: TrainingConfiguration)], source: any RowSource
   ) {
@@ -190,8 +190,8 @@ struct Train: ParsableCommand, RunsOnRanks {
     let first = runs[0].configuration
     guard !first.data.isStream else {
       throw Failure.usage(
-        "\(out): the run was begun on rows given to it one after another, by a program; only that program"
-          + " can go on with it.")
+        "\(out): a program gave this run its rows one after another; only that program can resume it."
+      )
     }
     let source = try RunDescription.trained(first).openRows(
       of: out, at: data, tensor: tensor, giantNorms: giantNorms, allowIncomplete: allowIncomplete,
@@ -212,14 +212,14 @@ struct Train: ParsableCommand, RunsOnRanks {
   }
 }
 
-/// Says what runs with `configurations` need of memory and what there is, where it is worth a line.
+/// Prints the memory that runs with `configurations` need and the memory there is.
 private func sayMemory(
   _ configurations: [TrainingConfiguration], _ resources: TrainingResources
 ) {
   let need = MemoryNeed(configurations, resources)
   let ranks = resources.ranks
   let memory = MachineMemory.current
-  // What cannot fit is refused in a moment, with the same numbers.
+  // If the runs cannot fit, creating them fails with the same numbers.
   guard need.total <= memory.limit, Launch.isFirst else { return }
   var line = "hsae: memory: \(need.text)"
   if ranks.world.size > 1 { line += " by each of \(ranks.world.size) processes" }
@@ -232,20 +232,20 @@ private func sayMemory(
   report(line + ".")
 }
 
-/// Says that rows are all zero, as far as a few of them tell: training runs on them, and learns nothing.
+/// Warns if sampled rows are all zero: training on such rows runs, but learns nothing.
 private func warnOfZeros(_ source: any RowSource) {
   let count = min(source.rowCount, 256)
   var rows = Matrix(rows: count, columns: source.width)
   let spread = (0..<count).map { $0 * (source.rowCount / count) }
-  // What cannot be read is told when it is trained on.
+  // Training reports rows that cannot be read.
   guard (try? source.gather(spread, into: &rows)) != nil, rows.elements.allSatisfy({ $0 == 0 })
   else { return }
   report(
-    "hsae: \(source.path): \(count == source.rowCount ? "all rows are zero" : "\(count) rows, spread over all, are zero");"
-      + " a dictionary of them has nothing to learn. Check what wrote them.")
+    "hsae: \(source.path): \(count == source.rowCount ? "all rows are zero" : "\(count) rows sampled evenly are all zero");"
+      + " there is nothing to learn from them. Check what wrote them.")
 }
 
-/// Says what one of several processes sent the others in a step, and what part of its time exchanges took.
+/// Prints what one of several processes sent in a step, and what share of the time exchanges took.
 private func sayTraffic(
   _ group: TrainingGroup, sent: Int, share: Double, steps: Int, _ ranks: Ranks
 ) {
@@ -257,10 +257,10 @@ private func sayTraffic(
   }
   let most = formula(nil)
   report(
-    "hsae: sent by one of \(ranks.world.size) processes in a step: \(grouped(sent / steps)) bytes; by the"
-      + " formula \(grouped(formula(0)))"
-      + (most > formula(0) ? ", at most \(grouped(most)) where latents are dead" : "")
-      + "; exchanges, with waiting for others, took \(Int((100 * share).rounded())) % of the time.")
+    "hsae: one of \(ranks.world.size) processes sent \(grouped(sent / steps)) bytes a step (by the formula"
+      + " \(grouped(formula(0)))"
+      + (most > formula(0) ? ", at most \(grouped(most)) with dead latents" : "")
+      + "); exchanges, including waiting, took \(Int((100 * share).rounded())) % of the time.")
 }
 
 /// Runs `trainer` with a progress line.
@@ -271,7 +271,7 @@ func runWithProgress(
 }
 
 extension TrainingGroup {
-  /// Steps its runs have taken, together.
+  /// Steps that all its runs have taken, added up.
   fileprivate var steps: Int { trainers.reduce(0) { $0 + $1.step } }
 }
 
@@ -311,13 +311,13 @@ private func progressNote(_ record: MetricsRecord) -> String {
   return note
 }
 
-/// Says that Ctrl-C was heard, in the place of the progress line, and that the command stops `when`.
+/// Says, in place of the progress line, that a signal was received and when the command stops.
 @Sendable func announceStop(_ when: String = "after a checkpoint") {
   let clear = StandardStream.errors.isTerminal ? "\r\u{1B}[K" : ""
   report(clear + "hsae: stopping \(when) (again to kill).")
 }
 
-/// How a run stands, in one line.
+/// The state of a run in one line.
 func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
   let shape = trainer.configuration.shape
   var quality = String(format: "loss %.5f", last.loss)
@@ -328,12 +328,12 @@ func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
     "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps)",
     "\(counted(last.tokens, "row"))", quality + " on training rows",
   ]
-  // Nothing can be called dead before a million rows were seen.
+  // Latents are not called dead before a million rows were seen.
   if last.tokens >= Usage.reportingWindow {
-    let latents = "dead lately \(grouped(last.deadLatents)) of \(counted(shape.experts, "latent"))"
+    let latents = "\(grouped(last.deadLatents)) of \(counted(shape.experts, "latent"))"
     let all = grouped(shape.experts * shape.sublatents)
     parts.append(
-      latents
+      "dead for a million rows: " + latents
         + (shape.isFlat ? "" : " and \(grouped(last.deadSublatents)) of \(all) sublatents"))
   }
   parts.append("\(grouped(Int(Double(last.tokens) / max(last.seconds, 1e-9)))) rows/s")
@@ -346,7 +346,7 @@ struct TrainingSummary: Encodable {
   var last: MetricsRecord
 }
 
-/// Resolves `options` for `source`, reading the sizes of the file `--init` names.
+/// Resolves `options` for `source`; reads sizes from the file that `--init` names.
 func resolve(
   _ options: TrainingOptions, _ source: any RowSource
 ) throws(Failure) -> TrainingConfiguration {

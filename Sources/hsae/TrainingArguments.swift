@@ -1,5 +1,5 @@
-// The options of `hsae train` as the command line has them: each turns into the member of
-// `TrainingOptions` that carries the same name in a configuration file.
+// The options of `hsae train` on the command line. Each sets the member of `TrainingOptions` that has the same
+// name in a configuration file.
 
 public import ArgumentParser
 public import HSAEActivations
@@ -11,7 +11,7 @@ public import HSAERuns
 internal import HSAETraining
 
 struct TrainingArguments: ParsableArguments {
-  @Option(help: "Named settings for what is not given; their sizes are in the README.")
+  @Option(help: "Named settings for options that are not given; the README lists their sizes.")
   var preset: Preset?
 
   @Option(help: "Top-level latents, m (16k is 16384).")
@@ -47,7 +47,7 @@ struct TrainingArguments: ParsableArguments {
   @Option(help: "Format of Adam's moments: float32 (default) or bfloat16, which halves them.")
   var moments: Precision?
 
-  @Option(help: "Order of rows: shuffled, or file (as stored, wrapping round).")
+  @Option(help: "Order of rows: shuffled, or file (as stored, again from the start at the end).")
   var order: RowOrder?
 
   @Option(help: "Normalisation of rows: none or unit.")
@@ -112,10 +112,10 @@ struct TrainingArguments: ParsableArguments {
   @Option(help: "Dead latents that may explain one row's error (default d/2).")
   var auxkK: Int?
 
-  @Option(help: "Rows after which a silent latent is dead to the auxiliary loss.")
+  @Option(help: "Rows without activity after which the auxiliary loss takes a latent for dead.")
   var deadWindow: String?
 
-  @Option(help: "Steps between checkpoints (default 1000); 0 for one at the end only.")
+  @Option(help: "Steps between checkpoints (default 1000); 0 for only one at the end.")
   var checkpointEvery: String?
 
   @Option(help: "Steps between records in metrics.jsonl.")

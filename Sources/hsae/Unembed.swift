@@ -1,5 +1,4 @@
-// hsae unembed: a model's unembedding matrix as a store to train on. Options, printing and the call;
-// the work is `UnembeddingRows`'.
+// hsae unembed: writes a model's unembedding matrix as a store to train on. `UnembeddingRows` does the work.
 
 import ArgumentParser
 import HSAEActivations
@@ -12,8 +11,8 @@ struct Unembed: ParsableCommand {
     abstract: "Write a model's cleaned, whitened unembedding rows as a store.",
     discussion: """
       Rows are centred, whitened by the inverse square root of their covariance, and scaled to unit \
-      norm; mean and covariance are over all rows of the matrix. Kept are ordinary tokens that are \
-      whole text, contain a letter, and whose whitened norm is between 0.77 and 1.217 times the \
+      norm; mean and covariance are over all rows of the matrix. The store keeps ordinary tokens that \
+      are whole text, contain a letter, and whose whitened norm is between 0.77 and 1.217 times the \
       root mean square norm of all rows (which is the square root of the width).
       """)
 
@@ -38,7 +37,7 @@ struct Unembed: ParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Keep only tokens that contain a letter.")
   var letters = true
 
-  @Option(help: "Tokens shown for each reason to drop one.")
+  @Option(help: "Tokens to show for each reason to drop tokens.")
   var samples = 12
 
   @Option(help: "Seed of the order of rows in the store and of the choice of samples.")
@@ -63,7 +62,7 @@ struct Unembed: ParsableCommand {
     let say = { @Sendable (line: String) in report("hsae unembed: \(line)") }
     guard replace || !Path.exists(out) else {
       throw Failure(
-        .cannotCreate, "\(out) is there already; choose another --out, or --replace it.")
+        .cannotCreate, "\(out) exists already; choose another --out, or replace it with --replace.")
     }
     if replace { try ActivationStore.requireReplaceable(out) }
     guard Path.isDirectory(Path.parent(out)) else {
@@ -131,7 +130,7 @@ struct Unembed: ParsableCommand {
 }
 
 extension String {
-  /// With control characters spelled out, so that a line stays a line.
+  /// The text with control characters escaped, so that it stays on one line.
   fileprivate var escaped: String {
     unicodeScalars.map { scalar in
       [.control, .format].contains(scalar.properties.generalCategory)

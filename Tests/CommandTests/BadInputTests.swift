@@ -1,11 +1,11 @@
-// Bad input on the command line: one sentence, the right exit code, nothing left that looks whole.
+// Bad input on the command line: one sentence, the right exit code, and no output that looks complete.
 
 import HSAESupport
 import HSAETestSupport
 import Testing
 
 @Suite struct BadInputTests {
-  /// Files that are no matrix to train on, and what the sentence must say.
+  /// Files that are not a matrix to train on, and what the error must contain.
   static let badData: [(name: String, bytes: [UInt8], says: String)] = {
     func zeros(_ count: Int) -> [UInt8] { [UInt8](repeating: 0, count: count) }
     let whole = numpyBytes(shape: [50, 4], content: zeros(800))
@@ -64,7 +64,7 @@ import Testing
       ] {
         expectRefusal(try runHSAE(arguments), 66, [none])
       }
-      // A folder that is no run; a run whose data are gone.
+      // A folder that is not a run; a run whose data are gone.
       try Path.createDirectories(fixture.path("folder"))
       expectRefusal(try runHSAE(fixture.resuming("folder")), 66, [fixture.path("folder")])
       #expect(try runHSAE(fixture.training("run", ["--steps", "2"])).code == 0)
@@ -87,7 +87,7 @@ import Testing
   func settingsThatDoNotFitAreRefused(_ options: [String], _ code: Int32, _ says: String) throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
-      // The last of two equal options counts; a value that begins with a dash needs the form --x=-1.
+      // The last of two equal options counts, and a value that begins with a dash needs the form --x=-1.
       let joined = zip(options.indices, options).compactMap { index, word in
         index % 2 == 0 ? "\(word)=\(options[index + 1])" : nil
       }
@@ -110,13 +110,13 @@ import Testing
         expectRefusal(result, 65, [config, says])
         #expect(!Path.exists(fixture.path("run")))
       }
-      // A run's own is no file of options.
+      // A run's own config.json is not a file of options.
       #expect(try runHSAE(fixture.training("first", ["--steps", "1"])).code == 0)
       let own = fixture.path("first/config.json")
       let result = try runHSAE(fixture.training("run", ["--config", own]))
       expectRefusal(result, 65, [own, "of a run", "--resume"])
       #expect(!Path.exists(fixture.path("run")))
-      // The command line wins over the file, and what neither says has its default.
+      // The command line wins over the file, and settings in neither have their defaults.
       try DurableFile.write(#"{"experts": 64, "k": 2, "steps": 3, "l1": 0.5}"#, to: config)
       let given = try runHSAE([
         "train", fixture.data, "--out", fixture.path("run"), "--config", config, "--k", "4",
@@ -131,7 +131,7 @@ import Testing
     }
   }
 
-  /// A run that failed before its first step is no run: the same command, mended, begins it.
+  /// A run that fails before its first step is removed, so the corrected command can start it.
   @Test func whatFailsBeforeItsFirstStepLeavesNothing() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -139,7 +139,7 @@ import Testing
       try writeNumpy([Float](repeating: .nan, count: 300 * 20), width: 20, to: fixture.data)
       let command = fixture.training(
         "run", ["--steps", "3", "--tensorboard", "--also", fixture.path("other") + ":seed=2"])
-      // In a folder that was there before, what was there stays.
+      // In a folder that existed before, other files stay.
       try Path.createDirectories(fixture.path("other"))
       try DurableFile.write("mine", to: fixture.path("other/.note"))
       expectRefusal(try runHSAE(command), 65, [fixture.data, "NaN"])
@@ -149,7 +149,7 @@ import Testing
       try DurableFile.write(good, to: fixture.data)
       let mended = try runHSAE(command)
       #expect(mended.code == 0, "\(mended.errors)")
-      // A run that has taken steps stays, and so does one that was gone on with.
+      // A run that has taken steps stays, and so does a resumed run.
       let steps = try runHSAE(
         fixture.training("longer", ["--steps", "2", "--checkpoint-every", "0"]))
       #expect(steps.code == 0)
@@ -166,7 +166,7 @@ import Testing
       try writeNumpy([Float](repeating: 0, count: 300 * 20), width: 20, to: fixture.data)
       let result = try runHSAE(fixture.training("run", ["--steps", "2"]))
       #expect(result.code == 0 && result.complaints.count == 1, "\(result.errors)")
-      #expect(result.errors.contains("256 rows, spread over all, are zero"), "\(result.errors)")
+      #expect(result.errors.contains("256 rows sampled evenly are all zero"), "\(result.errors)")
     }
   }
 
@@ -174,7 +174,7 @@ import Testing
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       var places = [fixture.data, fixture.data + "/run"]
-      // Nobody, not even root, can make folders there.
+      // Not even root can make folders there.
       places += ["/proc/hsae-run", "/sys/hsae-run"].filter { Path.isDirectory(Path.parent($0)) }
       for place in places {
         let result = try runHSAE(
@@ -193,10 +193,10 @@ import Testing
       let again = try runHSAE(fixture.training("run", ["--steps", "4"]))
       expectRefusal(again, 73, ["--resume", fixture.path("run")])
       #expect(fixture.weights("run") == weights)
-      // Settings are the run's own.
+      // The settings are the run's own.
       let changed = try runHSAE(fixture.resuming("run") + ["--steps", "4"])
       expectRefusal(changed, 64, ["--resume"])
-      // Resuming on other rows.
+      // Resume on other rows.
       let other = fixture.path("other.npy")
       try writeNumpy([Float](repeating: 1, count: 300 * 20), width: 20, to: other)
       let wrong = try runHSAE(["train", other, "--resume", "--out", fixture.path("run")])

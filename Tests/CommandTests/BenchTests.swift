@@ -1,11 +1,11 @@
-// hsae bench as a user runs it: the run it makes, what it prints, what it refuses.
+// hsae bench as a user runs it: the run it makes, what it prints, and its errors.
 
 import HSAESupport
 import HSAETestSupport
 import Testing
 
 @Suite struct BenchTests {
-  /// A cache of its own, and a measurement that takes no time.
+  /// A separate cache, and options for a measurement that takes no time.
   struct Fixture {
     let command: CommandFixture
     var cache: String { command.path("cache") }
@@ -55,7 +55,7 @@ import Testing
         .reduce(0) { $0 + (phases?[$1]?.number ?? .nan) }
       #expect(sum > 0 && sum <= number("secondsPerStep") * 3)
 
-      // The run is found again, for another batch too: it had the largest a run is made with.
+      // The run is found again, also for another batch, because it has the largest batch of a prepared run.
       let second = try fixture.bench(arguments + ["--batch", "6000"])
       #expect(second.code == 0 && second.errors.isEmpty, "\(second.errors)")
       #expect(try fixture.runs().count == 1)
@@ -74,7 +74,7 @@ import Testing
       #expect(tree["batch"]?.integer == 128 && tree["trainedSteps"]?.integer == 9)
       #expect(command.weights("run") == before)
       #expect(!Path.exists(fixture.cache))
-      // A flat run has no flat counterpart to be compared with.
+      // A flat run cannot be compared with a flat counterpart.
       let flat = ["--steps", "5", "--sublatents=0", "--subspace=0"]
       #expect(try runHSAE(command.training("flat", flat)).code == 0)
       let flatTree = try fixture.json(fixture.bench(["--from", command.path("flat")]))
@@ -101,7 +101,7 @@ import Testing
             ["bench"] + Fixture.short + arguments, environment: ["HSAE_CACHE": fixture.cache]),
           code, [says])
       }
-      // Other rows of another width; and rows that are gone.
+      // Other rows of another width, and rows that are gone.
       let other = command.path("other.npy")
       try writeNumpy([Float](repeating: 1, count: 60), width: 6, to: other)
       expectRefusal(try fixture.bench([other] + from), 64, ["width 6", "width 20"])

@@ -1,5 +1,5 @@
-// hsae collect as people run it: killed at random moments, on a disk that fills up, with options that do
-// not fit; and what training makes of an incomplete store.
+// hsae collect as people run it: killed at random moments, on a disk that fills up, with options that do not
+// fit; and training on an incomplete store.
 
 import Foundation
 import HSAESupport
@@ -7,7 +7,7 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
-/// HSAE_SOAK=1 asks for the slow form of these tests.
+/// HSAE_SOAK=1 runs the long form of these tests.
 private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
 
 @Suite(.serialized) struct CollectCommandTests {
@@ -46,7 +46,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
       let seed = UInt64.random(in: 0 ... .max)
       var generator = SeededGenerator(seed: seed)
       let store = Path.join(folder, "store")
-      // Rows reach the disk after every unit, so that every kill meets some on the way.
+      // Rows are written after every unit, so that every kill interrupts some writing.
       let command = arguments(corpus, store, ["--flush-seconds", "0"])
       for _ in 0..<(isSoak ? 20 : 3) {
         let running = try RunningCommand(hsaeExecutable, command)
@@ -79,7 +79,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
       #expect(stopped.code == 143 || stopped.code == 0, "\(stopped.errors)")
       #expect(second.result().code == 0)
       if stopped.code == 143 {
-        #expect(stopped.errors.contains("goes on from here"))
+        #expect(stopped.errors.contains("continues from here"))
         expectRefusal(
           try runHSAE(["train", store, "--out", Path.join(folder, "run")]), 65,
           [store, "incomplete"])
@@ -119,7 +119,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
         #expect(result.code == 0, "\(result.errors)")
         #expect(contents(store) == contents(whole))
       }
-      // Full while the corpus is tokenised: nothing is left.
+      // The disk is full during tokenisation: nothing is left.
       _ = try withSmallDisk("200k") { disk, _ in
         let store = Path.join(disk, "store")
         expectRefusal(try runHSAE(arguments(corpus, store)), 74, [disk, "no space"])

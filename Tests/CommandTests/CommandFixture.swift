@@ -23,12 +23,12 @@ struct CommandFixture {
 
   func path(_ name: String) -> String { Path.join(folder, name) }
 
-  /// The arguments that begin the run `name`.
+  /// The arguments that start the run `name`.
   func training(_ name: String, _ options: [String]) -> [String] {
     ["train", data, "--out", path(name)] + Self.small + options
   }
 
-  /// The arguments that go on with the run `name`.
+  /// The arguments that resume the run `name`.
   func resuming(_ name: String) -> [String] { ["train", "--resume", "--out", path(name)] }
 
   /// Steps of the checkpoints that the run `name` has, in order.
@@ -46,7 +46,7 @@ struct CommandFixture {
     }
   }
 
-  /// Names of half-written things anywhere in the run `name`.
+  /// Names of half-written files anywhere in the run `name`.
   func partialNames(_ name: String) -> [String] {
     [path(name), path(name) + "/checkpoints"].flatMap { folder in
       ((try? Path.list(folder)) ?? []).filter { $0.contains(".partial-") }
@@ -57,8 +57,8 @@ struct CommandFixture {
   func hasRecord(_ name: String) -> Bool { (Path.fileSize(path(name) + "/metrics.jsonl") ?? 0) > 0 }
 }
 
-/// Whether `result` is a refusal with exit code `code`: one sentence on standard error that contains
-/// each of `parts`, nothing on standard output.
+/// Expects that `result` is an error with exit code `code`: one sentence on standard error that contains
+/// each of `parts`, and nothing on standard output.
 func expectRefusal(
   _ result: CommandResult, _ code: Int32, _ parts: [String] = [],
   at location: SourceLocation = #_sourceLocation
@@ -75,7 +75,7 @@ func expectRefusal(
 }
 
 extension CommandResult {
-  /// Standard error without the line that says how much memory training needs.
+  /// Standard error without the line about the memory that training needs.
   var complaints: [Substring] {
     errors.split(separator: "\n").filter { !$0.hasPrefix("hsae: memory: ") }
   }

@@ -1,12 +1,12 @@
-// hsae evaluate as people run it: from a collected store to a table, JSON, files and a page; the same
-// seed gives the same bytes; what does not fit is one sentence.
+// hsae evaluate as people run it: from a collected store to a table, JSON, files and a page. The same seed gives
+// the same bytes, and each error is one sentence.
 
 import HSAESupport
 import HSAETestSupport
 import Testing
 
 @Suite struct EvaluateCommandTests {
-  /// A store of the made-up model, an H-SAE and a flat SAE of it, in `folder`.
+  /// A store of the synthetic model, and an H-SAE and a flat SAE trained on it, in `folder`.
   private func prepare(_ folder: String) throws -> (store: String, runs: [String]) {
     try collectAndTrain(in: folder, documents: 200, sizes: CommandFixture.small)
   }
@@ -46,12 +46,12 @@ import Testing
         try Path.list(figures) == [
           "figure-3a.svg", "figure-3b.svg", "results.md", "training.svg",
         ])
-      // The folder will do for the file in it.
+      // --evaluation takes the folder or the file in it.
       let whole = try runHSAE(["report"] + runs + ["--evaluation", out, "--out", page])
       #expect(whole.code == 0, "\(whole.errors)")
       let text = String(decoding: fileBytes(page), as: UTF8.self)
       #expect(text.contains("id=\"evaluation\"") && text.contains("id=\"numbers\""))
-      // What comes first is of held-out rows, and without an evaluation of training rows, and says so.
+      // The first numbers are for held-out rows, or without an evaluation for training rows, and say so.
       #expect(text.contains("on held-out rows") && whole.output.contains("held out"))
       let own = try runHSAE(["report"] + runs + ["--out", page])
       let bare = String(decoding: fileBytes(page), as: UTF8.self)
@@ -60,7 +60,7 @@ import Testing
     }
   }
 
-  /// What goes to no terminal is as wide as it is, unless COLUMNS says how wide that may be.
+  /// Output that does not go to a terminal has any width, unless COLUMNS sets one.
   @Test func columns() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try prepare(folder)
@@ -68,7 +68,7 @@ import Testing
         let result = try runHSAE(
           ["evaluate"] + runs + ["--suite", "core"], environment: environment)
         #expect(result.code == 0, "\(result.errors)")
-        // The table, not sentences.
+        // Only the table's lines.
         return result.output.split(separator: "\n").filter { $0.contains("[") }.map(\.count)
       }
       #expect(try widths(["COLUMNS": ""]).max() ?? 0 > 100)
@@ -108,11 +108,11 @@ import Testing
         try runHSAE(["evaluate", runs[0], "--out", fixture.path("none/x.json")]), 73,
         ["no such folder"])
       expectRefusal(try runHSAE(["evaluate", runs[0], "--out", ""]), 64, ["empty"])
-      // Suites before the one that fails are not lost.
+      // Results of suites before the one that fails are printed.
       let partial = try runHSAE(["evaluate", runs[0], "--suite", "core,hierarchy"])
       #expect(partial.code == 65 && partial.output.contains("explained variance"))
       #expect(partial.errors.contains("topic"))
-      // The numbers are not lost with the file.
+      // The numbers are printed even if the file cannot be written.
       try Path.createDirectories(fixture.path("taken.json/inside"))
       let late = try runHSAE(["evaluate", runs[0], "--out", fixture.path("taken.json")])
       #expect(late.code != 0 && late.output.contains("explained variance"))
@@ -124,16 +124,16 @@ import Testing
         ["--layer 1", "block 3"])
       #expect(try runHSAE(["evaluate", runs[0], "--text", store]).code == 64)
       #expect(try runHSAE(["evaluate", runs[0], "--tokens", "few"]).code == 64)
-      // Documents held out are never quietly replaced by training rows.
+      // Training rows never replace missing held-out rows silently.
       Path.removeAll(Path.join(store, "holdout"))
       expectRefusalOfSuite(try runHSAE(["evaluate", runs[0]]), 65, ["held-out rows", "are gone"])
-      // A page that cannot be made is refused before anything is measured.
+      // A page that cannot be written is an error before anything is measured.
       var places = [fixture.folder]
       if Path.isDirectory("/proc") { places.append("/proc/hsae-page.html") }
       for place in places {
         expectRefusal(try runHSAE(["report", runs[0], "--out", place]), 73, [place])
       }
-      // A file is no run.
+      // A file is not a run.
       for command in ["evaluate", "lookup"] {
         expectRefusal(
           try runHSAE([command, fixture.data] + (command == "lookup" ? ["dog"] : [])), 66,
@@ -144,7 +144,7 @@ import Testing
     }
   }
 
-  /// A refusal after suites were announced.
+  /// An error after suites were announced.
   private func expectRefusalOfSuite(
     _ result: CommandResult, _ code: Int32, _ parts: [String],
     at location: SourceLocation = #_sourceLocation

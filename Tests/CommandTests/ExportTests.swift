@@ -1,5 +1,5 @@
-// hsae export and encode: SAELens's arithmetic, written out here over the files that export writes, gives
-// the codes that encode prints. runs/saelens.sh holds the same against SAELens itself.
+// hsae export and encode: SAELens's arithmetic, written out here, applied to exported files gives the codes that
+// encode prints. runs/saelens.sh compares with SAELens itself.
 
 import Foundation
 import HSAEActivations
@@ -11,12 +11,12 @@ import Testing
 @Suite struct ExportTests {
   /// One row of the output of `hsae encode --reconstruct`.
   private struct EncodedRow {
-    /// Codes by latent as SAELens counts them.
+    /// Codes by latent, in SAELens's numbering.
     var codes: [Int: Double] = [:]
     var reconstruction: [Double] = []
   }
 
-  /// What encode prints, with `experts` and `sublatents` to count latents by.
+  /// The output of encode; `experts` and `sublatents` give the numbering of latents.
   private func encoded(
     _ run: String, _ data: String, experts: Int, sublatents: Int
   ) throws -> [EncodedRow] {
@@ -97,7 +97,7 @@ import Testing
         }
         expectAlike(row, codes, rebuilt)
       }
-      // Nothing that is there is replaced.
+      // Existing files are not replaced.
       #expect(try runHSAE(["export", fixture.path("run"), "--out", out]).code == 73)
     }
   }
@@ -108,7 +108,7 @@ import Testing
       #expect(try runHSAE(fixture.training("run", ["--steps", "60"])).code == 0)
       let out = fixture.path("saelens")
       #expect(try runHSAE(["export", fixture.path("run"), "--out", out]).code == 0)
-      // Everything that is needed to load it, and a card that says so.
+      // The folder has everything needed to load it, and a card that says so.
       #expect(
         try Path.list(out) == [
           "README.md", "cfg.json", "hsae_saelens.py", "sae_weights.safetensors",
@@ -163,7 +163,7 @@ import Testing
     }
   }
 
-  /// A model of the catalogue is known by its file's hash, whatever the file calls it, or by its name.
+  /// A model of the catalogue is recognised by its file's hash, whatever name the file states, or by its name.
   @Test(arguments: [("Smollm2 135M 8k", true), ("Gemma 3 270m", false), ("another", false)])
   func modelsOfTheCatalogueHaveTheHubsName(_ name: String, hasHash: Bool) throws {
     try withTemporaryFolder { folder in

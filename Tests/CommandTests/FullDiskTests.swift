@@ -1,5 +1,5 @@
-// A disk that fills up in the middle of a run: exit 74 with a sentence, the run goes on when there is
-// space. A small file system in memory where we may mount one, a limit on file sizes everywhere.
+// A disk that fills up during a run: exit 74 with one sentence, and the run continues when there is space. Uses a
+// small file system in memory if it can be mounted, and a limit on file sizes everywhere.
 
 import Foundation
 import HSAESupport
@@ -19,7 +19,7 @@ import Testing
         let small = CommandFixture(folder: disk)
         #expect(!small.checkpoints("run").isEmpty && small.checkpoints("run") != [18, 20])
         #expect(small.partialNames("run").isEmpty)
-        // Still full: refused again, nothing lost.
+        // Still full: another error, and nothing is lost.
         let before = small.weights("run")
         expectRefusal(try runHSAE(["train", "--resume", "--out", run]), 74, ["no space"])
         #expect(small.weights("run") == before)
@@ -33,7 +33,7 @@ import Testing
     }
   }
 
-  /// A disk that is full from the beginning.
+  /// A disk that is full from the start.
   @Test func aFullDiskLeavesNothingInTheWay() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -62,7 +62,7 @@ import Testing
       let fixture = try CommandFixture(in: folder)
       let options = ["--steps", "6", "--checkpoint-every", "3"]
       #expect(try runHSAE(fixture.training("whole", options)).code == 0)
-      // 40 KiB: enough for the weights, not for the optimizer's state.
+      // 40 KiB: enough for the weights, but not for the optimizer's state.
       let result = try RunningCommand(
         "/bin/sh",
         ["-c", "ulimit -f 80; exec \"$0\" \"$@\"", hsaeExecutable]
@@ -89,8 +89,8 @@ extension CommandFixture {
   init(folder: String) { self.folder = folder }
 }
 
-/// Calls `body` with a folder on a new file system of `size`, and a function that changes its size;
-/// false if no file system may be mounted here.
+/// Calls `body` with a folder on a new file system of `size`, and a function that changes the size. Returns
+/// false if no file system can be mounted here.
 func withSmallDisk(
   _ size: String, _ body: (_ folder: String, _ resize: (String) throws -> Bool) throws -> Void
 ) throws -> Bool {

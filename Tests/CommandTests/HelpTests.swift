@@ -1,10 +1,10 @@
-// What the command says about itself, and wrong usage.
+// Help texts, compared with snapshots, and wrong usage.
 
 import HSAETestSupport
 import Testing
 
 @Suite struct HelpTests {
-  /// Help is laid out for a width, here always the same.
+  /// Help is wrapped to the terminal's width; here it is always the same.
   static let environment = ["COLUMNS": "100"]
 
   /// The subcommands that `hsae --help` lists.
@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  /// Every key of a configuration file is an option, and has help.
+  /// Every key of a configuration file is an option and has help.
   @Test func everyOptionOfTrainHasHelp() throws {
     let help = try runHSAE(["train", "--help"], environment: Self.environment).output
     for option in [

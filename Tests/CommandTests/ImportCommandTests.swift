@@ -1,5 +1,5 @@
-// hsae import: what comes of a run that was exported and imported is what the run was, and every command that takes
-// a run takes it or says in one sentence why not.
+// hsae import: a run that was exported and imported equals the original, and every command that takes a run takes
+// it or says in one sentence why not.
 
 import HSAEActivations
 import HSAESupport
@@ -14,7 +14,7 @@ import Testing
     var imported: [String]
   }
 
-  /// An H-SAE and a flat SAE of a store, and both after a journey through SAELens's layout.
+  /// An H-SAE and a flat SAE on a store, and both after export to SAELens and import.
   private func make(in folder: String) throws -> Made {
     let (store, runs) = try collectAndTrain(
       in: folder, documents: 100, sizes: CommandFixture.small)
@@ -74,11 +74,11 @@ import Testing
       let info = try runHSAE(["info", run]).output
       #expect(info.contains("SAELens, hsae") && info.contains("√d") == false)
 
-      // What it is of is not known, and there is nothing to go on from.
+      // The run has no rows of its own and no training state.
       expectRefusal(try runHSAE(["evaluate", run]), 64, ["imported", "--store"])
       let cost = try runHSAE(["evaluate", run, "--suite", "cost"])
       #expect(cost.code == 0 && cost.output.contains("parameters"), "\(cost.errors)")
-      // It has said which run it is at by then.
+      // The error comes after a line that names the run.
       let refused = try runHSAE(["report", run, "--out", path("page.html")])
       let sentence = refused.errors.split(separator: "\n").last ?? ""
       #expect(refused.code == 64 && sentence.hasPrefix("hsae: "))
@@ -93,7 +93,7 @@ import Testing
         try runHSAE(["import", made.runs[0] + "-saelens", "--out", run]), 73, [run])
       expectRefusal(
         try runHSAE(["import", made.runs[0] + "-saelens", "--out", path("no/x")]), 73, ["no such"])
-      // A file of none of the formats is told as that, and not as a damaged one.
+      // A file of no known format is reported as unknown, not as damaged.
       try DurableFile.write([UInt8](repeating: 0xA5, count: 4_000), to: path("x.npy"))
       expectRefusal(
         try runHSAE(["import", path("x.npy"), "--out", path("x")]), 65, ["x.npy", "no dictionary"])
@@ -101,7 +101,7 @@ import Testing
     }
   }
 
-  /// Without a k, and with as many latents as may be active: there is nothing that is not kept.
+  /// Without a k, and with --max-active at the number of latents, every active latent is kept.
   @Test func allThatMayBeActiveIsNoLimit() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try collectAndTrain(in: folder, documents: 40, sizes: CommandFixture.small)
@@ -113,14 +113,14 @@ import Testing
       let all = try runHSAE(["import", saelens, "--out", folder + "/all"])
       #expect(all.code == 0 && all.output.contains(", any number active, width"), "\(all)")
       let few = try runHSAE(["import", saelens, "--out", folder + "/few", "--max-active", "5"])
-      #expect(few.output.contains("any number active (of more than 5 the strongest are kept)"))
+      #expect(few.output.contains("any number active (the strongest 5 are kept)"))
     }
   }
 
   @Test func rowsGetTheirLengthsBack() throws {
     try withTemporaryFolder { folder in
       let (store, _) = try collectAndTrain(in: folder, documents: 60, sizes: CommandFixture.small)
-      // The same rows with their lengths, as a matrix.
+      // The same rows with their original lengths, as a matrix.
       let source = try ActivationStore(path: store)
       var rows: [Double] = []
       for row in 0..<40 {

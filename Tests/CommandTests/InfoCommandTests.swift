@@ -1,4 +1,4 @@
-// hsae corpus, collect, info and report on the synthetic model: text in, a store out, described.
+// hsae corpus, collect, info and report on the synthetic model: text in, a store out, a description of it.
 
 import Foundation
 import HSAEActivations
@@ -65,7 +65,7 @@ import Testing
 
   @Test func giantNormsAreKeptIfAskedFor() throws {
     try withStore { folder, store in
-      // Everything beyond the median is giant to this store.
+      // In this store every row beyond the median has a giant norm.
       let strict = folder + "/strict.store"
       let collected = try runHSAE(
         [
@@ -92,7 +92,7 @@ import Testing
     }
   }
 
-  /// What is none of ours is no corpus.
+  /// A file of no known kind is not taken for a corpus.
   @Test func whatIsNothingKnownIsRefused() throws {
     try withTemporaryFolder { folder in
       func write(_ name: String, _ bytes: [UInt8]) throws {
@@ -128,7 +128,7 @@ import Testing
       ] {
         expectRefusal(try runHSAE(["info", folder + "/" + name]), 65, [name, says])
       }
-      // Text is text, whatever its name; a corpus without documents says no languages.
+      // Text is accepted whatever its name, and for a corpus without documents no languages are printed.
       try write("LICENSE", Array("é words\n".utf8))
       try write("blank.txt", Array("\n".utf8))
       let text = try runHSAE(["info", folder + "/LICENSE"])

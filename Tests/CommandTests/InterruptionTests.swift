@@ -1,5 +1,5 @@
-// Ctrl-C, SIGTERM and kill -9 at any moment: what was trained is kept, and going on gives the same
-// bits as never having stopped.
+// Ctrl-C, SIGTERM and kill -9 at any moment: trained steps are kept, and a resumed run has the same bits as an
+// uninterrupted one.
 
 import Foundation
 import HSAESupport
@@ -7,7 +7,7 @@ import HSAETensors
 import HSAETestSupport
 import Testing
 
-/// HSAE_SOAK=1 asks for the slow form of these tests.
+/// HSAE_SOAK=1 runs the long form of these tests.
 private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
 
 @Suite(.serialized) struct InterruptionTests {
@@ -36,14 +36,14 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
     }
   }
 
-  /// `timeout -s INT` signals the process, then its group; a shell may do likewise.
+  /// `timeout -s INT` signals the process and then its group; a shell may do the same.
   @Test func signalsInQuickSuccessionAreOneWish() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let run = try RunningCommand(
         hsaeExecutable, fixture.training("run", ["--steps", "100000", "--record-every", "1"]))
       #expect(run.waits { fixture.hasRecord("run") })
-      // Of different signals the kernel may deliver either first.
+      // The kernel may deliver different signals in any order.
       for signal in [SIGINT, SIGINT, SIGINT] {
         run.send(signal)
         usleep(2_000)
@@ -54,7 +54,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
     }
   }
 
-  /// oneDNN's fp32 kernels do not survive a signal handler on their stack, so none may run there.
+  /// oneDNN's fp32 kernels crash if a signal handler runs on their stack, so none may run there.
   @Test func signalsDoNotDisturbProductsInFloat32() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -82,7 +82,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
       let kills = isSoak ? 20 : 3
       var isBegun = false
       for kill in 0..<kills {
-        // A killed trainer may not even have come to its config.json.
+        // A trainer may have been killed before it wrote config.json.
         isBegun = Path.exists(fixture.path("run/config.json"))
         let command = try RunningCommand(
           hsaeExecutable, isBegun ? fixture.resuming("run") : fixture.training("run", options))

@@ -1,5 +1,5 @@
-// The real thing: processes started by mpirun, on this machine. HSAE_MPI_EXECUTABLE names a program that
-// was built with MPI (`make test-mpi`); what a program without it says is tested always.
+// Processes started by mpirun on this machine. HSAE_MPI_EXECUTABLE names a program that was built with MPI
+// (`make test-mpi`); the errors of a program without MPI are always tested.
 
 import Foundation
 import HSAESupport
@@ -10,7 +10,7 @@ import Testing
   static let program = ProcessInfo.processInfo.environment["HSAE_MPI_EXECUTABLE"] ?? ""
   static let isThere = !program.isEmpty
 
-  /// mpirun with as many processes as asked for, whatever this machine has.
+  /// mpirun with any number of processes, however many processors this machine has.
   static let launcher = [
     "mpirun", "--oversubscribe", "--bind-to", "none", "--mca", "mpi_yield_when_idle", "1",
   ]
@@ -18,7 +18,7 @@ import Testing
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
   ]
 
-  /// Starts groups of processes: how many, a prefix of the command, its arguments.
+  /// Starts groups of processes: for each, how many, a prefix of the command, and its arguments.
   private func start(
     _ groups: [(count: Int, prefix: [String], arguments: [String])]
   ) throws -> RunningCommand {
@@ -30,10 +30,10 @@ import Testing
     return try RunningCommand("/usr/bin/env", arguments, environment: Self.environment)
   }
 
-  /// What `hsae` itself said on standard error.
+  /// The lines that `hsae` itself wrote to standard error.
   private func sentences(_ result: CommandResult) -> [Substring] {
     result.errors.split(separator: "\n").filter {
-      $0.hasPrefix("hsae: ") && !$0.hasPrefix("hsae: memory: ") && !$0.hasPrefix("hsae: sent by")
+      $0.hasPrefix("hsae: ") && !$0.hasPrefix("hsae: memory: ") && !$0.hasPrefix("hsae: one of")
     }
   }
 
@@ -65,7 +65,7 @@ import Testing
       #expect(!Path.exists(fixture.path("run")))
       let info = try runHSAE(["info", fixture.data], environment: environment)
       expectRefusal(info, 64, ["one process"])
-      // Processes that do not talk each say what fails in them.
+      // Processes that do not communicate each report their own failure.
       let second = ["OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "1"]
       let collect = try runHSAE(
         ["collect", "synthetic", "--layer", "3", "--text", fixture.path("none"), "--out"]
@@ -92,7 +92,7 @@ import Testing
         #expect(result.output.split(separator: "\n").count == 1, "\(result.output)")
         for (a, b) in zip(try losses(fixture, name), expected) { #expect(abs(a - b) < 1e-5 * b) }
       }
-      // Another number goes on, and what reads runs reads shards.
+      // Another number of processes can resume, and commands that read runs read shards.
       Path.removeAll(fixture.path("three") + "/checkpoints/step-00000060")
       let resumed = try start([(2, [], fixture.resuming("three"))]).result()
       #expect(resumed.code == 0, "\(resumed.errors)")
@@ -188,7 +188,7 @@ import Testing
         #expect(said.first?.contains(part) == true, "\(said)")
       }
       #expect(result.errors.contains("mpirun noticed that process rank 2"))
-      // What comes after begins at a whole checkpoint, without a word.
+      // A new call starts at a whole checkpoint, without a message.
       #expect(processes(running: Self.program, with: fixture.path("run")).isEmpty)
       let kept = try #require(fixture.checkpoints("run").last)
       let resumed = try RunningCommand(hsaeExecutable, fixture.resuming("run"))
@@ -201,7 +201,7 @@ import Testing
   @Test(.enabled(if: isThere)) func whereOneIsKilledEvaluatingAllStop() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try collectAndTrain(in: folder, documents: 50, sizes: CommandFixture.small)
-      // The second one waits for a text that never comes.
+      // The second process waits for a text that never comes.
       let pipe = Path.join(folder, "pipe.txt")
       try #require(unsafe mkfifo(pipe, 0o600) == 0)
       func command(_ text: String) -> [String] {
@@ -210,7 +210,7 @@ import Testing
       let job = try start([
         (1, [], command(Path.join(folder, "corpus.txt"))), (1, [], command(pipe)),
       ])
-      // Opens when someone reads.
+      // The pipe can be opened when a process reads from it.
       var writer: Int32 = -1
       let isRead = job.waits {
         writer = unsafe open(pipe, O_WRONLY | O_NONBLOCK)
@@ -234,7 +234,7 @@ import Testing
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let options = ["--steps", "60", "--checkpoint-every", "20", "--threads", "1"]
-      // No room on the disk for the second one's shard.
+      // No space on the disk for the second process's shard.
       let full = try start([
         (1, [], fixture.training("full", options)),
         (1, ["bash", "-c", "ulimit -f 8; exec \"$@\"", "-"], fixture.training("full", options)),
@@ -271,7 +271,7 @@ import Testing
       ]).result()
       expectOneSentence(build, 69, ["Rank 1", "another build"])
       #expect(!Path.exists(fixture.path("run")))
-      // What is wrong for all is said once.
+      // An error that concerns all processes is printed once.
       let wrong = try start([(3, [], fixture.training("run", options + ["--k", "0"]))]).result()
       expectOneSentence(wrong, 64, ["--k"])
       for parts in ["0", "2"] {
@@ -283,7 +283,7 @@ import Testing
     }
   }
 
-  /// Before ranks do anything together they make sure that they were started for the same.
+  /// Before ranks work together they check that they were started for the same command.
   @Test(.enabled(if: isThere)) func whatIsStartedForDifferentThingsStops() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -294,7 +294,7 @@ import Testing
         let result = try start([(1, [], training), (1, [], other)]).result(within: 60)
         expectOneSentence(result, 64, ["Rank 1 was started for", "start all for the same"])
       }
-      // What only the second one was told wrongly it says itself.
+      // The second process reports an error in its own arguments.
       let misspelt = try start([(1, [], training), (1, [], training + ["--bogus"])]).result()
       #expect(misspelt.code == 64 && misspelt.errors.contains("--bogus"), "\(misspelt.errors)")
       let alone = try start([(1, [], training), (1, [], ["info", folder])]).result()
@@ -305,7 +305,7 @@ import Testing
     }
   }
 
-  /// As another MPI's launcher, or srun without PMIx, starts them: each would be alone.
+  /// Processes started by another MPI's launcher, or by srun without PMIx, would each be alone.
   @Test(.enabled(if: isThere)) func whatCannotTalkStops() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -325,7 +325,7 @@ import Testing
     }
   }
 
-  /// A disk that fills up in the middle of a run.
+  /// A disk that fills up during a run.
   @Test(.enabled(if: isThere)) func whereTheDiskIsFullAllStop() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -371,7 +371,7 @@ import Testing
     }
   }
 
-  /// Processes of `program` that have `argument`.
+  /// Running processes of `program` with the argument `argument`.
   private func processes(running program: String, with argument: String) -> [Int32] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
     return names.compactMap { Int32($0) }.filter { id in

@@ -1,4 +1,4 @@
-// Results that cannot be printed: the loss is said, and the exit code is 74.
+// Results that cannot be printed: the error says so, and the exit code is 74.
 
 import HSAESupport
 import HSAETestSupport
@@ -34,7 +34,7 @@ import Testing
   @Test func aFolderThatIsNoStoreIsNotReplaced() throws {
     try withTemporaryFolder { folder in
       try DurableFile.write("keep", to: Path.join(folder, "notes"))
-      // Refused before the model is looked for.
+      // The error comes before the model is looked for.
       let result = try runHSAE([
         "unembed", Path.join(folder, "none.gguf"), "--out", folder, "--replace",
       ])

@@ -1,5 +1,5 @@
-// What a shell knows of the command: its version, completions, manual pages. Shells and tools that this
-// machine does not have are left out; bash and Python are always there.
+// What shells use: version, completions, manual pages. Tests for shells and tools that this machine does not have
+// are skipped; bash and Python are always there.
 
 import Foundation
 import HSAESupport
@@ -10,7 +10,7 @@ import Testing
   static let tree = URL(fileURLWithPath: #filePath)
     .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent().path
 
-  /// The path of a program, if it is there.
+  /// The path of a program, if it is installed.
   static func program(_ name: String) -> String? {
     ["/usr/bin/", "/bin/", "/usr/local/bin/"].map { $0 + name }
       .first { FileManager.default.isExecutableFile(atPath: $0) }
@@ -50,7 +50,7 @@ import Testing
     }
   }
 
-  /// Words of a line that ends at the cursor, and something that bash then offers.
+  /// Words of a command line with the cursor at the end, and something bash then offers.
   @Test(arguments: [
     (["fe"], "fetch"), (["fetch", "gemma-3-2"], "gemma-3-270m"),
     (["train", "rows.npy", "--preset", "paper-1"], "paper-16k-64"),

@@ -1,11 +1,11 @@
-// Text that is compared with a file in the tree: what a person should see before it changes.
+// Text that is compared with a file in the tree, so that a person sees every change.
 
 import Foundation
 import Testing
 
 /// Compares `text` with the file `name` in the folder `Snapshots` beside the test's file.
 ///
-/// With RECORD_SNAPSHOTS=1 in the environment the file is written instead.
+/// With RECORD_SNAPSHOTS=1 in the environment it writes the file instead.
 func expectSnapshot(
   _ text: String, _ name: String, filePath: String = #filePath,
   at location: SourceLocation = #_sourceLocation
@@ -25,6 +25,6 @@ func expectSnapshot(
   Issue.record(
     """
     \(name) differs\(change.map { ": \"\($0.1)\" was \"\($0.0)\"" } ?? " in length"); if that is \
-    meant, record it anew with RECORD_SNAPSHOTS=1.
+    meant, record it again with RECORD_SNAPSHOTS=1.
     """, sourceLocation: location)
 }

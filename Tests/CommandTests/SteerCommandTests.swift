@@ -1,4 +1,4 @@
-// hsae steer as people run it, on the made-up model.
+// hsae steer as people run it, on the synthetic model.
 
 import Foundation
 import HSAESupport
@@ -6,7 +6,7 @@ import HSAETestSupport
 import Testing
 
 @Suite struct SteerCommandTests {
-  /// A run on a store of the made-up model; `body` gets its folder and the store's.
+  /// A run on a store of the synthetic model; `body` gets the run's folder and the store's.
   private func withRun(_ body: (_ run: String, _ store: String) throws -> Void) throws {
     try withTemporaryFolder { folder in
       let (store, runs) = try collectAndTrain(
@@ -48,7 +48,7 @@ import Testing
       let again = try runHSAE(
         steer + ["--strength", "0,50", "--json", "--seed", "3", "--threads", "1"])
       #expect(again.output == json.output)
-      // Where the store is gone, what it would say can be said.
+      // If the store is gone, options can give what it would provide.
       try FileManager.default.moveItem(atPath: store, toPath: store + "-moved")
       let gone = try runHSAE(steer + ["--strength", "1"])
       expectRefusal(gone, 66, ["--store", "--max-activation"])

@@ -1,5 +1,5 @@
-// hsae train as a user runs it: what it prints, that no instruction set changes what is learned, and
-// one trainer at a time.
+// hsae train as a user runs it: what it prints, that the instruction set does not change the result, and that a run
+// has one trainer at a time.
 
 import Foundation
 import HSAEActivations
@@ -34,7 +34,7 @@ import Testing
     }
   }
 
-  /// A run on one tensor of several, named in a configuration file, is resumed on the same.
+  /// A run on one tensor of several, named in a configuration file, resumes on the same tensor.
   @Test func theTensorIsRemembered() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)

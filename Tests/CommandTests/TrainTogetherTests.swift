@@ -1,5 +1,5 @@
-// hsae train --also as a user runs it: what it prints, what it refuses, and that neither Ctrl-C nor
-// kill -9 changes a bit of any run.
+// hsae train --also as a user runs it: what it prints, its errors, and that neither Ctrl-C nor kill -9 changes a
+// bit of any run.
 
 import Foundation
 import HSAESupport
@@ -8,7 +8,7 @@ import HSAETestSupport
 import Testing
 
 @Suite(.serialized) struct TrainTogetherTests {
-  /// Begins "run", and "flat" beside it.
+  /// Starts "run" with "flat" as --also.
   private func together(_ fixture: CommandFixture, _ options: [String]) -> [String] {
     fixture.training("run", options)
       + ["--also", fixture.path("flat") + ":sublatents=0,learning-rate=2e-3"]
@@ -18,7 +18,7 @@ import Testing
     fixture.resuming("run") + ["--also", fixture.path("flat")]
   }
 
-  /// Trains both alone, as "run-alone" and "flat-alone".
+  /// Trains each alone, as "run-alone" and "flat-alone".
   private func trainAlone(_ fixture: CommandFixture, _ options: [String]) throws {
     #expect(try runHSAE(fixture.training("run-alone", options)).code == 0)
     let flat = options + ["--sublatents=0", "--subspace=0", "--learning-rate=2e-3"]
@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  /// A seed of its own is the weights' only: the rows come as the first run has them.
+  /// A seed of its own sets only the weights: rows come in the first run's order.
   @Test func anotherSeedReadsTheSameRows() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
@@ -97,7 +97,7 @@ import Testing
       let seed = UInt64.random(in: 0 ... .max)
       var generator = SeededGenerator(seed: seed)
       for kill in 0...kills {
-        // The first run's config.json is written last: where it is, both have begun.
+        // The first run's config.json is written last: if it exists, both runs have begun.
         let isBegun = Path.exists(fixture.path("run/config.json"))
         if !isBegun { Path.removeAll(fixture.path("flat")) }
         let command = try RunningCommand(

@@ -84,7 +84,7 @@ import Testing
           expert 0  z  0.900  dog · puppy · Dog · terrier · cat
             └ sub 1   c  0.300  puppy · Dog · dog · terrier
           expert 1  z  0.200  狗 · dog
-            └ sub 0   c  0.010  not relevant here
+            └ sub 0   c  0.010  not active here
 
         """)
     #expect(displayWidth("犬a") == 3)

@@ -26,7 +26,7 @@ import Testing
       let out = Path.join(folder, "features")
       let first = try runHSAE(["explain", runs[0], "--out", out])
       #expect(first.code == 0, "\(first.errors)")
-      #expect(first.output.contains("latents that fire") && first.output.contains("rows/s"))
+      #expect(first.output.contains("live latents") && first.output.contains("rows/s"))
       let second = try runHSAE([
         "explain", runs[1], Path.join(store, "holdout"), "--out", out, "--json", "--name", "held",
       ])
@@ -76,7 +76,7 @@ import Testing
       Path.removeAll(pages)
 
       let again = try runHSAE(["explain", runs[0], "--out", out, "--html", pages])
-      #expect(again.code == 0 && again.output.contains("was there before"))
+      #expect(again.code == 0 && again.output.contains("nothing was left to do"))
       #expect(again.errors.contains("wrote \(pages)") && Path.exists(pages))
       #expect(try Path.list(out).filter { $0 != ".explain.lock" } == ["features.sqlite"])
     }

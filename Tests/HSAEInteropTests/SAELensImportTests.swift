@@ -169,7 +169,7 @@ struct SAELensImportTests {
       try writeNumpy(rows, width: source.width, to: folder + "/rows.npy")
       let encoded = try runHSAE(["encode", folder + "/run", folder + "/rows.npy"])
       #expect(encoded.code == 0)
-      #expect(encoded.errors.contains("20 rows more latents may be active than the 4 strongest"))
+      #expect(encoded.errors.contains("20 rows may have more active latents than the 4 strongest"))
     }
   }
 

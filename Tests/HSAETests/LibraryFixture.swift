@@ -23,7 +23,7 @@ struct LibraryFixture {
     options.subspace = 3
     options.k = 3
     options.steps = 24
-    // No multiple of 64: tails everywhere.
+    // Not a multiple of 64, so that every kernel has a remainder.
     options.batch = 77
     options.seed = 5
     options.recordEvery = 5
@@ -56,11 +56,11 @@ struct LibraryFixture {
   }
 }
 
-/// `rows` in pieces of uneven size, some empty, again and again `times` times.
+/// `rows` in pieces of uneven size, some of them empty, repeated `times` times.
 struct Pieces: AsyncSequence {
   let rows: Rows
   var times = 1
-  /// What is thrown after that many pieces.
+  /// Throws after that many pieces.
   var failsAfter: Int?
 
   struct Broken: Error {}

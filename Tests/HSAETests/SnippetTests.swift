@@ -1,5 +1,5 @@
-// Every snippet of the documentation runs and prints what it says it prints. SwiftPM builds them along with
-// the tests.
+// Every snippet of the documentation runs and prints what its last comment says. SwiftPM builds snippets with the
+// tests.
 
 import Foundation
 import HSAESupport
@@ -30,7 +30,7 @@ import Testing
     #expect(matches(printed[...], expected[...]), "\(result.output)")
   }
 
-  /// Whether lines are as expected: `*` stands for the rest of a line or one word, `...` for any lines.
+  /// Whether lines are as expected: `*` stands for the rest of a line or for one word, `...` for any lines.
   private func matches(
     _ printed: ArraySlice<Substring>, _ expected: ArraySlice<Substring>
   ) -> Bool {

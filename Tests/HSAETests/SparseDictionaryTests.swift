@@ -1,5 +1,5 @@
-// Using a dictionary: codes and reconstructions are the engine's, whatever folder it comes from; evaluation
-// agrees with `hsae evaluate`.
+// Dictionaries loaded by the library: codes and reconstructions equal the engine's, whatever folder they come from,
+// and evaluation agrees with `hsae evaluate`.
 
 import Foundation
 import HSAE
@@ -45,7 +45,7 @@ import Testing
         #expect(line.contains("\"reconstruction\": [\(numbers)]"))
         #expect(dictionary.encode(fixture.rows[row]) == Array(codes[row]))
       }
-      // Codes are a collection of rows; what is active names its latent.
+      // Codes are a collection of rows, and each code names its latent.
       #expect(Array(codes).map(\.count) == (0..<codes.count).map { codes[$0].count })
       #expect(codes.last == codes[codes.count - 1] && codes.indices == 0..<codes.count)
       for row in codes.prefix(5) {
@@ -56,7 +56,7 @@ import Testing
               == (flat ? "\(active.expert)" : "\(active.expert).\(active.sublatent)"))
         }
       }
-      // A latent's direction is what it adds.
+      // A latent's direction is what it adds to a reconstruction.
       var (one, two) = (Codes(), Codes())
       one.append([Code(expert: 3, value: 1, sublatent: flat ? -1 : 2, subValue: 0)])
       #expect(dictionary.decode(one)[0] == dictionary.direction(of: LatentNumber(expert: 3)))
@@ -76,7 +76,7 @@ import Testing
       let whole = try SparseDictionary(path: run)
       #expect(newest.encode(fixture.rows).all == whole.encode(fixture.rows).all)
       #expect(older.encode(fixture.rows).all != whole.encode(fixture.rows).all)
-      // Damage is refused in a checkpoint, passed over in a run.
+      // Damage is an error for a single checkpoint, and a damaged checkpoint of a run is skipped.
       let file = run + "/checkpoints/step-00000024/hsae_weights.safetensors"
       var bytes = fileBytes(file)
       bytes[bytes.count - 1] ^= 1
@@ -126,7 +126,7 @@ import Testing
       #expect(file.width == training.width && file.count > 0 && file.count < training.count)
       let dictionary = try SparseDictionary(path: runs[0])
       let summary = try await dictionary.evaluate(on: file.batches(of: 100))
-      // The part itself, given as a store, is held out too: to the library and to the command.
+      // The held-out part, given as a store, is held out too, in the library and in the command.
       let part = Path.join(store, "holdout")
       #expect(
         try RowFile(path: part, heldOut: true).rows(0..<file.count) == file.rows(0..<file.count))
@@ -136,7 +136,7 @@ import Testing
         let stated = try #require(try number("explained_variance", in: command.output))
         #expect(abs(stated - summary.full.explainedVariance) < 1e-6)
       }
-      // What keeps nothing back says so.
+      // A file without held-out rows says so.
       let fixture = try LibraryFixture(in: folder, rows: 10)
       #expect(try !RowFile(path: fixture.file).hasHeldOut)
       #expect {
@@ -149,7 +149,7 @@ import Testing
     }
   }
 
-  /// The value of the number `key` in what `hsae evaluate --json` printed.
+  /// The value of the number `key` in the output of `hsae evaluate --json`.
   private func number(_ key: String, in text: String) throws -> Double? {
     func find(_ value: Any) -> Double? {
       if let object = value as? [String: Any] {
@@ -194,14 +194,14 @@ import Testing
         }
         #expect(all == fixture.rows && sizes == [100, 100, 50])
       }
-      // An epoch of the shuffled order is all rows, in another order.
+      // An epoch of the shuffled order has all rows, in another order.
       var iterator = file.shuffledBatches(of: 250, seed: 1).makeAsyncIterator()
       let first = try #require(await iterator.next())
       let second = try #require(await iterator.next())
       #expect(first != second && first != fixture.rows)
       #expect(Set(first) == Set(fixture.rows) && Set(second) == Set(fixture.rows))
       #expect(throws: HSAE.Failure.self) { try RowFile(path: folder) }
-      // It may begin at any batch, also of a later epoch; those before are not read.
+      // It can start at any batch, also of a later epoch; earlier batches are not read.
       for start in [0, 1, 3, 7] {
         var all = file.shuffledBatches(of: 100, seed: 1).dropFirst(start).makeAsyncIterator()
         var later = file.shuffledBatches(of: 100, seed: 1, startingAt: start).makeAsyncIterator()

@@ -1,4 +1,4 @@
-// Training on rows that a program gives: held to `hsae train`, through interruptions of every kind.
+// Training on rows that a program provides: compared with `hsae train`, also after interruptions of every kind.
 
 import HSAE
 import HSAEModels
@@ -29,13 +29,13 @@ import Testing
 
   @Test func shuffledFileGivesTheBitsOfTheCommand() async throws {
     try await withTemporaryFolder { folder in
-      // Fewer rows than the steps take: several epochs.
+      // Fewer rows than the steps use: several epochs.
       let fixture = try LibraryFixture(in: folder, rows: 300)
       let command = try runHSAE(
         ["train", fixture.file, "--out", fixture.path("command")] + fixture.arguments)
       #expect(command.code == 0, "\(command.errors)")
       let file = try RowFile(path: fixture.file)
-      // Pieces of any size, and pieces that are just a batch, which are passed on as they are.
+      // Pieces of any size, and pieces of exactly one batch, which are not copied.
       for size in [100, 77] {
         let name = "library\(size)"
         let training = try Training(fixture.options, width: 20, run: fixture.path(name))
@@ -43,7 +43,7 @@ import Testing
         #expect(training.isFinished)
         #expect(try fixture.weights(name) == fixture.weights("command"))
       }
-      // Interrupted, and gone on with at the batch that comes next.
+      // Interrupted, and resumed at the next batch.
       do {
         let begun = try Training(fixture.options, width: 20, run: fixture.path("parts"))
         try await begun.run(on: file.shuffledBatches(of: 77, seed: 5).prefix(9))
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  /// A loop until all steps are done would never end on a sequence without rows.
+  /// A loop until all steps are done would never end on a sequence without rows, so it throws.
   @Test func noRowsAtAllAreRefused() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try LibraryFixture(in: folder)
@@ -67,14 +67,14 @@ import Testing
       }
       let failure = await refused()
       #expect(failure?.kind == .usage && failure?.message.contains("No rows came") == true)
-      // Rows that wait for a full batch are some.
+      // Rows that wait for a full batch count as rows.
       try await training.run(on: Rows(Array(fixture.rows.prefix(50))))
       try await training.run(on: Rows(width: 20))
       #expect(training.step == 0)
       try await training.run(on: Rows(Array(fixture.rows[50..<77])))
       #expect(training.step == 1)
       #expect(await refused()?.message.contains("step 1 of 24") == true)
-      // After the last step no rows are asked for.
+      // After the last step no rows are needed.
       try await training.run(on: Pieces(rows: fixture.rows))
       try await training.run(on: Rows(width: 20))
       #expect(training.isFinished)
@@ -145,7 +145,7 @@ import Testing
         try await memory.save(to: fixture.path("new/half"))
       }
       #expect(failure?.kind == .cannotCreate)
-      // What was saved is gone on with, to the same bits.
+      // A saved training can be resumed, with the same bits.
       for name in ["fresh", "new/half"] {
         let training = try Training(resuming: fixture.path(name))
         let rest = Array(fixture.rows.elements[(training.rowsUsed * 20)...])
@@ -183,7 +183,7 @@ import Testing
         ["train", fixture.file, "--out", fixture.path("command"), "--order", "file"]
           + fixture.arguments)
       #expect(command.code == 0, "\(command.errors)")
-      // Nearly the same rows in another order: the same median but for rounding and 52 rows.
+      // Nearly the same rows in another order: the same median, except for rounding and 52 rows.
       let own = training.dictionary().evaluate(fixture.rows).full.explainedVariance
       let other = try SparseDictionary(path: fixture.path("command"))
       #expect(abs(own - other.evaluate(fixture.rows).full.explainedVariance) < 0.02)
@@ -221,7 +221,7 @@ import Testing
         "\(error)".contains("Row 80 (counting from 0) holds a NaN")
       }
       #expect(training.step == 1)
-      // The folder is taken, and a run on a file goes on with the command.
+      // The folder is taken, and only the command can resume a run on a file.
       #expect(throws: HSAE.Failure.self) {
         try Training(fixture.options, width: 20, run: fixture.path("run"))
       }

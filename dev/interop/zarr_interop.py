@@ -1,4 +1,4 @@
-"""What zarr-python and TensorStore make of an activation store, and an array for us to read.
+"""Reads an activation store with zarr-python and TensorStore, and writes an array for hsae to read.
 
     zarr_interop.py read STORE       one line of JSON for each array, read by both libraries
     zarr_interop.py write FOLDER     matrices as zarr-python writes them, in several layouts

@@ -1,4 +1,4 @@
-"""Numbers for AbsorptionProbeTests.swift, computed apart from it in NumPy and float64.
+"""Numbers for AbsorptionProbeTests.swift, computed independently in NumPy and float64.
 
     .venv/bin/python dev/reference/absorption_reference.py
 
@@ -40,7 +40,7 @@ def balanced_logistic(x, y):
     weight = np.where(y, n / (2 * y.sum()), n / (2 * (n - y.sum())))
     sign = np.where(y, 1.0, -1.0)
     w, b = np.zeros(d), 0.0
-    # A step of 1 / L, L the largest curvature there can be.
+    # A step of 1 / L, where L is the largest possible curvature.
     size = 1 / (1 + 0.25 * np.linalg.eigvalsh((np.c_[x, np.ones(n)].T * weight) @ np.c_[x, np.ones(n)])[-1])
     for _ in range(1_000_000):
         g = -weight * sign / (1 + np.exp(sign * (x @ w + b)))
@@ -66,7 +66,7 @@ x, y = rows(90, 5, 3)
 weights, bias = adam_probe(x, y, 3, 50, 16, 1e-2, 1e-5, 1e-4, 0)
 show("letter probe weights", weights)
 show("letter probe bias", bias)
-# As sparse rows: what is below 0.3 is not active.
+# Sparse rows: values below 0.3 are not active.
 sparse = np.where(x > 0.3, 10 * x, 0)
 weights, bias = adam_probe(sparse, y, 3, 50, 32, 1e-2, 1e-5, 1e-6, 0.01)
 show("ranking probe weights", weights)

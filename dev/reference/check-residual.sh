@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The stranger's check of `hsae collect`: its rows against an independent forward pass in NumPy with the
-# same dequantised weights (`residual_reference.py`).
+# Independent check of `hsae collect`: compares its rows with a forward pass in NumPy with the same dequantised
+# weights (`residual_reference.py`).
 #
 #   dev/reference/check-residual.sh [HSAE] [FOLDER]     HSAE defaults to .build/release/hsae
 #
@@ -9,14 +9,14 @@
 #   --weights f32     relative error at most 1e-3 (the store's float16 directions make 2e-4)
 #   --weights bf16    cosine of a row at least 0.9999 in the median, 0.999 in the worst
 #   --weights q8_0    the same cosines in the first half of Gemma; elsewhere they are only printed.
-#                     ggml rounds what enters a product to 8 bits as well, and late in the network that
-#                     is felt (dev/LOG.md has the figures).
+#                     ggml also rounds the inputs of a product to 8 bits, which matters late in the
+#                     network (dev/LOG.md has the figures).
 #
 # The reference always takes the weights of the original file (Q4_K and Q4_1, dequantised), so the check
 # covers the conversion too.
 #
 # Needs Python with NumPy and gguf: pip install --require-hashes -r dev/reference/requirements.txt
-# (say which with PYTHON=…/bin/python).
+# (choose it with PYTHON=…/bin/python).
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)

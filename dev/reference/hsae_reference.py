@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""An independent reading of the method: the loss in NumPy, its gradients by automatic
-differentiation, the training step in plain NumPy. Nothing of the Swift program is used here, and
-the Swift program uses nothing of this; `check.sh` holds one against the other.
+"""An independent implementation of the method: the loss in NumPy, its gradients by automatic
+differentiation, the training step in plain NumPy. It shares no code with the Swift program;
+`check.sh` compares the two.
 
     hsae_reference.py make --out DIR           data with a planted hierarchy, and fresh weights
     hsae_reference.py step DATA.npy WEIGHTS.safetensors OUT.safetensors --k 4 ...
@@ -107,7 +107,7 @@ def encode(w, x, o):
         return u, z, active, None, None, high, high
     m, s, d = w["W_down"].shape
     rows = x.shape[0]
-    # Every expert looks at every row; the masks then keep what the method keeps.
+    # Every expert is computed for every row; the masks then keep what the method keeps.
     y = np.reshape(centred @ np.reshape(w["W_down"], (m * s, d)).T, (rows, m, s))
     before = np.matmul(np.transpose(y, (1, 0, 2)), np.transpose(w["sub_W_enc"], (0, 2, 1)))
     c = np.transpose(activation(before, o.threshold_sub, o.slope_sub), (1, 0, 2))
@@ -204,19 +204,19 @@ def learning_rate(step, o):
 
 
 def train(w, data, o, dtype=numpy.float64):
-    """`o.steps` steps of `o.batch` rows in file order, wrapping round; the weights after them and a
+    """`o.steps` steps of `o.batch` rows in file order, wrapping around; the weights after them and a
     record of every step."""
     w = {name: value.astype(dtype) for name, value in w.items()}
     first = {name: numpy.zeros_like(value) for name, value in w.items()}
     second = {name: numpy.zeros_like(value) for name, value in w.items()}
     m = w["W_enc"].shape[0]
-    silent = numpy.zeros(m, numpy.int64)  # Tokens seen since each latent last fired.
+    silent = numpy.zeros(m, numpy.int64)  # Rows since each latent was last active.
     records = []
     for step in range(o.steps):
         x = data[(step * o.batch + numpy.arange(o.batch)) % len(data)].astype(dtype)
         rate = learning_rate(step, o)
         factor = min(1.0, step / o.regularizer_warmup) if o.regularizer_warmup else 1.0
-        # Dead: has not fired in the last `dead_window` tokens before this batch.
+        # Dead: not active for any of the last `dead_window` rows before this batch.
         dead = silent >= o.dead_window if o.dead is None else o.dead
         parts, g = loss_and_gradients(w, x, o, factor, dead.astype(dtype))
         silent = numpy.where(parts.pop("fired"), 0, silent + o.batch)

@@ -130,7 +130,7 @@ def forward(model, contexts, block):
             for name in model.tensors if name.startswith(f"blk.{index}.")
         }
         base, window = model.get("rope.freq_base", 10000.0), 0
-        # Of six blocks of Gemma 3, five see a window only, with positions of another base.
+        # In Gemma 3 five of six blocks see only a window, with another base for positions.
         if is_gemma and (index + 1) % 6 != 0:
             base, window = 10000.0, model.get("attention.sliding_window")
         for place, x in enumerate(streams):
@@ -199,7 +199,7 @@ def main():
 
     norm = np.linalg.norm
     cosine = (rows * wanted).sum(1) / norm(rows, axis=1) / norm(wanted, axis=1)
-    # Every row counts the same: rows of special tokens are many times as long as others.
+    # Every row has the same weight, because rows of special tokens are many times as long as others.
     relative = norm((rows - wanted) / norm(wanted, axis=1)[:, None]) / np.sqrt(len(rows))
     result = {
         "block": block, "weights": attributes["weights_type"], "rows": len(rows),

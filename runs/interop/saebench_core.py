@@ -33,7 +33,7 @@ def language_model(gguf, cache, name):
     if not (cache / "tokenizer.json").exists():
         place = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
         packed = AutoModelForCausalLM.from_pretrained(**place, dtype=torch.float32)
-        # The weights are plain floats now; TransformerLens refuses what says it is quantized.
+        # The weights are plain floats now; TransformerLens refuses a model that is marked as quantized.
         del packed.config.quantization_config
         plain = type(packed)(packed.config)
         plain.load_state_dict(packed.state_dict())
@@ -53,7 +53,7 @@ def array(store, name, dtype):
 
 
 class Contexts:
-    """What SAEBench asks of SAELens's ActivationsStore: the contexts, a batch at a time."""
+    """The part of SAELens's ActivationsStore that SAEBench uses: the contexts, a batch at a time."""
 
     def __init__(self, tokens, batch):
         self.tokens, self.store_batch_size_prompts, self.next = tokens, batch, 0
@@ -68,7 +68,7 @@ class Contexts:
         self.next = 0
 
     def shuffle_input_dataset(self, seed):
-        """They stay as they are, for both programs to read the same."""
+        """Does not shuffle, so that both programs read the same."""
 
 
 def contexts(store):
@@ -82,7 +82,7 @@ def contexts(store):
 
 
 def no_cosines(sae):
-    """Zeros for what SAEBench says of latents by their weights."""
+    """Zeros in place of SAEBench's numbers about latents' weights."""
     names = ["encoder_bias", "encoder_norm", "encoder_decoder_cosine_sim"]
     names += ["max_encoder_cosine_sim", "max_decoder_cosine_sim"]
     return {name: [0.0] * sae.cfg.d_sae for name in names}
@@ -104,15 +104,15 @@ def main():
     folders = [Path(argument) for argument in sys.argv[5:]]
     torch.set_num_threads(int(os.environ.get("THREADS", "1")))
     tokens = contexts(store)
-    # SAEBench takes decoder rows for unit ones.
+    # SAEBench expects decoder rows of unit norm.
     saes = {folder.name: SAE.load_from_disk(str(folder), fold_W_dec_norm=True) for folder in folders}
     name = next(iter(saes.values())).cfg.metadata.model_name
     model = language_model(gguf, cache, name)
-    # The two loaders that would ask a hub.
+    # Replace the two loaders that would ask a hub.
     core.HookedTransformer.from_pretrained_no_processing = staticmethod(lambda *_, **__: model)
     core.ActivationsStore.from_sae = staticmethod(lambda *_, **__: Contexts(tokens, BATCH))
     if not os.environ.get("COSINES"):
-        # Not compared with anything, and two products of all latents with all take longer than all the rest.
+        # Not compared here, and two products of all latents with all take longer than the rest.
         core.get_featurewise_weight_based_metrics = no_cosines
     core.multiple_evals(
         list(saes.items()), n_eval_reconstruction_batches=len(tokens) // BATCH,

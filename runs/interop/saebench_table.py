@@ -11,7 +11,7 @@ import json
 import sys
 from pathlib import Path
 
-# SAEBench's name, ours, and whether SAEBench's depends on the batch: then all contexts are one, as ours has it.
+# SAEBench's name, ours, and whether SAEBench's number depends on the batch (then all contexts form one batch, as ours do).
 NUMBERS = [
     ("ce_loss_without_sae", "ce_loss", False),
     ("ce_loss_with_sae", "ce_loss_spliced", False),

@@ -1,4 +1,4 @@
-"""Whether TensorBoard reads from RUN/tensorboard what is in RUN/metrics.jsonl. Called by runs/tensorboard.sh."""
+"""Checks that TensorBoard reads from RUN/tensorboard what is in RUN/metrics.jsonl. Called by runs/tensorboard.sh."""
 
 import json
 import sys

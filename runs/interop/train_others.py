@@ -1,5 +1,5 @@
-"""Trains small SAEs by SAELens and sparsify on the rows of a float32 .npy and saves them as those do, for
-runs/import.sh: ROWS FOLDER. What is there already is left as it is."""
+"""Trains small SAEs with SAELens and sparsify on the rows of a float32 .npy and saves them with those tools, for
+runs/import.sh: ROWS FOLDER. Existing SAEs are kept."""
 
 import sys
 from pathlib import Path

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times training steps of one neighbour at one setting, and prints a line of JSON.
+"""Times training steps of one tool at one setting, and prints a line of JSON.
 
     peer.py NAME --width 640 --experts 16384 --k 32 --batch 8192 [--variant …] [--seconds 20]
 

@@ -61,7 +61,7 @@ public struct LoadedRun: Sendable {
       of: path, at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
     if store == nil, source.fingerprint != description.data?.fingerprint {
       throw .data(
-        "\(source.path): it is no longer what \(path) was trained on; restore it, or \(advice)")
+        "\(source.path): it has changed since \(path) was trained on it; restore it, or \(advice)")
     }
     try requireWidth(of: source)
     return source

@@ -24,8 +24,8 @@ public struct RunDirectory: Sendable {
     case .trained(let configuration): return configuration
     case .imported(let dictionary):
       throw .usage(
-        "\(path): it was imported (\(dictionary.origin.layout)) and has no state of training to go on from;"
-          + " begin a run of your own.")
+        "\(path): it was imported (\(dictionary.origin.layout)) and has no training state to resume from; start a new"
+          + " run.")
     }
   }
 
