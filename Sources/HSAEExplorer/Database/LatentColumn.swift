@@ -5,7 +5,7 @@
 #if Explorer
 import GRDB
 import HSAEModels
-import HSAEReport
+import HSAEHTML
 
 /// A latent or sublatent in a list.
 public struct LatentRecord: Hashable, Sendable, Codable {

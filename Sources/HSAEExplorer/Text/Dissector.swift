@@ -6,7 +6,7 @@ import HSAEActivations
 public import HSAELanguageModels
 public import HSAEModels
 public import HSAESupport
-public import HSAETensors
+internal import HSAETensors
 import HSAERuns
 
 /// A language model and the dictionaries of its residual stream.

@@ -3,6 +3,7 @@
 
 public import HSAEDistribution
 import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
 

@@ -5,8 +5,15 @@
 // keep data below the stack pointer and do not survive one. Dispatch reads them from a descriptor.
 
 internal import Dispatch
-internal import Glibc
 internal import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#else
+import Darwin
+#endif
 
 /// Watches for SIGINT and SIGTERM while it lives.
 ///
