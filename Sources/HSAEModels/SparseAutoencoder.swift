@@ -55,7 +55,7 @@ public final class SparseAutoencoder: Sendable {
       unsafe batch.withUnsafePointer { x in
         _ = unsafe parameters.encoderSide.withUnsafePointer { weights in
           unsafe encoder.run(
-            count: count, vectors: x, vectorsBF16: nil, encoder: weights, encoderBF16: nil,
+            count: count, rows: x, rowsBF16: nil, encoder: weights, encoderBF16: nil,
             encoderSpread: 0)
         }
         parallelFor(pieceCount(count, size: 64), threads: threads) { piece, worker in

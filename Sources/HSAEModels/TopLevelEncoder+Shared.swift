@@ -18,7 +18,7 @@ extension TopLevelEncoder {
   /// - Safety: as of `run`.
   @unsafe
   public func settle(
-    row: Int, last: Float, next: Float, vectors: UnsafePointer<Float>,
+    row: Int, last: Float, next: Float, rows: UnsafePointer<Float>,
     encoder: UnsafePointer<Float>
   ) {
     let slots = slots(of: row)
@@ -35,7 +35,7 @@ extension TopLevelEncoder {
         var u = unsafe scores.base[slot]
         if u >= last - 2 * error, u <= next + 2 * error {
           unsafe u = kernels.dot(
-            vectors + row * width, encoder + Int(expert) * encoderStride, width)
+            rows + row * width, encoder + Int(expert) * encoderStride, width)
           isChanged = true
         }
         unsafe keys[place] = hsae_key(u, expert)

@@ -156,14 +156,14 @@ public final class TopLevelEncoder {
   @unsafe
   @discardableResult
   public func run(
-    count: Int, vectors: UnsafePointer<Float>, vectorsBF16: UnsafePointer<UInt16>?,
+    count: Int, rows: UnsafePointer<Float>, rowsBF16: UnsafePointer<UInt16>?,
     encoder: UnsafePointer<Float>, encoderBF16: UnsafePointer<UInt16>?, encoderSpread: Float
   ) -> Double {
     precondition(count <= capacity)
     let tiles = pieceCount(count, size: tile)
     parallelFor(tiles, threads: threads) { piece, worker in
       unsafe self.runTile(
-        piece, worker: worker, count: count, vectors: vectors, vectorsBF16: vectorsBF16,
+        piece, worker: worker, count: count, batch: rows, batchBF16: rowsBF16,
         encoder: encoder, encoderBF16: encoderBF16, encoderSpread: encoderSpread)
     }
     var sum = 0.0
@@ -172,8 +172,8 @@ public final class TopLevelEncoder {
   }
 
   private func runTile(
-    _ piece: Int, worker: Int, count: Int, vectors: UnsafePointer<Float>,
-    vectorsBF16: UnsafePointer<UInt16>?, encoder: UnsafePointer<Float>,
+    _ piece: Int, worker: Int, count: Int, batch: UnsafePointer<Float>,
+    batchBF16: UnsafePointer<UInt16>?, encoder: UnsafePointer<Float>,
     encoderBF16: UnsafePointer<UInt16>?, encoderSpread: Float
   ) {
     let d = shape.width
@@ -188,7 +188,7 @@ public final class TopLevelEncoder {
     let keepsMask = mask.count > 0
     let table = unsafe kernels
     for row in 0..<rows.count {
-      let x = unsafe vectors + (rows.lowerBound + row) * d
+      let x = unsafe batch + (rows.lowerBound + row) * d
       unsafe keyCounts[row] = 0
       unsafe errors[row] =
         precision == .float32
@@ -200,13 +200,13 @@ public final class TopLevelEncoder {
     var sum = 0.0
     for first in stride(from: 0, to: m, by: width) {
       let latents = min(width, m - first)
-      if precision == .bfloat16, let xb = unsafe vectorsBF16, let eb = unsafe encoderBF16 {
+      if precision == .bfloat16, let xb = unsafe batchBF16, let eb = unsafe encoderBF16 {
         unsafe product.run(
           rows: tile, columns: latents, a: xb + rows.lowerBound * d, b: eb + first * d, c: u,
           worker: worker)
       } else {
         unsafe product.run(
-          rows: tile, columns: latents, a: vectors + rows.lowerBound * d,
+          rows: tile, columns: latents, a: batch + rows.lowerBound * d,
           b: encoder + first * encoderStride, c: u, worker: worker)
       }
       if latentBias.count > 0 { unsafe applyThresholds(u, rows: rows.count, width, first..<first + latents) }
@@ -222,7 +222,7 @@ public final class TopLevelEncoder {
     for row in 0..<rows.count {
       unsafe choose(
         row: rows.lowerBound + row, keys: keys + row * keyCapacity, count: keyCounts[row],
-        error: errors[row], x: vectors + (rows.lowerBound + row) * d, encoder: encoder,
+        error: errors[row], x: batch + (rows.lowerBound + row) * d, encoder: encoder,
         table: table)
     }
     unsafe tileSums.base[piece] = sum

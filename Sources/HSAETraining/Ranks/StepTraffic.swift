@@ -44,8 +44,8 @@ public struct StepTraffic: Hashable, Sendable {
     let (part, group) = (rank % r, rank / r)
     let rows = evenPart(group, of: g, count: configuration.batch).count
     let pieces = evenPart(
-      part, of: r, count: pieceCount(rows, size: TrainingEngine.vectorsPerPiece))
-    let size = TrainingEngine.vectorsPerPiece
+      part, of: r, count: pieceCount(rows, size: TrainingEngine.rowsPerPiece))
+    let size = TrainingEngine.rowsPerPiece
     let own = min(rows, pieces.upperBound * size) - min(rows, pieces.lowerBound * size)
     let others = rows - own
     /// A sum of `count` fp32 numbers over `ranks`, of which this is `rank`: to the owners, and back.
