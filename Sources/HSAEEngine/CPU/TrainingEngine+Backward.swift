@@ -17,9 +17,10 @@ internal import HSAETensors
 extension TrainingEngine {
   /// Computes all gradients. Returns the square of their global norm.
   ///
-  /// - Parameters: - l1: the penalty's weight for one pair, λ₂ / B. - orthoScale: the factor of the diagonal
-  ///   part of eq. 3.4's gradient. - orthoDone: whether row d_j of the gradient already holds the part of
-  ///   orthogonality. Row e_j is
+  /// - Parameters:
+  ///   - l1: the penalty's weight for one pair, λ₂ / B.
+  ///   - orthoScale: the factor of the diagonal part of eq. 3.4's gradient.
+  ///   - orthoDone: whether row d_j of the gradient already holds the part of orthogonality. Row e_j is
   ///     initialised either way.
   ///   - hasAuxiliary: whether the auxiliary loss has gradients to add.
   func backward(l1: Float, orthoScale: Float, orthoDone: Bool, auxiliary hasAuxiliary: Bool)

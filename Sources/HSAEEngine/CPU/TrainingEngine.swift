@@ -14,9 +14,9 @@
 //
 // If several processes train a dictionary, this engine has some of its experts. `Ranks` exchanges data with
 // the others; the phases encode, forward, auxiliary, orthogonality and backward call it. The large buffers
-// are allocated in `init`, not in a step. Results do not depend on the number of threads: one thread
-// computes each piece, and sums over pieces are taken in the order of pieces. `HSAEModels/Reference` is the
-// slow version of the same step.
+// are allocated in `init`, not in a step. Results do not depend on the number of threads: one thread computes
+// each piece, and sums over pieces are taken in the order of pieces. `HSAEModels/Reference` is the slow
+// version of the same step.
 
 internal import CHSAEKernels
 internal import HSAEDistribution

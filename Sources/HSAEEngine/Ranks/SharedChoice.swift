@@ -48,13 +48,14 @@ final class SharedChoice {
 
   /// Shortens this rank's lists to the candidates that are among the `most` largest of all ranks.
   ///
-  /// - Parameters: - most: how many candidates of a row stay. - length: the longest list of any rank, at most
-  ///   the length given to `init`; all ranks give the same. - scores: this rank's lists in falling order, one
-  ///   every `stride` elements. - stride: elements between the lists. - counts: the lengths of the lists,
-  ///   none above `length`. - settle: called for every row with the `most`-th and the next score of all
-  ///   ranks, if given. It may
-  ///     change the row's
-  ///     scores and their order.
+  /// - Parameters:
+  ///   - most: how many candidates of a row stay.
+  ///   - length: the longest list of any rank, at most the length given to `init`; all ranks give the same.
+  ///   - scores: this rank's lists in falling order, one every `stride` elements.
+  ///   - stride: elements between the lists.
+  ///   - counts: the lengths of the lists, none above `length`.
+  ///   - settle: called for every row with the `most`-th and the next score of all ranks, if given. It may
+  ///     change the row's scores and their order.
   /// - Safety: `scores` and `counts` have room for the batch.
   @unsafe
   func settle(
