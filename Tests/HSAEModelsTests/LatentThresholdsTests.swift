@@ -1,5 +1,5 @@
-// The encoder's bias and thresholds of each latent: the fast encoder agrees with the slow twin, whatever parts of
-// a gate there are and however many latents may be active.
+// The encoder's bias and the thresholds of latents: the fast encoder agrees with the reference
+// implementation, with either part or both, and for any number of active latents.
 
 import HSAETensors
 import Testing
