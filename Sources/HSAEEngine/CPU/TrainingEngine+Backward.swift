@@ -76,6 +76,7 @@ extension TrainingEngine {
     _ expert: Int, _ weights: WeightPointers, _ gradient: MutableWeightPointers, l1: Float,
     worker: Int
   ) {
+    // Safe: each block lies within the expert's pairs.
     let all = pairs(of: expert)
     var first = all.lowerBound
     while first < all.upperBound {

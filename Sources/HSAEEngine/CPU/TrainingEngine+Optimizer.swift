@@ -61,6 +61,7 @@ extension TrainingEngine {
 
   /// Scales the `width` elements at `row` to unit norm; leaves zeros alone.
   private func renormalise(_ row: UnsafeMutablePointer<Float>, _ width: Int) {
+    // Safe: callers give a whole row of the weights that their piece owns.
     let norm = unsafe kernels.sum_squares(row, width).squareRoot()
     if norm > 0 { unsafe kernels.scale(row, row, Float(1 / norm), width) }
   }
@@ -81,6 +82,7 @@ extension TrainingEngine {
 
   /// Makes the bf16 copies agree with the weights, after `init` and after the weights were replaced.
   func refreshCopies() {
+    // Safe: experts are below m, and one thread runs this.
     unsafe state.parameters.withUnsafePointers { weights in
       for expert in 0..<shape.experts { unsafe copyExpert(expert, weights) }
     }

@@ -128,6 +128,7 @@ final class RankWork {
   /// - Safety: the array has `rowBytes` bytes for each row.
   @unsafe
   func gatherRows<Element>(_ array: UnsafeMutablePointer<Element>, rowBytes: Int) {
+    // Safe: `owners` divide the rows of the array.
     unsafe share.dictionary.gather(
       UnsafeMutableRawPointer(array),
       owners.map { $0.lowerBound * rowBytes..<$0.upperBound * rowBytes })
@@ -138,6 +139,7 @@ final class RankWork {
   /// - Safety: the array has `count` elements.
   @unsafe
   func sumInDictionary(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
+    // Safe: the caller's array has `count` elements.
     unsafe dictionarySums?.sum(array, count)
   }
 
@@ -146,6 +148,7 @@ final class RankWork {
   /// - Safety: the array has `count` elements.
   @unsafe
   func sumOverCopies(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
+    // Safe: the caller's array has `count` elements.
     unsafe copySums?.sum(array, count)
   }
 

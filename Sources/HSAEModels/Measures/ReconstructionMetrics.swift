@@ -1,18 +1,18 @@
-// How well a dictionary rebuilds its rows, added up chunk by chunk in double precision. `LatentUsage` counts
-// which latents are active.
+// How well a dictionary rebuilds its vectors, added up chunk by chunk in double precision. Which
+// latents fire is `LatentUsage`'s; encoding and decoding are the dictionary's.
 
-/// How well one kind of reconstruction (both levels, or the top level alone) rebuilds the rows.
+/// How well one kind of reconstruction (in full, or by the top level alone) rebuilds the vectors.
 public struct ReconstructionQuality: Hashable, Sendable, Codable {
-  /// Mean over rows of ‖x − x̂‖².
+  /// Mean over vectors of ‖x − x̂‖².
   public var squaredError: Double
-  /// 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖², with x̄ the mean of all rows measured.
+  /// 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖², x̄ the mean of the whole evaluation set.
   public var explainedVariance: Double
-  /// The variant that others publish: mean over rows of 1 − ‖x − x̂‖² / ‖x − x̄_batch‖². A batch is what one
-  /// call of `add` gets.
+  /// The variant published elsewhere: mean over vectors of 1 − ‖x − x̂‖² / ‖x − x̄_batch‖², where a
+  /// batch is what one call of `add` was given.
   public var legacyExplainedVariance: Double
-  /// Mean over rows of the cosine of x and x̂; a zero x̂ counts as 0.
+  /// Mean over vectors of the cosine of x and x̂; a zero x̂ counts as 0.
   public var cosine: Double
-  /// Mean over rows of ‖x̂‖ / ‖x‖.
+  /// Mean over vectors of ‖x̂‖ / ‖x‖.
   public var normRatio: Double
 
   /// A quality with the given numbers.
@@ -28,15 +28,15 @@ public struct ReconstructionQuality: Hashable, Sendable, Codable {
   }
 }
 
-/// The numbers that `ReconstructionMetrics` adds up to.
+/// The numbers `ReconstructionMetrics` adds up to.
 public struct ReconstructionSummary: Hashable, Sendable, Codable {
-  /// The number of rows measured.
+  /// Number of vectors measured.
   public var vectors: Int
-  /// Mean number of active top-level latents of a row.
+  /// Mean number of active top-level latents of a vector.
   public var l0: Double
   /// The reconstruction by both levels.
   public var full: ReconstructionQuality
-  /// The reconstruction by the top level alone. A flat dictionary has no other level: there it equals
+  /// The reconstruction by the top level alone. A flat dictionary has no other level: there it is equal to
   /// ``full``, and `hsae evaluate` prints "–" in its place.
   public var topLevel: ReconstructionQuality
 
@@ -51,8 +51,8 @@ public struct ReconstructionSummary: Hashable, Sendable, Codable {
   }
 }
 
-/// A running measurement of reconstructions. The same chunks in the same order give the same bits. Separate
-/// measurements can be merged.
+/// A running measurement of reconstructions. The same chunks in the same order give the same bits;
+/// parts measured apart can be merged.
 public struct ReconstructionMetrics: Sendable {
   /// Sums for one kind of reconstruction.
   private struct Sums: Sendable {
@@ -69,29 +69,29 @@ public struct ReconstructionMetrics: Sendable {
     }
   }
 
-  /// Width of the rows, d.
+  /// Width of the vectors, d.
   public let width: Int
-  /// Number of rows so far.
+  /// Number of vectors so far.
   public private(set) var count = 0
-  private var codeCount = 0
+  private var activations = 0
   private var mean: [Double]
   /// Σ‖x − x̄‖², kept about the running mean so that no large numbers cancel.
   private var spread = 0.0
   private var full = Sums()
   private var top = Sums()
-  /// Rows with a norm above zero: cosine and norm ratio are means over them.
+  /// Vectors with a norm above zero, over which cosine and norm ratio are averaged.
   private var nonzero = 0
-  /// Rows that differ from their batch's mean: the legacy variant is a mean over them.
-  private var spreadRows = 0
+  /// Vectors that differ from their batch's mean, over which the legacy variant is averaged.
+  private var spreadVectors = 0
 
-  /// A measurement of no rows yet, for rows of width `width`.
+  /// A measurement of no vectors of width `width`.
   public init(width: Int) {
     self.width = width
     mean = Array(repeating: 0, count: width)
   }
 
-  /// Adds a chunk of `rows` [n × d] with their `codes`, their `reconstruction` [n × d] by both levels, and
-  /// that by the top level alone, `topLevel` [n × d].
+  /// Adds a chunk: `rows` [n × d] the vectors, their `codes`, `reconstruction` [n × d] by both
+  /// levels and `topLevel` [n × d] by the top level alone.
   public mutating func add(
     rows: Span<Float>, codes: Codes, reconstruction: Span<Float>, topLevel: Span<Float>
   ) {
@@ -100,7 +100,7 @@ public struct ReconstructionMetrics: Sendable {
       rows.count == chunk * width && reconstruction.count == rows.count
         && topLevel.count == rows.count, "The rows, codes and reconstructions differ in number.")
     guard chunk > 0 else { return }
-    codeCount += codes.all.count
+    activations += codes.all.count
 
     var chunkMean = [Double](repeating: 0, count: width)
     for row in 0..<chunk {
@@ -132,7 +132,7 @@ public struct ReconstructionMetrics: Sendable {
       full.error += fullError
       top.error += topError
       if centred > 0 {
-        spreadRows += 1
+        spreadVectors += 1
         full.legacy += 1 - fullError / centred
         top.legacy += 1 - topError / centred
       }
@@ -147,21 +147,22 @@ public struct ReconstructionMetrics: Sendable {
     mergeMoments(count: chunk, mean: chunkMean, spread: chunkSpread)
   }
 
-  /// Adds what `other` has measured on other rows of the same width.
+  /// Adds what `other` has measured on other vectors of the same width.
   public mutating func merge(_ other: ReconstructionMetrics) {
     precondition(width == other.width, "Widths \(width) and \(other.width) differ.")
-    codeCount += other.codeCount
+    activations += other.activations
     full.merge(other.full)
     top.merge(other.top)
     nonzero += other.nonzero
-    spreadRows += other.spreadRows
+    spreadVectors += other.spreadVectors
     mergeMoments(count: other.count, mean: other.mean, spread: other.spread)
   }
 
-  /// The means so far. All are 0 while there are no rows. Explained variance is 0 if the rows do not vary.
+  /// The means so far. All are 0 while there are no vectors; explained variance is 0 where the
+  /// vectors do not vary.
   public var summary: ReconstructionSummary {
     ReconstructionSummary(
-      vectors: count, l0: ratio(Double(codeCount), count), full: quality(full),
+      vectors: count, l0: ratio(Double(activations), count), full: quality(full),
       topLevel: quality(top))
   }
 
@@ -169,7 +170,7 @@ public struct ReconstructionMetrics: Sendable {
     ReconstructionQuality(
       squaredError: ratio(sums.error, count),
       explainedVariance: spread > 0 ? 1 - sums.error / spread : 0,
-      legacyExplainedVariance: ratio(sums.legacy, spreadRows),
+      legacyExplainedVariance: ratio(sums.legacy, spreadVectors),
       cosine: ratio(sums.cosine, nonzero), normRatio: ratio(sums.normRatio, nonzero))
   }
 

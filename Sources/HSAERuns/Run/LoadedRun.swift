@@ -61,8 +61,7 @@ public struct LoadedRun: Sendable {
       of: path, at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
     if store == nil, source.fingerprint != description.data?.fingerprint {
       throw .data(
-        "\(source.path): these are no longer the rows that \(path) was trained on; restore them, or \(advice)"
-      )
+        "\(source.path): it has changed since \(path) was trained on it; restore it, or \(advice)")
     }
     try requireWidth(of: source)
     return source

@@ -25,8 +25,8 @@ public struct RunDirectory: Sendable {
     case .trained(let configuration): return configuration
     case .imported(let dictionary):
       throw .usage(
-        "\(path): the run was imported (\(dictionary.origin.layout)) and has no training state to continue from;"
-          + " begin a new run.")
+        "\(path): it was imported (\(dictionary.origin.layout)) and has no training state to resume from; start a new"
+          + " run.")
     }
   }
 
