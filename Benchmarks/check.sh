@@ -26,7 +26,7 @@ kernels="to_bfloat16 dot axpy scale sum_squares residuals rows_dot rows_dot_bflo
   outer outer_bfloat16 spread
   panel_sums panel_sums_bfloat16 pair_columns expand_bits fourth_powers scan
   sub_forward sub_backward adam adam_bfloat16"
-phases="step prepareVectors encode groupPairs forward auxiliaryLoss orthogonality
+phases="step prepareRows encode groupPairs forward auxiliaryLoss orthogonality
   penaliseLatents backward update"
 
 # count WORKLOAD: prints inclusive counts of all functions, as lines of COUNT NAME.
@@ -57,9 +57,9 @@ pick() {
   for workload in hierarchical flat; do
     count "$workload" >"$work/$workload"
     for name in $phases; do
-      pick "$workload/$name" "HSAETraining.TrainingEngine.$name(" 10000 <"$work/$workload"
+      pick "$workload/$name" "HSAEEngine.TrainingEngine.$name(" 10000 <"$work/$workload"
     done
-    pick "$workload/usage" "HSAETraining.Usage.advance(" <"$work/$workload"
+    pick "$workload/usage" "HSAEModels.Usage.advance(" <"$work/$workload"
   done
 } >"$work/counts"
 

@@ -1,15 +1,16 @@
-// The reference twin as a backend: `ReferenceTrainer` behind the seam, for tests of other backends and for whoever
-// wants to see a run without any of the engine's shortcuts. It is thousands of times slower than the engine.
+// The reference implementation as a backend: `ReferenceTrainer` behind `StepBackend`. Tests compare other
+// backends with it, and it shows a run without any of the engine's shortcuts. It is thousands of times slower
+// than the engine.
 
 public import HSAEModels
 public import HSAERuns
 internal import HSAESupport
 public import HSAETensors
 
-/// Trains by `HSAEModels/Reference`, in double precision, on one thread.
+/// Trains with `HSAEModels/Reference`, in double precision, on one thread.
 ///
-/// After every step the weights and moments are rounded to single precision, in which checkpoints keep them, so that a
-/// run that was interrupted goes on with the same bits.
+/// After every step it rounds the weights and moments to single precision, the format of checkpoints. So a
+/// run that was interrupted continues with the same bits.
 public final class ReferenceBackend: StepBackend {
   /// What is trained.
   public let recipe: Recipe
@@ -17,23 +18,23 @@ public final class ReferenceBackend: StepBackend {
   public let share: RankShare
   /// The next batch.
   public var batchRows: Buffer<Float>
-  /// Nothing is measured.
+  /// Empty: phases are not measured.
   public let phaseSeconds: [(name: String, seconds: Double)] = []
 
   private var state: TrainingState
 
-  /// A backend that goes on from `state`; `threads` has no effect.
+  /// A backend that continues from `state`; `threads` has no effect.
   public init(
     _ state: consuming TrainingState, recipe: Recipe, share: RankShare, threads: Int
   ) {
-    precondition(state.shape == share.shape, "Weights of other experts.")
+    precondition(state.shape == share.shape, "The state belongs to other experts.")
     self.recipe = recipe
     self.share = share
     self.state = state
     batchRows = Buffer(share.batch * share.shape.width)
   }
 
-  /// What the reference twin cannot do of `recipe`; nil if it can train it.
+  /// Why the reference implementation cannot train `recipe`; nil if it can.
   public static func complaint(_ recipe: Recipe, share: RankShare) -> String? {
     if !share.isAlone { return "--backend reference trains in one process; leave out mpirun." }
     if recipe.momentFormat != .float32 {
@@ -50,7 +51,9 @@ public final class ReferenceBackend: StepBackend {
   public static func memoryNeed(_ recipe: Recipe, share: RankShare, threads: Int) -> MemoryNeed {
     var need = MemoryNeed()
     let parameters = Double(share.shape.parameterCount)
-    (need.weights, need.gradients, need.moments) = (16 * parameters, 16 * parameters, 40 * parameters)
+    (need.weights, need.gradients, need.moments) = (
+      16 * parameters, 16 * parameters, 40 * parameters
+    )
     let (m, d) = (Double(share.shape.experts), Double(share.shape.width))
     need.batch = Double(share.batch) * (16 * m + 64 * d)
     return need
@@ -63,14 +66,14 @@ public final class ReferenceBackend: StepBackend {
     try body(state)
   }
 
-  /// Lets `body` change the weights before the first step.
+  /// Lets `body` change the weights. Call it before the first step.
   public func changeParameters(_ body: (inout Parameters) -> Void) { body(&state.parameters) }
 
-  /// One step on the batch.
+  /// Takes one step on the batch.
   public func step(_ settings: StepSettings) -> StepReport {
     var reference = ReferenceSettings(recipe, regulariserScale: settings.regulariserScale)
     let penalisesAll = recipe.objective.l1 > 0 && recipe.objective.l1Scope == .all
-    // Without a penalty the report counts what is active, as there is no pass over all latents.
+    // Without the penalty there is no pass over all latents, so the report sums over the active ones.
     if recipe.objective.l1 == 0 { reference.scope = .topK }
     if reference.auxiliary > 0 {
       reference.dead = (0..<recipe.shape.experts).map {
@@ -115,7 +118,7 @@ public final class ReferenceBackend: StepBackend {
     return report
   }
 
-  /// Σ‖x − x̄‖² of the batch, x̄ its mean; NaN if its rows do not differ.
+  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are alike.
   private func variance(_ rows: [Double]) -> Double {
     let d = recipe.shape.width
     var means = [Double](repeating: 0, count: d)

@@ -1,49 +1,50 @@
-// The seam between training and whatever computes its steps. A backend owns a dictionary's weights, moments and usage
-// while it trains, takes one step at a time on a batch that is put into its memory, and hands its state to checkpoints.
-// `docs/architecture.md`, "A backend", says how to add one.
+// The interface between training and the code that computes its steps. A backend owns a dictionary's weights,
+// moments and usage while it trains. It takes one step at a time on a batch that readers put into its memory,
+// and lends its state to checkpoints. `docs/architecture.md`, "A backend", explains how to add one.
 
+import HSAEDistribution
 public import HSAEModels
 public import HSAERuns
 internal import HSAESupport
 public import HSAETensors
-import HSAEDistribution
 
 /// Computes the steps of one run, or of one rank's share of it.
 public protocol StepBackend: AnyObject {
-  /// What this backend cannot do of `recipe`, as a sentence that names the option; nil if it can train it.
+  /// Why this backend cannot train `recipe`, as a sentence that names the option; nil if it can.
   static func complaint(_ recipe: Recipe, share: RankShare) -> String?
 
-  /// The bytes it will allocate, counted without allocating anything.
+  /// The bytes it will allocate, computed without allocating anything.
   static func memoryNeed(_ recipe: Recipe, share: RankShare, threads: Int) -> MemoryNeed
 
-  /// A backend that goes on from `state` with `recipe`. `complaint` has been asked. The result does not depend on
-  /// `threads`.
+  /// A backend that continues from `state` with `recipe`. Callers ask `complaint` first. The result does not
+  /// depend on `threads`.
   init(_ state: consuming TrainingState, recipe: Recipe, share: RankShare, threads: Int)
 
   /// What is trained.
   var recipe: Recipe { get }
-  /// Which experts of the dictionary and which rows of a batch it has.
+  /// Which experts of the dictionary and which rows of a batch this backend has.
   var share: RankShare { get }
 
-  /// The next batch: this share's rows [rows × d], row-major and normalised, then zeros up to the buffer's end.
-  /// Readers fill it, or exchange it for a buffer of the same size. A step may change it.
+  /// The next batch: this share's rows [rows × d], row-major and normalised, then zeros up to the buffer's
+  /// end. Readers fill it, or exchange it for a buffer of the same size. A step may change it.
   var batchRows: Buffer<Float> { get set }
 
-  /// One step on the batch: measures, then updates.
+  /// Takes one step on the batch: measures, then updates the weights.
   ///
-  /// The report says what was measured before the update. If the loss or the gradient is not finite, nothing is updated;
-  /// the caller decides what to do.
+  /// The report holds what was measured before the update. If the loss or the gradient is not finite, the
+  /// weights stay as they were, and the caller decides what to do.
   func step(_ settings: StepSettings) -> StepReport
 
-  /// Lends the state to `body`: checkpoints read it.
+  /// Lends the state to `body`, for a checkpoint to read.
   func withState<Result, E: Error>(
     _ body: (borrowing TrainingState) throws(E) -> Result
   ) throws(E) -> Result
 
-  /// Lets `body` change the weights before the first step.
+  /// Lets `body` change the weights. Call it before the first step.
   func changeParameters(_ body: (inout Parameters) -> Void)
 
-  /// Seconds spent in each phase of the steps so far, by the phase's name; empty where they are not measured.
+  /// Seconds spent in each phase of the steps so far, by the phase's name; empty if the backend does not
+  /// measure them.
   var phaseSeconds: [(name: String, seconds: Double)] { get }
 }
 
@@ -51,10 +52,10 @@ public protocol StepBackend: AnyObject {
 public enum Backend: String, CaseIterable, Sendable {
   /// The fast engine, on this machine's processors.
   case cpu
-  /// The slow and obvious twin in double precision, which others are held against.
+  /// The slow, simple implementation in double precision. Tests compare other backends with it.
   case reference
 
-  /// Its type.
+  /// The type that implements it.
   public var type: any StepBackend.Type {
     switch self {
     case .cpu: TrainingEngine.self
@@ -63,11 +64,11 @@ public enum Backend: String, CaseIterable, Sendable {
   }
 }
 
-/// The bytes that training takes.
+/// The bytes that training needs.
 public struct MemoryNeed: Hashable, Sendable {
-  /// The weights, and their copies in bf16.
+  /// The weights and their bf16 copies.
   public var weights = 0.0
-  /// Their gradients.
+  /// The gradients of the weights.
   public var gradients = 0.0
   /// Adam's moments.
   public var moments = 0.0
@@ -75,13 +76,13 @@ public struct MemoryNeed: Hashable, Sendable {
   public var batch = 0.0
   /// The program itself.
   public static let program = 0x1p26
-  /// All of it.
+  /// The sum of all parts.
   public var total: Double { weights + gradients + moments + batch + Self.program }
 
-  /// Nothing but the program.
+  /// The need of the program alone.
   public init() {}
 
-  /// Both together; the program counts once.
+  /// The need of both together. The program counts once.
   public static func + (left: MemoryNeed, right: MemoryNeed) -> MemoryNeed {
     var sum = left
     sum.weights += right.weights
@@ -93,7 +94,7 @@ public struct MemoryNeed: Hashable, Sendable {
 }
 
 extension StepBackend {
-  /// A backend for `recipe` with all of a dictionary, begun from `parameters`, on batches of `batch` rows.
+  /// A backend with a whole dictionary, starting from `parameters`, for batches of `batch` rows.
   public init(
     _ recipe: Recipe, parameters: consuming Parameters, batch: Int, threads: Int = processorCount
   ) {
@@ -103,7 +104,8 @@ extension StepBackend {
       state, recipe: recipe, share: RankShare(shape: recipe.shape, batch: batch), threads: threads)
   }
 
-  /// Dead latents and sublatents of the whole dictionary: not active for any of the last million rows.
+  /// The number of dead latents and dead sublatents of the whole dictionary: those not active for any of the
+  /// last million rows.
   package func deadCounts() -> (latents: Int, sublatents: Int) {
     let own = withState { ($0.usage.deadLatents(), $0.usage.deadSublatents()) }
     if share.isAlone { return own }

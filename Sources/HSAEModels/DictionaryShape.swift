@@ -1,11 +1,11 @@
-// The sizes of a two-level dictionary and the constants of its activation functions: everything
-// that must be known to run a forward pass, besides the weights.
+// The sizes of a two-level dictionary and the constants of its activation functions. With the weights, they
+// are all that a forward pass needs.
 
 /// The sizes of a dictionary. A flat TopK SAE is a hierarchical one with `sublatents` 0.
 ///
 /// Notation of the paper: d `width`, m `experts`, a `sublatents`, s `subspace`, k `activeExperts`.
 public struct DictionaryShape: Hashable, Sendable, Codable {
-  /// Width of the vectors that are explained, d.
+  /// Width of the rows, d.
   public var width: Int
   /// Number of top-level latents, m; each is also an expert if there are sublatents.
   public var experts: Int
@@ -13,10 +13,10 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
   public var sublatents: Int
   /// Dimension of each expert's subspace, s; 0 exactly when `sublatents` is 0.
   public var subspace: Int
-  /// The largest number of experts active for one vector, k.
+  /// The most experts that are active for one row, k.
   public var activeExperts: Int
 
-  /// A shape; `validate()` says whether it makes sense.
+  /// A shape; `complaint` says whether it makes sense.
   public init(width: Int, experts: Int, sublatents: Int, subspace: Int, activeExperts: Int) {
     self.width = width
     self.experts = experts
@@ -27,22 +27,22 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
 
   /// Whether there is no second level.
   public var isFlat: Bool { sublatents == 0 }
-  /// Rows an expert keeps on its encoder side, and as many on its decoder side: 1 + s.
+  /// The rows of an expert's encoder side, and of its decoder side: 1 + s.
   public var rowsPerExpert: Int { 1 + subspace }
-  /// The sizes of a flat dictionary with as many latents.
+  /// The sizes of a flat dictionary with the same number of latents.
   public var flatCounterpart: DictionaryShape {
     var flat = self
     (flat.sublatents, flat.subspace) = (0, 0)
     return flat
   }
-  /// Number of trainable numbers, without a bias.
+  /// The number of trainable numbers, without a bias.
   public var parameterCount: Int {
     experts * (2 * rowsPerExpert * width + 2 * sublatents * subspace)
   }
 
-  /// What is wrong with these sizes, as a sentence that names the option; nil if nothing is.
+  /// Why these sizes make no dictionary, as a sentence that names the option; nil if they do.
   public var complaint: String? {
-    if width < 1 { return "The width of the vectors must be at least 1, not \(width)." }
+    if width < 1 { return "The width of the rows must be at least 1, not \(width)." }
     if experts < 1 { return "--experts must be at least 1, not \(experts)." }
     if activeExperts < 1 { return "--k must be at least 1, not \(activeExperts)." }
     if activeExperts > experts {
@@ -55,7 +55,7 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
       return
         "--sublatents \(sublatents) and --subspace \(subspace): both must be 0 (flat) or neither."
     }
-    if subspace > width { return "--subspace \(subspace) is wider than the vectors (\(width))." }
+    if subspace > width { return "--subspace \(subspace) is wider than the rows (\(width))." }
     let limit = Int(Int32.max)
     guard experts <= limit, width <= 1 << 20, sublatents <= 1 << 20,
       experts.multipliedReportingOverflow(by: max(1, rowsPerExpert * width + sublatents * subspace))
@@ -68,8 +68,8 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
   }
 }
 
-/// The leaky threshold functions of both levels (`method.md`, "Forward"): f(u) = u where
-/// u ≥ threshold, else slope · u.
+/// The leaky threshold functions of both levels (`docs/method.md`, "Forward"): f(u) = u where u ≥ threshold,
+/// else slope · u.
 public struct ActivationFunction: Hashable, Sendable, Codable {
   /// α of the top level; the paper's is 1/√d, a plain ReLU's 0.
   public var threshold: Float
@@ -80,7 +80,7 @@ public struct ActivationFunction: Hashable, Sendable, Codable {
   /// Slope below the threshold, sublatents; 0.01 in the published code.
   public var subSlope: Float
 
-  /// Settings with the given thresholds and slopes.
+  /// A function of the given thresholds and slopes.
   public init(threshold: Float, subThreshold: Float, slope: Float = 0, subSlope: Float = 0.01) {
     self.threshold = threshold
     self.subThreshold = subThreshold
@@ -95,7 +95,7 @@ public struct ActivationFunction: Hashable, Sendable, Codable {
   /// Whether f has slope 1 at v, or at the code v, of sublatents.
   @inlinable public func reachesSub(_ v: Float) -> Bool { v >= subThreshold }
 
-  /// What is wrong with these settings, as a sentence that names the option; nil if nothing is.
+  /// Why these settings cannot be used, as a sentence that names the option; nil if they can.
   public var complaint: String? {
     for (name, value) in [
       ("--threshold", threshold), ("--threshold-sub", subThreshold), ("--slope-top", slope),

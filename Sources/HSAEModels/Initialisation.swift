@@ -1,20 +1,20 @@
-// The weights a training run starts from. Reading them from a file is `HSAETraining`'s, the bias's
-// first value (a geometric median of the data) too.
+// The weights that a training run starts from. `HSAERuns` reads weights from files, and `HSAETraining` sets
+// the first value of a bias.
 
 import HSAETensors
 
 extension Parameters {
-  /// Fresh weights of `method.md`'s table, "initial value":
+  /// Fresh weights, as the column "initial value" of `docs/method.md`'s table describes them:
   ///
   /// - `W_enc`: U(±√(6/d)) (He uniform, fan-in d);
   /// - `W_dec`: e_j / ‖e_j‖;
   /// - `W_down`: He uniform, each row scaled to unit norm; `W_up` = `W_down`;
   /// - `sub_W_enc`: He uniform (fan-in s), each row scaled to unit norm; `sub_W_dec` = `sub_W_enc`;
-  /// - `b_dec`, if there is one: 0, for the caller to set.
+  /// - `b_dec`, if there is one: 0; the caller sets it.
   ///
-  /// Expert j draws from stream j of `seed`, in this order. Its weights therefore depend on nothing
-  /// but the seed, j, d, s and a: not on threads, and not on m. `shape` may be that of some experts of a
-  /// dictionary, of which the first has the number `firstExpert`.
+  /// Expert j draws from stream j of `seed`, in this order. So its weights depend only on the seed, j, d, s
+  /// and a, and not on threads or m. `shape` may describe a part of a dictionary; `firstExpert` is the number
+  /// of the part's first expert.
   public static func initial(
     shape: DictionaryShape, seed: UInt64, hasBias: Bool = false, firstExpert: Int = 0
   ) -> Parameters {
@@ -47,7 +47,7 @@ extension Parameters {
   }
 }
 
-/// Fills `row` with numbers drawn evenly from (-bound, bound), none of them zero.
+/// Fills `row` with uniform numbers from (-bound, bound), none of them zero.
 private func draw(_ row: inout [Double], _ bound: Double, _ generator: inout SeededGenerator) {
   for index in row.indices { row[index] = bound * generator.nextSymmetric() }
 }

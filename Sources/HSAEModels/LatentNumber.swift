@@ -1,9 +1,9 @@
-// Latents and sublatents of a dictionary by number, and what each adds to a reconstruction.
+// The numbers and names of a dictionary's latents and sublatents, and what each adds to a reconstruction.
 
 import HSAETensors
 
-/// How latents and sublatents of a run are numbered: expert j is j·(1 + a), its sublatent q the number
-/// after it plus q.
+/// A latent or sublatent of a dictionary. Expert j has the number j·(1 + a), and its sublatent q the number
+/// j·(1 + a) + 1 + q.
 public struct LatentNumber: Hashable, Sendable {
   /// The expert.
   public var expert: Int
@@ -46,7 +46,7 @@ public struct LatentNumber: Hashable, Sendable {
 }
 
 extension SparseAutoencoder {
-  /// What a latent adds to a reconstruction, for a code of 1 [d]: d_j, or Π↑ᵀ D_q of a sublatent.
+  /// What a latent adds to a reconstruction for a code of 1 [d]: d_j, or Π↑ᵀ D_q for a sublatent.
   public func contribution(of latent: LatentNumber) -> [Float] {
     let first = latent.expert * shape.rowsPerExpert
     var result = [Float](repeating: 0, count: shape.width)

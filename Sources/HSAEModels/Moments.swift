@@ -1,6 +1,6 @@
-// Adam's two moments of every weight: their memory, in fp32 or bf16. In bf16 they take half the memory and the engine
-// rounds them at random, because a slow average that is rounded to nearest stops moving: a second moment never again
-// changes by the thousandth part of a step.
+// Adam's two moments of every weight, in fp32 or bf16. In bf16 they need half the memory, and the engine
+// rounds them at random: rounded to nearest, a slow average would stop moving, as one step changes a second
+// moment by only a thousandth.
 
 package import HSAETensors
 
@@ -11,7 +11,7 @@ package final class Moments: Sendable {
   package enum Part: Int, CaseIterable, Sendable {
     case encoderSide, decoderSide, subEncoder, subDecoder, bias
 
-    /// The elements of this array.
+    /// The number of elements of this array.
     package func count(_ shape: DictionaryShape, hasBias: Bool) -> Int {
       switch self {
       case .encoderSide, .decoderSide: shape.experts * shape.rowsPerExpert * shape.width
@@ -21,7 +21,7 @@ package final class Moments: Sendable {
     }
   }
 
-  /// One moment: a buffer for each part in one of the two formats, and none in the other.
+  /// One moment: a buffer for each part in the format in use, and none in the other format.
   package struct Arrays: Sendable {
     package var float32: [Buffer<Float>] = []
     package var bfloat16: [Buffer<UInt16>] = []
@@ -34,10 +34,10 @@ package final class Moments: Sendable {
   package let second: Arrays
   private let seed: UInt64
   private let generator: SeededGenerator
-  /// The number, in the whole dictionary, of the first of these experts.
+  /// The number in the whole dictionary of the first expert here.
   private let firstExpert: Int
 
-  /// Moments that are zero; `seed` is that of their rounding.
+  /// Moments that are zero. `seed` is the seed of their rounding.
   package init(
     shape: DictionaryShape, hasBias: Bool, format: Precision, seed: UInt64, firstExpert: Int = 0
   ) {
@@ -58,7 +58,7 @@ package final class Moments: Sendable {
     second = arrays()
   }
 
-  /// Moments with the same numbers in memory of their own.
+  /// A copy with its own memory.
   package func copy() -> Moments {
     let result = Moments(
       shape: shape, hasBias: hasBias, format: format, seed: seed, firstExpert: firstExpert)
@@ -69,18 +69,18 @@ package final class Moments: Sendable {
     return result
   }
 
-  /// Where the elements of a part begin in the same part of the whole dictionary.
+  /// The place in the whole dictionary's part where the elements of this part begin.
   package func origin(_ part: Part) -> Int {
     part == .bias ? 0 : part.count(shape, hasBias: hasBias) / shape.experts * firstExpert
   }
 
-  /// The key of the random rounding of a part at a step.
+  /// The key of the random rounding of a part in a step.
   package func key(_ step: Int, _ part: Part) -> UInt64 {
     var own = generator.split(UInt64(step)).split(UInt64(part.rawValue))
     return own.next()
   }
 
-  /// One fp32 moment in the form of weights.
+  /// One fp32 moment in the layout of the weights.
   package func parameters(_ moment: Arrays) -> Parameters {
     precondition(format == .float32, "Moments in bf16.")
     var result = Parameters(shape: shape, hasBias: hasBias)
@@ -93,7 +93,7 @@ package final class Moments: Sendable {
     return result
   }
 
-  /// Sets one fp32 moment to numbers in the form of weights.
+  /// Sets one fp32 moment to numbers in the layout of the weights.
   package func set(_ moment: Arrays, to values: consuming Parameters) {
     precondition(format == .float32, "Moments in bf16.")
     for part in Part.allCases {
@@ -108,7 +108,7 @@ package final class Moments: Sendable {
 }
 
 extension Moments.Part {
-  /// Lends the array of `parameters` with the place of this part.
+  /// Lends the array of `parameters` that this part belongs to.
   fileprivate func withMutableSpan(
     of parameters: inout Parameters, _ body: (inout MutableSpan<Float>) -> Void
   ) {

@@ -1,4 +1,5 @@
-// What is minimised: the coefficients of the loss (eqs. 3.2–3.4) and what one step reports of it.
+// The loss that training minimises: its coefficients (eqs. 3.2–3.4), the settings of one step, and what a
+// step reports.
 
 /// The coefficients of the loss, before warm-up.
 public struct Objective: Hashable, Codable, Sendable {
@@ -8,16 +9,16 @@ public struct Objective: Hashable, Codable, Sendable {
   public var ortho: Float
   /// λ₂, the weight of the sparsity penalty (section 3.2).
   public var l1: Float
-  /// Which top-level latents λ₂ reaches.
+  /// Which top-level latents λ₂ applies to.
   public var l1Scope: L1Scope
   /// The weight of the auxiliary loss of dead latents (Gao et al.); 0 switches it off.
   public var auxk: Float
-  /// How many dead latents may try to explain one vector's error.
+  /// The most dead latents that may explain one row's error, k_aux.
   public var auxkActive: Int
 
-  /// The reconstructions that are held against the row (eqs. 3.2 and 3.3), the whole one first.
+  /// The reconstructions that the loss compares with the row (eqs. 3.2 and 3.3), the whole one first.
   public var reconstructions: [ReconstructionTerm] {
-    [ReconstructionTerm(.whole, weight: 1), ReconstructionTerm(.topLevel, weight: beta)]
+    [ReconstructionTerm(.whole, weight: 1), ReconstructionTerm(.topLevel, weight: Double(beta))]
   }
 
   /// An objective with the given coefficients.
@@ -34,19 +35,20 @@ public struct Objective: Hashable, Codable, Sendable {
   }
 }
 
-/// What changes from step to step.
+/// The settings that change from step to step.
 public struct StepSettings: Hashable, Sendable {
-  /// Number of this step, counting from 1: Adam's bias correction.
+  /// Number of this step, from 1. Adam's bias correction needs it.
   public var number: Int
   /// The learning rate.
   public var learningRate: Float
-  /// Share of λ₁ and λ₂ in force, 0 … 1.
+  /// The share of λ₁ and λ₂ in force, 0 … 1.
   public var regulariserScale: Float
-  /// Largest global norm of the gradient; 0 means no clipping.
+  /// The largest global norm of the gradient; 0 means no clipping.
   public var clip: Float
-  /// A latent that has not fired for so many vectors is dead to the auxiliary loss.
+  /// A latent that was not active for any of so many last rows is dead to the auxiliary loss.
   public var deadWindow: Int
-  /// Whether to spend a pass over the batch on its variance, for `StepReport.explainedVariance`.
+  /// Whether to compute the batch's variance, for `StepReport.explainedVariance`. It takes a pass over the
+  /// batch.
   public var wantsVariance: Bool
 
   /// Settings of one step.
@@ -63,7 +65,7 @@ public struct StepSettings: Hashable, Sendable {
   }
 }
 
-/// What one step measured, before its update. Means are over the batch's vectors.
+/// What one step measured before its update. Means are over the batch's rows.
 public struct StepReport: Hashable, Sendable {
   /// The whole loss, with the coefficients in force.
   public var loss = 0.0
@@ -71,7 +73,7 @@ public struct StepReport: Hashable, Sendable {
   public var reconstruction = 0.0
   /// Mean ‖x − x̂_high‖².
   public var topReconstruction = 0.0
-  /// L_ortho, unweighted; NaN where its weight was 0 and it was not computed.
+  /// L_ortho, unweighted; NaN if its weight was 0 and it was not computed.
   public var ortho = 0.0
   /// L_sparse, unweighted.
   public var l1 = 0.0
@@ -79,15 +81,15 @@ public struct StepReport: Hashable, Sendable {
   public var auxk = 0.0
   /// Dead latents that took part in the auxiliary loss.
   public var auxkLatents = 0
-  /// 1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on this batch; NaN unless asked for.
+  /// 1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on this batch; NaN unless `StepSettings.wantsVariance`.
   public var explainedVariance = Double.nan
   /// Mean number of active experts.
   public var l0 = 0.0
   /// Mean share of latents at or above the threshold; NaN unless the penalty needs it.
   public var aboveThreshold = Double.nan
-  /// Global norm of the gradient after projection, before clipping.
+  /// Global norm of the gradient after the projection, before clipping.
   public var gradientNorm = 0.0
 
-  /// A report in which nothing was measured.
+  /// A report with nothing measured.
   public init() {}
 }

@@ -1,16 +1,16 @@
-// The weights of a dictionary, laid out for the training engine: what one expert needs on the
-// encoder side lies together, and so does what it needs on the decoder side, so that one visit to an
-// expert reads contiguous memory once for all of its vectors.
+// The weights of a dictionary in the layout of the training engine. An expert's rows on the encoder side lie
+// together, and so do its rows on the decoder side, so one visit to an expert reads contiguous memory once
+// for all rows of the batch.
 
 public import HSAETensors
 
-/// The trainable numbers of a dictionary (`method.md`, "Parameters").
+/// The trainable numbers of a dictionary (`docs/method.md`, "Parameters").
 ///
-/// Expert j's encoder side is the 1 + s rows [e_j; Π↓_j] of `encoderSide`, its decoder side the rows
-/// [d_j; Π↑_j] of `decoderSide`, each of width d. Its sublatents' rows are j·a ..< (j+1)·a of
-/// `subEncoder` and `subDecoder`, each of width s.
+/// Expert j's encoder side is the 1 + s rows [e_j; Π↓_j] of `encoderSide`, its decoder side the rows [d_j;
+/// Π↑_j] of `decoderSide`, each of width d. Its sublatents' rows are j·a ..< (j+1)·a of `subEncoder` and
+/// `subDecoder`, each of width s.
 public struct Parameters: ~Copyable, Sendable {
-  /// The sizes these parameters are for.
+  /// The sizes of the dictionary.
   public let shape: DictionaryShape
   /// [e_j; Π↓_j] for every expert j: m·(1+s) × d.
   public var encoderSide: Matrix
@@ -20,10 +20,10 @@ public struct Parameters: ~Copyable, Sendable {
   public var subEncoder: Matrix
   /// Sub-decoder rows, each of unit norm: m·a × s.
   public var subDecoder: Matrix
-  /// Input bias: 1 × d, or 0 × d where the dictionary has none.
+  /// Input bias: 1 × d, or 0 × d without one.
   public var bias: Matrix
 
-  /// Parameters that are all zero, with room for a bias if asked for.
+  /// Parameters that are all zero, with room for a bias if `hasBias`.
   public init(shape: DictionaryShape, hasBias: Bool = false) {
     self.shape = shape
     let rows = shape.experts * shape.rowsPerExpert
@@ -49,8 +49,7 @@ public struct Parameters: ~Copyable, Sendable {
   }
 }
 
-/// The tensors of a dictionary as files name them (`method.md`'s table), and where each lies in
-/// `Parameters`.
+/// The tensors of a dictionary by their names in files (`docs/method.md`, "Parameters").
 public enum ParameterName: String, CaseIterable, Sendable {
   /// Top-level encoder rows e_j: m × d.
   case encoder = "W_enc"
@@ -77,7 +76,7 @@ public enum ParameterName: String, CaseIterable, Sendable {
     }
   }
 
-  /// The tensors a dictionary of `shape` has.
+  /// The tensors of a dictionary of `shape`.
   public static func names(in shape: DictionaryShape, hasBias: Bool) -> [ParameterName] {
     var names: [ParameterName] = [.encoder, .decoder]
     if !shape.isFlat { names += [.down, .up, .subEncoder, .subDecoder] }

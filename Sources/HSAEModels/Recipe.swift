@@ -1,5 +1,5 @@
-// What is trained, as data that every backend reads: sizes, which latents a row selects, what is minimised, how the
-// optimizer keeps its moments. It knows no files, no machines and no schedules.
+// What is trained, as data that every backend reads: sizes, how a row selects its latents, the loss, and the
+// format of the optimizer's moments. Files, machines and schedules are elsewhere.
 
 public import HSAETensors
 
@@ -7,11 +7,11 @@ public import HSAETensors
 public enum Selection: Hashable, Sendable {
   /// The k largest codes of each row, among those above 0 (TopK); k is the shape's `activeExperts`.
   case topK
-  /// Every latent that passes its own threshold (ReLU, JumpReLU, BatchTopK after training). Where more than
-  /// `activeExperts` do, the strongest are kept.
+  /// Every latent that passes its own threshold (ReLU, JumpReLU, trained BatchTopK). If more than
+  /// `activeExperts` pass, the strongest are kept.
   case thresholds(LatentThresholds)
 
-  /// What is called by this name in messages.
+  /// Its name in messages.
   public var name: String {
     switch self {
     case .topK: "topk"
@@ -26,7 +26,8 @@ public enum Selection: Hashable, Sendable {
   }
 }
 
-/// One reconstruction that is held against the row: the latents that take part in it, and the weight of its error.
+/// One reconstruction that the loss compares with the row: the latents that take part in it, and the weight
+/// of its error.
 public struct ReconstructionTerm: Hashable, Sendable {
   /// The latents that take part.
   public enum Part: Hashable, Sendable {
@@ -42,16 +43,16 @@ public struct ReconstructionTerm: Hashable, Sendable {
   /// The latents that take part.
   public var part: Part
   /// The weight of the mean squared error.
-  public var weight: Float
+  public var weight: Double
 
   /// A term with the given part and weight.
-  public init(_ part: Part, weight: Float) {
+  public init(_ part: Part, weight: Double) {
     self.part = part
     self.weight = weight
   }
 }
 
-/// What is trained.
+/// Everything that defines what is trained, apart from the data and the schedules.
 public struct Recipe: Hashable, Sendable {
   /// The sizes of the whole dictionary.
   public var shape: DictionaryShape

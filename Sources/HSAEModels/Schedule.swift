@@ -1,19 +1,18 @@
-// What changes from step to step by plan: the learning rate, and how much of the regularisers'
-// weight is in force. Both the trainer and its slow twin ask here.
+// The two schedules of training: the learning rate, and the share of the regularisers' weights that is in
+// force. The trainer and the tests of the reference implementation both use them.
 
 import Foundation
 
-/// The learning rate of every step (`method.md`, "Step").
+/// The learning rate of every step (`docs/method.md`, "Step").
 ///
-/// Steps count from 0: step 0 is the first update and `steps - 1` the last. With w = `warmup`,
-/// N = `steps`:
+/// Steps count from 0: step 0 is the first update and `steps - 1` the last. With w = `warmup`, N = `steps`:
 ///
-/// - at 0 … w the rate is linear from `start` (at 0) to `peak` (at w);
+/// - from 0 to w the rate rises linearly from `start` to `peak`;
 /// - `.constant`: `peak` from w on;
-/// - `.cosine`: from w on it falls on half a cosine from `peak` (at w) to `peak · floor` at N. The
-///   last update, N - 1, is therefore still a little above the floor.
+/// - `.cosine`: from w on it falls on half a cosine from `peak` to `peak · floor` at N. So the last update, N
+///   - 1, is a little above the floor.
 ///
-/// With w = 0 step 0 has the peak. If w > N the run ends before the peak.
+/// With w = 0, step 0 has the peak. If w > N, the run ends before the peak.
 public struct LearningRateSchedule: Hashable, Sendable, Codable {
   /// What follows the warm-up.
   public enum Form: String, Hashable, Sendable, Codable, CaseIterable {
@@ -36,7 +35,7 @@ public struct LearningRateSchedule: Hashable, Sendable, Codable {
   /// Number of steps of the run, N.
   public var steps: Int
 
-  /// A schedule with the given parts; the defaults are the published code's.
+  /// A schedule with the given parts. The defaults are those of the published code.
   public init(
     form: Form = .cosine, start: Double = 1e-11, peak: Double = 5e-4, floor: Double = 0.1,
     warmup: Int, steps: Int
@@ -49,7 +48,7 @@ public struct LearningRateSchedule: Hashable, Sendable, Codable {
     self.steps = steps
   }
 
-  /// The rate of step `step`, 0 ..< `steps`; later steps keep the rate of `steps`.
+  /// The rate of step `step`, 0 ..< `steps`. Later steps have the rate of `steps`.
   public func rate(at step: Int) -> Double {
     if step < warmup {
       return start + (peak - start) * Double(max(0, step)) / Double(warmup)
@@ -70,8 +69,8 @@ public struct RegularizerWarmup: Hashable, Sendable, Codable {
   /// A warm-up of `steps` steps; 0 for none.
   public init(steps: Int) { self.steps = steps }
 
-  /// The factor of the weights at step `step`, counted from 0: step / w, at most 1; so 0 at step 0,
-  /// 1 at step w and after. Without a warm-up it is 1 throughout.
+  /// The factor of the weights at step `step`, counted from 0: step / w, at most 1. Without a warm-up it is
+  /// always 1.
   public func factor(at step: Int) -> Double {
     step >= steps ? 1 : Double(max(0, step)) / Double(steps)
   }

@@ -1,11 +1,10 @@
-// A trained dictionary ready to use: weights and activation settings, with encode and decode.
-// Training it is `HSAETraining`'s, reading it from a folder too. The slow twin of both functions is
-// in `Reference/`.
+// A trained dictionary, ready to use: weights and activation function, with encode and decode. `HSAETraining`
+// trains it and `HSAERuns` reads it from files. `Reference/` has slow versions of both functions.
 
 internal import CHSAEKernels
 public import HSAETensors
 
-/// A dictionary one can encode with: immutable, so it may be shared between threads.
+/// A dictionary that encodes and decodes rows. It is immutable, so threads may share it.
 public final class SparseAutoencoder: Sendable {
   /// Thresholds and slopes.
   public let activation: ActivationFunction
@@ -13,37 +12,41 @@ public final class SparseAutoencoder: Sendable {
   public let parameters: Parameters
   /// How the active latents of a row are selected.
   public let selection: Selection
-  /// The encoder's bias and the thresholds of each latent; nil where the k largest codes are active.
+  /// The encoder's bias and the thresholds of each latent; nil if the k largest codes are active.
   public var thresholds: LatentThresholds? { selection.thresholds }
   /// The sizes.
   public var shape: DictionaryShape { parameters.shape }
 
-  /// A dictionary that owns `parameters`. One with thresholds of latents has no slope at its top level.
+  /// A dictionary that owns `parameters`. With thresholds of latents, the slope of its top level must be 0.
   public init(
     parameters: consuming Parameters, activation: ActivationFunction,
     selection: Selection = .topK
   ) {
     let thresholds = selection.thresholds.flatMap { $0.isEmpty ? nil : $0 }
     precondition(
-      thresholds == nil || activation.slope == 0, "There is no slope below latents' thresholds.")
+      thresholds == nil || activation.slope == 0, "Thresholds of latents need slope 0."
+    )
     precondition(
-      thresholds?.fits(parameters.shape.experts) ?? true, "Thresholds of other latents.")
+      thresholds?.fits(parameters.shape.experts) ?? true,
+      "The thresholds are for another number of latents.")
     self.parameters = parameters
     self.activation = activation
     self.selection = thresholds.map(Selection.thresholds) ?? .topK
   }
 
-  /// The codes of every row of `rows` [n × d], already normalised as in training (eq. 3.1), in fp32.
+  /// The codes of every row of `rows` [n × d], in fp32. The rows must be normalised as in training (eq. 3.1).
   ///
   /// A bias is subtracted first. The result does not depend on `threads`.
   public func encode(_ rows: borrowing Matrix, threads: Int = processorCount) -> Codes {
     precondition(rows.columns == shape.width, "Rows of width \(rows.columns), not \(shape.width).")
-    // Where thousands may be active, fewer rows at a time: what is kept of them stays below 64 MB.
+    // Where thousands of latents may be active, encode fewer rows at a time: their codes stay below 64 MB.
     let chunk = min(max(rows.rows, 1), 4096, max(64, (1 << 20) / shape.activeExperts))
     let encoder = TopLevelEncoder(
       shape: shape, activation: activation, selection: selection, capacity: chunk,
       encoderStride: shape.rowsPerExpert * shape.width, precision: .float32, wantsMask: false,
       threads: threads)
+    // Safe: `encoder` and `batch` have room for a chunk, `subCodes` for k codes of each of its rows. A piece
+    // has its own rows, whose places in `subCodes` no other piece has, and the scratch memory of its worker.
     let d = shape.width
     var batch = Matrix(rows: encoder.paddedCapacity, columns: d)
     let subCodes = Buffer<Code>(chunk * shape.activeExperts)
@@ -55,7 +58,7 @@ public final class SparseAutoencoder: Sendable {
       unsafe batch.withUnsafePointer { x in
         _ = unsafe parameters.encoderSide.withUnsafePointer { weights in
           unsafe encoder.run(
-            count: count, vectors: x, vectorsBF16: nil, encoder: weights, encoderBF16: nil,
+            count: count, rows: x, rowsBF16: nil, encoder: weights, encoderBF16: nil,
             encoderSpread: 0)
         }
         parallelFor(pieceCount(count, size: 64), threads: threads) { piece, worker in
@@ -73,10 +76,14 @@ public final class SparseAutoencoder: Sendable {
     return codes
   }
 
-  /// The reconstructions x̂ [n × d] of `codes`; with `topLevelOnly`, x̂_high. A bias is added.
+  /// The reconstructions x̂ [n × d] of `codes`, or x̂_high with `topLevelOnly`. A bias is added.
+  ///
+  /// - Precondition: the codes name experts and sublatents of this dictionary.
   public func decode(
     _ codes: Codes, topLevelOnly: Bool = false, threads: Int = processorCount
   ) -> Matrix {
+    // Safe: `result` has a row for each row of `codes`, and a piece writes its own rows. By the precondition
+    // experts are below m, for which the decoder side has 1 + s rows each.
     let d = shape.width
     let s = shape.subspace
     var result = Matrix(rows: codes.count, columns: d)
@@ -86,6 +93,8 @@ public final class SparseAutoencoder: Sendable {
           for row in pieceRange(piece, size: 64, count: codes.count) {
             let target = unsafe output + row * d
             for code in codes[row] {
+              precondition(
+                code.expert >= 0 && code.expert < shape.experts, "No expert \(code.expert).")
               let own = unsafe decoder + code.expert * shape.rowsPerExpert * d
               unsafe kernels.axpy(target, own, code.value, d)
               guard !topLevelOnly, code.sublatent >= 0 else { continue }
@@ -106,14 +115,17 @@ public final class SparseAutoencoder: Sendable {
     return result
   }
 
-  /// Floats of scratch one thread needs for the sublatents of one expert.
+  /// Floats of scratch memory that one thread needs for the sublatents of one expert.
   private var subScratchCount: Int {
     (2 * shape.subspace + 3) * (shape.sublatents + 16) + 2 * shape.subspace
   }
 
+  /// Copies `count` rows from `start` on into `batch`, and subtracts the bias.
   private func copyCentred(
     _ rows: borrowing Matrix, start: Int, count: Int, into batch: inout Matrix
   ) {
+    // Safe: `rows` has the rows start ..< start + count, `batch` at least `count`, both of d elements, as has
+    // the bias.
     let d = shape.width
     unsafe batch.withUnsafeMutablePointer { target in
       unsafe rows.withUnsafePointer { source in
@@ -126,11 +138,14 @@ public final class SparseAutoencoder: Sendable {
     }
   }
 
-  /// Runs the sub-dictionary of each active expert of one vector (eq. 3.1's SAE₁).
+  /// Runs the sub-dictionary of each active expert of one row (eq. 3.1's SAE₁).
   private func chooseSublatents(
     _ encoder: TopLevelEncoder, row: Int, x: UnsafePointer<Float>,
     into codes: UnsafeMutablePointer<Code>, scratch: UnsafeMutablePointer<Float>
   ) {
+    // Safe: `x` has d elements, `codes` a place for each of the row's slots. The scratch memory has
+    // `subScratchCount` floats: the kernel's own, then y and v of s each. Expert j's rows begin at j·(1 +
+    // s)·d, its sublatents at j·a·s.
     let d = shape.width
     let s = shape.subspace
     let a = shape.sublatents

@@ -1,26 +1,28 @@
-// A choice of latents that several encoders make together, each with a part of the dictionary: after
-// every encoder has chosen among its own, those near the border of the common choice are scored again,
-// as one encoder would do. Who compares the scores of all is not this file's business.
+// A choice of latents that several encoders make together, each with a part of the dictionary. After every
+// encoder has chosen among its own latents, those near the border of the common choice are scored again in
+// fp32, as one encoder would do. `HSAEEngine` compares the scores of all encoders (`SharedChoice.swift`).
 
 internal import CHSAEKernels
 internal import HSAETensors
 
 extension TopLevelEncoder {
-  /// Scores again in fp32 those active experts of vector `row` that an error of rounding could have put
-  /// on the wrong side of the common border, and puts them in order again. In fp32 there are none.
+  /// Scores again in fp32 the active experts of row `row` that rounding could have put on the wrong side of
+  /// the common border, and sorts the row's experts again. In fp32 there are none.
   ///
   /// - Parameters:
-  ///   - row: the vector's number in the batch.
+  ///   - row: the row's number in the batch.
   ///   - last: the k-th largest score of all encoders' candidates.
-  ///   - next: the largest beyond it, −∞ if there is none.
-  ///   - vectors: the batch, as `run` had it.
-  ///   - encoder: the weights, as `run` had them.
-  /// - Safety: as of `run`.
+  ///   - next: the next score after it, −∞ if there is none.
+  ///   - rows: the batch that `run` encoded.
+  ///   - encoder: the weights that `run` used.
+  /// - Safety: as for `run`. No other thread may use this row's results.
   @unsafe
   public func settle(
-    row: Int, last: Float, next: Float, vectors: UnsafePointer<Float>,
+    row: Int, last: Float, next: Float, rows: UnsafePointer<Float>,
     encoder: UnsafePointer<Float>
   ) {
+    // Safe: slots are places of this row in `experts`, `values` and `scores`; experts are below m, for which
+    // the caller gives weights; `keys` has `count` elements.
     let slots = slots(of: row)
     let count = slots.count
     let error = unsafe roundingErrors.base[row]
@@ -35,7 +37,7 @@ extension TopLevelEncoder {
         var u = unsafe scores.base[slot]
         if u >= last - 2 * error, u <= next + 2 * error {
           unsafe u = kernels.dot(
-            vectors + row * width, encoder + Int(expert) * encoderStride, width)
+            rows + row * width, encoder + Int(expert) * encoderStride, width)
           isChanged = true
         }
         unsafe keys[place] = hsae_key(u, expert)

@@ -1,47 +1,47 @@
-// The top level of the forward pass for a batch: pre-activations u = x Eᵀ tile by tile, and while a
-// tile is hot, which latents pass the threshold and which k are the largest. The batch × experts matrix
-// is never stored. Training and inference both use it; what happens inside experts is theirs.
+// The top level of the forward pass for a batch. It computes pre-activations u = x Eᵀ tile by tile. While a
+// tile is in cache, it finds the latents that pass the threshold and the k largest. The batch × experts
+// matrix is never stored. Training and inference both use it.
 
 internal import CHSAEKernels
 public import HSAETensors
 
-/// Finds each vector's active experts (`method.md`, "Forward": u, z, K).
+/// Finds each row's active experts (`docs/method.md`, "Forward": u, z, K).
 ///
-/// In fp32 the choice is exact. In bf16 the tiles propose k + margin candidates, and those whose place
-/// among the k, or whose side of the threshold, rounding could have changed are scored again in fp32
-/// before k are chosen: the choice is that of fp32, while the values of the others stay the tile's.
-/// An expert is active only if z > 0. Ties go to the lowest index. Nothing is allocated after `init`,
-/// and results do not depend on `threads`.
+/// In fp32 the choice is exact. In bf16 the tiles propose k + margin candidates. Rounding could have changed
+/// the place among the k, or the side of the threshold, of some; these are scored again in fp32 before k are
+/// chosen. So the choice is that of fp32, while the other values stay the tile's. An expert is active only if
+/// z > 0. Ties go to the lowest index. Nothing is allocated after `init`, and results do not depend on
+/// `threads`.
 @safe
 public final class TopLevelEncoder {
-  /// Vectors handled by one tile.
+  /// Rows in a tile.
   public static let tileRows = 512
-  /// Latents handled by one tile.
+  /// Latents in a tile.
   public static let tileLatents = 256
 
-  /// Largest number of vectors in a batch.
+  /// The most rows in a batch.
   public let capacity: Int
-  /// Rows the input buffers must have, those beyond the batch zero: `capacity` rounded up to whole
-  /// tiles and to a multiple of 64, since others (masks, dead latents) take 64 rows at a time.
+  /// The rows that the input buffers must have; those beyond the batch are zero. It is `capacity` rounded up
+  /// to whole tiles and to a multiple of 64, because masks and dead latents are handled 64 rows at a time.
   public let paddedCapacity: Int
-  /// The most active experts that a row can have, k.
+  /// The most active experts of a row, k.
   public let active: Int
-  /// Words of a vector's threshold mask: ⌈m / 64⌉.
+  /// Words of a row's threshold mask: ⌈m / 64⌉.
   public let maskWords: Int
-  /// Where each row's pairs begin in `experts`, `values` and `scores` [capacity]. Rows may have different numbers of
-  /// pairs: use `slots(of:)`.
+  /// Where each row's pairs begin in `experts`, `values` and `scores` [capacity]. Rows may have different
+  /// numbers of pairs: use `slots(of:)`.
   public let starts: Buffer<Int>
-  /// Number of active experts of each row [capacity].
+  /// The number of active experts of each row [capacity].
   public let counts: Buffer<Int32>
-  /// The experts of all pairs of a row and an active expert.
+  /// The experts of all pairs of a row and an active expert [capacity · k].
   public let experts: Buffer<Int32>
   /// Their codes z, each row's strongest first. In bf16 precision some carry its rounding.
   public let values: Buffer<Float>
-  /// Their pre-activations u, in the same places, and how far rounding may have moved those of each
-  /// vector; empty unless the choice is shared with other encoders (`TopLevelEncoder+Shared.swift`).
+  /// The pre-activations u of the pairs, in the same places; and for each row how far rounding may have moved
+  /// them. Both are empty unless the choice is shared with other encoders (`TopLevelEncoder+Shared.swift`).
   public let scores: Buffer<Float>
   let roundingErrors: Buffer<Float>
-  /// Bit j of vector i: u_ij ≥ threshold [capacity × maskWords]; empty unless asked for.
+  /// Bit j of row i: u_ij ≥ threshold [paddedCapacity × maskWords]; empty unless asked for.
   public let mask: Buffer<UInt64>
 
   private let shape: DictionaryShape
@@ -58,24 +58,26 @@ public final class TopLevelEncoder {
   private let keys: Buffer<UInt64>
   private let keyCounts: Buffer<Int>
   private let floors: Buffer<Float>
-  /// How far rounding may have moved each vector's u.
+  /// How far rounding may have moved each row's u.
   private let errors: Buffer<Float>
   private let tileSums: Buffer<Double>
-  /// b_enc and θ of every latent; empty where there is no gate.
+  /// b_enc and θ of every latent; empty if latents have no thresholds of their own.
   private let latentBias: Buffer<Float>
   private let latentThresholds: Buffer<Float>
 
-  /// An encoder for batches of at most `capacity` vectors.
+  /// An encoder for batches of at most `capacity` rows.
   ///
   /// - Parameters:
   ///   - shape: the dictionary's sizes.
   ///   - activation: its thresholds and slopes.
-  ///   - capacity: the largest number of vectors.
+  ///   - selection: how each row's active latents are selected. Thresholds of latents need fp32, no mask and
+  ///     slope 0.
+  ///   - capacity: the most rows.
   ///   - encoderStride: elements between the encoder rows e_j in fp32 (in bf16 they are contiguous).
   ///   - precision: arithmetic of the products.
-  ///   - wantsMask: whether `mask` and the threshold sum are needed (the penalty's gradient).
-  ///   - isShared: whether this encoder has some of a dictionary's latents and others have the rest.
-  ///   - selection: how each row's active latents are selected; thresholds of latents in fp32 only and without a slope.
+  ///   - wantsMask: whether `mask` and the threshold sum are needed (for the penalty's gradient).
+  ///   - isShared: whether this encoder has a part of a dictionary's latents and other encoders have the
+  ///     rest.
   ///   - threads: how many threads; results do not depend on it.
   public init(
     shape: DictionaryShape, activation: ActivationFunction, selection: Selection = .topK,
@@ -86,9 +88,12 @@ public final class TopLevelEncoder {
     let m = shape.experts
     let thresholds = selection.thresholds
     if let thresholds {
-      precondition(precision == .float32 && !wantsMask && activation.slope == 0, "Inference only.")
-      precondition(thresholds.fits(m), "Thresholds for another number of latents.")
+      precondition(
+        precision == .float32 && !wantsMask && activation.slope == 0,
+        "Thresholds of latents are for inference only.")
+      precondition(thresholds.fits(m), "The thresholds are for another number of latents.")
     }
+    // Safe: with thresholds both buffers have m elements, and each part has m or none.
     latentBias = Buffer(thresholds == nil ? 0 : m)
     latentThresholds = Buffer(thresholds == nil ? 0 : m)
     for (latent, bias) in (thresholds?.encoderBias ?? []).enumerated() {
@@ -142,28 +147,29 @@ public final class TopLevelEncoder {
     return unsafe start..<start + Int(counts.base[row])
   }
 
-  /// Encodes `count` vectors; returns Σ u over all pairs at or above the threshold, if masks are kept.
+  /// Encodes `count` rows. Returns Σ u over all pairs at or above the threshold if masks are kept, else 0.
   ///
   /// - Parameters:
-  ///   - count: the number of vectors.
-  ///   - vectors: the vectors in fp32 [paddedCapacity × d].
-  ///   - vectorsBF16: the same rounded; nil in fp32.
+  ///   - count: the number of rows.
+  ///   - rows: the rows in fp32 [paddedCapacity × d].
+  ///   - rowsBF16: the same rows in bf16; nil in fp32.
   ///   - encoder: the encoder rows in fp32, with the stride given to `init`.
-  ///   - encoderBF16: the same rounded [m × d]; nil in fp32.
-  ///   - encoderSpread: the largest (Σ e⁴)^¼ of an encoder row, which says how far rounding to bf16 can move
-  ///     a product; not used in fp32.
-  /// - Safety: all are as large as is said here.
+  ///   - encoderBF16: the same rows in bf16 [m × d]; nil in fp32.
+  ///   - encoderSpread: the largest (Σ e⁴)^¼ of an encoder row, which bounds how far rounding to bf16 can
+  ///     move a product; not used in fp32.
+  /// - Safety: the arrays have the sizes given here.
   @unsafe
   @discardableResult
   public func run(
-    count: Int, vectors: UnsafePointer<Float>, vectorsBF16: UnsafePointer<UInt16>?,
+    count: Int, rows: UnsafePointer<Float>, rowsBF16: UnsafePointer<UInt16>?,
     encoder: UnsafePointer<Float>, encoderBF16: UnsafePointer<UInt16>?, encoderSpread: Float
   ) -> Double {
+    // Safe: a tile of rows belongs to one thread, and `tileSums` has an element for each tile.
     precondition(count <= capacity)
     let tiles = pieceCount(count, size: tile)
     parallelFor(tiles, threads: threads) { piece, worker in
       unsafe self.runTile(
-        piece, worker: worker, count: count, vectors: vectors, vectorsBF16: vectorsBF16,
+        piece, worker: worker, count: count, batch: rows, batchBF16: rowsBF16,
         encoder: encoder, encoderBF16: encoderBF16, encoderSpread: encoderSpread)
     }
     var sum = 0.0
@@ -171,11 +177,16 @@ public final class TopLevelEncoder {
     return sum
   }
 
+  /// Encodes one tile of rows.
   private func runTile(
-    _ piece: Int, worker: Int, count: Int, vectors: UnsafePointer<Float>,
-    vectorsBF16: UnsafePointer<UInt16>?, encoder: UnsafePointer<Float>,
+    _ piece: Int, worker: Int, count: Int, batch: UnsafePointer<Float>,
+    batchBF16: UnsafePointer<UInt16>?, encoder: UnsafePointer<Float>,
     encoderBF16: UnsafePointer<UInt16>?, encoderSpread: Float
   ) {
+    // Safe: the batch has whole tiles of rows, and latents first ..< first + latents are below m. The worker
+    // has its own tile of pre-activations, and for each row of a tile `keyCapacity` keys (at least the keep +
+    // 16 of `scan`), a count, a floor and an error. `first` is a multiple of 64 or 0, so the mask words from
+    // first / 64 on are the tile's; they lie in the row's mask.
     let d = shape.width
     let m = shape.experts
     let width = min(Self.tileLatents, m)
@@ -188,7 +199,7 @@ public final class TopLevelEncoder {
     let keepsMask = mask.count > 0
     let table = unsafe kernels
     for row in 0..<rows.count {
-      let x = unsafe vectors + (rows.lowerBound + row) * d
+      let x = unsafe batch + (rows.lowerBound + row) * d
       unsafe keyCounts[row] = 0
       unsafe errors[row] =
         precision == .float32
@@ -200,16 +211,18 @@ public final class TopLevelEncoder {
     var sum = 0.0
     for first in stride(from: 0, to: m, by: width) {
       let latents = min(width, m - first)
-      if precision == .bfloat16, let xb = unsafe vectorsBF16, let eb = unsafe encoderBF16 {
+      if precision == .bfloat16, let xb = unsafe batchBF16, let eb = unsafe encoderBF16 {
         unsafe product.run(
           rows: tile, columns: latents, a: xb + rows.lowerBound * d, b: eb + first * d, c: u,
           worker: worker)
       } else {
         unsafe product.run(
-          rows: tile, columns: latents, a: vectors + rows.lowerBound * d,
+          rows: tile, columns: latents, a: batch + rows.lowerBound * d,
           b: encoder + first * encoderStride, c: u, worker: worker)
       }
-      if latentBias.count > 0 { unsafe applyThresholds(u, rows: rows.count, width, first..<first + latents) }
+      if latentBias.count > 0 {
+        unsafe applyThresholds(u, rows: rows.count, width, first..<first + latents)
+      }
       for row in 0..<rows.count {
         let words =
           unsafe keepsMask
@@ -222,17 +235,18 @@ public final class TopLevelEncoder {
     for row in 0..<rows.count {
       unsafe choose(
         row: rows.lowerBound + row, keys: keys + row * keyCapacity, count: keyCounts[row],
-        error: errors[row], x: vectors + (rows.lowerBound + row) * d, encoder: encoder,
+        error: errors[row], x: batch + (rows.lowerBound + row) * d, encoder: encoder,
         table: table)
     }
     unsafe tileSums.base[piece] = sum
   }
 
-  /// Adds b_enc to the first `count` rows of a tile of latents, and clears what does not pass θ: what is
-  /// not above 0 is never active.
+  /// Adds b_enc to the first `count` rows of a tile of latents, and sets what does not pass θ to 0: only a
+  /// value above 0 can be active.
   private func applyThresholds(
     _ u: UnsafeMutablePointer<Float>, rows count: Int, _ width: Int, _ latents: Range<Int>
   ) {
+    // Safe: `latents` are below m, and `u` is a tile of rows of `width` ≥ latents.count elements.
     let bias = unsafe latentBias.base + latents.lowerBound
     let threshold = unsafe latentThresholds.base + latents.lowerBound
     for row in 0..<count {
@@ -244,21 +258,24 @@ public final class TopLevelEncoder {
     }
   }
 
-  /// Six standard deviations of the error of x·e from rounding both to bf16, over the largest that
-  /// ‖x∘e‖ can be, (Σ x⁴)^¼ (Σ e⁴)^¼: each factor's relative error is at most 2⁻⁹ and has a standard
-  /// deviation of about 0.45 of that.
+  /// Six standard deviations of the error of x·e from rounding both to bf16, divided by the largest possible
+  /// ‖x∘e‖, (Σ x⁴)^¼ (Σ e⁴)^¼. Each factor's relative error is at most 2⁻⁹, with a standard deviation of
+  /// about 0.45 of that.
   private static let roundingBound: Float = 6 * 0.45 * 1.4143 / 512
 
-  /// The value a pre-activation must exceed to matter, if rounding may have moved it by `error`.
+  /// The value that a pre-activation must exceed to matter, if rounding may have moved it by `error`.
   private func startingFloor(_ error: Float) -> Float {
     if activation.slope > 0 { return 0 }
     return max(0, activation.threshold.nextDown - error)
   }
 
+  /// Chooses the active experts of `row` from its `count` candidates.
   private func choose(
     row: Int, keys: UnsafeMutablePointer<UInt64>, count: Int, error: Float,
     x: UnsafePointer<Float>, encoder: UnsafePointer<Float>, table: hsae_kernels
   ) {
+    // Safe: a row has `active` places from `starts[row]` on, of which at most `active` are written, and one
+    // thread handles it. After `hsae_keys_top` at least `min(candidates, active)` keys are left.
     var candidates = unsafe hsae_keys_top(keys, count, keep)
     if error > 0 {
       unsafe settle(keys, candidates, error: error, x: x, encoder: encoder, table: table)
@@ -279,12 +296,14 @@ public final class TopLevelEncoder {
     unsafe counts.base[row] = Int32(number)
   }
 
-  /// Scores again in fp32 those of `count` falling keys that an `error` in every u could have put on
-  /// the wrong side of the k-th place, of the threshold or of zero.
+  /// Scores again in fp32 those of `count` falling keys that an `error` in every u could have put on the
+  /// wrong side of the k-th place, of the threshold or of zero.
   private func settle(
     _ keys: UnsafeMutablePointer<UInt64>, _ count: Int, error: Float, x: UnsafePointer<Float>,
     encoder: UnsafePointer<Float>, table: hsae_kernels
   ) {
+    // Safe: an index is below `count`, and `count` > `active` where keys active − 1 and active are read.
+    // Experts are below m, for which the caller of `run` gives weights.
     var last = Float.infinity
     var next = -Float.infinity
     if count > active {

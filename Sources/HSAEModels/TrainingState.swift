@@ -1,11 +1,11 @@
-// Everything about a dictionary in training that a checkpoint keeps and a backend needs to go on.
+// Everything that a checkpoint keeps of a dictionary in training, and that a backend needs to continue.
 
 public import HSAETensors
 
-/// The state of training after some steps: a value that backends hand out and take in, and that checkpoints hold.
+/// The state of training after some steps. Backends take it in and lend it, and checkpoints hold it.
 ///
-/// Large dictionaries have no room for a second copy, so it cannot be copied by accident: a backend that keeps its
-/// weights in this form owns one and lends it.
+/// It cannot be copied by accident, because a large dictionary leaves no memory for a second copy. A backend
+/// that keeps its weights in this form owns one state and lends it.
 public struct TrainingState: ~Copyable, Sendable {
   /// The weights.
   public var parameters: Parameters
@@ -24,8 +24,8 @@ public struct TrainingState: ~Copyable, Sendable {
   /// - Parameters:
   ///   - parameters: the weights to begin with.
   ///   - momentFormat: the format of Adam's moments.
-  ///   - seed: of the rounding of bf16 moments.
-  ///   - firstExpert: the number, in the whole dictionary, of the first expert of `parameters`.
+  ///   - seed: the seed of the rounding of bf16 moments.
+  ///   - firstExpert: the number in the whole dictionary of the first expert of `parameters`.
   public init(
     parameters: consuming Parameters, momentFormat: Precision = .float32, seed: UInt64 = 0,
     firstExpert: Int = 0

@@ -1,28 +1,29 @@
-// How often latents and sublatents fire. A latent fires for a vector when it is among its active
-// experts; a sublatent when it is the one chosen in an active expert and its code is at or above the
-// sublatents' threshold.
+// How often latents and sublatents are active. A latent is active for a row if it is among the row's codes. A
+// sublatent is active if it is the one chosen in an active expert and its code reaches the sublatents'
+// threshold.
 
-/// Firing statistics of a dictionary in training.
+/// How often the latents and sublatents of a dictionary in training were active.
 public struct Usage: Sendable {
-  /// Vectors over which rates are averaged (`method.md`: 300 of the paper's batches).
+  /// Rows over which rates are averaged (`docs/method.md`: 300 of the paper's batches).
   public static let averagingWindow = 300.0 * 32_512
-  /// A latent that has not fired for so many vectors is reported as dead (section A.3).
+  /// A latent that was not active for any of so many last rows is reported as dead (section A.3).
   public static let reportingWindow = 1_000_000
 
-  /// Vectors seen.
+  /// Rows seen.
   public package(set) var vectors: Int = 0
-  /// `vectors` when each latent last fired [m]; 0 if never.
+  /// The value of ``vectors`` when each latent was last active [m]; 0 if never.
   public package(set) var latentLastFired: [Int64]
-  /// `vectors` when each sublatent last fired [m·a]; 0 if never.
+  /// The value of ``vectors`` when each sublatent was last active [m·a]; 0 if never.
   public package(set) var sublatentLastFired: [Int64]
-  /// Exponential moving average of each latent's share of vectors [m], not yet corrected for its start.
+  /// Exponential moving average of the share of rows for which each latent is active [m], not corrected for
+  /// its start.
   public package(set) var latentRate: [Float]
   /// The same for sublatents [m·a].
   public package(set) var sublatentRate: [Float]
   /// Total weight of the averages: 1 − decay^steps.
   public package(set) var rateWeight: Double = 0
 
-  /// Statistics of a dictionary that has seen nothing.
+  /// The usage of a dictionary that has seen no rows.
   public init(shape: DictionaryShape) {
     latentLastFired = [Int64](repeating: 0, count: shape.experts)
     sublatentLastFired = [Int64](repeating: 0, count: shape.experts * shape.sublatents)
@@ -30,17 +31,17 @@ public struct Usage: Sendable {
     sublatentRate = [Float](repeating: 0, count: shape.experts * shape.sublatents)
   }
 
-  /// Latents that have not fired in the last `window` vectors; none before so many were seen.
+  /// The number of latents not active for any of the last `window` rows; 0 before so many rows were seen.
   public func deadLatents(window: Int = reportingWindow) -> Int {
     Self.dead(latentLastFired, vectors: vectors, window: window)
   }
 
-  /// Sublatents that have not fired in the last `window` vectors; none before so many were seen.
+  /// The number of sublatents not active for any of the last `window` rows; 0 before so many rows were seen.
   public func deadSublatents(window: Int = reportingWindow) -> Int {
     Self.dead(sublatentLastFired, vectors: vectors, window: window)
   }
 
-  /// Whether latent `index` has not fired in the last `window` vectors.
+  /// Whether latent `index` was not active for any of the last `window` rows.
   public func isDead(_ index: Int, window: Int) -> Bool {
     vectors - Int(latentLastFired[index]) >= window
   }
@@ -53,8 +54,8 @@ public struct Usage: Sendable {
 }
 
 extension Usage {
-  /// Counts a batch of `rows` rows, in which `count` calls its argument for each latent and sublatent that was active:
-  /// with its place (latents 0 ..< m, then sublatents m ..< m + m·a) and in how many rows.
+  /// Counts a batch of `rows` rows. `count` calls its argument for each latent and sublatent that was active,
+  /// with its place (latents 0 ..< m, then sublatents m ..< m + m·a) and the number of rows.
   package mutating func advance(
     rows: Int, counting count: (_ add: (_ place: Int, _ times: Float) -> Void) -> Void
   ) {

@@ -1,8 +1,8 @@
-// Ctrl-C and SIGTERM: the first one asks the work to stop where it can go on again, one more than a
-// second later ends the process as usual.
+// Ctrl-C and SIGTERM. The first signal asks the work to stop at a place from which it can continue. Another
+// signal more than a second later ends the process as usual.
 //
-// Both signals are blocked, so that no handler ever runs on a computing thread: oneDNN's fp32 kernels
-// keep data below the stack pointer and do not survive one. Dispatch reads them from a descriptor.
+// Both signals are blocked, so no handler ever runs on a computing thread: oneDNN's fp32 kernels keep data
+// below the stack pointer, and a handler would overwrite it. Dispatch reads the signals from a descriptor.
 
 internal import Dispatch
 internal import Synchronization
@@ -15,20 +15,20 @@ import Musl
 import Darwin
 #endif
 
-/// Watches for SIGINT and SIGTERM while it lives.
+/// Watches for SIGINT and SIGTERM while it exists.
 ///
-/// Make it on the main thread, before others have been started.
+/// Create it on the main thread, before other threads start.
 public final class Interruption: @unchecked Sendable {
-  // Safe: `sources` is written once in `init`; `received` is atomic; `first` is used on `queue` only.
+  // Safe: `sources` is written once in `init`, `received` is atomic, and only the queue uses `first`.
   private let received = Atomic<Int32>(0)
   private let sources: [any DispatchSourceSignal]
   private var first = ContinuousClock.now
 
-  /// What comes within this time of the first signal is the same wish: `timeout` signals the process
-  /// and then its group, and a terminal's Ctrl-C reaches both a shell that passes it on and us.
+  /// A signal within this time of the first one counts as the same request: `timeout` signals the process and
+  /// then its group, and a terminal's Ctrl-C reaches both us and a shell that passes it on.
   private static let echo = Duration.seconds(1)
 
-  /// Begins to watch. `notify` is called once, on another thread, with the first signal that comes.
+  /// Begins to watch. Calls `notify` once, on another thread, when the first signal arrives.
   public init(notify: @escaping @Sendable (Int32) -> Void = { _ in }) {
     Self.mask(SIG_BLOCK)
     let queue = DispatchQueue(label: "hsae.signals")
@@ -43,7 +43,7 @@ public final class Interruption: @unchecked Sendable {
           first = .now
           notify(number)
         } else if .now - first >= Self.echo {
-          // The second time: what the signal does to any process.
+          // A second request: let the signal do what it does to any process.
           signal(number, SIG_DFL)
           Self.mask(SIG_UNBLOCK)
           kill(getpid(), number)
@@ -61,8 +61,9 @@ public final class Interruption: @unchecked Sendable {
 
   private static let signals = [SIGINT, SIGTERM]
 
-  /// Blocks or unblocks both signals for this thread and those it starts.
+  /// Blocks or unblocks both signals for this thread and the threads it starts.
   private static func mask(_ how: Int32) {
+    // Safe: the calls use `set`, which outlives them.
     var set = sigset_t()
     unsafe sigemptyset(&set)
     for number in signals { unsafe sigaddset(&set, number) }

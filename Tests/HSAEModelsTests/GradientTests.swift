@@ -1,13 +1,13 @@
-// The hand-written backward pass against finite differences, for every tensor and every term of the
-// loss, separately and together. Rows that stand near a tie, a threshold or a zero of |·| are not
-// used: there the loss has no derivative.
+// Compares the hand-written backward pass with finite differences, for every tensor and every term of the
+// loss, separately and together. Rows near a tie, a threshold or a zero of |·| are not used, because the loss
+// has no derivative there.
 
 import HSAETensors
 import Testing
 
 @testable import HSAEModels
 
-/// A dictionary, settings and rows to differentiate at.
+/// A dictionary and settings to differentiate at.
 struct GradientCase: CustomTestStringConvertible, Sendable {
   var testDescription: String
   var shape = DictionaryShape(width: 5, experts: 6, sublatents: 3, subspace: 2, activeExperts: 3)
@@ -97,8 +97,8 @@ struct GradientTests {
   }
 
   @Test func casesReachEveryBranch() {
-    // What the cases above are worth: sublatents above and below threshold, experts below threshold
-    // that are active, penalised latents outside the top k, dead latents in use.
+    // The cases above must include sublatents above and below the threshold, active experts below the
+    // threshold, penalised latents outside the top k, and dead latents in use.
     var found = Set<String>()
     for example in GradientCase.all {
       var generator = SeededGenerator(seed: 11)
@@ -148,7 +148,7 @@ struct GradientTests {
   }
 }
 
-/// Weights drawn evenly from (-1, 1), decoder rows of unit norm.
+/// Weights drawn evenly from (-1, 1), with decoder rows of unit norm.
 func drawWeights(
   _ shape: DictionaryShape, _ hasBias: Bool, _ generator: inout SeededGenerator
 ) -> ReferenceParameters {
@@ -161,7 +161,7 @@ func drawWeights(
   return weights
 }
 
-/// `count` rows, each far from every place where a choice of the forward pass changes.
+/// `count` rows, each far from every point where a choice of the forward pass changes.
 func drawRows(
   _ count: Int, _ weights: ReferenceParameters, _ settings: ReferenceSettings,
   _ generator: inout SeededGenerator
@@ -175,14 +175,14 @@ func drawRows(
   return rows
 }
 
-/// How far `row` is from the nearest threshold, zero, or tie.
+/// The distance of `row` from the nearest threshold, zero, or tie.
 func margin(
   _ row: [Double], _ weights: ReferenceParameters, _ settings: ReferenceSettings
 ) -> Double {
   let pass = weights.forward(row, settings)
   let u = pass.preActivations
   var nearest = u.map { min(abs($0 - settings.threshold), abs($0)) }.min() ?? .infinity
-  /// The distance between the last taken and the first left, of the positive.
+  /// The distance between the last positive value taken and the first one left out.
   func gap(_ values: [Double], _ taken: Int) -> Double {
     let sorted = values.sorted(by: >)
     guard taken > 0, taken < sorted.count, sorted[taken - 1] > 0 else { return .infinity }

@@ -1,11 +1,11 @@
-// The slow twin against an independent implementation: `dev/reference/hsae_reference.py`, which
-// differentiates the loss automatically. `Fixtures/reference.json` says which command wrote it.
+// Compares the reference implementation with an independent one, `dev/reference/hsae_reference.py`, which
+// differentiates the loss automatically. `Fixtures/reference.json` contains the command that wrote it.
 
 import Foundation
 import HSAEModels
 import Testing
 
-/// What `Fixtures/reference.json` holds.
+/// The content of `Fixtures/reference.json`.
 private struct Fixture: Decodable {
   struct Settings: Decodable {
     var threshold, thresholdSub, slopeTop, slopeSub, beta, ortho, l1, auxk, clip: Double
@@ -70,7 +70,7 @@ extension Fixture.Case {
     return result
   }
 
-  /// The rows of step `step`, in order and round the end.
+  /// The rows of step `step`. After the last row of the data, the first follows.
   func rows(_ step: Int) -> [Double] {
     let count = data.count / width
     return (step * batch..<(step + 1) * batch).flatMap { row in
@@ -93,7 +93,7 @@ struct IndependentReferenceTests {
       expectClose(pass.loss.sparsity, parts.l1, "\(example.name): L1")
       expectClose(pass.loss.sparsityTop, parts.l1Top, "\(example.name): L1, top")
       expectClose(pass.loss.sparsitySub, parts.l1Sub, "\(example.name): L1, sub")
-      // Without its weight the other program does not compute AuxK.
+      // If AuxK's weight is 0, the other program does not compute it.
       if settings.auxiliary > 0 {
         expectClose(pass.loss.auxiliary, parts.auxk, "\(example.name): AuxK")
       }

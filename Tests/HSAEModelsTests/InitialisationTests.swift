@@ -1,4 +1,4 @@
-// Fresh weights: the table of initial values, and that a seed fixes them.
+// Fresh weights: they follow the table of initial values, and a seed determines them.
 
 import HSAETensors
 import Testing

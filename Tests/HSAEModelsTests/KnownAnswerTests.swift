@@ -1,4 +1,4 @@
-// Answers one can work out on paper: conventions about ties and inactive experts, the penalties of
+// Cases whose results can be computed on paper: conventions about ties and inactive experts, the penalties of
 // extreme dictionaries, and the parts of the training step.
 
 import Testing
@@ -6,7 +6,7 @@ import Testing
 @testable import HSAEModels
 
 struct KnownAnswerTests {
-  /// d = m = 4, encoder and decoder the unit matrix, flat.
+  /// A flat dictionary with d = m = 4, whose encoder and decoder are the identity matrix.
   var identity: ReferenceParameters {
     let shape = DictionaryShape(
       width: 4, experts: 4, sublatents: 0, subspace: 0, activeExperts: 2)
@@ -18,8 +18,8 @@ struct KnownAnswerTests {
     return weights
   }
 
-  /// Two experts in four dimensions: expert 0 reads axis 0 and owns axes 1 and 2, expert 1 reads
-  /// axis 3 and owns axes 2 and 1. Sublatents are the axes of each subspace.
+  /// Two experts in four dimensions: expert 0 reads axis 0 and owns axes 1 and 2, expert 1 reads axis 3 and
+  /// owns axes 2 and 1. Sublatents are the axes of each subspace.
   var planted: ReferenceParameters {
     let shape = DictionaryShape(
       width: 4, experts: 2, sublatents: 2, subspace: 2, activeExperts: 2)
@@ -151,7 +151,8 @@ struct KnownAnswerTests {
     // One row is its own mean.
     let single = identity.forward([0.9, 0.8, 0.7, 0.2], settings)
     #expect(single.loss.auxiliary == 0)
-    // Two rows: residuals (0, 0, 0.7, 0.2) and (0, 0, 0.3, 0.1); the dead explain both exactly.
+    // Two rows with the residuals (0, 0, 0.7, 0.2) and (0, 0, 0.3, 0.1): the dead latents explain both
+    // exactly.
     let pair = identity.forward([0.9, 0.8, 0.7, 0.2, 0.9, 0.8, 0.3, 0.1], settings)
     #expect(pair.auxiliaryVariance > 0)
     #expect(pair.loss.auxiliary == 0)
@@ -172,13 +173,14 @@ struct KnownAnswerTests {
   }
 
   @Test func firstAdamStepIsTheLearningRate() {
-    // Far above ε, Adam's first update is the sign of the gradient times the learning rate.
+    // For gradients far above ε, Adam's first update is the sign of the gradient times the learning rate.
     var trainer = ReferenceTrainer(parameters: identity)
     let rows = [0.9, 0.4, 0.1, 0]
     _ = trainer.step(rows, ReferenceSettings(), learningRate: 0.01, clip: 0)
-    // e_0 sees −2·(x_0 − z_0)… which is 0 here: the reconstruction of the two largest is exact.
+    // The gradient of e_0 is 0, because the two largest entries are rebuilt exactly.
     #expect(trainer.parameters.encoder[0] == 1)
-    // d_0's gradient is −2 · 0.9 · (0, 0, 0.1, 0): the third entry rises by 0.01, then ‖d_0‖ = 1.
+    // The gradient of d_0 is −2 · 0.9 · (0, 0, 0.1, 0): the third entry grows by 0.01, then d_0 is scaled to
+    // norm 1.
     let norm = (1 + 0.01 * 0.01).squareRoot()
     #expect(abs(trainer.parameters.decoder[2] - 0.01 / norm) < 1e-8)
     #expect(abs(trainer.parameters.decoder[0] - 1 / norm) < 1e-8)

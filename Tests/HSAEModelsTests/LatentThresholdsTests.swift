@@ -1,5 +1,5 @@
-// The encoder's bias and thresholds of each latent: the fast encoder agrees with the slow twin, whatever parts of
-// a gate there are and however many latents may be active.
+// The encoder's bias and the thresholds of latents: the fast encoder agrees with the reference
+// implementation, with either part or both, and for any number of active latents.
 
 import HSAETensors
 import Testing
@@ -22,13 +22,13 @@ struct LatentThresholdsTests {
       threshold: parts.threshold ? numbers(700, -0.3...1, 2) : [])
     let parameters = Parameters.initial(shape: shape, seed: 3, hasBias: true)
     var settings = ReferenceSettings()
-    settings.thresholds = thresholds
+    settings.selection = .thresholds(thresholds)
     let twin = ReferenceParameters(parameters)
     let rows = Matrix(rows: 75, columns: 16, elements: numbers(75 * 16, -1...1, 4))
     let expected = twin.forward(rows.elements.map { Double($0) }, settings)
     let dictionary = SparseAutoencoder(
       parameters: parameters, activation: ActivationFunction(threshold: 0, subThreshold: 0),
-      thresholds: thresholds)
+      selection: .thresholds(thresholds))
     let codes = dictionary.encode(rows, threads: 2)
     #expect(codes.all == dictionary.encode(rows, threads: 1).all)
     let rebuilt = dictionary.decode(codes)
@@ -53,7 +53,7 @@ struct LatentThresholdsTests {
       width: 4, experts: 5, sublatents: 0, subspace: 0, activeExperts: 2)
     let dictionary = SparseAutoencoder(
       parameters: .initial(shape: shape, seed: 1),
-      activation: ActivationFunction(threshold: 0, subThreshold: 0), thresholds: LatentThresholds())
+      activation: ActivationFunction(threshold: 0, subThreshold: 0), selection: .thresholds(LatentThresholds()))
     #expect(dictionary.thresholds == nil)
     #expect(!LatentThresholds(encoderBias: [1]).fits(5) && LatentThresholds(threshold: [1]).fits(1))
   }

@@ -1,38 +1,40 @@
-// Adam's constants, and the step of the CPU engine that reads and writes the moments.
+// Adam in the CPU engine: its constants, and the step that updates weights and moments.
 
 internal import CHSAEKernels
 internal import HSAEModels
 internal import HSAERuns
 internal import HSAETensors
 
-/// Adam's constants (`method.md`, "Step" 4).
+/// Adam's constants (`docs/method.md`, "Step", item 4).
 enum Adam {
   static let beta1: Float = 0.9
   static let beta2: Float = 0.999
   static let epsilon: Float = 1e-8
 }
 
-/// What is the same for all weights in one step of Adam.
+/// The numbers that one step of Adam uses for all weights.
 struct AdamStep {
-  /// Number of the step, from 1.
+  /// The number of the step, from 1.
   var number: Int
-  /// The factor of the gradient.
+  /// The factor that clips the gradient.
   var clip: Float
-  /// Rate and ε, with the corrections of the moments' bias moved into them.
+  /// Learning rate and ε, with the bias corrections of the moments folded in.
   var rate: Float
   var epsilon: Float
 }
 
 extension Moments {
-  /// Steps elements `range` of a part with the weights `p` and gradients `g`, which point to the whole
-  /// part's.
+  /// Updates the elements `range` of `part`, given the addresses of the whole part's weights `p` and
+  /// gradients `g`.
   ///
-  /// - Safety: no other thread may use these elements meanwhile.
+  /// - Safety: `p` and `g` have as many elements as the part, and no other thread uses the elements of
+  ///   `range`.
   @unsafe
   func step(
     _ step: AdamStep, _ part: Part, _ range: Range<Int>, _ p: UnsafeMutablePointer<Float>,
     _ g: UnsafePointer<Float>
   ) {
+    // Safe: `Moments.init` gave both buffers of a part `part.count` elements, and `range` lies within them.
     precondition(range.lowerBound >= 0 && range.upperBound <= part.count(shape, hasBias: hasBias))
     let (start, index) = (range.lowerBound, part.rawValue)
     switch format {

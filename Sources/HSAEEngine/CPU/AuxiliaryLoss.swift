@@ -1,6 +1,6 @@
-// AuxK (Gao et al.; `method.md`, "Flat baseline"): the latents that have not fired for a while try to
-// explain what the dictionary left over. Their rows are gathered into compact matrices, so that the
-// cost follows their number; with none it is nothing.
+// AuxK (Gao et al.; `docs/method.md`, "Flat baseline"): dead latents try to explain the part of the rows that
+// the dictionary left over. Their weights are copied into compact matrices, so the cost grows with the number
+// of dead latents and is zero if there are none.
 //
 //   e = x − x̂, without gradient;  ê = Σ over the k_aux largest positive u of dead latents of u d_j
 //   L_aux = mean ‖e − ê‖² / mean ‖e − ē‖², NaN → 0, ē the batch's mean of e
@@ -11,38 +11,42 @@ internal import HSAEModels
 internal import HSAERuns
 internal import HSAETensors
 
-/// The memory of the auxiliary loss and its gradients for the dead latents.
+/// The memory of the auxiliary loss and of its gradients for the dead latents.
 @safe
 final class AuxiliaryLoss {
-  static let tileVectors = 64
+  static let tileRows = 64
   static let tileLatents = 256
 
   let shape: DictionaryShape
   let batch: Int
-  /// k_aux.
+  /// The most dead latents that may explain one row, k_aux.
   let active: Int
-  /// Dead latents of this step, and each latent's place among them or −1.
+  /// The dead latents of this step. `place` has each latent's position among them, or −1.
   var latents: [Int32] = []
   var place: [Int32]
-  /// Rows e_j and d_j of dead latents, and their gradients [count × d]; whole tiles.
+  /// Rows e_j and d_j of the dead latents, and their gradients [dead × d]. `encoder` has whole tiles.
   let encoder: Buffer<Float>
   let decoder: Buffer<Float>
   let encoderGradient: Buffer<Float>
   let decoderGradient: Buffer<Float>
-  /// Active pairs, vector-major: numbers, places, u; and place-major.
+  /// The pairs of a row and a dead latent, row by row: how many a row has, then their positions in `latents`
+  /// and their pre-activations u [batch × k_aux].
   let counts: Buffer<Int32>
   let places: Buffer<Int32>
   let values: Buffer<Float>
+  /// The same pairs sorted by latent: where each latent's pairs begin [m + 1], then rows, u and gradients of
+  /// u.
   let starts: Buffer<Int32>
-  let sortedVectors: Buffer<Int32>
+  let sortedRows: Buffer<Int32>
   let sortedValues: Buffer<Float>
   let sortedGradients: Buffer<Float>
-  /// ê, then the gradient with respect to it [B × d].
+  /// ê, later the gradient with respect to it [batch × d].
   let reconstruction: Buffer<Float>
   let product: TileProduct
   let preActivations: Buffer<Float>
   let keys: Buffer<UInt64>
   let keyCapacity: Int
+  /// Of each piece of rows: Σ‖ê − e‖² and Σ‖e‖².
   let sums: Buffer<Double>
 
   init(shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, threads: Int) {
@@ -61,24 +65,27 @@ final class AuxiliaryLoss {
     places = Buffer(batch * self.active)
     values = Buffer(batch * self.active)
     starts = Buffer(shape.experts + 1)
-    sortedVectors = Buffer(batch * self.active)
+    sortedRows = Buffer(batch * self.active)
     sortedValues = Buffer(batch * self.active)
     sortedGradients = Buffer(batch * self.active)
     reconstruction = Buffer(batch * d)
     keyCapacity = 2 * self.active + 64
-    let tile = Self.tileVectors
+    let tile = Self.tileRows
     precondition(paddedBatch % tile == 0, "Tiles would reach beyond the batch's rows.")
     product = TileProduct(
       rowSizes: [tile], columnSizes: [Self.tileLatents], depth: d, a: .rows(d),
       b: .transposed(d), cStride: Self.tileLatents, precision: .float32, workers: threads)
     preActivations = Buffer(threads * tile * Self.tileLatents)
     keys = Buffer(threads * tile * keyCapacity)
-    sums = Buffer(2 * pieceCount(batch, size: Self.tileVectors))
+    sums = Buffer(2 * pieceCount(batch, size: Self.tileRows))
   }
 }
 
+// Bounds that the proofs below use: at most m latents are dead, and a row has at most `active` pairs, so
+// there are at most batch · active pairs. Every row number is below `batch`. All buffers were sized for this
+// in `AuxiliaryLoss.init`.
 extension TrainingEngine {
-  /// The auxiliary loss of this step and its gradients, kept in `auxiliary` until `backward`.
+  /// Computes the auxiliary loss of this step. Its gradients stay in `auxiliary` until `backward` adds them.
   func auxiliaryLoss(_ settings: StepSettings) -> (loss: Double, latents: Int) {
     guard let work = auxiliary else { return (0, 0) }
     work.latents.removeAll(keepingCapacity: true)
@@ -102,7 +109,11 @@ extension TrainingEngine {
     return (loss, total)
   }
 
+  /// Copies the weights of the dead latents into compact matrices.
   private func gatherDead(_ work: AuxiliaryLoss) {
+    // Safe: `place` is below m, for which `encoder` and `decoder` have room. `encoder` has whole tiles, so
+    // the zeros after the last dead latent fit. Latent j's rows begin at j·(1 + s)·d in both sides of the
+    // weights. One thread runs this.
     let d = shape.width
     let count = work.latents.count
     unsafe state.parameters.withUnsafePointers { weights in
@@ -117,8 +128,11 @@ extension TrainingEngine {
       repeating: 0, count: (tiles * AuxiliaryLoss.tileLatents - count) * d)
   }
 
-  /// The k_aux largest positive pre-activations of dead latents for every vector.
+  /// Finds the k_aux largest positive pre-activations of dead latents for every row.
   private func encodeDead(_ work: AuxiliaryLoss, active: Int) {
+    // Safe: `batchRows` and `encoder` have whole tiles. Each worker has a tile of pre-activations and `tile`
+    // lists of `keyCapacity` keys. A row writes its own `counts` element and at most `active` pairs from row
+    // · `work.active` on.
     let d = shape.width
     let tile = work.product.maxRows
     let width = AuxiliaryLoss.tileLatents
@@ -133,7 +147,7 @@ extension TrainingEngine {
           var sum = 0.0
           for first in stride(from: 0, to: work.latents.count, by: width) {
             unsafe work.product.run(
-              rows: tile, columns: width, a: vectors.base + rows.lowerBound * d,
+              rows: tile, columns: width, a: batchRows.base + rows.lowerBound * d,
               b: work.encoder.base + first * d, c: u, worker: worker)
             for row in 0..<rows.count {
               unsafe counts[row] = kernels.scan(
@@ -156,13 +170,15 @@ extension TrainingEngine {
     }
   }
 
-  /// ê, the loss, and ∂(weight · L_aux)/∂ê in its place.
+  /// Computes ê and the loss, and replaces ê by the gradient of the weighted loss with respect to it.
   private func explainResidual(_ work: AuxiliaryLoss) -> Double {
+    // Safe: a piece reads and writes whole rows of its own in `reconstruction` and `low` [batch × d], and its
+    // own two `sums`. A pair's position is below the number of dead latents, for which `decoder` has rows.
     let d = shape.width
-    // ∂L/∂x̂ is (2/B)(x̂ − x), so e = −(B/2) times it.
+    // ∂L/∂x̂ = (2/B)(x̂ − x), so e = −(B/2) · ∂L/∂x̂.
     let back = -Float(share.batch) / 2
     let isAlone = ranks == nil
-    let size = AuxiliaryLoss.tileVectors
+    let size = AuxiliaryLoss.tileRows
     let pieces = pieceCount(batch, size: size)
     parallelFor(pieces, threads: threads) { piece, _ in
       var error = 0.0
@@ -211,7 +227,10 @@ extension TrainingEngine {
     return loss
   }
 
+  /// Sorts the pairs by dead latent, and by row within a latent: a counting sort.
   private func sortDead(_ work: AuxiliaryLoss) {
+    // Safe: `starts` has m + 1 elements, and positions are below the number of dead latents, at most m.
+    // Targets are below the number of pairs, for which the sorted arrays have room. One thread runs this.
     let count = work.latents.count
     work.starts.clear()
     for row in 0..<batch {
@@ -230,7 +249,7 @@ extension TrainingEngine {
         let place = unsafe Int(work.places.base[slot])
         let target = unsafe Int(work.starts.base[place])
         unsafe work.starts.base[place] += 1
-        unsafe work.sortedVectors.base[target] = Int32(row)
+        unsafe work.sortedRows.base[target] = Int32(row)
         unsafe work.sortedValues.base[target] = work.values.base[slot]
       }
     }
@@ -240,14 +259,17 @@ extension TrainingEngine {
     unsafe work.starts.base[0] = 0
   }
 
+  /// Computes the gradients of the dead latents' rows e_j and d_j.
   private func differentiateDead(_ work: AuxiliaryLoss) {
+    // Safe: a latent belongs to one piece, which writes that latent's two gradient rows and its own range of
+    // `sortedGradients`. The rows it gathers have numbers below `batch`.
     let d = shape.width
     let count = work.latents.count
     parallelFor(pieceCount(count, size: Self.expertsPerPiece), threads: threads) { piece, _ in
       for place in pieceRange(piece, size: Self.expertsPerPiece, count: count) {
         let first = unsafe Int(work.starts.base[place])
         let number = unsafe Int(work.starts.base[place + 1]) - first
-        let own = unsafe work.sortedVectors.base + first
+        let own = unsafe work.sortedRows.base + first
         let encoder = unsafe work.encoderGradient.base + place * d
         let decoder = unsafe work.decoderGradient.base + place * d
         unsafe encoder.update(repeating: 0, count: d)
@@ -258,16 +280,20 @@ extension TrainingEngine {
         unsafe kernels.outer(
           decoder, 1, d, work.sortedValues.base + first, work.reconstruction.base, d, own, number)
         unsafe kernels.outer(
-          encoder, 1, d, work.sortedGradients.base + first, vectors.base, d, own, number)
+          encoder, 1, d, work.sortedGradients.base + first, batchRows.base, d, own, number)
       }
     }
   }
 
-  /// Adds the auxiliary loss's gradients of `expert`, if it was dead, to its rows e_j and d_j.
+  /// Adds the gradients of the auxiliary loss to rows e_j and d_j of `expert`, if that latent is dead, and to
+  /// `bias` [d].
   func addAuxiliary(
     _ expert: Int, _ gradient: MutableWeightPointers, _ weights: WeightPointers,
     bias: UnsafeMutablePointer<Float>?
   ) {
+    // Safe: `place` is below the number of dead latents, and `block` is where the expert's rows begin in all
+    // four arrays. Only the piece of `backward` that owns the expert calls this, with the bias sum of that
+    // piece.
     guard let work = auxiliary, work.place[expert] >= 0 else { return }
     let d = shape.width
     let place = Int(work.place[expert])

@@ -1,10 +1,10 @@
-// The base addresses of a set of weights or gradients, lent to kernels for the duration of a closure.
+// The addresses of a set of weights or gradients, lent to kernels while a closure runs.
 
 internal import HSAEModels
 internal import HSAERuns
 internal import HSAETensors
 
-/// The arrays of a `Parameters` for kernels to read.
+/// The arrays of a `Parameters`, to read.
 @unsafe
 struct WeightPointers {
   var encoderSide: UnsafePointer<Float>
@@ -13,7 +13,7 @@ struct WeightPointers {
   var subDecoder: UnsafePointer<Float>
 }
 
-/// The arrays of a `Parameters` for kernels to write.
+/// The arrays of a `Parameters`, to write.
 @unsafe
 struct MutableWeightPointers {
   var encoderSide: UnsafeMutablePointer<Float>
@@ -29,7 +29,7 @@ struct MutableWeightPointers {
   }
 }
 
-// Safe: the four matrices are borrowed while `body` runs, and the pointers are not used after it.
+// Safe: the four matrices stay borrowed while `body` runs, and nothing here keeps the pointers.
 extension Parameters {
   /// Lends the arrays to `body`, which must not keep the pointers.
   func withUnsafePointers<Result>(_ body: (WeightPointers) -> Result) -> Result {
@@ -47,7 +47,7 @@ extension Parameters {
     }
   }
 
-  /// Lends the arrays to `body`, which may write them and must not keep the pointers.
+  /// Lends the arrays to `body`, which may write to them and must not keep the pointers.
   mutating func withUnsafeMutablePointers<Result>(
     _ body: (MutableWeightPointers) -> Result
   ) -> Result {

@@ -1,4 +1,4 @@
-// The CPU engine as a backend: what it supports, and the memory it allocates.
+// The CPU engine as a `StepBackend`: what it can train, and how much memory it needs.
 
 internal import HSAEDistribution
 public import HSAEModels
@@ -7,7 +7,7 @@ internal import HSAESupport
 public import HSAETensors
 
 extension TrainingEngine: StepBackend {
-  /// What the engine cannot do of `recipe`, as a sentence that names the option; nil if it can train it.
+  /// Why the engine cannot train `recipe` on this machine; nil if it can.
   public static func complaint(_ recipe: Recipe, share: RankShare) -> String? {
     if recipe.selection != .topK {
       return "The CPU backend trains with the selection topk, not \(recipe.selection.name)."
@@ -18,12 +18,6 @@ extension TrainingEngine: StepBackend {
     return nil
   }
 
-  /// The batch, in fp32.
-  public var batchRows: Buffer<Float> {
-    get { vectors }
-    set { vectors = newValue }
-  }
-
   /// Lends the state to `body`.
   public func withState<Result, E: Error>(
     _ body: (borrowing TrainingState) throws(E) -> Result
@@ -31,7 +25,7 @@ extension TrainingEngine: StepBackend {
     try body(state)
   }
 
-  /// Lets `body` change the weights before the first step.
+  /// Lets `body` change the weights. Call it before the first step.
   public func changeParameters(_ body: (inout Parameters) -> Void) {
     body(&state.parameters)
     refreshCopies()
@@ -42,7 +36,7 @@ extension TrainingEngine: StepBackend {
     Phase.allCases.map { ("\($0)", seconds[$0.rawValue]) }
   }
 
-  /// The bytes that an engine allocates; it follows `init` and the workspaces made there.
+  /// The bytes that an engine allocates. It must follow `init` and the workspaces made there.
   public static func memoryNeed(
     _ recipe: Recipe, share: RankShare, threads: Int
   ) -> MemoryNeed {
@@ -52,7 +46,7 @@ extension TrainingEngine: StepBackend {
     let (m, a) = (Double(shape.experts), Double(shape.sublatents))
     let rows = Double(share.rows.count)
     if !share.isAlone {
-      // Candidates' scores, sent and kept; and the window of large sums.
+      // Scores of candidates, sent and kept, and the window of large sums.
       need.batch += rows * Double(share.mostChosen) * 12
       if objective.auxk > 0 { need.batch += rows * Double(objective.auxkActive) * 8 }
       need.batch += 4 * Double(RankReduction.mostScratch) * (share.copies.size > 1 ? 2 : 1)
@@ -63,7 +57,8 @@ extension TrainingEngine: StepBackend {
     need.gradients += 4 * numbers
     need.moments += (recipe.momentFormat == .bfloat16 ? 4 : 8) * numbers
 
-    // x, x̂ and x̂_high, in bf16 with copies; active pairs; the threshold's mask and the penalty's panels.
+    // x, x̂ and x̂_high (in bf16 with copies), active pairs, the threshold mask and the panels of the
+    // penalty.
     need.batch += rows * d * (isHalf ? 18 : 12)
     need.batch += rows * Double(shape.activeExperts) * (36 + 20 * s)
     if objective.l1 > 0, objective.l1Scope == .all {

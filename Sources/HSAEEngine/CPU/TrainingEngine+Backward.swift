@@ -1,6 +1,12 @@
-// Backward by hand, expert by expert: from the gradients with respect to x̂ and x̂_high to those of
-// every weight the expert owns, projected (`method.md`, "Step" 2) and measured for clipping.
-// An expert that no vector chose still has the gradients of orthogonality, penalty and auxiliary loss.
+// The backward pass, written by hand, expert by expert: from the gradients with respect to x̂ and x̂_high to
+// the gradients of every weight that the expert owns. It projects them (`docs/method.md`, "Step", item 2) and
+// measures their norm for clipping. An expert that no row chose still has the gradients of orthogonality,
+// penalty and auxiliary loss.
+//
+// Bounds that the proofs in this file use. An expert belongs to one piece, and that piece alone writes the
+// expert's rows of the gradient and the entries of its pairs. Expert j's rows begin at j·(1 + s)·d in both
+// sides, its sublatents at j·a·s. The arrays of pairs have an entry of 1, s or 1 + s elements for each pair,
+// and rows in `groupRows` are below `batch`.
 
 internal import CHSAEKernels
 internal import HSAEDistribution
@@ -9,17 +15,19 @@ internal import HSAERuns
 internal import HSAETensors
 
 extension TrainingEngine {
-  /// All gradients. Returns the square of their global norm.
+  /// Computes all gradients. Returns the square of their global norm.
   ///
   /// - Parameters:
   ///   - l1: the penalty's weight for one pair, λ₂ / B.
-  ///   - orthoScale: the factor of the diagonal's part of eq. 3.4's gradient.
-  ///   - orthoDone: whether row d_j of the gradient already holds orthogonality's part; row e_j is
+  ///   - orthoScale: the factor of the diagonal part of eq. 3.4's gradient.
+  ///   - orthoDone: whether row d_j of the gradient already holds the part of orthogonality. Row e_j is
   ///     initialised either way.
-  ///   - auxiliary: whether the auxiliary loss has gradients to add.
+  ///   - hasAuxiliary: whether the auxiliary loss has gradients to add.
   func backward(l1: Float, orthoScale: Float, orthoDone: Bool, auxiliary hasAuxiliary: Bool)
     -> Double
   {
+    // Safe: a piece writes its own experts' gradients, its own d elements of `biasPieces` and its own element
+    // of `pieceSums`; `init` sized both for at least so many pieces.
     let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
     let d = shape.width
     let hasBias = state.parameters.hasBias
@@ -48,7 +56,9 @@ extension TrainingEngine {
     return total
   }
 
+  /// Sets the gradients of one expert to zero, except row e_j and, with `keepsDecoder`, row d_j.
   private func clearExpert(_ expert: Int, _ gradient: MutableWeightPointers, keepsDecoder: Bool) {
+    // Safe: each side has 1 + s rows of d elements for the expert, each sub-dictionary a rows of s.
     let d = shape.width
     let block = expert * shape.rowsPerExpert * d
     let kept = keepsDecoder ? d : 0
@@ -60,12 +70,13 @@ extension TrainingEngine {
     unsafe (gradient.subDecoder + expert * sub).update(repeating: 0, count: sub)
   }
 
-  /// The gradients of one expert from its pairs, in blocks whose vectors and gradients stay in cache
-  /// between the two readings. A sum's terms are in the order of pairs, however they are cut.
+  /// Adds the gradients of one expert's pairs, in blocks whose rows and gradients stay in cache between the
+  /// two readings. A sum adds its terms in the order of pairs, whatever the size of a block.
   private func backwardPairs(
     _ expert: Int, _ weights: WeightPointers, _ gradient: MutableWeightPointers, l1: Float,
     worker: Int
   ) {
+    // Safe: each block lies within the expert's pairs.
     let all = pairs(of: expert)
     var first = all.lowerBound
     while first < all.upperBound {
@@ -75,20 +86,24 @@ extension TrainingEngine {
     }
   }
 
+  /// The part of `backwardPairs` for the pairs `range`.
   private func backwardBlock(
     _ range: Range<Int>, of expert: Int, _ weights: WeightPointers,
     _ gradient: MutableWeightPointers, l1: Float, worker: Int
   ) {
+    // Safe: `range` lies within this expert's pairs, and all that is written belongs to the expert or to
+    // those pairs. In a flat dictionary s is 0, and the function returns before it uses the arrays that are
+    // empty then.
     let d = shape.width
     let s = shape.subspace
     let first = range.lowerBound
     let count = range.count
     let block = expert * shape.rowsPerExpert * d
-    let own = unsafe groupVectors.base + first
+    let own = unsafe groupRows.base + first
     let dz = unsafe pairValueGradients.base + first
     let z = unsafe pairValues.base + first
 
-    // ∂L/∂z = (g + g_high)·d_j; the penalty joins it in scope `topk`.
+    // ∂L/∂z = (g + g_high)·d_j, plus the penalty in scope `topk`.
     unsafe products(dz, weights.decoderSide + block, 1, .high, own, count)
     let penalisesActive = objective.l1 > 0 && objective.l1Scope == .topK
     for pair in 0..<count {
@@ -98,7 +113,7 @@ extension TrainingEngine {
     }
     guard s > 0 else {
       unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
-      unsafe outer(gradient.encoderSide + block, 1, dz, .vectors, own, count)
+      unsafe outer(gradient.encoderSide + block, 1, dz, .inputs, own, count)
       return
     }
 
@@ -107,7 +122,7 @@ extension TrainingEngine {
     let dy = unsafe pairCoordinateGradients.base + first * s
     let sub = expert * shape.sublatents * s
     unsafe products(dv, weights.decoderSide + block + d, s, .low, own, count)
-    unsafe fetchVectors(own, count)
+    unsafe fetchRows(own, count)
     unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
     unsafe outer(
       gradient.decoderSide + block + d, s, pairSteps.base + first * s, .low, own, count)
@@ -117,22 +132,22 @@ extension TrainingEngine {
       &subDictionary, pairCoordinates.base + first * s, dv, pairSublatents.base + first,
       pairCodes.base + first, count, l1, gradient.subEncoder + sub, gradient.subDecoder + sub, dy)
 
-    // Encoder side: e_j and Π↓_j in one pass over the expert's vectors.
+    // Encoder side: e_j and Π↓_j in one pass over the expert's rows.
     let coefficients = unsafe pairCoefficients.base + first * (1 + s)
     for pair in 0..<count {
       unsafe coefficients[pair * (1 + s)] = dz[pair]
       for axis in 0..<s { unsafe coefficients[pair * (1 + s) + 1 + axis] = dy[pair * s + axis] }
     }
-    unsafe outer(gradient.encoderSide + block, 1 + s, coefficients, .vectors, own, count)
+    unsafe outer(gradient.encoderSide + block, 1 + s, coefficients, .inputs, own, count)
   }
 
-  /// What the backward pass gathers rows of: x, ∂L/∂x̂ + ∂L/∂x̂_high, ∂L/∂x̂. In bf16 precision it
-  /// gathers their bf16 copies, which are half as much to read; sums are fp32.
-  private enum Rows { case vectors, high, low }
+  /// The rows that the backward pass reads: x, ∂L/∂x̂ + ∂L/∂x̂_high, and ∂L/∂x̂. In bf16 precision it reads
+  /// bf16 copies, which are half as large; sums are fp32.
+  private enum Rows { case inputs, high, low }
 
   private func copies(_ rows: Rows) -> Buffer<UInt16> {
     switch rows {
-    case .vectors: vectorsBF16
+    case .inputs: batchRowsBF16
     case .high: highBF16
     case .low: lowBF16
     }
@@ -140,17 +155,19 @@ extension TrainingEngine {
 
   private func originals(_ rows: Rows) -> Buffer<Float> {
     switch rows {
-    case .vectors: vectors
+    case .inputs: batchRows
     case .high: high
     case .low: low
     }
   }
 
-  /// out[t·count + r] = weights[r] · row t of `rows`.
+  /// out[t·count + r] = weights[r] · row own[t] of `rows`.
   private func products(
     _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ count: Int, _ rows: Rows,
     _ own: UnsafePointer<Int32>, _ pairs: Int
   ) {
+    // Safe: callers give `count` rows of weights and room for pairs · count products; the rows `own` are
+    // below `batch`.
     let d = shape.width
     if precision == .bfloat16 {
       unsafe kernels.rows_dot_bfloat16(out, weights, count, d, copies(rows).base, d, own, pairs)
@@ -159,11 +176,13 @@ extension TrainingEngine {
     }
   }
 
-  /// gradient[r] += Σ_t coefficients[t·count + r] · row t of `rows`.
+  /// gradient[r] += Σ_t coefficients[t·count + r] · row own[t] of `rows`.
   private func outer(
     _ gradient: UnsafeMutablePointer<Float>, _ count: Int, _ coefficients: UnsafePointer<Float>,
     _ rows: Rows, _ own: UnsafePointer<Int32>, _ pairs: Int
   ) {
+    // Safe: callers give `count` gradient rows of their own expert and pairs · count coefficients; the rows
+    // `own` are below `batch`.
     let d = shape.width
     if precision == .bfloat16 {
       unsafe kernels.outer_bfloat16(
@@ -173,23 +192,26 @@ extension TrainingEngine {
     }
   }
 
-  /// Asks for the rows of x that the last part of a block reads.
-  private func fetchVectors(_ own: UnsafePointer<Int32>, _ count: Int) {
+  /// Prefetches the rows of x that the last part of a block reads.
+  private func fetchRows(_ own: UnsafePointer<Int32>, _ count: Int) {
+    // Safe: the rows `own` are below `batch`.
     let d = shape.width
     for pair in 0..<count {
-      let vector = unsafe Int(own[pair])
+      let row = unsafe Int(own[pair])
       if precision == .bfloat16 {
-        unsafe kernels.fetch(vectorsBF16.base + vector * d, 2 * d)
+        unsafe kernels.fetch(batchRowsBF16.base + row * d, 2 * d)
       } else {
-        unsafe kernels.fetch(vectors.base + vector * d, 4 * d)
+        unsafe kernels.fetch(batchRows.base + row * d, 4 * d)
       }
     }
   }
 
-  /// −Σ ∂L/∂(x − b) over this expert's pairs: the encoder's part of the bias gradient.
+  /// Adds −Σ ∂L/∂(x − b) over this expert's pairs to `part` [d]: the encoder's part of the bias gradient.
   private func biasGradient(
     _ expert: Int, _ weights: WeightPointers, l1: Float, into part: UnsafeMutablePointer<Float>
   ) {
+    // Safe: the pairs are this expert's, `counts` has m elements where there is a bias, and `part` belongs to
+    // the piece.
     let d = shape.width
     let s = shape.subspace
     let block = expert * shape.rowsPerExpert * d
@@ -208,10 +230,12 @@ extension TrainingEngine {
     }
   }
 
-  /// Orthogonality's diagonal, projection onto the tangents of unit norm, and the squared norm.
+  /// Adds the diagonal part of orthogonality, projects the decoder gradients onto the tangents of the unit
+  /// sphere, and returns the squared norm of the expert's gradient.
   private func finishExpert(
     _ expert: Int, _ weights: WeightPointers, _ gradient: MutableWeightPointers, orthoScale: Float
   ) -> Double {
+    // Safe: only this expert's rows are read and written.
     let d = shape.width
     let s = shape.subspace
     let block = expert * shape.rowsPerExpert * d
@@ -236,6 +260,7 @@ extension TrainingEngine {
 
   /// The squared norm of one expert's gradient.
   func squaredNorm(_ expert: Int, _ gradient: MutableWeightPointers) -> Double {
+    // Safe: the expert has (1 + s)·d elements of each side and a·s of each sub-dictionary.
     let sub = shape.sublatents * shape.subspace
     let side = shape.rowsPerExpert * shape.width
     return unsafe kernels.sum_squares(gradient.encoderSide + expert * side, side)
@@ -244,8 +269,11 @@ extension TrainingEngine {
       + kernels.sum_squares(gradient.subDecoder + expert * sub, sub)
   }
 
-  /// The bias gradient: Σ (g + g_high) from the reconstructions, and the encoder's part.
+  /// Computes the bias gradient: Σ (g + g_high) from the reconstructions plus the encoder's part. Returns its
+  /// squared norm.
   private func finishBias(pieces: Int) -> Double {
+    // Safe: a block of columns belongs to one thread, which uses its worker's 64 sums and writes those
+    // columns of the bias. `high` has `batch` rows, `biasPieces` a row of d elements for each piece.
     let d = shape.width
     let columns = 64
     let rows = ownRows

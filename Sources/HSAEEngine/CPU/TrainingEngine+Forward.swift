@@ -1,6 +1,9 @@
-// Forward: encode, sort the active pairs by expert, run the experts, rebuild the vectors.
-// Accesses are in range because every buffer was sized by the same shape and batch in `init`; no two
-// pieces write the same element, because an expert or a vector belongs to one piece.
+// The forward pass: encode, sort the active pairs by expert, run the experts, rebuild the rows.
+//
+// Bounds that the proofs in this file use. `TrainingEngine.init` sized the buffers: `batchRows` has at least
+// batch · d elements, `high` and `low` have batch · d, and the arrays of pairs have batch · k entries.
+// `groupStarts` divides 0 ..< pairTotal into one range for each expert and chunk, and pairTotal ≤ batch · k.
+// Rows in `groupRows` are below `batch`. Expert j's rows begin at j·(1 + s)·d in both sides of the weights.
 
 internal import CHSAEKernels
 internal import HSAEDistribution
@@ -9,28 +12,33 @@ internal import HSAERuns
 internal import HSAETensors
 
 extension TrainingEngine {
-  /// Centres the batch if there is a bias, and rounds it to bf16 if products want that.
-  func prepareVectors() {
+  /// Subtracts the bias from the batch if there is one, and makes the bf16 copy if products need it.
+  func prepareRows() {
+    // Safe: a piece changes its own rows of `batchRows` and, in bf16, of `batchRowsBF16`. The bias has d
+    // elements where it is read.
     let d = shape.width
     let hasBias = state.parameters.hasBias
     guard hasBias || precision == .bfloat16 else { return }
     unsafe state.parameters.bias.withUnsafePointer { bias in
-      parallelFor(pieceCount(batch, size: Self.vectorsPerPiece), threads: threads) { piece, _ in
-        let rows = pieceRange(piece, size: Self.vectorsPerPiece, count: batch)
+      parallelFor(pieceCount(batch, size: Self.rowsPerPiece), threads: threads) { piece, _ in
+        let rows = pieceRange(piece, size: Self.rowsPerPiece, count: batch)
         if hasBias {
-          for row in rows { unsafe kernels.axpy(vectors.base + row * d, bias, -1, d) }
+          for row in rows { unsafe kernels.axpy(batchRows.base + row * d, bias, -1, d) }
         }
         if precision == .bfloat16 {
           let start = rows.lowerBound * d
-          unsafe kernels.to_bfloat16(vectorsBF16.base + start, vectors.base + start, rows.count * d)
+          unsafe kernels.to_bfloat16(
+            batchRowsBF16.base + start, batchRows.base + start, rows.count * d)
         }
       }
     }
   }
 
-  /// Active experts of every vector, and the threshold masks. Returns Σ u and the number of pairs at
-  /// or above the threshold, where masks are kept.
+  /// Finds the active experts of every row and sets the threshold masks. Returns Σ u and the number of pairs
+  /// at or above the threshold; both are 0 if no masks are kept.
   func encode() -> (sum: Double, count: Int) {
+    // Safe: the buffers have the sizes `TopLevelEncoder.run` asks for. A piece reads the mask words of its
+    // own rows and writes its own element of `pieceSums`, which has four for each piece.
     var largest: Float = 0
     for expert in 0..<encoderFourthPowers.count {
       largest = unsafe max(largest, encoderFourthPowers.base[expert])
@@ -38,17 +46,17 @@ extension TrainingEngine {
     if ranks != nil, precision == .bfloat16 { largest = share.dictionary.max(largest) }
     let sum = unsafe state.parameters.encoderSide.withUnsafePointer { weights in
       unsafe encoder.run(
-        count: batch, vectors: vectors.base,
-        vectorsBF16: precision == .bfloat16 ? UnsafePointer(vectorsBF16.base) : nil,
+        count: batch, rows: batchRows.base,
+        rowsBF16: precision == .bfloat16 ? UnsafePointer(batchRowsBF16.base) : nil,
         encoder: weights,
         encoderBF16: precision == .bfloat16 ? UnsafePointer(encoderBF16.base) : nil,
         encoderSpread: largest.squareRoot().squareRoot())
     }
     ranks?.choose(self)
     guard encoder.mask.count > 0 else { return (sum, 0) }
-    let pieces = pieceCount(batch, size: Self.vectorsPerPiece)
+    let pieces = pieceCount(batch, size: Self.rowsPerPiece)
     parallelFor(pieces, threads: threads) { piece, _ in
-      let rows = pieceRange(piece, size: Self.vectorsPerPiece, count: batch)
+      let rows = pieceRange(piece, size: Self.rowsPerPiece, count: batch)
       var set = 0
       for word in rows.lowerBound * encoder.maskWords..<rows.upperBound * encoder.maskWords {
         unsafe set += encoder.mask.base[word].nonzeroBitCount
@@ -59,16 +67,18 @@ extension TrainingEngine {
     return (sum, count)
   }
 
-  /// Sorts pairs by expert, and within an expert by vector: a counting sort, a chunk of the batch a
-  /// piece.
+  /// Sorts the pairs by expert, and by row within an expert: a counting sort in which each chunk of the batch
+  /// is a piece.
   func groupPairs() {
+    // Safe: a chunk has its own m cursors, and experts are below m. The cursors of an expert and chunk run
+    // through a range of `groupRows` that no other chunk writes.
     let m = shape.experts
     let chunks = chunkCount
     groupCursors.clear()
     parallelFor(chunks, threads: threads) { chunk, _ in
       let cursors = unsafe groupCursors.base + chunk * m
-      for vector in pieceRange(chunk, size: chunkVectors, count: batch) {
-        for slot in encoder.slots(of: vector) {
+      for row in pieceRange(chunk, size: chunkRows, count: batch) {
+        for slot in encoder.slots(of: row) {
           unsafe cursors[Int(encoder.experts.base[slot])] += 1
         }
       }
@@ -85,29 +95,33 @@ extension TrainingEngine {
     unsafe groupStarts.base[m * chunks] = total
     parallelFor(chunks, threads: threads) { chunk, _ in
       let cursors = unsafe groupCursors.base + chunk * m
-      for vector in pieceRange(chunk, size: chunkVectors, count: batch) {
-        for slot in encoder.slots(of: vector) {
+      for row in pieceRange(chunk, size: chunkRows, count: batch) {
+        for slot in encoder.slots(of: row) {
           let expert = unsafe Int(encoder.experts.base[slot])
-          unsafe groupVectors.base[Int(cursors[expert])] = Int32(vector)
+          unsafe groupRows.base[Int(cursors[expert])] = Int32(row)
           unsafe cursors[expert] += 1
         }
       }
     }
   }
 
-  /// The pairs of one expert, as places in the sorted arrays.
+  /// The pairs of one expert, as positions in the sorted arrays.
   func pairs(of expert: Int) -> Range<Int> {
+    // Safe: `groupStarts` has m · chunks + 1 elements.
     let first = expert * chunkCount
     return unsafe Int(groupStarts.base[first])..<Int(groupStarts.base[first + chunkCount])
   }
 
-  /// Number of pairs.
+  // Safe: this is the last element of `groupStarts`.
+  /// The number of pairs.
   var pairTotal: Int { unsafe Int(groupStarts.base[shape.experts * chunkCount]) }
 
   /// The sub-dictionary of `expert`, for a kernel.
   func subExpert(
     _ expert: Int, encoder: UnsafePointer<Float>, decoder: UnsafePointer<Float>, worker: Int
   ) -> hsae_sub_expert {
+    // Safe: expert j's sublatents begin at j·a·s in both arrays. The scratch memory belongs to `worker`
+    // alone.
     let block = expert * shape.sublatents * shape.subspace
     return unsafe hsae_sub_expert(
       subspace: shape.subspace, sublatents: shape.sublatents, threshold: activation.subThreshold,
@@ -115,21 +129,22 @@ extension TrainingEngine {
       scratch: subScratch.base + worker * subScratchCount)
   }
 
-  /// z, subspace coordinates and sublatents of all pairs, both reconstructions, residuals, and the
-  /// gradients with respect to the reconstructions. Returns the squared errors Σ‖x − x̂‖² and
-  /// Σ‖x − x̂_high‖², and Σ Σ_a |c_a|.
+  /// Computes z, subspace coordinates and sublatents of all pairs, both reconstructions, the residuals, and
+  /// the gradients with respect to the reconstructions. Returns Σ‖x − x̂‖², Σ‖x − x̂_high‖² and Σ Σ_a |c_a|.
   ///
-  /// A piece is a chunk of the batch: it visits the experts in order, and each adds itself to the
-  /// reconstructions of its vectors in the chunk, so a weight is read once a chunk and a vector's
-  /// sums do not depend on how the batch was cut.
+  /// A piece is a chunk of the batch. It visits the experts in order, and each expert adds its part to the
+  /// reconstructions of its rows. So a weight is read once for each chunk, and a row's sums do not depend on
+  /// how the batch was divided.
   func forward() -> (full: Double, top: Double, subPenalty: Double) {
+    // Safe: a chunk writes its own rows of `high` and `low` and its own pairs. The weights' pointers stay
+    // within the closures that lend them.
     unsafe state.parameters.encoderSide.withUnsafePointer { encoderSide in
       unsafe state.parameters.decoderSide.withUnsafePointer { decoderSide in
         unsafe state.parameters.subEncoder.withUnsafePointer { subEncoder in
           unsafe state.parameters.subDecoder.withUnsafePointer { subDecoder in
             parallelFor(chunkCount, threads: threads) { chunk, worker in
               let d = shape.width
-              let rows = pieceRange(chunk, size: chunkVectors, count: batch)
+              let rows = pieceRange(chunk, size: chunkRows, count: batch)
               unsafe (high.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
               unsafe (low.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
               unsafe visitExperts(of: chunk, fetching: encoderSide) { expert, rows, pairs in
@@ -141,7 +156,7 @@ extension TrainingEngine {
                 let first = pairs.lowerBound
                 unsafe kernels.spread(
                   high.base, low.base, rows, shape.rowsPerExpert, d, pairValues.base + first,
-                  pairSteps.base + first * shape.subspace, groupVectors.base + first, pairs.count)
+                  pairSteps.base + first * shape.subspace, groupRows.base + first, pairs.count)
               }
               if ranks == nil { residuals(rows) }
             }
@@ -163,12 +178,13 @@ extension TrainingEngine {
     return (full, top, penalty)
   }
 
-  /// Calls `body` for every expert that vectors of a chunk chose, with its rows of `side` and its
-  /// pairs, while the rows of an expert two places on are fetched.
+  /// Calls `body` for every expert that rows of a chunk chose, with the expert's rows of `side` and its
+  /// pairs. Meanwhile the processor fetches the rows of the expert after next.
   private func visitExperts(
     of chunk: Int, fetching side: UnsafePointer<Float>,
     _ body: (_ expert: Int, _ rows: UnsafePointer<Float>, _ pairs: Range<Int>) -> Void
   ) {
+    // Safe: experts are below m, for which `side` has rows.
     let block = shape.rowsPerExpert * shape.width
     func pairs(_ expert: Int) -> Range<Int> {
       let place = expert * chunkCount + chunk
@@ -183,18 +199,20 @@ extension TrainingEngine {
     }
   }
 
-  /// One expert's encoder side for some of its pairs: e_j and Π↓_j give z and y, and the
-  /// sub-dictionary q, c and v = c·D[q].
+  /// Reads one expert's encoder side for some of its pairs: e_j and Π↓_j give z and y, and the sub-dictionary
+  /// gives q, c and v = c·D[q].
   private func readExpert(
     _ pairs: Range<Int>, _ encoder: UnsafePointer<Float>, _ subDictionary: hsae_sub_expert
   ) {
+    // Safe: `pairs` lies within the arrays of pairs, whose entries have 1, s or 1 + s elements. In a flat
+    // dictionary s is 0, and the arrays that are empty then are not read.
     let d = shape.width
     let s = shape.subspace
     let first = pairs.lowerBound
     let z = unsafe pairValues.base + first
     let dots = unsafe pairCoefficients.base + first * (1 + s)
     unsafe kernels.rows_dot(
-      dots, encoder, 1 + s, d, vectors.base, d, groupVectors.base + first, pairs.count)
+      dots, encoder, 1 + s, d, batchRows.base, d, groupRows.base + first, pairs.count)
     for pair in 0..<pairs.count {
       let u = unsafe dots[pair * (1 + s)]
       unsafe z[pair] = activation.code(u)
@@ -210,19 +228,21 @@ extension TrainingEngine {
     }
   }
 
-  /// Residuals of `rows`, whole pieces, and what is left of the reconstructions' buffers then: the
-  /// gradients with respect to x̂ and x̂_high, with their bf16 copies.
+  /// Computes the residuals of `rows` (whole pieces). It turns the buffers of the reconstructions into the
+  /// gradients with respect to x̂ and x̂_high, and makes their bf16 copies.
   func residuals(_ rows: Range<Int>) {
+    // Safe: a piece changes its own rows of the buffers and its own two elements of `pieceSums`. Callers give
+    // every piece to one thread.
     let d = shape.width
     let a = 2 / Float(share.batch)
     let b = objective.beta * a
-    let size = Self.vectorsPerPiece
+    let size = Self.rowsPerPiece
     for piece in rows.lowerBound / size..<pieceCount(rows.upperBound, size: size) {
       unsafe pieceSums.base[2 * piece] = 0
       unsafe pieceSums.base[2 * piece + 1] = 0
       for row in pieceRange(piece, size: size, count: batch) {
         unsafe kernels.residuals(
-          high.base + row * d, low.base + row * d, vectors.base + row * d, a, b, d,
+          high.base + row * d, low.base + row * d, batchRows.base + row * d, a, b, d,
           pieceSums.base + 2 * piece)
         if highBF16.count > 0 {
           unsafe kernels.to_bfloat16(highBF16.base + row * d, high.base + row * d, d)
@@ -234,24 +254,25 @@ extension TrainingEngine {
     }
   }
 
-  /// The vectors whose reconstructions this engine completes: all, where it is alone.
+  /// The rows whose reconstructions this engine completes: all rows if it is alone.
   var ownRows: Range<Int> { ranks?.ownRows ?? 0..<batch }
 
-  /// The pieces they make up.
+  /// The pieces that these rows make up.
   var ownPieces: Range<Int> {
     let rows = ownRows
     if rows.isEmpty { return 0..<0 }
-    let size = Self.vectorsPerPiece
+    let size = Self.rowsPerPiece
     return rows.lowerBound / size..<pieceCount(rows.upperBound, size: size)
   }
 
-  /// Σ‖x − x̄‖² of the batch, x̄ its mean; NaN if its rows do not differ.
+  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are alike.
   func totalVariance() -> Double {
+    // Safe: rows are below `batch`, columns below d.
     let d = shape.width
     var squares = 0.0
     var sums = [Double](repeating: 0, count: d)
     for row in 0..<batch {
-      let x = unsafe vectors.base + row * d
+      let x = unsafe batchRows.base + row * d
       unsafe squares += kernels.sum_squares(x, d)
       for column in 0..<d { unsafe sums[column] += Double(x[column]) }
     }
@@ -260,12 +281,14 @@ extension TrainingEngine {
       share.copies.sum(&sums)
     }
     let variance = squares - sums.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
-    // What is left of rows that are all alike is rounding.
+    // If all rows are alike, only rounding errors remain.
     return variance > squares * 1e-6 ? variance : .nan
   }
 
-  /// Σ z over active pairs at or above the threshold: the penalty's top part in scope `topk`.
+  /// Σ z over the active pairs at or above the threshold: the top level's part of the penalty in scope
+  /// `topk`.
   func activePenalty() -> Double {
+    // Safe: `pairValues` has an element for each pair.
     var sum = 0.0
     for pair in 0..<pairTotal where unsafe activation.reaches(pairValues.base[pair]) {
       unsafe sum += Double(pairValues.base[pair])

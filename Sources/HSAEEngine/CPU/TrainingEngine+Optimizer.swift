@@ -1,5 +1,5 @@
-// The update, one pass over weights, gradients and moments: clipping factor, Adam, unit norms of both
-// decoders, and the bf16 copies that the next step's products read.
+// The update of a step, in one pass over weights, gradients and moments: clipping factor, Adam, unit norms of
+// both decoders, and the bf16 copies that the next step's products read.
 
 internal import CHSAEKernels
 internal import Foundation
@@ -8,14 +8,16 @@ internal import HSAERuns
 internal import HSAETensors
 
 extension TrainingEngine {
-  /// Clips to the global norm, steps, renormalises.
+  /// Clips the gradient to the largest global norm, takes the Adam step and renormalises the decoders.
   func update(_ settings: StepSettings, norm: Double) {
+    // Safe: gradients and moments have the sizes of the weights. A piece writes the rows of its own experts;
+    // expert j's rows begin at j·(1 + s)·d, its sublatents at j·a·s.
     let d = shape.width
     let s = shape.subspace
     let clip =
       settings.clip > 0 && norm > Double(settings.clip)
       ? Float(Double(settings.clip) / norm) : 1
-    // p −= lr · m̂ / (√v̂ + ε), with the corrections of m̂ and v̂ moved into rate and epsilon.
+    // p −= lr · m̂ / (√v̂ + ε), with the bias corrections of m̂ and v̂ folded into rate and epsilon.
     let first = 1 - pow(Double(Adam.beta1), Double(settings.number))
     let second = (1 - pow(Double(Adam.beta2), Double(settings.number))).squareRoot()
     let rate = Float(Double(settings.learningRate) * second / first)
@@ -31,7 +33,7 @@ extension TrainingEngine {
         parallelFor(
           pieceCount(shape.experts, size: Self.expertsPerPiece), threads: threads
         ) { piece, _ in
-          // A whole piece at a time: long runs of memory, which the processor prefetches.
+          // Whole pieces are long runs of memory, which the processor prefetches.
           let experts = pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts)
           let rows = experts.lowerBound * side..<experts.upperBound * side
           let codes = experts.lowerBound * sub..<experts.upperBound * sub
@@ -57,12 +59,16 @@ extension TrainingEngine {
     }
   }
 
+  /// Scales the `width` elements at `row` to unit norm; leaves zeros alone.
   private func renormalise(_ row: UnsafeMutablePointer<Float>, _ width: Int) {
+    // Safe: callers give a whole row of the weights that their piece owns.
     let norm = unsafe kernels.sum_squares(row, width).squareRoot()
     if norm > 0 { unsafe kernels.scale(row, row, Float(1 / norm), width) }
   }
 
+  /// Updates the bf16 copies of one expert's e_j and d_j, and Σ e⁴.
   private func copyExpert(_ expert: Int, _ p: WeightPointers) {
+    // Safe: the copies have m rows of d elements if they are not empty, and only one piece has this expert.
     let d = shape.width
     let block = expert * shape.rowsPerExpert * d
     if encoderBF16.count > 0 {
@@ -74,8 +80,9 @@ extension TrainingEngine {
     }
   }
 
-  /// Makes the bf16 copies agree with the weights: after `init` and after weights were replaced.
+  /// Makes the bf16 copies agree with the weights, after `init` and after the weights were replaced.
   func refreshCopies() {
+    // Safe: experts are below m, and one thread runs this.
     unsafe state.parameters.withUnsafePointers { weights in
       for expert in 0..<shape.experts { unsafe copyExpert(expert, weights) }
     }

@@ -1,5 +1,5 @@
-// The bi-orthogonality penalty (eq. 3.4) and its gradient through two d × d Gram matrices, never the
-// m × m matrix E Dᵀ: 6·m·d² operations.
+// The bi-orthogonality penalty (eq. 3.4) and its gradient. It uses two d × d Gram matrices instead of the m ×
+// m matrix E Dᵀ: 6·m·d² operations.
 
 internal import CHSAEKernels
 internal import HSAEDistribution
@@ -7,10 +7,10 @@ internal import HSAEModels
 internal import HSAERuns
 internal import HSAETensors
 
-/// The products and matrices of the penalty, made once.
+/// The matrices and prepared products of the penalty.
 @safe
 final class OrthogonalityWorkspace {
-  /// Rows of a Gram matrix computed by one piece.
+  /// Rows of a Gram matrix in one piece.
   static let gramRows = 64
   /// Experts whose gradient rows one piece computes.
   static let gradientRows = 256
@@ -18,12 +18,12 @@ final class OrthogonalityWorkspace {
   /// EᵀE and DᵀD [d × d], both triangles.
   let encoderGram: Buffer<Float>
   let decoderGram: Buffer<Float>
-  /// The same, scaled, in bf16; empty in fp32.
+  /// The same matrices, scaled, in bf16; empty in fp32.
   let encoderGramBF16: Buffer<UInt16>
   let decoderGramBF16: Buffer<UInt16>
-  /// Upper triangle of a Gram matrix, a block of rows from its diagonal on: one product per block.
+  /// The upper triangle of a Gram matrix: one product for each block of rows, from the diagonal on.
   let gram: [TileProduct]
-  /// Rows times a Gram matrix.
+  /// The product of rows with a Gram matrix.
   let gradient: TileProduct
 
   init(shape: DictionaryShape, precision: Precision, threads: Int) {
@@ -47,14 +47,15 @@ final class OrthogonalityWorkspace {
   }
 }
 
-// Safe: the weights' and gradients' pointers are borrowed for one closure; expert j's rows begin at
-// j·(1 + s)·d, the bf16 copies' at j·d, and every tile stays within the m experts and the d × d Gram matrices that
-// the workspace was made for. A piece is one thread's, and pieces write different rows.
+// Bounds that the proofs below use. Expert j's rows begin at j·(1 + s)·d in the weights and gradients, and at
+// j·d in the bf16 copies, which have m rows. The Gram matrices have d · d elements. All pointers stay within
+// the closures that lend them.
 extension TrainingEngine {
-  /// Computes the penalty and writes rows e_j and d_j of the gradient: weight · ∂L_ortho, except for the
-  /// diagonal's part. Returns the factor of that part, or nil if the penalty does not apply and
-  /// nothing was written.
+  /// Computes the penalty and writes rows e_j and d_j of the gradient: weight · ∂L_ortho without the diagonal
+  /// part. Returns the factor of the diagonal part. Returns nil, and writes no gradient, if the penalty does
+  /// not apply.
   func orthogonality(weight: Float, report: inout StepReport) -> Float? {
+    // Safe: the sums over ranks get arrays of d · d elements.
     guard let work = orthogonality, weight > 0 else {
       report.ortho = share.shape.experts > 1 ? .nan : 0
       return nil
@@ -77,7 +78,7 @@ extension TrainingEngine {
       return nil
     }
     report.ortho = sum.squareRoot() / (m * m - m)
-    // Each engine with the same experts adds its part.
+    // Every group of ranks adds its part to the gradients of the same experts.
     let engines = Double(share.copies.size)
     let scale = Float(Double(weight) / (sum.squareRoot() * (m * m - m)) / engines)
     scaleGrams(work, by: scale)
@@ -89,8 +90,10 @@ extension TrainingEngine {
     return scale
   }
 
-  /// The upper triangles of EᵀE and DᵀD.
+  /// Computes the upper triangles of EᵀE and DᵀD.
   private func computeGrams(_ work: OrthogonalityWorkspace, _ weights: WeightPointers) {
+    // Safe: block `rows` reads columns rows.lowerBound ..< d of m rows. It writes its own rows of one Gram
+    // matrix, from the diagonal on.
     let d = shape.width
     let blocks = work.gram.count
     let bf16 = precision == .bfloat16
@@ -117,6 +120,7 @@ extension TrainingEngine {
 
   /// Σ_j (e_j·d_j)² over this engine's experts.
   private func diagonalSquares(_ weights: WeightPointers) -> Double {
+    // Safe: rows e_j and d_j have d elements, and a piece writes its own element of `pieceSums`.
     let d = shape.width
     let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
     parallelFor(pieces, threads: threads) { piece, _ in
@@ -132,8 +136,9 @@ extension TrainingEngine {
     return (0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] }
   }
 
-  /// Adds ⟨EᵀE, DᵀD⟩ to `sum`, and mirrors the upper triangles.
+  /// Adds ⟨EᵀE, DᵀD⟩ to `sum`, and copies the upper triangles into the lower ones.
   private func addProductOfGrams(_ work: OrthogonalityWorkspace, to sum: inout Double) {
+    // Safe: row and column are below d. One thread runs this.
     let d = shape.width
     for row in 0..<d {
       for column in row..<d {
@@ -146,7 +151,10 @@ extension TrainingEngine {
     }
   }
 
+  /// Multiplies both Gram matrices by `scale`, and makes their bf16 copies.
   private func scaleGrams(_ work: OrthogonalityWorkspace, by scale: Float) {
+    // Safe: all four buffers have d · d elements; the copies have none in fp32, where the function returns
+    // first.
     let elements = shape.width * shape.width
     unsafe kernels.scale(work.encoderGram.base, work.encoderGram.base, scale, elements)
     unsafe kernels.scale(work.decoderGram.base, work.decoderGram.base, scale, elements)
@@ -155,10 +163,12 @@ extension TrainingEngine {
     unsafe kernels.to_bfloat16(work.decoderGramBF16.base, work.decoderGram.base, elements)
   }
 
-  /// ∂/∂E = scale · E (DᵀD), and the same with E and D swapped; the Gram matrices hold the scale already.
+  /// Writes ∂/∂E = scale · E (DᵀD) and the same with E and D swapped. The Gram matrices already include the
+  /// scale.
   private func writeOrthogonalityGradient(
     _ work: OrthogonalityWorkspace, _ weights: WeightPointers, _ gradient: MutableWeightPointers
   ) {
+    // Safe: a tile reads and writes rows of its own experts only, on one of the two sides.
     let d = shape.width
     let tiles = pieceCount(shape.experts, size: OrthogonalityWorkspace.gradientRows)
     let stride = shape.rowsPerExpert * d

@@ -1,8 +1,9 @@
-// The gradient of the sparsity penalty on top-level latents at or above the threshold, inside or
-// outside the top k: for latent j it is the weight times the sum of the vectors whose bit j is set.
-// A piece is a group of latents, whose sums stay in cache while blocks of vectors pass by. Where few
-// bits of a block are set it adds the vectors they name; where many are it multiplies the bits, as
-// bf16 zeros and ones, with the vectors: the cheaper way, tile by tile.
+// The gradient of the sparsity penalty on the top-level latents at or above the threshold, inside or outside
+// the top k. For latent j it is the weight times the sum of the rows whose mask bit j is set.
+//
+// A piece is a group of latents. Their sums stay in cache while blocks of rows pass by. If few bits of a
+// block are set, the rows they name are added one by one; if many are, the bits become bf16 zeros and ones
+// and are multiplied with the rows.
 
 internal import CHSAEKernels
 internal import HSAEModels
@@ -12,30 +13,32 @@ internal import HSAETensors
 /// The memory of the penalty's gradient.
 @safe
 final class PenaltyWorkspace {
-  /// Vectors of a block.
-  static let blockVectors = 256
-  /// Columns of a panel of a block, which the kernel keeps in cache.
+  /// Rows in a block.
+  static let blockRows = 256
+  /// Columns in a panel of a block. The kernel keeps a panel in cache.
   static let panelColumns = Int(HSAE_PANEL)
-  /// Share of set bits from which one product is cheaper than adding (measured; dev/LOG.md).
+  /// The share of set bits from which a product is cheaper than adding rows (measured; dev/LOG.md).
   static let denseShare = 0.15
 
-  /// Latents of a group: whole words of the mask, few enough that their sums stay in the second-level
-  /// cache and that there are pieces for every thread.
+  /// Latents in a group: whole words of the mask. Few enough that their sums stay in the second-level cache
+  /// and that every thread has a piece.
   let groupLatents: Int
   /// d rounded up to whole panels.
   let paddedWidth: Int
-  /// The batch by block, panel, vector and column, so that what one panel holds is contiguous: in
-  /// fp32, or in bf16 precision as the words of `pair_columns`.
+  /// The batch sorted by block, panel, row and column, so that a panel is contiguous: in fp32, or in bf16
+  /// precision as the words of `pair_columns`.
   let panels: Buffer<Float>
   let panelsBF16: Buffer<UInt32>
-  /// Of each worker: sums [group × paddedWidth], the set bits by latent, lists of vectors, bf16 bits.
+  /// For each worker: sums [group × paddedWidth], the set bits by latent, lists of rows and where they begin,
+  /// and the bits in bf16.
   let sums: Buffer<Float>
   let bits: Buffer<UInt64>
   let lists: Buffer<UInt16>
   let starts: Buffer<Int32>
   let bitsBF16: Buffer<UInt16>
+  /// The product of bits and rows; nil in fp32.
   let product: TileProduct?
-  /// How many vectors set the bit of each latent [m], which a bias's gradient needs; empty without one.
+  /// How many rows set the bit of each latent [m]. A bias's gradient needs it; empty without a bias.
   let counts: Buffer<Int32>
 
   init(
@@ -46,29 +49,34 @@ final class PenaltyWorkspace {
     paddedWidth = pieceCount(d, size: Self.panelColumns) * Self.panelColumns
     let cached = 160 * 1024 / paddedWidth / 64
     groupLatents = 64 * max(1, min(4, cached, shape.experts / 1024))
-    let blocks = pieceCount(batch, size: Self.blockVectors)
-    let padded = blocks * Self.blockVectors * paddedWidth
+    let blocks = pieceCount(batch, size: Self.blockRows)
+    let padded = blocks * Self.blockRows * paddedWidth
     panels = Buffer(precision == .float32 ? padded : 0)
     panelsBF16 = Buffer(precision == .bfloat16 ? padded / 2 : 0)
     sums = Buffer(threads * groupLatents * paddedWidth)
-    bits = Buffer(threads * groupLatents * Self.blockVectors / 64)
-    lists = Buffer(threads * groupLatents * Self.blockVectors)
+    bits = Buffer(threads * groupLatents * Self.blockRows / 64)
+    lists = Buffer(threads * groupLatents * Self.blockRows)
     starts = Buffer(threads * (groupLatents + 1))
     let dense = precision == .bfloat16
-    bitsBF16 = Buffer(dense ? threads * groupLatents * Self.blockVectors : 0)
+    bitsBF16 = Buffer(dense ? threads * groupLatents * Self.blockRows : 0)
     product =
       dense
       ? TileProduct(
-        rowSizes: [groupLatents], columnSizes: [d], depth: Self.blockVectors,
+        rowSizes: [groupLatents], columnSizes: [d], depth: Self.blockRows,
         a: .transposed(groupLatents), b: .rows(d), cStride: paddedWidth, precision: .bfloat16,
         accumulate: true, workers: threads) : nil
   }
 }
 
+// Bounds that the proofs below use. A group of latents belongs to one piece, which writes their rows e_j of
+// the gradient and their `counts`; its worker owns a slice of every other buffer. `batch` rows fill at most
+// `blocks` blocks of 256 rows, for which `panels` has room. The mask has whole groups of 64 rows, as
+// `TopLevelEncoder.paddedCapacity` is a multiple of 64.
 extension TrainingEngine {
-  /// Writes row e_j of the gradient for every expert: adds to what orthogonality left there
-  /// (`initialised`), or starts from zero.
+  /// Writes row e_j of the gradient for every expert. With `initialised` it adds to what orthogonality left
+  /// there, otherwise it starts from zero.
   func penaliseLatents(weight: Float, initialised: Bool) {
+    // Safe: row e_j begins at j·(1 + s)·d. A worker's sums have groupLatents · paddedWidth elements.
     let d = shape.width
     let stride = shape.rowsPerExpert * d
     guard let work = penalty, weight > 0 else {
@@ -84,7 +92,7 @@ extension TrainingEngine {
       return
     }
     packPanels(work)
-    let blocks = pieceCount(batch, size: PenaltyWorkspace.blockVectors)
+    let blocks = pieceCount(batch, size: PenaltyWorkspace.blockRows)
     unsafe gradients.encoderSide.withUnsafeMutablePointer { gradient in
       parallelFor(
         pieceCount(shape.experts, size: work.groupLatents), threads: threads
@@ -111,34 +119,40 @@ extension TrainingEngine {
     }
   }
 
+  /// Copies the batch into `panels`, or its bf16 copy into `panelsBF16`.
   private func packPanels(_ work: PenaltyWorkspace) {
+    // Safe: a block writes its own 256 · paddedWidth elements (half as many words in bf16), of which a panel
+    // has 256 · 64.
     let d = shape.width
-    let size = PenaltyWorkspace.blockVectors
+    let size = PenaltyWorkspace.blockRows
     let columns = PenaltyWorkspace.panelColumns
     parallelFor(pieceCount(batch, size: size), threads: threads) { block, _ in
       let start = block * size * work.paddedWidth
-      for (place, vector) in pieceRange(block, size: size, count: batch).enumerated() {
+      for (place, row) in pieceRange(block, size: size, count: batch).enumerated() {
         for first in stride(from: 0, to: d, by: columns) {
           let target = start + first * size + place * columns
           let count = min(columns, d - first)
           if precision == .bfloat16 {
             unsafe kernels.pair_columns(
-              work.panelsBF16.base + target / 2, vectorsBF16.base + vector * d + first, count)
+              work.panelsBF16.base + target / 2, batchRowsBF16.base + row * d + first, count)
           } else {
             unsafe (work.panels.base + target).update(
-              from: vectors.base + vector * d + first, count: count)
+              from: batchRows.base + row * d + first, count: count)
           }
         }
       }
     }
   }
 
-  /// Adds the vectors of one block to the sums of the latents whose bits they set.
+  /// Adds the rows of one block to the sums of the latents whose bits they set.
   private func addBlock(
     _ block: Int, latents: Range<Int>, to sums: UnsafeMutablePointer<Float>,
     _ work: PenaltyWorkspace, worker: Int
   ) {
-    let size = PenaltyWorkspace.blockVectors
+    // Safe: `sums`, `lists`, `starts` and the bf16 bits are this worker's and have room for a group of
+    // latents and a block of rows. The product, which always reads 256 rows, runs only on a full block. Lists
+    // name rows of this block.
+    let size = PenaltyWorkspace.blockRows
     let rows = pieceRange(block, size: size, count: batch)
     let words = latents.lowerBound / 64..<pieceCount(latents.upperBound, size: 64)
     let mask = unsafe encoder.mask.base + rows.lowerBound * encoder.maskWords
@@ -168,7 +182,7 @@ extension TrainingEngine {
         }
         unsafe product.run(
           rows: work.groupLatents, columns: shape.width, a: bits,
-          b: vectorsBF16.base + rows.lowerBound * shape.width, c: sums, worker: worker)
+          b: batchRowsBF16.base + rows.lowerBound * shape.width, c: sums, worker: worker)
         return
       }
     }
@@ -188,17 +202,19 @@ extension TrainingEngine {
     }
   }
 
-  /// The vectors of each latent whose bits are set, as places within the block.
+  /// Lists the rows that set each latent's bit, as positions within the block.
   private func listBits(
     _ rows: Range<Int>, words: Range<Int>, count: Int, _ lists: UnsafeMutablePointer<UInt16>,
     _ starts: UnsafeMutablePointer<Int32>, _ work: PenaltyWorkspace, worker: Int
   ) {
-    let size = PenaltyWorkspace.blockVectors
+    // Safe: four groups of 64 rows fill 256 words, and the worker has at least as many. `words` are words of
+    // the mask. A latent lists at most 256 rows, and `lists` has 256 elements for each latent of the group.
+    let size = PenaltyWorkspace.blockRows
     let groups = pieceCount(rows.count, size: 64)
     let bits = unsafe work.bits.base + worker * work.groupLatents * size / 64
     var total = 0
     for (place, word) in words.enumerated() {
-      // One latent's vectors as consecutive bits.
+      // Transposed, the bits of one latent's rows are consecutive.
       for group in 0..<groups {
         unsafe hsae_transpose_bits(
           bits + group * 64,

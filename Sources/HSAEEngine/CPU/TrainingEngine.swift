@@ -1,21 +1,22 @@
-// The training step: forward, backward, update, as `method.md` has it and as fast as the machine
-// allows. This file owns the memory and the order of the phases; each phase is a file beside it.
+// The training step of `docs/method.md`, made as fast as the machine allows: forward, backward, update. This
+// file owns the memory of a step and calls the phases in order; the files beside it hold the phases.
 //
-// Phases of a step, each a loop over pieces of fixed size that threads share:
-//   encode     vectors × latents product in tiles; active experts, threshold mask  (TopLevelEncoder)
-//   group      (vector, expert) pairs sorted by expert                             +Forward
-//   forward    by expert: z, subspace, sublatent, its part of x̂; then residuals    +Forward
-//   auxiliary  dead latents explain the residual, if asked to                      AuxiliaryLoss
-//   orthogonality  Gram matrices, gradients of eq. 3.4                             +Orthogonality
-//   penalty    gradient of the latents above the threshold                         +Penalty
-//   backward   by expert: gradients of everything it owns, projected               +Backward
-//   update     clip, Adam, renormalise, bf16 copies                                +Optimizer
-//   usage      which latents and sublatents fired                                  Usage
-// Where a dictionary is trained by several processes, this engine has some of its experts, and what
-// passes between them is in `Ranks`, called from encode, forward, auxiliary, orthogonality and backward.
-// Nothing is allocated inside a step; results do not depend on the number of threads, because every
-// piece is one thread's and sums over pieces are taken in piece order. The slow twin is
-// `HSAEModels/Reference`.
+// Each phase is a loop over pieces of fixed size that threads share:
+//   encode         rows × latents product in tiles; active experts, threshold mask   TopLevelEncoder
+//   group          (row, expert) pairs sorted by expert                              +Forward
+//   forward        by expert: z, subspace, sublatent, its part of x̂; then residuals  +Forward
+//   auxiliary      dead latents explain the residual (if switched on)                AuxiliaryLoss
+//   orthogonality  Gram matrices, gradients of eq. 3.4                               +Orthogonality
+//   penalty        gradient of the latents above the threshold                       +Penalty
+//   backward       by expert: gradients of everything it owns, projected             +Backward
+//   update         clip, Adam, renormalise, bf16 copies                              +Optimizer
+//   usage          which latents and sublatents were active                          Usage
+//
+// If several processes train a dictionary, this engine has some of its experts. `Ranks` exchanges data with
+// the others; the phases encode, forward, auxiliary, orthogonality and backward call it. The large buffers
+// are allocated in `init`, not in a step. Results do not depend on the number of threads: one thread computes
+// each piece, and sums over pieces are taken in the order of pieces. `HSAEModels/Reference` is the slow
+// version of the same step.
 
 internal import CHSAEKernels
 internal import HSAEDistribution
@@ -25,13 +26,13 @@ public import HSAETensors
 
 /// The phases of a step, as `hsae bench` reports them.
 public enum Phase: Int, CaseIterable, Sendable {
-  /// Vectors × latents in tiles; active experts, threshold mask.
+  /// The product of rows and latents, in tiles; active experts and threshold mask.
   case encode
-  /// Pairs of vector and expert, sorted by expert.
+  /// Sorts the pairs of a row and an active expert by expert.
   case group
-  /// By expert: z, subspace, sublatent, its part of x̂; then residuals.
+  /// By expert: z, subspace, sublatent and its part of x̂; then the residuals.
   case forward
-  /// Dead latents explain the residual, if asked to.
+  /// Dead latents explain the residual, if that is switched on.
   case auxiliary
   /// Gram matrices and gradients of eq. 3.4.
   case orthogonality
@@ -41,24 +42,24 @@ public enum Phase: Int, CaseIterable, Sendable {
   case backward
   /// Clipping, Adam, unit norms, bf16 copies.
   case update
-  /// Which latents and sublatents fired.
+  /// Counts which latents and sublatents were active.
   case usage
 }
 
-/// Trains one dictionary: owns its weights, gradients, moments and the memory of a step.
+/// Trains one dictionary. It owns the weights, the gradients, the moments and the memory of a step.
 @safe
 public final class TrainingEngine {
-  /// Experts handled by one piece of work.
+  /// Experts in one piece of work.
   static let expertsPerPiece = 16
-  /// Pairs of an expert that the backward pass handles at a time.
+  /// Pairs of an expert that the backward pass handles together.
   static let pairsPerBlock = 32
-  /// Vectors handled by one piece of work.
-  package static let vectorsPerPiece = 64
-  /// Largest chunk of a batch in the forward pass: many vectors share one reading of the weights, and
-  /// few enough that their rows stay in the last-level cache.
-  static let mostChunkVectors = 4096
+  /// Rows in one piece of work.
+  package static let rowsPerPiece = 64
+  /// The most rows in a chunk of the forward pass: enough to share one reading of the weights, and few enough
+  /// to stay in the last-level cache.
+  static let mostChunkRows = 4096
 
-  /// The sizes of what this engine trains: all of a dictionary, or its experts of one.
+  /// The sizes of what this engine trains: the whole dictionary, or this rank's experts of it.
   public let shape: DictionaryShape
   /// What is trained.
   public let recipe: Recipe
@@ -66,68 +67,73 @@ public final class TrainingEngine {
   let activation: ActivationFunction
   /// The coefficients of the loss.
   let objective: Objective
-  /// Rows this engine sees of a batch.
+  /// The rows of a batch that this engine sees.
   public let batch: Int
   /// Which part of the dictionary and of the batch this engine has.
   public let share: RankShare
-  /// What is needed to train together with others; nil where nobody else has a part.
+  /// What joins this engine with other ranks; nil in a single process.
   let ranks: RankWork?
-  /// Arithmetic of the dense products.
+  /// The arithmetic of the dense products.
   let precision: Precision
-  /// Threads used.
+  /// The number of threads.
   let threads: Int
 
   /// Weights, moments and usage.
   var state: TrainingState
-  /// The gradient of the last step, after projection, before clipping.
+  /// The gradient of the last step, after the projection and before clipping.
   package internal(set) var gradients: Parameters
   /// Seconds spent in each phase so far, by `Phase.rawValue`.
   private(set) var seconds = [Double](repeating: 0, count: Phase.allCases.count)
 
-  /// The batch, to be filled before `step`: fp32 [paddedCapacity × d], rows beyond the batch zero.
-  /// With a bias, `step` subtracts it here.
-  public var vectors: Buffer<Float>
+  /// The batch [paddedCapacity × d] in fp32; rows beyond the batch are zero. Fill it before `step`. With a
+  /// bias, `step` subtracts the bias here.
+  public var batchRows: Buffer<Float>
 
+  /// Finds the active experts of each row.
   let encoder: TopLevelEncoder
-  let vectorsBF16: Buffer<UInt16>
+  /// A bf16 copy of the batch; empty in fp32.
+  let batchRowsBF16: Buffer<UInt16>
   /// bf16 copies of e_j and d_j [m × d]; empty in fp32.
   let encoderBF16: Buffer<UInt16>
   let decoderBF16: Buffer<UInt16>
   /// Σ e⁴ of each row e_j [m]; empty in fp32.
   let encoderFourthPowers: Buffer<Float>
-  /// Vectors in a chunk of the batch, one piece of the forward pass, and the number of chunks.
-  let chunkVectors: Int
+  /// The rows in a chunk of the batch (whole pieces), and the number of chunks. The forward pass handles one
+  /// at a time.
+  let chunkRows: Int
   let chunkCount: Int
-  /// Pairs sorted by expert, within an expert by vector: where each expert's begin, chunk by chunk
-  /// [m × chunks + 1], and their vectors.
+  /// The pairs sorted by expert, and by row within an expert. `groupStarts` is where each expert's pairs
+  /// begin, chunk by chunk [m · chunks + 1]; `groupRows` has the row of each pair. There are at most batch ·
+  /// k pairs.
   let groupStarts: Buffer<Int32>
   let groupCursors: Buffer<Int32>
-  let groupVectors: Buffer<Int32>
-  /// By sorted pair: z, subspace coordinates y [s], sublatent q, its code c, v = c·D[q] [s].
+  let groupRows: Buffer<Int32>
+  /// Of each sorted pair: z, subspace coordinates y [s], sublatent q, its code c, and v = c·D[q] [s].
   let pairValues: Buffer<Float>
   let pairCoordinates: Buffer<Float>
   let pairSublatents: Buffer<Int32>
   let pairCodes: Buffer<Float>
   let pairSteps: Buffer<Float>
-  /// By sorted pair: Σ_a |c_a|.
+  /// Of each sorted pair: Σ_a |c_a|.
   let pairPenalties: Buffer<Float>
-  /// By sorted pair: gradients of z, of v [s], of y [s], and the encoder side's coefficients [1 + s].
+  /// Of each sorted pair: gradients of z, of v [s] and of y [s], and the coefficients of the encoder side [1
+  /// + s].
   let pairValueGradients: Buffer<Float>
   let pairStepGradients: Buffer<Float>
   let pairCoordinateGradients: Buffer<Float>
   let pairCoefficients: Buffer<Float>
-  /// x̂_high, then ∂L/∂x̂ + ∂L/∂x̂_high; and x̂_low, then ∂L/∂x̂ [B × d].
+  /// x̂_high, later ∂L/∂x̂ + ∂L/∂x̂_high; and x̂_low, later ∂L/∂x̂ [batch × d].
   let high: Buffer<Float>
   let low: Buffer<Float>
-  /// Copies of the two gradients, which the backward pass gathers; empty in fp32.
+  /// bf16 copies of the two gradients, which the backward pass reads; empty in fp32.
   let highBF16: Buffer<UInt16>
   let lowBF16: Buffer<UInt16>
-  /// Partial sums of pieces, in piece order.
+  /// Partial sums by piece: up to four numbers each, and d numbers for the bias.
   let pieceSums: Buffer<Double>
   let biasPieces: Buffer<Float>
-  /// Of each worker: sums of 64 columns.
+  /// Sums of 64 columns for each worker.
   let biasSums: Buffer<Double>
-  /// Scratch of each worker for sublatents.
+  /// Scratch memory of the sublatents' kernels for each worker.
   let subScratch: Buffer<Float>
   let subScratchCount: Int
   let orthogonality: OrthogonalityWorkspace?
@@ -136,16 +142,16 @@ public final class TrainingEngine {
   /// Whether latents outside the top k are penalised.
   var penalisesAll: Bool { objective.l1 > 0 && objective.l1Scope == .all }
 
-  /// An engine that goes on from `state` with `recipe`, on its share of every batch and of the dictionary.
+  /// An engine that continues from `state` with `recipe`, for its share of the dictionary and of every batch.
   ///
-  /// `state` is that of this share's experts. The result does not depend on `threads`.
+  /// `state` holds the experts of `share`. The result does not depend on `threads`.
   public init(
     _ state: consuming TrainingState, recipe: Recipe, share: RankShare, threads: Int
   ) {
     let batch = share.rows.count
     precondition(batch >= 1, "A batch needs at least one row.")
     let shape = state.shape
-    precondition(shape == share.ownShape, "Weights of other experts.")
+    precondition(shape == share.ownShape, "The state belongs to other experts.")
     let hasBias = state.parameters.hasBias
     self.share = share
     self.recipe = recipe
@@ -165,18 +171,18 @@ public final class TrainingEngine {
       wantsMask: objective.l1 > 0 && objective.l1Scope == .all,
       isShared: share.dictionary.size > 1, threads: threads)
     ranks = share.isAlone ? nil : RankWork(share, objective: objective, threads: threads)
-    vectors = Buffer(encoder.paddedCapacity * d)
-    vectorsBF16 = Buffer(bf16 ? encoder.paddedCapacity * d : 0)
+    batchRows = Buffer(encoder.paddedCapacity * d)
+    batchRowsBF16 = Buffer(bf16 ? encoder.paddedCapacity * d : 0)
     encoderBF16 = Buffer(bf16 ? shape.experts * d : 0)
     decoderBF16 = Buffer(bf16 && objective.ortho > 0 ? shape.experts * d : 0)
     encoderFourthPowers = Buffer(bf16 ? shape.experts : 0)
     let pairs = batch * shape.activeExperts
-    let perThread = pieceCount(pieceCount(batch, size: threads), size: Self.vectorsPerPiece)
-    chunkVectors = min(Self.mostChunkVectors, perThread * Self.vectorsPerPiece)
-    chunkCount = pieceCount(batch, size: chunkVectors)
+    let perThread = pieceCount(pieceCount(batch, size: threads), size: Self.rowsPerPiece)
+    chunkRows = min(Self.mostChunkRows, perThread * Self.rowsPerPiece)
+    chunkCount = pieceCount(batch, size: chunkRows)
     groupStarts = Buffer(shape.experts * chunkCount + 1)
     groupCursors = Buffer(shape.experts * chunkCount)
-    groupVectors = Buffer(pairs)
+    groupRows = Buffer(pairs)
     pairValues = Buffer(pairs)
     pairCoordinates = Buffer(pairs * s)
     pairSublatents = Buffer(shape.isFlat ? 0 : pairs)
@@ -193,7 +199,7 @@ public final class TrainingEngine {
     lowBF16 = Buffer(bf16 && !shape.isFlat ? batch * d : 0)
     let pieces = max(
       pieceCount(shape.experts, size: Self.expertsPerPiece),
-      pieceCount(batch, size: Self.vectorsPerPiece))
+      pieceCount(batch, size: Self.rowsPerPiece))
     pieceSums = Buffer(4 * pieces)
     biasPieces = Buffer(hasBias ? pieces * d : 0)
     biasSums = Buffer(hasBias ? threads * 64 : 0)
@@ -216,17 +222,19 @@ public final class TrainingEngine {
     refreshCopies()
   }
 
-  /// One step on the batch in `vectors`: measures, then updates the weights.
+  /// Takes one step on the batch in `batchRows`: measures, then updates the weights.
   ///
-  /// Returns what was measured before the update. If the loss or the gradient is not finite nothing
-  /// is updated; the caller decides what to do.
+  /// The report holds what was measured before the update. If the loss or the gradient is not finite, the
+  /// weights stay as they were, and the caller decides what to do.
   public func step(_ settings: StepSettings) -> StepReport {
+    precondition(
+      batchRows.count == encoder.paddedCapacity * shape.width, "A batch buffer of another size.")
     var report = StepReport()
     let l1 = objective.l1 * settings.regulariserScale
     let ortho = objective.ortho * settings.regulariserScale
 
     let above = timed(.encode) {
-      prepareVectors()
+      prepareRows()
       return encode()
     }
     timed(.group) { groupPairs() }
@@ -292,9 +300,9 @@ public final class TrainingEngine {
     }
   }
 
-  /// Calls `body` for each active latent with its number and in how many rows it was active; then for each row in
-  /// which one of its sublatents was active, with m plus the sublatent's number. A sublatent is active if it is the one
-  /// chosen and its code reaches the sublatents' threshold.
+  /// Calls `body` for each active latent with its number and the number of rows in which it was active. Then
+  /// calls it with m plus a sublatent's number for each row in which that sublatent was active: chosen, with
+  /// a code that reaches the sublatents' threshold.
   private func forEachActive(_ body: (_ place: Int, _ times: Float) -> Void) {
     let a = shape.sublatents
     for expert in 0..<shape.experts {
@@ -302,7 +310,7 @@ public final class TrainingEngine {
       if range.isEmpty { continue }
       body(expert, Float(range.count))
       guard a > 0 else { continue }
-      // Safe: pairs are numbered 0 ..< pairTotal, which both buffers hold.
+      // Safe: both buffers have an element for each pair.
       for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) {
         unsafe body(shape.experts + expert * a + Int(pairSublatents.base[pair]), 1)
       }

@@ -1,41 +1,44 @@
-// Sums of large arrays over ranks. Each rank receives its own part of the array from all others and
-// adds them in the order of ranks, so that the bits are the same from run to run; then, where all need
-// all of it, the parts are gathered. A rank sends 4·n·(R − 1)/R bytes for either half, n the elements.
+// Sums of large arrays over ranks. Each rank receives its own part of the array from all others and adds the
+// parts in the order of ranks, so the bits are the same in every run. If all ranks need the whole array, the
+// parts are then gathered. For n elements and R ranks, a rank sends 4·n·(R − 1)/R bytes in each of the two
+// halves.
 
 internal import CHSAEKernels
 internal import HSAEDistribution
 internal import HSAERuns
 internal import HSAETensors
 
-/// Sums over the ranks of one communicator, a window at a time.
+/// Sums arrays over the ranks of one communicator, a window at a time.
 @safe
 final class RankReduction {
   private let ranks: any Communicator
   private let threads: Int
-  /// What came from every rank of a window.
+  /// One window from every rank.
   private let scratch: Buffer<Float>
-  /// Elements of a window of one part.
+  /// Elements of one part in a window.
   private let window: Int
   /// Elements that one thread adds at a time.
   private static let pieceElements = 16_384
-  /// Elements of the scratch memory at most.
+  /// The most elements of scratch memory.
   static let mostScratch = 1 << 23
 
-  /// For arrays of at most `largest` elements.
+  /// Sums over `ranks`, with a window that takes arrays of up to `largest` elements at once (at most
+  /// `mostScratch`).
   init(_ ranks: any Communicator, largest: Int, threads: Int) {
     self.ranks = ranks
     self.threads = threads
     let parts = pieceCount(min(largest, Self.mostScratch), size: ranks.size)
-    // A part may be a little larger than the mean: one piece of 64 rows, in the largest case.
     window = max(1, parts)
     scratch = Buffer(window * ranks.size)
   }
 
-  /// Sums `array`: afterwards each rank has the sums of its own of `parts` in place.
+  /// Sums `array` over the ranks. Afterwards each rank has the sums of its own of `parts` in place.
   ///
-  /// - Safety: `parts` must lie in the array and not overlap.
+  /// - Safety: `parts` lie in the array and do not overlap.
   @unsafe
   func reduce(_ array: UnsafeMutablePointer<Float>, parts: [Range<Int>]) {
+    // Safe: a window of the own part has at most `window` elements, and `scratch` has `window` for each rank.
+    // A piece adds its own range, inside the own part.
     let largest = parts.map(\.count).max() ?? 0
     let own = parts[ranks.rank]
     for first in stride(from: 0, to: largest, by: window) {
@@ -63,9 +66,10 @@ final class RankReduction {
 
   /// Replaces the `count` elements of `array` by their sums, on every rank.
   ///
-  /// - Safety: the array must have as many elements.
+  /// - Safety: the array has `count` elements.
   @unsafe
   func sum(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
+    // Safe: the parts divide 0 ..< count.
     let parts = (0..<ranks.size).map { evenPart($0, of: ranks.size, count: count) }
     unsafe reduce(array, parts: parts)
     unsafe ranks.gather(

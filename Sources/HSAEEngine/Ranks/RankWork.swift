@@ -1,9 +1,9 @@
-// What an engine does together with other ranks, one function for each place of a step where something
-// passes between them. The vectors of a group's batch are divided among its ranks: a vector's owner
-// settles which experts it has, completes its reconstructions and gives back the gradients with respect
-// to them. Everything else of a step is each rank's own.
+// What an engine does together with other ranks: one function for each place of a step where ranks exchange
+// data. The rows of a group's batch are divided among its ranks. The owner of a row decides which experts are
+// active for it, completes its reconstructions and sends back the gradients with respect to them. Each rank
+// does the rest of a step by itself.
 //
-// Bytes that a rank of a group of R sends in a step, B the group's rows, without the few single numbers:
+// Bytes that a rank sends in a step, for a group of R ranks with B rows (without the few single numbers):
 //   scores and answers   4·B·(k + 1)·(R − 1)/R, in bf16 4·B·(2k + 1)·(R − 1)/R + 8·B/R·(R − 1)
 //   reconstructions      8·B·d·(R − 1)/R        (4 for a flat dictionary)
 //   their gradients      8·B·d·(R − 1)/R, in bf16 4  (half of that for a flat dictionary)
@@ -16,29 +16,31 @@ internal import HSAEModels
 internal import HSAERuns
 internal import HSAETensors
 
-/// Sums of a step over all rows and experts.
+/// The sums of a step over all rows and experts.
 struct BatchSums {
   /// Σ‖x − x̂‖² and Σ‖x − x̂_high‖².
   var full: Double
   var top: Double
-  /// Active pairs.
+  /// The number of active pairs.
   var pairs: Double
-  /// The penalty's sums, of latents and of sublatents.
+  /// The sums of the penalty: over latents, and over sublatents.
   var penalty: Double
   var subPenalty: Double
-  /// Pairs at or above the threshold.
+  /// The number of pairs at or above the threshold.
   var above: Double
 }
 
-/// The memory and the partners of a step that is shared.
+/// The memory and the communicators of a step that several ranks share.
 @safe
 final class RankWork {
   private let share: RankShare
   private let threads: Int
-  /// Which of the group's vectors belong to each of its ranks: whole pieces of the forward pass.
+  /// Which of the group's rows belong to each of its ranks: whole pieces of the forward pass.
   let owners: [Range<Int>]
+  /// The common choice of active experts, and of dead latents; nil if one rank has the whole dictionary.
   private let choice: SharedChoice?
   private let deadChoice: SharedChoice?
+  /// Sums over the ranks of a group, and over the ranks with the same experts; nil if there is one such rank.
   private let dictionarySums: RankReduction?
   private let copySums: RankReduction?
 
@@ -46,7 +48,7 @@ final class RankWork {
     self.share = share
     self.threads = threads
     let (ranks, rows) = (share.dictionary, share.rows.count)
-    let size = TrainingEngine.vectorsPerPiece
+    let size = TrainingEngine.rowsPerPiece
     let pieces = pieceCount(rows, size: size)
     let owners = (0..<ranks.size).map { rank in
       let own = evenPart(rank, of: ranks.size, count: pieces)
@@ -71,29 +73,34 @@ final class RankWork {
       ? RankReduction(share.copies, largest: share.ownShape.parameterCount, threads: threads) : nil
   }
 
-  /// The vectors whose reconstructions this rank completes.
+  /// The rows whose reconstructions this rank completes.
   var ownRows: Range<Int> { owners[share.dictionary.rank] }
 
-  /// After every rank chose among its own experts: keeps those that are among the k of all.
+  /// Every rank has chosen among its own experts. Keeps those that are among the k largest of all.
   func choose(_ engine: TrainingEngine) {
+    // Safe: scores and counts have the sizes of the encoder, whose lists begin every `active` elements; the
+    // pointers stay within this call.
     guard let choice else { return }
     let encoder = engine.encoder
     unsafe engine.state.parameters.encoderSide.withUnsafePointer { weights in
-      let vectors = unsafe UnsafePointer(engine.vectors.base)
+      let rows = unsafe UnsafePointer(engine.batchRows.base)
       unsafe choice.settle(
         most: share.shape.activeExperts, length: share.mostChosen, scores: encoder.scores.base,
         stride: encoder.active, counts: encoder.counts.base,
         settle: engine.precision == .float32
           ? nil
-          : { vector, last, next in
+          : { row, last, next in
             unsafe encoder.settle(
-              row: vector, last: last, next: next, vectors: vectors, encoder: weights)
+              row: row, last: last, next: next, rows: rows, encoder: weights)
           })
     }
   }
 
-  /// From every rank's part of x̂_high and x̂_low to the gradients with respect to them.
+  /// Turns every rank's part of x̂_high and x̂_low into the gradients with respect to them, on all ranks of
+  /// the group.
   func reconstruct(_ engine: TrainingEngine) {
+    // Safe: `high` and `low` have `batch` rows of d elements, the bf16 copies as well in bf16. Rows belong to
+    // one rank each.
     let d = share.shape.width
     let isFlat = share.shape.isFlat
     let parts = owners.map { $0.lowerBound * d..<$0.upperBound * d }
@@ -101,7 +108,7 @@ final class RankWork {
       unsafe dictionarySums.reduce(engine.high.base, parts: parts)
       if !isFlat { unsafe dictionarySums.reduce(engine.low.base, parts: parts) }
     }
-    let size = TrainingEngine.vectorsPerPiece
+    let size = TrainingEngine.rowsPerPiece
     let pieces = engine.ownPieces
     parallelFor(pieces.count, threads: threads) { place, _ in
       let piece = pieces.lowerBound + place
@@ -116,11 +123,12 @@ final class RankWork {
     }
   }
 
-  /// Gives every rank of the group all rows of an array of which each has those of its own vectors.
+  /// Gives every rank of the group all rows of an array. Before, each rank has the rows it owns.
   ///
-  /// - Safety: the array must have `rowBytes` bytes for each vector.
+  /// - Safety: the array has `rowBytes` bytes for each row.
   @unsafe
   func gatherRows<Element>(_ array: UnsafeMutablePointer<Element>, rowBytes: Int) {
+    // Safe: `owners` divide the rows of the array.
     unsafe share.dictionary.gather(
       UnsafeMutableRawPointer(array),
       owners.map { $0.lowerBound * rowBytes..<$0.upperBound * rowBytes })
@@ -128,21 +136,23 @@ final class RankWork {
 
   /// Replaces an array by its sums over the ranks of the group.
   ///
-  /// - Safety: the array must have `count` elements.
+  /// - Safety: the array has `count` elements.
   @unsafe
   func sumInDictionary(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
+    // Safe: the caller's array has `count` elements.
     unsafe dictionarySums?.sum(array, count)
   }
 
   /// Replaces an array by its sums over the ranks with the same experts.
   ///
-  /// - Safety: the array must have `count` elements.
+  /// - Safety: the array has `count` elements.
   @unsafe
   func sumOverCopies(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
+    // Safe: the caller's array has `count` elements.
     unsafe copySums?.sum(array, count)
   }
 
-  /// Sums over all ranks.
+  /// Replaces `sums` by their sums over all ranks.
   func sum(_ sums: inout BatchSums) {
     var values = [sums.full, sums.top, sums.pairs, sums.penalty, sums.subPenalty, sums.above]
     share.world.sum(&values)
@@ -168,8 +178,10 @@ final class RankWork {
 }
 
 extension RankWork {
-  /// After every rank chose among its own dead latents: keeps those that are among the k_aux of all.
+  /// Every rank has chosen among its own dead latents. Keeps those that are among the k_aux largest of all.
   func chooseDead(_ work: AuxiliaryLoss, most: Int) {
+    // Safe: values and counts have the sizes of `AuxiliaryLoss`, whose lists begin every `work.active`
+    // elements.
     guard let deadChoice else { return }
     let length = share.dictionary.max(min(work.active, work.latents.count))
     unsafe deadChoice.settle(
@@ -177,17 +189,19 @@ extension RankWork {
       counts: work.counts.base, settle: nil)
   }
 
-  /// From every rank's part of ê to ê − e of its own vectors, `scale` times ∂L/∂x̂ being −e; the sums of
-  /// ‖ê − e‖² and ‖e‖² over all vectors.
+  /// Turns every rank's part of ê into ê − e of the rows this rank owns; e is −scale · ∂L/∂x̂. Returns the
+  /// sums of ‖ê − e‖² and ‖e‖² over all rows.
   func explainResidual(
     _ engine: TrainingEngine, _ work: AuxiliaryLoss, scale: Float
   ) -> (error: Double, squares: Double) {
+    // Safe: a piece has its own rows of `reconstruction` and `low`, and its own two `sums`.
+    // `AuxiliaryLoss.tileRows` is `rowsPerPiece`, so there are as many pieces.
     let d = share.shape.width
     if let dictionarySums {
       unsafe dictionarySums.reduce(
         work.reconstruction.base, parts: owners.map { $0.lowerBound * d..<$0.upperBound * d })
     }
-    let size = TrainingEngine.vectorsPerPiece
+    let size = TrainingEngine.rowsPerPiece
     let pieces = engine.ownPieces
     parallelFor(pieces.count, threads: threads) { place, _ in
       let piece = pieces.lowerBound + place
@@ -213,9 +227,11 @@ extension RankWork {
 }
 
 extension TrainingEngine {
-  /// Sums the gradients of this engine's experts over all groups, of whose squared norm this one's is
-  /// `squares`; the squared norm of the whole dictionary's, without the bias.
+  /// Sums the gradients of this engine's experts over all groups. Returns the squared norm of the whole
+  /// dictionary's gradient without the bias; `squares` is the squared norm of this engine's part.
   func sumGradients(_ squares: Double) -> Double {
+    // Safe: the counts are those of the four arrays. A piece reads its own experts and writes its own element
+    // of `pieceSums`.
     guard let ranks, share.copies.size > 1 else { return share.dictionary.sum(squares) }
     let side = shape.experts * shape.rowsPerExpert * shape.width
     let sub = shape.experts * shape.sublatents * shape.subspace

@@ -1,9 +1,11 @@
-// Which candidates of several ranks are the k largest of a vector. Each rank has chosen among its own
-// experts and has a list for every vector, strongest first. A vector belongs to one rank, which gets the
-// scores of all, not the experts: the lists are sorted and ranks have their experts in order, so an
-// answer is how many of a rank's own list are active. Ties go to the lower rank, that is to the lower
-// expert, as on one rank. A rank sends 4·B·k·(R − 1)/R bytes of scores and 4·B·(R − 1)/R of answers; in
-// bf16 scores go twice, because those near the border are computed again in fp32.
+// Which candidates of several ranks are the k largest of a row. Each rank has chosen among its own experts
+// and has a list for every row, strongest first. One rank owns the row and receives the scores of all ranks,
+// without the experts. The lists are sorted, and the ranks have their experts in order, so an answer only
+// says how many of a rank's list are active. Ties go to the lower rank, and so to the lower expert, as in one
+// process.
+//
+// A rank sends 4·B·k·(R − 1)/R bytes of scores and 4·B·(R − 1)/R of answers. In bf16 it sends scores twice,
+// because scores near the border are computed again in fp32.
 
 internal import HSAEDistribution
 internal import HSAETensors
@@ -16,16 +18,16 @@ final class SharedChoice {
   private let owners: [Range<Int>]
   private let threads: Int
   private static let pieceRows = 64
-  /// Scores by vector, of all vectors from this rank and of this rank's vectors from every rank.
+  /// Scores by row: of all rows from this rank, and of this rank's rows from every rank.
   private let outgoing: Buffer<Float>
   private let incoming: Buffer<Float>
-  /// By vector: the k-th largest score of all ranks and the next.
+  /// By row: the k-th largest score of all ranks, and the next one.
   private let borders: Buffer<Float>
-  /// How many of a list are active, by rank and own vector, and of this rank's lists by vector.
+  /// How many of a list are active: by rank and own row, and by row for this rank's lists.
   private let answers: Buffer<Int32>
   private let received: Buffer<Int32>
 
-  /// For lists of at most `length` candidates; `owners` says which of the `batch` vectors belong to
+  /// A choice among lists of at most `length` candidates. `owners` are the rows of the `batch` that belong to
   /// each rank.
   init(
     _ ranks: any Communicator, owners: [Range<Int>], batch: Int, length: Int, threads: Int
@@ -41,66 +43,76 @@ final class SharedChoice {
     received = Buffer(batch)
   }
 
+  /// The rows that this rank owns.
   private var own: Range<Int> { owners[ranks.rank] }
 
-  /// Shortens this rank's lists to what belongs to the `most` largest of all ranks'.
+  /// Shortens this rank's lists to the candidates that are among the `most` largest of all ranks.
   ///
   /// - Parameters:
-  ///   - scores: this rank's lists, falling, one every `stride` elements.
-  ///   - counts: the lengths of the lists, none above `length`, which all ranks give alike.
-  ///   - settle: called for every vector with the `most`-th and the next score of all, if given; it may
-  ///     change scores and their order.
-  /// - Safety: the memory must have room for the batch.
+  ///   - most: how many candidates of a row stay.
+  ///   - length: the longest list of any rank, at most the length given to `init`; all ranks give the same.
+  ///   - scores: this rank's lists in falling order, one every `stride` elements.
+  ///   - stride: elements between the lists.
+  ///   - counts: the lengths of the lists, none above `length`.
+  ///   - settle: called for every row with the `most`-th and the next score of all ranks, if given. It may
+  ///     change the row's scores and their order.
+  /// - Safety: `scores` and `counts` have room for the batch.
   @unsafe
   func settle(
     most: Int, length: Int, scores: UnsafePointer<Float>, stride: Int,
     counts: UnsafeMutablePointer<Int32>,
-    settle: ((_ vector: Int, _ last: Float, _ next: Float) -> Void)?
+    settle: ((_ row: Int, _ last: Float, _ next: Float) -> Void)?
   ) {
+    // Safe: `borders` has two elements for each row, `received` one, and `answers` one for each rank and own
+    // row. A row is handled by one thread, which writes that row's elements.
     unsafe exchangeScores(scores, stride: stride, length: length, counts)
     if let settle {
-      forEachVector(own) { [self] vector in
-        let border = merge(vector, most: most, length: length, answers: false)
-        unsafe borders.base[2 * vector] = border.last
-        unsafe borders.base[2 * vector + 1] = border.next
+      forEachRow(own) { [self] row in
+        let border = merge(row, most: most, length: length, answers: false)
+        unsafe borders.base[2 * row] = border.last
+        unsafe borders.base[2 * row + 1] = border.next
       }
       unsafe ranks.gather(
         UnsafeMutableRawPointer(borders.base),
         owners.map { 8 * $0.lowerBound..<8 * $0.upperBound })
-      forEachVector(0..<batch) { [self] vector in
-        unsafe settle(vector, borders.base[2 * vector], borders.base[2 * vector + 1])
+      forEachRow(0..<batch) { [self] row in
+        unsafe settle(row, borders.base[2 * row], borders.base[2 * row + 1])
       }
       unsafe exchangeScores(scores, stride: stride, length: length, counts)
     }
-    forEachVector(own) { [self] vector in
-      _ = merge(vector, most: most, length: length, answers: true)
+    forEachRow(own) { [self] row in
+      _ = merge(row, most: most, length: length, answers: true)
     }
     unsafe ranks.exchange(
       UnsafeRawPointer(answers.base),
       (0..<ranks.size).map { 4 * $0 * own.count..<4 * ($0 + 1) * own.count },
       UnsafeMutableRawPointer(received.base),
       owners.map { 4 * $0.lowerBound..<4 * $0.upperBound })
-    for vector in 0..<batch {
-      unsafe counts[vector] = min(counts[vector], received.base[vector])
+    for row in 0..<batch {
+      unsafe counts[row] = min(counts[row], received.base[row])
     }
   }
 
-  private func forEachVector(_ vectors: Range<Int>, _ body: (Int) -> Void) {
+  /// Calls `body` for each of `rows`, on several threads.
+  private func forEachRow(_ rows: Range<Int>, _ body: (Int) -> Void) {
     let size = Self.pieceRows
-    parallelFor(pieceCount(vectors.count, size: size), threads: threads) { piece, _ in
-      for place in pieceRange(piece, size: size, count: vectors.count) {
-        body(vectors.lowerBound + place)
+    parallelFor(pieceCount(rows.count, size: size), threads: threads) { piece, _ in
+      for place in pieceRange(piece, size: size, count: rows.count) {
+        body(rows.lowerBound + place)
       }
     }
   }
 
+  /// Sends the scores of all lists to the rows' owners. Lists are filled up with −∞.
   private func exchangeScores(
     _ scores: UnsafePointer<Float>, stride: Int, length: Int, _ counts: UnsafePointer<Int32>
   ) {
-    forEachVector(0..<batch) { [self] vector in
-      let count = unsafe Int(counts[vector])
-      let list = unsafe outgoing.base + vector * length
-      unsafe list.update(from: scores + vector * stride, count: count)
+    // Safe: `outgoing` has `length` elements for each row, `incoming` for each rank and own row. Counts are
+    // at most `length`.
+    forEachRow(0..<batch) { [self] row in
+      let count = unsafe Int(counts[row])
+      let list = unsafe outgoing.base + row * length
+      unsafe list.update(from: scores + row * stride, count: count)
       unsafe (list + count).update(repeating: -.infinity, count: length - count)
     }
     let bytes = 4 * length
@@ -111,12 +123,14 @@ final class SharedChoice {
       (0..<ranks.size).map { bytes * $0 * own.count..<bytes * ($0 + 1) * own.count })
   }
 
-  /// Merges the lists of own vector `vector`: its `most`-th score and the next, −∞ where there are not
-  /// as many, and if asked for how many of each rank's list belong to the first `most`.
+  /// Merges the lists of own row `row`. Returns its `most`-th score and the next one, or −∞ if there are
+  /// fewer. If asked for, stores how many of each rank's list are among the first `most`.
   private func merge(
-    _ vector: Int, most: Int, length: Int, answers wantsAnswers: Bool
+    _ row: Int, most: Int, length: Int, answers wantsAnswers: Bool
   ) -> (last: Float, next: Float) {
-    let place = vector - own.lowerBound
+    // Safe: `row` is one of this rank's, so its lists lie in `incoming`, and `taken` stays below `length`
+    // where it is read. The row's `answers` belong to it.
+    let place = row - own.lowerBound
     return unsafe withUnsafeTemporaryAllocation(of: Int32.self, capacity: ranks.size) { taken in
       unsafe taken.initialize(repeating: 0)
       func largest() -> (rank: Int, score: Float) {

@@ -1,39 +1,38 @@
-// The operations and bytes that a training step spends on one row, counted from the sizes alone, beside the paper's
-// formula (section 3.1).
+// The operations and bytes that a training step spends on one row, computed from the sizes alone, and the
+// paper's formula (section 3.1).
 
 public import HSAETensors
 
-/// Operations (a multiplication and an addition are two) and bytes that training spends on one row.
+/// Operations and bytes that training spends on one row. A multiplication and an addition are two operations.
 public struct RowCost: Codable, Hashable, Sendable {
   /// Operations of a forward pass by the paper's formula: encoding 2md, projections 4ksd, sublatents
   /// 2kas + 2ks, decoding 2kd.
   public var paperForward: Double
   /// 2md, the first term of `paperForward`.
   public var encoding: Double
-  /// The forward pass as it is done here: the paper's, and in bf16 the k exact pre-activations.
+  /// The forward pass of this implementation: the paper's, and in bf16 the k exact pre-activations.
   public var forward: Double
   /// Gradients of the active experts.
   public var backward: Double
-  /// The penalty's sum over the latents above the threshold: d for each.
+  /// The penalty's sum over the latents above the threshold: d operations for each.
   public var penalty: Double
-  /// 6md² over the batch.
+  /// Orthogonality: 6md² for a batch.
   public var orthogonality: Double
-  /// Adam, 12 for each parameter, over the batch.
+  /// Adam: 12 for each parameter and batch.
   public var optimizer: Double
   /// All of a training step: forward, backward, penalty, orthogonality and optimizer.
   public var operations: Double
-  /// Bytes of the parameters a forward pass uses for one row: E, and k experts' own.
+  /// Bytes of the parameters that a forward pass uses for one row: E, and the rows of k experts.
   public var activatedBytes: Double
-  /// Adam's 28 bytes for each parameter, 20 with moments in bf16, over the batch.
+  /// Bytes of Adam: 28 for each parameter and batch, or 20 with moments in bf16.
   public var optimizerBytes: Double
-  /// Weights read forward and backward and gradients written, 12 bytes for each parameter, over the
-  /// batch.
+  /// Bytes of weights read forward and backward and of gradients written: 12 for each parameter and batch.
   public var weightBytes: Double
-  /// What the passes over (row, expert) pairs touch: x, the decoder's rows and the residuals, 4kd(5 + s).
-  /// Most of it comes from caches.
+  /// Bytes that the passes over (row, expert) pairs read: x, the decoder's rows and the residuals, 4kd(5 +
+  /// s). Most of them come from caches.
   public var pairBytes: Double
 
-  /// The cost of one row in batches of `batch`, when the share `aboveThreshold` of latents pays the
+  /// The cost of one row in batches of `batch`, if the share `aboveThreshold` of the latents pays the
   /// penalty.
   public init(
     shape: DictionaryShape, batch: Int, precision: Precision, moments: Precision, ortho: Bool,
@@ -45,7 +44,8 @@ public struct RowCost: Codable, Hashable, Sendable {
     encoding = 2 * m * d
     paperForward = encoding + 4 * k * s * d + 2 * k * a * s + 2 * k * s + 2 * k * d
     forward = paperForward + (precision == .bfloat16 ? 2 * k * d : 0)
-    // By active expert: two dot products for z and 2s for y and v, then an outer product of each row.
+    // For each active expert: two dot products for z, 2s for y and v, then an outer product for each row of
+    // weights.
     backward = 6 * k * (1 + s) * d + k * (4 * a * s + 4 * s)
     penalty = aboveThreshold * m * d
     orthogonality = ortho ? 6 * m * d * d / Double(batch) : 0

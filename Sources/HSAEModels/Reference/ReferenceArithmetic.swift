@@ -1,4 +1,4 @@
-// The four loops the slow twin is made of.
+// The four loops that the reference implementation is made of.
 
 /// The inner product of `count` numbers of `left` from `leftStart` and of `right` from `rightStart`.
 func dot(

@@ -1,10 +1,10 @@
-// The backward pass by hand, the mirror of `ReferenceForward.swift`: for every line there, how the
-// loss answers to each number in it. Discrete choices (which experts, which sublatent, which side of
-// a threshold) are constants, as everywhere in the field.
+// The backward pass of the reference implementation, written by hand to mirror `ReferenceForward.swift`: for
+// each line there, the derivatives of the loss with respect to its numbers. Discrete choices (which experts,
+// which sublatent, which side of a threshold) count as constants, as is usual.
 
 extension ReferenceParameters {
-  /// ∂L/∂(every tensor) at `rows` [B × d], for a loss and a forward pass made with these settings.
-  /// The gradients are raw: neither projected nor clipped.
+  /// ∂L/∂(every tensor) at `rows` [B × d], for a forward pass `pass` made with the same rows and settings.
+  /// The gradients are neither projected nor clipped.
   public func gradients(
     _ rows: [Double], _ settings: ReferenceSettings, _ pass: ReferenceForward
   ) -> ReferenceParameters {
@@ -14,18 +14,18 @@ extension ReferenceParameters {
     var gradient = ReferenceParameters(shape: shape, hasBias: hasBias)
     for row in pass.codes.indices {
       let x = Array(centred[row * d..<(row + 1) * d])
-      // The gradients of what sublatents and of what experts add: each takes part in some of the terms.
+      // Gradients with respect to what sublatents and what experts add. Experts take part in all terms.
       var gradientLow = [Double](repeating: 0, count: d)
       var gradientHigh = [Double](repeating: 0, count: d)
       for (term, reconstruction) in zip(settings.terms, pass.reconstructions) {
         for column in 0..<d {
           let error = reconstruction[row * d + column] - rows[row * d + column]
-          let slope = 2 * Double(term.weight) * error / batch
+          let slope = 2 * term.weight * error / batch
           gradientHigh[column] += slope
           if term.part.includesSublatents { gradientLow[column] += slope }
         }
       }
-      // ∂L/∂u, and ∂L/∂(x − b), which only a bias needs.
+      // ∂L/∂u, and ∂L/∂(x − b), which is needed for a bias only.
       var gradientU = [Double](repeating: 0, count: m)
       var gradientX = [Double](repeating: 0, count: d)
       for code in pass.codes[row] {
@@ -63,8 +63,8 @@ extension ReferenceParameters {
     return gradient
   }
 
-  /// The gradients of one active expert's second level. `gradientLow` [d] is ∂L/∂x̂_low, `penalty` is
-  /// λ₂ / B.
+  /// Adds the gradients of one active expert's second level. `gradientLow` [d] is ∂L/∂x̂_low, `penalty` is λ₂
+  /// / B.
   private func subBackward(
     _ code: ReferenceCode, _ x: [Double], _ gradientLow: [Double], _ settings: ReferenceSettings,
     _ penalty: Double, _ gradient: inout ReferenceParameters, _ gradientX: inout [Double]
@@ -97,7 +97,7 @@ extension ReferenceParameters {
     }
   }
 
-  /// AuxK's gradients for one vector; its target and variance are constants.
+  /// Adds AuxK's gradients for one row. AuxK's target and variance are constants.
   private func auxiliaryBackward(
     _ row: Int, _ settings: ReferenceSettings, _ pass: ReferenceForward,
     _ gradient: inout ReferenceParameters, _ gradientU: inout [Double]

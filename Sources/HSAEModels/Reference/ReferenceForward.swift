@@ -1,7 +1,7 @@
-// The forward pass and the loss of `method.md`, written as it reads: one vector after another, one
-// expert after another, in doubles. Gradients are in `ReferenceBackward.swift`.
+// The forward pass and the loss of `docs/method.md`, written as they read there: row by row, expert by
+// expert, in doubles. Gradients are in `ReferenceBackward.swift`.
 
-/// One active expert of one vector, with everything computed on the way to it.
+/// One active expert of one row, with everything computed on the way to its code.
 public struct ReferenceCode: Hashable, Sendable {
   /// The expert j.
   public var expert: Int
@@ -19,7 +19,7 @@ public struct ReferenceCode: Hashable, Sendable {
   public var subValue: Double
 }
 
-/// The loss of a batch and its parts, each a mean over the batch and without its weight, except
+/// The loss of a batch and its parts. Each part is a mean over the batch without its weight, except
 /// `orthogonality`, which does not depend on the batch.
 public struct ReferenceLoss: Hashable, Sendable {
   /// The weighted sum of the parts.
@@ -34,33 +34,33 @@ public struct ReferenceLoss: Hashable, Sendable {
   public var orthogonality = 0.0
   /// L_sparse = `sparsityTop` + `sparsitySub`.
   public var sparsity = 0.0
-  /// The share of the top level in L_sparse.
+  /// The top level's part of L_sparse.
   public var sparsityTop = 0.0
-  /// The share of the sublatents in L_sparse.
+  /// The sublatents' part of L_sparse.
   public var sparsitySub = 0.0
-  /// AuxK's term: ‖e − ê‖² over the variance of e about its batch mean, e = x − x̂; 0 if that is not
-  /// a number.
+  /// AuxK's term: ‖e − ê‖² over the variance of e about its batch mean, with e = x − x̂; 0 if that is not a
+  /// number.
   public var auxiliary = 0.0
 }
 
-/// A forward pass over a batch of B vectors.
+/// A forward pass over a batch of B rows.
 public struct ReferenceForward: Sendable {
   /// u = (x − b) Eᵀ: B × m.
   public var preActivations: [Double] = []
-  /// The active experts of each vector, strongest first.
+  /// The active experts of each row, strongest first.
   public var codes: [[ReferenceCode]] = []
-  /// The reconstruction of each of the settings' terms, with the bias: B × d each.
+  /// The reconstruction of each of the settings' terms, bias included: B × d each.
   public var reconstructions: [[Double]] = []
-  /// x̂, whole: B × d.
+  /// x̂, by both levels: B × d.
   public var reconstruction: [Double] = []
-  /// The dead latents AuxK uses for each vector, strongest first; their codes are their
-  /// pre-activations, greater than 0.
+  /// The dead latents that AuxK uses for each row, strongest first. Their codes are their pre-activations,
+  /// greater than 0.
   public var auxiliaryLatents: [[Int]] = []
-  /// AuxK's target e: B × d, a constant to the gradient.
+  /// AuxK's target e: B × d. The gradient treats it as a constant.
   public var auxiliaryTarget: [Double] = []
-  /// ê: B × d.
+  /// AuxK's reconstruction ê: B × d.
   public var auxiliaryReconstruction: [Double] = []
-  /// The mean of ‖e − ē‖² over the batch, a constant to the gradient.
+  /// The mean of ‖e − ē‖² over the batch. The gradient treats it as a constant.
   public var auxiliaryVariance = 0.0
   /// The loss.
   public var loss = ReferenceLoss()
@@ -69,14 +69,14 @@ public struct ReferenceForward: Sendable {
 extension ReferenceParameters {
   /// The forward pass and the loss for `rows` [B × d].
   ///
-  /// Ties in top-k and argmax go to the lowest index. With a bias, the encoders see x − b, and x̂ and
-  /// x̂_high include b. `auxiliaryTarget` [B × d] replaces AuxK's target x − x̂, so that a finite
-  /// difference can hold it still, as the gradient does.
+  /// Ties in top-k and argmax go to the lowest index. With a bias, the encoders see x − b, and x̂ and x̂_high
+  /// include b. `auxiliaryTarget` [B × d] replaces AuxK's target x − x̂, so that finite differences can keep
+  /// it constant, as the gradient does.
   public func forward(
     _ rows: [Double], _ settings: ReferenceSettings, auxiliaryTarget: [Double]? = nil
   ) -> ReferenceForward {
     let (d, m) = (shape.width, shape.experts)
-    precondition(rows.count % d == 0, "\(rows.count) numbers are no rows of \(d).")
+    precondition(rows.count % d == 0, "\(rows.count) numbers do not divide into rows of \(d).")
     precondition(settings.dead.isEmpty || settings.dead.count == m, "There are \(m) latents.")
     let batch = rows.count / d
     let centred = centre(rows)
@@ -102,13 +102,13 @@ extension ReferenceParameters {
     return pass
   }
 
-  /// x − b, or x where there is no bias.
+  /// x − b, or x without a bias.
   func centre(_ rows: [Double]) -> [Double] {
     bias.isEmpty ? rows : rows.indices.map { rows[$0] - bias[$0 % shape.width] }
   }
 
-  /// The pre-activations u that follow from one row's products with the encoder, and its active experts, strongest
-  /// first.
+  /// Computes the pre-activations u of one row from its products with the encoder, and its active experts,
+  /// strongest first.
   private func select(
     _ products: [Double], _ settings: ReferenceSettings
   ) -> (u: [Double], active: [Int]) {
@@ -122,7 +122,7 @@ extension ReferenceParameters {
     return (u, largest(shape.activeExperts, of: z).filter { z[$0] > 0 })
   }
 
-  /// The reconstruction of one row [d] from its codes, with the bias.
+  /// The reconstruction of one row [d] from its codes, bias included.
   private func decode(_ codes: [ReferenceCode], withSublatents: Bool) -> [Double] {
     let (d, s) = (shape.width, shape.subspace)
     var result = bias.isEmpty ? [Double](repeating: 0, count: d) : bias
@@ -139,7 +139,7 @@ extension ReferenceParameters {
     return result
   }
 
-  /// What active expert `expert` says about `x` [d].
+  /// The code of active expert `expert` for the row `x` [d].
   private func code(
     of x: [Double], _ expert: Int, _ value: Double, _ settings: ReferenceSettings
   ) -> ReferenceCode {
@@ -153,7 +153,7 @@ extension ReferenceParameters {
       subCodes: after, sublatent: chosen ?? -1, subValue: chosen.map { after[$0] } ?? 0)
   }
 
-  /// Fills in AuxK's part of `pass` and the loss.
+  /// Adds the loss and AuxK's part to `pass`.
   private func measure(
     _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
     _ pass: inout ReferenceForward
@@ -188,13 +188,13 @@ extension ReferenceParameters {
       loss.auxiliary = error / pass.auxiliaryVariance
     }
     loss.total =
-      zip(settings.terms, loss.errors).reduce(0) { $0 + Double($1.0.weight) * $1.1 }
+      zip(settings.terms, loss.errors).reduce(0) { $0 + $1.0.weight * $1.1 }
       + settings.orthogonality * loss.orthogonality + settings.sparsity * loss.sparsity
       + settings.auxiliary * loss.auxiliary
     pass.loss = loss
   }
 
-  /// The top-level latents that pay the sparsity penalty for vector `row`.
+  /// The top-level latents that pay the sparsity penalty for row `row`.
   func penalised(
     _ row: Int, _ pass: ReferenceForward, _ settings: ReferenceSettings
   ) -> [Int] {
@@ -208,9 +208,9 @@ extension ReferenceParameters {
     }
   }
 
-  /// AuxK: lets dead latents explain what is left, x − x̂. Each vector uses its largest positive
-  /// pre-activations among the dead, decoded without the bias. Leaves `auxiliaryVariance` 0 where
-  /// there is nothing to do: no dead latents, or a variance of 0.
+  /// AuxK: lets dead latents explain the residual x − x̂. Each row uses its largest positive pre-activations
+  /// among the dead latents, decoded without the bias. `auxiliaryVariance` stays 0 if there are no dead
+  /// latents or the variance is 0.
   private func measureAuxiliary(
     _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
     _ pass: inout ReferenceForward

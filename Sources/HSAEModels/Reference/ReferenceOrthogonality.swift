@@ -1,5 +1,5 @@
-// L_ortho (equation 3.4), twice: through two d × d Gram matrices, as the engine computes it, and
-// directly from the m × m matrix it is defined by. Tests hold one against the other.
+// L_ortho (eq. 3.4), computed twice: through two d × d Gram matrices, as the engine does, and directly from
+// its definition with an m × m matrix. Tests compare the two.
 
 /// L_ortho and its gradients, both m × d and without the weight λ₁.
 public struct ReferenceOrthogonality: Hashable, Sendable {
@@ -12,9 +12,8 @@ public struct ReferenceOrthogonality: Hashable, Sendable {
 }
 
 extension ReferenceParameters {
-  /// L_ortho by the Gram formula, gradients included:
-  /// S = ⟨EᵀE, DᵀD⟩ − Σ_j (e_j·d_j)², L_ortho = √S / (m² − m); 0 with zero gradients if S ≤ 0 or
-  /// m = 1.
+  /// L_ortho and its gradients by the Gram formula: S = ⟨EᵀE, DᵀD⟩ − Σ_j (e_j·d_j)², L_ortho = √S / (m² − m).
+  /// Both are 0 if S ≤ 0 or m = 1.
   public func orthogonalityByGram() -> ReferenceOrthogonality {
     let (m, d) = (shape.experts, shape.width)
     let encoderGram = gram(encoder)
@@ -43,7 +42,7 @@ extension ReferenceParameters {
     return result
   }
 
-  /// L_ortho by its definition, ‖E Dᵀ − diag(E Dᵀ)‖_F / (m² − m), gradients included.
+  /// L_ortho and its gradients by the definition, ‖E Dᵀ − diag(E Dᵀ)‖_F / (m² − m).
   public func orthogonalityDirectly() -> ReferenceOrthogonality {
     let (m, d) = (shape.experts, shape.width)
     var result = ReferenceOrthogonality(

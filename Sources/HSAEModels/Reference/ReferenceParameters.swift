@@ -1,12 +1,12 @@
-// The weights of the slow twin: one plain array of doubles for each tensor of `method.md`'s table.
-// The twin also keeps gradients and Adam's moments in this type.
+// The weights of the reference implementation: a plain array of doubles for each tensor of `docs/method.md`'s
+// table. Gradients and Adam's moments have the same type.
 
 import HSAETensors
 
-/// The trainable numbers of a dictionary in double precision, one row-major array per tensor, in the
-/// shapes of `method.md` (and of `ParameterName.dimensions(in:)`).
+/// The trainable numbers of a dictionary in double precision: one row-major array for each tensor, in the
+/// shapes of `docs/method.md` (and of `ParameterName.dimensions(in:)`).
 public struct ReferenceParameters: Hashable, Sendable {
-  /// The sizes these parameters are for.
+  /// The sizes of the dictionary.
   public let shape: DictionaryShape
   /// Top-level encoder rows e_j: m × d.
   public var encoder: [Double]
@@ -20,7 +20,7 @@ public struct ReferenceParameters: Hashable, Sendable {
   public var subEncoder: [Double]
   /// Sub-decoder rows: m × a × s.
   public var subDecoder: [Double]
-  /// Input bias: d, or empty where the dictionary has none.
+  /// Input bias: d, or empty without one.
   public var bias: [Double]
 
   /// Parameters that are all zero.
@@ -41,10 +41,10 @@ public struct ReferenceParameters: Hashable, Sendable {
   /// Whether there is an input bias.
   public var hasBias: Bool { !bias.isEmpty }
 
-  /// The tensors a dictionary of this shape has.
+  /// The tensors that this dictionary has.
   public var names: [ParameterName] { ParameterName.names(in: shape, hasBias: hasBias) }
 
-  /// The tensor called `name`; empty if there is none. A new value must have as many elements.
+  /// The tensor called `name`; empty if there is none. A new value must have as many elements as the old one.
   public subscript(name: ParameterName) -> [Double] {
     get {
       switch name {
@@ -73,7 +73,7 @@ public struct ReferenceParameters: Hashable, Sendable {
     }
   }
 
-  /// The same numbers as the engine's `parameters`, widened.
+  /// The numbers of `parameters` in double precision.
   public init(_ parameters: borrowing Parameters) {
     let shape = parameters.shape
     self.init(shape: shape, hasBias: parameters.hasBias)

@@ -1,4 +1,4 @@
-// What the slow twin must know besides weights and data: the constants of the forward pass and the
+// What the reference implementation needs besides weights and data: the constants of the forward pass and the
 // weights of the loss's terms, in double precision.
 
 /// Which top-level latents pay the sparsity penalty.
@@ -9,8 +9,8 @@ public enum L1Scope: String, Hashable, Sendable, Codable, CaseIterable {
   case topK = "topk"
 }
 
-/// The settings of the slow twin. The defaults are a flat dictionary with nothing but its
-/// reconstruction error.
+/// The settings of the reference implementation. The defaults are a flat dictionary with its reconstruction
+/// error alone.
 public struct ReferenceSettings: Hashable, Sendable {
   /// α of the top level.
   public var threshold = 0.0
@@ -20,9 +20,9 @@ public struct ReferenceSettings: Hashable, Sendable {
   public var slope = 0.0
   /// Slope below the threshold, sublatents.
   public var subSlope = 0.0
-  /// How the active latents of a row are selected. Thresholds of latents are not trained: gradients leave them out.
+  /// How the active latents of a row are selected. Thresholds of latents are not trained and get no gradient.
   public var selection = Selection.topK
-  /// The reconstructions that are held against the row: 1 and β in the method.
+  /// The reconstructions that the loss compares with the row; the method gives them the weights 1 and β.
   public var terms = [
     ReconstructionTerm(.whole, weight: 1), ReconstructionTerm(.topLevel, weight: 0),
   ]
@@ -30,21 +30,22 @@ public struct ReferenceSettings: Hashable, Sendable {
   public var orthogonality = 0.0
   /// Weight λ₂ of L_sparse.
   public var sparsity = 0.0
-  /// Which top-level latents L_sparse counts. Sublatents count in every active expert either way.
+  /// Which top-level latents L_sparse counts. It counts the sublatents of every active expert in either
+  /// scope.
   public var scope = L1Scope.all
   /// Weight of AuxK's term.
   public var auxiliary = 0.0
-  /// The largest number of dead latents that explain one residual, before it is bounded by how many
-  /// are dead: d/2 in the method.
+  /// The most dead latents that explain one residual (d/2 in the method). The number of dead latents also
+  /// bounds it.
   public var auxiliaryCount = 0
-  /// Which top-level latents count as dead in this step: m flags, or none for none.
+  /// Which top-level latents count as dead in this step: m flags, or an empty array for none.
   public var dead: [Bool] = []
 
-  /// A flat dictionary's settings, without regularisers.
+  /// The settings of a flat dictionary without regularisers.
   public init() {}
 
-  /// The paper's settings for vectors of width `width`: β 0.1, λ₁ 0.1, λ₂ 1e-3, thresholds 1/√d,
-  /// slopes 0 and 0.01.
+  /// The paper's settings for rows of width `width`: β 0.1, λ₁ 0.1, λ₂ 1e-3, thresholds 1/√d, slopes 0 and
+  /// 0.01.
   public static func paper(width: Int) -> ReferenceSettings {
     var settings = ReferenceSettings()
     settings.threshold = 1 / Double(width).squareRoot()
@@ -56,7 +57,7 @@ public struct ReferenceSettings: Hashable, Sendable {
     return settings
   }
 
-  /// The settings of a step with `recipe`, in which the share `regulariserScale` of λ₁ and λ₂ is in force.
+  /// The settings of a step with `recipe`, with the share `regulariserScale` of λ₁ and λ₂ in force.
   public init(_ recipe: Recipe, regulariserScale: Float = 1) {
     (threshold, subThreshold) = (
       Double(recipe.activation.threshold), Double(recipe.activation.subThreshold)
@@ -72,13 +73,28 @@ public struct ReferenceSettings: Hashable, Sendable {
     auxiliaryCount = objective.auxkActive
   }
 
+  /// The weight of the error of one reconstruction; 0 where no term has it.
+  public subscript(part: ReconstructionTerm.Part) -> Double {
+    get { terms.first { $0.part == part }?.weight ?? 0 }
+    set {
+      if let index = terms.firstIndex(where: { $0.part == part }) {
+        terms[index].weight = newValue
+      } else {
+        terms.append(ReconstructionTerm(part, weight: newValue))
+      }
+    }
+  }
+
+  /// Weight of ‖x − x̂‖²: 1 in the method.
+  public var reconstruction: Double {
+    get { self[.whole] }
+    set { self[.whole] = newValue }
+  }
+
   /// Weight β of ‖x − x̂_high‖².
   public var topLevel: Double {
-    get { Double(terms.first { $0.part == .topLevel }?.weight ?? 0) }
-    set {
-      terms.removeAll { $0.part == .topLevel }
-      terms.append(ReconstructionTerm(.topLevel, weight: Float(newValue)))
-    }
+    get { self[.topLevel] }
+    set { self[.topLevel] = newValue }
   }
 
   /// f(u) of the top level: u at or above the threshold, else slope · u.

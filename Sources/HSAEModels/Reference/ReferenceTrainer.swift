@@ -1,7 +1,7 @@
-// The training step of `method.md`, slow and plain: gradients, projection, clipping, Adam,
-// renormalisation. Schedules are the caller's, from `Schedule.swift`.
+// The training step of `docs/method.md`, slow and plain: gradients, projection, clipping, Adam,
+// renormalisation. Callers apply the schedules of `Schedule.swift`.
 
-/// What one step saw.
+/// What one step computed.
 public struct ReferenceStep: Sendable {
   /// The loss of the batch at the weights before the update.
   public var loss: ReferenceLoss
@@ -26,10 +26,10 @@ public struct ReferenceTrainer: Sendable {
   public private(set) var firstMoments: ReferenceParameters
   /// Adam's second moments, not corrected for their bias.
   public private(set) var secondMoments: ReferenceParameters
-  /// Number of updates made.
+  /// The number of updates made.
   public private(set) var updates = 0
 
-  /// A run that goes on from `state`, whose moments are in fp32.
+  /// A run that continues from `state`, whose moments are in fp32.
   package init(_ state: borrowing TrainingState) {
     parameters = ReferenceParameters(state.parameters)
     firstMoments = ReferenceParameters(state.moments.parameters(state.moments.first))
@@ -46,15 +46,15 @@ public struct ReferenceTrainer: Sendable {
     return state
   }
 
-  /// A run that starts from `parameters`, whose decoder rows are expected to have unit norm.
+  /// A run that starts from `parameters`, whose decoder rows must have unit norm.
   public init(parameters: ReferenceParameters) {
     self.parameters = parameters
     firstMoments = ReferenceParameters(shape: parameters.shape, hasBias: parameters.hasBias)
     secondMoments = firstMoments
   }
 
-  /// One step on `rows` [B × d]. `clip` 0 turns clipping off. A regulariser warm-up is the caller's:
-  /// it scales `settings.orthogonality` and `settings.sparsity`.
+  /// One step on `rows` [B × d]. `clip` 0 turns clipping off. For a warm-up of the regularisers, the caller
+  /// scales `settings.orthogonality` and `settings.sparsity`.
   public mutating func step(
     _ rows: [Double], _ settings: ReferenceSettings, learningRate: Double, clip: Double
   ) -> ReferenceStep {
@@ -104,14 +104,14 @@ extension ReferenceParameters {
     for name in names { self[name] = self[name].map { $0 * factor } }
   }
 
-  /// Removes from the gradient of each row of `W_dec` and `sub_W_dec` its component along that row,
-  /// which has unit norm.
+  /// Removes from the gradient of each row of `W_dec` and `sub_W_dec` its component along that row, which has
+  /// unit norm.
   public func projectDecoderGradients(_ gradient: inout ReferenceParameters) {
     project(&gradient.decoder, along: decoder, shape.width)
     project(&gradient.subDecoder, along: subDecoder, shape.subspace)
   }
 
-  /// Scales each row of `W_dec` and `sub_W_dec` to unit norm. A row of zeros is left alone.
+  /// Scales each row of `W_dec` and `sub_W_dec` to unit norm. Rows of zeros stay as they are.
   public mutating func renormaliseDecoders() {
     normalise(&decoder, shape.width)
     normalise(&subDecoder, shape.subspace)

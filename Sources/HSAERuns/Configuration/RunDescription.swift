@@ -1,4 +1,4 @@
-// What a run's config.json describes: a dictionary that was trained here, or one that was imported.
+// The content of a run's config.json: a dictionary that was trained here, or one that was imported.
 
 public import HSAEModels
 public import HSAESupport
@@ -26,26 +26,26 @@ public struct ImportedDictionary: Codable, Hashable, Sendable {
   }
 }
 
-/// What a run is.
+/// A run as its config.json describes it.
 public enum RunDescription: Hashable, Sendable {
-  /// It was trained here, with these settings.
+  /// The run was trained here, with these settings.
   case trained(TrainingConfiguration)
-  /// It was imported.
+  /// The run was imported.
   case imported(ImportedDictionary)
 
-  /// The settings it was trained with; nil if it was imported.
+  /// The settings the run was trained with; nil if it was imported.
   public var training: TrainingConfiguration? {
     if case .trained(let configuration) = self { return configuration }
     return nil
   }
 
-  /// Where it was imported from; nil if it was trained here.
+  /// Where the run was imported from; nil if it was trained here.
   public var origin: Origin? {
     if case .imported(let dictionary) = self { return dictionary.origin }
     return nil
   }
 
-  /// The rows it was trained on; nil if it was imported.
+  /// The rows the run was trained on; nil if it was imported.
   public var data: DataDescription? { training?.data }
 
   /// The dictionary's sizes.
@@ -72,7 +72,7 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
-  /// What is wrong with it, as a sentence that names the option; nil if nothing is.
+  /// Why this description is invalid, as a sentence that names the option; nil if it is valid.
   public var complaint: String? {
     switch self {
     case .trained(let configuration): configuration.complaint
@@ -82,22 +82,24 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
-  /// Whether the rows the run was trained on are known: not those of an imported run, nor those that a program gave.
+  /// Whether the rows the run was trained on can be found: the run was trained here, on rows that it read
+  /// from a file.
   public var knowsRows: Bool { data.map { !$0.isStream } ?? false }
 
-  /// The failure where the rows of the run `path` are needed and missing; `remedy` says what to do.
+  /// The failure to throw if the rows of the run `path` are needed and missing. `remedy` says what to do.
   public func missingRows(of path: String, _ remedy: String) -> Failure {
     guard let data else {
-      return .usage("\(path): it was imported, and nothing says which rows it is of; \(remedy)")
+      return .usage("\(path): the run was imported, and its rows are not known; \(remedy)")
     }
     if data.isStream {
       return .usage(
-        "\(path): it was trained on rows that a program gave it, and they were not kept; \(remedy)")
+        "\(path): the run was trained on rows that a program gave it, and they were not kept; \(remedy)"
+      )
     }
     return .missing("\(data.path): the rows \(path) was trained on are gone; \(remedy)")
   }
 
-  /// The description without the path of the rows, which may differ from machine to machine.
+  /// The description without the path of the rows, which may differ between machines.
   package var withoutPath: RunDescription {
     guard case .trained(var configuration) = self else { return self }
     configuration.data.path = ""
@@ -108,7 +110,7 @@ public enum RunDescription: Hashable, Sendable {
 extension RunDescription: Codable {
   private enum Key: String, CodingKey { case origin }
 
-  /// Reads either kind; an imported one has an `origin`.
+  /// Reads either kind: an imported run has an `origin`.
   public init(from decoder: any Decoder) throws {
     let isImported = try decoder.container(keyedBy: Key.self).contains(.origin)
     self =

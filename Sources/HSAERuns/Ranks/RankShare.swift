@@ -1,35 +1,35 @@
-// Which experts of a dictionary and which rows of a batch one engine has, and with which ranks it
-// shares the rest. Ranks form groups: within a group each owns some of the experts and all see the same
-// rows; groups see different rows. Rank r of a world in groups of R owns part r mod R of the dictionary
-// and is in group r / R.
+// Which experts of a dictionary and which rows of a batch one rank has, and with which ranks it shares the
+// rest. Ranks form groups. Within a group, each rank owns some of the experts and all see the same rows;
+// groups see different rows. In groups of R ranks, rank r owns part r mod R of the dictionary and belongs to
+// group r / R.
 
 public import HSAEDistribution
 public import HSAEModels
 internal import HSAETensors
 
-/// One engine's part of the work.
+/// One rank's share of the experts and of the rows.
 public struct RankShare {
   /// The whole dictionary.
   public let shape: DictionaryShape
-  /// Rows of the whole batch.
+  /// The number of rows in the whole batch.
   public let batch: Int
-  /// The experts this engine owns.
+  /// The experts that this rank owns.
   public let experts: Range<Int>
-  /// The rows of a batch that this engine's group sees.
+  /// The rows of a batch that this rank's group sees.
   public let rows: Range<Int>
   /// All ranks.
   public let world: any Communicator
-  /// The ranks of this group: other experts, same rows.
+  /// The ranks of this group: they have other experts and see the same rows.
   public let dictionary: any Communicator
-  /// The ranks of other groups with the same experts, and this one.
+  /// This rank and the ranks of other groups with the same experts.
   public let copies: any Communicator
 
-  /// All of a dictionary and of a batch.
+  /// The whole dictionary and the whole batch.
   public init(shape: DictionaryShape, batch: Int) {
     self.init(shape: shape, batch: batch, ranks: Ranks())
   }
 
-  /// This process's part of a dictionary of `shape` and of batches of `batch` rows.
+  /// This process's share of a dictionary of `shape` and of batches of `batch` rows.
   public init(shape: DictionaryShape, batch: Int, ranks: Ranks) {
     self.shape = shape
     self.batch = batch
@@ -43,7 +43,8 @@ public struct RankShare {
   /// Whether there is no other rank.
   public var isAlone: Bool { world.size == 1 }
 
-  /// The sizes of what this engine owns. For a vector it may have to choose all of its experts.
+  /// The sizes of the part that this rank owns. k is at most the number of its experts: all of them may be
+  /// active for a row.
   public var ownShape: DictionaryShape {
     var own = shape
     own.experts = experts.count
@@ -51,7 +52,7 @@ public struct RankShare {
     return own
   }
 
-  /// The most experts that any rank of the group may choose for a vector.
+  /// The most experts that any rank of the group may choose for a row.
   public var mostChosen: Int {
     min(shape.activeExperts, pieceCount(shape.experts, size: dictionary.size))
   }

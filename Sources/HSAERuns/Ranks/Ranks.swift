@@ -1,4 +1,4 @@
-// The processes a run is trained by: all of them, and how they are divided.
+// The processes that train a run together, and how they are divided into groups.
 
 internal import Foundation
 internal import HSAEActivations
@@ -11,9 +11,9 @@ internal import HSAETensors
 public struct Ranks {
   /// All processes.
   public let world: any Communicator
-  /// Those that share the dictionary with this one and see the same rows.
+  /// The processes that share the dictionary with this one and see the same rows.
   package let dictionary: any Communicator
-  /// Those that have the same experts and see other rows.
+  /// The processes that have the same experts and see other rows.
   package let copies: any Communicator
 
   /// This process alone.
@@ -23,10 +23,10 @@ public struct Ranks {
     copies = world
   }
 
-  /// The processes of `world`, each of which owns one of `dictionaryRanks` parts of the dictionary; nil:
-  /// as many parts as processes.
+  /// The processes of `world`. Each owns one of `dictionaryRanks` parts of the dictionary; nil means as many
+  /// parts as processes.
   ///
-  /// Fails with `.usage` if the processes are no multiple of the parts.
+  /// Fails with `.usage` if the number of processes is no multiple of the number of parts.
   public init(_ world: any Communicator, dictionaryRanks: Int? = nil) throws(Failure) {
     let parts = dictionaryRanks ?? world.size
     try world.agree { () throws(Failure) in
@@ -42,7 +42,7 @@ public struct Ranks {
     try world.check()
   }
 
-  /// Whether this process speaks for all.
+  /// Whether this process acts for all, as rank 0.
   package var isFirst: Bool { world.rank == 0 }
 }
 
@@ -58,21 +58,21 @@ extension Ranks {
     return [world, dictionary, copies].filter { seen.insert(ObjectIdentifier($0)).inserted }
   }
 
-  /// Fails if anything has gone wrong between the ranks.
+  /// Fails if the communication between the ranks has failed.
   package func check() throws(Failure) {
     try world.check()
     try dictionary.check()
     try copies.check()
   }
 
-  /// A signal that any rank has received, the same on all.
+  /// A signal that any rank has received; the same on all ranks.
   package func any(_ signal: Int32?) -> Int32? {
     let number = world.max(signal ?? 0)
     return number == 0 ? nil : number
   }
 
-  /// How many threads this process should use: all processors it may, or its part of them where it shares
-  /// them with others of this machine that the launcher did not bind to processors of their own.
+  /// How many threads this process should use. If the launcher bound it to some processors, it uses those;
+  /// otherwise it shares the processors evenly with the other ranks on this machine.
   public func defaultThreads() -> Int {
     let here = sameHost()
     let isBound = processorCount < ProcessInfo.processInfo.activeProcessorCount
@@ -85,7 +85,7 @@ extension Ranks {
     return world.gathered(own).count { $0 == own }
   }
 
-  /// The failure of rank `rank` where it does not see `folder`, which rank 0 made.
+  /// The failure to throw if rank `rank` does not see `folder`, which rank 0 made.
   package static func unshared(_ folder: String, rank: Int) -> Failure {
     Failure(
       .cannotCreate,
@@ -93,7 +93,8 @@ extension Ranks {
         + " in a folder that all machines share.")
   }
 
-  /// The folder of the newest checkpoint of `run` whose files are whole, as rank 0 finds it.
+  /// The folder of the newest checkpoint of `run` whose files are whole, as rank 0 finds it; nil if there is
+  /// none.
   package func newestWholeCheckpoint(
     of run: RunDirectory, warn: (String) -> Void
   ) throws(Failure) -> String? {

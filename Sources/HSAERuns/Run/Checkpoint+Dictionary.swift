@@ -1,24 +1,24 @@
-// The dictionary in a checkpoint, for whoever only wants to use it: a checkpoint says by itself what its
-// weights are.
+// Reads the dictionary of a checkpoint, for callers that only want to use it. A checkpoint's `hsae.json`
+// describes its weights, so the run is not needed.
 
 internal import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 
-/// A dictionary that was read from a run or from a checkpoint, and what its input needs.
+/// A dictionary that was read from a run or from a checkpoint.
 public struct StoredDictionary: Sendable {
   /// The dictionary.
   public let model: SparseAutoencoder
-  /// What must be done to rows before it sees them.
+  /// The normalisation that its input rows need.
   public let normalize: Normalisation
-  /// Steps it was trained for; 0 if it was imported.
+  /// The number of steps it was trained for; 0 if it was imported.
   public let step: Int
 
-  /// The dictionary at `path`: the newest whole checkpoint of a run, or one checkpoint by its folder,
+  /// The dictionary at `path`: a run, of which the newest whole checkpoint is read, or one checkpoint,
   /// `RUN/checkpoints/step-…`.
   ///
-  /// Every file is checked against its hash. What is passed over is told to `warn`. Fails with `.missing`
-  /// if there is nothing, and with `.data` if it is damaged.
+  /// Every file is checked against its hash. `warn` is called with a message for each checkpoint that is
+  /// skipped. Fails with `.missing` if there is no dictionary, and with `.data` if it is damaged.
   public init(
     path: String, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
@@ -42,7 +42,7 @@ public struct StoredDictionary: Sendable {
 }
 
 extension Checkpoint {
-  /// The dictionary in the checkpoint `path`, which has been verified.
+  /// The dictionary in the checkpoint `path`, which `verify` has checked.
   package static func dictionary(
     _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction
   ) throws(Failure) -> SparseAutoencoder {
@@ -50,11 +50,14 @@ extension Checkpoint {
       from: Path.join(path, CheckpointName.weights), shape: shape)
     let hasThresholds = state.hashes[CheckpointName.thresholds] != nil
     let thresholds =
-      hasThresholds ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil
+      hasThresholds
+      ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil
     if thresholds != nil, activation.slope > 0 {
-      throw .data("\(path): a dictionary with thresholds of its own has no slope.")
+      throw .data(
+        "\(path): a dictionary with thresholds of latents must have slope 0; it is damaged.")
     }
-    return SparseAutoencoder(parameters: parameters, activation: activation,
+    return SparseAutoencoder(
+      parameters: parameters, activation: activation,
       selection: thresholds.map(Selection.thresholds) ?? .topK)
   }
 }

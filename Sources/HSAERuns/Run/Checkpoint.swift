@@ -1,15 +1,16 @@
-// A checkpoint: a folder with the dictionary, the optimizer's state and where the run is. It appears
-// under its name only when all of it is on the disk, and its files are verified by hash when read.
+// A checkpoint: a folder with the dictionary, the optimizer's state and the progress of the run. The folder
+// gets its name only when it is complete on the disk. Readers verify its files by their hashes.
 //
 //   step-00001500/hsae.json                  what the dictionary is (`DictionaryDescription`)
-//                 hsae_weights.safetensors   its weights, tensors named as in `method.md`
+//                 hsae_weights.safetensors   its weights, tensors named as in `docs/method.md`
 //                 optimizer.safetensors      first.* and second.* moments, usage statistics
 //                 trainer_state.json         step, rows seen, hashes of the other files
 //
-// An imported run's has no optimizer state, and may have gate.safetensors (`ThresholdsFile.swift`).
+// An imported run's checkpoint has no optimizer state, and may have gate.safetensors
+// (`ThresholdsFile.swift`).
 //
-// Where several ranks have the dictionary, each writes a shard of its experts' weights and state, and
-// rank 0 their indices (`TensorShards.swift`); any number of ranks reads either form.
+// If several ranks share the dictionary, each writes a shard with the weights and state of its experts, and
+// rank 0 writes the indices (`TensorShards.swift`). Any number of ranks can read either form.
 
 internal import HSAEActivations
 internal import HSAEDistribution
@@ -17,7 +18,7 @@ public import HSAEModels
 package import HSAESupport
 internal import HSAETensors
 
-/// What must be known of a dictionary besides its weights: `hsae.json`.
+/// What a reader must know of a dictionary besides its weights: `hsae.json`.
 public struct DictionaryDescription: Codable, Hashable, Sendable {
   /// The version of the layout.
   public var format = 1
@@ -25,22 +26,22 @@ public struct DictionaryDescription: Codable, Hashable, Sendable {
   public var shape: DictionaryShape
   /// Thresholds and slopes.
   public var activation: ActivationFunction
-  /// Normalisation its input needs.
+  /// The normalisation that its input rows need.
   public var normalize: Normalisation
   /// Whether the weights include an input bias.
   public var hasBias: Bool
-  /// Steps of training it has had.
+  /// The number of steps it was trained for.
   public var step: Int
-  /// Rows it has seen.
+  /// The number of rows it has seen.
   public var tokens: Int
 }
 
-/// Where a run is: `trainer_state.json`.
+/// The progress of a run: `trainer_state.json`.
 package struct TrainerState: Codable, Hashable, Sendable {
   package var format = 1
   /// Steps done.
   package var step: Int
-  /// Rows seen.
+  /// The number of rows seen.
   package var tokens: Int
   /// Seconds of training so far.
   package var seconds: Double
@@ -48,7 +49,7 @@ package struct TrainerState: Codable, Hashable, Sendable {
   package var rateWeight: Double
   /// SHA-256 of the other files, by name.
   package var hashes: [String: String]
-  /// SHA-256 of this file as it would be without this line.
+  /// SHA-256 of this file without this line.
   package var seal: String?
 
   /// The same state with its seal.
@@ -67,7 +68,7 @@ package enum CheckpointName {
   package static let optimizer = "optimizer.safetensors"
   package static let state = "trainer_state.json"
   package static let thresholds = "gate.safetensors"
-  /// Files of one part, or an index and shards.
+  /// Files that may be divided into shards with an index.
   package static let tensors = [weights, optimizer]
 
   package static func folder(step: Int) -> String {
@@ -83,8 +84,8 @@ package enum CheckpointName {
 
 /// Writing and reading checkpoints.
 package enum Checkpoint {
-  /// Writes `state`, this rank's share of a dictionary, into `folder` (the run's `checkpoints`), which all ranks must
-  /// see. All ranks make this call, and the checkpoint appears only when all have written.
+  /// Writes `state`, this rank's share of a dictionary, into `folder` (the run's `checkpoints`), which all
+  /// ranks must see. All ranks make this call. The checkpoint appears only when all have written their part.
   package static func write(
     _ state: borrowing TrainingState, of share: RankShare, configuration: TrainingConfiguration,
     seconds: Double, into folder: String
@@ -126,19 +127,21 @@ package enum Checkpoint {
     try directory.commit()
   }
 
-  /// Where the run of checkpoint `path` was.
+  /// The progress recorded in the checkpoint `path`.
   package static func state(of path: String) throws(Failure) -> TrainerState {
     let file = Path.join(path, CheckpointName.state)
     let state = try JSONFile.read(TrainerState.self, from: file)
     guard try state == state.sealed() else {
-      throw .data("\(file): the content does not fit the seal in it; it is damaged.")
+      throw .data("\(file): the content does not match its seal; the checkpoint is damaged.")
     }
     return state
   }
 
-  /// Checks every file of the checkpoint `path` against its hash and returns its state. One that training
-  /// cannot go on from, `isImported`, needs no optimizer state.
-  package static func verify(_ path: String, isImported: Bool = false) throws(Failure) -> TrainerState {
+  /// Checks every file of the checkpoint `path` against its hash and returns its state. With `isImported` it
+  /// needs no optimizer state, as training cannot continue from an imported run.
+  package static func verify(_ path: String, isImported: Bool = false) throws(Failure)
+    -> TrainerState
+  {
     let state = try state(of: path)
     let tensors = isImported ? [CheckpointName.weights] : CheckpointName.tensors
     let needed = tensors.map {
@@ -152,13 +155,14 @@ package enum Checkpoint {
           "\(path): trainer_state.json has no hash of \(name); the checkpoint is damaged.")
       }
       guard try SHA256.hash(file: file) == expected else {
-        throw .data("\(file): the content does not have its recorded SHA-256; it is damaged.")
+        throw .data(
+          "\(file): the content does not match its recorded SHA-256; the file is damaged.")
       }
     }
     return state
   }
 
-  /// The state in the checkpoint `path`, which has been verified, or this rank's share of it.
+  /// The state in the checkpoint `path`, which `verify` has checked: this rank's share of it.
   package static func read(
     _ path: String, state: TrainerState, configuration: TrainingConfiguration, share: RankShare
   ) throws(Failure) -> TrainingState {
@@ -196,8 +200,8 @@ package enum Checkpoint {
     return result
   }
 
-  /// Writes this rank's tensors into `folder`, and on rank 0 the indices where there are shards; on rank
-  /// 0, the hashes of all files.
+  /// Writes this rank's tensors into `folder`; rank 0 also writes the indices if there are shards. Returns
+  /// the hashes of all files.
   private static func writeTensors(
     _ state: borrowing TrainingState, _ share: RankShare, into folder: String
   ) throws(Failure) -> [String: String] {
@@ -206,7 +210,7 @@ package enum Checkpoint {
     func name(_ whole: String, _ part: Int) -> String {
       parts == 1 ? whole : ShardIndex.name(whole, part, of: parts)
     }
-    // Of several groups with the same weights, the first writes them.
+    // If several groups have the same weights, the first writes them.
     let own = try world.agree { () throws(Failure) in
       guard share.copies.rank == 0 else { return ["", ""] }
       if !Path.isDirectory(folder) {
@@ -261,6 +265,7 @@ package enum Checkpoint {
     var writer = try SafetensorsWriter(path: path, tensors: tensors)
     try state.moments.append(to: &writer)
     let usage = state.usage
+    // Safe: Int64 has no padding bytes, so all bytes of the two arrays are initialised.
     unsafe try writer.append("usage.latent_last_fired", bytes: usage.latentLastFired.span.bytes)
     try writer.append("usage.latent_rate", usage.latentRate)
     if !shape.isFlat {
@@ -280,6 +285,7 @@ package enum Checkpoint {
     }
     let bytes = file.bytes(of: tensor)
     return (0..<count).map {
+      // Safe: the tensor has `count` elements of 8 bytes.
       unsafe Int64(
         littleEndian: bytes.unsafeLoadUnaligned(fromByteOffset: $0 * 8, as: Int64.self))
     }

@@ -1,5 +1,5 @@
-// Writes the run folder of a dictionary that another tool trained: config.json with its origin, and a checkpoint
-// without optimizer state. Every command that takes a run takes it, except those that train.
+// Writes the run directory of a dictionary that another tool trained: config.json with its origin, and a
+// checkpoint without optimizer state. Every command that reads a run accepts it, except those that train.
 
 internal import HSAEActivations
 public import HSAEModels
@@ -7,15 +7,15 @@ public import HSAESupport
 internal import HSAETensors
 
 extension RunDirectory {
-  /// Writes a run with `dictionary` into the folder `path`, which must not exist; nothing is there until all
-  /// of it is.
+  /// Writes a run with `dictionary` into the folder `path`, which must not exist. The folder appears only
+  /// when it is complete.
   ///
   /// - Parameters:
   ///   - dictionary: the dictionary, in our form.
   ///   - normalize: what is done to rows before the dictionary sees them.
   ///   - origin: where it came from.
-  ///   - codeScale: our codes over those it had where it came from, latent by latent; empty if `origin` has
-  ///     one number for all.
+  ///   - codeScale: our codes divided by those of the source, latent by latent; empty if `origin` has one
+  ///     number for all.
   ///   - path: the folder to write.
   public static func write(
     imported dictionary: SparseAutoencoder, normalize: Normalisation, origin: Origin,
@@ -24,7 +24,9 @@ extension RunDirectory {
     let imported = ImportedDictionary(
       shape: dictionary.shape, activation: dictionary.activation, normalize: normalize,
       origin: origin)
-    if let complaint = RunDescription.imported(imported).complaint { throw .data("\(origin.path): \(complaint)") }
+    if let complaint = RunDescription.imported(imported).complaint {
+      throw .data("\(origin.path): \(complaint)")
+    }
     let run = try DurableDirectory(path: path)
     try JSONFile.write(imported, to: run.file("config.json"))
     let checkpoint = Path.join(run.file("checkpoints"), CheckpointName.folder(step: 0))
@@ -49,7 +51,7 @@ extension RunDirectory {
     try run.commit()
   }
 
-  /// Our codes over those of the source, latent by latent; empty if the origin's one number says it all.
+  /// Our codes divided by those of the source, latent by latent; empty if the origin has one number for all.
   public func importedCodeScale() throws(Failure) -> [Float] {
     let file = Path.join(checkpoint(step: 0), CheckpointName.thresholds)
     return Path.exists(file) ? try ThresholdsFile.codeScale(file) : []

@@ -1,14 +1,14 @@
-// A run that was opened to be used: its dictionary, its rows, and what is done to rows before the dictionary sees them.
-// Every command that joins a dictionary with rows starts here.
+// A run that was opened to be used: its dictionary, its rows, and how rows are prepared for the dictionary.
+// Commands that use a dictionary with rows start here.
 
 public import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 public import HSAETensors
 
-/// The dictionary of a run's newest whole checkpoint, with what its input needs.
+/// The dictionary of a run's newest whole checkpoint, and how to open and prepare its rows.
 public struct LoadedRun: Sendable {
-  /// Its name, where several runs stand beside each other.
+  /// Its name, for outputs that show several runs.
   public let name: String
   /// Its folder.
   public let path: String
@@ -31,8 +31,8 @@ public struct LoadedRun: Sendable {
     (self.step, self.dictionary) = (step, dictionary)
   }
 
-  /// Reads the newest whole checkpoint of the run at `path`. `warn` is called with a message for each checkpoint that is
-  /// skipped.
+  /// Reads the newest whole checkpoint of the run at `path`. `warn` is called with a message for each
+  /// checkpoint that is skipped.
   public init(
     path: String, name: String? = nil, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
@@ -71,13 +71,14 @@ public struct LoadedRun: Sendable {
   public func requireWidth(of source: any RowSource) throws(Failure) {
     guard source.width == shape.width else {
       throw .data(
-        "\(source.path): its rows have the width \(source.width), and the dictionary of \(path) is for"
+        "\(source.path): the rows have width \(source.width), but the dictionary of \(path) needs"
           + " \(shape.width); name other rows.")
     }
   }
 
-  /// Does to `rows` [n × d] what was done to the rows the run was trained on. Rows of a store are at unit norm already,
-  /// and `norms` are the lengths they had; without those, rows of original length stay as they are.
+  /// Prepares `rows` [n × d] as the run's rows were prepared for training. Rows of a store already have unit
+  /// norm, and `norms` are the lengths they had before; without `norms`, rows of original length stay as they
+  /// are.
   public func prepare(_ rows: inout Matrix, norms: ArraySlice<Float> = []) {
     switch description.normalize {
     case .none: break
@@ -90,7 +91,8 @@ public struct LoadedRun: Sendable {
     }
   }
 
-  /// Whether the dictionary sees unit rows in place of the model's: it was trained to scale them, or on a store's.
+  /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
+  /// store's rows are.
   public func seesUnitRows(ofStore: Bool) -> Bool {
     switch description.normalize {
     case .none: ofStore

@@ -1,5 +1,5 @@
-// Adam's moments in a checkpoint's `optimizer.safetensors`: the tensors of the weights, each once with
-// the prefix "first." and once with "second.", in the format they have in memory.
+// Adam's moments in a checkpoint's `optimizer.safetensors`: the tensors of the weights, once with the prefix
+// "first." and once with "second.", in the format they have in memory.
 
 internal import HSAEActivations
 internal import HSAEModels
@@ -20,7 +20,7 @@ extension Moments {
     }
   }
 
-  /// Appends all moments to `writer`, which declared them.
+  /// Appends all moments to `writer`, which has declared them.
   func append(to writer: inout SafetensorsWriter) throws(Failure) {
     for (prefix, arrays) in prefixed {
       try forEachPart { name, index, range throws(Failure) in
@@ -32,6 +32,7 @@ extension Moments {
           }
         case .bfloat16:
           try arrays.bfloat16[index].withMutableSpan(range) { span throws(Failure) in
+            // Safe: UInt16 has no padding bytes.
             unsafe try writer.append(full, bytes: span.span.bytes)
           }
         }
@@ -72,8 +73,8 @@ extension Moments {
     }
   }
 
-  /// Calls `body` for every tensor and expert with the index of the part it lies in, and the elements of
-  /// the part that are the expert's.
+  /// Calls `body` for every tensor and expert with the index of the part that holds the tensor, and the
+  /// expert's elements in that part.
   private func forEachPart(
     _ body: (_ name: ParameterName, _ part: Int, _ range: Range<Int>) throws(Failure) -> Void
   ) throws(Failure) {

@@ -1,8 +1,8 @@
-// The folder of a training run, for whoever reads it: evaluation, look-ups, reports, resuming.
+// The folder of a run, for code that reads it: evaluation, look-ups, reports, resuming.
 //
 //   RUN/config.json          the resolved configuration
-//       metrics.jsonl        one record a line
-//       vocabulary/          of the store, with mean and whitening, if it had one
+//       metrics.jsonl        the records, one on each line
+//       vocabulary/          of the store, with mean and whitening, if the store had one
 //       checkpoints/step-…   the last few checkpoints
 //       run.lock             held by the process that trains
 
@@ -15,10 +15,11 @@ internal import HSAETensors
 public struct RunDirectory: Sendable {
   /// The folder.
   public let path: String
-  /// What config.json says: a run that was trained here, or one that was imported.
+  /// What config.json describes: a run that was trained here, or one that was imported.
   public let description: RunDescription
 
-  /// The settings the run was trained with. Fails with `.usage` if it was imported: it has no state to train from.
+  /// The settings the run was trained with. Fails with `.usage` if it was imported, as there is no state to
+  /// train from.
   public func trainingConfiguration() throws(Failure) -> TrainingConfiguration {
     switch description {
     case .trained(let configuration): return configuration
@@ -35,10 +36,10 @@ public struct RunDirectory: Sendable {
     guard Path.exists(path) else { throw .missing("\(path): there is no such run.") }
     guard Path.isDirectory(path) else {
       throw .missing(
-        "\(path): this is a file, and no run; name the folder of a run (hsae train --out).")
+        "\(path): this is a file, not a run; name the folder of a run (hsae train --out).")
     }
     guard Path.exists(file) else {
-      throw .missing("\(path): this folder is no run: it has no config.json.")
+      throw .missing("\(path): this folder is not a run: it has no config.json.")
     }
     self.path = path
     description = try JSONFile.read(RunDescription.self, from: file)
@@ -74,14 +75,14 @@ public struct RunDirectory: Sendable {
     Path.join(Self.checkpointsFolder(path), CheckpointName.folder(step: step))
   }
 
-  /// The file that says what the weights of that checkpoint are: the weights, or the index of their shards,
-  /// with the hash of each.
+  /// The file that identifies the weights of that checkpoint: the weights, or the index of their shards with
+  /// the hash of each.
   public func weightsFile(step: Int) -> String {
     let file = Path.join(checkpoint(step: step), CheckpointName.weights)
     return Path.exists(file) ? file : ShardIndex.path(for: file)
   }
 
-  /// Removes what a trainer that was killed left half-written. Only for whoever holds the run's lock.
+  /// Removes files that a killed trainer left unfinished. The caller must hold the run's lock.
   package func removePartialFiles() {
     for folder in [path, Self.checkpointsFolder(path)] {
       for name in (try? Path.list(folder)) ?? []
@@ -91,7 +92,8 @@ public struct RunDirectory: Sendable {
     }
   }
 
-  /// The newest checkpoint whose files are whole; what is passed over is told to `warn`.
+  /// The newest checkpoint whose files are whole. `warn` is called with a message for each checkpoint that is
+  /// skipped.
   package func newestWholeCheckpoint(
     warn: (String) -> Void
   ) throws(Failure) -> (path: String, state: TrainerState)? {
@@ -108,7 +110,7 @@ public struct RunDirectory: Sendable {
     return nil
   }
 
-  /// The dictionary in the newest whole checkpoint, and the steps it was trained for.
+  /// The dictionary in the newest whole checkpoint, and the number of steps it was trained for.
   public func dictionary(
     warn: (String) -> Void = { _ in }
   ) throws(Failure) -> (model: SparseAutoencoder, step: Int) {

@@ -1,20 +1,21 @@
-// What SAELens calls a dictionary and how it counts its latents. What `hsae export` writes and what
-// `hsae evaluate` says in SAEBench's files follow from here, so that they agree.
+// The names that SAELens gives to kinds of dictionaries, and how it counts latents. `hsae export` and the
+// SAEBench files of `hsae evaluate` both use this, so that they agree.
 
 public import HSAEModels
 
-/// What SAELens calls the kind of a dictionary.
+/// The kind of a dictionary in SAELens's terms.
 public enum SAELensArchitecture: String, Codable, Hashable, Sendable {
   /// SAELens's own TopK.
   case topk
-  /// SAELens's own ReLU, of an imported dictionary.
+  /// SAELens's own ReLU, for an imported dictionary.
   case standard
-  /// SAELens's own JumpReLU, of an imported dictionary.
+  /// SAELens's own JumpReLU, for an imported dictionary.
   case jumprelu
-  /// Two levels, or thresholds; of `hsae_saelens.py`.
+  /// Two levels, or thresholds: the class in `hsae_saelens.py`.
   case hsae
 
-  /// The kind of `dictionary`, imported from `origin` or trained here; `topLevelOnly` leaves sublatents out.
+  /// The kind of `dictionary`, which was imported from `origin` or trained here. `topLevelOnly` leaves out
+  /// the sublatents.
   public init(of dictionary: SparseAutoencoder, origin: Origin?, topLevelOnly: Bool = false) {
     if origin?.isUnbounded == true {
       self = dictionary.thresholds?.threshold.isEmpty ?? true ? .standard : .jumprelu
@@ -26,8 +27,8 @@ public enum SAELensArchitecture: String, Codable, Hashable, Sendable {
 }
 
 extension DictionaryShape {
-  /// Latents as SAELens counts them: m experts, then the sublatents of expert 0, of expert 1, …;
-  /// m·(1 + a), or m with `topLevelOnly`.
+  /// The number of latents as SAELens counts them: m experts, then the sublatents of expert 0, of expert 1,
+  /// …: m·(1 + a), or m with `topLevelOnly`.
   public func saeLensLatents(topLevelOnly: Bool = false) -> Int {
     experts * (topLevelOnly ? 1 : 1 + sublatents)
   }

@@ -1,11 +1,11 @@
-// Tensors of a dictionary in one `.safetensors` file, or in several that hold some of its experts each, as
+// A dictionary's tensors in one `.safetensors` file, or in several that each hold some of its experts, as
 // ranks wrote them. Readers ask for experts and need not know how many files there are.
 //
-//   hsae_weights.safetensors              all of it, or else
+//   hsae_weights.safetensors              the whole dictionary, or else
 //   hsae_weights.safetensors.index.json   which files there are, with which experts (`ShardIndex`)
 //   hsae_weights-00001-of-00004.safetensors …
 //
-// In a shard every tensor has its experts' rows only; a bias is in each of them.
+// In a shard every tensor has the rows of the shard's experts only. Every shard contains the bias.
 
 internal import HSAEActivations
 internal import HSAEModels
@@ -25,13 +25,14 @@ struct ShardIndex: Codable, Hashable, Sendable {
   }
 
   var format = 1
-  /// In the order of their experts.
+  /// The shards, in the order of their experts.
   var shards: [Shard]
 
-  /// The path of the index of what would be the file at `path`.
+  /// The path of the index that replaces the file at `path`.
   static func path(for path: String) -> String { path + ".index.json" }
 
-  /// The name of shard `index` of `count` of the file called `name`, numbered from 1 in it.
+  /// The name of shard `index` (from 0) of `count` of the file called `name`. In the name, shards count from
+  /// 1.
   static func name(_ name: String, _ index: Int, of count: Int) -> String {
     func digits(_ number: Int) -> String {
       let text = String(number)
@@ -41,7 +42,7 @@ struct ShardIndex: Codable, Hashable, Sendable {
     return "\(base)-\(digits(index + 1))-of-\(digits(count)).safetensors"
   }
 
-  /// The index of the set that the file at `path` is a part of, by its name; nil if there is none.
+  /// The index of the set that the file at `path` belongs to, by its name; nil if there is none.
   static func path(forShard path: String) -> String? {
     guard let match = path.wholeMatch(of: /(.*)-[0-9]{5}-of-[0-9]{5}\.safetensors/) else {
       return nil
@@ -50,7 +51,7 @@ struct ShardIndex: Codable, Hashable, Sendable {
     return Path.exists(index) ? index : nil
   }
 
-  /// The index at `path`, whose shards make a whole.
+  /// The index at `path`. Fails with `.data` unless its shards cover all experts in order.
   static func read(_ path: String) throws(Failure) -> ShardIndex {
     let index = try JSONFile.read(ShardIndex.self, from: path)
     guard index.format == 1 else {
@@ -67,27 +68,28 @@ struct ShardIndex: Codable, Hashable, Sendable {
       }
       next += shard.experts
     }
-    if index.shards.isEmpty { throw .data("\(path): there are no shards in it.") }
+    if index.shards.isEmpty { throw .data("\(path): the index names no shards; it is damaged.") }
     return index
   }
 }
 
-/// The files that a dictionary's tensors lie in.
+/// The files that hold a dictionary's tensors.
 struct TensorShards {
-  /// The files in the order of their experts; nil where one file has them all.
+  /// The files in the order of their experts; `experts` is nil if one file has them all.
   let parts: [(file: SafetensorsFile, experts: Range<Int>?)]
-  /// All experts of sharded tensors.
+  /// The number of experts in all shards; nil if one file has them all.
   var experts: Int? { parts.last?.experts?.upperBound }
 
-  /// Opens the file at `path`, or the shards of the index that is there in its stead; `path` may also be
-  /// that of the index.
+  /// Opens the file at `path`, or the shards of the index that is there instead. `path` may also be that of
+  /// the index.
   init(path: String) throws(Failure) {
     let suffix = ".index.json"
     let isIndex = path.hasSuffix(suffix)
     let indexPath = isIndex ? path : ShardIndex.path(for: path)
     guard isIndex || !Path.exists(path) && Path.exists(indexPath) else {
       if let whole = ShardIndex.path(forShard: path) {
-        throw .usage("\(path): this is a part of a dictionary; give the index of all, \(whole).")
+        throw .usage(
+          "\(path): this is a part of a dictionary; give the index of all its parts, \(whole).")
       }
       parts = [(try SafetensorsFile(path: path), nil)]
       return
@@ -96,7 +98,7 @@ struct TensorShards {
     for shard in try ShardIndex.read(indexPath).shards {
       let file = Path.join(Path.parent(indexPath), shard.file)
       guard Path.exists(file) else {
-        throw .missing("\(file): this shard is gone; restore it, or use an older checkpoint.")
+        throw .missing("\(file): this shard is missing; restore it, or use an older checkpoint.")
       }
       parts.append(
         (
@@ -107,8 +109,9 @@ struct TensorShards {
     self.parts = parts
   }
 
-  /// Calls `body` for each of `wanted` experts with the file and tensor that has it, its place there and
-  /// its place among the wanted; for a bias once. Tensors must have the shapes of a dictionary of `shape`.
+  /// Calls `body` for each of the `wanted` experts with the file and tensor that hold it, its place there,
+  /// and its place among the wanted ones; for a bias once. Tensors must have the shapes of a dictionary of
+  /// `shape`.
   func forEachExpert(
     of wanted: Range<Int>, _ name: ParameterName, prefix: String = "", in shape: DictionaryShape,
     _ body: (
@@ -134,8 +137,8 @@ struct TensorShards {
     }
   }
 
-  /// The elements of a tensor with `perExpert` numbers for each of `wanted`, as `read` finds them in
-  /// a file's tensor of so many.
+  /// The elements of a tensor with `perExpert` numbers for each of the `wanted` experts. `read` gets a file
+  /// and the number of elements that the tensor has there.
   func collect<Element>(
     of wanted: Range<Int>, perExpert: Int, experts: Int,
     _ read: (_ file: SafetensorsFile, _ count: Int) throws(Failure) -> [Element]
@@ -152,6 +155,6 @@ struct TensorShards {
     return result
   }
 
-  /// Gives back the memory of what was read so far.
+  /// Gives the memory of what was read so far back to the system.
   func releasePages() { for part in parts { part.file.releasePages() } }
 }

@@ -1,19 +1,19 @@
-// A dictionary's gate (`LatentThresholds`) as a file beside its weights, in checkpoints of imported runs only:
+// A dictionary's `LatentThresholds` as a file beside its weights, in checkpoints of imported runs only:
 //
-//   gate.safetensors    b_enc [m], threshold [m], code_scale [m] (our codes over those of the source, where
-//                       they differ from latent to latent); each only if there is one
+//   gate.safetensors    b_enc [m], threshold [m], and code_scale [m]: our codes divided by those of the
+//                       source, if latents differ; each only if there is one
 
 internal import HSAEActivations
 internal import HSAEModels
 internal import HSAESupport
 
-/// Reading and writing gates.
+/// Reads and writes thresholds of latents.
 enum ThresholdsFile {
   private static let encoderBias = "b_enc"
   private static let threshold = "threshold"
   private static let codeScale = "code_scale"
 
-  /// Writes what there is; returns the file's SHA-256.
+  /// Writes the tensors that there are; returns the file's SHA-256.
   static func write(
     _ thresholds: LatentThresholds?, codeScale: [Float], to path: String
   ) throws(Failure) -> String {
@@ -38,7 +38,7 @@ enum ThresholdsFile {
     ].filter { !$0.1.isEmpty }
   }
 
-  /// The gate in the file at `path`, for a dictionary of `shape`.
+  /// The thresholds in the file at `path`, for a dictionary of `shape`.
   static func read(_ path: String, _ shape: DictionaryShape) throws(Failure) -> LatentThresholds {
     let file = try SafetensorsFile(path: path)
     func values(_ name: String) throws(Failure) -> [Float] {
@@ -50,7 +50,7 @@ enum ThresholdsFile {
       encoderBias: try values(encoderBias), threshold: try values(threshold))
   }
 
-  /// Our codes over those of the source, latent by latent; empty where they are all alike.
+  /// Our codes divided by those of the source, latent by latent; empty if all latents have the same factor.
   static func codeScale(_ path: String) throws(Failure) -> [Float] {
     let file = try SafetensorsFile(path: path)
     return file[codeScale] == nil ? [] : try file.floats(codeScale)

@@ -1,17 +1,17 @@
-// Weights as a `.safetensors` file: the tensors of `method.md`'s table by their names, gathered from
-// and scattered to the engine's layout. Moments use the same names (`MomentsFile.swift`).
+// Weights as a `.safetensors` file: the tensors of `docs/method.md`'s table by their names. They are
+// converted from and to the engine's layout. Moments use the same names (`MomentsFile.swift`).
 
 package import HSAEActivations
 public import HSAEModels
 public import HSAESupport
 internal import HSAETensors
 
-/// Reading and writing weights in files.
+/// Reads and writes weights in files.
 public enum WeightsFile {
-  /// What the tensors of the file at `path` say: the sizes, with k 0, and whether there is a bias.
+  /// The sizes that follow from the tensors of the file at `path`, with k 0, and whether there is a bias.
   ///
-  /// Fails with `.data` and the tensor's name if one that a dictionary of these sizes has is missing,
-  /// or if there is one that it does not have.
+  /// Fails with `.data` and the tensor's name if a tensor that a dictionary of these sizes has is missing, or
+  /// if there is one that it does not have.
   public static func shape(of path: String) throws(Failure) -> (
     shape: DictionaryShape, hasBias: Bool
   ) {
@@ -27,11 +27,11 @@ public enum WeightsFile {
         "\(file.path): there is a tensor \"\(unknown)\" that no dictionary of this shape has;"
           + " correct its name or remove it.")
     }
-    // Parts of a hierarchical dictionary without the tensor that says its sizes.
+    // Tensors of a hierarchical dictionary without the tensor that its sizes follow from.
     if let part = others.first {
       throw .data(
         "\(file.path): there is a tensor \"\(part)\" but none called"
-          + " \"\(ParameterName.subEncoder.rawValue)\"; add the one or remove the other.")
+          + " \"\(ParameterName.subEncoder.rawValue)\"; add this one or remove the other.")
     }
     for name in names { _ = try file.tensor(name) }
     if let experts = shards.experts { shape.experts = experts }
@@ -60,10 +60,10 @@ public enum WeightsFile {
     return shape
   }
 
-  /// The weights in the file at `path`, or in the shards whose index lies there (`TensorShards`), for a
+  /// The weights in the file at `path`, or in the shards whose index is there (`TensorShards`), for a
   /// dictionary of `shape`: all of them, or those of `experts`.
   ///
-  /// Every decoder row must have unit norm to within 1e-5: none is silently renormalised.
+  /// Fails with `.data` unless every decoder row has unit norm to within 1e-5. No row is renormalised.
   public static func read(
     from path: String, shape: DictionaryShape, experts: Range<Int>? = nil
   ) throws(Failure) -> Parameters {
@@ -85,7 +85,7 @@ public enum WeightsFile {
     return parameters
   }
 
-  /// Reads what `tensor` has of its expert `place` as that of `expert` of `parameters`.
+  /// Reads expert `place` of `tensor` as expert `expert` of `parameters`.
   private static func scatter(
     _ file: SafetensorsFile, _ tensor: SafetensorsTensor, _ name: ParameterName, place: Int,
     to expert: Int, of parameters: inout Parameters
@@ -130,8 +130,8 @@ public enum WeightsFile {
 
   /// Writes `parameters` to `path`; returns the file's SHA-256.
   ///
-  /// `names` says what tensors are called in the file, where it is not as in `method.md`, and `bias` [d] is
-  /// written in place of the dictionary's own.
+  /// `names` replaces the names of tensors in `docs/method.md`, and `bias` [d] replaces the dictionary's own
+  /// bias.
   @discardableResult
   public static func write(
     _ parameters: borrowing Parameters, to path: String, metadata: [String: String] = [:],
@@ -185,7 +185,7 @@ public enum WeightsFile {
   }
 }
 
-/// Where one tensor's rows of one expert lie: `rows` rows in the engine's matrix, contiguous.
+/// Where one tensor's rows of one expert are in the engine's matrix: `rows` contiguous rows.
 struct RowLayout {
   let rows: Int
   let columns: Int
@@ -205,10 +205,10 @@ struct RowLayout {
     }
   }
 
-  /// Elements one expert has of the tensor.
+  /// The number of elements that one expert has in the tensor.
   var count: Int { rows * columns }
 
-  /// The elements of the engine's matrix that are expert `expert`'s.
+  /// The elements of the engine's matrix that belong to expert `expert`.
   func target(_ expert: Int) -> Range<Int> {
     let start = (expert * stride + offset) * columns
     return start..<start + count

@@ -1,4 +1,4 @@
-// What `hsae bench` found, as `--json` prints it.
+// The result of `hsae bench`, as `--json` prints it.
 
 public import HSAEModels
 internal import HSAERuns
@@ -17,19 +17,20 @@ public struct BenchResult: Codable, Hashable, Sendable {
   public var trainedSteps: Int
   /// Rows trained per second.
   public var tokensPerSecond: Double
-  /// Seconds of one step, reading included where it is not hidden behind the step before.
+  /// Seconds of one step, with reading where the step before does not hide it.
   public var secondsPerStep: Double
   /// The fastest and the slowest block's seconds per step.
   public var secondsRange: [Double]
   /// Seconds of each phase in a step of the median block.
   public var phases: [String: Double]
-  /// Share of latents at or above the threshold in the last step, where it is counted.
+  /// Share of latents at or above the threshold in the last step; nil if it is not counted.
   public var aboveThreshold: Double?
-  /// What the machine would allow for one step, products in `precision` (docs/architecture.md).
+  /// The shortest time that the machine would allow for one step, with products in `precision`
+  /// (docs/architecture.md).
   public var limitSeconds: Double
   /// `secondsPerStep` over `limitSeconds`.
   public var stepOverLimit: Double
-  /// The limit with products in fp32: the yardstick on processors without a matrix unit.
+  /// The limit with products in fp32: the measure to compare with on processors without a matrix unit.
   public var limitSecondsFloat32: Double
   /// `secondsPerStep` over `limitSecondsFloat32`.
   public var stepOverLimitFloat32: Double
@@ -39,27 +40,30 @@ public struct BenchResult: Codable, Hashable, Sendable {
   public var productRateFloat32: Double
   /// Bytes per second of memory.
   public var bandwidth: Double
-  /// Operations per second of the encoder product in the step: 2·B·m·d over all of the phase encode.
+  /// Operations per second of the encoder product within the step: 2·B·m·d divided by the time of the phase
+  /// encode.
   public var encodeRate: Double
-  /// Bytes per second of the optimizer pass: `RowCost.optimizerBytes` of a batch over the phase update.
+  /// Bytes per second of the optimizer: `RowCost.optimizerBytes` of a batch divided by the time of the phase
+  /// update.
   public var optimizerRate: Double
-  /// Rows in a batch of the comparison with a flat dictionary; the four below belong to it.
+  /// Rows in a batch of the comparison with a flat dictionary. This and the five values below are nil without
+  /// a comparison.
   public var comparisonBatch: Int?
   /// Seconds of a hierarchical step in the comparison.
   public var hierarchicalSecondsPerStep: Double?
-  /// Seconds of a step of the flat dictionary of equal m and k, AuxK idle, on the same engine.
+  /// Seconds of a step of the flat dictionary with the same m and k, AuxK idle, on the same engine.
   public var flatSecondsPerStep: Double?
-  /// The first over the second: median of the ratios of neighbouring blocks.
+  /// The first divided by the second: median of the ratios of neighbouring blocks.
   public var hierarchicalOverFlat: Double?
   /// The same ratio of their limits, products in `precision`.
   public var hierarchicalOverFlatLimit: Double?
   /// The same ratio of their limits, products in fp32.
   public var hierarchicalOverFlatLimitFloat32: Double?
-  /// Operations and bytes of one row, counted.
+  /// Operations and bytes of one row, computed from the sizes.
   public var cost: RowCost
 }
 
-/// The middle of `values`; of an even number, the mean of the two in the middle.
+/// The median of `values`; for an even number of values, the mean of the two in the middle.
 func median(_ values: [Double]) -> Double {
   let sorted = values.sorted()
   let middle = sorted.count / 2

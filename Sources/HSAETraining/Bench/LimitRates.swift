@@ -1,9 +1,9 @@
-// The least time that a machine of given rates needs for a training step (docs/architecture.md, "The limit").
+// The least time that a training step needs on a machine of given rates (docs/architecture.md, "The limit").
 
 internal import HSAEModels
 internal import HSAERuns
 
-/// Rates of the machine that a step is held against.
+/// Rates of the machine, from which the limit of a step follows.
 public struct LimitRates: Hashable, Sendable {
   /// Operations per second of the encoder product alone, in the run's arithmetic.
   public var product: Double
@@ -12,7 +12,7 @@ public struct LimitRates: Hashable, Sendable {
   /// Bytes per second of memory.
   public var bandwidth: Double
 
-  /// The better of two measurements, rate by rate.
+  /// The larger of two measurements, rate by rate.
   func best(_ other: LimitRates) -> LimitRates {
     LimitRates(
       product: max(product, other.product),
@@ -22,16 +22,16 @@ public struct LimitRates: Hashable, Sendable {
 }
 
 extension TrainingConfiguration {
-  /// The least time of a step: the encoder product and orthogonality's 6md² operations at `product`
-  /// operations per second, and 28 bytes for each parameter at `bandwidth`.
+  /// The least time of a step: the operations of the encoder product and of orthogonality (6md²) at `product`
+  /// operations per second, plus 28 bytes for each parameter at `bandwidth`.
   func limitSeconds(product: Double, bandwidth: Double) -> Double {
     let (m, d) = (Double(shape.experts), Double(shape.width))
     let operations = 2 * Double(batch) * m * d + (objective.ortho > 0 ? 6 * m * d * d : 0)
     return operations / product + 28 * Double(shape.parameterCount) / bandwidth
   }
 
-  /// The flat TopK dictionary of equal m and k on batches of the same size, with AuxK idle and without
-  /// orthogonality, which has nothing to do there.
+  /// The flat TopK dictionary with the same m and k and batches of the same size, with AuxK idle and without
+  /// orthogonality.
   var flatCounterpart: TrainingConfiguration {
     var flat = self
     flat.shape = shape.flatCounterpart

@@ -1,5 +1,5 @@
-// Rows with a planted two-level structure, as a file: what `hsae bench` trains and measures on where
-// there is no data of the width it is asked for. Seeded; made once.
+// Rows with a planted two-level structure, written to a file. `hsae bench` trains and measures on them if
+// there is no data of the width it needs. They depend on a seed, and a file is made only once.
 
 internal import HSAEActivations
 public import HSAESupport
@@ -7,10 +7,10 @@ internal import HSAETensors
 
 /// Makes a file of rows that are sums of a few parents, each with one of its children, and noise.
 ///
-/// Every row holds `active` of `parents` directions, low numbers more often than high ones, with a
-/// strength of 0.5 … 1.5; to each parent it adds half of a child, one of `children` points in the
-/// parent's own subspace of `subspace` dimensions. Noise of half the rows' norm is added, which no
-/// dictionary explains. Rows then have unit norm and are stored as float16.
+/// Every row holds `active` of `parents` directions, low numbers more often than high ones, with a strength
+/// of 0.5 … 1.5. To each parent it adds half of a child: one of `children` points in the parent's own
+/// subspace of `subspace` dimensions. Then it adds noise of half the row's norm, which no dictionary can
+/// explain. Rows are scaled to unit norm and stored as float16.
 public struct PlantedRows: Sendable {
   /// Width of a row.
   public var width: Int
@@ -25,12 +25,12 @@ public struct PlantedRows: Sendable {
   /// Rows of `width`.
   public init(width: Int) { self.width = width }
 
-  /// The file's name, which says all that its content depends on.
+  /// The file's name, which includes everything that the content depends on.
   public var fileName: String {
     "planted-\(count)x\(width)-\(parents)x\(children)-\(subspace)-\(active)-\(seed).safetensors"
   }
 
-  /// Writes the rows to a `.safetensors` file at `path`, there in full or not at all.
+  /// Writes the rows to a `.safetensors` file at `path`. The file appears only when it is complete.
   public func write(to path: String) throws(Failure) {
     let root = SeededGenerator(seed: seed)
     // Rows of parent p: its direction, then the axes of its children's subspace.

@@ -1,11 +1,11 @@
-// Steps under a clock: a backend, the batches it reads, and blocks of steps with the time of each phase.
+// Timed training steps: a backend, the batches it reads, and blocks of steps with the time of each phase.
 
 internal import HSAEActivations
 internal import HSAEEngine
+internal import HSAEModels
 internal import HSAERuns
 internal import HSAESupport
 internal import HSAETensors
-internal import HSAEModels
 
 /// The times of one block of steps.
 struct Block {
@@ -15,7 +15,7 @@ struct Block {
   var phases: [String: Double]
 }
 
-/// A backend with the batches it reads and the number of its next step.
+/// A backend with the reader of its batches and the number of its next step.
 final class TimedTraining {
   private let backend: any StepBackend
   private let configuration: TrainingConfiguration
@@ -40,12 +40,12 @@ final class TimedTraining {
 
   deinit { reader.finish() }
 
-  /// Steps without a clock.
+  /// Takes `count` steps without timing them.
   func warm(_ count: Int) throws(Failure) {
     for _ in 0..<count { try advance() }
   }
 
-  /// `count` steps, timed.
+  /// Takes `count` steps and times them.
   func block(_ count: Int) throws(Failure) -> Block {
     let before = backend.phaseSeconds
     let begin = ContinuousClock.now

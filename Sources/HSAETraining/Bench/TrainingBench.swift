@@ -1,29 +1,30 @@
-// Timing of training steps with the weights of a run: what `hsae bench` calls. The machine's rates are
-// measured in the same process, before and after; what a step costs on paper is `StepCost.swift`.
+// Timing of training steps that continue from a run's weights, for `hsae bench`. The machine's rates are
+// measured in the same process before and after the steps. `RowCost` computes the operations and bytes of a
+// step.
 
 public import HSAEActivations
 internal import HSAEEngine
-public import HSAERuns
 internal import HSAEModels
+public import HSAERuns
 public import HSAESupport
 internal import HSAETensors
 
-/// How much is measured.
+/// How many steps are measured.
 public struct BenchPlan: Hashable, Sendable {
   /// Steps before the first block, not timed.
   public var warmSteps = 3
   /// Blocks of steps; the median block counts.
   public var blocks = 7
-  /// Steps of a block.
+  /// Steps in a block.
   public var blockSteps = 3
-  /// Rows in a batch of the comparison with a flat dictionary; nil for none.
+  /// Rows in a batch of the comparison with a flat dictionary; nil for no comparison.
   public var comparisonBatch: Int?
 
   /// A plan with the defaults and no comparison.
   public init() {}
 }
 
-/// Times training steps that go on from a run's newest checkpoint. Nothing is written.
+/// Times training steps that continue from a run's newest checkpoint. It writes nothing.
 public struct TrainingBench {
   private let configuration: TrainingConfiguration
   private let source: any RowSource
@@ -31,16 +32,19 @@ public struct TrainingBench {
   private let checkpoint: String
   private let state: TrainerState
 
-  /// A measurement of steps as `configuration` has them, on rows of `source`, with the weights and
-  /// moments in the newest checkpoint of `run`, whose sizes must be the configuration's.
+  /// A measurement of steps with the settings of `configuration`, on rows of `source`, starting from the
+  /// weights and moments in the newest checkpoint of `run`. The sizes of the run must be those of the
+  /// configuration.
   ///
-  /// Fails with `.unavailable` if this machine cannot do what `configuration` asks for, with
-  /// `.missing` if the run has no whole checkpoint.
+  /// Fails with `.unavailable` if this machine cannot do what `configuration` asks for, and with `.missing`
+  /// if the run has no whole checkpoint.
   public init(
     configuration: TrainingConfiguration, source: any RowSource, run: RunDirectory, threads: Int,
     warn: (String) -> Void = { _ in }
   ) throws(Failure) {
-    precondition(configuration.shape == run.description.shape, "The run has other sizes.")
+    precondition(
+      configuration.shape == run.description.shape,
+      "The run has other sizes than the configuration.")
     try Trainer.checkMachine([configuration], TrainingResources(threads: threads))
     guard let (folder, state) = try run.newestWholeCheckpoint(warn: warn) else {
       throw .missing(
@@ -53,8 +57,8 @@ public struct TrainingBench {
     self.state = state
   }
 
-  /// Measures by `plan`. The comparison is left out, with a sentence to `note`, if the dictionary is
-  /// flat or memory does not suffice for it.
+  /// Measures according to `plan`. If the dictionary is flat or memory is too small, it leaves out the
+  /// comparison; in the second case it calls `note` with the reason.
   public func measure(
     _ plan: BenchPlan, note: (String) -> Void = { _ in }
   ) throws(Failure) -> BenchResult {
@@ -95,7 +99,8 @@ public struct TrainingBench {
     return result
   }
 
-  /// Blocks of steps of the run's dictionary, and the share of its latents above the threshold.
+  /// Times blocks of steps of the run's dictionary. Also returns the share of its latents above the
+  /// threshold.
   private func steps(_ plan: BenchPlan) throws(Failure) -> (blocks: [Block], above: Double?) {
     let timed = TimedTraining(
       try trained(configuration), configuration, source, step: state.step)
@@ -105,8 +110,8 @@ public struct TrainingBench {
     return (blocks, timed.aboveThreshold)
   }
 
-  /// The run's dictionary beside the flat one that has its E and D, block by block in turn, so that
-  /// what else the machine does meets both alike.
+  /// Times the run's dictionary and the flat one with the same E and D, in alternating blocks, so that other
+  /// work on the machine affects both alike.
   private func compare(
     batch: Int, _ plan: BenchPlan, note: (String) -> Void
   ) throws(Failure) -> Comparison? {
@@ -136,7 +141,7 @@ public struct TrainingBench {
     return Comparison(batch: batch, pairs: pairs)
   }
 
-  /// An engine that goes on from the checkpoint.
+  /// An engine that continues from the checkpoint.
   private func trained(
     _ configuration: TrainingConfiguration
   ) throws(Failure) -> TrainingEngine {
@@ -187,7 +192,7 @@ public struct TrainingBench {
   }
 }
 
-/// Steps of a hierarchical and of a flat dictionary, in seconds, block by block.
+/// Seconds of steps of a hierarchical and of a flat dictionary, block by block.
 private struct Comparison {
   var batch: Int
   var pairs: [(hierarchical: Double, flat: Double)]

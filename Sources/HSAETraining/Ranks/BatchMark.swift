@@ -1,12 +1,12 @@
-// One number for the rows of a batch, by which ranks that should see the same rows notice that they do not.
-// Four running products, as xxHash has them: quick enough to be taken beside the reading of every batch. Not
-// proof against someone who wants two batches to have one mark.
+// A number that identifies the rows of a batch. Ranks compare it to notice that they have read different
+// rows. It is made of four running products, as in xxHash, so it takes little time beside reading. It is no
+// protection against intent.
 
-/// The mark of rows that are added piece by piece; it depends on their bits, their order and the pieces.
+/// The mark of rows that are added piece by piece. It depends on their bits, their order and the pieces.
 struct BatchMark {
   private var lanes: (UInt64, UInt64, UInt64, UInt64) = (1, 2, 3, 4)
 
-  /// The mark of what was added so far.
+  /// The mark of everything added so far.
   var value: UInt64 {
     var all = Self.round(lanes.0, lanes.1)
     all = Self.round(all, lanes.2)
@@ -18,8 +18,8 @@ struct BatchMark {
     var (a, b, c, d) = lanes
     let whole = values.count / 8 * 8
     unsafe values.withUnsafeBytes { bytes in
-      // In range: 8 values are 32 bytes.
       func word(_ place: Int) -> UInt64 {
+        // Safe: 8 values are 32 bytes, so the last word of a round ends within the 4 · `whole` bytes.
         unsafe bytes.loadUnaligned(fromByteOffset: place, as: UInt64.self)
       }
       for place in stride(from: 0, to: 4 * whole, by: 32) {
@@ -33,7 +33,7 @@ struct BatchMark {
     lanes = (a, b, c, d)
   }
 
-  /// The turn brings high bits low: a product alone would lose two signs that change.
+  /// Mixes `word` into `sum`. The rotation brings high bits low; without it, two changed signs could cancel.
   @inline(__always)
   private static func round(_ sum: UInt64, _ word: UInt64) -> UInt64 {
     let mixed = sum ^ (word &* 0xC2B2_AE3D_27D4_EB4F)

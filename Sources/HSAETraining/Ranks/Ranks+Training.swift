@@ -1,15 +1,15 @@
-// What all ranks must agree on before they train together, and what they send each other in a step.
+// What the ranks must agree on before they train together, and how much they send each other in a step.
 
 internal import Foundation
 internal import HSAEActivations
 internal import HSAEDistribution
+internal import HSAEModels
 public import HSAERuns
 internal import HSAESupport
-internal import HSAEModels
 
 extension Ranks {
-  /// What this process sends in a step of a run with `configuration`, where the rank that has most dead
-  /// latents has `deadLatents`; nil: as many as count.
+  /// What this process sends in a step of a run with `configuration`. `deadLatents` is the number of dead
+  /// latents on the rank that has most; nil assumes so many that the auxiliary loss sends as much as it can.
   public func traffic(
     of configuration: TrainingConfiguration, deadLatents: Int? = 0
   ) -> StepTraffic {
@@ -18,14 +18,15 @@ extension Ranks {
       deadLatents: deadLatents)
   }
 
-  /// What `configuration` has too few of for every rank to have a part.
+  /// The option whose value in `configuration` is too small for every rank to have a part, and the least
+  /// value it needs; nil if there is none.
   func complaint(_ configuration: TrainingConfiguration) -> (name: String, least: Int)? {
     if configuration.shape.experts < dictionary.size { return ("--experts", dictionary.size) }
     if configuration.batch < copies.size { return ("--batch", copies.size) }
     return nil
   }
 
-  /// Fails unless all ranks are to train with the same settings on the same data.
+  /// Fails unless all ranks train with the same settings on the same data.
   func requireAlike(_ configurations: [TrainingConfiguration]) throws(Failure) {
     guard world.size > 1 else { return }
     try world.requireAlike("\(configurations.count)") { rank, own, first in
@@ -42,7 +43,7 @@ extension Ranks {
     }
     var text = ""
     for var configuration in configurations {
-      // Each machine may have its own copy, anywhere.
+      // Each machine may have its own copy of the data, at its own path.
       configuration.data.path = ""
       text += try JSONFile.encode(configuration)
     }
@@ -58,8 +59,8 @@ extension Ranks {
     }
   }
 
-  /// Fails unless the ranks of each group have read the same rows as batch `index`, of which this one's mark is
-  /// `mark`. Fingerprints are of samples, so other data can have the same.
+  /// Fails unless the ranks of each group have read the same rows as batch `index`; `mark` is the mark of
+  /// this rank's rows. Equal fingerprints are not enough, because they cover only a sample of the data.
   func requireSameRows(
     _ mark: UInt64, batch index: Int, of source: any RowSource
   ) throws(Failure) {

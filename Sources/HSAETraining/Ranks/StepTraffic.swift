@@ -1,6 +1,6 @@
-// What one rank sends to others in one step, counted beforehand from the sizes alone: the formula that
-// docs/scale.md explains, and that a test holds against what is sent. What the auxiliary loss sends depends
-// on how many latents are dead, which must be said.
+// The bytes that one rank sends to others in one step, computed from the sizes alone. docs/scale.md explains
+// the formula, and a test compares it with what is sent. The auxiliary loss sends more the more latents are
+// dead, so callers give their number.
 
 internal import HSAEEngine
 internal import HSAEModels
@@ -11,29 +11,29 @@ internal import HSAETensors
 public struct StepTraffic: Hashable, Sendable {
   /// Scores of candidates, borders, and which are active.
   public var candidates = 0
-  /// Partial reconstructions, to the vectors' owners.
+  /// Partial reconstructions, sent to the rows' owners.
   public var reconstructions = 0
-  /// The gradients with respect to them, from the owners.
+  /// The gradients with respect to them, sent by the owners.
   public var residuals = 0
   /// The two Gram matrices of orthogonality.
   public var orthogonality = 0
-  /// The gradients of a rank's own experts, to the other groups; and how often the experts fired.
+  /// The gradients of a rank's own experts, sent to the other groups, and how often the experts were active.
   public var betweenGroups = 0
-  /// Where latents are dead: their candidates, and the reconstruction of the residual.
+  /// If latents are dead: their candidates, and the reconstruction of the residual.
   public var auxiliary = 0
   /// Losses, norms, a bias's gradient.
   public var numbers = 0
 
-  /// All of it.
+  /// The sum of all parts.
   public var total: Int {
     candidates + reconstructions + residuals + orthogonality + betweenGroups + auxiliary + numbers
   }
 
-  /// What rank `rank` sends of `groups` groups of `dictionaryRanks` ranks each, in a step that is not
+  /// What rank `rank` of `groups` groups of `dictionaryRanks` ranks each sends in a step that is not
   /// recorded.
   ///
-  /// `deadLatents` is how many latents are dead on the rank of a group that has most; 0: none, and then the
-  /// auxiliary loss sends next to nothing; nil: so many that it sends as much as it can.
+  /// `deadLatents` is the number of dead latents on the rank that has most. With 0, the auxiliary loss sends
+  /// next to nothing; with nil, it sends as much as it can.
   public init(
     _ configuration: TrainingConfiguration, dictionaryRanks: Int, groups: Int, rank: Int = 0,
     deadLatents: Int? = 0
@@ -44,11 +44,11 @@ public struct StepTraffic: Hashable, Sendable {
     let (part, group) = (rank % r, rank / r)
     let rows = evenPart(group, of: g, count: configuration.batch).count
     let pieces = evenPart(
-      part, of: r, count: pieceCount(rows, size: TrainingEngine.vectorsPerPiece))
-    let size = TrainingEngine.vectorsPerPiece
+      part, of: r, count: pieceCount(rows, size: TrainingEngine.rowsPerPiece))
+    let size = TrainingEngine.rowsPerPiece
     let own = min(rows, pieces.upperBound * size) - min(rows, pieces.lowerBound * size)
     let others = rows - own
-    /// A sum of `count` fp32 numbers over `ranks`, of which this is `rank`: to the owners, and back.
+    /// What a sum of `count` fp32 numbers sends from rank `rank` of `ranks`: to the owners, and back.
     func sum(_ count: Int, _ ranks: Int, _ rank: Int) -> Int {
       let own = evenPart(rank, of: ranks, count: count).count
       return 4 * (count - own) + 4 * own * (ranks - 1)

@@ -1,5 +1,5 @@
-// Batches from a row source, one ahead of the trainer: while a step runs, the next batch is read and
-// normalised on another thread. Which rows make up batch n is `RowSequence`'s to say.
+// Reads batches from a row source, one ahead of the trainer: while a step runs, another thread reads and
+// normalises the next batch. `RowSequence` decides which rows make up a batch.
 
 internal import Dispatch
 public import HSAEActivations
@@ -7,36 +7,36 @@ public import HSAERuns
 public import HSAESupport
 public import HSAETensors
 
-/// Reads batches ahead. One consumer calls `next`, best for one batch after another.
+/// Reads batches ahead. One consumer calls `next`; it is fastest if it asks for one batch after another.
 @safe
 public final class BatchReader: @unchecked Sendable {
   private let source: any RowSource
   private let sequence: RowSequence
-  // Safe: touched by the queue alone.
+  // Safe: only the queue uses these two.
   private var places = RowSequence.Places()
   private var prefetchedThrough = Int.min
   private let batch: Int
-  /// Which rows of each batch are read.
+  /// The rows of each batch that are read.
   private let part: Range<Int>
   private let normalisation: Normalisation
   private let queue = DispatchQueue(label: "hsae.batches", qos: .userInitiated)
-  /// Waits for disks, where the other queue must not.
+  /// A second queue that waits for disks, so that the first one need not.
   private let prefetching = DispatchQueue(label: "hsae.prefetch", qos: .utility)
-  // Safe: `spare` and `outcome` are touched by the queue between a request and its wait, and by the
-  // consumer otherwise.
+  // Safe: the queue uses `spare`, `outcome` and `spareMark` between a request and the wait for it, the
+  // consumer at all other times.
   private var spare: Buffer<Float>
   private var outcome: Result<Void, Failure> = .success(())
   private let done = DispatchGroup()
   private var requested = 0
-  /// Whether batches are marked, and the mark of what is in `spare`; touched as `spare` is.
+  /// Whether batches are marked; `spareMark` is the mark of the batch in `spare`.
   private let marks: Bool
   private var spareMark: UInt64 = 0
-  /// A number by which the rows of the batch that `next` gave last, as they are in the source, can be told
-  /// from others; 0 unless asked for.
+  /// A number that identifies the rows of the batch that `next` gave last, as they are in the source; 0
+  /// unless asked for.
   public private(set) var mark: UInt64 = 0
 
-  /// Batches of `batch` rows of `source`, or their rows `part` alone; `bufferSize` is that of the buffers
-  /// `next` is given. `marks`: whether `mark` is wanted.
+  /// A reader of batches of `batch` rows of `source`, or of the rows `part` of each batch. `bufferSize` is
+  /// the size of the buffers that `next` gets. `marks` says whether `mark` is wanted.
   public init(
     source: any RowSource, sequence: RowSequence, batch: Int, part: Range<Int>? = nil,
     normalisation: Normalisation, firstBatch: Int, bufferSize: Int,
@@ -52,7 +52,8 @@ public final class BatchReader: @unchecked Sendable {
     request(firstBatch)
   }
 
-  /// Exchanges `buffer` for one that holds batch `index` in its first rows, and begins with the next.
+  /// Exchanges `buffer` for one that holds batch `index` in its first rows, and begins to read the next
+  /// batch.
   public func next(_ index: Int, into buffer: inout Buffer<Float>) throws(Failure) {
     done.wait()
     if index != requested {
@@ -65,7 +66,7 @@ public final class BatchReader: @unchecked Sendable {
     request(index + 1)
   }
 
-  /// Waits for what is being read.
+  /// Waits until the current read has ended.
   public func finish() { done.wait() }
 
   private func request(_ index: Int) {
@@ -92,7 +93,7 @@ public final class BatchReader: @unchecked Sendable {
         let end = min(count, start + Self.pieceRows)
         var part = span.part(start * d..<end * d)
         try source.read(rows.span.extracting(start..<end), into: &part)
-        // Before lengths are divided out, which not every processor rounds alike.
+        // Before normalisation, which not every processor rounds alike.
         if marks { mark.add(part.span) }
         if normalisation == .unit { scaleRowsToUnit(&part, width: d) }
       }
@@ -102,12 +103,12 @@ public final class BatchReader: @unchecked Sendable {
 
   private static let pieceRows = 64
 
-  /// Where rows come chunk by chunk: has the system read the chunks that are needed next.
+  /// In the order by chunks: asks the system to read the chunks that are needed next.
   private func prefetch(around position: Int) {
     guard position >= prefetchedThrough, let pool = sequence.pool(at: position),
       let next = sequence.pool(at: pool.positions.upperBound)
     else { return }
-    // The first pool of all is needed at once, each other one was the next before.
+    // The first pool is needed at once. Every later pool was prefetched as the next one.
     let chunks = (prefetchedThrough == .min ? pool.chunks : []) + next.chunks
     prefetchedThrough = next.positions.lowerBound
     let source = source

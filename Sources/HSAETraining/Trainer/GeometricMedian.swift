@@ -1,9 +1,9 @@
-// The first value of an input bias: the geometric median of a sample of rows (Gao et al.), by
-// Weiszfeld's iteration in double precision.
+// The first value of an input bias: the geometric median of a sample of rows (Gao et al.), by Weiszfeld's
+// iteration in double precision.
 
 internal import HSAETensors
 
-/// The point with the least sum of distances to the rows of `rows` [n × d].
+/// The point with the smallest sum of distances to the rows of `rows` [n × d].
 func geometricMedian(of rows: borrowing Matrix, iterations: Int = 50) -> [Float] {
   let d = rows.columns
   var point = [Double](repeating: 0, count: d)

@@ -1,15 +1,15 @@
-// How much memory runs take, counted from their configurations before anything is allocated, and which options
-// would make them fit where they do not.
+// How much memory runs need, computed from their configurations before anything is allocated, and which
+// options make them fit.
 
+internal import HSAEDistribution
 public import HSAEEngine
 internal import HSAEModels
 public import HSAERuns
 internal import HSAESupport
 internal import HSAETensors
-internal import HSAEDistribution
 
 extension MemoryNeed {
-  /// What this process needs for runs with `configurations` together.
+  /// What this process needs to train runs with `configurations` together.
   public init(_ configurations: [TrainingConfiguration], _ resources: TrainingResources) {
     let ranks = resources.ranks
     self.init()
@@ -25,8 +25,8 @@ extension MemoryNeed {
     }
   }
 
-  /// "5.9 GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB, batches 340 MiB,
-  /// program 64 MiB)".
+  /// The need in words: "5.9 GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB, batches 340
+  /// MiB, program 64 MiB)".
   public var text: String {
     let parts = [
       ("weights", weights), ("gradients", gradients), ("moments", moments), ("batches", batch),
@@ -35,8 +35,8 @@ extension MemoryNeed {
     return "\(MachineMemory.text(total)) needed (\(parts.joined(separator: ", ")))"
   }
 
-  /// Why runs with `configurations` can never fit into `memory` and which options would make them fit;
-  /// nil if they can.
+  /// Why runs with `configurations` do not fit into `memory`, and which options would make them fit; nil if
+  /// they fit. `here` is the number of ranks that share this machine's memory.
   static func complaint(
     _ configurations: [TrainingConfiguration], _ resources: TrainingResources,
     memory: MachineMemory, here: Int = 1
@@ -56,7 +56,7 @@ extension MemoryNeed {
   private static func remedies(
     _ configurations: [TrainingConfiguration], _ resources: TrainingResources, limit: Double
   ) -> [String] {
-    /// What `change` makes of the need, if it fits then.
+    /// The need after `change`, as text; nil if it does not fit.
     func fitting(_ change: (inout TrainingConfiguration) -> Void) -> String? {
       var changed = configurations
       for index in changed.indices { change(&changed[index]) }

@@ -1,24 +1,24 @@
-// Which rows make up which batch: a function of the seed and the batch's number alone, so that a run
-// can go on at any batch. Reading them is `BatchReader`'s business.
+// Which rows make up which batch. This depends only on the seed and on the batch's number, so a run can
+// continue at any batch. `BatchReader` reads the rows.
 
 package import HSAEActivations
 public import HSAERuns
 import HSAETensors
 
-/// Which row stands at each position of an endless sequence of epochs.
+/// The row at each position of an endless sequence of epochs.
 public struct RowSequence: Sendable {
   /// Rows in an epoch.
   public let count: Int
   private let order: RowOrder
   private let seed: UInt64
-  /// The rows that are read together, for the order by chunks.
+  /// The ranges of rows that are read together, for the order by chunks.
   private var chunks: [Range<Int>]
 
-  /// The least number of rows, if there are as many, that are mixed in the order by chunks.
+  /// The order by chunks mixes at least this many rows, if there are as many.
   static let poolRows = 65_536
 
-  /// The sequence of `count` rows in the given order. In the order by chunks, all rows are one chunk
-  /// until it is `following` a source.
+  /// The sequence of `count` rows in the given order. In the order by chunks, all rows are one chunk until
+  /// `following` sets the chunks of a source.
   public init(count: Int, order: RowOrder, seed: UInt64) {
     precondition(count > 0, "There are no rows.")
     self.count = count
@@ -32,24 +32,24 @@ public struct RowSequence: Sendable {
     var sequence = self
     if order == .chunks { sequence.chunks = source.chunks.filter { !$0.isEmpty } }
     precondition(
-      sequence.chunks.reduce(0) { $0 + $1.count } == count, "Chunks that are not all rows.")
+      sequence.chunks.reduce(0) { $0 + $1.count } == count, "The chunks do not add up to all rows.")
     return sequence
   }
 
-  /// Chunks whose rows are mixed, and where they stand in the sequence.
+  /// Chunks whose rows are mixed, and their positions in the sequence.
   struct Pool: Hashable, Sendable {
     var positions: Range<Int>
     var chunks: [Range<Int>]
   }
 
-  /// What was computed for the last positions, to be used for the next ones.
+  /// Results for the last positions, which speed up the next ones.
   package struct Places: Sendable {
     fileprivate var epoch = -1
     fileprivate var pools: [Pool] = []
     fileprivate var pool: Pool?
     fileprivate var rows: [Int] = []
 
-    /// Nothing yet.
+    /// No results yet.
     package init() {}
   }
 
@@ -59,7 +59,7 @@ public struct RowSequence: Sendable {
     return rows(at: positions, reusing: &places)
   }
 
-  /// As above; `places` saves time when positions follow each other.
+  /// As above. `places` saves time if positions follow each other.
   package func rows(at positions: Range<Int>, reusing places: inout Places) -> [Int] {
     var result: [Int] = []
     result.reserveCapacity(positions.count)
@@ -91,7 +91,7 @@ public struct RowSequence: Sendable {
 
   // MARK: The order by chunks
 
-  /// Chunks in random order, as many together as make a pool.
+  /// The chunks in random order, grouped into pools.
   private func pools(of epoch: Int) -> [Pool] {
     var generator = SeededGenerator(seed: epochSeed(epoch))
     var pools: [Pool] = []
@@ -121,7 +121,7 @@ public struct RowSequence: Sendable {
     }
     var generator = SeededGenerator(seed: epochSeed(epoch))
       .split(UInt64(pool.positions.lowerBound - epoch * count))
-    // Chunks in the order of the file: what rows there are, and not how they were found, decides.
+    // Sort the chunks as in the file, so that the order depends only on which rows are in the pool.
     places.rows = pool.chunks.sorted { $0.lowerBound < $1.lowerBound }.flatMap { Array($0) }
     places.rows.shuffle(using: &generator)
     places.pool = pool

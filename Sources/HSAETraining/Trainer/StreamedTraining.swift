@@ -1,6 +1,6 @@
-// Training on rows that a program gives, batch by batch, instead of a source that a trainer reads: how such
-// a run begins and goes on, with a run directory or without one, and a step of it. Collecting rows into
-// batches, and running steps beside other work, is the module `HSAE`'s.
+// Training on rows that a program gives batch by batch, instead of rows that a trainer reads: how such a run
+// begins and continues, with or without a run directory, and how it takes a step. The module `HSAE` collects
+// rows into batches and runs steps beside other work.
 
 internal import HSAEActivations
 internal import HSAEEngine
@@ -10,8 +10,8 @@ package import HSAESupport
 internal import HSAETensors
 
 extension Trainer {
-  /// Begins a run whose rows will be given to `step(on:waited:)`, in the folder `path`, which must not
-  /// exist or be empty; without a path it is kept in memory, and has no checkpoints and no records.
+  /// Begins a run that gets its rows through `step(on:waited:)`, in the folder `path`, which must be empty or
+  /// not exist. Without a path the run stays in memory and has no checkpoints and no records.
   package static func beginStream(
     into path: String?, configuration: TrainingConfiguration, threads: Int
   ) throws(Failure) -> Trainer {
@@ -22,7 +22,7 @@ extension Trainer {
     return trainer
   }
 
-  /// Goes on with such a run in the folder `path` from its newest whole checkpoint.
+  /// Continues such a run in the folder `path` from its newest whole checkpoint.
   package static func resumeStream(
     _ path: String, threads: Int, warn: (String) -> Void
   ) throws(Failure) -> Trainer {
@@ -32,24 +32,24 @@ extension Trainer {
     return trainer
   }
 
-  /// How many of the first rows `begin(with:)` wants before the first step; 0 if none.
+  /// How many of the first rows `begin(with:)` needs before the first step; 0 if none.
   package var rowsToBegin: Int {
     guard step == 0, configuration.bias == .geometricMedian, configuration.initialWeights == nil
     else { return 0 }
     return min(Self.mostBiasRows, configuration.data.rows)
   }
 
-  /// Sets the bias to the geometric median of `rows` [n × d], row-major, as they come.
+  /// Sets the bias to the geometric median of `rows` [n × d], row-major, not yet normalised.
   package func begin(with rows: [Float]) {
     let width = configuration.shape.width
     var matrix = Matrix(rows: rows.count / width, columns: width, elements: rows)
     backend.changeParameters { Self.setBias(&$0, configuration, rows: &matrix) }
   }
 
-  /// Takes a step on `rows` [batch × d], row-major, as they come, writes a checkpoint if one is due, and
-  /// returns the record of this step if there is one. `waited` are the seconds the rows took to come.
+  /// Takes a step on `rows` [batch × d], row-major and not yet normalised. Writes a checkpoint if one is due,
+  /// and returns the record of this step if there is one. `waited` is how many seconds the rows took to come.
   ///
-  /// Fails with `.data` if a row holds a NaN or an infinity, and if the loss is no longer finite.
+  /// Fails with `.data` if a row holds a NaN or an infinity, or if the loss is no longer finite.
   package func step(on rows: [Float], waited: Double) throws(Failure) -> MetricsRecord? {
     let (batch, width) = (configuration.batch, configuration.shape.width)
     precondition(rows.count == batch * width, "A step takes \(batch) rows of width \(width).")
@@ -78,13 +78,13 @@ extension Trainer {
     return lastRecord.step == before ? nil : lastRecord
   }
 
-  /// Writes a checkpoint of where the run stands, if it has a folder and there is none yet.
+  /// Writes a checkpoint of the current step, if the run has a folder and has no such checkpoint yet.
   package func checkpointNow() throws(Failure) {
     if step > 0, try !hasCheckpoint() { try checkpointIfDue(isLast: true) }
   }
 
-  /// Writes the run as it stands into the folder `path`, which must not exist: its settings, its last record and a
-  /// checkpoint. Nothing is there until all of it is. The run itself stays where it is.
+  /// Writes the run as it stands into the folder `path`, which must not exist: its settings, its last record
+  /// and a checkpoint. The folder appears only when it is complete. The run itself stays where it is.
   ///
   /// Fails with `.cannotCreate` if something is at `path`.
   package func save(to path: String) throws(Failure) {
@@ -107,11 +107,12 @@ extension Trainer {
     try folder.commit()
   }
 
+  /// Whether there is a checkpoint of the current step, or no folder to write one to.
   private func hasCheckpoint() throws(Failure) -> Bool {
     path.isEmpty ? true : try RunDirectory(path: path).checkpointSteps().contains(step)
   }
 
-  /// The dictionary as it is now.
+  /// A copy of the dictionary as it is now.
   package func dictionary() -> SparseAutoencoder {
     backend.withState {
       SparseAutoencoder(

@@ -1,5 +1,6 @@
-// How a run begins and how one goes on: refusing an occupied folder, checking the machine, taking the folder's lock,
-// making the weights, writing what makes the folder a run, and removing it again if nothing came of it.
+// How a run begins or continues: refuse an occupied folder, check the machine, take the folder's lock, make
+// the weights, and write the files that make the folder a run. If the run fails before its first step, the
+// files are removed again.
 
 internal import Foundation
 public import HSAEActivations
@@ -10,9 +11,9 @@ public import HSAERuns
 public import HSAESupport
 internal import HSAETensors
 
-/// What runs are trained with: processes, threads, and what computes the steps.
+/// The processes, the threads and the backend that train runs.
 public struct TrainingResources {
-  /// Threads of this process. Results do not depend on them.
+  /// Threads of this process. Results do not depend on their number.
   public var threads: Int
   /// The processes that train together.
   public var ranks: Ranks
@@ -26,11 +27,12 @@ public struct TrainingResources {
 }
 
 extension Trainer {
-  /// Begins a run at each path and writes its `config.json`. A path must not exist or be an empty folder; an empty path
-  /// keeps its run in memory. Either all runs begin or none does, except after a failure of the disk.
+  /// Begins a run at each path and writes its `config.json`. A path must not exist or be an empty folder;
+  /// with an empty path the run stays in memory. Either all runs begin or none does, except after a failure
+  /// of the disk.
   ///
-  /// The weights are those of the file that the configuration's `initialWeights` names, if it names one. `source` is nil
-  /// where rows are given batch by batch. All of the resources' ranks make the same call.
+  /// The weights come from the file that the configuration's `initialWeights` names, if it names one.
+  /// `source` is nil if rows are given batch by batch. All ranks of the resources make the same call.
   public static func begin(
     _ runs: [(path: String, configuration: TrainingConfiguration)], source: (any RowSource)?,
     with resources: TrainingResources
@@ -50,7 +52,7 @@ extension Trainer {
           claiming: run.path, configuration: run.configuration, source: source, backend: backend,
           ranks: ranks))
     }
-    // The first run comes last: once it is there, the others are.
+    // Write the first run last: if it is there, so are the others.
     for trainer in trainers.reversed() where !trainer.path.isEmpty { try trainer.writeBeginning() }
     return trainers
   }
@@ -63,10 +65,10 @@ extension Trainer {
     try begin([(path, configuration)], source: source, with: resources)[0]
   }
 
-  /// Goes on with the run at `path` from its newest whole checkpoint.
+  /// Continues the run at `path` from its newest whole checkpoint.
   ///
-  /// Fails if `source` is not what the run was begun on; without a source the run must be one whose rows are given to it.
-  /// `warn` is called with a message for each checkpoint that is skipped.
+  /// Fails if `source` is not the data that the run was begun on. Without a source the run must be one that
+  /// is given its rows. `warn` is called with a message for each checkpoint that is skipped.
   public convenience init(
     resuming path: String, source: (any RowSource)?, with resources: TrainingResources,
     warn: (String) -> Void = { _ in }
@@ -114,8 +116,8 @@ extension Trainer {
     guard let source else {
       guard data.isStream else {
         throw Failure.usage(
-          "\(path): the run was begun on \(data.path), not on rows given to it one after another;"
-            + " go on with hsae train --resume.")
+          "\(path): the run was begun on \(data.path), not on rows given by a program;"
+            + " continue it with hsae train --resume.")
       }
       return
     }
@@ -128,7 +130,7 @@ extension Trainer {
     }
   }
 
-  /// Takes the folder `path`, if there is one, for a run that `writeBeginning` then begins.
+  /// Takes the folder `path`, if there is one, for a run. `writeBeginning` then begins it.
   private convenience init(
     claiming path: String, configuration: TrainingConfiguration, source: (any RowSource)?,
     backend: any StepBackend, ranks: Ranks
@@ -137,7 +139,7 @@ extension Trainer {
     var lock: FileLock?
     if !path.isEmpty {
       lock = try Self.lock(path, ranks) { () throws(Failure) in try Path.createDirectories(path) }
-      // Again: another process may have begun a run here in the meantime.
+      // Check again: another process may have begun a run here in the meantime.
       try ranks.world.onFirst { () throws(Failure) in try Self.refuseOccupied(path) }
     }
     self.init(
@@ -146,7 +148,7 @@ extension Trainer {
     madeFolder = makesFolder
   }
 
-  /// On rank 0, calls `prepare` and takes the lock of the run at `path`.
+  /// On rank 0: calls `prepare`, then takes the lock of the run at `path`.
   private static func lock(
     _ path: String, _ ranks: Ranks, _ prepare: () throws(Failure) -> Void
   ) throws(Failure) -> FileLock? {
@@ -158,7 +160,7 @@ extension Trainer {
     return lock
   }
 
-  /// Writes what makes the folder a run.
+  /// Writes the files that make the folder a run.
   private func writeBeginning() throws(Failure) {
     hasBegun = true
     try ranks.world.onFirst { () throws(Failure) in
@@ -170,29 +172,29 @@ extension Trainer {
     try requireShared()
   }
 
-  /// Fails unless all ranks see the run that rank 0 has begun: now, not when the first checkpoint is due. File
-  /// systems of a network may need a moment.
+  /// Fails unless all ranks see the run that rank 0 has begun. So the error comes now and not with the first
+  /// checkpoint. Network file systems may need a moment.
   private func requireShared() throws(Failure) {
     let world = ranks.world
     try world.agree { () throws(Failure) in
       let file = RunDirectory.configurationFile(path)
-      for _ in 0..<100 where world.size > 1 && !Path.exists(file) { usleep(100_000) }
+      for _ in 0..<100 where world.size > 1 && !Path.exists(file) { pause(.milliseconds(100)) }
       guard Path.exists(file) else {
         throw Ranks.unshared(path, rank: world.rank)
       }
     }
   }
 
-  /// Removes the run again if this process began it and it has not taken a step: after a failure there is nothing to go
-  /// on with, and what is mended can be begun in the same place. The trainer is of no use then.
+  /// Removes the run again if this process began it and it has not taken a step. Then the run can be begun
+  /// again in the same place after the cause of a failure is corrected. Do not use the trainer after this.
   ///
-  /// What was in the folder before (`refuseOccupied`) stays, and so do folders above it.
+  /// Files that were in the folder before (`refuseOccupied`) stay, and so do the folders above it.
   public func removeIfNothingWasDone() {
     guard hasBegun, step == 0, !path.isEmpty, ranks.isFirst else { return }
     guard (try? RunDirectory(path: path).checkpointSteps()) == [],
       (Path.fileSize(RunDirectory.metricsFile(path)) ?? 0) == 0
     else { return }
-    // Settings last: until they are gone it is a run that can be gone on with.
+    // Remove the settings last: as long as they are there, the run can be continued.
     for place in [
       TensorBoardLog.folder(ofRun: path), RunDirectory.metricsFile(path),
       RunDirectory.vocabularyFolder(path), RunDirectory.configurationFile(path),
@@ -202,9 +204,10 @@ extension Trainer {
     guard madeFolder, (try? Path.list(path)) == [Path.name(RunDirectory.lockFile(path))] else {
       return
     }
-    // The lock is still held: who opens its file now is refused.
+    // We still hold the lock, so a process that opens its file now is refused.
     Path.removeAll(RunDirectory.lockFile(path))
-    _ = unsafe rmdir(path)
+    // Safe: the path's bytes live as long as the call.
+    Path.removeEmptyDirectory(path)
   }
 
   /// Fails if a run, or anything else, is in the folder `path`.
@@ -215,7 +218,8 @@ extension Trainer {
         .cannotCreate,
         "\(path): a run is there already; add --resume to go on with it, or choose another --out.")
     }
-    // What was killed before it wrote config.json left a lock file, a vocabulary, hidden partial files.
+    // A process that was killed before it wrote config.json left a lock file, a vocabulary or hidden partial
+    // files.
     let others = try Path.list(path).filter {
       $0 != "run.lock" && $0 != "vocabulary" && !$0.hasPrefix(".")
     }
@@ -279,7 +283,7 @@ extension Trainer {
     }
   }
 
-  /// The geometric median of up to 32,768 rows, as Gao et al. take it.
+  /// Sets the bias to the geometric median of up to 32,768 rows, as Gao et al. do.
   private static func setBias(
     _ parameters: inout Parameters, _ configuration: TrainingConfiguration, source: any RowSource
   ) throws(Failure) {
@@ -290,10 +294,10 @@ extension Trainer {
     setBias(&parameters, configuration, rows: &rows)
   }
 
-  /// Rows the bias's first value is the median of, at most.
+  /// The most rows whose median the bias begins with.
   static let mostBiasRows = 32_768
 
-  /// The geometric median of `rows`, which are normalised first.
+  /// Sets the bias to the geometric median of `rows`, which are normalised first.
   static func setBias(
     _ parameters: inout Parameters, _ configuration: TrainingConfiguration, rows: inout Matrix
   ) {

@@ -1,5 +1,5 @@
-// One run while it trains: steps, records and checkpoints. `Trainer+Begin.swift` begins runs and goes on with them,
-// a `StepBackend` computes the steps, and `TrainingGroup` reads the batches.
+// One run in training: its steps, records and checkpoints. `Trainer+Begin.swift` begins and continues runs, a
+// `StepBackend` computes the steps, and `TrainingGroup` reads the batches.
 
 internal import HSAEActivations
 internal import HSAEDistribution
@@ -13,7 +13,7 @@ internal import HSAETensors
 public enum TrainingOutcome: Hashable, Sendable {
   /// All steps are done.
   case finished
-  /// A signal asked for the end; a checkpoint was written at this step.
+  /// A signal ended the training; a checkpoint was written at this step.
   case interrupted(signal: Int32)
 }
 
@@ -21,28 +21,29 @@ public enum TrainingOutcome: Hashable, Sendable {
 public final class Trainer {
   /// The run's settings.
   public let configuration: TrainingConfiguration
-  /// The run directory; empty for a run that is kept in memory (`StreamedTraining.swift`).
+  /// The run directory; empty for a run that stays in memory (`StreamedTraining.swift`).
   public let path: String
-  /// Steps done.
+  /// Steps done so far.
   public private(set) var step: Int
   /// The last record.
   public private(set) var lastRecord: MetricsRecord
-  /// Whether the run also writes event files for TensorBoard; a run that has some goes on with them either way.
+  /// Whether the run also writes event files for TensorBoard. A run that already has some always continues
+  /// them.
   public var writesEvents = false
 
   package let backend: any StepBackend
-  /// The rows; nil where they are given batch by batch.
+  /// The rows; nil if they are given batch by batch.
   let source: (any RowSource)?
   let ranks: Ranks
-  /// Rank 0 has the lock, the records and the unsharded checkpoint files.
+  /// Rank 0 holds the lock, the records and the unsharded checkpoint files.
   private let lock: FileLock?
   private var log: MetricsLog?
   private var events: TensorBoardLog?
-  /// Seconds of training so far, and what they and `step` were at the last record.
+  /// Seconds of training so far; `recorded` holds them and `step` at the last record.
   private(set) var seconds: Double
   private var recorded: (seconds: Double, step: Int)
   private var lastCheckpoint: Int
-  /// Whether this process began the run, and whether it made its folder.
+  /// Whether this process began the run, and whether it created the folder.
   var hasBegun = false
   var madeFolder = false
 
@@ -62,8 +63,8 @@ public final class Trainer {
 
   /// Trains until all steps are done or `interruption` has received a signal.
   ///
-  /// A checkpoint is written every `checkpointEvery` steps and at the end, whatever ends the run but a
-  /// failure. `progress` is called after every step.
+  /// It writes a checkpoint every `checkpointEvery` steps and at the end, unless a failure ends the run.
+  /// `progress` is called after every step.
   public func run(
     interruption: Interruption? = nil, progress: (_ step: Int, _ record: MetricsRecord) -> Void
   ) throws(Failure) -> TrainingOutcome {
@@ -72,7 +73,7 @@ public final class Trainer {
     }
   }
 
-  /// Makes the records ready to be added to.
+  /// Opens the records to append to them.
   func openLog() throws(Failure) {
     if path.isEmpty { return }
     try ranks.world.onFirst { () throws(Failure) in
@@ -83,7 +84,7 @@ public final class Trainer {
     }
   }
 
-  /// One step on the backend's batch, which took `waited` seconds to come.
+  /// Takes one step on the backend's batch. `waited` is how many seconds the batch took to come.
   func advance(waited: Double) throws(Failure) {
     let begin = ContinuousClock.now
     let isRecorded =
@@ -114,7 +115,7 @@ public final class Trainer {
     }
   }
 
-  /// Writes a checkpoint if one is due at this step, or if `isLast`.
+  /// Writes a checkpoint if one is due at this step or `isLast` is set.
   func checkpointIfDue(isLast: Bool) throws(Failure) {
     if path.isEmpty { return }
     let begin = ContinuousClock.now
@@ -131,14 +132,14 @@ public final class Trainer {
     seconds += (ContinuousClock.now - begin) / .seconds(1)
   }
 
-  /// Writes a checkpoint and removes those beyond `keep`.
+  /// Writes a checkpoint, and removes old ones so that `keep` remain.
   private func checkpoint() throws(Failure) {
     let folder = RunDirectory.checkpointsFolder(path)
     try ranks.world.onFirst { () throws(Failure) in try Path.createDirectories(folder) }
     try writeCheckpoint(into: folder)
     guard ranks.isFirst else { return }
     let steps = try Path.list(folder).compactMap(CheckpointName.step(of:)).sorted()
-    // Those of later steps were damaged when the run was resumed from an earlier one.
+    // Checkpoints of later steps were found damaged when the run was resumed from an earlier one.
     let later = steps.filter { $0 > step }
     for old in later + steps.filter({ $0 <= step }).dropLast(configuration.keep) {
       Path.removeAll(Path.join(folder, CheckpointName.folder(step: old)))

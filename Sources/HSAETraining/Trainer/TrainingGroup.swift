@@ -1,6 +1,5 @@
-// Several dictionaries over one reading of the data: each batch is read once and every run takes its
-// step on it. Each run directory comes out as if its run had been alone; what one run is, is `Trainer`'s
-// business.
+// Several runs that share one reading of the data: each batch is read once, and every run takes its step on
+// it. Each run directory has the same content as if its run had been trained alone.
 
 internal import Foundation
 public import HSAEActivations
@@ -16,7 +15,7 @@ public final class TrainingGroup {
   public let trainers: [Trainer]
   private let ranks: Ranks
 
-  /// Begins a run at each path (`Trainer.begin`); all must read the same batches.
+  /// Begins a run at each path (`Trainer.begin`). All runs must read the same batches.
   public convenience init(
     beginning runs: [(path: String, configuration: TrainingConfiguration)],
     source: any RowSource, with resources: TrainingResources
@@ -27,7 +26,7 @@ public final class TrainingGroup {
       try Trainer.begin(runs, source: source, with: resources), ranks: resources.ranks)
   }
 
-  /// Goes on with the runs at `paths`, which may stand at different steps (`Trainer.init(resuming:)`).
+  /// Continues the runs at `paths`, which may stand at different steps (`Trainer.init(resuming:)`).
   public convenience init(
     resuming paths: [String], source: any RowSource, with resources: TrainingResources,
     warn: (String) -> Void = { _ in }
@@ -51,13 +50,13 @@ public final class TrainingGroup {
     self.init(trainers, ranks: ranks)
   }
 
-  /// The runs of `trainers`, which must read the same batches on the same ranks.
+  /// A group of `trainers`, which must read the same batches on the same ranks.
   public init(_ trainers: [Trainer], ranks: Ranks = Ranks()) {
     self.trainers = trainers
     self.ranks = ranks
   }
 
-  /// Fails unless all runs are to read the same batches, each into a folder of its own.
+  /// Fails unless all runs read the same batches and each has its own folder.
   private static func refuseMismatch(
     _ runs: [(path: String, configuration: TrainingConfiguration)]
   ) throws(Failure) {
@@ -73,8 +72,8 @@ public final class TrainingGroup {
         ("the data", other.data.fingerprint != own.data.fingerprint),
       ] where differs {
         throw .usage(
-          "\(path) and \(first) differ in \(name) and cannot be trained over one reading; train them"
-            + " apart.")
+          "\(path) and \(first) differ in \(name) and cannot share one reading of the data; train them"
+            + " separately.")
       }
     }
   }
@@ -83,11 +82,12 @@ public final class TrainingGroup {
     URL(fileURLWithPath: path).standardizedFileURL.path
   }
 
-  /// Trains until all runs have done their steps or `interruption` has received a signal; every run
-  /// then has a checkpoint of where it stands.
+  /// Trains until all runs have done their steps or `interruption` has received a signal. Then every run has
+  /// a checkpoint of its last step.
   ///
-  /// `progress` is called after every step of a run, before its checkpoint. A run that fails is left at
-  /// its last checkpoint and told to `warn`, while the others go on; in the end its failure is thrown.
+  /// `progress` is called after every step of a run, before its checkpoint. If a run fails while others go
+  /// on, it stays at its last checkpoint, and `warn` is called with its failure. After the others have ended,
+  /// the failure is thrown.
   public func run(
     interruption: Interruption? = nil, warn: (String) -> Void = { _ in },
     progress: (Trainer) -> Void
@@ -99,7 +99,7 @@ public final class TrainingGroup {
     }
     let configuration = first.configuration
     guard let source = first.source else {
-      preconditionFailure("A run that is given its rows is in no group.")
+      preconditionFailure("A group trains runs that read their rows from a source.")
     }
     let reader = BatchReader(
       source: source,
