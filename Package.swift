@@ -101,7 +101,7 @@ let package = Package(
       "HSAETraining",
       [
         "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution", "HSAERuns",
-        "HSAEEngine", "HSAESupport",
+        "HSAEEngine", "HSAESupport", "HSAEPlatform",
       ]),
     // The library's face: what programs import.
     library(
@@ -149,7 +149,7 @@ let package = Package(
     // What instructions are counted of; `make bench-check`.
     .executableTarget(
       name: "hsae-benchmarks",
-      dependencies: ["CHSAEKernels", "HSAETensors", "HSAEModels", "HSAERuns", "HSAEEngine"],
+      dependencies: ["CHSAEKernels", "HSAETensors", "HSAEModels", "HSAEEngine"],
       path: "Benchmarks", exclude: ["check.sh", "thresholds.txt", "Reading"],
       swiftSettings: settings),
     // What is measured and not tested; `swift run -c release NAME`.
@@ -198,7 +198,7 @@ let package = Package(
       "HSAEExplorerTests",
       [
         "HSAEExplorer", "HSAEHTML", "HSAEEvaluation", "HSAELanguageModels", "HSAERuns",
-        "HSAETraining", "HSAEModels", "HSAEActivations", "HSAETensors", "HSAESupport",
+        "HSAEModels", "HSAEActivations", "HSAETensors", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
       ], exclude: ["Browser"]),
     tests(
