@@ -7,7 +7,7 @@ import HSAEActivations
 public import HSAELanguageModels
 public import HSAEModels
 public import HSAESupport
-public import HSAETensors
+import HSAETensors
 import HSAETraining
 
 /// A language model with the dictionaries of its residual stream.
