@@ -3,7 +3,7 @@
 #if Explorer
 import Foundation
 import GRDB
-import Glibc
+import Foundation
 import HSAEModels
 import HSAESupport
 import HSAETestSupport
@@ -177,13 +177,13 @@ import Testing
       if isRoot { guard try mount("size=4m") else { return } }
       defer {
         if isRoot { _ = try? RunningCommand("/bin/umount", ["-l", folder]).result() }
-        _ = unsafe chmod(folder, 0o700)
+        try? setPermissions(folder, 0o700)
       }
       try OldDatabase.write(path)
       if isRoot {
         #expect(try mount("remount,ro,size=4m"))
       } else {
-        _ = unsafe chmod(folder, 0o500)
+        try setPermissions(folder, 0o500)
       }
       try check(FeatureDatabase(path: path))
       let refusal = failure { _ = try FeatureDatabase(path: path, schema: Self.next) }
@@ -193,3 +193,7 @@ import Testing
   }
 }
 #endif
+
+private func setPermissions(_ path: String, _ permissions: Int) throws {
+  try FileManager.default.setAttributes([.posixPermissions: permissions], ofItemAtPath: path)
+}
