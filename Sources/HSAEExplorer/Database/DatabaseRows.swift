@@ -6,13 +6,17 @@ import GRDB
 import HSAESupport
 
 extension Database {
-  /// Inserts a row with the given values by column.
-  func insert(
-    into table: String, _ values: KeyValuePairs<String, (any DatabaseValueConvertible)?>
-  ) throws {
+  typealias Values = KeyValuePairs<String, (any DatabaseValueConvertible)?>
+
+  /// The statement that inserts a row with `values` by column. It takes other values of the same columns too.
+  func insertion(of values: Values, into table: String) throws -> Statement {
     let columns = values.map(\.key).joined(separator: ", ")
     let marks = values.map { _ in "?" }.joined(separator: ", ")
-    try cachedStatement(sql: "INSERT INTO \(table) (\(columns)) VALUES (\(marks))").execute(
+    return try cachedStatement(sql: "INSERT INTO \(table) (\(columns)) VALUES (\(marks))")
+  }
+
+  func insert(_ values: Values, into table: String) throws {
+    try insertion(of: values, into: table).execute(
       arguments: StatementArguments(values.map(\.value)))
   }
 

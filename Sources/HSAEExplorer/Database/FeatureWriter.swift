@@ -112,7 +112,6 @@ struct FeatureWriter: ~Copyable {
       try db.execute(sql: "UPDATE meta SET value = '0' WHERE key = 'complete'")
       let shape = record.shape
       try db.insert(
-        into: "run",
         [
           "id": id, "name": record.name, "path": record.path, "step": record.step,
           "corpus": record.corpus, "identity": text, "configuration": record.configuration,
@@ -120,7 +119,7 @@ struct FeatureWriter: ~Copyable {
           "subspace": shape.subspace, "k": shape.activeExperts,
           "sub_threshold": record.subThreshold, "rows": record.rows, "window": record.window,
           "has_promoted": record.hasPromotedTokens, "complete": false,
-        ])
+        ], into: "run")
       return Begun(run: Int(db.lastInsertedRowID), isComplete: false)
     }
   }

@@ -20,14 +20,13 @@ extension Explainer {
         return id
       }
       try db.insert(
-        into: "corpus",
         [
           "fingerprint": fingerprint, "kind": rows.kind.rawValue,
           "name": Path.name(rows.source.path), "model_name": attributes?.modelName,
           "model_sha256": attributes?.modelSHA256, "hook_point": attributes?.hookPoint,
           "layer": attributes?.layer,
           "tokens": rows.corpus?.tokenCount ?? rows.source.rowCount,
-        ])
+        ], into: "corpus")
       let id = Int(db.lastInsertedRowID)
       let token = try db.cachedStatement(sql: "INSERT INTO token VALUES (?, ?, ?)")
       for (number, text) in rows.vocabulary.enumerated() {

@@ -48,21 +48,24 @@ extension Explainer {
   private static func write(
     _ members: [(ExpertSummary.Member, String)], run: Int, shape: DictionaryShape, _ db: Database
   ) throws {
+    var latent: Statement?
     let evidence = try db.cachedStatement(sql: "INSERT INTO evidence VALUES (?, ?, ?, ?)")
     let parentCount = members.first?.0.summary.count ?? 0
     let live = members.dropFirst().count { $0.0.summary.count > 0 }
     for (member, words) in members {
       let (number, summary) = (member.number, member.summary)
       let id = LatentID.make(run: run, number: number.number(in: shape))
-      try db.insert(
-        into: "latent",
-        [
-          "id": id, "run": run, "expert": number.expert, "sublatent": number.sublatent ?? -1,
-          "fired": summary.count, "chosen": member.chosen, "maximum": summary.maximum,
-          "mean": summary.mean, "parent_mean": member.parentMean,
-          "share": parentCount > 0 ? Double(summary.count) / Double(parentCount) : 0,
-          "live": number.sublatent == nil ? live : 0, "words": words,
-        ])
+      let values: Database.Values = [
+        "id": id, "run": run, "expert": number.expert, "sublatent": number.sublatent ?? -1,
+        "fired": summary.count, "chosen": member.chosen, "maximum": summary.maximum,
+        "mean": summary.mean, "parent_mean": member.parentMean,
+        "share": parentCount > 0 ? Double(summary.count) / Double(parentCount) : 0,
+        "live": number.sublatent == nil ? live : 0, "words": words,
+      ]
+      // Making the statement for each of a hundred thousand latents would take a second.
+      let insertion = try latent ?? db.insertion(of: values, into: "latent")
+      try insertion.execute(arguments: StatementArguments(values.map(\.value)))
+      latent = insertion
       if summary.count == 0 { continue }
       try evidence.execute(arguments: [
         id, Blob.integers(summary.histogram), Blob.contexts(summary.contexts),
