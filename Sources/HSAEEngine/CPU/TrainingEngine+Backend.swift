@@ -4,7 +4,7 @@ internal import HSAEDistribution
 public import HSAEModels
 public import HSAERuns
 internal import HSAESupport
-public import HSAETensors
+internal import HSAETensors
 
 extension TrainingEngine: StepBackend {
   /// Why the engine cannot train `recipe` on this machine; nil if it can.
