@@ -60,7 +60,7 @@ struct Train: ParsableCommand, RunsOnRanks {
   @OptionGroup(title: "Dictionary and objective")
   var given: TrainingArguments
 
-  @Option(help: "Threads (default: all processors). The result does not depend on it.")
+  @Option(help: .option("threads"))
   var threads: Int?
 
   @Option(
@@ -72,7 +72,7 @@ struct Train: ParsableCommand, RunsOnRanks {
   @Option(help: "Parts of the dictionary, where several processes train it (default: all of them).")
   var dictionaryRanks: Int?
 
-  @Option(help: "The tensor to read, if DATA is a .safetensors file with several.")
+  @Option(help: .option("tensor"))
   var tensor: String?
 
   @Option(help: "Skip or keep rows that a store flags for their giant norm (default skip).")

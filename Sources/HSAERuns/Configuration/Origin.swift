@@ -1,7 +1,6 @@
 // Where a dictionary came from that was not trained here: the part of `config.json` that only imported runs
 // have.
 
-
 /// Where an imported dictionary came from, and how its numbers relate to those it had there.
 public struct Origin: Codable, Hashable, Sendable {
   /// The layout it was read from: "SAELens 6", "sparsify", …

@@ -1,26 +1,26 @@
-// The configuration of a run whose rows a program gives batch by batch, in place of a file that a trainer reads.
+// The configuration of a run whose rows come from a program, batch by batch, instead of from a file.
 
 public import HSAESupport
 
 extension DataDescription {
-  /// What the rows of a stream have in place of a fingerprint.
+  /// The fingerprint of rows that come from a program.
   static let streamFingerprint = "stream"
 
-  /// Whether a program gave the rows, so that they cannot be read again.
+  /// Whether the rows came from a program, so that they cannot be read again.
   public var isStream: Bool { fingerprint == Self.streamFingerprint }
 
-  /// What the rows are called: the name of the file or folder.
+  /// The name of the file or folder of the rows, or a phrase for a stream.
   public var name: String { isStream ? "a stream of rows" : Path.name(path) }
 }
 
 extension TrainingConfiguration {
-  /// Resolves `options` for rows of width `width` that will be given in batches, in the order they come.
+  /// Resolves `options` for rows of width `width` that come in batches.
   ///
-  /// `steps` must be said, for the learning rate follows a plan; a batch has 4,096 rows if neither the
-  /// options nor the preset say otherwise. `epochs`, `order` and `orderSeed` have no meaning here. Fails
-  /// with `.usage` and the option's name where values do not fit together.
+  /// `steps` is required, because the learning rate depends on it. A batch has 4,096 rows if neither the options nor
+  /// the preset set it. `epochs`, `order` and `orderSeed` have no meaning here. Fails with `.usage` and the option's
+  /// name if values do not fit together.
   public init(_ options: TrainingOptions, streamOfWidth width: Int) throws(Failure) {
-    if options.steps == nil, options.preset != .unembedding {
+    if options.steps == nil, options.preset?.options.steps == nil {
       throw .usage("--steps must be given: how many rows a stream has is not known beforehand.")
     }
     for (name, isGiven) in [
@@ -34,7 +34,7 @@ extension TrainingConfiguration {
     let initial = try options.initialWeights.map { (file) throws(Failure) in
       try WeightsFile.shape(of: file)
     }
-    // As many rows as make the default batch 4,096; how many there will be follows from batch and steps.
+    // This number of rows makes the default batch 4,096. The real number follows from batch and steps.
     let nominal = DataDescription(
       path: "", fingerprint: DataDescription.streamFingerprint, rows: 2_048_000, width: width)
     try self.init(
