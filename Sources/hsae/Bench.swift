@@ -71,7 +71,7 @@ struct Bench: ParsableCommand {
   }
 
   func run() throws {
-    guard given.initialWeights == nil else {
+    guard try given.options().initialWeights == nil else {
       throw Failure.usage("hsae bench starts from the weights of a run: give --from, not --init.")
     }
     var plan = BenchPlan()
@@ -135,7 +135,8 @@ struct Bench: ParsableCommand {
   /// A run made for the measurement, or found in the cache.
   private func made() throws -> PreparedBench {
     var options = try given.options()
-    options.preset = options.preset ?? .unembedding
+    let preset = options.preset
+    options.preset = preset ?? .unembedding
     if options.steps == nil, options.epochs == nil { options.steps = 1_000 }
     options.checkpointEvery = options.checkpointEvery ?? 0
     options.keep = options.keep ?? 1
@@ -144,7 +145,7 @@ struct Bench: ParsableCommand {
     let source: any RowSource
     if let data {
       source = try openRows(path: data)
-      if let preset = given.preset, source.width != preset.width {
+      if let preset, source.width != preset.width {
         say(
           "--preset \(preset.rawValue) is meant for rows of width \(preset.width);"
             + " measuring at \(source.width), the width of \(data)")

@@ -60,7 +60,7 @@ struct Train: ParsableCommand, RunsOnRanks {
   @OptionGroup(title: "Dictionary and objective")
   var given: TrainingArguments
 
-  @Option(help: "Threads (default: all processors). The result does not depend on it.")
+  @Option(help: .option("threads"))
   var threads: Int?
 
   @Option(
@@ -72,7 +72,7 @@ struct Train: ParsableCommand, RunsOnRanks {
   @Option(help: "Processes that share one dictionary, if several train (default: all of them).")
   var dictionaryRanks: Int?
 
-  @Option(help: "The tensor to read, if DATA is a .safetensors file with several.")
+  @Option(help: .option("tensor"))
   var tensor: String?
 
   @Option(help: "Skip or keep the rows that a store flags for a giant norm (default skip).")

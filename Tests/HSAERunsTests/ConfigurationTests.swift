@@ -1,5 +1,4 @@
-// What becomes of options: the paper's defaults, presets, the rule for short runs, refusals, and
-// configuration files.
+// How options become a configuration: the paper's defaults, presets, short runs, refusals, configuration files.
 
 import HSAEModels
 import HSAESupport
@@ -266,6 +265,49 @@ private func resolve(
   }
 }
 
+@Suite struct OptionTableTests {
+  @Test func everyPropertyHasARow() {
+    #expect(Mirror(reflecting: TrainingOptions()).children.count == TrainingOptions.table.count)
+    #expect(Set(TrainingOptions.table.map(\.name)).count == TrainingOptions.table.count)
+    #expect(TrainingOptions.table.allSatisfy { $0.help.hasSuffix(".") })
+  }
+
+  @Test func theCommandLineSetsEveryOption() throws {
+    var options = TrainingOptions()
+    for row in TrainingOptions.table {
+      var one = TrainingOptions()
+      let text =
+        switch row.notation {
+        case .count, .size: "2k"
+        case .plain, .file: row.type.choices.last ?? "3"
+        }
+      try row.set(&one, text)
+      #expect(one != TrainingOptions(), "\(row.name)")
+      #expect(one.complaint == nil, "\(row.name)")
+      options = one.filled(from: options)
+    }
+    #expect(options.experts == 2_048 && options.batch == 2_000 && options.k == 3)
+    #expect(options.seed == 3 && options.tensor == "3" && options.schedule == .constant)
+    let refusal = failure {
+      try TrainingOptions.table.first { $0.name == "steps" }?.set(&options, "many")
+    }
+    #expect(refusal?.message.hasPrefix("--steps: \"many\"") == true)
+  }
+
+  @Test func optionsRoundTripAsJSON() throws {
+    var options = Preset.unembedding.options.filled(from: .paperDefaults)
+    (options.seed, options.tensor, options.preset) = (.max, "rows", .paper8k)
+    let bytes = Array(try JSONFile.encode(options).utf8)
+    #expect(try JSONFile.decode(TrainingOptions.self, from: bytes, source: "text") == options)
+  }
+
+  @Test func presetsAndDefaultsAreWithinBounds() {
+    for preset in Preset.allCases { #expect(preset.options.complaint == nil) }
+    #expect(TrainingOptions.paperDefaults.complaint == nil)
+    #expect(TrainingOptions.flatDefaults.complaint == nil)
+  }
+}
+
 @Suite struct ConfigurationFileTests {
   @Test func everyOptionIsAKey() throws {
     try withTemporaryFolder { folder in
@@ -290,7 +332,7 @@ private func resolve(
       #expect(options.moments == .bfloat16 && options.orderSeed == 8)
       // All keys but epochs, which excludes steps.
       let tree = try JSONFile.readTree(from: path)
-      let names = Set(TrainingOptions.CodingKeys.allCases.map(\.rawValue))
+      let names = Set(TrainingOptions.table.map(\.name))
       #expect(Set(tree.object?.keys.map { $0 } ?? []) == names.subtracting(["epochs"]))
       // The command line wins, key by key.
       var given = TrainingOptions()
@@ -335,6 +377,8 @@ private func resolve(
     (#"{"order": 5}"#, "order"),
     (#"{"k": 5, "k": 6}"#, "byte"), (#"[]"#, "object"), (#"{"k": 5"#, "byte"), ("", "byte"),
     (#"{"k": 99999999999999999999}"#, "k"), (#"{"threads": 0}"#, "threads"),
+    (#"{"clip": -1}"#, "\"clip\" must be a number between 0 and 1e30, not -1.0."),
+    (#"{"keep": 0}"#, "\"keep\" must be at least 1, not 0."),
     (#"{"out": "run"}"#, "out"),
   ])
   func wrongFilesAreRefused(_ text: String, _ named: String) throws {

@@ -1,4 +1,5 @@
-// Where an imported dictionary came from: the part of `config.json` that only imported runs have.
+// Where a dictionary came from that was not trained here: the part of `config.json` that only imported runs
+// have.
 
 /// Where an imported dictionary came from, and how its numbers relate to those it had there.
 public struct Origin: Codable, Hashable, Sendable {

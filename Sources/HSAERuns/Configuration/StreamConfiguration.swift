@@ -1,27 +1,27 @@
-// The configuration of a run whose rows come from a program, batch by batch, and not from a file.
+// The configuration of a run whose rows come from a program, batch by batch, instead of from a file.
 
 public import HSAESupport
 
 extension DataDescription {
-  /// The value that stands for a fingerprint if the rows are a stream.
+  /// The fingerprint of rows that come from a program.
   static let streamFingerprint = "stream"
 
-  /// Whether a program gave the rows, so that they cannot be read again.
+  /// Whether the rows came from a program, so that they cannot be read again.
   public var isStream: Bool { fingerprint == Self.streamFingerprint }
 
-  /// The name of the file or folder with the rows, or "a stream of rows".
+  /// The name of the file or folder of the rows, or a phrase for a stream.
   public var name: String { isStream ? "a stream of rows" : Path.name(path) }
 }
 
 extension TrainingConfiguration {
-  /// Resolves `options` for rows of width `width` that come in batches, in the order in which they are given.
+  /// Resolves `options` for rows of width `width` that come in batches.
   ///
-  /// `steps` must be set, because the learning rate follows a plan. A batch has 4,096 rows unless the options
-  /// or the preset give another size. `epochs`, `order` and `orderSeed` have no meaning here. Fails with
-  /// `.usage` and the option's name if values do not fit together.
+  /// `steps` is required, because the learning rate depends on it. A batch has 4,096 rows if neither the options nor
+  /// the preset set it. `epochs`, `order` and `orderSeed` have no meaning here. Fails with `.usage` and the option's
+  /// name if values do not fit together.
   public init(_ options: TrainingOptions, streamOfWidth width: Int) throws(Failure) {
-    if options.steps == nil, options.preset != .unembedding {
-      throw .usage("--steps must be given: the number of rows in a stream is not known beforehand.")
+    if options.steps == nil, options.preset?.options.steps == nil {
+      throw .usage("--steps must be given: how many rows a stream has is not known beforehand.")
     }
     for (name, isGiven) in [
       ("--epochs", options.epochs != nil), ("--order-seed", options.orderSeed != nil),

@@ -1,62 +1,32 @@
-// What a user may say about a training run: every option optional, under the name it has on the
-// command line and in a configuration file. `TrainingConfiguration` resolves them, in one place.
+// The options of training: one optional member and one row of the table for each. The row gives its name on the
+// command line and in a configuration file, its help and its bounds. `TrainingConfiguration` resolves options.
 
 public import HSAEModels
 public import HSAESupport
 public import HSAETensors
 
-/// Named sets of hyper-parameters.
-public enum Preset: String, Codable, Sendable, CaseIterable {
-  /// The paper's (section A.2): 16,384 experts, a 16, s 4, k 32, batch 32,512, warm-ups of 1,000 steps.
-  case paper
-  /// The study of an unembedding matrix (Appendix B): 2,048 experts, a 32, s 5, k 5, batch 8,192.
-  case unembedding
-  /// What serves residual streams of small models over a few million rows: 4,096 experts, a 16, s 4, k 32,
-  /// no thresholds, a bias, learning rate 2e-3, λ₂ 1e-4 (docs/decisions/0008).
-  case residualStream = "residual-stream"
-  /// For vectors of Gemma 3 270M: 16,384 experts, a 16, s 4, k 32, batch 8,192.
-  case gemma270M = "gemma-3-270m"
-  /// The paper's settings with 8,192 experts, a 16, s 4.
-  case paper8k = "paper-8k"
-  /// The paper's settings with 16,384 experts, a 16, s 4: the same as `paper`.
-  case paper16k16 = "paper-16k-16"
-  /// The paper's settings with 16,384 experts, a 64, s 8.
-  case paper16k64 = "paper-16k-64"
-  /// The paper's settings with 32,768 experts, a 64, s 8.
-  case paper32k64 = "paper-32k-64"
-
-  /// Width of the vectors the preset is meant for. Training takes its data's; `hsae bench` uses this
-  /// where it is given no data.
-  public var width: Int {
-    switch self {
-    case .unembedding, .gemma270M, .residualStream: 640
-    case .paper, .paper8k, .paper16k16, .paper16k64, .paper32k64: 2_304
-    }
-  }
-}
-
-/// In which order rows are read.
+/// The order in which rows are read.
 public enum RowOrder: String, Codable, Sendable, CaseIterable {
-  /// Every epoch in a new seeded order of all rows.
+  /// Every epoch reads all rows in a new seeded order.
   case shuffled
-  /// Every epoch takes chunks in a new seeded order, some at a time, and mixes their rows: for rows
-  /// that were shuffled when they were written, and are too many to be read from all over a disk.
+  /// Every epoch reads chunks in a new seeded order, several at a time, and mixes their rows. This is for rows that
+  /// were shuffled when they were written and are too many for random reads from a disk.
   case chunks
-  /// As they are stored, wrapping round at the end.
+  /// As they are stored, again from the start at the end.
   case file
 }
 
-/// What is done to a row before it is learned from.
+/// How a row is scaled before training.
 public enum Normalisation: String, Codable, Sendable, CaseIterable {
-  /// Nothing: as they are stored, which in an activation store is at unit norm.
+  /// Not at all. Rows of an activation store are stored at unit norm.
   case none
   /// x / (‖x‖ + 1e-6).
   case unit
-  /// Rows of an activation store get back the lengths they had in the model; others stay as they are.
+  /// Rows of an activation store get back the lengths they had in the model; other rows stay as they are.
   case original
 }
 
-/// How an input bias starts, if there is one.
+/// The input bias and its first value.
 public enum BiasOption: String, Codable, Sendable, CaseIterable {
   /// No bias.
   case none
@@ -74,11 +44,20 @@ public enum PrecisionOption: String, Codable, Sendable, CaseIterable {
   case auto
 }
 
-/// The options of `hsae train`; nil where nothing was said.
+extension Preset: OptionValue {}
+extension RowOrder: OptionValue {}
+extension Normalisation: OptionValue {}
+extension BiasOption: OptionValue {}
+extension PrecisionOption: OptionValue {}
+extension Precision: OptionValue {}
+extension L1Scope: OptionValue {}
+extension LearningRateSchedule.Form: OptionValue {}
+
+/// The options of training; nil means the default.
 ///
 /// In a configuration file each has the name of its long option: `{"experts": 2048, "l1-scope": "all"}`.
-public struct TrainingOptions: Codable, Hashable, Sendable {
-  /// A named set of values for what is not given.
+public struct TrainingOptions: Hashable, Sendable {
+  /// Named settings for options that are not given.
   public var preset: Preset?
   /// m, the number of top-level latents.
   public var experts: Int?
@@ -94,11 +73,11 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public var epochs: Double?
   /// Rows in a batch.
   public var batch: Int?
-  /// Seed of weights and order.
+  /// Seed of the weights and of the order of rows.
   public var seed: UInt64?
-  /// Seed of the order alone.
+  /// Seed of the order of rows alone.
   public var orderSeed: UInt64?
-  /// Arithmetic.
+  /// Arithmetic of the dense products.
   public var precision: PrecisionOption?
   /// Format of Adam's moments.
   public var moments: Precision?
@@ -106,7 +85,7 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public var order: RowOrder?
   /// Normalisation of rows.
   public var normalize: Normalisation?
-  /// A `.safetensors` file to take sizes and weights from.
+  /// A `.safetensors` file with the initial weights, which also set the sizes.
   public var initialWeights: String?
   /// Peak learning rate.
   public var learningRate: Double?
@@ -126,11 +105,11 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public var ortho: Double?
   /// λ₂, the weight of the sparsity penalty.
   public var l1: Double?
-  /// Which top-level latents λ₂ reaches.
+  /// The top-level latents that λ₂ applies to.
   public var l1Scope: L1Scope?
   /// Steps over which λ₁ and λ₂ grow from 0.
   public var regularizerWarmup: Int?
-  /// α of the top level.
+  /// α of the top-level latents.
   public var threshold: Double?
   /// α of the sublatents.
   public var thresholdSub: Double?
@@ -144,161 +123,158 @@ public struct TrainingOptions: Codable, Hashable, Sendable {
   public var auxk: Double?
   /// Dead latents that may explain one row's error.
   public var auxkK: Int?
-  /// Rows after which a silent latent is dead to the auxiliary loss.
+  /// Rows without activity after which the auxiliary loss takes a latent for dead.
   public var deadWindow: Int?
-  /// Steps between checkpoints; 0 for one at the end only.
+  /// Steps between checkpoints; 0 for only one at the end.
   public var checkpointEvery: Int?
-  /// Steps between records.
+  /// Steps between records in `metrics.jsonl`.
   public var recordEvery: Int?
   /// Checkpoints kept.
   public var keep: Int?
-  /// Threads. The result does not depend on them, so `TrainingConfiguration` has none.
+  /// Threads. The result does not depend on them, so `TrainingConfiguration` does not have them.
   public var threads: Int?
-  /// The tensor to read, if the data are a `.safetensors` file; for whoever opens the rows.
+  /// The tensor to read, if the data are a `.safetensors` file. The caller that opens the rows uses it.
   public var tensor: String?
 
-  /// Options that say nothing.
+  /// Options of which none is set.
   public init() {}
 
-  /// The option names, which are also the keys of a configuration file.
-  package enum CodingKeys: String, CodingKey, CaseIterable {
-    case preset, experts, sublatents, subspace, k, steps, epochs, batch, seed
-    case orderSeed = "order-seed"
-    case precision, moments, order, normalize
-    case initialWeights = "init"
-    case learningRate = "learning-rate"
-    case learningRateStart = "learning-rate-start"
-    case learningRateFloor = "learning-rate-floor"
-    case warmup, schedule, clip, beta, ortho, l1
-    case l1Scope = "l1-scope"
-    case regularizerWarmup = "regularizer-warmup"
-    case threshold
-    case thresholdSub = "threshold-sub"
-    case slopeTop = "slope-top"
-    case slopeSub = "slope-sub"
-    case bias, auxk
-    case auxkK = "auxk-k"
-    case deadWindow = "dead-window"
-    case checkpointEvery = "checkpoint-every"
-    case recordEvery = "record-every"
-    case keep, threads, tensor
-  }
+  /// The table: one row for each option, in the order of `hsae train --help`.
+  package static let table: [TrainingOption] = [
+    .init(
+      "preset", \.preset,
+      "Named settings for options that are not given; the README lists their sizes."),
+    .init("experts", \.experts, "Top-level latents, m (16k is 16384).", as: .size),
+    .init("sublatents", \.sublatents, "Sublatents of each expert, a; 0 for a flat dictionary."),
+    .init("subspace", \.subspace, "Dimension of each expert's subspace, s."),
+    .init("k", \.k, "Active experts for each row, k."),
+    .init("steps", \.steps, "Length of the run in steps.", as: .count, .positive),
+    .init("epochs", \.epochs, "Length of the run in passes over the data (default 4).", .positive),
+    .init("batch", \.batch, "Rows in a batch.", as: .count, .positive),
+    .init("seed", \.seed, "Seed of the weights and of the order of rows (default 0)."),
+    .init("order-seed", \.orderSeed, "Seed of the order of rows alone (default: --seed)."),
+    .init("precision", \.precision, "Arithmetic of dense products: float32, bfloat16 or auto."),
+    .init(
+      "moments", \.moments,
+      "Format of Adam's moments: float32 (default) or bfloat16, which halves them."),
+    .init(
+      "order", \.order,
+      "Order of rows: shuffled, or file (as stored, again from the start at the end)."),
+    .init("normalize", \.normalize, "Normalisation of rows: none or unit."),
+    .init(
+      "init", \.initialWeights, "Take sizes and weights from a .safetensors file.",
+      as: .file(extensions: ["safetensors"])),
+    .init("learning-rate", \.learningRate, "Peak learning rate.", .positive),
+    .init(
+      "learning-rate-start", \.learningRateStart,
+      "Learning rate of the first step, if there is a warm-up.", .notNegative),
+    .init(
+      "learning-rate-floor", \.learningRateFloor,
+      "Learning rate at the end of the cosine, as a fraction of the peak.", .notNegative),
+    .init("warmup", \.warmup, "Steps of the learning rate's warm-up.", as: .count, .notNegative),
+    .init("schedule", \.schedule, "What follows the warm-up: cosine or constant."),
+    .init("clip", \.clip, "Largest global norm of the gradient; 0 for none.", .notNegative),
+    .init("beta", \.beta, "Weight of the top level's own error, β.", .notNegative),
+    .init("ortho", \.ortho, "Weight of the bi-orthogonality penalty, λ₁.", .notNegative),
+    .init("l1", \.l1, "Weight of the sparsity penalty, λ₂.", .notNegative),
+    .init("l1-scope", \.l1Scope, "Latents the sparsity penalty reaches: all or topk."),
+    .init(
+      "regularizer-warmup", \.regularizerWarmup, "Steps over which λ₁ and λ₂ grow from 0.",
+      as: .count, .notNegative),
+    .init(
+      "threshold", \.threshold, "Threshold of latents, α (default 1/√d; flat: 0).", .notNegative),
+    .init("threshold-sub", \.thresholdSub, "Threshold of sublatents (default 1/√d).", .notNegative),
+    .init("slope-top", \.slopeTop, "Slope below the threshold, latents (default 0).", .notNegative),
+    .init(
+      "slope-sub", \.slopeSub, "Slope below the threshold, sublatents (default 0.01).", .notNegative
+    ),
+    .init("bias", \.bias, "Input bias: none or geometric-median."),
+    .init(
+      "auxk", \.auxk, "Weight of the auxiliary loss of dead latents (flat: 1/30, else 0).",
+      .notNegative),
+    .init(
+      "auxk-k", \.auxkK, "Dead latents that may explain one row's error (default d/2).", .positive),
+    .init(
+      "dead-window", \.deadWindow,
+      "Rows without activity after which the auxiliary loss takes a latent for dead.", as: .count,
+      .positive),
+    .init(
+      "checkpoint-every", \.checkpointEvery,
+      "Steps between checkpoints (default 1000); 0 for only one at the end.", as: .count,
+      .notNegative),
+    .init(
+      "record-every", \.recordEvery, "Steps between records in metrics.jsonl.", as: .count,
+      .positive),
+    .init("keep", \.keep, "Checkpoints kept (default 2).", .positive),
+    .init(
+      "threads", \.threads, "Threads (default: all processors). The result does not depend on it.",
+      .range(1...4096), isShared: false),
+    .init(
+      "tensor", \.tensor, "The tensor to read, if DATA is a .safetensors file with several.",
+      isShared: false),
+  ]
 
-  /// The options in the JSON file at `path`. A key that is no option is refused.
+  /// The options in the JSON file at `path`.
+  ///
+  /// Fails with `.data` if a key is not an option or a value is not one the option can have.
   public static func read(from path: String) throws(Failure) -> TrainingOptions {
     let tree = try JSONFile.readTree(from: path)
-    // Its members are what options came to, under other names, and the data they came from.
+    // Its members are resolved options under other names.
     if tree["shape"] != nil, tree["objective"] != nil {
       throw .data(
-        "\(path): this is the config.json of a run, which says what its options came to, and no file of options;"
-          + " write those of your own, as in {\"experts\": 4096, \"k\": 32}, or go on with the run by --resume."
-      )
+        "\(path): this is the config.json of a run, not a file of options; write a file of your own, such as"
+          + " {\"experts\": 4096, \"k\": 32}, or continue the run with --resume.")
     }
-    try JSONFile.rejectUnknownKeys(
-      of: tree, known: CodingKeys.allCases.map(\.rawValue), source: path)
-    // What the decoder would refuse without saying what is allowed, or where it is.
-    for key in CodingKeys.allCases {
-      guard let value = tree[key.rawValue], value != .null else { continue }
-      if let names = key.names {
-        guard let name = value.string, names.contains(name) else {
-          throw .data(
-            "\(path): \"\(key.rawValue)\" must be one of \(names.joined(separator: ", ")).")
-        }
-      } else if key.isCount, !Self.isWhole(value, isSeed: key == .seed || key == .orderSeed) {
-        throw .data(
-          "\(path): \"\(key.rawValue)\" must be a whole number, neither too small nor too large.")
+    try JSONFile.rejectUnknownKeys(of: tree, known: table.map(\.name), source: path)
+    // The decoder's messages would not tell what is allowed.
+    for option in table {
+      guard let value = tree[option.name], value != .null else { continue }
+      if let complaint = option.complaint(json: value) {
+        throw .data("\(path): \"\(option.name)\" \(complaint)")
       }
     }
     let options = try JSONFile.read(TrainingOptions.self, from: path)
-    guard (1...4096).contains(options.threads ?? 1) else {
-      throw .data("\(path): \"threads\" must be between 1 and 4096.")
+    if let (name, complaint) = options.complaint {
+      throw .data("\(path): \"\(name)\" \(complaint)")
     }
     return options
   }
 
-  /// Whether `value` is a whole number that the option can hold, however it is written.
-  private static func isWhole(_ value: JSONValue, isSeed: Bool) -> Bool {
-    guard let number = value.number, number.rounded() == number else { return false }
-    return isSeed ? number >= 0 && number < 0x1p64 : abs(number) < 0x1p62
+  /// The first option whose value is out of bounds, and the end of a sentence about it.
+  var complaint: (name: String, sentence: String)? {
+    for option in Self.table {
+      if let sentence = option.complaint(self) { return (option.name, sentence) }
+    }
+    return nil
   }
 
-  /// These options, and for what they leave open, those of `other`.
+  /// These options; those that are nil are taken from `other`.
   public func filled(from other: TrainingOptions) -> TrainingOptions {
-    var result = self
-    result.preset = preset ?? other.preset
-    result.experts = experts ?? other.experts
-    // Sublatents and subspace are both 0 or neither is: what is said of one decides for the other.
+    var (result, other) = (self, other)
+    // Sublatents and subspace are both 0 or neither is, so one that is given decides for the other.
     let sizes = [sublatents, subspace].compactMap(\.self)
-    if !sizes.contains(0) {
-      func fits(_ size: Int?) -> Int? { size == 0 && !sizes.isEmpty ? nil : size }
-      result.sublatents = sublatents ?? fits(other.sublatents)
-      result.subspace = subspace ?? fits(other.subspace)
+    if !sizes.isEmpty {
+      let isFlat = sizes.contains(0)
+      if isFlat || other.sublatents == 0 { other.sublatents = nil }
+      if isFlat || other.subspace == 0 { other.subspace = nil }
     }
-    result.k = k ?? other.k
-    // Steps and epochs are one setting: whoever says either says both.
-    if steps == nil && epochs == nil {
-      result.steps = other.steps
-      result.epochs = other.epochs
-    }
-    result.batch = batch ?? other.batch
-    result.seed = seed ?? other.seed
-    result.orderSeed = orderSeed ?? other.orderSeed
-    result.precision = precision ?? other.precision
-    result.moments = moments ?? other.moments
-    result.order = order ?? other.order
-    result.normalize = normalize ?? other.normalize
-    result.initialWeights = initialWeights ?? other.initialWeights
-    result.learningRate = learningRate ?? other.learningRate
-    result.learningRateStart = learningRateStart ?? other.learningRateStart
-    result.learningRateFloor = learningRateFloor ?? other.learningRateFloor
-    result.warmup = warmup ?? other.warmup
-    result.schedule = schedule ?? other.schedule
-    result.clip = clip ?? other.clip
-    result.beta = beta ?? other.beta
-    result.ortho = ortho ?? other.ortho
-    result.l1 = l1 ?? other.l1
-    result.l1Scope = l1Scope ?? other.l1Scope
-    result.regularizerWarmup = regularizerWarmup ?? other.regularizerWarmup
-    result.threshold = threshold ?? other.threshold
-    result.thresholdSub = thresholdSub ?? other.thresholdSub
-    result.slopeTop = slopeTop ?? other.slopeTop
-    result.slopeSub = slopeSub ?? other.slopeSub
-    result.bias = bias ?? other.bias
-    result.auxk = auxk ?? other.auxk
-    result.auxkK = auxkK ?? other.auxkK
-    result.deadWindow = deadWindow ?? other.deadWindow
-    result.checkpointEvery = checkpointEvery ?? other.checkpointEvery
-    result.recordEvery = recordEvery ?? other.recordEvery
-    result.keep = keep ?? other.keep
-    result.threads = threads ?? other.threads
-    result.tensor = tensor ?? other.tensor
+    // Steps and epochs are one setting.
+    if steps != nil || epochs != nil { (other.steps, other.epochs) = (nil, nil) }
+    for option in Self.table { option.fill(&result, other) }
     return result
   }
 }
 
-extension TrainingOptions.CodingKeys {
-  /// The values an option by name may have; nil for options that are numbers or paths.
-  fileprivate var names: [String]? {
-    switch self {
-    case .preset: Preset.allCases.map(\.rawValue)
-    case .precision: PrecisionOption.allCases.map(\.rawValue)
-    case .moments: Precision.allCases.map(\.rawValue)
-    case .order: RowOrder.allCases.map(\.rawValue)
-    case .normalize: Normalisation.allCases.map(\.rawValue)
-    case .schedule: LearningRateSchedule.Form.allCases.map(\.rawValue)
-    case .l1Scope: L1Scope.allCases.map(\.rawValue)
-    case .bias: BiasOption.allCases.map(\.rawValue)
-    default: nil
-    }
+extension TrainingOptions: Codable {
+  /// Reads an object whose keys are names of options.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: OptionKey.self)
+    for option in Self.table { try option.decode(&self, values) }
   }
 
-  /// Whether the option is a whole number.
-  fileprivate var isCount: Bool {
-    switch self {
-    case .experts, .sublatents, .subspace, .k, .steps, .batch, .warmup, .regularizerWarmup, .auxkK,
-      .deadWindow, .checkpointEvery, .recordEvery, .keep, .seed, .orderSeed, .threads:
-      true
-    default: false
-    }
+  /// Writes an object with the options that are set.
+  public func encode(to encoder: any Encoder) throws {
+    var values = encoder.container(keyedBy: OptionKey.self)
+    for option in Self.table { try option.encode(self, &values) }
   }
 }
