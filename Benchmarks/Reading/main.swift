@@ -5,10 +5,10 @@
 
 import Foundation
 import HSAEActivations
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETraining
-import HSAERuns
 
 /// Seconds that `body` takes.
 func seconds(_ body: () throws -> Void) rethrows -> Double {

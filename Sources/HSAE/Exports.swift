@@ -10,7 +10,6 @@
 @_exported public import struct HSAEModels.ReconstructionQuality
 @_exported public import struct HSAEModels.ReconstructionSummary
 @_exported public import struct HSAEPlatform.Failure
-@_exported public import enum HSAETensors.Precision
 @_exported public import enum HSAERuns.BiasOption
 @_exported public import struct HSAERuns.MetricsRecord
 @_exported public import enum HSAERuns.Normalisation
@@ -18,3 +17,4 @@
 @_exported public import enum HSAERuns.Preset
 @_exported public import enum HSAERuns.RowOrder
 @_exported public import struct HSAERuns.TrainingOptions
+@_exported public import enum HSAETensors.Precision

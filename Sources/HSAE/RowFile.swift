@@ -1,8 +1,8 @@
 // Rows in files: reads a range of them, or all, in order or shuffled. `HSAEActivations` reads the formats.
 
 internal import HSAEActivations
-public import HSAESupport
 internal import HSAERuns
+public import HSAESupport
 internal import HSAETraining
 
 /// A matrix in a file, read as needed: a `.npy` file, a tensor of a `.safetensors` file, an

@@ -2,8 +2,8 @@
 // has the mathematics, `HSAETraining` reads the folders.
 
 public import HSAEModels
-internal import HSAETensors
 public import HSAERuns
+internal import HSAETensors
 internal import HSAETraining
 
 /// A trained dictionary, hierarchical or flat, that explains rows as sums of a few latents out of many.

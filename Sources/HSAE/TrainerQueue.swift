@@ -1,7 +1,7 @@
 // Lets tasks use a trainer: its calls run one after another, on a thread of their own.
 
-internal import HSAETensors
 internal import HSAERuns
+internal import HSAETensors
 internal import HSAETraining
 
 /// The number of threads if a program does not give one: all processors.

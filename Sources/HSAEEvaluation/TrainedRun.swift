@@ -2,9 +2,9 @@
 
 public import HSAEActivations
 public import HSAEModels
+public import HSAERuns
 public import HSAESupport
 public import HSAETensors
-public import HSAERuns
 
 /// A trained dictionary with rows, their codes and words.
 public struct TrainedRun: ~Copyable, Sendable {

@@ -3,9 +3,9 @@
 
 import HSAEActivations
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 
 extension SAELensExport {
   /// The Python module that registers the architecture `hsae`.

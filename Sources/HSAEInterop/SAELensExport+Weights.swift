@@ -2,9 +2,9 @@
 
 import HSAEActivations
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 
 extension SAELensExport {
   /// Writes the tensors of SAELens's own architectures.

@@ -10,9 +10,9 @@
 
 public import HSAEActivations
 import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 /// Writes runs in the layout of SAELens 6.
 public struct SAELensExport {

@@ -3,9 +3,9 @@
 import HSAEActivations
 public import HSAEEvaluation
 import HSAEModels
+import HSAERuns
 public import HSAESupport
 import HSAETensors
-import HSAERuns
 
 extension RunReport {
   /// The report of `run`, called `name`, with a random sample of hierarchies drawn with `seed`.

@@ -2,8 +2,8 @@
 // differ from the first run's.
 
 import ArgumentParser
-import HSAESupport
 import HSAERuns
+import HSAESupport
 import HSAETraining
 
 /// The value of one --also: RUN or RUN:key=value,key=value.

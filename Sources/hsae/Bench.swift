@@ -4,9 +4,9 @@
 import ArgumentParser
 import HSAEActivations
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Bench: ParsableCommand {

@@ -4,9 +4,9 @@
 import ArgumentParser
 import HSAEActivations
 import HSAELanguageModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 /// Makes rows and a trained run, or finds them in the cache.

@@ -3,9 +3,9 @@
 import Foundation
 import HSAEEngine
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 /// The result as text, one figure on each line.

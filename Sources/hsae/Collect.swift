@@ -6,9 +6,9 @@ import Foundation
 import HSAEActivations
 import HSAEDistribution
 public import HSAELanguageModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Collect: ParsableCommand, RunsOnRanks {

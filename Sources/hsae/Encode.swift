@@ -3,9 +3,9 @@
 import ArgumentParser
 import HSAEActivations
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Encode: ParsableCommand {

@@ -8,9 +8,9 @@ import HSAEDistribution
 import HSAEEvaluation
 import HSAELanguageModels
 import HSAEReport
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Evaluate: ParsableCommand, RunsOnRanks {

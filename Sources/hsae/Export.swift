@@ -4,10 +4,10 @@ import ArgumentParser
 import HSAEActivations
 import HSAEInterop
 import HSAELanguageModels
-import HSAESupport
-import HSAERuns
-import HSAETraining
 import HSAEModels
+import HSAERuns
+import HSAESupport
+import HSAETraining
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,8 +2,8 @@
 
 public import ArgumentParser
 public import HSAEInterop
-import HSAESupport
 import HSAERuns
+import HSAESupport
 import HSAETraining
 
 extension ImportFormat: ExpressibleByArgument {}

@@ -5,9 +5,9 @@ import ArgumentParser
 import Foundation
 import HSAEActivations
 import HSAELanguageModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 #if Explorer

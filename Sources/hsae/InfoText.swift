@@ -4,9 +4,9 @@ import Foundation
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 #if Explorer

@@ -3,9 +3,9 @@
 
 import ArgumentParser
 import HSAEEvaluation
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct LookUp: ParsableCommand {

@@ -6,9 +6,9 @@ import Foundation
 import HSAEActivations
 import HSAELanguageModels
 import HSAEReport
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Quickstart: ParsableCommand {

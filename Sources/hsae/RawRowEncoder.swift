@@ -4,9 +4,9 @@
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 /// Encodes tokens that were dropped from the store, from the model's raw rows.

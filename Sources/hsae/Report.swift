@@ -5,9 +5,9 @@ import ArgumentParser
 import HSAEActivations
 import HSAEEvaluation
 import HSAEReport
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Report: ParsableCommand {

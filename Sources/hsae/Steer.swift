@@ -6,8 +6,8 @@ import HSAEActivations
 import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels
-import HSAESupport
 import HSAERuns
+import HSAESupport
 import HSAETraining
 
 struct Steer: ParsableCommand {

@@ -7,9 +7,9 @@ import HSAEActivations
 import HSAEDistribution
 import HSAEEngine
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Train: ParsableCommand, RunsOnRanks {

@@ -5,6 +5,7 @@
 import Foundation
 import HSAEActivations
 import HSAETensors
+import HSAETestSupport
 import Testing
 
 @testable import HSAEEngine
@@ -107,20 +108,9 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
   ]
 }
 
-/// ‖a − b‖ / ‖b‖, or ‖a‖ where b is zero.
-func relativeError(_ a: [Double], _ b: [Double]) -> Double {
-  var difference = 0.0
-  var norm = 0.0
-  for (x, y) in zip(a, b) {
-    difference += (x - y) * (x - y)
-    norm += y * y
-  }
-  return norm > 0 ? (difference / norm).squareRoot() : difference.squareRoot()
-}
-
 extension TrainingEngine {
   func fill(_ rows: [Float]) {
-    for index in rows.indices { unsafe vectors.base[index] = rows[index] }
+    for index in rows.indices { unsafe batchRows.base[index] = rows[index] }
   }
 }
 
@@ -135,7 +125,9 @@ extension TrainingEngine {
       let rows = example.rows(UInt64(step))
       var settings = example.settings
       if example.objective.auxk > 0 {
-        settings.dead = (0..<example.shape.experts).map { engine.state.usage.isDead($0, window: window) }
+        settings.dead = (0..<example.shape.experts).map {
+          engine.state.usage.isDead($0, window: window)
+        }
       }
       let wide = rows.map(Double.init)
       let pass = twin.parameters.forward(wide, settings)
@@ -186,7 +178,9 @@ extension TrainingEngine {
           StepSettings(number: step, learningRate: 1e-3, deadWindow: example.batch))
       }
     }
-    let (a, b) = (ReferenceParameters(one.state.parameters), ReferenceParameters(three.state.parameters))
+    let (a, b) = (
+      ReferenceParameters(one.state.parameters), ReferenceParameters(three.state.parameters)
+    )
     for name in a.names { #expect(a[name] == b[name], "\(name.rawValue)") }
   }
 

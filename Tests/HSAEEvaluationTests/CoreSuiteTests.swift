@@ -4,10 +4,10 @@
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 @testable import HSAEEvaluation

@@ -3,10 +3,10 @@
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 
 @testable import HSAEEvaluation
 
@@ -30,7 +30,7 @@ enum EvaluationFixture {
     if let bias { for column in bias.indices { parameters.bias[0, column] = bias[column] } }
     fill(&parameters)
     return LoadedRun(
-      name: name, path: name, configuration: configuration, step: 10,
+      name: name, path: name, description: .trained(configuration), step: 10,
       dictionary: SparseAutoencoder(
         parameters: parameters,
         activation: ActivationFunction(threshold: threshold, subThreshold: threshold)))
@@ -65,16 +65,19 @@ enum EvaluationFixture {
 
   /// `run` under the name `name`, as an imported run or with the configuration that `change` makes.
   static func changed(
-    _ run: LoadedRun, _ name: String,
-    change: (inout TrainingConfiguration) -> Void = {
-      $0.origin = Origin(layout: "SAELens 6", architecture: "standard", path: "/theirs")
-    }
+    _ run: LoadedRun, _ name: String, change: ((inout TrainingConfiguration) -> Void)? = nil
   ) -> LoadedRun {
-    var configuration = run.configuration
-    change(&configuration)
+    var description = RunDescription.imported(
+      ImportedDictionary(
+        shape: run.shape, activation: run.description.activation,
+        normalize: run.description.normalize,
+        origin: Origin(layout: "SAELens 6", architecture: "standard", path: "/theirs")))
+    if let change, var configuration = run.description.training {
+      change(&configuration)
+      description = .trained(configuration)
+    }
     return LoadedRun(
-      name: name, path: name, configuration: configuration, step: run.step,
-      dictionary: run.dictionary)
+      name: name, path: name, description: description, step: run.step, dictionary: run.dictionary)
   }
 
   /// Documents of words, the same every time.

@@ -3,10 +3,10 @@
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 @testable import HSAEEvaluation
@@ -354,7 +354,7 @@ import Testing
     let run = try EvaluationFixture.constant("small", 16)
     let shape = DictionaryShape(
       width: 640, experts: 16_384, sublatents: 16, subspace: 4, activeExperts: 32)
-    let numbers = CostSuite.numbers(of: shape, run.configuration)
+    let numbers = CostSuite.numbers(of: shape, run.description.training)
     func value(_ key: String) throws -> Double {
       try #require(numbers.first { $0.key == key }).value
     }
@@ -380,7 +380,7 @@ import Testing
   /// Counted by hand, for batches of 4,096 in bf16: a flat dictionary pays nothing for orthogonality.
   @Test func aTrainingStepOverAFlatOne() throws {
     let run = try EvaluationFixture.constant("small", 640)
-    var configuration = run.configuration
+    var configuration = try #require(run.description.training)
     (configuration.batch, configuration.precision) = (4096, .bfloat16)
     configuration.objective.ortho = 0.01
     let shape = DictionaryShape(

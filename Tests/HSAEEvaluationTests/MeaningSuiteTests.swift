@@ -3,10 +3,10 @@
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 @testable import HSAEEvaluation
@@ -22,9 +22,10 @@ import Testing
     (options.steps, options.batch) = (1, 16)
     return LoadedRun(
       name: name, path: name,
-      configuration: try TrainingConfiguration(
-        options,
-        data: DataDescription(path: "", fingerprint: "", rows: 100, width: shape.width)),
+      description: .trained(
+        try TrainingConfiguration(
+          options,
+          data: DataDescription(path: "", fingerprint: "", rows: 100, width: shape.width))),
       step: 1, dictionary: dictionary)
   }
 

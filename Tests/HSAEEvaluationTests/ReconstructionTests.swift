@@ -2,6 +2,7 @@
 
 import HSAEActivations
 import HSAEModels
+import HSAERuns
 import HSAETensors
 import HSAETestSupport
 import Testing

@@ -5,6 +5,7 @@ import HSAEActivations
 import HSAEDistribution
 import HSAELanguageModels
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport

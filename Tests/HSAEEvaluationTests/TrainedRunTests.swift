@@ -2,10 +2,10 @@
 
 import HSAEActivations
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import HSAETraining
 import Testing
 
@@ -94,7 +94,7 @@ import Testing
       try makeStore(other, seed: 5)
       try train(store, to: Path.join(folder, "run"), sublatents: 0)
       let run = try TrainedRun(path: Path.join(folder, "run"), store: other, threads: 1)
-      #expect(!run.isTrainingData && run.availableRows == run.configuration.data.rows)
+      #expect(!run.isTrainingData && run.availableRows == run.description.data?.rows)
       #expect(run.evaluatedOn == "the 40 rows, other ones than it was trained on")
     }
   }

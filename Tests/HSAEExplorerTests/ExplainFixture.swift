@@ -60,7 +60,7 @@ struct ExplainFixture {
       options,
       data: DataDescription(path: "rows", fingerprint: "", rows: 100, width: shape.width))
     return LoadedRun(
-      name: name, path: name, configuration: configuration, step: 10,
+      name: name, path: name, description: .trained(configuration), step: 10,
       dictionary: SparseAutoencoder(
         parameters: .initial(shape: shape, seed: seed),
         activation: ActivationFunction(threshold: 0, subThreshold: subThreshold)))

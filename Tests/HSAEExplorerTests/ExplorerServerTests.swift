@@ -10,6 +10,7 @@ import HSAESupport
 import HSAETensors
 import HSAETestSupport
 import Synchronization
+import HSAERuns
 import Testing
 
 @testable import HSAEExplorer

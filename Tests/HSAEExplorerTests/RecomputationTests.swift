@@ -7,6 +7,7 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
+import HSAERuns
 import Testing
 
 @testable import HSAEExplorer

@@ -6,6 +6,7 @@ import HSAEActivations
 import HSAEEvaluation
 import HSAEModels
 import HSAESupport
+import HSAERuns
 import HSAETensors
 
 @testable import HSAEExplorer

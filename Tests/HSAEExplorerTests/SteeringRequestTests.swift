@@ -8,6 +8,7 @@ import HSAELanguageModels
 import HSAEModels
 import HSAESupport
 import HSAETensors
+import HSAERuns
 import Testing
 
 @testable import HSAEExplorer

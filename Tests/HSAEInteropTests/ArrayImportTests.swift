@@ -4,10 +4,10 @@
 import HSAEActivations
 import HSAEInterop
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 struct ArrayImportTests {

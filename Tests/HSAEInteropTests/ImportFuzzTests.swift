@@ -3,10 +3,10 @@
 
 import HSAEInterop
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 @Suite(.serialized)

@@ -3,10 +3,10 @@
 
 import HSAEInterop
 import HSAEModels
+import HSAERuns
 public import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 struct SAELensImportTests {
@@ -46,7 +46,7 @@ struct SAELensImportTests {
       let dictionary = try run.dictionary().model
       #expect(dictionary.thresholds == imported.dictionary.thresholds)
       #expect(try run.importedCodeScale() == imported.codeScale)
-      #expect(run.configuration.origin == imported.origin)
+      #expect(run.description.origin == imported.origin)
       if case .factor = source.scaling { return }
       let export = try SAELensExport(run, attributes: nil)
       #expect(export.architecture.rawValue == imported.origin.architecture)

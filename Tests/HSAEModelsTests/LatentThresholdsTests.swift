@@ -53,7 +53,8 @@ struct LatentThresholdsTests {
       width: 4, experts: 5, sublatents: 0, subspace: 0, activeExperts: 2)
     let dictionary = SparseAutoencoder(
       parameters: .initial(shape: shape, seed: 1),
-      activation: ActivationFunction(threshold: 0, subThreshold: 0), selection: .thresholds(LatentThresholds()))
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      selection: .thresholds(LatentThresholds()))
     #expect(dictionary.thresholds == nil)
     #expect(!LatentThresholds(encoderBias: [1]).fits(5) && LatentThresholds(threshold: [1]).fits(1))
   }

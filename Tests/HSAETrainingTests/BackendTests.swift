@@ -86,7 +86,7 @@ extension TrainingFixture {
       let own = try fixture.train("own", options, by: backend)
       let twin = try fixture.train("twin", options, by: .reference)
       try requireNear("own", "twin", fixture, 2e-3)
-      let (a, b) = (own.backend.withState(\.usage), twin.backend.withState(\.usage))
+      let (a, b) = (own.backend.withState { $0.usage }, twin.backend.withState { $0.usage })
       #expect(a.vectors == b.vectors && own.step == steps)
       if steps == 1 { #expect(a.latentLastFired == b.latentLastFired) }
       let last = own.lastRecord
@@ -165,12 +165,7 @@ extension TrainingFixture {
     }
     let (a, b) = try (weights(fixture.path(name)), weights(fixture.path(twin)))
     for name in b.names {
-      var (difference, norm) = (0.0, 0.0)
-      for (x, y) in zip(a[name], b[name]) {
-        difference += (x - y) * (x - y)
-        norm += y * y
-      }
-      #expect((difference / norm).squareRoot() < tolerance, "\(name.rawValue)")
+      #expect(relativeError(a[name], b[name]) < tolerance, "\(name.rawValue)")
     }
   }
 

@@ -64,7 +64,42 @@ private func configuration(
     #expect(batch?.contains("--batch ") == true && batch?.contains("group allows 1.0 GiB") == true)
     #expect(
       MemoryNeed.complaint(
-        [wide], TrainingResources(threads: 2), memory: MachineMemory(limit: 1e6, source: "this machine has"))?
+        [wide], TrainingResources(threads: 2),
+        memory: MachineMemory(limit: 1e6, source: "this machine has"))?
         .contains("much smaller") == true)
+  }
+
+  /// Each number of config.json replaced by one that makes no sense: refused or harmless, no trap.
+  @Test func editedConfigurationsAreCheckedAgain() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "config.json")
+      let text = try JSONFile.encode(
+        try configuration {
+          ($0.experts, $0.k) = (64, 3)
+        })
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+      var refused = 0
+      for (index, line) in lines.enumerated() {
+        let parts = line.split(separator: " : ", maxSplits: 1)
+        guard parts.count == 2, parts[1].first?.isNumber == true else { continue }
+        for number in ["-1", "0", "1e300", "9223372036854775807", "4611686018427387904", "\"NaN\""]
+        {
+          var edited = lines
+          edited[index] = parts[0] + " : " + number + (line.hasSuffix(",") ? "," : "")
+          try DurableFile.write(edited.joined(separator: "\n"), to: path)
+          do throws(Failure) {
+            let run = try RunDirectory(path: folder)
+            #expect(
+              MemoryNeed(
+                [try run.trainingConfiguration()], TrainingResources(threads: 1)
+              ).total > 0)
+          } catch {
+            #expect(error.kind == .data && error.message.contains(path), "\(error)")
+            refused += 1
+          }
+        }
+      }
+      #expect(refused > 60)
+    }
   }
 }

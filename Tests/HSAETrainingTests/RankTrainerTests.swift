@@ -28,9 +28,12 @@ extension TrainingFixture {
       let source = try self.source()
       let runs =
         try resumes
-        ? TrainingGroup(resuming: [self.path(name)], source: source, with: TrainingResources(threads: 1, ranks: ranks))
+        ? TrainingGroup(
+          resuming: [self.path(name)], source: source,
+          with: TrainingResources(threads: 1, ranks: ranks))
         : TrainingGroup(
-          beginning: [(self.path(name), configuration)], source: source, with: TrainingResources(threads: 1, ranks: ranks))
+          beginning: [(self.path(name), configuration)], source: source,
+          with: TrainingResources(threads: 1, ranks: ranks))
       #expect(try runs.run { _ in } == .finished)
       return runs.trainers[0].lastRecord
     }[0]
@@ -185,7 +188,8 @@ private struct OtherRows: RowSource {
           var own = configuration
           if world.rank == 2 { change(&own) }
           _ = try TrainingGroup(
-            beginning: [(fixture.path("run"), own)], source: try fixture.source(), with: TrainingResources(threads: 1, ranks: Ranks(world)))
+            beginning: [(fixture.path("run"), own)], source: try fixture.source(),
+            with: TrainingResources(threads: 1, ranks: Ranks(world)))
         }
       }
       let settings = begun { $0.batch = 78 }
@@ -208,7 +212,8 @@ private struct OtherRows: RowSource {
         var source = try fixture.source()
         if world.rank == 2 { source = FailingRows(rows: source, limit: 9 * 77) }
         let group = try TrainingGroup(
-          beginning: [(fixture.path("run"), configuration)], source: source, with: TrainingResources(threads: 1, ranks: Ranks(world)))
+          beginning: [(fixture.path("run"), configuration)], source: source,
+          with: TrainingResources(threads: 1, ranks: Ranks(world)))
         _ = try group.run { _ in }
       }
       #expect(failure == .data("rank 2 of 3: rows.npy: the disk is broken."))
@@ -233,7 +238,8 @@ private struct OtherRows: RowSource {
             var source = try fixture.source()
             if world.rank == count - 1 { source = OtherRows(rows: source) }
             let runs = try TrainingGroup(
-              beginning: [(fixture.path("run\(group)"), configuration)], source: source, with: TrainingResources(threads: 1, ranks: Ranks(world, dictionaryRanks: group)))
+              beginning: [(fixture.path("run\(group)"), configuration)], source: source,
+              with: TrainingResources(threads: 1, ranks: Ranks(world, dictionaryRanks: group)))
             #expect(try runs.run { _ in } == .finished)
           }
           return nil
@@ -286,7 +292,8 @@ private struct OtherRows: RowSource {
           var configuration = try fixture.configuration()
           (configuration.shape.experts, configuration.shape.activeExperts) = (2, 1)
           _ = try TrainingGroup(
-            beginning: [(fixture.path("run"), configuration)], source: try fixture.source(), with: TrainingResources(threads: 1, ranks: Ranks(world)))
+            beginning: [(fixture.path("run"), configuration)], source: try fixture.source(),
+            with: TrainingResources(threads: 1, ranks: Ranks(world)))
         }?.message.contains("--experts must be at least 3") == true)
     }
   }
@@ -376,6 +383,8 @@ private func freshEngine(
 
 extension StepBackend {
   fileprivate func fill(_ rows: [Float]) {
-    batchRows.withMutableSpan(0..<rows.count) { for index in rows.indices { $0[index] = rows[index] } }
+    batchRows.withMutableSpan(0..<rows.count) {
+      for index in rows.indices { $0[index] = rows[index] }
+    }
   }
 }

@@ -52,7 +52,8 @@ import Testing
             width: source.width))
         let run = Path.join(folder, name)
         let trainer = try Trainer.begin(
-          at: run, configuration: configuration, source: source, with: TrainingResources(threads: 2))
+          at: run, configuration: configuration, source: source, with: TrainingResources(threads: 2)
+        )
         _ = try trainer.run { _, _ in }
         return (try RunDirectory(path: run).dictionary().model, trainer.lastRecord)
       }

@@ -36,7 +36,8 @@ import Testing
       let (model, step) = try RunDirectory(path: trainer.path).dictionary()
       #expect(step == 300)
       #expect(
-        model.parameters.decoderSide.elements == trainer.backend.withState { $0.parameters.decoderSide.elements })
+        model.parameters.decoderSide.elements
+          == trainer.backend.withState { $0.parameters.decoderSide.elements })
     }
   }
 
@@ -177,7 +178,8 @@ import Testing
       let whole = try fixture.result("whole")
       try flipByte(40, of: Path.join(fixture.checkpoint("whole", 24), "hsae.json"))
       let trainer = try Trainer(
-        resuming: fixture.path("whole"), source: fixture.source(), with: TrainingResources(threads: 1))
+        resuming: fixture.path("whole"), source: fixture.source(),
+        with: TrainingResources(threads: 1))
       #expect(trainer.step == 0)
       var steps: Set<[Int]> = []
       let run = try RunDirectory(path: fixture.path("whole"))
@@ -236,7 +238,8 @@ import Testing
         try writeNumpy(planted.rows(count), width: 20, to: other)
         let refusal = failure {
           _ = try Trainer(
-            resuming: fixture.path("run"), source: try openRows(path: other), with: TrainingResources(threads: 1))
+            resuming: fixture.path("run"), source: try openRows(path: other),
+            with: TrainingResources(threads: 1))
         }
         #expect(refusal?.kind == .data)
         #expect(refusal?.message.contains(other) == true)
@@ -244,7 +247,8 @@ import Testing
       // The same rows under another name are the same data.
       try copyAll(fixture.dataPath, to: fixture.path("copy.npy"))
       _ = try Trainer(
-        resuming: fixture.path("run"), source: try openRows(path: fixture.path("copy.npy")), with: TrainingResources(threads: 1))
+        resuming: fixture.path("run"), source: try openRows(path: fixture.path("copy.npy")),
+        with: TrainingResources(threads: 1))
     }
   }
 

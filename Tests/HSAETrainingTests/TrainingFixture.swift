@@ -58,7 +58,8 @@ struct TrainingFixture {
     _ name: String, options: TrainingOptions? = nil, threads: Int = 2
   ) throws(Failure) -> Trainer {
     try Trainer.begin(
-      at: path(name), configuration: configuration(options), source: source(), with: TrainingResources(threads: threads))
+      at: path(name), configuration: configuration(options), source: source(),
+      with: TrainingResources(threads: threads))
   }
 
   /// Trains the run `name` to its end; `each` is called after every step.
@@ -78,7 +79,8 @@ struct TrainingFixture {
   func resume(_ name: String, threads: Int = 2) throws(Failure) -> [String] {
     var warnings: [String] = []
     let trainer = try Trainer(
-      resuming: path(name), source: source(), with: TrainingResources(threads: threads), warn: { warnings.append($0) })
+      resuming: path(name), source: source(), with: TrainingResources(threads: threads),
+      warn: { warnings.append($0) })
     let outcome = try trainer.run { _, _ in }
     #expect(outcome == .finished)
     return warnings

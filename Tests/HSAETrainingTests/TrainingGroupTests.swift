@@ -63,7 +63,8 @@ private struct GroupFixture {
   }
 
   func resume(_ paths: [String]) throws -> TrainingGroup {
-    try TrainingGroup(resuming: paths, source: fixture.source(), with: TrainingResources(threads: 1))
+    try TrainingGroup(
+      resuming: paths, source: fixture.source(), with: TrainingResources(threads: 1))
   }
 }
 
@@ -169,7 +170,8 @@ private struct GroupFixture {
           return (fixture.path("\(order)\(index)"), try fixture.configuration(options))
         }
         let refusal = failure {
-          _ = try TrainingGroup(beginning: runs, source: fixture.source(), with: TrainingResources(threads: 1))
+          _ = try TrainingGroup(
+            beginning: runs, source: fixture.source(), with: TrainingResources(threads: 1))
         }
         #expect((refusal?.message.contains("--order-seed") == true) == isRefused, "\(order)")
       }
@@ -180,7 +182,8 @@ private struct GroupFixture {
         try DurableFile.write("mine", to: fixture.path("taken/notes"))
         let refusal = failure {
           _ = try TrainingGroup(
-            beginning: paths.map { (fixture.path($0), configuration) }, source: fixture.source(), with: TrainingResources(threads: 1))
+            beginning: paths.map { (fixture.path($0), configuration) }, source: fixture.source(),
+            with: TrainingResources(threads: 1))
         }
         #expect(refusal != nil)
         #expect(!Path.exists(fixture.path(paths[0])))

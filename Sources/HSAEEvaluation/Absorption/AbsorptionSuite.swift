@@ -3,8 +3,8 @@
 
 import HSAEDistribution
 import HSAEModels
-public import HSAESupport
 public import HSAERuns
+public import HSAESupport
 
 /// How often the latents of a first letter are inactive because another latent absorbed the letter.
 public enum AbsorptionSuite: EvaluationSuite {

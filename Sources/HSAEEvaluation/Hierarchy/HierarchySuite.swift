@@ -2,8 +2,8 @@
 // dictionaries of words by WordNet, and dictionaries of a residual stream by the topics of documents.
 
 import HSAEActivations
-public import HSAESupport
 public import HSAERuns
+public import HSAESupport
 
 /// Whether parents and children match a hierarchy of meaning.
 public enum HierarchySuite: EvaluationSuite {

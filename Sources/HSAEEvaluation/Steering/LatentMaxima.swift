@@ -2,9 +2,9 @@
 
 public import HSAEActivations
 public import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 extension LoadedRun {
   /// The largest code of each of `latents` on the first `limit` rows of `source`; 0 for a latent that is

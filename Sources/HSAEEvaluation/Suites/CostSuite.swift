@@ -2,9 +2,9 @@
 // measures nothing; `hsae bench` does.
 
 import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 /// Operations and bytes of a row.
 public enum CostSuite: EvaluationSuite {

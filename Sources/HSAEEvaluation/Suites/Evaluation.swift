@@ -2,8 +2,8 @@
 
 import HSAEDistribution
 public import HSAEModels
-public import HSAESupport
 public import HSAERuns
+public import HSAESupport
 
 /// The results of suites for runs.
 public struct Evaluation: Hashable, Sendable, Codable {

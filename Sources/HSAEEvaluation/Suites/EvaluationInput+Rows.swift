@@ -3,9 +3,9 @@
 import HSAEActivations
 import HSAEDistribution
 public import HSAELanguageModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 extension EvaluationInput {
   /// The rows to evaluate `runs` on: rows of the text; else the store's held-out rows; else all rows.

@@ -5,9 +5,9 @@ public import HSAEActivations
 public import HSAEDistribution
 public import HSAELanguageModels
 import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 /// A context for the model, and its document.
 public struct EvaluationContext: Hashable, Sendable {

@@ -2,9 +2,9 @@
 // so memory does not limit their number.
 
 public import HSAEActivations
+internal import HSAERuns
 import HSAESupport
 import HSAETensors
-internal import HSAERuns
 
 /// Rows to evaluate on.
 public struct EvaluationRows: Sendable {

@@ -9,8 +9,8 @@
 // 5. If processes can divide its work, use `SharedWork.swift` and set `isDivided`. The terminal, JSON and
 //    pages then show it without further work.
 
-public import HSAESupport
 public import HSAERuns
+public import HSAESupport
 
 /// A suite of measurements.
 ///

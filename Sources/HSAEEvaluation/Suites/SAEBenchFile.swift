@@ -2,8 +2,8 @@
 // measure are left out.
 
 import HSAEModels
-import HSAESupport
 public import HSAERuns
+import HSAESupport
 
 /// A result in SAEBench's terms, for a suite that SAEBench defines.
 public struct SAEBenchMetrics: Hashable, Sendable, Codable {

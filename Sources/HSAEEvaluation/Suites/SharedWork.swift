@@ -4,9 +4,9 @@
 import HSAEActivations
 import HSAEDistribution
 import HSAELanguageModels
+internal import HSAERuns
 import HSAESupport
 import HSAETensors
-internal import HSAERuns
 
 /// Divides consecutive pieces of work, with the sizes `work`, into `parts` ranges of similar total size.
 func sharesOfWork(_ work: [Int], among parts: Int) -> [Range<Int>] {

@@ -3,9 +3,9 @@
 
 import HSAEActivations
 import HSAEModels
+internal import HSAERuns
 import HSAESupport
 import HSAETensors
-internal import HSAERuns
 
 /// Judges runs on the documents of one store.
 struct TopicResults {

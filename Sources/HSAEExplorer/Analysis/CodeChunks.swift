@@ -4,9 +4,9 @@
 import HSAEActivations
 import HSAEEvaluation
 import HSAEModels
+internal import HSAERuns
 import HSAESupport
 import HSAETensors
-internal import HSAERuns
 
 /// The codes of all rows that are explained, in scratch files.
 struct CodeChunks: Sendable {

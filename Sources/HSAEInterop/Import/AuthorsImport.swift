@@ -3,9 +3,9 @@
 // published code.
 
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 
 /// Reads the authors' H-SAEs.
 struct AuthorsImport {

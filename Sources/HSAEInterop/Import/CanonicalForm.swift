@@ -5,9 +5,9 @@
 //   our codes = codes of the source × codeScale × norms[j].
 
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 
 /// A dictionary in hsae's form, with the relation to its source.
 struct CanonicalDictionary: ~Copyable {

@@ -4,9 +4,9 @@
 import Foundation
 import HSAEActivations
 public import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 /// A dictionary of another tool, converted to hsae's form.
 public struct DictionaryImport: Sendable {

@@ -2,9 +2,9 @@
 // z = u · [u > θ], u = x·W_enc + b_enc.
 
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 
 /// Reads Gemma Scope's parameters.
 struct GemmaScopeImport {

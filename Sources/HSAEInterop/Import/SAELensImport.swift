@@ -3,9 +3,9 @@
 
 import HSAEActivations
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 
 /// Reads SAELens's folders.
 struct SAELensImport {

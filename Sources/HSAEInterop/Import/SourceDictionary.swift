@@ -2,8 +2,8 @@
 // `CanonicalForm.swift` converts it to hsae's form.
 
 import HSAEModels
-import HSAETensors
 import HSAERuns
+import HSAETensors
 
 /// A dictionary in the terms of its tool.
 struct SourceDictionary: ~Copyable {

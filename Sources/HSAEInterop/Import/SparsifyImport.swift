@@ -3,8 +3,8 @@
 
 import HSAEActivations
 import HSAEModels
-import HSAESupport
 import HSAERuns
+import HSAESupport
 
 /// Reads sparsify's folders.
 struct SparsifyImport {

@@ -2,8 +2,8 @@
 // reconstructions change its losses.
 
 import HSAEModels
-public import HSAESupport
 public import HSAERuns
+public import HSAESupport
 
 /// Reconstruction, sparsity, use of latents, and the model's losses.
 public enum CoreSuite: EvaluationSuite {

@@ -4,9 +4,9 @@
 import HSAEDistribution
 import HSAELanguageModels
 import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 /// Losses and divergences of a model under several replacements, on the same tokens.
 public struct SplicedLosses: Sendable {

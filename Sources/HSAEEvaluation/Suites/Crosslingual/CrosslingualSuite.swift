@@ -4,9 +4,9 @@
 import HSAEDistribution
 import HSAELanguageModels
 import HSAEModels
+public import HSAERuns
 public import HSAESupport
 import HSAETensors
-public import HSAERuns
 
 /// Differences of the strongest latents between translations.
 public enum CrosslingualSuite: EvaluationSuite {
