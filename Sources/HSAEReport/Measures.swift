@@ -2,6 +2,7 @@
 
 import HSAEEvaluation
 import HSAEModels
+import HSAERuns
 import HSAESupport
 
 /// A number that every run may have.
@@ -62,20 +63,13 @@ struct RunLength {
   var steps: Double?
   var vectors: Double?
   var seconds: Double?
-  /// Vectors per second over the whole run if its time is known, else the median of the records'.
+  /// Rows per second over the whole run.
   var rate: Double?
 
-  init(_ metrics: [CurveRecord]) {
-    func last(_ key: CurveRecord.Key) -> Double? { metrics.lazy.compactMap { $0[key] }.last }
-    steps = last(.step)
-    vectors = last(.tokens)
-    seconds = last(.seconds)
-    let rates = metrics.compactMap { $0[.tokensPerSecond] }.sorted()
-    if let vectors, let seconds, seconds > 0 {
-      rate = vectors / seconds
-    } else if !rates.isEmpty {
-      rate = rates[rates.count / 2]
-    }
+  init(_ metrics: [MetricsRecord]) {
+    guard let last = metrics.last else { return }
+    (steps, vectors, seconds) = (Double(last.step), Double(last.tokens), last.seconds)
+    rate = last.seconds > 0 ? Double(last.tokens) / last.seconds : nil
   }
 }
 

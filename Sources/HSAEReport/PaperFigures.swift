@@ -3,6 +3,7 @@
 // numbers; of 5b it prints a table.
 
 public import HSAEEvaluation
+public import HSAERuns
 import HSAESupport
 
 /// A file of the paper's results: its name and its text.
@@ -10,7 +11,7 @@ public typealias ResultFile = (name: String, text: String)
 
 /// Figures and tables of `evaluation`; `curves` are training records by the runs' names.
 public func paperFiles(
-  _ evaluation: Evaluation, curves: [(name: String, records: [CurveRecord])] = []
+  _ evaluation: Evaluation, curves: [(name: String, records: [MetricsRecord])] = []
 ) -> [ResultFile] {
   let kinds = RunKind.kinds(of: evaluation.runs)
   var files: [ResultFile] = []
@@ -72,16 +73,13 @@ private struct FigurePlan {
 }
 
 /// Squared error while training, smoothed as in pages.
-private func trainingFigure(_ curves: [(name: String, records: [CurveRecord])]) -> Figure {
+private func trainingFigure(_ curves: [(name: String, records: [MetricsRecord])]) -> Figure {
   Figure(
     title: "Squared error while training", xLabel: "rows, millions", yLabel: "‖x − x̂‖²",
     lines: curves.map { curve in
       let series = Series(
         name: curve.name,
-        points: curve.records.compactMap { record in
-          guard let x = record[.tokens], let y = record[.reconstruction] else { return nil }
-          return (x / 1e6, y)
-        }, color: 0
+        points: curve.records.map { (Double($0.tokens) / 1e6, $0.reconstruction) }, color: 0
       ).thinned
       // The first steps would dwarf all others.
       return Figure.Line(

@@ -3,6 +3,7 @@
 public import HSAEActivations
 public import HSAEEvaluation
 public import HSAEModels
+public import HSAERuns
 
 /// Everything a page shows.
 public struct ReportInput: Sendable {
@@ -140,7 +141,7 @@ public struct RunReport: Sendable {
   /// Its resolved configuration.
   public var configuration: [ConfigurationEntry]
   /// Its training records.
-  public var metrics: [CurveRecord]
+  public var metrics: [MetricsRecord]
   /// Its evaluation.
   public var numbers: EvaluationNumbers?
   /// What it was evaluated on, as a clause: "the 221,937 rows it was trained on".
@@ -165,7 +166,7 @@ public struct RunReport: Sendable {
   /// A report with the given parts.
   public init(
     name: String, shape: DictionaryShape, configuration: [ConfigurationEntry] = [],
-    metrics: [CurveRecord] = [], numbers: EvaluationNumbers? = nil, evaluatedOn: String = "",
+    metrics: [MetricsRecord] = [], numbers: EvaluationNumbers? = nil, evaluatedOn: String = "",
     isTrainingData: Bool? = true,
     clearest: [HierarchyTree] = [], sample: [HierarchyTree] = [], sampleSeed: UInt64 = 0,
     index: [HierarchyTree] = [], lookups: [WordLookup] = []

@@ -5,9 +5,9 @@ import ArgumentParser
 import HSAEActivations
 import HSAEEvaluation
 import HSAEReport
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Report: ParsableCommand {
@@ -116,9 +116,9 @@ extension Report {
   /// Writes the paper's figures and tables of `evaluation` into `folder`, with the curves of the runs.
   private func write(_ evaluation: Evaluation, figuresTo folder: String) throws(Failure) {
     try Path.createDirectories(folder)
-    var curves: [(name: String, records: [CurveRecord])] = []
+    var curves: [(name: String, records: [MetricsRecord])] = []
     for (path, name) in zip(runs, runNames(runs)) {
-      curves.append((name, try CurveRecord.read(run: path)))
+      curves.append((name, try RunDirectory(path: path).metrics()))
     }
     for file in paperFiles(evaluation, curves: curves) {
       try DurableFile.write(file.text, to: Path.join(folder, file.name))

@@ -1,27 +1,26 @@
-// Where a dictionary came from that was not trained here: the part of `config.json` that only imported runs
-// have.
+// Where an imported dictionary came from: the part of `config.json` that only imported runs have.
 
-/// Where an imported dictionary came from, and how its numbers relate to those it had there.
+/// Where an imported dictionary came from, and how its codes relate to those of the source.
 public struct Origin: Codable, Hashable, Sendable {
   /// The layout it was read from: "SAELens 6", "sparsify", …
   public var layout: String
-  /// What that layout calls the kind of dictionary: standard, jumprelu, topk, …
+  /// That layout's name for the kind of dictionary: standard, jumprelu, topk, …
   public var architecture: String
   /// The path as the user gave it, made absolute.
   public var path: String
   /// SHA-256 of the files that were read, by name.
   public var hashes: [String: String]
-  /// The model it is of, if the files say it.
+  /// The model, if the files name it.
   public var model: String?
-  /// The hook point in that model, if the files say it.
+  /// The hook point in that model, if the files name it.
   public var hook: String?
-  /// Whether its activation function lets any number of latents be active, so that the k of the shape is a
-  /// bound of ours: of more, the strongest are kept.
+  /// Whether its activation function has no limit on active latents. The k of the shape is then our limit, and the k
+  /// strongest are kept.
   public var isUnbounded: Bool
-  /// Our codes over its codes: one number for all latents, and beside it, where they differ, one for each in
-  /// the checkpoint's `gate.safetensors` (`code_scale`).
+  /// Our codes divided by the source's codes. If the quotient differs between latents, the checkpoint's
+  /// `gate.safetensors` has one for each (`code_scale`).
   public var codeScale: Double
-  /// What was changed or left out, a sentence each.
+  /// What was changed or left out, one sentence for each.
   public var notes: [String]
 
   /// An origin of the given parts.

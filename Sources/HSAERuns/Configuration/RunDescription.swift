@@ -1,4 +1,4 @@
-// What a run's config.json describes: a dictionary that was trained here, or one that was imported.
+// The content of a run's config.json: a dictionary that hsae trained, or one that was imported.
 
 public import HSAEModels
 public import HSAESupport
@@ -11,7 +11,7 @@ public struct ImportedDictionary: Codable, Hashable, Sendable {
   public var shape: DictionaryShape
   /// Thresholds and slopes.
   public var activation: ActivationFunction
-  /// What is done to rows before the dictionary sees them.
+  /// How rows are scaled before the dictionary sees them.
   public var normalize: Normalisation
   /// Where the dictionary came from.
   public var origin: Origin
@@ -26,20 +26,20 @@ public struct ImportedDictionary: Codable, Hashable, Sendable {
   }
 }
 
-/// What a run is.
+/// The settings of a trained run or the description of an imported one.
 public enum RunDescription: Hashable, Sendable {
-  /// It was trained here, with these settings.
+  /// hsae trained it, with these settings.
   case trained(TrainingConfiguration)
   /// It was imported.
   case imported(ImportedDictionary)
 
-  /// The settings it was trained with; nil if it was imported.
+  /// The settings of the training; nil if it was imported.
   public var training: TrainingConfiguration? {
     if case .trained(let configuration) = self { return configuration }
     return nil
   }
 
-  /// Where it was imported from; nil if it was trained here.
+  /// Where it was imported from; nil if it was trained.
   public var origin: Origin? {
     if case .imported(let dictionary) = self { return dictionary.origin }
     return nil
@@ -64,7 +64,7 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
-  /// What is done to rows before the dictionary sees them.
+  /// How rows are scaled before the dictionary sees them.
   public var normalize: Normalisation {
     switch self {
     case .trained(let configuration): configuration.normalize
@@ -72,7 +72,7 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
-  /// What is wrong with it, as a sentence that names the option; nil if nothing is.
+  /// What is wrong with it, as a sentence with the option's name; nil if nothing is.
   public var complaint: String? {
     switch self {
     case .trained(let configuration): configuration.complaint
@@ -82,10 +82,10 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
-  /// Whether the rows the run was trained on are known: not those of an imported run, nor those that a program gave.
+  /// Whether the rows the run was trained on are known. Those of imported runs and those of a stream are not.
   public var knowsRows: Bool { data.map { !$0.isStream } ?? false }
 
-  /// The failure where the rows of the run `path` are needed and missing; `remedy` says what to do.
+  /// The failure if the rows of the run `path` are needed and missing; `remedy` says what to do.
   public func missingRows(of path: String, _ remedy: String) -> Failure {
     guard let data else {
       return .usage("\(path): it was imported, and nothing says which rows it is of; \(remedy)")
@@ -97,7 +97,7 @@ public enum RunDescription: Hashable, Sendable {
     return .missing("\(data.path): the rows \(path) was trained on are gone; \(remedy)")
   }
 
-  /// The description without the path of the rows, which may differ from machine to machine.
+  /// The description without the path of the rows, which may differ between machines.
   package var withoutPath: RunDescription {
     guard case .trained(var configuration) = self else { return self }
     configuration.data.path = ""
