@@ -48,20 +48,15 @@ struct RunLength {
   var steps: Double?
   var rows: Double?
   var seconds: Double?
-  /// Rows per second: over the whole run if its time is known, else the median of the records.
+  /// Rows per second over the whole run.
   var rate: Double?
 
-  init(_ metrics: [CurveRecord]) {
-    func last(_ key: CurveRecord.Key) -> Double? { metrics.lazy.compactMap { $0[key] }.last }
-    steps = last(.step)
-    rows = last(.tokens)
-    seconds = last(.seconds)
-    let rates = metrics.compactMap { $0[.tokensPerSecond] }.sorted()
-    if let rows, let seconds, seconds > 0 {
-      rate = rows / seconds
-    } else if !rates.isEmpty {
-      rate = rates[rates.count / 2]
-    }
+  init(_ metrics: [MetricsRecord]) {
+    guard let last = metrics.last else { return }
+    steps = Double(last.step)
+    guard last.tokens > 0, last.seconds > 0 else { return }
+    (rows, seconds) = (Double(last.tokens), last.seconds)
+    rate = Double(last.tokens) / last.seconds
   }
 }
 

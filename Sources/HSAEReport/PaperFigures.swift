@@ -10,7 +10,7 @@ public typealias ResultFile = (name: String, text: String)
 
 /// The figures and tables of `evaluation`; `curves` are training records by the runs' names.
 public func paperFiles(
-  _ evaluation: Evaluation, curves: [(name: String, records: [CurveRecord])] = []
+  _ evaluation: Evaluation, curves: [(name: String, records: [MetricsRecord])] = []
 ) -> [ResultFile] {
   let kinds = RunKind.kinds(of: evaluation.runs)
   var files: [ResultFile] = []
@@ -73,16 +73,13 @@ private struct FigurePlan {
 }
 
 /// Squared error during training, smoothed as on pages.
-private func trainingFigure(_ curves: [(name: String, records: [CurveRecord])]) -> Figure {
+private func trainingFigure(_ curves: [(name: String, records: [MetricsRecord])]) -> Figure {
   Figure(
     title: "Squared error while training", xLabel: "rows, millions", yLabel: "‖x − x̂‖²",
     lines: curves.map { curve in
       let series = Series(
         name: curve.name,
-        points: curve.records.compactMap { record in
-          guard let x = record[.tokens], let y = record[.reconstruction] else { return nil }
-          return (x / 1e6, y)
-        }, color: 0
+        points: curve.records.map { (Double($0.tokens) / 1e6, $0.reconstruction) }, color: 0
       ).thinned
       // The large errors of the first steps would flatten the rest.
       return Figure.Line(

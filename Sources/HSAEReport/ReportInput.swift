@@ -3,6 +3,7 @@
 public import HSAEActivations
 public import HSAEEvaluation
 public import HSAEModels
+public import HSAERuns
 
 /// All that a page shows.
 public struct ReportInput: Sendable {
@@ -91,7 +92,7 @@ public struct RunReport: Sendable {
   /// Its resolved configuration.
   public var configuration: [ConfigurationEntry] = []
   /// Its training records.
-  public var metrics: [CurveRecord] = []
+  public var metrics: [MetricsRecord] = []
   /// Its evaluation.
   public var numbers: EvaluationNumbers?
   /// The rows it was evaluated on, as a clause: "the 221,937 rows it was trained on".

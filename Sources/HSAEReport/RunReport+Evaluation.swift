@@ -2,6 +2,7 @@
 
 public import HSAEEvaluation
 public import HSAEModels
+public import HSAERuns
 
 /// How much of a run goes on a page.
 public struct ReportLimits: Hashable, Sendable {
@@ -32,7 +33,7 @@ extension RunReport {
   public init(
     name: String, evaluation: DictionaryEvaluation, words: WordTable, codes: Codes,
     lookupWords: [String], configuration: [ConfigurationEntry] = [],
-    metrics: [CurveRecord] = [], evaluatedOn: String, seed: UInt64 = 0,
+    metrics: [MetricsRecord] = [], evaluatedOn: String, seed: UInt64 = 0,
     limits: ReportLimits = ReportLimits(), encode: (_ token: Int) -> [Code]? = { _ in nil }
   ) {
     let lookup = Lookup(profiles: evaluation.profiles, words: words, mergesForms: true)

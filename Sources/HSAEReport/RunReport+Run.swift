@@ -21,21 +21,11 @@ extension RunReport {
     self.init(
       name: name, evaluation: evaluation, words: run.words, codes: run.codes,
       lookupWords: rowsAreWords ? lookupWords : [],
-      configuration: try configurationEntries(run), metrics: try CurveRecord.read(run: run.path),
+      configuration: try configurationEntries(run), metrics: try MetricsLog.read(RunDirectory.metricsFile(run.path)),
       evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
     isTrainingData = run.description.knowsRows ? run.isTrainingData : nil
     seesUnitRows = run.seesUnitRows
     rowKind = rowsAreWords ? .word : run.hasWords ? .token : .row
-  }
-}
-
-extension CurveRecord {
-  /// The records of the run at `path`; empty if it has none.
-  public static func read(run path: String) throws(Failure) -> [CurveRecord] {
-    let file = Path.join(path, "metrics.jsonl")
-    guard Path.exists(file), Path.fileSize(file) ?? 0 > 0 else { return [] }
-    let text = String(decoding: try MappedFile(path: file).copy(), as: UTF8.self)
-    return CurveRecord.parse(jsonLines: text)
   }
 }
 

@@ -1,20 +1,17 @@
+<<<<<<< HEAD
 // The training curves of runs as charts.
+=======
+// The training curves of runs as charts. `MetricsRecord.fields` says which metrics are drawn and how.
+>>>>>>> options
 
 import HSAEHTML
 import HSAEModels
+import HSAERuns
 
 /// The training charts of `runs`, each in its own colour; nil if there are no records.
 func trainingCharts(_ runs: [RunReport]) -> Markup? {
-  /// The points of one key; `scale` turns a count into a share.
-  func points(
-    _ run: RunReport, _ key: CurveRecord.Key, scale: Double = 1
-  ) -> [(x: Double, y: Double)] {
-    run.metrics.compactMap { record in
-      guard let x = record[.step], let y = record[key] else { return nil }
-      return (x, y * scale)
-    }.sorted { $0.x < $1.x }
-  }
   let many = runs.count > 2
+<<<<<<< HEAD
   let colored = runs.enumerated().map { index, run in (run, runColor(index)) }
   var charts: [Markup?] = [
     lineChart(
@@ -58,6 +55,45 @@ func trainingCharts(_ runs: [RunReport]) -> Markup? {
         colored.map {
           Series(name: $0.name, points: points($0, .topReconstruction), color: $1)
         }))
+=======
+  /// The curve of one metric of run `index`, called `name`.
+  func series(_ field: MetricsField, _ index: Int, _ name: String, isDashed: Bool) -> Series {
+    let run = runs[index]
+    let scale = field.curve?.percentOf.map { 100 / Double(max(1, $0(run.shape))) } ?? 1
+    let points = run.metrics.compactMap { record in
+      field.number(record).map { (x: Double(record.step), y: $0 * scale) }
+    }
+    return Series(
+      name: name, points: points.sorted { $0.x < $1.x }, color: color(index), isDashed: isDashed)
+  }
+  /// The chart of all metrics that have `title`.
+  func chart(_ title: String) -> LineChart {
+    let fields = MetricsRecord.fields.filter { $0.curve?.title == title }
+    let curves = runs.indices.flatMap { index -> [Series] in
+      let shown = fields.filter {
+        $0.curve?.isSecond != true || !(many || runs[index].shape.isFlat)
+      }
+      return shown.map { field in
+        let part = shown.count > 1 ? field.curve?.part.map { ", " + $0 } : nil
+        return series(
+          field, index, runs[index].name + (part ?? ""), isDashed: field.curve?.isSecond == true)
+      }
+    }
+    return LineChart(
+      title: title, xLabel: "step", series: curves,
+      fromZero: fields.contains { $0.curve?.percentOf != nil })
+  }
+  var titles: [String] = []
+  for case let title? in MetricsRecord.fields.map({ $0.curve?.title })
+  where !titles.contains(title) { titles.append(title) }
+  var charts = titles.map(chart)
+  for field in MetricsRecord.fields where many {
+    guard let title = field.curve?.titleAlone else { continue }
+    charts.append(
+      LineChart(
+        title: title, xLabel: "step",
+        series: runs.indices.map { series(field, $0, runs[$0].name, isDashed: false) }))
+>>>>>>> options
   }
   let drawn = charts.compactMap(\.self)
   return drawn.isEmpty ? nil : "<div class=\"charts\">\(drawn.joined())</div>"

@@ -116,9 +116,9 @@ extension Report {
   /// Writes the paper's figures and tables of `evaluation`, with the runs' training curves, into `folder`.
   private func write(_ evaluation: Evaluation, figuresTo folder: String) throws(Failure) {
     try Path.createDirectories(folder)
-    var curves: [(name: String, records: [CurveRecord])] = []
+    var curves: [(name: String, records: [MetricsRecord])] = []
     for (path, name) in zip(runs, runNames(runs)) {
-      curves.append((name, try CurveRecord.read(run: path)))
+      curves.append((name, try RunDirectory(path: path).metrics()))
     }
     for file in paperFiles(evaluation, curves: curves) {
       try DurableFile.write(file.text, to: Path.join(folder, file.name))

@@ -15,7 +15,7 @@ struct TrainingArguments: ParsableArguments, CustomReflectable {
   init() {}
 
   init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: OptionKey.self)
+    let values = try decoder.container(keyedBy: NameKey.self)
     for row in Self.rows { texts[row.name] = try row.argumentType.text(of: row, in: values) }
   }
 
@@ -78,9 +78,9 @@ extension OptionValue {
 
   /// What was written for the option; nil if it was not given.
   fileprivate static func text(
-    of row: TrainingOption, in values: KeyedDecodingContainer<OptionKey>
+    of row: TrainingOption, in values: KeyedDecodingContainer<NameKey>
   ) throws -> String? {
-    let key = OptionKey(stringValue: row.name)
+    let key = NameKey(stringValue: row.name)
     return try values.decode(Option<Word<Self>?>.self, forKey: key).wrappedValue?.text
   }
 }

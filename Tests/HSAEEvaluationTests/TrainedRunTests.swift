@@ -71,7 +71,7 @@ import Testing
         reports.append(
           try RunReport(run, name: name, lookupWords: ["dog", "nothing"], seed: 1, threads: 2))
       }
-      #expect(reports[0].metrics.last?[.step] == 3)
+      #expect(reports[0].metrics.last?.step == 3)
       #expect(reports[0].configuration.contains { $0 == ("shape.experts", "8") })
       #expect(reports[0].configuration.contains { $0 == ("data.path", "store") })
       let quality = try #require(reports[0].numbers?.reconstruction)

@@ -1,7 +1,6 @@
-// Where a dictionary came from that was not trained here: the part of `config.json` that only imported runs
-// have.
+// Where an imported dictionary came from: the part of `config.json` that only imported runs have.
 
-/// Where an imported dictionary came from, and how its numbers relate to those it had there.
+/// Where an imported dictionary came from, and how its codes relate to those of the source.
 public struct Origin: Codable, Hashable, Sendable {
   /// The layout of the files it was read from: "SAELens 6", "sparsify", …
   public var layout: String

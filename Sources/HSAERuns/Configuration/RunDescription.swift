@@ -11,7 +11,7 @@ public struct ImportedDictionary: Codable, Hashable, Sendable {
   public var shape: DictionaryShape
   /// Thresholds and slopes.
   public var activation: ActivationFunction
-  /// What is done to rows before the dictionary sees them.
+  /// How rows are scaled before the dictionary sees them.
   public var normalize: Normalisation
   /// Where the dictionary came from.
   public var origin: Origin
@@ -64,7 +64,7 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
-  /// What is done to rows before the dictionary sees them.
+  /// How rows are scaled before the dictionary sees them.
   public var normalize: Normalisation {
     switch self {
     case .trained(let configuration): configuration.normalize

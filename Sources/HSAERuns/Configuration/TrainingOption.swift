@@ -29,8 +29,8 @@ extension UInt64: OptionValue {}
 extension Double: OptionValue {}
 extension String: OptionValue {}
 
-/// A coding key that is the name of an option.
-package struct OptionKey: CodingKey {
+/// A coding key that is the name of an option or of a metric.
+package struct NameKey: CodingKey {
   package let stringValue: String
   package var intValue: Int? { nil }
   package init(stringValue: String) { self.stringValue = stringValue }
@@ -91,8 +91,8 @@ package struct TrainingOption: Sendable {
   let complaint: @Sendable (TrainingOptions) -> String?
   /// Sets the option, unless it is set, to its value in other options.
   let fill: @Sendable (inout TrainingOptions, _ other: TrainingOptions) -> Void
-  let decode: @Sendable (inout TrainingOptions, KeyedDecodingContainer<OptionKey>) throws -> Void
-  let encode: @Sendable (TrainingOptions, inout KeyedEncodingContainer<OptionKey>) throws -> Void
+  let decode: @Sendable (inout TrainingOptions, KeyedDecodingContainer<NameKey>) throws -> Void
+  let encode: @Sendable (TrainingOptions, inout KeyedEncodingContainer<NameKey>) throws -> Void
 
   init<Value: OptionValue>(
     _ name: String, _ path: any WritableKeyPath<TrainingOptions, Value?> & Sendable,
@@ -100,7 +100,7 @@ package struct TrainingOption: Sendable {
   ) {
     (self.name, self.help, self.notation, type) = (name, help, notation, Value.self)
     self.isShared = isShared
-    let key = OptionKey(stringValue: name)
+    let key = NameKey(stringValue: name)
     parse = { (options, text) throws(Failure) in
       let value: Value? =
         switch notation {

@@ -268,13 +268,13 @@ public struct TrainingOptions: Hashable, Sendable {
 extension TrainingOptions: Codable {
   /// Reads an object whose keys are names of options.
   public init(from decoder: any Decoder) throws {
-    let values = try decoder.container(keyedBy: OptionKey.self)
+    let values = try decoder.container(keyedBy: NameKey.self)
     for option in Self.table { try option.decode(&self, values) }
   }
 
   /// Writes an object with the options that are set.
   public func encode(to encoder: any Encoder) throws {
-    var values = encoder.container(keyedBy: OptionKey.self)
+    var values = encoder.container(keyedBy: NameKey.self)
     for option in Self.table { try option.encode(self, &values) }
   }
 }

@@ -1,5 +1,5 @@
-// Event files as TensorBoard reads them: records framed as TFRecord, each an `Event` of TensorFlow's protocol
-// buffers. Five messages and a few of their fields are all that is needed, so they are written by hand:
+// The format of TensorBoard's event files: frames of TFRecord, each with an `Event` of TensorFlow's protocol buffers.
+// Five messages and a few of their fields are enough, so they are encoded by hand:
 //
 //   Event           1 wall_time double · 2 step int64 · 3 file_version string · 5 summary
 //   Summary         1 value (repeated)
@@ -8,7 +8,7 @@
 //
 //   frame           length uint64 · crc of the length uint32 · the bytes · their crc uint32, little-endian
 
-/// Writing protocol buffers' fields.
+/// Encodes the fields of a protocol buffer.
 private struct Message {
   var bytes: [UInt8] = []
 
@@ -27,7 +27,7 @@ private struct Message {
     }
   }
 
-  /// Begins a field: its number and the form of its value (0 varint, 1 eight bytes, 2 counted bytes, 5 four bytes).
+  /// Begins a field with its number and the form of its value (0 varint, 1 eight bytes, 2 counted bytes, 5 four bytes).
   mutating func key(_ number: UInt64, _ form: UInt64) { varint(number << 3 | form) }
 
   mutating func double(_ number: UInt64, _ value: Double) {
@@ -48,17 +48,17 @@ private struct Message {
   }
 }
 
-/// How many values lie in which range.
+/// A histogram as event files have it.
 package struct EventHistogram: Hashable, Sendable {
-  /// The values' least, greatest, sum and sum of squares, and their number.
+  /// The least and greatest value, the sum of values and of squares, and the number of values.
   package var least = 0.0
   package var greatest = 0.0
   package var sum = 0.0
   package var squares = 0.0
   package var count = 0
-  /// Upper ends of the bins, rising.
+  /// The upper ends of the bins, in rising order.
   package var limits: [Double] = []
-  /// How many values are in each.
+  /// The number of values in each bin.
   package var counts: [Double] = []
 
   /// The histogram of `values` that are finite, in 30 bins of equal width; nil if there are none.
@@ -78,9 +78,9 @@ package struct EventHistogram: Hashable, Sendable {
   }
 }
 
-/// The events of a file.
+/// Encodes the events of a file.
 package enum Event {
-  /// What a file begins with.
+  /// The first event of a file.
   package static func version(time: Double) -> [UInt8] {
     var event = Message()
     event.double(1, time)
@@ -132,8 +132,7 @@ package enum Event {
     return frame.bytes
   }
 
-  /// The whole frames at the beginning of `bytes` whose step is at most `step`; what a crash cut off, and all after
-  /// it, is left out.
+  /// The frames of `bytes` whose step is at most `step`. They end before the first one that is damaged or cut off.
   package static func kept(of bytes: [UInt8], through step: Int) -> [UInt8] {
     var kept: [UInt8] = []
     var place = 0
@@ -153,7 +152,7 @@ package enum Event {
     return kept
   }
 
-  /// The step of an event of ours; 0 of the first, which has none; nil if it is none of ours.
+  /// The step of an event that `summary` wrote, and 0 for the first event, which has none; nil for other events.
   private static func step(of event: ArraySlice<UInt8>) -> Int? {
     // 9 bytes of wall_time come first, then the step.
     guard event.count > 9, event.first == 0x09 else { return nil }

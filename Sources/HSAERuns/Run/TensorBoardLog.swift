@@ -1,6 +1,5 @@
-// RUN/tensorboard/events.out.tfevents.…: the records of metrics.jsonl once more, for TensorBoard, and at each
-// checkpoint histograms. Appended as training goes; after a resume, events beyond the checkpoint are dropped, as
-// in metrics.jsonl.
+// Writes RUN/tensorboard/events.out.tfevents.…: the records of metrics.jsonl for TensorBoard, and histograms at each
+// checkpoint. When a run is resumed, events beyond the checkpoint are dropped, as in metrics.jsonl.
 
 internal import Foundation
 internal import HSAEDistribution
@@ -13,12 +12,12 @@ package struct TensorBoardLog: ~Copyable {
   private let file: Descriptor
   private var size: Int
 
-  /// The folder of a run's events; a run that has it goes on with it.
+  /// The folder of a run's events. A resumed run that has it appends to it.
   package static func folder(ofRun path: String) -> String { Path.join(path, "tensorboard") }
 
   /// Opens the events of the run at `path` to append, keeping only those up to step `step`.
   ///
-  /// Where there are records and no events yet, events are made of them: so a run can begin to have them.
+  /// If there are records but no events yet, events are made from the records.
   package init(run path: String, keepingThrough step: Int) throws(Failure) {
     let folder = Self.folder(ofRun: path)
     try Path.createDirectories(folder)
@@ -59,31 +58,19 @@ package struct TensorBoardLog: ~Copyable {
     size += bytes.count
   }
 
-  /// The numbers of a record under TensorBoard's names, in groups.
+  /// The metrics of a record that have a tag.
   private static func event(_ record: MetricsRecord, time: Double) -> [UInt8] {
-    var scalars: [(name: String, value: Double)] = [
-      ("loss/total", record.loss), ("loss/reconstruction", record.reconstruction),
-      ("loss/top_reconstruction", record.topReconstruction), ("loss/l1", record.l1),
-      ("loss/auxk", record.auxk), ("latents/l0", record.l0),
-      ("latents/dead", Double(record.deadLatents)),
-      ("latents/dead_sublatents", Double(record.deadSublatents)),
-      ("training/learning_rate", record.learningRate),
-      ("training/gradient_norm", record.gradientNorm),
-      ("training/rows_per_second", record.tokensPerSecond),
-      ("training/rows", Double(record.tokens)),
-    ]
-    if let ortho = record.ortho { scalars.append(("loss/orthogonality", ortho)) }
-    if let variance = record.explainedVariance {
-      scalars.append(("quality/explained_variance", variance))
+    let scalars = MetricsRecord.fields.compactMap { field -> (name: String, value: Double)? in
+      guard let tag = field.tag, let value = field.number(record) else { return nil }
+      return (tag, value)
     }
-    if let share = record.aboveThreshold { scalars.append(("latents/above_threshold", share)) }
     return Event.summary(step: record.step, time: time, scalars: scalars)
   }
 }
 
 extension TrainingState {
-  /// What event files have of a checkpoint: log₁₀ of how often latents and sublatents fire, and the cosines of
-  /// each latent's encoder and decoder rows.
+  /// The histograms at a checkpoint: log₁₀ of the share of rows for which latents and sublatents are active, and the
+  /// cosine of each latent's encoder and decoder rows.
   package borrowing func eventHistograms() -> [(name: String, value: EventHistogram)] {
     let weight = usage.rateWeight
     func densities(_ rates: [Float]) -> EventHistogram? {
