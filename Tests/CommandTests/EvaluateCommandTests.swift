@@ -102,7 +102,7 @@ import Testing
         try runHSAE(["evaluate", runs[0], runs[1], runs[0] + "/."]), 64, ["named twice"])
       expectRefusal(try runHSAE(["evaluate", runs[0], other]), 64, ["different rows", "--store"])
       expectRefusal(
-        try runHSAE(["evaluate", other, "--store", store]), 65, ["width 64", "for 20"])
+        try runHSAE(["evaluate", other, "--store", store]), 65, ["width 64", "needs 20"])
       expectRefusal(try runHSAE(["evaluate", fixture.path("none")]), 66, ["no such run"])
       expectRefusal(
         try runHSAE(["evaluate", runs[0], "--out", fixture.path("none/x.json")]), 73,

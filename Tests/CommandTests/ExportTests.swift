@@ -225,7 +225,7 @@ import Testing
       expectRefusal(
         try runHSAE(["export", runs[0], "--out", other, "--store", fixture.data]), 65, ["store"])
       expectRefusal(try runHSAE(["export", folder, "--out", other]), 66, ["config.json"])
-      expectRefusal(try runHSAE(["encode", runs[0], fixture.data]), 65, ["width 20", "for 64"])
+      expectRefusal(try runHSAE(["encode", runs[0], fixture.data]), 65, ["width 20", "needs 64"])
       expectRefusal(try runHSAE(["encode", runs[0], store, "--first", "9999999"]), 64, ["--first"])
       #expect(!Path.exists(other))
     }

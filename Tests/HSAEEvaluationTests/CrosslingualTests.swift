@@ -93,7 +93,7 @@ import Testing
       #expect(sentences.sample(1, seed: 0).sentences.count == 1)
       for (text, says) in [
         ("[]", "no parallel sentences"), ("{}", "no parallel sentences"),
-        (#"[{"en": "one"}]"#, "two languages"),
+        (#"[{"en": "one"}]"#, "two or more languages"),
         (#"[{"en": "one", "fr": "un"}, {"en": "two"}]"#, "sentence 1"),
         (#"[{"en": "one", "fr": ""}]"#, "sentence 0"), (#"[{"en": 1, "fr": "un"}]"#, "sentence 0"),
         ("[", "sentences.json"),

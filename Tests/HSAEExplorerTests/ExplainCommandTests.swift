@@ -152,7 +152,7 @@ import Testing
       try refused([runs[0], "--out", out, "--tokens", "none"], 64, ["--tokens"])
       let matrix = Path.join(folder, "rows.npy")
       try writeNumpy([Float](repeating: 1, count: 60), width: 20, to: matrix)
-      try refused([runs[0], matrix, "--out", out], 65, ["width 20", "for 64"])
+      try refused([runs[0], matrix, "--out", out], 65, ["width 20", "needs 64"])
       #expect(try runHSAE(["explain", runs[0], "--out", out]).code == 0)
       try refused([runs[0], "--out", out, "--seed", "1"], 73, ["--name", "--replace"])
       #expect(

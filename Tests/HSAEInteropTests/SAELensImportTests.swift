@@ -242,7 +242,7 @@ struct SAELensImportTests {
         Path.removeAll(folder + "/sparsify")
         try topK.writeSparsify(to: folder + "/sparsify", changes)
         let found = failure { _ = try DictionaryImport(path: folder + "/sparsify") }
-        #expect(found?.kind == .data && found?.message.contains("counterpart") == true)
+        #expect(found?.kind == .data && found?.message.contains("is not supported") == true)
       }
       #expect(failure { _ = try DictionaryImport(path: folder + "/none") }?.kind == .missing)
       #expect(
