@@ -3,6 +3,7 @@
 import HSAEEvaluation
 import HSAEHTML
 import HSAEModels
+import HSAERuns
 import HSAESupport
 
 /// A number that every run may have.

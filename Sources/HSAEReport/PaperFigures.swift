@@ -2,6 +2,7 @@
 // files for docs/paper.md. The paper gives numbers for figure 5b only.
 
 public import HSAEEvaluation
+public import HSAERuns
 import HSAEHTML
 import HSAESupport
 
