@@ -86,9 +86,9 @@ soak: models bench-check test-mpi ## The long tests: kills, a million mutated in
 	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
 	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
 	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
-	  --filter 'HSAE(Platform|Support|Activations|LanguageModels|Tensors|Training|Interop)Tests'
+	  --filter 'HSAE(Platform|Support|Activations|LanguageModels|Tensors|Runs|Engine|Training|Interop)Tests'
 	swift test -c release --scratch-path .build-tsan --sanitize thread \
-	  --filter 'HSAE(Tensors|Models|Training)Tests'
+	  --filter 'HSAE(Tensors|Models|Engine|Training)Tests'
 
 bench: build ## Training speed, compared with the machine's limit.
 	$(HSAE) bench

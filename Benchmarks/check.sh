@@ -59,7 +59,7 @@ pick() {
     for name in $phases; do
       pick "$workload/$name" "HSAEEngine.TrainingEngine.$name(" 10000 <"$work/$workload"
     done
-    pick "$workload/usage" "HSAEModels.Usage.advance(" <"$work/$workload"
+    pick "$workload/usage" "HSAEEngine.TrainingEngine.countUsage(" <"$work/$workload"
   done
 } >"$work/counts"
 

@@ -13,8 +13,8 @@ action=${1:?usage: scripts/docs.sh check|site BUILD [OUT]}
 build=${2:?usage: scripts/docs.sh check|site BUILD [OUT]}
 cd "$(dirname "$0")/.."
 # The first is the library's face; it documents what it passes on of the others.
-modules=(HSAE HSAEPlatform HSAESupport HSAETensors HSAEModels HSAEActivations HSAEDistribution HSAETraining
-  HSAELanguageModels HSAEEvaluation HSAEInterop HSAEReport HSAEExplorer)
+modules=(HSAE HSAEPlatform HSAESupport HSAEHTML HSAETensors HSAEModels HSAEActivations HSAEDistribution HSAERuns
+  HSAEEngine HSAETraining HSAELanguageModels HSAEEvaluation HSAEInterop HSAEReport HSAEExplorer)
 tools=$(dirname "$(readlink -f "$(command -v swift)")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

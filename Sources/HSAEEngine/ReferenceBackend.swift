@@ -139,8 +139,6 @@ public final class ReferenceBackend: StepBackend {
         counts[m + code.expert * a + code.sublatent] += 1
       }
     }
-    state.usage.advance(rows: share.batch) { add in
-      for (place, count) in counts.enumerated() where count > 0 { add(place, count) }
-    }
+    state.usage.count(rows: share.batch, counts)
   }
 }

@@ -64,35 +64,6 @@ public enum Backend: String, CaseIterable, Sendable {
   }
 }
 
-/// The bytes that training needs.
-public struct MemoryNeed: Hashable, Sendable {
-  /// The weights and their bf16 copies.
-  public var weights = 0.0
-  /// The gradients of the weights.
-  public var gradients = 0.0
-  /// Adam's moments.
-  public var moments = 0.0
-  /// What a step keeps of a batch, and the batch that is read ahead.
-  public var batch = 0.0
-  /// The program itself.
-  public static let program = 0x1p26
-  /// The sum of all parts.
-  public var total: Double { weights + gradients + moments + batch + Self.program }
-
-  /// The need of the program alone.
-  public init() {}
-
-  /// The need of both together. The program counts once.
-  public static func + (left: MemoryNeed, right: MemoryNeed) -> MemoryNeed {
-    var sum = left
-    sum.weights += right.weights
-    sum.gradients += right.gradients
-    sum.moments += right.moments
-    sum.batch += right.batch
-    return sum
-  }
-}
-
 extension StepBackend {
   /// A backend with a whole dictionary, starting from `parameters`, for batches of `batch` rows.
   public init(

@@ -2,6 +2,8 @@
 // step reports.
 
 /// The coefficients of the loss, before warm-up.
+///
+/// `config.json` holds it. A new coefficient must be optional, or runs of older versions can no longer be read.
 public struct Objective: Hashable, Codable, Sendable {
   /// β, the weight of the top level's own squared error (eq. 3.3).
   public var beta: Float

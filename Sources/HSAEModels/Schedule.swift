@@ -53,11 +53,14 @@ public struct LearningRateSchedule: Hashable, Sendable, Codable {
     if step < warmup {
       return start + (peak - start) * Double(max(0, step)) / Double(warmup)
     }
-    guard form == .cosine else { return peak }
-    let span = steps - warmup
-    guard span > 0 else { return step > warmup ? peak * floor : peak }
-    let progress = Double(min(step - warmup, span)) / Double(span)
-    return peak * (floor + (1 - floor) * 0.5 * (1 + cos(.pi * progress)))
+    switch form {
+    case .constant: return peak
+    case .cosine:
+      let span = steps - warmup
+      guard span > 0 else { return step > warmup ? peak * floor : peak }
+      let progress = Double(min(step - warmup, span)) / Double(span)
+      return peak * (floor + (1 - floor) * 0.5 * (1 + cos(.pi * progress)))
+    }
   }
 }
 

@@ -54,25 +54,27 @@ public struct Usage: Sendable {
 }
 
 extension Usage {
-  /// Counts a batch of `rows` rows. `count` calls its argument for each latent and sublatent that was active,
-  /// with its place (latents 0 ..< m, then sublatents m ..< m + m·a) and the number of rows.
-  package mutating func advance(
-    rows: Int, counting count: (_ add: (_ place: Int, _ times: Float) -> Void) -> Void
-  ) {
+  /// Begins to count a batch of `rows` rows: lets the averages decay and returns the weight of one row in them. The
+  /// caller then counts each latent and sublatent that was active.
+  package mutating func beginBatch(rows: Int) -> Float {
     vectors += rows
     let decay = Float(max(0, 1 - Double(rows) / Self.averagingWindow))
     rateWeight = Double(decay) * rateWeight + Double(1 - decay)
-    let share = (1 - decay) / Float(rows)
     for index in latentRate.indices { latentRate[index] *= decay }
     for index in sublatentRate.indices { sublatentRate[index] *= decay }
-    let latents = latentRate.count
-    count { place, times in
-      if place < latents {
+    return (1 - decay) / Float(rows)
+  }
+
+  /// Counts a batch of `rows` rows in which latents [m] and then sublatents [m·a] were active so many times.
+  package mutating func count(rows: Int, _ counts: [Float]) {
+    let weight = beginBatch(rows: rows)
+    for (place, times) in counts.enumerated() where times > 0 {
+      if place < latentRate.count {
         latentLastFired[place] = Int64(vectors)
-        latentRate[place] += share * times
+        latentRate[place] += weight * times
       } else {
-        sublatentLastFired[place - latents] = Int64(vectors)
-        sublatentRate[place - latents] += share * times
+        sublatentLastFired[place - latentRate.count] = Int64(vectors)
+        sublatentRate[place - latentRate.count] += weight * times
       }
     }
   }

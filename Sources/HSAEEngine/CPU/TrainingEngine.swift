@@ -288,32 +288,47 @@ public final class TrainingEngine {
 
   /// Counts which latents and sublatents were active in this step.
   private func countUsage() {
-    guard let ranks, ranks.countsTogether else {
-      state.usage.advance(rows: share.batch, counting: forEachActive)
-      return
-    }
+    guard let ranks, ranks.countsTogether else { return state.usage.count(self) }
     var counts = [Float](repeating: 0, count: shape.experts * (1 + shape.sublatents))
-    forEachActive { counts[$0] += $1 }
+    forEachActive(
+      latent: { counts[$0] = $1 }, sublatent: { counts[shape.experts + $0] += 1 })
     ranks.sumOverCopies(&counts)
-    state.usage.advance(rows: share.batch) { add in
-      for (place, count) in counts.enumerated() where count > 0 { add(place, count) }
-    }
+    state.usage.count(rows: share.batch, counts)
   }
 
-  /// Calls `body` for each active latent with its number and the number of rows in which it was active. Then
-  /// calls it with m plus a sublatent's number for each row in which that sublatent was active: chosen, with
-  /// a code that reaches the sublatents' threshold.
-  private func forEachActive(_ body: (_ place: Int, _ times: Float) -> Void) {
+  /// Calls `latent` for each active latent with the number of rows in which it was active, and `sublatent` for each row
+  /// in which a sublatent was active: chosen, with a code that reaches the sublatents' threshold.
+  @inline(__always)
+  fileprivate func forEachActive(
+    latent: (_ place: Int, _ times: Float) -> Void, sublatent: (_ place: Int) -> Void
+  ) {
     let a = shape.sublatents
     for expert in 0..<shape.experts {
       let range = pairs(of: expert)
       if range.isEmpty { continue }
-      body(expert, Float(range.count))
+      latent(expert, Float(range.count))
       guard a > 0 else { continue }
       // Safe: both buffers have an element for each pair.
       for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) {
-        unsafe body(shape.experts + expert * a + Int(pairSublatents.base[pair]), 1)
+        unsafe sublatent(expert * a + Int(pairSublatents.base[pair]))
       }
     }
+  }
+}
+
+extension Usage {
+  /// Counts the step that `engine` has just taken. It reads no part of the engine's state, which holds these statistics.
+  fileprivate mutating func count(_ engine: TrainingEngine) {
+    let weight = beginBatch(rows: engine.share.batch)
+    let now = Int64(vectors)
+    engine.forEachActive(
+      latent: {
+        latentLastFired[$0] = now
+        latentRate[$0] += weight * $1
+      },
+      sublatent: {
+        sublatentLastFired[$0] = now
+        sublatentRate[$0] += weight
+      })
   }
 }

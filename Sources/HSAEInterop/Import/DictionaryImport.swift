@@ -1,5 +1,8 @@
 // Imports dictionaries of other tools: detects the format, reads it, converts it to hsae's form, and writes a
 // run. docs/decisions/0011 lists what is kept, changed and rejected.
+//
+// To add a format: a reader in this folder that returns a `SourceDictionary`, a case of `ImportFormat`, and its
+// detection, files and reading in `ImportPlace` below.
 
 import Foundation
 import HSAEActivations

@@ -1,4 +1,4 @@
-// One row of the table of training options. `TrainingOptions.table` lists the rows; the configuration file, the
+// One row of the table of training options. `TrainingOptions.table` lists the rows; files of options, the
 // command line, presets and checks all loop over them.
 
 package import HSAESupport
@@ -77,14 +77,14 @@ package struct TrainingOption: Sendable {
     }
   }
 
-  /// The long option on the command line, and the key in a configuration file.
+  /// The long option on the command line, and the key in a file of options.
   package let name: String
   /// What the option sets, for `--help`.
   package let help: String
   package let notation: Notation
   /// The type of its values.
   package let type: any OptionValue.Type
-  /// Whether all commands that train share the option; the others declare it themselves.
+  /// Whether the option is the same in all commands that train. If not, each command that has it declares it.
   package let isShared: Bool
   private let parse: @Sendable (inout TrainingOptions, _ text: String) throws(Failure) -> Void
   /// What is wrong with the value, as the end of a sentence; nil if nothing is.
@@ -124,7 +124,7 @@ package struct TrainingOption: Sendable {
     }
   }
 
-  /// What is wrong with the form of `value` in a configuration file, as the end of a sentence; nil if nothing that
+  /// What is wrong with the form of `value` in a file of options, as the end of a sentence; nil if nothing that
   /// a decoder would not say as well.
   func complaint(json value: JSONValue) -> String? {
     if !type.choices.isEmpty, !type.choices.contains(value.string ?? "") {

@@ -1,5 +1,5 @@
 // The options of training: one optional member and one row of the table for each. The row gives its name on the
-// command line and in a configuration file, its help and its bounds. `TrainingConfiguration` resolves options.
+// command line and in a file of options (`--config`), its help and its bounds. `TrainingConfiguration` resolves options.
 
 public import HSAEModels
 public import HSAESupport
@@ -55,7 +55,7 @@ extension LearningRateSchedule.Form: OptionValue {}
 
 /// The options of training; nil means the default.
 ///
-/// In a configuration file each has the name of its long option: `{"experts": 2048, "l1-scope": "all"}`.
+/// In a file of options each has the name of its long option: `{"experts": 2048, "l1-scope": "all"}`.
 public struct TrainingOptions: Hashable, Sendable {
   /// Named settings for options that are not given.
   public var preset: Preset?
@@ -159,8 +159,8 @@ public struct TrainingOptions: Hashable, Sendable {
       "Format of Adam's moments: float32 (default) or bfloat16, which halves them."),
     .init(
       "order", \.order,
-      "Order of rows: shuffled, or file (as stored, again from the start at the end)."),
-    .init("normalize", \.normalize, "Normalisation of rows: none or unit."),
+      "Order of rows: shuffled, chunks (default for shuffled stores), or file (as stored)."),
+    .init("normalize", \.normalize, "Normalisation of rows: none, unit, or original (lengths of a store's rows)."),
     .init(
       "init", \.initialWeights, "Take sizes and weights from a .safetensors file.",
       as: .file(extensions: ["safetensors"])),
