@@ -3,9 +3,10 @@
 // the same bytes.
 
 import HSAESupport
+import HSAETensors
 
 /// Collects rows in memory and writes row i at π(i).
-struct ShuffledRowsWriter {
+final class ShuffledRowsWriter {
   private let path: String
   private let width: Int
   private let permutation: Permutation
@@ -30,12 +31,10 @@ struct ShuffledRowsWriter {
   /// Adds row `index`: the values `row` [width] at `position` of `document`.
   ///
   /// A row that is not finite or is zero becomes a direction and a norm of zero.
-  mutating func add(
+  func add(
     _ index: Int, _ row: Span<Float>, token: Int32, document: Int32, position: Int32
   ) {
-    var sum = 0.0
-    for column in row.indices { sum += Double(row[column]) * Double(row[column]) }
-    let norm = Float(sum.squareRoot())
+    let norm = Float(euclideanNorm(row))
     let isSound = norm.isFinite && norm > 0
     let scale = isSound ? 1 / Double(norm) : 0
     places.append(permutation.position(of: index))
@@ -56,7 +55,7 @@ struct ShuffledRowsWriter {
   }
 
   /// Writes all rows in memory and returns when they have reached the disk.
-  mutating func flush() throws(Failure) {
+  func flush() throws(Failure) {
     if places.isEmpty { return }
     let order = places.indices.sorted { places[$0] < places[$1] }
     for (array, bytes) in bytes {

@@ -41,7 +41,6 @@ struct ZarrArrayWriter: Sendable {
       row = end
     }
   }
-
 }
 
 extension ZarrLayout {

@@ -19,15 +19,7 @@ enum ZarrType: String, Sendable {
   }
 
   /// The float type to read it as; nil for integers.
-  var elementType: ElementType? {
-    switch self {
-    case .float16: .float16
-    case .bfloat16: .bfloat16
-    case .float32: .float32
-    case .float64: .float64
-    default: nil
-    }
-  }
+  var elementType: ElementType? { ElementType(rawValue: rawValue) }
 }
 
 /// A node of a Zarr hierarchy.
@@ -64,13 +56,9 @@ struct ZarrLayout: Sendable {
   /// Separates a chunk's indices in its file's name: "/" or ".". With `hasPrefix`, "c" comes before them.
   var separator = "/"
   var hasPrefix = true
+}
 
-  init(shape: [Int], chunk: [Int], type: ZarrType) {
-    self.shape = shape
-    self.chunk = chunk
-    self.type = type
-  }
-
+extension ZarrLayout {
   /// The layout of the array in the folder `path`; fails with `.data` if the node is a group.
   init(path: String) throws(Failure) {
     guard case .array(let layout) = try ZarrNode(path: path) else {
