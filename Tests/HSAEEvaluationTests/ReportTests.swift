@@ -1,12 +1,12 @@
 // Pages: hostile words stay words, ids are unique, tags are balanced, scripts hold valid JSON.
 
 import Foundation
-import HSAEActivations
 import HSAEHTML
 import HSAEModels
 import HSAESupport
 import Testing
 
+@testable import HSAEActivations
 @testable import HSAEEvaluation
 @testable import HSAEReport
 
