@@ -11,22 +11,17 @@ public enum GiantNorms: String, Codable, CaseIterable, Sendable {
 
 /// The rows of a store that are read, as indices without gaps.
 struct VisibleRows: Sendable {
-  /// All rows of the store.
   let storedCount: Int
-  /// Rows with any flag.
   private(set) var flaggedCount = 0
   /// For each row that is left out, in order, the number of rows before it that are read.
   private var gaps: [Int] = []
 
   /// Number of rows that are read.
   var count: Int { storedCount - gaps.count }
-  /// Number of rows that are left out.
   var skippedCount: Int { gaps.count }
 
-  /// Reads all of `count` rows.
   init(count: Int) { storedCount = count }
 
-  /// Reads the rows that `flags` and `giantNorms` allow.
   init(flags: ZarrIntegers<UInt8>, giantNorms: GiantNorms) {
     storedCount = flags.count
     flags.forEachNonzero { row, bits in

@@ -16,7 +16,6 @@ final class ShuffledRowsWriter {
   private var places: [Int] = []
   private var bytes: [RowArray: [UInt8]] = [:]
 
-  /// A writer of the part in the folder `path`.
   init(path: String, rows: Int, width: Int, seed: UInt64) {
     self.path = path
     self.width = width
@@ -25,7 +24,6 @@ final class ShuffledRowsWriter {
       uniqueKeysWithValues: RowArray.allCases.map { ($0, $0.layout(rows: rows, width: width)) })
   }
 
-  /// The bytes in memory.
   var byteCount: Int { places.count * (2 * width + 24) }
 
   /// Adds row `index`: the values `row` [width] at `position` of `document`.

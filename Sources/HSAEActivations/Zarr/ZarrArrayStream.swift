@@ -5,18 +5,15 @@ import HSAESupport
 
 /// A one-dimensional Zarr array that grows. The owner of the folder makes it durable.
 final class ZarrArrayStream {
-  /// Elements per chunk.
   static let chunkLength = 1 << 20
 
   private let path: String
   private let type: ZarrType
   private let dimension: String
   private var buffer: [UInt8] = []
-  /// Elements appended so far.
   private(set) var count = 0
   private var writtenChunks = 0
 
-  /// Begins the array in the folder `path`.
   init(creating path: String, type: ZarrType, dimension: String) throws(Failure) {
     (self.path, self.type, self.dimension) = (path, type, dimension)
     try Path.createDirectories(Path.join(path, "c"))
@@ -67,7 +64,6 @@ final class TextListStream {
   /// Whether any text so far is not empty.
   private(set) var hasText = false
 
-  /// Begins the list in the folder `path`.
   init(creating path: String) throws(Failure) {
     self.path = path
     bytes = try ZarrArrayStream(
@@ -77,7 +73,6 @@ final class TextListStream {
     try offsets.append(Int64(0))
   }
 
-  /// Appends `text`.
   func append(_ text: String) throws(Failure) {
     hasText = hasText || !text.isEmpty
     try bytes.append(bytes: text.utf8)

@@ -8,7 +8,6 @@ enum ZarrType: String, Sendable {
   case float16, float32, float64, bfloat16
   case int8, int16, int32, int64, uint8, uint16, uint32, uint64
 
-  /// Bytes per element.
   var size: Int {
     switch self {
     case .int8, .uint8: 1
@@ -22,7 +21,6 @@ enum ZarrType: String, Sendable {
   var elementType: ElementType? { ElementType(rawValue: rawValue) }
 }
 
-/// A node of a Zarr hierarchy.
 enum ZarrNode {
   case group
   case array(ZarrLayout)
@@ -67,7 +65,6 @@ extension ZarrLayout {
     self = layout
   }
 
-  /// The number of chunks along dimension `axis`.
   func chunks(along axis: Int) -> Int { (shape[axis] + chunk[axis] - 1) / chunk[axis] }
 
   /// The bytes of a chunk's file; a chunk at the edge is as large as the others.

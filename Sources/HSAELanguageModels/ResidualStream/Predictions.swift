@@ -8,14 +8,12 @@ import HSAETensors
 ///
 /// Several threads may score rows at once, each row by one thread.
 final class PredictionScores: Sendable {
-  /// The number of logits in a prediction.
   let vocabulary: Int
   /// The cross-entropy of each row's next token, in nats.
   let losses: Buffer<Float>
   /// The Kullback-Leibler divergence of each row's prediction from the undisturbed one, in nats.
   let divergences: Buffer<Float>
 
-  /// Room for `rows` rows.
   init(rows: Int, vocabulary: Int) {
     self.vocabulary = vocabulary
     losses = Buffer(rows)
