@@ -1,5 +1,5 @@
-// Compiles kernels-impl.h once per instruction set, without compiler flags, and picks a table at run
-// time. Functions that do not depend on the instruction set (keys, bit transposition) are here.
+// Compiles the kernels once per instruction set, without compiler flags, and picks a table at run time.
+// Functions that do not depend on the instruction set (keys, bit transposition) are here.
 
 #define _GNU_SOURCE
 #include "hsae_kernels.h"
@@ -112,9 +112,9 @@ void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld) {
 #define HSAE_F16C 0
 #define HSAE_NAME "generic"
 #define HSAE(name) name##_generic
-#include "kernels-impl.h"
-#undef HSAE
-#undef HSAE_NAME
+#include "kernels-rows.h"
+#include "kernels-experts.h"
+#include "kernels-latents.h"
 #undef HSAE_F16C
 
 #define HSAE_F16C 1
@@ -122,18 +122,18 @@ void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld) {
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,bmi,bmi2,lzcnt"))), apply_to = function)
 #define HSAE_NAME "avx2"
 #define HSAE(name) name##_avx2
-#include "kernels-impl.h"
-#undef HSAE
-#undef HSAE_NAME
+#include "kernels-rows.h"
+#include "kernels-experts.h"
+#include "kernels-latents.h"
 #pragma clang attribute pop
 
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c,bmi,bmi2,lzcnt"))), apply_to = function)
 #define HSAE_NAME "avx512"
 #define HSAE(name) name##_avx512
-#include "kernels-impl.h"
-#undef HSAE
-#undef HSAE_NAME
+#include "kernels-rows.h"
+#include "kernels-experts.h"
+#include "kernels-latents.h"
 #pragma clang attribute pop
 #endif
 

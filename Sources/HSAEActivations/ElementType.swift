@@ -38,10 +38,13 @@ extension ElementType {
       unsafe floats.withUnsafeMutableBufferPointer { target in
         guard let from = source.baseAddress, let to = target.baseAddress else { return true }
         return switch self {
-        case .float16: unsafe decodeFloat16(from, to, count)
-        case .bfloat16: unsafe decodeBFloat16(from, to, count)
-        case .float32: unsafe decodeFloat32(from, to, count)
-        case .float64: unsafe decodeFloat64(from, to, count)
+        case .float16: unsafe decodeBits(from, to, count, float(half:))
+        case .bfloat16:
+          unsafe decodeBits(from, to, count) { (bits: UInt16) in
+            Float(bitPattern: UInt32(bits) << 16)
+          }
+        case .float32: unsafe decodeBits(from, to, count) { Float(bitPattern: $0) }
+        case .float64: unsafe decodeBits(from, to, count) { Float(Double(bitPattern: $0)) }
         }
       }
     }
@@ -77,68 +80,37 @@ func appendBytes(of value: some FixedWidthInteger, to bytes: inout [UInt8]) {
   unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
 }
 
-// Safe, here and below: the caller of `decode…` passes `count` elements on both sides, and no index reaches
-// `count`.
-private func decodeFloat16(
-  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
+/// Fills `to` with `count` numbers, each `value(bits)` of the bits at `from`; whether all are finite.
+@inline(__always)
+private func decodeBits<Bits: FixedWidthInteger>(
+  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int,
+  _ value: (Bits) -> Float
 ) -> Bool {
   var largest: UInt32 = 0
   for index in 0..<count {
-    let bits = UInt32(
-      UInt16(littleEndian: unsafe from.loadUnaligned(fromByteOffset: 2 &* index, as: UInt16.self)))
-    let magnitude = bits & 0x7FFF
-    largest = max(largest, magnitude)
-    let shifted = magnitude << 13
-    // Normal numbers get 127 - 15 added to their exponent; infinities and NaNs get all its bits. A subnormal
-    // number is made normal, and what that added is subtracted, which is exact.
-    let normal = Float(bitPattern: shifted &+ (112 << 23))
-    let special = Float(bitPattern: shifted | 0x7F80_0000)
-    let subnormal = Float(bitPattern: shifted &+ (113 << 23)) - Float(bitPattern: 113 << 23)
-    let value = magnitude < 0x400 ? subnormal : (magnitude < 0x7C00 ? normal : special)
-    unsafe to[index] = Float(bitPattern: value.bitPattern | (bits & 0x8000) << 16)
-  }
-  return largest < 0x7C00
-}
-
-private func decodeBFloat16(
-  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
-) -> Bool {
-  var largest: UInt32 = 0
-  for index in 0..<count {
-    let half = UInt16(
-      littleEndian: unsafe from.loadUnaligned(fromByteOffset: 2 &* index, as: UInt16.self))
-    let bits = UInt32(half) << 16
-    largest = max(largest, bits & 0x7FFF_FFFF)
-    unsafe to[index] = Float(bitPattern: bits)
-  }
-  return largest < 0x7F80_0000
-}
-
-private func decodeFloat32(
-  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
-) -> Bool {
-  var largest: UInt32 = 0
-  for index in 0..<count {
-    let bits = UInt32(
-      littleEndian: unsafe from.loadUnaligned(fromByteOffset: 4 &* index, as: UInt32.self))
-    largest = max(largest, bits & 0x7FFF_FFFF)
-    unsafe to[index] = Float(bitPattern: bits)
-  }
-  return largest < 0x7F80_0000
-}
-
-private func decodeFloat64(
-  _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int
-) -> Bool {
-  var largest: UInt32 = 0
-  for index in 0..<count {
-    let bits = UInt64(
-      littleEndian: unsafe from.loadUnaligned(fromByteOffset: 8 &* index, as: UInt64.self))
-    let value = Float(Double(bitPattern: bits))
+    // Safe: the caller passes `count` elements on both sides.
+    let bits = unsafe from.loadUnaligned(
+      fromByteOffset: MemoryLayout<Bits>.size &* index, as: Bits.self)
+    let value = value(Bits(littleEndian: bits))
     largest = max(largest, value.bitPattern & 0x7FFF_FFFF)
     unsafe to[index] = value
   }
   return largest < 0x7F80_0000
+}
+
+/// The half-precision number with the bits `half`.
+@inline(__always)
+private func float(half: UInt16) -> Float {
+  let bits = UInt32(half)
+  let magnitude = bits & 0x7FFF
+  let shifted = magnitude << 13
+  // Normal numbers get 127 - 15 added to their exponent; infinities and NaNs get all its bits. A subnormal
+  // number is made normal, and what that added is subtracted, which is exact.
+  let normal = Float(bitPattern: shifted &+ (112 << 23))
+  let special = Float(bitPattern: shifted | 0x7F80_0000)
+  let subnormal = Float(bitPattern: shifted &+ (113 << 23)) - Float(bitPattern: 113 << 23)
+  let value = magnitude < 0x400 ? subnormal : (magnitude < 0x7C00 ? normal : special)
+  return Float(bitPattern: value.bitPattern | (bits & 0x8000) << 16)
 }
 
 /// `value` in half precision, rounded to nearest even; numbers beyond its range become infinite.

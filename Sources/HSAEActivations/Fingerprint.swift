@@ -3,7 +3,6 @@
 
 import HSAESupport
 
-/// Collects a fingerprint.
 struct Fingerprint: ~Copyable {
   private var hash = SHA256()
 

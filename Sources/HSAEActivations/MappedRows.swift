@@ -1,6 +1,7 @@
 // Rows that lie one after another in a mapped file: the matrices of `.npy` and `.safetensors` files.
 
 public import HSAESupport
+import HSAETensors
 
 /// A row-major matrix of floats in a `.npy` or `.safetensors` file, as rows.
 public struct MappedRows: RowSource {

@@ -2,6 +2,8 @@
 // constant time, in both directions. The order of rows in stores depends on it, so a change here changes
 // their bytes.
 
+import HSAETensors
+
 /// A pseudo-random permutation of 0 ..< count.
 ///
 /// A Feistel network of ten rounds on the smallest even number of bits that holds `count`. A result of at
@@ -23,10 +25,7 @@ public struct Permutation: Sendable {
     let bits = count <= 1 ? 0 : Int.bitWidth - (count - 1).leadingZeroBitCount
     halfBits = UInt64(max(1, (bits + 1) / 2))
     var state = seed
-    keys = (0..<10).map { _ in
-      state &+= 0x9E37_79B9_7F4A_7C15
-      return mix(state)
-    }
+    keys = (0..<10).map { _ in SeededGenerator.splitMix(&state) }
   }
 
   /// The position of element `index`, π(index).
@@ -49,21 +48,13 @@ public struct Permutation: Sendable {
 
   private func forward(_ value: UInt64) -> UInt64 {
     var (left, right) = (value >> halfBits, value & mask)
-    for key in keys { (left, right) = (right, left ^ (mix(right &+ key) & mask)) }
+    for key in keys { (left, right) = (right, left ^ ((right &+ key).splitMixed & mask)) }
     return left << halfBits | right
   }
 
   private func backward(_ value: UInt64) -> UInt64 {
     var (left, right) = (value >> halfBits, value & mask)
-    for key in keys.reversed() { (left, right) = (right ^ (mix(left &+ key) & mask), left) }
+    for key in keys.reversed() { (left, right) = (right ^ ((left &+ key).splitMixed & mask), left) }
     return left << halfBits | right
   }
-}
-
-/// The output function of SplitMix64: a bijection of 64-bit numbers that leaves no pattern.
-private func mix(_ value: UInt64) -> UInt64 {
-  var value = value
-  value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
-  value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
-  return value ^ (value >> 31)
 }

@@ -17,8 +17,6 @@ public final class MPICommunicator: Communicator {
   /// The error MPI reported, if there was one.
   public private(set) var failure: Failure?
   private let handle: Int32
-  private var begins = [Int]()
-  private var ends = [Int]()
 
   /// Starts MPI and connects all its ranks. Call it once in a process, on the main thread.
   public static func world() throws(Failure) -> MPICommunicator {
@@ -64,23 +62,10 @@ public final class MPICommunicator: Communicator {
     let begin = ContinuousClock.now
     defer { secondsExchanging += (ContinuousClock.now - begin) / .seconds(1) }
     unsafe copyOwnPiece(source, outgoing[rank], target, incoming[rank])
-    begins.removeAll(keepingCapacity: true)
-    ends.removeAll(keepingCapacity: true)
-    for range in outgoing + incoming {
-      begins.append(range.lowerBound)
-      ends.append(range.upperBound)
-    }
-    // Safe: both arrays have 2·size elements, first the outgoing ranges, then the incoming ones. The caller
-    // vouches for the ranges.
-    let code = unsafe begins.withUnsafeBufferPointer { begins in
-      unsafe ends.withUnsafeBufferPointer { ends -> Int32 in
-        guard let begin = begins.baseAddress, let end = ends.baseAddress else {
-          return 0
-        }
-        return unsafe hsae_mpi_exchange(
-          handle, source, begin, end, target, begin + size, end + size)
-      }
-    }
+    // Safe: each array has `size` elements and lives for the call. The caller vouches for the ranges.
+    let code = unsafe hsae_mpi_exchange(
+      handle, source, outgoing.map(\.lowerBound), outgoing.map(\.upperBound), target,
+      incoming.map(\.lowerBound), incoming.map(\.upperBound))
     for other in 0..<size where other != rank { bytesSent += outgoing[other].count }
     if code != 0 { failure = Self.failure(code) }
   }

@@ -24,7 +24,6 @@ public struct Peers: Sendable {
     (self.rank, self.all) = (rank, all)
   }
 
-  /// The place of this process.
   private var host: String { all[rank].host }
 
   /// Whether a process of this machine has died. Then the others would wait for it for ever and should end.

@@ -86,11 +86,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
       }
     }
   }
-}
 
-// MARK: - Metadata
-
-extension GGUFFile {
   /// The architecture's name, such as "gemma3".
   public var architecture: String? { string("general.architecture") }
   /// The model's name, as its maker wrote it.
@@ -101,28 +97,28 @@ extension GGUFFile {
   /// The text under the metadata key `key`; nil if there is no such text.
   public func string(_ key: String) -> String? {
     // Safe: ggml only reads the context, at an index it has just returned; the string is copied.
-    let index = unsafe gguf_find_key(context, key)
-    guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_STRING else {
-      return nil
-    }
-    return unsafe Self.text(gguf_get_val_str(context, index))
+    index(of: key, GGUF_TYPE_STRING).flatMap { unsafe Self.text(gguf_get_val_str(context, $0)) }
   }
 
   /// The type of most weights, in llama.cpp's numbering; nil if the file does not state it.
   var fileType: llama_ftype? {
     // Safe: ggml only reads the context, at an index it has just returned.
-    let index = unsafe gguf_find_key(context, "general.file_type")
-    guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_UINT32 else {
-      return nil
+    index(of: "general.file_type", GGUF_TYPE_UINT32).map {
+      unsafe llama_ftype(rawValue: gguf_get_val_u32(context, $0))
     }
-    return unsafe llama_ftype(rawValue: gguf_get_val_u32(context, index))
+  }
+
+  /// The index of the metadata key `key`, whose value is of `type`; nil if there is none.
+  private func index(of key: String, _ type: gguf_type) -> Int64? {
+    // Safe: as above.
+    let index = unsafe gguf_find_key(context, key)
+    return unsafe index >= 0 && gguf_get_kv_type(context, index) == type ? index : nil
   }
 
   /// The index and count of the array `key` with elements of `type`; nil if there is none.
   private func array(_ key: String, of type: gguf_type) -> (index: Int64, count: Int)? {
     // Safe: as above.
-    let index = unsafe gguf_find_key(context, key)
-    guard index >= 0, unsafe gguf_get_kv_type(context, index) == GGUF_TYPE_ARRAY,
+    guard let index = index(of: key, GGUF_TYPE_ARRAY),
       unsafe gguf_get_arr_type(context, index) == type
     else { return nil }
     return unsafe (index, Int(gguf_get_arr_n(context, index)))
@@ -133,11 +129,7 @@ extension GGUFFile {
     guard let pointer = unsafe pointer else { return nil }
     return unsafe String(cString: pointer)
   }
-}
 
-// MARK: - Vocabulary
-
-extension GGUFFile {
   /// The model's vocabulary: every token's piece and kind.
   ///
   /// Fails with `.data` if the file has no vocabulary, or if its parts differ in length.
@@ -174,11 +166,7 @@ extension GGUFFile {
     return Vocabulary(
       rawPieces: pieces, kinds: kinds, isByteLevel: string("tokenizer.ggml.model") == "gpt2")
   }
-}
 
-// MARK: - Matrices
-
-extension GGUFFile {
   /// A matrix in the file: its place and how its rows are stored.
   public struct StoredMatrix: Sendable {
     /// The tensor's name.

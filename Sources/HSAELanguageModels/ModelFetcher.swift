@@ -28,7 +28,6 @@ public struct ModelCache: Hashable, Sendable {
     return model.map(path(of:)).flatMap { Path.exists($0) ? $0 : nil }
   }
 
-  /// The folder of downloaded parts.
   var downloads: String { Path.join(folder, "downloads") }
 }
 

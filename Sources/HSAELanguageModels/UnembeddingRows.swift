@@ -53,7 +53,9 @@ public struct UnembeddingRows: ~Copyable, Sendable {
     /// The defaults.
     public init() {}
   }
+}
 
+extension UnembeddingRows {
   /// Reads the unembedding matrix of `file` and prepares its rows.
   ///
   /// Fails with `.data` if the file has no matrix or no vocabulary that fits it, or if no row is left.
@@ -101,9 +103,7 @@ public struct UnembeddingRows: ~Copyable, Sendable {
     var lengths = [Float](repeating: 0, count: kept.count)
     for (target, token) in kept.enumerated() {
       let row = rows.row(Int(token))
-      var sum = 0.0
-      for column in row.indices { sum += Double(row[column]) * Double(row[column]) }
-      let norm = sum.squareRoot()
+      let norm = euclideanNorm(row)
       lengths[target] = Float(norm)
       let scale = norm > 0 ? 1 / norm : 0
       var direction = directions.mutableRow(target)
@@ -112,24 +112,6 @@ public struct UnembeddingRows: ~Copyable, Sendable {
     return UnembeddingRows(
       directions: directions, norms: lengths, tokens: kept, vocabulary: vocabulary.pieces,
       transform: learned.withWhitening(options.whiten), report: report, source: source)
-  }
-
-  private init(
-    directions: consuming Matrix, norms: [Float], tokens: [Int32], vocabulary: [String],
-    transform: consuming UnembeddingTransform, report: CleaningReport, source: Source
-  ) {
-    self.directions = directions
-    self.norms = norms
-    self.tokens = tokens
-    self.vocabulary = vocabulary
-    self.transform = transform
-    self.report = report
-    self.source = source
-  }
-
-  /// Transforms a raw row [width] as these were; returns its unit row and its norm before scaling.
-  public func apply(_ row: Span<Float>) -> (direction: [Float], norm: Float) {
-    transform.apply(row)
   }
 }
 

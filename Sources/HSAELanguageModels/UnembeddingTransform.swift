@@ -82,15 +82,8 @@ public struct UnembeddingTransform: ~Copyable, Sendable {
     precondition(row.count == width, "A row of \(row.count) for a transform of width \(width).")
     var centred = [Float](repeating: 0, count: width)
     for column in centred.indices { centred[column] = row[column] - mean[column] }
-    if let sides = whitening.sides {
-      var product = [Double](repeating: 0, count: sides.1)
-      for index in 0..<sides.0 {
-        let factor = Double(centred[index])
-        whitening.addRow(index, times: factor, to: &product)
-      }
-      centred = product.map { Float($0) }
-    }
-    let norm = centred.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+    if let product = whitening.product(of: centred) { centred = product }
+    let norm = euclideanNorm(centred.span)
     let scale = norm > 0 ? 1 / norm : 0
     return (centred.map { Float(Double($0) * scale) }, Float(norm))
   }
@@ -104,13 +97,17 @@ extension Matrix? {
     }
   }
 
-  /// Adds `factor` times row `index` to `sum`; does nothing without a matrix.
-  fileprivate borrowing func addRow(_ index: Int, times factor: Double, to sum: inout [Double]) {
+  /// `row` times this matrix, summed in double; nil without a matrix.
+  fileprivate borrowing func product(of row: [Float]) -> [Float]? {
     switch self {
     case .some(let matrix):
-      let row = matrix.row(index)
-      for column in row.indices { sum[column] += factor * Double(row[column]) }
-    case .none: break
+      var product = [Double](repeating: 0, count: matrix.columns)
+      for (index, factor) in row.enumerated() {
+        let own = matrix.row(index)
+        for column in own.indices { product[column] += Double(factor) * Double(own[column]) }
+      }
+      return product.map { Float($0) }
+    case .none: return nil
     }
   }
 }

@@ -1,5 +1,7 @@
 // A language model's tokens as readable text. `VocabularyCleaning` selects those to train on.
 
+import HSAESupport
+
 /// The tokens of a language model.
 public struct Vocabulary: Sendable {
   /// What a token is for, in GGUF's numbering.
@@ -30,19 +32,9 @@ public struct Vocabulary: Sendable {
 
   /// The number of tokens.
   public var count: Int { pieces.count }
+}
 
-  /// A vocabulary of the given texts.
-  public init(pieces: [String], kinds: [Kind]) {
-    precondition(pieces.count == kinds.count, "Every token needs a kind.")
-    self.pieces = pieces
-    self.kinds = kinds
-    isDecodable = pieces.map { !$0.contains("\u{FFFD}") }
-  }
-
-  init(pieces: [String], kinds: [Kind], isDecodable: [Bool]) {
-    (self.pieces, self.kinds, self.isDecodable) = (pieces, kinds, isDecodable)
-  }
-
+extension Vocabulary {
   /// A vocabulary from the bytes in a file. With `isByteLevel`, pieces are spelled in GPT-2's alphabet of 256
   /// printable characters, one for each byte.
   init(rawPieces: [[UInt8]], kinds: [Kind], isByteLevel: Bool) {
@@ -65,9 +57,7 @@ public struct Vocabulary: Sendable {
     self.kinds = kinds
     self.isDecodable = isDecodable
   }
-}
 
-extension Vocabulary {
   /// `bytes` as text. Bytes that are not UTF-8 are spelled like byte tokens: `<0xE2>`.
   static func spelled(_ bytes: [UInt8]) -> String {
     var result = ""
@@ -81,8 +71,7 @@ extension Vocabulary {
       if let length {
         result += String(decoding: bytes[start..<start + length], as: UTF8.self)
       } else {
-        let digits = String(bytes[start], radix: 16, uppercase: true)
-        result += "<0x" + (digits.count < 2 ? "0" : "") + digits + ">"
+        result += "<0x" + hexadecimal([bytes[start]]).uppercased() + ">"
       }
       start += length ?? 1
     }

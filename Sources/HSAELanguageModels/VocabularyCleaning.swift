@@ -1,13 +1,4 @@
-// Decides which tokens a dictionary is trained on, and reports why others are dropped, by the first of:
-//
-//   unused       a free place: the file says so, or it is spelled <unused…>, [unused…], <|reserved…
-//   control      marks a beginning, an end or a turn, or stands for unknown text
-//   special      text the model's maker added (markup, runs of line breaks), or <|…|>
-//   byte         one byte, for text that no other token covers
-//   undecodable  its bytes are not whole UTF-8 text
-//   noLetter     no character of Unicode's general category "letter"
-//   lowNorm      whitened norm below the window: tokens the model hardly ever saw
-//   highNorm     whitened norm above it: fragments the model saw in few contexts
+// Decides which tokens a dictionary is trained on, and reports why others are dropped: by the first `Reason`.
 //
 // Whitened rows have a root mean square norm of √width by construction. The window is stated in that unit,
 // so it means the same for every model: 0.77 to 1.217, which is 19.5 to 30.8 at width 640.
@@ -35,21 +26,21 @@ public struct VocabularyCleaning: Hashable, Sendable {
 
   /// Why a token is dropped.
   public enum Reason: String, CaseIterable, Codable, Sendable {
-    /// A free place.
+    /// A free place: the file says so, or it is spelled <unused…>, [unused…], <|reserved…
     case unused
     /// Marks a beginning, an end or a turn, or stands for unknown text.
     case control
-    /// Text that the model's maker added: markup, runs of line breaks.
+    /// Text that the model's maker added (markup, runs of line breaks), or <|…|>.
     case special
-    /// One byte.
+    /// One byte, for text that no other token covers.
     case byte
     /// Not whole UTF-8 text.
     case undecodable
-    /// Without a letter.
+    /// Without a character of Unicode's general category "letter".
     case noLetter
-    /// Its whitened norm is below the window.
+    /// Its whitened norm is below the window: tokens the model hardly ever saw.
     case lowNorm
-    /// Its whitened norm is above the window.
+    /// Its whitened norm is above the window: fragments the model saw in few contexts.
     case highNorm
 
     /// The reason in words.

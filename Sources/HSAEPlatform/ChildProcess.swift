@@ -1,15 +1,8 @@
 // Runs another program to its end and takes its output. The program ends when this process ends: signals that
 // would end this process end the child first, and the kernel ends it if this process is killed, where it can.
 
-import Synchronization
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
+import Synchronization
 
 // Safe, for all system calls of this file: pointers are to variables and buffers of the calling function, and
 // the system uses them only during the call. The signal handler only uses an atomic and calls that handlers
@@ -44,14 +37,9 @@ package enum ChildProcess {
   ) throws(Failure) -> Int32 {
     precondition(!arguments.isEmpty, "A program has a name.")
     guard isInPath(arguments[0]) else { throw cannotStart(arguments[0]) }
-    let result = turn.withLock { _ -> Result<Int32, Failure> in
-      do throws(Failure) {
-        return .success(try runAlone(arguments, errors: errors, consume: consume))
-      } catch {
-        return .failure(error)
-      }
+    return try turn.withLock { (_) throws(Failure) in
+      try runAlone(arguments, errors: errors, consume: consume)
     }
-    return try result.get()
   }
 
   /// As above; also returns the output as text, at most its first 16 MiB.
@@ -109,11 +97,7 @@ package enum ChildProcess {
     }
     let spawned = spawn(endingWithUs(arguments), output: writing, errors: errors)
     close(writing)
-    let child: pid_t
-    switch spawned {
-    case .success(let id): child = id
-    case .failure(let error): throw error
-    }
+    let child = try spawned.get()
     runningChild.store(child, ordering: .relaxed)
     defer { runningChild.store(0, ordering: .relaxed) }
     do {
@@ -164,10 +148,7 @@ package enum ChildProcess {
     defer { for index in unsafe words.indices { unsafe free(words[index]) } }
     var child: pid_t = 0
     let code = unsafe posix_spawnp(&child, arguments[0], &actions, &attributes, &words, environ)
-    guard code == 0 else {
-      return .failure(cannotStart(arguments[0]))
-    }
-    return .success(child)
+    return code == 0 ? .success(child) : .failure(cannotStart(arguments[0]))
   }
 
   private static func isInPath(_ program: String) -> Bool {

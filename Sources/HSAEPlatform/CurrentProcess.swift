@@ -1,14 +1,7 @@
 // This process and others: identity, end, waiting, signals, environment.
 
 import FoundationEssentials
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 /// This process, and whether others run.
 package enum CurrentProcess {

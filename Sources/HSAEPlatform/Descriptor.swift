@@ -1,13 +1,7 @@
 // An open file of the operating system that closes itself. Reads and writes continue after interruptions and
 // short transfers.
 
-#if canImport(Glibc)
 package import Glibc
-#elseif canImport(Musl)
-package import Musl
-#else
-package import Darwin
-#endif
 
 /// An open file, closed when it goes out of scope.
 ///
@@ -108,21 +102,15 @@ public struct Descriptor: ~Copyable, Sendable {
     return bytes
   }
 
-  /// Writes all of `bytes` where the last write ended.
-  public func write(_ bytes: RawSpan) throws(Failure) { try write(bytes, at: nil) }
-
   /// Writes all of `bytes` at byte `offset`; the position of other writes stays as it is.
   public func write(_ bytes: [UInt8], at offset: Int) throws(Failure) {
     // Safe: a view of integers as bytes.
-    try unsafe write(bytes.span.bytes, at: Optional(offset))
+    try unsafe write(bytes.span.bytes, at: offset)
   }
 
-  /// Writes all of `bytes` at byte `offset`; the position of other writes stays as it is.
-  public func write(_ bytes: RawSpan, at offset: Int) throws(Failure) {
-    try write(bytes, at: Optional(offset))
-  }
-
-  private func write(_ bytes: RawSpan, at offset: Int?) throws(Failure) {
+  /// Writes all of `bytes` where the last write ended, or at byte `offset`; then the position of other writes
+  /// stays as it is.
+  public func write(_ bytes: RawSpan, at offset: Int? = nil) throws(Failure) {
     let code = writeAll(bytes, to: number, at: offset)
     if code != 0 { throw Failure.cannotWrite(path, errno: code) }
   }

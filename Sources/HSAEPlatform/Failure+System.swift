@@ -1,12 +1,6 @@
 // Turns errors of the operating system into failures: an exit code and a sentence.
 
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 extension Failure {
   /// The failure for `path`, which cannot be written or created after the system error `code` (an `errno`).
@@ -15,32 +9,23 @@ extension Failure {
   /// missing folder or a lack of permission, is `.cannotCreate` (73).
   public static func cannotWrite(_ path: String, errno code: Int32) -> Failure {
     if path.isEmpty { return .usage("The path to write to is empty; name a file or a folder.") }
-    return switch code {
-    case ENOSPC:
-      Failure(.inputOutput, "\(path): no space is left on this disk; free some and run again.")
-    case EDQUOT:
-      Failure(.inputOutput, "\(path): the disk quota is used up; free some space and run again.")
-    case EFBIG:
-      Failure(.inputOutput, "\(path): the file would be larger than this system allows.")
-    case EIO:
-      Failure(.inputOutput, "\(path): the disk reported an error while writing.")
-    case ENOENT:
-      Failure(.cannotCreate, "\(path): the folder to write it in does not exist; create it first.")
-    case ENOTDIR:
-      Failure(.cannotCreate, "\(path): a part of this path is a file, not a folder.")
-    case EISDIR:
-      Failure(.cannotCreate, "\(path): this is a folder, and a file should be written here.")
-    case EACCES, EPERM:
-      Failure(.cannotCreate, "\(path): no permission to write here.")
-    case EROFS:
-      Failure(.cannotCreate, "\(path): this file system is read-only.")
-    case EEXIST, ENOTEMPTY:
-      Failure(.cannotCreate, "\(path): something is already there; remove it or choose another.")
-    case ENAMETOOLONG:
-      Failure(.cannotCreate, "\(path): this name is too long.")
-    default:
-      Failure(.cannotCreate, "\(path): it cannot be written: \(systemErrorText(code)).")
-    }
+    let (kind, problem): (Kind, String) =
+      switch code {
+      case ENOSPC: (.inputOutput, "no space is left on this disk; free some and run again")
+      case EDQUOT: (.inputOutput, "the disk quota is used up; free some space and run again")
+      case EFBIG: (.inputOutput, "the file would be larger than this system allows")
+      case EIO: (.inputOutput, "the disk reported an error while writing")
+      case ENOENT: (.cannotCreate, "the folder to write it in does not exist; create it first")
+      case ENOTDIR: (.cannotCreate, "a part of this path is a file, not a folder")
+      case EISDIR: (.cannotCreate, "this is a folder, and a file should be written here")
+      case EACCES, EPERM: (.cannotCreate, "no permission to write here")
+      case EROFS: (.cannotCreate, "this file system is read-only")
+      case EEXIST, ENOTEMPTY:
+        (.cannotCreate, "something is already there; remove it or choose another")
+      case ENAMETOOLONG: (.cannotCreate, "this name is too long")
+      default: (.cannotCreate, "it cannot be written: \(systemErrorText(code))")
+      }
+    return Failure(kind, "\(path): \(problem).")
   }
 
   /// The failure for `path`, where something is already.
@@ -68,22 +53,17 @@ extension Failure {
   /// A path that does not exist or may not be read is `.missing` (66), a folder instead of a file is `.data`
   /// (65), a disk error is `.inputOutput` (74).
   public static func cannotRead(_ path: String, errno code: Int32) -> Failure {
-    switch code {
-    case ENOENT:
-      .missing("\(path): there is no such file.")
-    case ENOTDIR:
-      .missing("\(path): a part of this path is a file, not a folder.")
-    case EACCES, EPERM:
-      .missing("\(path): no permission to read it.")
-    case EISDIR:
-      .data("\(path): this is a folder, and a file is needed here.")
-    case EIO:
-      Failure(.inputOutput, "\(path): the disk reported an error while reading.")
-    case ELOOP, ENAMETOOLONG:
-      .missing("\(path): \(systemErrorText(code)).")
-    default:
-      Failure(.inputOutput, "\(path): it cannot be read: \(systemErrorText(code)).")
-    }
+    let (kind, problem): (Kind, String) =
+      switch code {
+      case ENOENT: (.missing, "there is no such file")
+      case ENOTDIR: (.missing, "a part of this path is a file, not a folder")
+      case EACCES, EPERM: (.missing, "no permission to read it")
+      case EISDIR: (.data, "this is a folder, and a file is needed here")
+      case EIO: (.inputOutput, "the disk reported an error while reading")
+      case ELOOP, ENAMETOOLONG: (.missing, systemErrorText(code))
+      default: (.inputOutput, "it cannot be read: \(systemErrorText(code))")
+      }
+    return Failure(kind, "\(path): \(problem).")
   }
 }
 

@@ -15,14 +15,17 @@ public struct FileLock: ~Copyable, Sendable {
   /// sentence that names `purpose` ("The run RUN") and the holder's process id.
   public init(path: String, purpose: String) throws(Failure) {
     let descriptor = try Descriptor(updating: path)
-    guard descriptor.tryLock() else { throw Self.held(descriptor, path, purpose) }
+    guard descriptor.tryLock() else {
+      throw Failure(
+        .cannotCreate,
+        "\(purpose) is in use by \(Self.holder(of: descriptor)) (lock file \(path)); wait for it to end"
+          + " or stop it.")
+    }
     try self.init(locked: descriptor, path: path)
   }
 
   /// Takes the lock at `path`; waits while another process holds it. `onWait` is called once before that.
-  public init(
-    waitingFor path: String, onWait: () -> Void
-  ) throws(Failure) {
+  public init(waitingFor path: String, onWait: () -> Void) throws(Failure) {
     let descriptor = try Descriptor(updating: path)
     if !descriptor.tryLock() {
       onWait()
@@ -40,15 +43,6 @@ public struct FileLock: ~Copyable, Sendable {
   }
 
   deinit { try? descriptor.truncate(to: 0) }
-
-  private static func held(
-    _ descriptor: borrowing Descriptor, _ path: String, _ purpose: String
-  ) -> Failure {
-    Failure(
-      .cannotCreate,
-      "\(purpose) is in use by \(holder(of: descriptor)) (lock file \(path)); wait for it to end or"
-        + " stop it.")
-  }
 
   private static func holder(of descriptor: borrowing Descriptor) -> String {
     let size = (try? descriptor.size()) ?? 0

@@ -4,16 +4,9 @@
 // Both signals are blocked, so no handler ever runs on a computing thread: oneDNN's fp32 kernels keep data
 // below the stack pointer, and a handler would overwrite it. Dispatch reads the signals from a descriptor.
 
-internal import Dispatch
-internal import Synchronization
-
-#if canImport(Glibc)
+import Dispatch
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
+import Synchronization
 
 /// Watches for SIGINT and SIGTERM while it exists.
 ///

@@ -2,14 +2,7 @@
 // batch systems) or resource limits allow less.
 
 import FoundationEssentials
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 /// The memory this process may use, in bytes.
 public struct MachineMemory: Hashable, Sendable {
@@ -45,8 +38,7 @@ public struct MachineMemory: Hashable, Sendable {
     for line in Self.lines(Path.join(root, "proc/self/cgroup")) {
       let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
       guard fields.count == 3 else { continue }
-      if fields[1].isEmpty {
-        // Version 2: one tree.
+      if fields[1].isEmpty {  // version 2: one tree
         visit(
           Path.join(root, "sys/fs/cgroup"), String(fields[2]), limit: "memory.max",
           usage: "memory.current", cache: "inactive_file")

@@ -1,12 +1,6 @@
 // Files mapped into memory once and read by many threads.
 
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 /// A file mapped into memory to read.
 ///

@@ -1,14 +1,7 @@
 // Zeroed, aligned memory from the operating system, and how many processors this process may use.
 
 internal import CHSAEPlatform
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 /// The number of processors this process may use; the default of every `threads` argument.
 public let processorCount: Int = max(1, Int(hsae_processor_count()))

@@ -1,14 +1,7 @@
 // Operations on paths. Paths are strings as the user typed them, so that messages name them that way.
 
 import FoundationEssentials
-
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 // Safe, for all system calls of this file: the system reads paths, and writes a status, only during the call.
 /// Operations on file paths.

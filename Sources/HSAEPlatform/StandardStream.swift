@@ -1,12 +1,6 @@
 // Standard output and standard error: writing to them, and the terminal they may lead to.
 
-#if canImport(Glibc)
 import Glibc
-#elseif canImport(Musl)
-import Musl
-#else
-import Darwin
-#endif
 
 /// Standard output or standard error.
 package enum StandardStream: Int32 {

@@ -10,7 +10,6 @@
 public struct DurableFile: ~Copyable {
   /// The file's final path.
   public let path: String
-  /// The path at the end of the links that begin at `path`.
   private let target: String
   /// The path of the bytes until `commit()`.
   let partialPath: String

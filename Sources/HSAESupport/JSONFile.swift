@@ -58,7 +58,6 @@ public enum JSONFile {
     try JSONValue(parsing: bytes(of: path), source: path, limits: limits)
   }
 
-  /// The largest JSON file that is read.
   static let maximumSize = 256 << 20
 
   private static func bytes(of path: String) throws(Failure) -> [UInt8] {

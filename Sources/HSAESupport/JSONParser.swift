@@ -180,32 +180,26 @@ private struct JSONParser {
   mutating func escape() throws(Failure) -> Character {
     guard let byte = next else { throw failure("a string does not end") }
     position += 1
-    switch byte {
-    case UInt8(ascii: "\""): return "\""
-    case UInt8(ascii: "\\"): return "\\"
-    case UInt8(ascii: "/"): return "/"
-    case UInt8(ascii: "b"): return "\u{8}"
-    case UInt8(ascii: "f"): return "\u{C}"
-    case UInt8(ascii: "n"): return "\n"
-    case UInt8(ascii: "r"): return "\r"
-    case UInt8(ascii: "t"): return "\t"
-    case UInt8(ascii: "u"):
-      var code = try hexadecimalCode()
-      if code >> 10 == 0x36 {
-        guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
-          throw failure("half a surrogate pair stands alone")
-        }
-        let low = try hexadecimalCode()
-        guard low >> 10 == 0x37 else { throw failure("half a surrogate pair stands alone") }
-        code = 0x10000 + (code & 0x3FF) << 10 + low & 0x3FF
-      }
-      guard let scalar = Unicode.Scalar(code) else {
-        throw failure("half a surrogate pair stands alone")
-      }
-      return Character(scalar)
-    default: throw failure("no such escape exists", at: position - 1)
+    if let character = Self.escapes[byte] { return character }
+    guard byte == UInt8(ascii: "u") else {
+      throw failure("no such escape exists", at: position - 1)
     }
+    let half = "half a surrogate pair stands alone"
+    var code = try hexadecimalCode()
+    if code >> 10 == 0x36 {
+      guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else { throw failure(half) }
+      let low = try hexadecimalCode()
+      guard low >> 10 == 0x37 else { throw failure(half) }
+      code = 0x10000 + (code & 0x3FF) << 10 + low & 0x3FF
+    }
+    guard let scalar = Unicode.Scalar(code) else { throw failure(half) }
+    return Character(scalar)
   }
+
+  private static let escapes: [UInt8: Character] = [
+    0x22: "\"", 0x5C: "\\", 0x2F: "/", 0x62: "\u{8}", 0x66: "\u{C}", 0x6E: "\n", 0x72: "\r",
+    0x74: "\t",
+  ]
 
   mutating func hexadecimalCode() throws(Failure) -> UInt32 {
     guard bytes.count - position >= 4 else { throw failure("a string does not end") }

@@ -2,7 +2,7 @@
 
 /// A line on standard error that is overwritten as work proceeds: the work done, the rate and the time left.
 ///
-/// It prints nothing unless standard error is a terminal, and at most ten times a second..
+/// It prints nothing unless standard error is a terminal, and at most ten times a second.
 public struct ProgressLine: ~Copyable {
   private let label: String
   private let unit: String
@@ -10,7 +10,7 @@ public struct ProgressLine: ~Copyable {
   private let start = ContinuousClock.now
   private let first: Int
   private var lastShown: ContinuousClock.Instant?
-  private var isVisible: Bool
+  private let isVisible = StandardStream.errors.isTerminal
   private var width = 0
 
   /// A line that begins with `label` and counts `unit`s up to `total`, if that is known. `done` units were
@@ -20,7 +20,6 @@ public struct ProgressLine: ~Copyable {
     self.unit = unit
     self.total = total
     first = done
-    isVisible = StandardStream.errors.isTerminal
   }
 
   /// Reports that `done` units are done, with a `note` (such as the present loss) at the end.
@@ -29,20 +28,16 @@ public struct ProgressLine: ~Copyable {
     let now = ContinuousClock.now
     if let lastShown, now - lastShown < .milliseconds(100) { return }
     lastShown = now
-    let text = Self.text(
-      label: label, unit: unit, done: done, total: total, first: first,
-      seconds: Self.seconds(now - start), note: note())
-    show(text)
+    show(
+      Self.text(
+        label: label, unit: unit, done: done, total: total, first: first,
+        seconds: (now - start) / .seconds(1), note: note()))
   }
 
   /// Removes the line, so that the next output begins on an empty one.
-  public mutating func clear() {
-    if isVisible, width > 0 { show("") }
-  }
+  public mutating func clear() { if width > 0 { show("") } }
 
-  deinit {
-    if isVisible, width > 0 { Self.write("\r\u{1B}[K") }
-  }
+  deinit { if width > 0 { Self.write("\r\u{1B}[K") } }
 
   private mutating func show(_ text: String) {
     let text = String(text.prefix((StandardStream.errors.columns ?? 80) - 1))
@@ -53,10 +48,6 @@ public struct ProgressLine: ~Copyable {
   private static func write(_ text: String) {
     // A terminal that is gone is no reason to stop working.
     try? StandardStream.errors.write(text)
-  }
-
-  private static func seconds(_ duration: Duration) -> Double {
-    Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
   }
 
   /// The line's text: "Training  1,200/5,000 steps  24 %  31.2 steps/s  2 min left  loss 0.71".

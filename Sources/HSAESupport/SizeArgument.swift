@@ -80,12 +80,7 @@ public enum SizeArgument {
       suffix.removeLast()
       thousand = 1024
     }
-    switch suffix {
-    case "k": return thousand
-    case "m": return thousand * thousand
-    case "g", "b": return thousand * thousand * thousand
-    case "t": return thousand * thousand * thousand * thousand
-    default: return nil
-    }
+    guard let power = ["k": 1, "m": 2, "g": 3, "b": 3, "t": 4][suffix] else { return nil }
+    return (0..<power).reduce(1) { product, _ in product * thousand }
   }
 }

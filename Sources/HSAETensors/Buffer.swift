@@ -6,8 +6,7 @@ import HSAEPlatform
 /// `count` elements in one zeroed, aligned allocation that lives as long as the object.
 ///
 /// - Safety: `base` is a plain pointer. A "Safe:" line at each use says why the access is in range and why no
-///   two
-///   threads write the same element.
+///   two threads write the same element.
 @safe
 public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   /// Number of elements.
@@ -41,9 +40,7 @@ public final class Buffer<Element: BitwiseCopyable>: @unchecked Sendable {
   // Safe: the allocation has `count` elements.
   /// The elements as an array.
   public var elements: [Element] { unsafe Array(UnsafeBufferPointer(start: base, count: count)) }
-}
 
-extension Buffer {
   /// Calls `body` with elements `range`, to write. No other thread may use them meanwhile.
   public func withMutableSpan<E: Error>(
     _ range: Range<Int>, _ body: (inout MutableSpan<Element>) throws(E) -> Void

@@ -7,6 +7,13 @@ private let blockRows = 512
 /// Rows of the result that one piece of work computes.
 private let pieceColumns = 64
 
+/// The Euclidean norm of `row`, summed in double.
+public func euclideanNorm(_ row: Span<Float>) -> Double {
+  var sum = 0.0
+  for column in row.indices { sum += Double(row[column]) * Double(row[column]) }
+  return sum.squareRoot()
+}
+
 extension Matrix {
   /// The mean of all rows [columns], summed in double. Zeros if there is no row.
   public func meanRow() -> [Double] {
@@ -46,12 +53,7 @@ extension Matrix {
 
   /// The Euclidean norms of all rows, each summed in double.
   public func rowNorms() -> [Float] {
-    (0..<rows).map { index in
-      let row = row(index)
-      var sum = 0.0
-      for column in row.indices { sum += Double(row[column]) * Double(row[column]) }
-      return Float(sum.squareRoot())
-    }
+    (0..<rows).map { Float(euclideanNorm(row($0))) }
   }
 
   /// XᵀX [columns × columns] of this matrix X, row-major.

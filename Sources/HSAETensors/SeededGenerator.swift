@@ -9,16 +9,16 @@
 public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
   /// The number this generator was seeded with, or that `split` derived.
   public let seed: UInt64
-  private var state: (UInt64, UInt64, UInt64, UInt64)
+  private var s0, s1, s2, s3: UInt64
 
   /// A generator whose output follows from `seed`.
   public init(seed: UInt64) {
     self.seed = seed
     var mixer = seed
-    state = (
-      SeededGenerator.splitMix(&mixer), SeededGenerator.splitMix(&mixer),
-      SeededGenerator.splitMix(&mixer), SeededGenerator.splitMix(&mixer)
-    )
+    s0 = Self.splitMix(&mixer)
+    s1 = Self.splitMix(&mixer)
+    s2 = Self.splitMix(&mixer)
+    s3 = Self.splitMix(&mixer)
   }
 
   /// A generator that starts from `state`, which must not be all zero; for tests against published output.
@@ -26,7 +26,7 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     precondition(
       state.0 | state.1 | state.2 | state.3 != 0, "The state of xoshiro256** must not be zero.")
     seed = 0
-    self.state = state
+    (s0, s1, s2, s3) = state
   }
 
   /// The generator of unit of work `stream`. It depends only on this generator's seed and on `stream`.
@@ -39,14 +39,14 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
 
   /// 64 random bits.
   public mutating func next() -> UInt64 {
-    let result = SeededGenerator.rotate(state.1 &* 5, 7) &* 9
-    let shifted = state.1 << 17
-    state.2 ^= state.0
-    state.3 ^= state.1
-    state.1 ^= state.2
-    state.0 ^= state.3
-    state.2 ^= shifted
-    state.3 = SeededGenerator.rotate(state.3, 45)
+    let result = Self.rotate(s1 &* 5, 7) &* 9
+    let shifted = s1 << 17
+    s2 ^= s0
+    s3 ^= s1
+    s1 ^= s2
+    s0 ^= s3
+    s2 ^= shifted
+    s3 = Self.rotate(s3, 45)
     return result
   }
 
@@ -62,28 +62,22 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
     Double(Int64(next() >> 12) * 2 + 1) * 0x1p-53
   }
 
-  /// Whether both produce the same numbers and splits.
-  public static func == (left: SeededGenerator, right: SeededGenerator) -> Bool {
-    left.seed == right.seed && left.state == right.state
-  }
-
-  /// Hashes what `==` compares.
-  public func hash(into hasher: inout Hasher) {
-    hasher.combine(seed)
-    hasher.combine(state.0)
-    hasher.combine(state.1)
-    hasher.combine(state.2)
-    hasher.combine(state.3)
-  }
-
   private static func rotate(_ value: UInt64, _ bits: UInt64) -> UInt64 {
     (value << bits) | (value >> (64 - bits))
   }
 
   /// The next output of SplitMix64 (Steele, Lea and Flood, 2014).
-  static func splitMix(_ state: inout UInt64) -> UInt64 {
+  @inlinable
+  package static func splitMix(_ state: inout UInt64) -> UInt64 {
     state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
+    return state.splitMixed
+  }
+}
+
+extension UInt64 {
+  /// SplitMix64's output for this state: a bijection of 64-bit numbers that leaves no pattern.
+  @inlinable package var splitMixed: UInt64 {
+    var value = self
     value = (value ^ (value >> 30)) &* 0xBF58_476D_1CE4_E5B9
     value = (value ^ (value >> 27)) &* 0x94D0_49BB_1331_11EB
     return value ^ (value >> 31)

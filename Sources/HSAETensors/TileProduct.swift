@@ -42,10 +42,6 @@ public struct TileLayout: Hashable, Sendable {
 public final class TileProduct: @unchecked Sendable {
   /// Largest M.
   public let maxRows: Int
-  /// Largest N.
-  public let maxColumns: Int
-  /// K.
-  public let depth: Int
 
   // Safe: only `run` reads the handles.
   @unsafe
@@ -82,8 +78,6 @@ public final class TileProduct: @unchecked Sendable {
     // where it runs. Both must be one, or a product could write beyond its scratch memory.
     hsae_single_openmp_thread()
     maxRows = rowSizes.max() ?? 0
-    maxColumns = columnSizes.max() ?? 0
-    self.depth = depth
     // Safe, to the end of `init`: oneDNN writes to variables of this function during the call, its status is
     // checked, and descriptions that a call reads are still in scope.
     var engine: dnnl_engine_t?

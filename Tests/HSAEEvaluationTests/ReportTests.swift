@@ -1,13 +1,13 @@
 // Pages: hostile words stay words, ids are unique, tags are balanced, scripts hold valid JSON.
 
 import Foundation
-import HSAEActivations
 import HSAEHTML
 import HSAEModels
 import HSAERuns
 import HSAESupport
 import Testing
 
+@testable import HSAEActivations
 @testable import HSAEEvaluation
 @testable import HSAEReport
 

@@ -114,7 +114,7 @@ import Testing
     #expect(whitened.tokens.count < 300)
     // Rows without whitening are only centred and scaled.
     let raw = Self.correlated(300, 12)
-    let (direction, norm) = plain.apply(raw.row(Int(plain.tokens[3])))
+    let (direction, norm) = plain.transform.apply(raw.row(Int(plain.tokens[3])))
     #expect(abs(norm - plain.norms[3]) < 1e-3)
     for column in 0..<12 { #expect(abs(direction[column] - plain.directions[3, column]) < 1e-5) }
   }
@@ -196,5 +196,12 @@ import Testing
       }
     }
     return best.map { rows.vocabulary[Int(rows.tokens[$0.1])] }
+  }
+}
+
+extension Vocabulary {
+  fileprivate init(pieces: [String], kinds: [Kind]) {
+    self.init(
+      pieces: pieces, kinds: kinds, isDecodable: pieces.map { !$0.contains("\u{FFFD}") })
   }
 }

@@ -11,52 +11,39 @@ public enum GiantNorms: String, Codable, CaseIterable, Sendable {
 
 /// The rows of a store that are read, as indices without gaps.
 struct VisibleRows: Sendable {
-  /// All rows of the store.
   let storedCount: Int
-  /// Rows with any flag.
-  let flaggedCount: Int
+  private(set) var flaggedCount = 0
   /// For each row that is left out, in order, the number of rows before it that are read.
-  private let gaps: [Int]
+  private var gaps: [Int] = []
 
   /// Number of rows that are read.
   var count: Int { storedCount - gaps.count }
-  /// Number of rows that are left out.
   var skippedCount: Int { gaps.count }
 
-  /// Reads all of `count` rows.
-  init(count: Int) {
-    storedCount = count
-    flaggedCount = 0
-    gaps = []
-  }
+  init(count: Int) { storedCount = count }
 
-  /// Reads the rows that `flags` and `giantNorms` allow.
   init(flags: ZarrIntegers<UInt8>, giantNorms: GiantNorms) {
     storedCount = flags.count
-    var flagged = 0
-    var gaps: [Int] = []
     flags.forEachNonzero { row, bits in
-      flagged += 1
+      flaggedCount += 1
       if giantNorms == .skip || RowFlags(rawValue: bits) != .giantNorm {
         gaps.append(row - gaps.count)
       }
     }
-    flaggedCount = flagged
-    self.gaps = gaps
   }
 
   /// The stored position of the row with index `row`.
   func stored(_ row: Int) -> Int {
-    row + count(of: gaps) { _, gap in gap <= row }
+    row + gapCount { _, gap in gap <= row }
   }
 
   /// The index of the first row stored at `position` or after it.
   func index(from position: Int) -> Int {
-    position - count(of: gaps) { number, gap in gap + number < position }
+    position - gapCount { number, gap in gap + number < position }
   }
 
-  /// The number of rising `gaps` before the first one for which `isBefore` is false.
-  private func count(of gaps: [Int], _ isBefore: (_ number: Int, _ gap: Int) -> Bool) -> Int {
+  /// The number of gaps, which rise, before the first one for which `isBefore` is false.
+  private func gapCount(_ isBefore: (_ number: Int, _ gap: Int) -> Bool) -> Int {
     var (low, high) = (0, gaps.count)
     while low < high {
       let middle = (low + high) / 2

@@ -12,8 +12,7 @@ public final class ResidualStoreWriter {
   /// The corpus, tokenised.
   public let corpus: StoredCorpus
 
-  private var training: ShuffledRowsWriter
-  private var holdout: ShuffledRowsWriter
+  private let training, holdout: ShuffledRowsWriter
   private var progress: StoreProgress
   private var pending: [Range<Int>] = []
   private let lock: FileLock
@@ -56,13 +55,8 @@ public final class ResidualStoreWriter {
   public func add(
     _ index: Int, _ row: Span<Float>, token: Int32, document: Int, position: Int, isHeldOut: Bool
   ) {
-    if isHeldOut {
-      holdout.add(
-        index, row, token: token, document: Int32(document), position: Int32(position))
-    } else {
-      training.add(
-        index, row, token: token, document: Int32(document), position: Int32(position))
-    }
+    let part = isHeldOut ? holdout : training
+    part.add(index, row, token: token, document: Int32(document), position: Int32(position))
   }
 
   /// Notes that all rows of unit `unit` have been added.

@@ -3,9 +3,10 @@
 // the same bytes.
 
 import HSAESupport
+import HSAETensors
 
 /// Collects rows in memory and writes row i at π(i).
-struct ShuffledRowsWriter {
+final class ShuffledRowsWriter {
   private let path: String
   private let width: Int
   private let permutation: Permutation
@@ -15,7 +16,6 @@ struct ShuffledRowsWriter {
   private var places: [Int] = []
   private var bytes: [RowArray: [UInt8]] = [:]
 
-  /// A writer of the part in the folder `path`.
   init(path: String, rows: Int, width: Int, seed: UInt64) {
     self.path = path
     self.width = width
@@ -24,18 +24,15 @@ struct ShuffledRowsWriter {
       uniqueKeysWithValues: RowArray.allCases.map { ($0, $0.layout(rows: rows, width: width)) })
   }
 
-  /// The bytes in memory.
   var byteCount: Int { places.count * (2 * width + 24) }
 
   /// Adds row `index`: the values `row` [width] at `position` of `document`.
   ///
   /// A row that is not finite or is zero becomes a direction and a norm of zero.
-  mutating func add(
+  func add(
     _ index: Int, _ row: Span<Float>, token: Int32, document: Int32, position: Int32
   ) {
-    var sum = 0.0
-    for column in row.indices { sum += Double(row[column]) * Double(row[column]) }
-    let norm = Float(sum.squareRoot())
+    let norm = Float(euclideanNorm(row))
     let isSound = norm.isFinite && norm > 0
     let scale = isSound ? 1 / Double(norm) : 0
     places.append(permutation.position(of: index))
@@ -56,7 +53,7 @@ struct ShuffledRowsWriter {
   }
 
   /// Writes all rows in memory and returns when they have reached the disk.
-  mutating func flush() throws(Failure) {
+  func flush() throws(Failure) {
     if places.isEmpty { return }
     let order = places.indices.sorted { places[$0] < places[$1] }
     for (array, bytes) in bytes {

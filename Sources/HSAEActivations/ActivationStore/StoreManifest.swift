@@ -31,61 +31,53 @@ public struct StoreManifest: ~Copyable {
   public private(set) var holdoutRows = 0
 
   private let folder: DurableDirectory
-  private var tokens: ZarrArrayStream
-  private var offsets: ZarrArrayStream
-  private var rows: ZarrArrayStream
-  private var holdout: ZarrArrayStream
-  private var partRows: ZarrArrayStream
-  private var titles: TextListStream
-  private var languages: TextListStream
-  private var topics: TextListStream
+  private let corpus: Corpus
+
+  private struct Corpus {
+    let tokens, offsets, rows, holdout, partRows: ZarrArrayStream
+    let titles, languages, topics: TextListStream
+
+    init(creating folder: String) throws(Failure) {
+      func stream(_ name: String, _ type: ZarrType) throws(Failure) -> ZarrArrayStream {
+        try ZarrArrayStream(
+          creating: Path.join(folder, name), type: type,
+          dimension: name == "tokens" ? "token" : "document")
+      }
+      tokens = try stream("tokens", .int32)
+      offsets = try stream("offsets", .int64)
+      rows = try stream("rows", .int64)
+      holdout = try stream("holdout", .uint8)
+      partRows = try stream("part_rows", .int64)
+      titles = try TextListStream(creating: Path.join(folder, "titles"))
+      languages = try TextListStream(creating: Path.join(folder, "languages"))
+      topics = try TextListStream(creating: Path.join(folder, "topics"))
+      try offsets.append(Int64(0))
+      try rows.append(Int64(0))
+    }
+  }
 
   /// Begins the store for `path`, where nothing may be.
   public init(path: String) throws(Failure) {
     let folder = try DurableDirectory(path: path)
-    let corpus = folder.file("corpus")
-    func stream(_ name: String, _ type: ZarrType) throws(Failure) -> ZarrArrayStream {
-      try ZarrArrayStream(
-        creating: Path.join(corpus, name), type: type,
-        dimension: name == "tokens" ? "token" : "document")
-    }
-    let tokens = try stream("tokens", .int32)
-    var offsets = try stream("offsets", .int64)
-    var rows = try stream("rows", .int64)
-    let holdout = try stream("holdout", .uint8)
-    let partRows = try stream("part_rows", .int64)
-    let titles = try TextListStream(creating: Path.join(corpus, "titles"))
-    let languages = try TextListStream(creating: Path.join(corpus, "languages"))
-    let topics = try TextListStream(creating: Path.join(corpus, "topics"))
-    try offsets.append(Int64(0))
-    try rows.append(Int64(0))
-    // A noncopyable value must not fail when half its parts are set, so all are made first.
-    self.tokens = tokens
-    self.offsets = offsets
-    self.rows = rows
-    self.holdout = holdout
-    self.partRows = partRows
-    self.titles = titles
-    self.languages = languages
-    self.topics = topics
+    corpus = try Corpus(creating: folder.file("corpus"))
     self.folder = folder
   }
 
   /// Appends `document`.
   public mutating func append(_ document: Document) throws(Failure) {
-    for token in document.tokens { try tokens.append(token) }
-    try offsets.append(Int64(tokens.count))
-    try holdout.append(UInt8(document.isHeldOut ? 1 : 0))
-    try partRows.append(Int64(document.isHeldOut ? holdoutRows : trainingRows))
+    for token in document.tokens { try corpus.tokens.append(token) }
+    try corpus.offsets.append(Int64(corpus.tokens.count))
+    try corpus.holdout.append(UInt8(document.isHeldOut ? 1 : 0))
+    try corpus.partRows.append(Int64(document.isHeldOut ? holdoutRows : trainingRows))
     if document.isHeldOut {
       holdoutRows += document.rowCount
     } else {
       trainingRows += document.rowCount
     }
-    try rows.append(Int64(trainingRows + holdoutRows))
-    try titles.append(document.title ?? "")
-    try languages.append(document.language ?? "")
-    try topics.append(document.topic ?? "")
+    try corpus.rows.append(Int64(trainingRows + holdoutRows))
+    try corpus.titles.append(document.title ?? "")
+    try corpus.languages.append(document.language ?? "")
+    try corpus.topics.append(document.topic ?? "")
     documentCount += 1
   }
 
@@ -98,18 +90,14 @@ public struct StoreManifest: ~Copyable {
     var attributes = attributes
     attributes.complete = false
     attributes.collection?.documentCount = documentCount
-    attributes.collection?.corpusTokenCount = tokens.count
+    attributes.collection?.corpusTokenCount = corpus.tokens.count
     attributes.collection?.trainingRows = trainingRows
     attributes.collection?.holdoutRows = holdoutRows
     try ZarrGroup.write(to: folder.file("corpus"))
-    try tokens.finish()
-    try offsets.finish()
-    try rows.finish()
-    try holdout.finish()
-    try partRows.finish()
-    try titles.finish()
-    try languages.finish()
-    try topics.finish()
+    for stream in [corpus.tokens, corpus.offsets, corpus.rows, corpus.holdout, corpus.partRows] {
+      try stream.finish()
+    }
+    for texts in [corpus.titles, corpus.languages, corpus.topics] { try texts.finish() }
     try Vocabulary.write(vocabulary, to: folder.file("vocabulary"))
     for part in CollectionAttributes.Part.allCases {
       let path = part == .training ? folder.partialPath : folder.file("holdout")

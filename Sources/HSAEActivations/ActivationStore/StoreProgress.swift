@@ -8,7 +8,6 @@ struct UnitSet: Codable, Equatable {
   /// Disjoint ranges in order, none empty, none touching the next: [first, end] pairs.
   private(set) var ranges: [[Int]] = []
 
-  /// Adds the units `range`.
   mutating func insert(_ range: Range<Int>) {
     guard !range.isEmpty else { return }
     var (first, end) = (range.lowerBound, range.upperBound)
@@ -28,12 +27,10 @@ struct UnitSet: Codable, Equatable {
     for range in other.ranges { insert(range[0]..<range[1]) }
   }
 
-  /// Whether all units of `range` are in the set.
   func contains(_ range: Range<Int>) -> Bool {
     range.isEmpty || ranges.contains { $0[0] <= range.lowerBound && range.upperBound <= $0[1] }
   }
 
-  /// The number of units of `range` that are in the set.
   func count(in range: Range<Int>) -> Int {
     ranges.reduce(0) { $0 + ($1[0]..<$1[1]).clamped(to: range).count }
   }
@@ -48,14 +45,12 @@ struct UnitSet: Codable, Equatable {
 struct StoreProgress {
   static let folderName = "progress"
 
-  /// The shard's file.
   private let path: String
   /// The units this shard has done, in this process and earlier ones.
   private(set) var own = UnitSet()
   /// The units all shards had done when the notes were read.
   let known: UnitSet
 
-  /// The notes of shard `shard` of `count` of the store at `store`.
   init(store: String, shard: Int, of count: Int) throws(Failure) {
     path = Path.join(Self.folder(store), "shard-\(shard)-of-\(count).json")
     if Path.exists(path) { own = try Self.read(path) }

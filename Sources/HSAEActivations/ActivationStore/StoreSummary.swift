@@ -15,11 +15,6 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     public var count: Int
     /// The number of all.
     public var total: Int
-
-    /// A share.
-    public init(name: String, count: Int, total: Int) {
-      (self.name, self.count, self.total) = (name, count, total)
-    }
   }
 
   /// The norms of rows.
@@ -48,12 +43,6 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     public var token: String
     /// The text after it.
     public var after: String
-
-    /// A token with the texts around it.
-    public init(title: String, language: String, before: String, token: String, after: String) {
-      (self.title, self.language) = (title, language)
-      (self.before, self.token, self.after) = (before, token, after)
-    }
   }
 
   /// The store's attributes.
@@ -69,27 +58,15 @@ public struct StoreSummary: Codable, Hashable, Sendable {
   /// Their norms.
   public var norms: Norms
   /// The most frequent tokens of the sample; empty for an unembedding, which has each token once.
-  public var tokens: [Share]
+  public var tokens: [Share] = []
   /// Documents; nil if the store has no corpus.
   public var documents: Int?
   /// Tokens of all documents; nil if the store has no corpus.
   public var corpusTokens: Int?
   /// Documents by language, most frequent first.
-  public var languages: [Share]
+  public var languages: [Share] = []
   /// Random rows with the text around them.
-  public var contexts: [Context]
-
-  /// A description of the numbers alone.
-  public init(
-    attributes: StoreAttributes, rows: Int, flagged: Int, sampled: Int, norms: Norms
-  ) {
-    self.attributes = attributes
-    self.rows = rows
-    self.flagged = flagged
-    self.sampled = sampled
-    self.norms = norms
-    (tokens, languages, contexts) = ([], [], [])
-  }
+  public var contexts: [Context] = []
 
   /// How much is sampled and shown.
   public struct Limits: Sendable {
@@ -107,7 +84,9 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     /// The limits above.
     public init() {}
   }
+}
 
+extension StoreSummary {
   /// Describes `store`.
   public init(_ store: ActivationStore, limits: Limits = Limits()) throws(Failure) {
     attributes = store.attributes
@@ -117,19 +96,15 @@ public struct StoreSummary: Codable, Hashable, Sendable {
     var sample = Array(0..<min(store.rowCount, max(1, limits.rows)))
     // Missing rows of an incomplete store read as zeros.
     if !attributes.complete { sample = sample.filter { store.norm($0) > 0 } }
-    let count = sample.count
-    sampled = count
+    sampled = sample.count
     norms = Norms(sample.isEmpty ? [0] : sample.map(store.norm))
-    tokens = []
     if attributes.kind != .unembedding {
       var counts: [Int32: Int] = [:]
       for row in sample { counts[store.token(row), default: 0] += 1 }
       tokens = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.prefix(limits.tokens).map {
-        Share(name: store.text(ofToken: $0.key), count: $0.value, total: count)
+        Share(name: store.text(ofToken: $0.key), count: $0.value, total: sample.count)
       }
     }
-    languages = []
-    contexts = []
     guard Path.isDirectory(Path.join(store.path, "corpus")) else { return }
     let corpus = try StoredCorpus(store: store.path)
     documents = corpus.documentCount

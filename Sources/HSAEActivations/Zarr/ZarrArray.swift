@@ -5,7 +5,6 @@ import HSAESupport
 
 /// A mapped Zarr array of one or two dimensions.
 struct ZarrArray: Sendable {
-  /// The array's folder.
   let path: String
   let layout: ZarrLayout
   /// The chunks' files, slowest dimension first; nil for a chunk without a file.

@@ -4,37 +4,34 @@
 import HSAESupport
 
 /// A one-dimensional Zarr array that grows. The owner of the folder makes it durable.
-struct ZarrArrayStream: ~Copyable {
-  /// Elements per chunk.
+final class ZarrArrayStream {
   static let chunkLength = 1 << 20
 
   private let path: String
   private let type: ZarrType
   private let dimension: String
   private var buffer: [UInt8] = []
-  /// Elements appended so far.
   private(set) var count = 0
   private var writtenChunks = 0
 
-  /// Begins the array in the folder `path`.
   init(creating path: String, type: ZarrType, dimension: String) throws(Failure) {
     (self.path, self.type, self.dimension) = (path, type, dimension)
     try Path.createDirectories(Path.join(path, "c"))
   }
 
   /// Appends `value`, which must be as wide as the array's type.
-  mutating func append(_ value: some FixedWidthInteger) throws(Failure) {
+  func append(_ value: some FixedWidthInteger) throws(Failure) {
     appendBytes(of: value, to: &buffer)
     try added(1)
   }
 
   /// Appends all of `bytes` to an array of bytes.
-  mutating func append(bytes: some Collection<UInt8>) throws(Failure) {
+  func append(bytes: some Collection<UInt8>) throws(Failure) {
     buffer.append(contentsOf: bytes)
     try added(bytes.count)
   }
 
-  private mutating func added(_ elements: Int) throws(Failure) {
+  private func added(_ elements: Int) throws(Failure) {
     count += elements
     let chunkBytes = Self.chunkLength * type.size
     while buffer.count >= chunkBytes {
@@ -43,14 +40,14 @@ struct ZarrArrayStream: ~Copyable {
     }
   }
 
-  private mutating func write(_ chunk: [UInt8]) throws(Failure) {
+  private func write(_ chunk: [UInt8]) throws(Failure) {
     let file = try Descriptor(updating: Path.join(path, "c/\(writtenChunks)"))
     try file.write(chunk, at: 0)
     writtenChunks += 1
   }
 
   /// Writes what is left, and the metadata.
-  consuming func finish() throws(Failure) {
+  func finish() throws(Failure) {
     let length = writtenChunks == 0 ? max(1, count) : Self.chunkLength
     if !buffer.isEmpty {
       try write(buffer + [UInt8](repeating: 0, count: length * type.size - buffer.count))
@@ -61,34 +58,29 @@ struct ZarrArrayStream: ~Copyable {
 }
 
 /// A list of texts that grows, in the layout of `Vocabulary`.
-struct TextListStream: ~Copyable {
+final class TextListStream {
   private let path: String
-  private var bytes: ZarrArrayStream
-  private var offsets: ZarrArrayStream
+  private let bytes, offsets: ZarrArrayStream
   /// Whether any text so far is not empty.
   private(set) var hasText = false
 
-  /// Begins the list in the folder `path`.
   init(creating path: String) throws(Failure) {
-    let bytes = try ZarrArrayStream(
+    self.path = path
+    bytes = try ZarrArrayStream(
       creating: Path.join(path, "bytes"), type: .uint8, dimension: "byte")
-    var offsets = try ZarrArrayStream(
+    offsets = try ZarrArrayStream(
       creating: Path.join(path, "offsets"), type: .int64, dimension: "text_boundary")
     try offsets.append(Int64(0))
-    self.path = path
-    self.bytes = bytes
-    self.offsets = offsets
   }
 
-  /// Appends `text`.
-  mutating func append(_ text: String) throws(Failure) {
+  func append(_ text: String) throws(Failure) {
     hasText = hasText || !text.isEmpty
     try bytes.append(bytes: text.utf8)
     try offsets.append(Int64(bytes.count))
   }
 
   /// Writes what is left; a list without any text is removed.
-  consuming func finish() throws(Failure) {
+  func finish() throws(Failure) {
     guard hasText else {
       Path.removeAll(path)
       return

@@ -3,9 +3,7 @@
 
 import HSAESupport
 
-/// A Zarr array that is being written.
 struct ZarrArrayWriter: Sendable {
-  /// The array's folder.
   let path: String
   let layout: ZarrLayout
   private let rowBytes: Int
@@ -41,7 +39,6 @@ struct ZarrArrayWriter: Sendable {
       row = end
     }
   }
-
 }
 
 extension ZarrLayout {

@@ -5,7 +5,6 @@ import HSAESupport
 /// The elements of a mapped array of integers, or of floats as their bits.
 struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Sendable {
   private let array: ZarrArray
-  /// The number of elements.
   let count: Int
 
   /// Maps the array in the folder `path`. Its elements must be of `type`, which is as wide as `Element`.
@@ -28,7 +27,6 @@ struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Se
     self.count = array.layout.shape[0]
   }
 
-  /// Element `index`.
   subscript(index: Int) -> Element {
     precondition(index >= 0 && index < count, "Element \(index) of \(count).")
     let (chunk, place) = index.quotientAndRemainder(dividingBy: array.layout.chunk[0])
@@ -39,7 +37,6 @@ struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Se
         fromByteOffset: place * MemoryLayout<Element>.size, as: Element.self))
   }
 
-  /// The elements `range`.
   func elements(_ range: Range<Int>) -> [Element] { range.map { self[$0] } }
 }
 

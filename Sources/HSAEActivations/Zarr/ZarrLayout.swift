@@ -8,7 +8,6 @@ enum ZarrType: String, Sendable {
   case float16, float32, float64, bfloat16
   case int8, int16, int32, int64, uint8, uint16, uint32, uint64
 
-  /// Bytes per element.
   var size: Int {
     switch self {
     case .int8, .uint8: 1
@@ -19,18 +18,9 @@ enum ZarrType: String, Sendable {
   }
 
   /// The float type to read it as; nil for integers.
-  var elementType: ElementType? {
-    switch self {
-    case .float16: .float16
-    case .bfloat16: .bfloat16
-    case .float32: .float32
-    case .float64: .float64
-    default: nil
-    }
-  }
+  var elementType: ElementType? { ElementType(rawValue: rawValue) }
 }
 
-/// A node of a Zarr hierarchy.
 enum ZarrNode {
   case group
   case array(ZarrLayout)
@@ -64,13 +54,9 @@ struct ZarrLayout: Sendable {
   /// Separates a chunk's indices in its file's name: "/" or ".". With `hasPrefix`, "c" comes before them.
   var separator = "/"
   var hasPrefix = true
+}
 
-  init(shape: [Int], chunk: [Int], type: ZarrType) {
-    self.shape = shape
-    self.chunk = chunk
-    self.type = type
-  }
-
+extension ZarrLayout {
   /// The layout of the array in the folder `path`; fails with `.data` if the node is a group.
   init(path: String) throws(Failure) {
     guard case .array(let layout) = try ZarrNode(path: path) else {
@@ -79,7 +65,6 @@ struct ZarrLayout: Sendable {
     self = layout
   }
 
-  /// The number of chunks along dimension `axis`.
   func chunks(along axis: Int) -> Int { (shape[axis] + chunk[axis] - 1) / chunk[axis] }
 
   /// The bytes of a chunk's file; a chunk at the edge is as large as the others.

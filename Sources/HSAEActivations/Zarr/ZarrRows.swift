@@ -1,6 +1,7 @@
 // The rows of a Zarr array of two dimensions, in chunks of any shape. Stores use it too.
 
 public import HSAESupport
+import HSAETensors
 
 /// A two-dimensional Zarr v3 array of floats, as rows.
 public struct ZarrRows: RowSource {

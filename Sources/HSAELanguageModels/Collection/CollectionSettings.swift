@@ -1,7 +1,8 @@
 // The settings of `hsae collect`, and the rule that decides which tokens have rows. The same settings, model
 // and corpus always give the same bytes.
 
-import HSAEActivations
+public import HSAEActivations
+public import HSAESupport
 import HSAETensors
 
 /// What to collect from a corpus.
@@ -69,11 +70,22 @@ public struct CollectionSettings: Hashable, Sendable {
     return special + early + "."
   }
 
-  /// Whether the document with number `number` is held out.
   func isHeldOut(_ number: Int) -> Bool {
     // Split off by a constant, so that no other user of the seed draws the same numbers.
     var generator = SeededGenerator(seed: seed).split(0x686F_6C64_6F75_7421).split(UInt64(number))
     return generator.nextUniform() < holdoutFraction
+  }
+}
+
+extension CollectionAttributes {
+  /// Names and total sizes in bytes of `paths` (files and folders). A store records them, so that a later call
+  /// with another corpus is noticed.
+  public static func sources(at paths: [String]) throws(Failure) -> [Source] {
+    try paths.map { (path) throws(Failure) in
+      let files = try CorpusFormat.files(at: [path])
+      return Source(
+        name: Path.name(path), bytes: files.reduce(0) { $0 + (Path.fileSize($1) ?? 0) })
+    }
   }
 }
 

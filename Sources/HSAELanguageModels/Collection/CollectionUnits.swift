@@ -4,12 +4,10 @@
 import HSAEActivations
 import HSAESupport
 
-/// The units of work for collecting a corpus.
 struct CollectionUnits {
   /// A context to run, and where its rows go.
   struct Context {
     var document: Int
-    /// Its first token's position in the document.
     var start: Int
     var tokens: [Int32]
     /// The index of its first row within its part.

@@ -6,7 +6,6 @@ import HSAESupport
 import HSAETensors
 import Synchronization
 
-/// Tokenises a corpus into the manifest of a store.
 struct CorpusTokenizer {
   let settings: CollectionSettings
   let tokenizer: any Tokenizer
@@ -16,7 +15,6 @@ struct CorpusTokenizer {
   private static let batchDocuments = 1024
   private static let batchBytes = 16 << 20
 
-  /// Counts of documents.
   struct Summary {
     var read = 0
     /// Documents without a row: empty, or only special tokens and early positions.

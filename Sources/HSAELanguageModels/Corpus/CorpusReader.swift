@@ -65,8 +65,6 @@ public final class CorpusReader: DocumentSource {
     return nil
   }
 
-  // MARK: Pieces of a file
-
   /// The next line without its end; nil at the end of the file. Sets `isTooLong` for a line over the limit.
   private func nextLine(of file: GzipFile) throws(Failure) -> [UInt8]? {
     var bytes: [UInt8] = []
@@ -122,55 +120,36 @@ public final class CorpusReader: DocumentSource {
     return bytes.isEmpty ? nil : bytes
   }
 
-  // MARK: Documents
-
   private var place: String { "\(paths[nextPath - 1]), line \(line)" }
+
+  private func skip(_ reason: CorpusSummary.Reason, at place: String) -> Document? {
+    summary.add(reason, at: place)
+    return nil
+  }
 
   private func plain(_ bytes: [UInt8], isWhole: Bool) -> Document? {
     let place = isWhole ? paths[nextPath - 1] : place
-    if isTooLong { summary.add(isWhole ? .shortened : .tooLong, at: place) }
-    if isTooLong, !isWhole { return nil }
-    if bytes.allSatisfy(isSpace) {
-      summary.add(.blank, at: place)
-      return nil
-    }
+    if isTooLong, isWhole { summary.add(.shortened, at: place) }
+    if isTooLong, !isWhole { return skip(.tooLong, at: place) }
+    if bytes.allSatisfy(isSpace) { return skip(.blank, at: place) }
     // Zero bytes are valid UTF-8, but a text with them is most likely UTF-16 or binary.
     // Safe: the bytes are only read, within the closure.
     guard !bytes.contains(0),
       unsafe bytes.withUnsafeBytes({ unsafe String(validating: $0, as: UTF8.self) }) != nil
-    else {
-      summary.add(.notUTF8, at: place)
-      return nil
-    }
+    else { return skip(.notUTF8, at: place) }
     return Document(text: bytes, language: nil, title: nil, topic: nil)
   }
 
   private func fromJSON(_ bytes: [UInt8]) -> Document? {
-    if isTooLong {
-      summary.add(.tooLong, at: place)
-      return nil
+    if isTooLong { return skip(.tooLong, at: place) }
+    if bytes.allSatisfy(isSpace) { return skip(.blank, at: place) }
+    let limits = JSONLimits(depth: 32, values: 100_000)
+    guard let value = try? JSONValue(parsing: bytes, source: "", limits: limits) else {
+      return skip(.notJSON, at: place)
     }
-    if bytes.allSatisfy(isSpace) {
-      summary.add(.blank, at: place)
-      return nil
-    }
-    let value: JSONValue
-    do {
-      value = try JSONValue(
-        parsing: bytes, source: "", limits: JSONLimits(depth: 32, values: 100_000))
-    } catch {
-      summary.add(.notJSON, at: place)
-      return nil
-    }
-    guard let text = value[format.field]?.string else {
-      summary.add(.withoutField, at: place)
-      return nil
-    }
+    guard let text = value[format.field]?.string else { return skip(.withoutField, at: place) }
     let utf8 = Array(text.utf8)
-    if utf8.allSatisfy(isSpace) {
-      summary.add(.blank, at: place)
-      return nil
-    }
+    if utf8.allSatisfy(isSpace) { return skip(.blank, at: place) }
     return Document(
       text: utf8, language: value["language"]?.string, title: value["title"]?.string,
       topic: value["topic"]?.string)

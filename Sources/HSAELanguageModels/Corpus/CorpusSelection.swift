@@ -28,12 +28,6 @@ public struct CorpusSelection: Hashable, Sendable {
     public var language: String?
     /// Bytes of its text.
     public var byteCount: Int
-
-    /// A document in `language` of `byteCount` bytes.
-    public init(language: String?, byteCount: Int) {
-      self.language = language
-      self.byteCount = byteCount
-    }
   }
 
   /// The indices of the chosen documents, in their new order.

@@ -47,7 +47,6 @@ enum MediaWiki {
     return bytes[(start + 1)..<end]
   }
 
-  /// The first place of `text` in `bytes`.
   private static func find(_ text: String, in bytes: ArraySlice<UInt8>) -> Int? {
     let pattern = Array(text.utf8)
     var position = bytes.startIndex

@@ -130,17 +130,22 @@ final class LlamaContext {
     for (sequence, index) in packed.contexts.enumerated() {
       let tokens = contexts[index]
       for position in 0..<packed.length {
-        let isReal = position < tokens.count
-        // Safe: `count` stays below `batchTokens`, for which the batch was made.
-        unsafe batch.token[count] = isReal ? tokens[position] : tokens[tokens.count - 1]
-        unsafe batch.pos[count] = Int32(position)
-        unsafe batch.n_seq_id[count] = 1
-        unsafe batch.seq_id[count]?[0] = Int32(sequence)
-        unsafe batch.logits[count] = logits ? 1 : 0
+        let token = tokens[min(position, tokens.count - 1)]
+        put(token, count, position: position, sequence: sequence, logits: logits)
         count += 1
       }
     }
     unsafe batch.n_tokens = Int32(count)
+  }
+
+  private func put(_ token: Int32, _ index: Int, position: Int, sequence: Int, logits: Bool) {
+    precondition(index >= 0 && index < batchTokens)
+    // Safe: the batch was made for `batchTokens` tokens.
+    unsafe batch.token[index] = token
+    unsafe batch.pos[index] = Int32(position)
+    unsafe batch.n_seq_id[index] = 1
+    unsafe batch.seq_id[index]?[0] = Int32(sequence)
+    unsafe batch.logits[index] = logits ? 1 : 0
   }
 
   /// Reads `tokens` as the next tokens of the one kept context, from position `position` on, and returns the
@@ -156,12 +161,8 @@ final class LlamaContext {
     // Safe: the context lives, and nothing else runs in it.
     if position == 0 { unsafe llama_memory_clear(llama_get_memory(context), false) }
     for (index, token) in tokens.enumerated() {
-      // Safe: `index` stays below `batchTokens`, for which the batch was made.
-      unsafe batch.token[index] = token
-      unsafe batch.pos[index] = Int32(position + index)
-      unsafe batch.n_seq_id[index] = 1
-      unsafe batch.seq_id[index]?[0] = 0
-      unsafe batch.logits[index] = index == tokens.count - 1 ? 1 : 0
+      let isLast = index == tokens.count - 1
+      put(token, index, position: position + index, sequence: 0, logits: isLast)
     }
     unsafe batch.n_tokens = Int32(tokens.count)
     let seen = block == weights.blockCount - 1 ? tokens.count - 1 : 0

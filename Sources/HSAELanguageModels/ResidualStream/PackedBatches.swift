@@ -1,7 +1,6 @@
 // Packs contexts of different lengths into batches for a model that wants all sequences of a batch equally
 // long. Contexts of similar length go together, padded at the end; causal models do not see the padding.
 
-/// Contexts that go through the model together.
 struct PackedBatch: Equatable {
   /// The indices of the contexts, longest first.
   var contexts: [Int]

@@ -8,33 +8,24 @@ import HSAETensors
 ///
 /// Several threads may score rows at once, each row by one thread.
 final class PredictionScores: Sendable {
-  /// The number of logits in a prediction.
   let vocabulary: Int
   /// The cross-entropy of each row's next token, in nats.
   let losses: Buffer<Float>
   /// The Kullback-Leibler divergence of each row's prediction from the undisturbed one, in nats.
   let divergences: Buffer<Float>
 
-  /// Room for `rows` rows.
   init(rows: Int, vocabulary: Int) {
     self.vocabulary = vocabulary
     losses = Buffer(rows)
     divergences = Buffer(rows)
   }
 
-  /// Stores the loss of row `row`. `logits` has `vocabulary` numbers.
-  func score(_ logits: UnsafePointer<Float>, row: Int, next: Int) {
-    // Safe: `logits` has `vocabulary` numbers.
-    let partition = unsafe Partition(logits, vocabulary)
-    unsafe note(partition, logits, row: row, next: next)
-  }
-
-  /// Stores the loss of row `row` and keeps its prediction for comparisons.
+  /// Stores the loss of row `row` and keeps its prediction in `kept`. `logits` has `vocabulary` numbers.
   func score(
-    _ logits: UnsafePointer<Float>, row: Int, next: Int, keepingIn kept: KeptPredictions
+    _ logits: UnsafePointer<Float>, row: Int, next: Int, keepingIn kept: KeptPredictions? = nil
   ) {
-    // Safe: as above; `keep` checks the row.
-    let partition = unsafe kept.keep(logits, row: row)
+    // Safe: `logits` has `vocabulary` numbers; `keep` checks the row.
+    let partition = unsafe kept?.keep(logits, row: row) ?? Partition(logits, vocabulary)
     unsafe note(partition, logits, row: row, next: next)
   }
 
@@ -51,9 +42,7 @@ final class PredictionScores: Sendable {
     unsafe divergences.base[row] = Float(max(0, kept.negativeEntropies.base[row] - mean))
   }
 
-  private func note(
-    _ partition: Partition, _ logits: UnsafePointer<Float>, row: Int, next: Int
-  ) {
+  private func note(_ partition: Partition, _ logits: UnsafePointer<Float>, row: Int, next: Int) {
     precondition(row >= 0 && row < losses.count && next >= 0 && next < vocabulary)
     // Safe: checked above, and only this thread has the row.
     unsafe losses.base[row] = Float(partition.logSum - Double(logits[next]))
@@ -84,8 +73,7 @@ private struct Partition {
 
   /// Sums over `count` logits, and stores exp(logits - largest) in `exponentials` if it is given.
   init(
-    _ logits: UnsafePointer<Float>, _ count: Int,
-    exponentials: UnsafeMutablePointer<Float>? = nil
+    _ logits: UnsafePointer<Float>, _ count: Int, exponentials: UnsafeMutablePointer<Float>? = nil
   ) {
     // Safe: the caller passes `count` logits, and as much room for `exponentials`.
     largest = unsafe kernels.largest(logits, count)

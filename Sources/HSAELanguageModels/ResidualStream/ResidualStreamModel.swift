@@ -79,11 +79,6 @@ public struct SpliceEffects: Hashable, Sendable {
     public var losses: [[Float]]
     /// The Kullback-Leibler divergence of prediction q from the undisturbed p, Σ p ln(p / q), in nats.
     public var divergences: [[Float]]
-
-    /// The given numbers.
-    public init(losses: [[Float]] = [], divergences: [[Float]] = []) {
-      (self.losses, self.divergences) = (losses, divergences)
-    }
   }
 
   /// The cross-entropy of each next token without a replacement, in nats.

@@ -52,29 +52,21 @@ public final class SyntheticModel: ResidualStreamModel {
     _ count: Int, _ width: Int, _ generator: SeededGenerator
   ) -> Matrix {
     var generator = generator
-    var matrix = Matrix(rows: count, columns: width)
-    for row in 0..<count {
-      for column in 0..<width { matrix[row, column] = Float(generator.nextSymmetric()) }
-    }
+    let elements = (0..<count * width).map { _ in Float(generator.nextSymmetric()) }
+    var matrix = Matrix(rows: count, columns: width, elements: elements)
     let norms = matrix.rowNorms()
-    for row in 0..<count {
-      for column in 0..<width { matrix[row, column] /= norms[row] }
-    }
+    matrix.forEachRow { index, row in for column in row.indices { row[column] /= norms[index] } }
     return matrix
   }
 
   /// The features of the token at `position` of `context`: its parents, and the child of each.
-  public func features(
-    of context: [Int32], at position: Int
-  ) -> [(parent: Int, child: Int)] {
+  public func features(of context: [Int32], at position: Int) -> [(parent: Int, child: Int)] {
     (1...Self.active).map { distance in
       let before = position >= distance ? context[position - distance] : -1
       let draw = SeededGenerator(seed: seed).split(UInt64(distance))
       var parent = draw.split(UInt64(context[position]))
       var child = draw.split(UInt64(context[position]) << 32 | UInt64(before + 1))
-      return (
-        Int(parent.next() % UInt64(parents.rows)), Int(child.next() % UInt64(childCount))
-      )
+      return (Int(parent.next() % UInt64(parents.rows)), Int(child.next() % UInt64(childCount)))
     }
   }
 
@@ -149,14 +141,7 @@ public final class SyntheticModel: ResidualStreamModel {
     for (index, context) in contexts.enumerated() {
       var rows = Matrix(rows: context.count, columns: description.width)
       try capture([context], afterBlock: splice?.block ?? last, into: &rows)
-      if let splice {
-        try splice.replace(
-          &rows,
-          context.enumerated().map {
-            Splice.Place(context: index, position: $0.offset, token: $0.element)
-          })
-        Self.grow(&rows, by: Float(last + 1) / Float(splice.block + 1))
-      }
+      if let splice { try apply(splice, to: &rows, of: context, number: index) }
       predictions.append(context.indices.dropLast().map { prediction(rows.row($0)) })
     }
     return predictions
@@ -173,26 +158,26 @@ public final class SyntheticModel: ResidualStreamModel {
     if position == 0 { written = [] }
     written += tokens
     precondition(written.count <= contextLength, "The context is full.")
-    let last = description.blockCount - 1
-    let block = splice?.block ?? last
+    let block = splice?.block ?? description.blockCount - 1
     var rows = Matrix(rows: tokens.count, columns: description.width)
     for index in tokens.indices {
       var row = rows.mutableRow(index)
       fill(&row, written, position + index, block)
     }
-    if let splice {
-      try splice.replace(
-        &rows,
-        tokens.enumerated().map {
-          Splice.Place(context: 0, position: position + $0.offset, token: $0.element)
-        })
-      Self.grow(&rows, by: Float(last + 1) / Float(splice.block + 1))
-    }
+    if let splice { try apply(splice, to: &rows, of: tokens, at: position) }
     return logits(rows.row(tokens.count - 1)).map { Float($0) }
   }
 
-  /// Does what the blocks do: they only make rows longer.
-  private static func grow(_ rows: inout Matrix, by factor: Float) {
+  /// Replaces the rows of `tokens`, then does what the later blocks do: they only make rows longer.
+  private func apply(
+    _ splice: Splice, to rows: inout Matrix, of tokens: [Int32], number: Int = 0, at start: Int = 0
+  ) throws(Failure) {
+    try splice.replace(
+      &rows,
+      tokens.enumerated().map {
+        Splice.Place(context: number, position: start + $0.offset, token: $0.element)
+      })
+    let factor = Float(description.blockCount) / Float(splice.block + 1)
     var elements = rows.mutableSpan
     for place in elements.indices { elements[place] *= factor }
   }
