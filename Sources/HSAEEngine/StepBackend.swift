@@ -82,14 +82,12 @@ public struct MemoryNeed: Hashable, Sendable {
   /// The need of the program alone.
   public init() {}
 
-  /// The need of both together. The program counts once.
-  public static func + (left: MemoryNeed, right: MemoryNeed) -> MemoryNeed {
-    var sum = left
-    sum.weights += right.weights
-    sum.gradients += right.gradients
-    sum.moments += right.moments
-    sum.batch += right.batch
-    return sum
+  /// Adds another need. The program counts once.
+  public static func += (sum: inout MemoryNeed, other: MemoryNeed) {
+    sum.weights += other.weights
+    sum.gradients += other.gradients
+    sum.moments += other.moments
+    sum.batch += other.batch
   }
 }
 
@@ -108,10 +106,7 @@ extension StepBackend {
   /// last million rows.
   package func deadCounts() -> (latents: Int, sublatents: Int) {
     let own = withState { ($0.usage.deadLatents(), $0.usage.deadSublatents()) }
-    if share.isAlone { return own }
-    return (
-      Int(share.dictionary.sum(Double(own.0))), Int(share.dictionary.sum(Double(own.1)))
-    )
+    return (Int(share.dictionary.sum(Double(own.0))), Int(share.dictionary.sum(Double(own.1))))
   }
 
   /// Rows seen so far.

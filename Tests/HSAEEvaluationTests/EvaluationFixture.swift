@@ -6,9 +6,9 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 
 @testable import HSAEEvaluation
+@testable import HSAERuns
 
 enum EvaluationFixture {
   /// A run called `name` with a dictionary of `shape`, whose weights `fill` sets.

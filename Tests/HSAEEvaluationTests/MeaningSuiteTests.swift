@@ -6,10 +6,10 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 @testable import HSAEEvaluation
+@testable import HSAERuns
 
 @Suite struct MeaningSuiteTests {
   private static func run(

@@ -3,11 +3,11 @@
 import Foundation
 import HSAEActivations
 import HSAEHTML
-import HSAEModels
 import HSAESupport
 import Testing
 
 @testable import HSAEEvaluation
+@testable import HSAEModels
 @testable import HSAEReport
 
 /// Tokens a page must survive.
