@@ -18,13 +18,11 @@ public struct MemoryNeed: Hashable, Sendable {
   /// The need of the program alone.
   public init() {}
 
-  /// The need of both together. The program counts once.
-  public static func + (left: MemoryNeed, right: MemoryNeed) -> MemoryNeed {
-    var sum = left
-    sum.weights += right.weights
-    sum.gradients += right.gradients
-    sum.moments += right.moments
-    sum.batch += right.batch
-    return sum
+  /// Adds another need. The program counts once.
+  public static func += (sum: inout MemoryNeed, other: MemoryNeed) {
+    sum.weights += other.weights
+    sum.gradients += other.gradients
+    sum.moments += other.moments
+    sum.batch += other.batch
   }
 }

@@ -51,9 +51,8 @@ public final class ReferenceBackend: StepBackend {
   public static func memoryNeed(_ recipe: Recipe, share: RankShare, threads: Int) -> MemoryNeed {
     var need = MemoryNeed()
     let parameters = Double(share.shape.parameterCount)
-    (need.weights, need.gradients, need.moments) = (
-      16 * parameters, 16 * parameters, 40 * parameters
-    )
+    (need.weights, need.gradients) = (16 * parameters, 16 * parameters)
+    need.moments = 40 * parameters
     let (m, d) = (Double(share.shape.experts), Double(share.shape.width))
     need.batch = Double(share.batch) * (16 * m + 64 * d)
     return need
@@ -72,7 +71,6 @@ public final class ReferenceBackend: StepBackend {
   /// Takes one step on the batch.
   public func step(_ settings: StepSettings) -> StepReport {
     var reference = ReferenceSettings(recipe, regulariserScale: settings.regulariserScale)
-    let penalisesAll = recipe.objective.l1 > 0 && recipe.objective.l1Scope == .all
     // Without the penalty there is no pass over all latents, so the report sums over the active ones.
     if recipe.objective.l1 == 0 { reference.scope = .topK }
     if reference.auxiliary > 0 {
@@ -84,7 +82,7 @@ public final class ReferenceBackend: StepBackend {
     var trainer = ReferenceTrainer(state)
     let step = trainer.step(
       rows, reference, learningRate: Double(settings.learningRate), clip: Double(settings.clip))
-    let report = self.report(step, reference, settings, rows, penalisesAll: penalisesAll)
+    let report = self.report(step, reference, settings, rows)
     guard report.loss.isFinite, report.gradientNorm.isFinite else { return report }
     var next = trainer.state()
     next.usage = state.usage
@@ -95,7 +93,7 @@ public final class ReferenceBackend: StepBackend {
 
   private func report(
     _ step: ReferenceStep, _ reference: ReferenceSettings, _ settings: StepSettings,
-    _ rows: [Double], penalisesAll: Bool
+    _ rows: [Double]
   ) -> StepReport {
     let (m, batch) = (recipe.shape.experts, Double(share.batch))
     var report = StepReport()
@@ -108,7 +106,7 @@ public final class ReferenceBackend: StepBackend {
     report.auxkLatents = reference.dead.count { $0 }
     report.gradientNorm = step.gradientNorm
     report.l0 = Double(step.pass.codes.reduce(0) { $0 + $1.count }) / batch
-    if penalisesAll {
+    if recipe.objective.penalisesAll {
       let above = step.pass.preActivations.count { $0 >= reference.threshold }
       report.aboveThreshold = Double(above) / batch / Double(m)
     }

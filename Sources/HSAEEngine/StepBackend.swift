@@ -79,10 +79,7 @@ extension StepBackend {
   /// last million rows.
   package func deadCounts() -> (latents: Int, sublatents: Int) {
     let own = withState { ($0.usage.deadLatents(), $0.usage.deadSublatents()) }
-    if share.isAlone { return own }
-    return (
-      Int(share.dictionary.sum(Double(own.0))), Int(share.dictionary.sum(Double(own.1)))
-    )
+    return (Int(share.dictionary.sum(Double(own.0))), Int(share.dictionary.sum(Double(own.1))))
   }
 
   /// Rows seen so far.

@@ -23,43 +23,33 @@ extension Parameters {
     let root = SeededGenerator(seed: seed)
     let bound = (6 / Double(shape.width)).squareRoot()
     let subBound = (6 / Double(max(1, shape.subspace))).squareRoot()
-    var row = [Double](repeating: 0, count: shape.width)
-    var subRow = [Double](repeating: 0, count: shape.subspace)
     for expert in 0..<shape.experts {
       var generator = root.split(UInt64(firstExpert + expert))
-      let first = expert * shape.rowsPerExpert
-      draw(&row, bound, &generator)
-      store(row, scaledBy: 1, in: &result.encoderSide, row: first)
-      store(row, scaledBy: inverseNorm(row), in: &result.decoderSide, row: first)
-      for axis in 0..<shape.subspace {
-        draw(&row, bound, &generator)
-        store(row, scaledBy: inverseNorm(row), in: &result.encoderSide, row: first + 1 + axis)
-        store(row, scaledBy: inverseNorm(row), in: &result.decoderSide, row: first + 1 + axis)
+      for row in expert * shape.rowsPerExpert..<(expert + 1) * shape.rowsPerExpert {
+        draw(
+          row, of: &result.encoderSide, and: &result.decoderSide, bound, &generator,
+          isUnit: row % shape.rowsPerExpert > 0)
       }
-      for sublatent in 0..<shape.sublatents {
-        let index = expert * shape.sublatents + sublatent
-        draw(&subRow, subBound, &generator)
-        store(subRow, scaledBy: inverseNorm(subRow), in: &result.subEncoder, row: index)
-        store(subRow, scaledBy: inverseNorm(subRow), in: &result.subDecoder, row: index)
+      for row in expert * shape.sublatents..<(expert + 1) * shape.sublatents {
+        draw(row, of: &result.subEncoder, and: &result.subDecoder, subBound, &generator)
       }
     }
     return result
   }
 }
 
-/// Fills `row` with uniform numbers from (-bound, bound), none of them zero.
-private func draw(_ row: inout [Double], _ bound: Double, _ generator: inout SeededGenerator) {
-  for index in row.indices { row[index] = bound * generator.nextSymmetric() }
-}
-
-/// 1 / ‖row‖. The row is not zero: `draw` never draws zero.
-private func inverseNorm(_ row: [Double]) -> Double {
-  1 / row.reduce(0) { $0 + $1 * $1 }.squareRoot()
-}
-
-private func store(
-  _ values: [Double], scaledBy factor: Double, in matrix: inout Matrix, row index: Int
+/// Sets row `row` of both sides to uniform numbers from (-bound, bound), scaled to unit norm; on the encoder's
+/// side only if `isUnit`. No number is zero, because `nextSymmetric` never draws zero.
+private func draw(
+  _ row: Int, of encoder: inout Matrix, and decoder: inout Matrix, _ bound: Double,
+  _ generator: inout SeededGenerator, isUnit: Bool = true
 ) {
-  var row = matrix.mutableRow(index)
-  for column in values.indices { row[column] = Float(values[column] * factor) }
+  var left = encoder.mutableRow(row)
+  var right = decoder.mutableRow(row)
+  let values = left.indices.map { _ in bound * generator.nextSymmetric() }
+  let factor = 1 / values.reduce(0) { $0 + $1 * $1 }.squareRoot()
+  for column in values.indices {
+    right[column] = Float(values[column] * factor)
+    left[column] = isUnit ? right[column] : Float(values[column])
+  }
 }

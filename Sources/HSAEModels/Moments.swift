@@ -7,19 +7,7 @@ package import HSAETensors
 /// Adam's two moments of every weight, laid out like `Parameters`.
 @safe
 package final class Moments: Sendable {
-  /// The arrays of `Parameters`.
-  package enum Part: Int, CaseIterable, Sendable {
-    case encoderSide, decoderSide, subEncoder, subDecoder, bias
-
-    /// The number of elements of this array.
-    package func count(_ shape: DictionaryShape, hasBias: Bool) -> Int {
-      switch self {
-      case .encoderSide, .decoderSide: shape.experts * shape.rowsPerExpert * shape.width
-      case .subEncoder, .subDecoder: shape.experts * shape.sublatents * shape.subspace
-      case .bias: hasBias ? shape.width : 0
-      }
-    }
-  }
+  package typealias Part = Parameters.Part
 
   /// One moment: a buffer for each part in the format in use, and none in the other format.
   package struct Arrays: Sendable {
@@ -85,43 +73,21 @@ package final class Moments: Sendable {
     precondition(format == .float32, "Moments in bf16.")
     var result = Parameters(shape: shape, hasBias: hasBias)
     for part in Part.allCases {
-      part.withMutableSpan(of: &result) { target in
-        let source = moment.float32[part.rawValue].elements
-        for index in source.indices { target[index] = source[index] }
-      }
+      var target = result[part].mutableSpan
+      let source = moment.float32[part.rawValue].elements
+      for index in source.indices { target[index] = source[index] }
     }
     return result
   }
 
   /// Sets one fp32 moment to numbers in the layout of the weights.
-  package func set(_ moment: Arrays, to values: consuming Parameters) {
+  package func set(_ moment: Arrays, to values: borrowing Parameters) {
     precondition(format == .float32, "Moments in bf16.")
     for part in Part.allCases {
-      let count = part.count(shape, hasBias: hasBias)
-      part.withMutableSpan(of: &values) { source in
-        moment.float32[part.rawValue].withMutableSpan(0..<count) { target in
-          for index in target.indices { target[index] = source[index] }
-        }
+      let source = values[part].elements
+      moment.float32[part.rawValue].withMutableSpan(source.indices) { target in
+        for index in target.indices { target[index] = source[index] }
       }
-    }
-  }
-}
-
-extension Moments.Part {
-  /// Lends the array of `parameters` that this part belongs to.
-  fileprivate func withMutableSpan(
-    of parameters: inout Parameters, _ body: (inout MutableSpan<Float>) -> Void
-  ) {
-    func lend(_ matrix: inout Matrix) {
-      var span = matrix.mutableSpan
-      body(&span)
-    }
-    switch self {
-    case .encoderSide: lend(&parameters.encoderSide)
-    case .decoderSide: lend(&parameters.decoderSide)
-    case .subEncoder: lend(&parameters.subEncoder)
-    case .subDecoder: lend(&parameters.subDecoder)
-    case .bias: lend(&parameters.bias)
     }
   }
 }

@@ -18,9 +18,12 @@ public struct Objective: Hashable, Codable, Sendable {
   /// The most dead latents that may explain one row's error, k_aux.
   public var auxkActive: Int
 
+  /// Whether the sparsity penalty counts latents outside the top k.
+  package var penalisesAll: Bool { l1 > 0 && l1Scope == .all }
+
   /// The reconstructions that the loss compares with the row (eqs. 3.2 and 3.3), the whole one first.
   public var reconstructions: [ReconstructionTerm] {
-    [ReconstructionTerm(.whole, weight: 1), ReconstructionTerm(.topLevel, weight: Double(beta))]
+    [.init(part: .whole, weight: 1), .init(part: .topLevel, weight: Double(beta))]
   }
 
   /// An objective with the given coefficients.

@@ -40,12 +40,44 @@ public struct Parameters: ~Copyable, Sendable {
   /// A second set of parameters with the same values.
   public func copy() -> Parameters {
     var result = Parameters(shape: shape, hasBias: hasBias)
-    result.encoderSide.assign(from: encoderSide)
-    result.decoderSide.assign(from: decoderSide)
-    result.subEncoder.assign(from: subEncoder)
-    result.subDecoder.assign(from: subDecoder)
-    result.bias.assign(from: bias)
+    for part in Part.allCases { result[part].assign(from: self[part]) }
     return result
+  }
+
+  /// The matrices, each of which holds one or two of the tensors.
+  package enum Part: Int, CaseIterable, Sendable {
+    case encoderSide, decoderSide, subEncoder, subDecoder, bias
+
+    /// The number of elements of this matrix.
+    package func count(_ shape: DictionaryShape, hasBias: Bool) -> Int {
+      switch self {
+      case .encoderSide, .decoderSide: shape.experts * shape.rowsPerExpert * shape.width
+      case .subEncoder, .subDecoder: shape.experts * shape.sublatents * shape.subspace
+      case .bias: hasBias ? shape.width : 0
+      }
+    }
+  }
+
+  /// The matrix `part`.
+  package subscript(part: Part) -> Matrix {
+    _read {
+      switch part {
+      case .encoderSide: yield encoderSide
+      case .decoderSide: yield decoderSide
+      case .subEncoder: yield subEncoder
+      case .subDecoder: yield subDecoder
+      case .bias: yield bias
+      }
+    }
+    _modify {
+      switch part {
+      case .encoderSide: yield &encoderSide
+      case .decoderSide: yield &decoderSide
+      case .subEncoder: yield &subEncoder
+      case .subDecoder: yield &subDecoder
+      case .bias: yield &bias
+      }
+    }
   }
 }
 
@@ -82,5 +114,42 @@ public enum ParameterName: String, CaseIterable, Sendable {
     if !shape.isFlat { names += [.down, .up, .subEncoder, .subDecoder] }
     if hasBias { names.append(.bias) }
     return names
+  }
+}
+
+/// Where the elements of one tensor are in its matrix: for each expert, `count` in a row.
+package struct RowLayout {
+  /// The matrix that holds the tensor.
+  package let part: Parameters.Part
+  /// The experts that have elements of their own; 1 for the bias.
+  package let experts: Int
+  /// The number of elements that one expert has.
+  package let count: Int
+  private let stride: Int
+  private let offset: Int
+
+  package init(_ name: ParameterName, _ shape: DictionaryShape) {
+    let (d, sub) = (shape.width, shape.sublatents * shape.subspace)
+    let side = shape.rowsPerExpert * d
+    experts = name == .bias ? 1 : shape.experts
+    (part, count, stride, offset) =
+      switch name {
+      case .encoder: (.encoderSide, d, side, 0)
+      case .decoder: (.decoderSide, d, side, 0)
+      case .down: (.encoderSide, shape.subspace * d, side, d)
+      case .up: (.decoderSide, shape.subspace * d, side, d)
+      case .subEncoder: (.subEncoder, sub, sub, 0)
+      case .subDecoder: (.subDecoder, sub, sub, 0)
+      case .bias: (.bias, d, 0, 0)
+      }
+  }
+
+  /// The elements of the tensor that belong to expert `expert`.
+  package func source(_ expert: Int) -> Range<Int> { expert * count..<(expert + 1) * count }
+
+  /// The elements of the matrix that belong to expert `expert`.
+  package func target(_ expert: Int) -> Range<Int> {
+    let start = expert * stride + offset
+    return start..<start + count
   }
 }

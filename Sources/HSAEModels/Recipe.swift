@@ -13,10 +13,7 @@ public enum Selection: Hashable, Sendable {
 
   /// Its name in messages.
   public var name: String {
-    switch self {
-    case .topK: "topk"
-    case .thresholds: "thresholds"
-    }
+    self == .topK ? "topk" : "thresholds"
   }
 
   /// The thresholds, if this selection has them.
@@ -44,12 +41,6 @@ public struct ReconstructionTerm: Hashable, Sendable {
   public var part: Part
   /// The weight of the mean squared error.
   public var weight: Double
-
-  /// A term with the given part and weight.
-  public init(_ part: Part, weight: Double) {
-    self.part = part
-    self.weight = weight
-  }
 }
 
 /// Everything that defines what is trained, apart from the data and the schedules.

@@ -26,7 +26,7 @@ extension TopLevelEncoder {
     let slots = slots(of: row)
     let count = slots.count
     let error = unsafe roundingErrors.base[row]
-    let width = rowWidth
+    let width = shape.width
     guard error > 0, count > 0 else { return }
     unsafe withUnsafeTemporaryAllocation(of: UInt64.self, capacity: count) { keys in
       guard let keys = keys.baseAddress else { return }

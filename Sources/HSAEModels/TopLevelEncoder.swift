@@ -44,8 +44,7 @@ public final class TopLevelEncoder {
   /// Bit j of row i: u_ij ≥ threshold [paddedCapacity × maskWords]; empty unless asked for.
   public let mask: Buffer<UInt64>
 
-  private let shape: DictionaryShape
-  var rowWidth: Int { shape.width }
+  let shape: DictionaryShape
   let activation: ActivationFunction
   private let precision: Precision
   private let threads: Int

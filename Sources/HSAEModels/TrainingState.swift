@@ -19,6 +19,14 @@ public struct TrainingState: ~Copyable, Sendable {
   /// The sizes of the dictionary, or of the part of it that one rank owns.
   public var shape: DictionaryShape { parameters.shape }
 
+  /// A second state with the same numbers.
+  public func copy() -> TrainingState {
+    TrainingState(
+      parameters: parameters.copy(), moments: moments.copy(), usage: usage, step: step)
+  }
+}
+
+extension TrainingState {
   /// The state before the first step.
   ///
   /// - Parameters:
@@ -30,25 +38,10 @@ public struct TrainingState: ~Copyable, Sendable {
     parameters: consuming Parameters, momentFormat: Precision = .float32, seed: UInt64 = 0,
     firstExpert: Int = 0
   ) {
-    moments = Moments(
+    let moments = Moments(
       shape: parameters.shape, hasBias: parameters.hasBias, format: momentFormat, seed: seed,
       firstExpert: firstExpert)
-    usage = Usage(shape: parameters.shape)
-    self.parameters = parameters
-    step = 0
-  }
-
-  /// A second state with the same numbers.
-  public func copy() -> TrainingState {
-    var result = TrainingState(copying: parameters.copy(), moments: moments.copy())
-    (result.usage, result.step) = (usage, step)
-    return result
-  }
-
-  private init(copying parameters: consuming Parameters, moments: Moments) {
-    self.moments = moments
-    usage = Usage(shape: parameters.shape)
-    self.parameters = parameters
-    step = 0
+    let usage = Usage(shape: parameters.shape)
+    self.init(parameters: parameters, moments: moments, usage: usage, step: 0)
   }
 }

@@ -33,12 +33,12 @@ public struct Usage: Sendable {
 
   /// The number of latents not active for any of the last `window` rows; 0 before so many rows were seen.
   public func deadLatents(window: Int = reportingWindow) -> Int {
-    Self.dead(latentLastFired, vectors: vectors, window: window)
+    dead(latentLastFired, window)
   }
 
   /// The number of sublatents not active for any of the last `window` rows; 0 before so many rows were seen.
   public func deadSublatents(window: Int = reportingWindow) -> Int {
-    Self.dead(sublatentLastFired, vectors: vectors, window: window)
+    dead(sublatentLastFired, window)
   }
 
   /// Whether latent `index` was not active for any of the last `window` rows.
@@ -46,14 +46,10 @@ public struct Usage: Sendable {
     vectors - Int(latentLastFired[index]) >= window
   }
 
-  private static func dead(_ last: [Int64], vectors: Int, window: Int) -> Int {
-    let limit = Int64(vectors - window)
-    guard limit >= 0 else { return 0 }
-    return last.reduce(0) { $0 + ($1 <= limit ? 1 : 0) }
+  private func dead(_ last: [Int64], _ window: Int) -> Int {
+    vectors < window ? 0 : last.count { $0 <= vectors - window }
   }
-}
 
-extension Usage {
   /// Begins to count a batch of `rows` rows: lets the averages decay and returns the weight of one row in them. The
   /// caller then counts each latent and sublatent that was active.
   package mutating func beginBatch(rows: Int) -> Float {

@@ -9,6 +9,7 @@ import HSAETensors
 import HSAETestSupport
 
 @testable import HSAEEvaluation
+@testable import HSAERuns
 
 enum EvaluationFixture {
   /// A run called `name` with a dictionary of `shape`, whose weights `fill` sets.

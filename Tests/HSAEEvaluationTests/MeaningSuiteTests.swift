@@ -10,6 +10,7 @@ import HSAETestSupport
 import Testing
 
 @testable import HSAEEvaluation
+@testable import HSAERuns
 
 @Suite struct MeaningSuiteTests {
   private static func run(

@@ -2,13 +2,13 @@
 
 import Foundation
 import HSAEHTML
-import HSAEModels
 import HSAERuns
 import HSAESupport
 import Testing
 
 @testable import HSAEActivations
 @testable import HSAEEvaluation
+@testable import HSAEModels
 @testable import HSAEReport
 
 /// Tokens a page must survive.

@@ -10,10 +10,10 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
-import HSAERuns
 import Testing
 
 @testable import HSAEExplorer
+@testable import HSAERuns
 
 struct ExplainFixture {
   let folder: String

@@ -52,7 +52,7 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
   /// This case with one term of the loss at a time.
   var separately: [GradientCase] {
     let terms: [(String, WritableKeyPath<ReferenceSettings, Double>)] = [
-      ("reconstruction", \.reconstruction), ("top level", \.topLevel),
+      ("reconstruction", \.[.whole]), ("top level", \.[.topLevel]),
       ("orthogonality", \.orthogonality), ("L1", \.sparsity), ("AuxK", \.auxiliary),
     ]
     return terms.compactMap { name, kept in

@@ -53,7 +53,7 @@ extension Fixture.Case {
     result.subThreshold = settings.thresholdSub
     result.slope = settings.slopeTop
     result.subSlope = settings.slopeSub
-    result.topLevel = settings.beta
+    result[.topLevel] = settings.beta
     result.orthogonality = settings.ortho
     result.sparsity = settings.l1
     result.scope = settings.l1Scope

@@ -72,7 +72,7 @@ struct KnownAnswerTests {
     #expect(pass.codes.map { $0.map(\.sublatent) } == [[0], [1]])
     #expect(pass.loss.reconstruction == 0)
     #expect(abs(pass.loss.topLevel - (0.49 + 0.36) / 2) < 1e-15)
-    settings.topLevel = 0
+    settings[.topLevel] = 0
     #expect(planted.forward(rows, settings).loss.total == 0)
     let gradient = planted.gradients(rows, settings, planted.forward(rows, settings))
     #expect(gradient.norm == 0)
@@ -190,7 +190,7 @@ struct KnownAnswerTests {
 
   @Test func projectionClippingAndRenormalisation() {
     var settings = ReferenceSettings.paper(width: 4)
-    settings.topLevel = 1
+    settings[.topLevel] = 1
     let rows = [1.5, 0.7, 0.4, 0.2, 0.9, 0.1, 0.6, 1.1]
     var gradient = planted.gradients(rows, settings, planted.forward(rows, settings))
     planted.projectDecoderGradients(&gradient)

@@ -17,8 +17,6 @@ final class AuxiliaryLoss {
   static let tileRows = 64
   static let tileLatents = 256
 
-  let shape: DictionaryShape
-  let batch: Int
   /// The most dead latents that may explain one row, k_aux.
   let active: Int
   /// The dead latents of this step. `place` has each latent's position among them, or −1.
@@ -50,8 +48,6 @@ final class AuxiliaryLoss {
   let sums: Buffer<Double>
 
   init(shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, threads: Int) {
-    self.shape = shape
-    self.batch = batch
     self.active = min(active, shape.experts)
     let d = shape.width
     let padded = pieceCount(shape.experts, size: Self.tileLatents) * Self.tileLatents
@@ -94,7 +90,7 @@ extension TrainingEngine {
       work.place[latent] = dead ? Int32(work.latents.count) : -1
       if dead { work.latents.append(Int32(latent)) }
     }
-    let total = ranks?.sum(work.latents.count) ?? work.latents.count
+    let total = Int(share.dictionary.sum(Double(work.latents.count)))
     guard total > 0 else { return (0, 0) }
     gatherDead(work)
     encodeDead(work, active: min(work.active, work.latents.count))

@@ -61,7 +61,7 @@ extension TrainingEngine: StepBackend {
     // penalty.
     need.batch += rows * d * (isHalf ? 18 : 12)
     need.batch += rows * Double(shape.activeExperts) * (36 + 20 * s)
-    if objective.l1 > 0, objective.l1Scope == .all {
+    if objective.penalisesAll {
       need.batch += rows * (m / 8 + d * (isHalf ? 2 : 4))
     }
     if objective.ortho > 0 { need.batch += (isHalf ? 12 : 8) * d * d }

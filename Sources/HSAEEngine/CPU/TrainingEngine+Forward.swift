@@ -138,30 +138,24 @@ extension TrainingEngine {
   func forward() -> (full: Double, top: Double, subPenalty: Double) {
     // Safe: a chunk writes its own rows of `high` and `low` and its own pairs. The weights' pointers stay
     // within the closures that lend them.
-    unsafe state.parameters.encoderSide.withUnsafePointer { encoderSide in
-      unsafe state.parameters.decoderSide.withUnsafePointer { decoderSide in
-        unsafe state.parameters.subEncoder.withUnsafePointer { subEncoder in
-          unsafe state.parameters.subDecoder.withUnsafePointer { subDecoder in
-            parallelFor(chunkCount, threads: threads) { chunk, worker in
-              let d = shape.width
-              let rows = pieceRange(chunk, size: chunkRows, count: batch)
-              unsafe (high.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
-              unsafe (low.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
-              unsafe visitExperts(of: chunk, fetching: encoderSide) { expert, rows, pairs in
-                let own = unsafe subExpert(
-                  expert, encoder: subEncoder, decoder: subDecoder, worker: worker)
-                unsafe readExpert(pairs, rows, own)
-              }
-              unsafe visitExperts(of: chunk, fetching: decoderSide) { _, rows, pairs in
-                let first = pairs.lowerBound
-                unsafe kernels.spread(
-                  high.base, low.base, rows, shape.rowsPerExpert, d, pairValues.base + first,
-                  pairSteps.base + first * shape.subspace, groupRows.base + first, pairs.count)
-              }
-              if ranks == nil { residuals(rows) }
-            }
-          }
+    unsafe state.parameters.withUnsafePointers { weights in
+      parallelFor(chunkCount, threads: threads) { chunk, worker in
+        let d = shape.width
+        let rows = pieceRange(chunk, size: chunkRows, count: batch)
+        unsafe (high.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
+        unsafe (low.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
+        unsafe visitExperts(of: chunk, fetching: weights.encoderSide) { expert, rows, pairs in
+          let own = unsafe subExpert(
+            expert, encoder: weights.subEncoder, decoder: weights.subDecoder, worker: worker)
+          unsafe readExpert(pairs, rows, own)
         }
+        unsafe visitExperts(of: chunk, fetching: weights.decoderSide) { _, rows, pairs in
+          let first = pairs.lowerBound
+          unsafe kernels.spread(
+            high.base, low.base, rows, shape.rowsPerExpert, d, pairValues.base + first,
+            pairSteps.base + first * shape.subspace, groupRows.base + first, pairs.count)
+        }
+        if ranks == nil { residuals(rows) }
       }
     }
     ranks?.reconstruct(self)

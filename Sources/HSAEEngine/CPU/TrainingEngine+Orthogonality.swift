@@ -67,8 +67,8 @@ extension TrainingEngine {
     }
     if let ranks {
       let elements = shape.width * shape.width
-      unsafe ranks.sumInDictionary(work.encoderGram.base, elements)
-      unsafe ranks.sumInDictionary(work.decoderGram.base, elements)
+      unsafe ranks.dictionarySums?.sum(work.encoderGram.base, elements)
+      unsafe ranks.dictionarySums?.sum(work.decoderGram.base, elements)
       sum = share.dictionary.sum(sum)
     }
     // S = ⟨EᵀE, DᵀD⟩ − Σ_j (e_j·d_j)²

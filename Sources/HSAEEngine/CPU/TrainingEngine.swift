@@ -1,17 +1,6 @@
 // The training step of `docs/method.md`, made as fast as the machine allows: forward, backward, update. This
 // file owns the memory of a step and calls the phases in order; the files beside it hold the phases.
 //
-// Each phase is a loop over pieces of fixed size that threads share:
-//   encode         rows × latents product in tiles; active experts, threshold mask   TopLevelEncoder
-//   group          (row, expert) pairs sorted by expert                              +Forward
-//   forward        by expert: z, subspace, sublatent, its part of x̂; then residuals  +Forward
-//   auxiliary      dead latents explain the residual (if switched on)                AuxiliaryLoss
-//   orthogonality  Gram matrices, gradients of eq. 3.4                               +Orthogonality
-//   penalty        gradient of the latents above the threshold                       +Penalty
-//   backward       by expert: gradients of everything it owns, projected             +Backward
-//   update         clip, Adam, renormalise, bf16 copies                              +Optimizer
-//   usage          which latents and sublatents were active                          Usage
-//
 // If several processes train a dictionary, this engine has some of its experts. `Ranks` exchanges data with
 // the others; the phases encode, forward, auxiliary, orthogonality and backward call it. The large buffers
 // are allocated in `init`, not in a step. Results do not depend on the number of threads: one thread computes
@@ -24,23 +13,24 @@ public import HSAEModels
 public import HSAERuns
 public import HSAETensors
 
-/// The phases of a step, as `hsae bench` reports them.
+/// The phases of a step, as `hsae bench` reports them. Each is a loop over pieces of fixed size that threads
+/// share.
 public enum Phase: Int, CaseIterable, Sendable {
-  /// The product of rows and latents, in tiles; active experts and threshold mask.
+  /// The product of rows and latents, in tiles; active experts and threshold mask (`TopLevelEncoder`).
   case encode
-  /// Sorts the pairs of a row and an active expert by expert.
+  /// Sorts the pairs of a row and an active expert by expert (`+Forward`).
   case group
-  /// By expert: z, subspace, sublatent and its part of x̂; then the residuals.
+  /// By expert: z, subspace, sublatent and its part of x̂; then the residuals (`+Forward`).
   case forward
-  /// Dead latents explain the residual, if that is switched on.
+  /// Dead latents explain the residual, if that is switched on (`AuxiliaryLoss`).
   case auxiliary
   /// Gram matrices and gradients of eq. 3.4.
   case orthogonality
   /// The gradient of the latents above the threshold.
   case penalty
-  /// By expert: gradients of all it owns.
+  /// By expert: gradients of all it owns, projected.
   case backward
-  /// Clipping, Adam, unit norms, bf16 copies.
+  /// Clipping, Adam, unit norms, bf16 copies (`+Optimizer`).
   case update
   /// Counts which latents and sublatents were active.
   case usage
@@ -63,9 +53,7 @@ public final class TrainingEngine {
   public let shape: DictionaryShape
   /// What is trained.
   public let recipe: Recipe
-  /// Thresholds and slopes.
   let activation: ActivationFunction
-  /// The coefficients of the loss.
   let objective: Objective
   /// The rows of a batch that this engine sees.
   public let batch: Int
@@ -75,7 +63,6 @@ public final class TrainingEngine {
   let ranks: RankWork?
   /// The arithmetic of the dense products.
   let precision: Precision
-  /// The number of threads.
   let threads: Int
 
   /// Weights, moments and usage.
@@ -89,7 +76,6 @@ public final class TrainingEngine {
   /// bias, `step` subtracts the bias here.
   public var batchRows: Buffer<Float>
 
-  /// Finds the active experts of each row.
   let encoder: TopLevelEncoder
   /// A bf16 copy of the batch; empty in fp32.
   let batchRowsBF16: Buffer<UInt16>
@@ -140,7 +126,7 @@ public final class TrainingEngine {
   let penalty: PenaltyWorkspace?
   let auxiliary: AuxiliaryLoss?
   /// Whether latents outside the top k are penalised.
-  var penalisesAll: Bool { objective.l1 > 0 && objective.l1Scope == .all }
+  var penalisesAll: Bool { objective.penalisesAll }
 
   /// An engine that continues from `state` with `recipe`, for its share of the dictionary and of every batch.
   ///
@@ -168,8 +154,8 @@ public final class TrainingEngine {
     encoder = TopLevelEncoder(
       shape: shape, activation: activation, selection: recipe.selection, capacity: batch,
       encoderStride: shape.rowsPerExpert * d, precision: precision,
-      wantsMask: objective.l1 > 0 && objective.l1Scope == .all,
-      isShared: share.dictionary.size > 1, threads: threads)
+      wantsMask: objective.penalisesAll, isShared: share.dictionary.size > 1,
+      threads: threads)
     ranks = share.isAlone ? nil : RankWork(share, objective: objective, threads: threads)
     batchRows = Buffer(encoder.paddedCapacity * d)
     batchRowsBF16 = Buffer(bf16 ? encoder.paddedCapacity * d : 0)
@@ -223,9 +209,6 @@ public final class TrainingEngine {
   }
 
   /// Takes one step on the batch in `batchRows`: measures, then updates the weights.
-  ///
-  /// The report holds what was measured before the update. If the loss or the gradient is not finite, the
-  /// weights stay as they were, and the caller decides what to do.
   public func step(_ settings: StepSettings) -> StepReport {
     precondition(
       batchRows.count == encoder.paddedCapacity * shape.width, "A batch buffer of another size.")
@@ -250,19 +233,21 @@ public final class TrainingEngine {
         auxiliary: aux.latents > 0)
     }
 
-    var sums = BatchSums(
-      full: squares.full, top: squares.top, pairs: Double(pairTotal),
-      penalty: penalisesAll ? above.sum : activePenalty(), subPenalty: squares.subPenalty,
-      above: Double(above.count))
-    if let ranks { ranks.sum(&sums) }
+    // Σ‖x − x̂‖², Σ‖x − x̂_high‖², active pairs, the penalty of latents and of sublatents, and pairs at or
+    // above the threshold: over all rows and experts.
+    var sums = [
+      squares.full, squares.top, Double(pairTotal), penalisesAll ? above.sum : activePenalty(),
+      squares.subPenalty, Double(above.count),
+    ]
+    if ranks != nil { share.world.sum(&sums) }
     let count = Double(share.batch)
-    report.reconstruction = sums.full / count
-    report.topReconstruction = sums.top / count
-    if settings.wantsVariance { report.explainedVariance = 1 - sums.full / totalVariance() }
-    report.l0 = sums.pairs / count
-    report.l1 = (sums.penalty + sums.subPenalty) / count
+    report.reconstruction = sums[0] / count
+    report.topReconstruction = sums[1] / count
+    if settings.wantsVariance { report.explainedVariance = 1 - sums[0] / totalVariance() }
+    report.l0 = sums[2] / count
+    report.l1 = (sums[3] + sums[4]) / count
     if encoder.mask.count > 0 {
-      report.aboveThreshold = sums.above / count / Double(share.shape.experts)
+      report.aboveThreshold = sums[5] / count / Double(share.shape.experts)
     }
     report.auxk = aux.loss
     report.auxkLatents = aux.latents
@@ -288,11 +273,14 @@ public final class TrainingEngine {
 
   /// Counts which latents and sublatents were active in this step.
   private func countUsage() {
-    guard let ranks, ranks.countsTogether else { return state.usage.count(self) }
+    guard let sums = ranks?.copySums else { return state.usage.count(self) }
     var counts = [Float](repeating: 0, count: shape.experts * (1 + shape.sublatents))
     forEachActive(
       latent: { counts[$0] = $1 }, sublatent: { counts[shape.experts + $0] += 1 })
-    ranks.sumOverCopies(&counts)
+    unsafe counts.withUnsafeMutableBufferPointer { counts in
+      // Safe: the buffer has `count` elements and outlives the call.
+      if let base = counts.baseAddress { unsafe sums.sum(base, counts.count) }
+    }
     state.usage.count(rows: share.batch, counts)
   }
 

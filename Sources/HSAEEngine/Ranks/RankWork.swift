@@ -16,20 +16,6 @@ internal import HSAEModels
 internal import HSAERuns
 internal import HSAETensors
 
-/// The sums of a step over all rows and experts.
-struct BatchSums {
-  /// Σ‖x − x̂‖² and Σ‖x − x̂_high‖².
-  var full: Double
-  var top: Double
-  /// The number of active pairs.
-  var pairs: Double
-  /// The sums of the penalty: over latents, and over sublatents.
-  var penalty: Double
-  var subPenalty: Double
-  /// The number of pairs at or above the threshold.
-  var above: Double
-}
-
 /// The memory and the communicators of a step that several ranks share.
 @safe
 final class RankWork {
@@ -41,8 +27,8 @@ final class RankWork {
   private let choice: SharedChoice?
   private let deadChoice: SharedChoice?
   /// Sums over the ranks of a group, and over the ranks with the same experts; nil if there is one such rank.
-  private let dictionarySums: RankReduction?
-  private let copySums: RankReduction?
+  let dictionarySums: RankReduction?
+  let copySums: RankReduction?
 
   init(_ share: RankShare, objective: Objective, threads: Int) {
     self.share = share
@@ -134,50 +120,6 @@ final class RankWork {
       owners.map { $0.lowerBound * rowBytes..<$0.upperBound * rowBytes })
   }
 
-  /// Replaces an array by its sums over the ranks of the group.
-  ///
-  /// - Safety: the array has `count` elements.
-  @unsafe
-  func sumInDictionary(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
-    // Safe: the caller's array has `count` elements.
-    unsafe dictionarySums?.sum(array, count)
-  }
-
-  /// Replaces an array by its sums over the ranks with the same experts.
-  ///
-  /// - Safety: the array has `count` elements.
-  @unsafe
-  func sumOverCopies(_ array: UnsafeMutablePointer<Float>, _ count: Int) {
-    // Safe: the caller's array has `count` elements.
-    unsafe copySums?.sum(array, count)
-  }
-
-  /// Replaces `sums` by their sums over all ranks.
-  func sum(_ sums: inout BatchSums) {
-    var values = [sums.full, sums.top, sums.pairs, sums.penalty, sums.subPenalty, sums.above]
-    share.world.sum(&values)
-    sums = BatchSums(
-      full: values[0], top: values[1], pairs: values[2], penalty: values[3],
-      subPenalty: values[4], above: values[5])
-  }
-
-  /// The sum of `count` over the ranks of the group.
-  func sum(_ count: Int) -> Int { Int(share.dictionary.sum(Double(count))) }
-
-  /// Whether several groups count the same experts.
-  var countsTogether: Bool { copySums != nil }
-
-  /// Replaces counts by their sums over the groups.
-  func sumOverCopies(_ counts: inout [Float]) {
-    let count = counts.count
-    unsafe counts.withUnsafeMutableBufferPointer { counts in
-      // Safe: the buffer has `count` elements and outlives the call.
-      if let base = counts.baseAddress { unsafe sumOverCopies(base, count) }
-    }
-  }
-}
-
-extension RankWork {
   /// Every rank has chosen among its own dead latents. Keeps those that are among the k_aux largest of all.
   func chooseDead(_ work: AuxiliaryLoss, most: Int) {
     // Safe: values and counts have the sizes of `AuxiliaryLoss`, whose lists begin every `work.active`
@@ -232,15 +174,15 @@ extension TrainingEngine {
   func sumGradients(_ squares: Double) -> Double {
     // Safe: the counts are those of the four arrays. A piece reads its own experts and writes its own element
     // of `pieceSums`.
-    guard let ranks, share.copies.size > 1 else { return share.dictionary.sum(squares) }
+    guard let sums = ranks?.copySums else { return share.dictionary.sum(squares) }
     let side = shape.experts * shape.rowsPerExpert * shape.width
     let sub = shape.experts * shape.sublatents * shape.subspace
     let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
     unsafe gradients.withUnsafeMutablePointers { gradient in
-      unsafe ranks.sumOverCopies(gradient.encoderSide, side)
-      unsafe ranks.sumOverCopies(gradient.decoderSide, side)
-      unsafe ranks.sumOverCopies(gradient.subEncoder, sub)
-      unsafe ranks.sumOverCopies(gradient.subDecoder, sub)
+      unsafe sums.sum(gradient.encoderSide, side)
+      unsafe sums.sum(gradient.decoderSide, side)
+      unsafe sums.sum(gradient.subEncoder, sub)
+      unsafe sums.sum(gradient.subDecoder, sub)
       parallelFor(pieces, threads: threads) { piece, _ in
         var squares = 0.0
         for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {

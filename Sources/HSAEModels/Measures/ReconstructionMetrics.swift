@@ -14,18 +14,6 @@ public struct ReconstructionQuality: Hashable, Sendable, Codable {
   public var cosine: Double
   /// Mean of ‖x̂‖ / ‖x‖.
   public var normRatio: Double
-
-  /// A quality with the given numbers.
-  public init(
-    squaredError: Double, explainedVariance: Double, legacyExplainedVariance: Double,
-    cosine: Double, normRatio: Double
-  ) {
-    self.squaredError = squaredError
-    self.explainedVariance = explainedVariance
-    self.legacyExplainedVariance = legacyExplainedVariance
-    self.cosine = cosine
-    self.normRatio = normRatio
-  }
 }
 
 /// What `ReconstructionMetrics` measured.
@@ -39,16 +27,6 @@ public struct ReconstructionSummary: Hashable, Sendable, Codable {
   /// The reconstruction by the top level alone. A flat dictionary has only that level: here it equals
   /// ``full``, and `hsae evaluate` prints "–" in its place.
   public var topLevel: ReconstructionQuality
-
-  /// A summary with the given numbers.
-  public init(
-    vectors: Int, l0: Double, full: ReconstructionQuality, topLevel: ReconstructionQuality
-  ) {
-    self.vectors = vectors
-    self.l0 = l0
-    self.full = full
-    self.topLevel = topLevel
-  }
 }
 
 /// A running measurement of reconstructions. The same chunks in the same order give the same bits.
@@ -106,7 +84,6 @@ public struct ReconstructionMetrics: Sendable {
 
   /// Joins the first two moments of two disjoint sets (Chan, Golub, LeVeque 1979).
   private mutating func mergeMoments(count added: Int, mean addedMean: [Double], spread: Double) {
-    guard added > 0 else { return }
     let total = Double(count + added)
     var distance = 0.0
     for column in 0..<width {

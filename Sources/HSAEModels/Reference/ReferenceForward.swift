@@ -86,10 +86,7 @@ extension ReferenceParameters {
       let x = Array(centred[row * d..<(row + 1) * d])
       let products = (0..<m).map { dot(encoder, $0 * d, x, 0, d) }
       let (u, active) = select(products, settings)
-      var codes: [ReferenceCode] = []
-      for expert in active {
-        codes.append(code(of: x, expert, settings.activate(u[expert]), settings))
-      }
+      let codes = active.map { code(of: x, $0, settings.activate(u[$0]), settings) }
       pass.preActivations += u
       pass.codes.append(codes)
       for term in settings.terms.indices {
@@ -113,9 +110,7 @@ extension ReferenceParameters {
     _ products: [Double], _ settings: ReferenceSettings
   ) -> (u: [Double], active: [Int]) {
     var u = products
-    switch settings.selection {
-    case .topK: break
-    case .thresholds(let thresholds):
+    if let thresholds = settings.selection.thresholds {
       for latent in u.indices { u[latent] = thresholds.apply(products[latent], latent: latent) }
     }
     let z = u.map(settings.activate)
@@ -178,7 +173,7 @@ extension ReferenceParameters {
       }
     }
     loss.sparsity = loss.sparsityTop + loss.sparsitySub
-    loss.orthogonality = orthogonality()
+    loss.orthogonality = orthogonalityByGram().value
     measureAuxiliary(rows, settings, target, &pass)
     if pass.auxiliaryVariance > 0 {
       var error = 0.0
@@ -198,11 +193,8 @@ extension ReferenceParameters {
   func penalised(
     _ row: Int, _ pass: ReferenceForward, _ settings: ReferenceSettings
   ) -> [Int] {
-    let candidates: [Int] =
-      switch settings.scope {
-      case .all: Array(0..<shape.experts)
-      case .topK: pass.codes[row].map(\.expert)
-      }
+    let candidates =
+      settings.scope == .all ? Array(0..<shape.experts) : pass.codes[row].map(\.expert)
     return candidates.filter {
       pass.preActivations[row * shape.experts + $0] >= settings.threshold
     }

@@ -9,6 +9,12 @@ public struct ReferenceOrthogonality: Hashable, Sendable {
   public var encoder: [Double]
   /// ∂L_ortho/∂D.
   public var decoder: [Double]
+
+  /// Zeros, `count` in each gradient.
+  init(count: Int) {
+    (value, encoder) = (0, Array(repeating: 0, count: count))
+    decoder = encoder
+  }
 }
 
 extension ReferenceParameters {
@@ -20,9 +26,7 @@ extension ReferenceParameters {
     let decoderGram = gram(decoder)
     let diagonal = (0..<m).map { dot(encoder, $0 * d, decoder, $0 * d, d) }
     let sum = dot(encoderGram, 0, decoderGram, 0, d * d) - dot(diagonal, 0, diagonal, 0, m)
-    var result = ReferenceOrthogonality(
-      value: 0, encoder: [Double](repeating: 0, count: m * d),
-      decoder: [Double](repeating: 0, count: m * d))
+    var result = ReferenceOrthogonality(count: m * d)
     guard sum > 0, m > 1 else { return result }
     let pairs = Double(m * m - m)
     result.value = sum.squareRoot() / pairs
@@ -45,9 +49,7 @@ extension ReferenceParameters {
   /// L_ortho and its gradients by the definition, ‖E Dᵀ − diag(E Dᵀ)‖_F / (m² − m).
   public func orthogonalityDirectly() -> ReferenceOrthogonality {
     let (m, d) = (shape.experts, shape.width)
-    var result = ReferenceOrthogonality(
-      value: 0, encoder: [Double](repeating: 0, count: m * d),
-      decoder: [Double](repeating: 0, count: m * d))
+    var result = ReferenceOrthogonality(count: m * d)
     var products = [Double](repeating: 0, count: m * m)
     for i in 0..<m {
       for j in 0..<m where j != i { products[i * m + j] = dot(encoder, i * d, decoder, j * d, d) }
@@ -65,9 +67,6 @@ extension ReferenceParameters {
     }
     return result
   }
-
-  /// L_ortho alone.
-  func orthogonality() -> Double { orthogonalityByGram().value }
 
   /// RᵀR of the m × d matrix `matrix`: d × d.
   private func gram(_ matrix: [Double]) -> [Double] {

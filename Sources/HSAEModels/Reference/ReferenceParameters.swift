@@ -46,80 +46,49 @@ public struct ReferenceParameters: Hashable, Sendable {
 
   /// The tensor called `name`; empty if there is none. A new value must have as many elements as the old one.
   public subscript(name: ParameterName) -> [Double] {
-    get {
-      switch name {
-      case .encoder: encoder
-      case .decoder: decoder
-      case .down: down
-      case .up: up
-      case .subEncoder: subEncoder
-      case .subDecoder: subDecoder
-      case .bias: bias
-      }
-    }
+    get { self[keyPath: Self.path(name)] }
     set {
       precondition(
         newValue.count == self[name].count,
         "\(name.rawValue) has \(self[name].count) elements, not \(newValue.count).")
-      switch name {
-      case .encoder: encoder = newValue
-      case .decoder: decoder = newValue
-      case .down: down = newValue
-      case .up: up = newValue
-      case .subEncoder: subEncoder = newValue
-      case .subDecoder: subDecoder = newValue
-      case .bias: bias = newValue
-      }
+      self[keyPath: Self.path(name)] = newValue
+    }
+  }
+
+  private static func path(_ name: ParameterName) -> WritableKeyPath<Self, [Double]> {
+    switch name {
+    case .encoder: \.encoder
+    case .decoder: \.decoder
+    case .down: \.down
+    case .up: \.up
+    case .subEncoder: \.subEncoder
+    case .subDecoder: \.subDecoder
+    case .bias: \.bias
     }
   }
 
   /// The numbers of `parameters` in double precision.
   public init(_ parameters: borrowing Parameters) {
-    let shape = parameters.shape
-    self.init(shape: shape, hasBias: parameters.hasBias)
-    for expert in 0..<shape.experts {
-      let side = expert * shape.rowsPerExpert
-      for column in 0..<shape.width {
-        encoder[expert * shape.width + column] = Double(parameters.encoderSide[side, column])
-        decoder[expert * shape.width + column] = Double(parameters.decoderSide[side, column])
-      }
-      for axis in 0..<shape.subspace {
-        for column in 0..<shape.width {
-          let index = (expert * shape.subspace + axis) * shape.width + column
-          down[index] = Double(parameters.encoderSide[side + 1 + axis, column])
-          up[index] = Double(parameters.decoderSide[side + 1 + axis, column])
-        }
-      }
+    self.init(shape: parameters.shape, hasBias: parameters.hasBias)
+    for name in names {
+      let layout = RowLayout(name, shape)
+      let elements = parameters[layout.part].elements
+      self[name] = (0..<layout.experts).flatMap { elements[layout.target($0)].map(Double.init) }
     }
-    subEncoder = parameters.subEncoder.elements.map(Double.init)
-    subDecoder = parameters.subDecoder.elements.map(Double.init)
-    bias = parameters.bias.elements.map(Double.init)
   }
 
   /// The same numbers in the engine's layout, rounded to single precision.
   public func rounded() -> Parameters {
     var result = Parameters(shape: shape, hasBias: hasBias)
-    for expert in 0..<shape.experts {
-      let side = expert * shape.rowsPerExpert
-      for column in 0..<shape.width {
-        result.encoderSide[side, column] = Float(encoder[expert * shape.width + column])
-        result.decoderSide[side, column] = Float(decoder[expert * shape.width + column])
-      }
-      for axis in 0..<shape.subspace {
-        for column in 0..<shape.width {
-          let index = (expert * shape.subspace + axis) * shape.width + column
-          result.encoderSide[side + 1 + axis, column] = Float(down[index])
-          result.decoderSide[side + 1 + axis, column] = Float(up[index])
+    for name in names {
+      let (layout, values) = (RowLayout(name, shape), self[name])
+      var target = result[layout.part].mutableSpan
+      for expert in 0..<layout.experts {
+        for (index, source) in zip(layout.target(expert), layout.source(expert)) {
+          target[index] = Float(values[source])
         }
       }
     }
-    for row in 0..<shape.experts * shape.sublatents {
-      for column in 0..<shape.subspace {
-        result.subEncoder[row, column] = Float(subEncoder[row * shape.subspace + column])
-        result.subDecoder[row, column] = Float(subDecoder[row * shape.subspace + column])
-      }
-    }
-    for column in bias.indices { result.bias[0, column] = Float(bias[column]) }
     return result
   }
 }

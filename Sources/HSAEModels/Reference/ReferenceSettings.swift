@@ -23,8 +23,8 @@ public struct ReferenceSettings: Hashable, Sendable {
   /// How the active latents of a row are selected. Thresholds of latents are not trained and get no gradient.
   public var selection = Selection.topK
   /// The reconstructions that the loss compares with the row; the method gives them the weights 1 and β.
-  public var terms = [
-    ReconstructionTerm(.whole, weight: 1), ReconstructionTerm(.topLevel, weight: 0),
+  public var terms: [ReconstructionTerm] = [
+    .init(part: .whole, weight: 1), .init(part: .topLevel, weight: 0),
   ]
   /// Weight λ₁ of L_ortho.
   public var orthogonality = 0.0
@@ -51,7 +51,7 @@ public struct ReferenceSettings: Hashable, Sendable {
     settings.threshold = 1 / Double(width).squareRoot()
     settings.subThreshold = settings.threshold
     settings.subSlope = 0.01
-    settings.topLevel = 0.1
+    settings[.topLevel] = 0.1
     settings.orthogonality = 0.1
     settings.sparsity = 1e-3
     return settings
@@ -73,28 +73,17 @@ public struct ReferenceSettings: Hashable, Sendable {
     auxiliaryCount = objective.auxkActive
   }
 
-  /// The weight of the error of one reconstruction; 0 where no term has it.
+  /// The weight of the error of one reconstruction (in the method 1 for x̂ and β for x̂_high); 0 where no term
+  /// has it.
   public subscript(part: ReconstructionTerm.Part) -> Double {
     get { terms.first { $0.part == part }?.weight ?? 0 }
     set {
       if let index = terms.firstIndex(where: { $0.part == part }) {
         terms[index].weight = newValue
       } else {
-        terms.append(ReconstructionTerm(part, weight: newValue))
+        terms.append(ReconstructionTerm(part: part, weight: newValue))
       }
     }
-  }
-
-  /// Weight of ‖x − x̂‖²: 1 in the method.
-  public var reconstruction: Double {
-    get { self[.whole] }
-    set { self[.whole] = newValue }
-  }
-
-  /// Weight β of ‖x − x̂_high‖².
-  public var topLevel: Double {
-    get { self[.topLevel] }
-    set { self[.topLevel] = newValue }
   }
 
   /// f(u) of the top level: u at or above the threshold, else slope · u.

@@ -24,13 +24,8 @@ public struct RankShare {
   /// This rank and the ranks of other groups with the same experts.
   public let copies: any Communicator
 
-  /// The whole dictionary and the whole batch.
-  public init(shape: DictionaryShape, batch: Int) {
-    self.init(shape: shape, batch: batch, ranks: Ranks())
-  }
-
-  /// This process's share of a dictionary of `shape` and of batches of `batch` rows.
-  public init(shape: DictionaryShape, batch: Int, ranks: Ranks) {
+  /// This process's share of a dictionary of `shape` and of batches of `batch` rows; without `ranks` all.
+  public init(shape: DictionaryShape, batch: Int, ranks: Ranks = Ranks()) {
     self.shape = shape
     self.batch = batch
     world = ranks.world

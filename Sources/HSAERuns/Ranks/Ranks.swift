@@ -60,9 +60,7 @@ extension Ranks {
 
   /// Fails if the communication between the ranks has failed.
   package func check() throws(Failure) {
-    try world.check()
-    try dictionary.check()
-    try copies.check()
+    for ranks in [world, dictionary, copies] { try ranks.check() }
   }
 
   /// A signal that any rank has received; the same on all ranks.

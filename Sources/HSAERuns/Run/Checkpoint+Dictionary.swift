@@ -48,9 +48,8 @@ extension Checkpoint {
   ) throws(Failure) -> SparseAutoencoder {
     let parameters = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
-    let hasThresholds = state.hashes[CheckpointName.thresholds] != nil
     let thresholds =
-      hasThresholds
+      state.hashes[CheckpointName.thresholds] != nil
       ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil
     if thresholds != nil, activation.slope > 0 {
       throw .data(

@@ -72,17 +72,20 @@ package enum CheckpointName {
   package static let tensors = [weights, optimizer]
 
   package static func folder(step: Int) -> String {
-    let digits = String(step)
-    return "step-" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
+    "step-" + padded(step, 8)
   }
 
   package static func step(of folder: String) -> Int? {
-    guard folder.hasPrefix("step-") else { return nil }
-    return Int(folder.dropFirst(5))
+    folder.hasPrefix("step-") ? Int(folder.dropFirst(5)) : nil
   }
 }
 
-/// Writing and reading checkpoints.
+/// `number` with zeros before it, so that it has at least `digits` digits.
+func padded(_ number: Int, _ digits: Int) -> String {
+  let text = String(number)
+  return String(repeating: "0", count: max(0, digits - text.count)) + text
+}
+
 package enum Checkpoint {
   /// Writes `state`, this rank's share of a dictionary, into `folder` (the run's `checkpoints`), which all
   /// ranks must see. All ranks make this call. The checkpoint appears only when all have written their part.
@@ -104,27 +107,26 @@ package enum Checkpoint {
     let rest = TrainerState(
       step: state.step, tokens: state.usage.vectors, seconds: seconds,
       rateWeight: state.usage.rateWeight, hashes: hashes)
+    let description = DictionaryDescription(
+      shape: configuration.shape, activation: configuration.activation,
+      normalize: configuration.normalize, hasBias: configuration.bias != .none, step: rest.step,
+      tokens: rest.tokens)
     try world.onFirst { () throws(Failure) in
       guard let directory = directory.take() else { return }
-      try writeRest(rest, configuration, into: directory)
+      try writeRest(rest, description, into: directory.partialPath)
+      try directory.commit()
     }
   }
 
-  /// Writes the files without tensors and gives the checkpoint its name.
-  private static func writeRest(
-    _ state: TrainerState, _ configuration: TrainingConfiguration,
-    into directory: consuming DurableDirectory
+  /// Writes the files without tensors into `folder`; `state` has the hashes of the others.
+  static func writeRest(
+    _ state: TrainerState, _ description: DictionaryDescription, into folder: String
   ) throws(Failure) {
     var state = state
-    let description = DictionaryDescription(
-      shape: configuration.shape, activation: configuration.activation,
-      normalize: configuration.normalize, hasBias: configuration.bias != .none, step: state.step,
-      tokens: state.tokens)
     let text = try JSONFile.encode(description)
-    try DurableFile.write(text, to: directory.file(CheckpointName.description))
+    try DurableFile.write(text, to: Path.join(folder, CheckpointName.description))
     state.hashes[CheckpointName.description] = SHA256.hash(text)
-    try JSONFile.write(state.sealed(), to: directory.file(CheckpointName.state))
-    try directory.commit()
+    try JSONFile.write(state.sealed(), to: Path.join(folder, CheckpointName.state))
   }
 
   /// The progress recorded in the checkpoint `path`.
@@ -181,9 +183,8 @@ package enum Checkpoint {
       _ name: String, _ perExpert: Int,
       _ read: (SafetensorsFile, String, Int) throws(Failure) -> [Element]
     ) throws(Failure) -> [Element] {
-      try shards.collect(of: share.experts, perExpert: perExpert, experts: whole.experts) {
-        file, count throws(Failure) in try read(file, name, count)
-      }
+      try shards.collect(
+        name, of: share.experts, perExpert: perExpert, experts: whole.experts, read)
     }
     var usage = Usage(shape: share.ownShape)
     usage.vectors = state.tokens
@@ -224,27 +225,22 @@ package enum Checkpoint {
           state, to: Path.join(folder, name(CheckpointName.optimizer, rank))),
       ]
     }
-    let all = (world.gathered(own[0]), world.gathered(own[1]))
-    try world.check()
     var hashes: [String: String] = [:]
-    var indices = [ShardIndex(shards: []), ShardIndex(shards: [])]
-    for part in 0..<parts {
-      let experts = evenPart(part, of: parts, count: share.shape.experts)
-      for (place, hash) in [all.0[part], all.1[part]].enumerated() {
-        let file = name(CheckpointName.tensors[place], part)
-        hashes[file] = hash
-        indices[place].shards.append(
-          ShardIndex.Shard(
-            file: file, firstExpert: experts.lowerBound, experts: experts.count, sha256: hash))
+    for (whole, hash) in zip(CheckpointName.tensors, own) {
+      let all = world.gathered(hash)
+      try world.check()
+      let shards = (0..<parts).map { part in
+        let experts = evenPart(part, of: parts, count: share.shape.experts)
+        return ShardIndex.Shard(
+          file: name(whole, part), firstExpert: experts.lowerBound, experts: experts.count,
+          sha256: all[part])
       }
-    }
-    guard parts > 1 else { return hashes }
-    try world.onFirst { () throws(Failure) in
-      for (place, index) in indices.enumerated() {
-        let file = ShardIndex.path(for: CheckpointName.tensors[place])
-        let text = try JSONFile.encode(index)
-        try DurableFile.write(text, to: Path.join(folder, file))
-        hashes[file] = SHA256.hash(text)
+      for shard in shards { hashes[shard.file] = shard.sha256 }
+      guard parts > 1 else { continue }
+      try world.onFirst { () throws(Failure) in
+        let text = try JSONFile.encode(ShardIndex(shards: shards))
+        try DurableFile.write(text, to: Path.join(folder, ShardIndex.path(for: whole)))
+        hashes[ShardIndex.path(for: whole)] = SHA256.hash(text)
       }
     }
     return hashes
@@ -291,7 +287,8 @@ package enum Checkpoint {
     }
   }
 
-  private static func floats(
+  /// The floats of the tensor `name`, which must have the shape [count].
+  static func floats(
     _ file: SafetensorsFile, _ name: String, _ count: Int
   ) throws(Failure) -> [Float] {
     _ = try file.tensor(name, shape: [count])

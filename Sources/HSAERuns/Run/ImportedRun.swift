@@ -31,29 +31,17 @@ extension RunDirectory {
     try JSONFile.write(imported, to: run.file("config.json"))
     let checkpoint = Path.join(run.file("checkpoints"), CheckpointName.folder(step: 0))
     try Path.createDirectories(checkpoint)
-    func file(_ name: String) -> String { Path.join(checkpoint, name) }
-    let description = try JSONFile.encode(
+    var hashes: [String: String] = [:]
+    hashes[CheckpointName.weights] = try WeightsFile.write(
+      dictionary.parameters, to: Path.join(checkpoint, CheckpointName.weights))
+    hashes[CheckpointName.thresholds] = try ThresholdsFile.write(
+      dictionary.thresholds, codeScale: codeScale,
+      to: Path.join(checkpoint, CheckpointName.thresholds))
+    try Checkpoint.writeRest(
+      TrainerState(step: 0, tokens: 0, seconds: 0, rateWeight: 0, hashes: hashes),
       DictionaryDescription(
         shape: imported.shape, activation: imported.activation, normalize: normalize,
-        hasBias: dictionary.parameters.hasBias, step: 0, tokens: 0))
-    try DurableFile.write(description, to: file(CheckpointName.description))
-    var hashes = [
-      CheckpointName.description: SHA256.hash(description),
-      CheckpointName.weights: try WeightsFile.write(
-        dictionary.parameters, to: file(CheckpointName.weights)),
-    ]
-    if ThresholdsFile.isNeeded(dictionary.thresholds, codeScale: codeScale) {
-      hashes[CheckpointName.thresholds] = try ThresholdsFile.write(
-        dictionary.thresholds, codeScale: codeScale, to: file(CheckpointName.thresholds))
-    }
-    let state = TrainerState(step: 0, tokens: 0, seconds: 0, rateWeight: 0, hashes: hashes)
-    try JSONFile.write(state.sealed(), to: file(CheckpointName.state))
+        hasBias: dictionary.parameters.hasBias, step: 0, tokens: 0), into: checkpoint)
     try run.commit()
-  }
-
-  /// Our codes divided by those of the source, latent by latent; empty if the origin has one number for all.
-  public func importedCodeScale() throws(Failure) -> [Float] {
-    let file = Path.join(checkpoint(step: 0), CheckpointName.thresholds)
-    return Path.exists(file) ? try ThresholdsFile.codeScale(file) : []
   }
 }

@@ -21,16 +21,9 @@ public struct LoadedRun: Sendable {
 
   /// The sizes of the dictionary.
   public var shape: DictionaryShape { dictionary.shape }
+}
 
-  /// A run of the given parts.
-  public init(
-    name: String, path: String, description: RunDescription, step: Int,
-    dictionary: SparseAutoencoder
-  ) {
-    (self.name, self.path, self.description) = (name, path, description)
-    (self.step, self.dictionary) = (step, dictionary)
-  }
-
+extension LoadedRun {
   /// Reads the newest whole checkpoint of the run at `path`. `warn` is called with a message for each
   /// checkpoint that is skipped.
   public init(
@@ -80,25 +73,17 @@ public struct LoadedRun: Sendable {
   /// norm, and `norms` are the lengths they had before; without `norms`, rows of original length stay as they
   /// are.
   public func prepare(_ rows: inout Matrix, norms: ArraySlice<Float> = []) {
-    switch description.normalize {
-    case .none: break
-    case .unit: rows.scaleRowsToUnit()
-    case .original:
-      rows.forEachRow { index, row in
-        guard !norms.isEmpty else { return }
-        for column in row.indices { row[column] *= norms[norms.startIndex + index] }
-      }
+    if description.normalize == .unit { rows.scaleRowsToUnit() }
+    guard description.normalize == .original, !norms.isEmpty else { return }
+    rows.forEachRow { index, row in
+      for column in row.indices { row[column] *= norms[norms.startIndex + index] }
     }
   }
 
   /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
   /// store's rows are.
   public func seesUnitRows(ofStore: Bool) -> Bool {
-    switch description.normalize {
-    case .none: ofStore
-    case .unit: true
-    case .original: false
-    }
+    description.normalize == .unit || description.normalize == .none && ofStore
   }
 }
 

@@ -23,17 +23,20 @@ extension Moments {
   /// Appends all moments to `writer`, which has declared them.
   func append(to writer: inout SafetensorsWriter) throws(Failure) {
     for (prefix, arrays) in prefixed {
-      try forEachPart { name, index, range throws(Failure) in
-        let full = prefix + name.rawValue
-        switch format {
-        case .float32:
-          try arrays.float32[index].withMutableSpan(range) { span throws(Failure) in
-            try writer.append(full, span.span)
-          }
-        case .bfloat16:
-          try arrays.bfloat16[index].withMutableSpan(range) { span throws(Failure) in
-            // Safe: UInt16 has no padding bytes.
-            unsafe try writer.append(full, bytes: span.span.bytes)
+      for name in ParameterName.names(in: shape, hasBias: hasBias) {
+        let (layout, full) = (RowLayout(name, shape), prefix + name.rawValue)
+        let index = layout.part.rawValue
+        for range in (0..<layout.experts).map(layout.target) {
+          switch format {
+          case .float32:
+            try arrays.float32[index].withMutableSpan(range) { span throws(Failure) in
+              try writer.append(full, span.span)
+            }
+          case .bfloat16:
+            try arrays.bfloat16[index].withMutableSpan(range) { span throws(Failure) in
+              // Safe: UInt16 has no padding bytes.
+              unsafe try writer.append(full, bytes: span.span.bytes)
+            }
           }
         }
       }
@@ -46,12 +49,10 @@ extension Moments {
   ) throws(Failure) {
     for (prefix, arrays) in prefixed {
       for name in ParameterName.names(in: shape, hasBias: hasBias) {
-        let layout = RowLayout(name, shape)
-        let index = part(of: name).rawValue
         try shards.forEachExpert(of: experts, name, prefix: prefix, in: whole) {
-          file, tensor, place, expert throws(Failure) in
-          let elements = place * layout.count..<(place + 1) * layout.count
-          let range = layout.target(expert)
+          file, tensor, layout, place, expert throws(Failure) in
+          let index = layout.part.rawValue
+          let (elements, range) = (layout.source(place), layout.target(expert))
           switch format {
           case .float32:
             try arrays.float32[index].withMutableSpan(range) { span throws(Failure) in
@@ -70,29 +71,6 @@ extension Moments {
         }
       }
       shards.releasePages()
-    }
-  }
-
-  /// Calls `body` for every tensor and expert with the index of the part that holds the tensor, and the
-  /// expert's elements in that part.
-  private func forEachPart(
-    _ body: (_ name: ParameterName, _ part: Int, _ range: Range<Int>) throws(Failure) -> Void
-  ) throws(Failure) {
-    for name in ParameterName.names(in: shape, hasBias: hasBias) {
-      let layout = RowLayout(name, shape)
-      for expert in 0..<(name == .bias ? 1 : shape.experts) {
-        try body(name, part(of: name).rawValue, layout.target(expert))
-      }
-    }
-  }
-
-  private func part(of name: ParameterName) -> Part {
-    switch name {
-    case .encoder, .down: .encoderSide
-    case .decoder, .up: .decoderSide
-    case .subEncoder: .subEncoder
-    case .subDecoder: .subDecoder
-    case .bias: .bias
     }
   }
 }

@@ -32,7 +32,7 @@ public struct RunDirectory: Sendable {
 
   /// Opens the run at `path`.
   public init(path: String) throws(Failure) {
-    let file = Path.join(path, "config.json")
+    let file = Self.configurationFile(path)
     guard Path.exists(path) else { throw .missing("\(path): there is no such run.") }
     guard Path.isDirectory(path) else {
       throw .missing(
@@ -100,24 +100,26 @@ public struct RunDirectory: Sendable {
     for step in try checkpointSteps().reversed() {
       let folder = checkpoint(step: step)
       do throws(Failure) {
-        return (
-          folder, try Checkpoint.verify(folder, isImported: description.origin != nil)
-        )
-      } catch {
-        warn("\(error.message) Passing over this checkpoint.")
-      }
+        return (folder, try Checkpoint.verify(folder, isImported: description.origin != nil))
+      } catch { warn("\(error.message) Passing over this checkpoint.") }
     }
     return nil
+  }
+
+  /// As above; fails with `.missing` if there is none.
+  package func requireWholeCheckpoint(
+    warn: (String) -> Void
+  ) throws(Failure) -> (path: String, state: TrainerState) {
+    if let checkpoint = try newestWholeCheckpoint(warn: warn) { return checkpoint }
+    throw .missing(
+      "\(path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
   }
 
   /// The dictionary in the newest whole checkpoint, and the number of steps it was trained for.
   public func dictionary(
     warn: (String) -> Void = { _ in }
   ) throws(Failure) -> (model: SparseAutoencoder, step: Int) {
-    guard let (folder, state) = try newestWholeCheckpoint(warn: warn) else {
-      throw .missing(
-        "\(path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
-    }
+    let (folder, state) = try requireWholeCheckpoint(warn: warn)
     let model = try Checkpoint.dictionary(
       folder, state: state, shape: description.shape, activation: description.activation)
     return (model, state.step)

@@ -34,12 +34,8 @@ struct ShardIndex: Codable, Hashable, Sendable {
   /// The name of shard `index` (from 0) of `count` of the file called `name`. In the name, shards count from
   /// 1.
   static func name(_ name: String, _ index: Int, of count: Int) -> String {
-    func digits(_ number: Int) -> String {
-      let text = String(number)
-      return String(repeating: "0", count: max(0, 5 - text.count)) + text
-    }
     let base = name.hasSuffix(".safetensors") ? String(name.dropLast(12)) : name
-    return "\(base)-\(digits(index + 1))-of-\(digits(count)).safetensors"
+    return "\(base)-\(padded(index + 1, 5))-of-\(padded(count, 5)).safetensors"
   }
 
   /// The index of the set that the file at `path` belongs to, by its name; nil if there is none.
@@ -109,16 +105,18 @@ struct TensorShards {
     self.parts = parts
   }
 
-  /// Calls `body` for each of the `wanted` experts with the file and tensor that hold it, its place there,
-  /// and its place among the wanted ones; for a bias once. Tensors must have the shapes of a dictionary of
+  /// Calls `body` for each of the `wanted` experts with the file and tensor that hold it, the tensor's layout,
+  /// the expert's place there and its place among the wanted ones; for a bias once. Tensors must have the shapes of a dictionary of
   /// `shape`.
   func forEachExpert(
     of wanted: Range<Int>, _ name: ParameterName, prefix: String = "", in shape: DictionaryShape,
     _ body: (
-      _ file: SafetensorsFile, _ tensor: SafetensorsTensor, _ place: Int, _ expert: Int
+      _ file: SafetensorsFile, _ tensor: SafetensorsTensor, _ layout: RowLayout, _ place: Int,
+      _ expert: Int
     ) throws(Failure) -> Void
   ) throws(Failure) {
-    let last = parts.last?.experts?.upperBound ?? shape.experts
+    let layout = RowLayout(name, shape)
+    let last = experts ?? shape.experts
     guard last == shape.experts else {
       throw .data(
         "\(parts[0].file.path): the shards have \(last) experts, not \(shape.experts).")
@@ -130,25 +128,26 @@ struct TensorShards {
       var own = shape
       own.experts = experts.count
       let tensor = try part.file.tensor(prefix + name.rawValue, shape: name.dimensions(in: own))
-      if name == .bias { return try body(part.file, tensor, 0, 0) }
+      if name == .bias { return try body(part.file, tensor, layout, 0, 0) }
       for expert in common {
-        try body(part.file, tensor, expert - experts.lowerBound, expert - wanted.lowerBound)
+        try body(
+          part.file, tensor, layout, expert - experts.lowerBound, expert - wanted.lowerBound)
       }
     }
   }
 
-  /// The elements of a tensor with `perExpert` numbers for each of the `wanted` experts. `read` gets a file
-  /// and the number of elements that the tensor has there.
+  /// The elements of the tensor `name` with `perExpert` numbers for each of the `wanted` experts. `read` gets
+  /// a file, the name and the number of elements that the tensor has there.
   func collect<Element>(
-    of wanted: Range<Int>, perExpert: Int, experts: Int,
-    _ read: (_ file: SafetensorsFile, _ count: Int) throws(Failure) -> [Element]
+    _ name: String, of wanted: Range<Int>, perExpert: Int, experts: Int,
+    _ read: (SafetensorsFile, String, Int) throws(Failure) -> [Element]
   ) throws(Failure) -> [Element] {
     var result: [Element] = []
     for part in parts {
       let own = part.experts ?? 0..<experts
       let common = own.clamped(to: wanted)
       guard !common.isEmpty else { continue }
-      let all = try read(part.file, own.count * perExpert)
+      let all = try read(part.file, name, own.count * perExpert)
       let first = (common.lowerBound - own.lowerBound) * perExpert
       result += all[first..<first + common.count * perExpert]
     }

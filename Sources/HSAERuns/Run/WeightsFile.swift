@@ -76,46 +76,15 @@ public enum WeightsFile {
     var parameters = Parameters(shape: own, hasBias: hasBias)
     for name in ParameterName.names(in: shape, hasBias: hasBias) {
       try shards.forEachExpert(of: wanted, name, in: shape) {
-        file, tensor, place, expert throws(Failure) in
-        try scatter(file, tensor, name, place: place, to: expert, of: &parameters)
+        file, tensor, layout, place, expert throws(Failure) in
+        var span = parameters[layout.part].mutableSpan
+        var target = span.part(layout.target(expert))
+        try file.read(tensor, elements: layout.source(place), into: &target)
       }
     }
     try checkNorms(parameters.decoderSide, every: shape.rowsPerExpert, path: path, name: .decoder)
     try checkNorms(parameters.subDecoder, every: 1, path: path, name: .subDecoder)
     return parameters
-  }
-
-  /// Reads expert `place` of `tensor` as expert `expert` of `parameters`.
-  private static func scatter(
-    _ file: SafetensorsFile, _ tensor: SafetensorsTensor, _ name: ParameterName, place: Int,
-    to expert: Int, of parameters: inout Parameters
-  ) throws(Failure) {
-    let shape = parameters.shape
-    let layout = RowLayout(name, shape)
-    if layout.rows > 0 {
-      let range = place * layout.count..<(place + 1) * layout.count
-      switch name {
-      case .encoder, .down:
-        var span = parameters.encoderSide.mutableSpan
-        var part = span.part(layout.target(expert))
-        try file.read(tensor, elements: range, into: &part)
-      case .decoder, .up:
-        var span = parameters.decoderSide.mutableSpan
-        var part = span.part(layout.target(expert))
-        try file.read(tensor, elements: range, into: &part)
-      case .subEncoder:
-        var span = parameters.subEncoder.mutableSpan
-        var part = span.part(layout.target(expert))
-        try file.read(tensor, elements: range, into: &part)
-      case .subDecoder:
-        var span = parameters.subDecoder.mutableSpan
-        var part = span.part(layout.target(expert))
-        try file.read(tensor, elements: range, into: &part)
-      case .bias:
-        var span = parameters.bias.mutableSpan
-        try file.read(tensor, elements: range, into: &span)
-      }
-    }
   }
 
   /// The tensors of a dictionary, as a writer declares them.
@@ -146,23 +115,12 @@ public enum WeightsFile {
     for name in own {
       let layout = RowLayout(name, shape)
       let full = names[name] ?? name.rawValue
-      for expert in 0..<(name == .bias ? 1 : shape.experts) {
-        switch name {
-        case .encoder, .down:
-          try writer.append(full, parameters.encoderSide.span.extracting(layout.target(expert)))
-        case .decoder, .up:
-          try writer.append(full, parameters.decoderSide.span.extracting(layout.target(expert)))
-        case .subEncoder:
-          try writer.append(full, parameters.subEncoder.span.extracting(layout.target(expert)))
-        case .subDecoder:
-          try writer.append(full, parameters.subDecoder.span.extracting(layout.target(expert)))
-        case .bias:
-          if let bias {
-            try writer.append(full, bias)
-          } else {
-            try writer.append(full, parameters.bias.span)
-          }
-        }
+      if name == .bias, let bias {
+        try writer.append(full, bias)
+        continue
+      }
+      for expert in 0..<layout.experts {
+        try writer.append(full, parameters[layout.part].span.extracting(layout.target(expert)))
       }
     }
     return try writer.finish()
@@ -182,35 +140,5 @@ public enum WeightsFile {
             + "; scale it before training.")
       }
     }
-  }
-}
-
-/// Where one tensor's rows of one expert are in the engine's matrix: `rows` contiguous rows.
-struct RowLayout {
-  let rows: Int
-  let columns: Int
-  private let stride: Int
-  private let offset: Int
-
-  init(_ name: ParameterName, _ shape: DictionaryShape) {
-    switch name {
-    case .encoder, .decoder: (rows, stride, offset) = (1, shape.rowsPerExpert, 0)
-    case .down, .up: (rows, stride, offset) = (shape.subspace, shape.rowsPerExpert, 1)
-    case .subEncoder, .subDecoder: (rows, stride, offset) = (shape.sublatents, shape.sublatents, 0)
-    case .bias: (rows, stride, offset) = (1, 0, 0)
-    }
-    switch name {
-    case .subEncoder, .subDecoder: columns = shape.subspace
-    default: columns = shape.width
-    }
-  }
-
-  /// The number of elements that one expert has in the tensor.
-  var count: Int { rows * columns }
-
-  /// The elements of the engine's matrix that belong to expert `expert`.
-  func target(_ expert: Int) -> Range<Int> {
-    let start = (expert * stride + offset) * columns
-    return start..<start + count
   }
 }

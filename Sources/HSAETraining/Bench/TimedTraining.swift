@@ -40,12 +40,8 @@ final class TimedTraining {
 
   deinit { reader.finish() }
 
-  /// Takes `count` steps without timing them.
-  func warm(_ count: Int) throws(Failure) {
-    for _ in 0..<count { try advance() }
-  }
-
   /// Takes `count` steps and times them.
+  @discardableResult
   func block(_ count: Int) throws(Failure) -> Block {
     let before = backend.phaseSeconds
     let begin = ContinuousClock.now

@@ -46,15 +46,8 @@ public struct TrainingBench {
       configuration.shape == run.description.shape,
       "The run has other sizes than the configuration.")
     try Trainer.checkMachine([configuration], TrainingResources(threads: threads))
-    guard let (folder, state) = try run.newestWholeCheckpoint(warn: warn) else {
-      throw .missing(
-        "\(run.path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
-    }
-    self.configuration = configuration
-    self.source = source
-    self.threads = threads
-    checkpoint = folder
-    self.state = state
+    (checkpoint, state) = try run.requireWholeCheckpoint(warn: warn)
+    (self.configuration, self.source, self.threads) = (configuration, source, threads)
   }
 
   /// Measures according to `plan`. If the dictionary is flat or memory is too small, it leaves out the
@@ -64,9 +57,7 @@ public struct TrainingBench {
   ) throws(Failure) -> BenchResult {
     let before = rates()
     let (blocks, above) = try steps(plan)
-    let comparison = try plan.comparisonBatch.flatMap { batch throws(Failure) in
-      try compare(batch: batch, plan, note: note)
-    }
+    let pairs = try compare(plan, note: note)
     let rates = before.best(rates())
 
     let (shape, batch) = (configuration.shape, Double(configuration.batch))
@@ -95,7 +86,19 @@ public struct TrainingBench {
       optimizerRate: cost.optimizerBytes * batch
         / max(middle.phases["\(Phase.update)"] ?? 0, 1e-9),
       cost: cost)
-    if let comparison { result.add(comparison, configuration, rates) }
+    guard let rows = plan.comparisonBatch, !pairs.isEmpty else { return result }
+    var larger = configuration
+    larger.batch = rows
+    func ratio(_ product: Double) -> Double {
+      larger.limitSeconds(product: product, bandwidth: rates.bandwidth)
+        / larger.flatCounterpart.limitSeconds(product: product, bandwidth: rates.bandwidth)
+    }
+    result.comparisonBatch = rows
+    result.hierarchicalSecondsPerStep = median(pairs.map(\.hierarchical))
+    result.flatSecondsPerStep = median(pairs.map(\.flat))
+    result.hierarchicalOverFlat = median(pairs.map { $0.hierarchical / $0.flat })
+    result.hierarchicalOverFlatLimit = ratio(rates.product)
+    result.hierarchicalOverFlatLimitFloat32 = ratio(rates.productFloat32)
     return result
   }
 
@@ -104,18 +107,18 @@ public struct TrainingBench {
   private func steps(_ plan: BenchPlan) throws(Failure) -> (blocks: [Block], above: Double?) {
     let timed = TimedTraining(
       try trained(configuration), configuration, source, step: state.step)
-    try timed.warm(plan.warmSteps)
+    try timed.block(plan.warmSteps)
     var blocks: [Block] = []
     for _ in 0..<plan.blocks { blocks.append(try timed.block(plan.blockSteps)) }
     return (blocks, timed.aboveThreshold)
   }
 
   /// Times the run's dictionary and the flat one with the same E and D, in alternating blocks, so that other
-  /// work on the machine affects both alike.
+  /// work on the machine affects both alike. Returns the seconds of a step in each pair of blocks.
   private func compare(
-    batch: Int, _ plan: BenchPlan, note: (String) -> Void
-  ) throws(Failure) -> Comparison? {
-    guard !configuration.shape.isFlat else { return nil }
+    _ plan: BenchPlan, note: (String) -> Void
+  ) throws(Failure) -> [(hierarchical: Double, flat: Double)] {
+    guard let batch = plan.comparisonBatch, !configuration.shape.isFlat else { return [] }
     var larger = configuration
     larger.batch = batch
     do throws(Failure) {
@@ -123,7 +126,7 @@ public struct TrainingBench {
       try Trainer.checkMachine([larger], TrainingResources(threads: threads))
     } catch {
       note("no comparison with a flat dictionary at batch \(batch): \(error.message)")
-      return nil
+      return []
     }
     let flat = larger.flatCounterpart
     let first = TimedTraining(try trained(larger), larger, source, step: state.step)
@@ -131,14 +134,14 @@ public struct TrainingBench {
       parameters: try flatParameters(flat), momentFormat: flat.recipe.momentFormat,
       seed: flat.seed)
     let second = TimedTraining(engine(flatState, flat), flat, source, step: state.step)
-    try first.warm(plan.warmSteps)
-    try second.warm(plan.warmSteps)
+    try first.block(plan.warmSteps)
+    try second.block(plan.warmSteps)
     var pairs: [(hierarchical: Double, flat: Double)] = []
     for _ in 0..<plan.blocks {
       let seconds = try first.block(plan.blockSteps).seconds
       pairs.append((seconds, try second.block(plan.blockSteps).seconds))
     }
-    return Comparison(batch: batch, pairs: pairs)
+    return pairs
   }
 
   /// An engine that continues from the checkpoint.
@@ -166,16 +169,13 @@ public struct TrainingBench {
     var result = Parameters(shape: flat.shape, hasBias: whole.hasBias)
     for expert in 0..<flat.shape.experts {
       let row = expert * whole.shape.rowsPerExpert
-      copyRow(whole.encoderSide.row(row), to: expert, of: &result.encoderSide)
-      copyRow(whole.decoderSide.row(row), to: expert, of: &result.decoderSide)
+      for column in 0..<flat.shape.width {
+        result.encoderSide[expert, column] = whole.encoderSide[row, column]
+        result.decoderSide[expert, column] = whole.decoderSide[row, column]
+      }
     }
     result.bias.assign(from: whole.bias)
     return result
-  }
-
-  private func copyRow(_ row: Span<Float>, to index: Int, of matrix: inout Matrix) {
-    var target = matrix.mutableRow(index)
-    for column in row.indices { target[column] = row[column] }
   }
 
   private func rates() -> LimitRates {
@@ -189,30 +189,5 @@ public struct TrainingBench {
     return LimitRates(
       product: configuration.precision == .float32 ? float32 : product(configuration.precision),
       productFloat32: float32, bandwidth: MachineRates.bandwidth(threads: threads))
-  }
-}
-
-/// Seconds of steps of a hierarchical and of a flat dictionary, block by block.
-private struct Comparison {
-  var batch: Int
-  var pairs: [(hierarchical: Double, flat: Double)]
-}
-
-extension BenchResult {
-  fileprivate mutating func add(
-    _ comparison: Comparison, _ configuration: TrainingConfiguration, _ rates: LimitRates
-  ) {
-    var larger = configuration
-    larger.batch = comparison.batch
-    func ratio(_ product: Double) -> Double {
-      larger.limitSeconds(product: product, bandwidth: rates.bandwidth)
-        / larger.flatCounterpart.limitSeconds(product: product, bandwidth: rates.bandwidth)
-    }
-    comparisonBatch = comparison.batch
-    hierarchicalSecondsPerStep = median(comparison.pairs.map(\.hierarchical))
-    flatSecondsPerStep = median(comparison.pairs.map(\.flat))
-    hierarchicalOverFlat = median(comparison.pairs.map { $0.hierarchical / $0.flat })
-    hierarchicalOverFlatLimit = ratio(rates.product)
-    hierarchicalOverFlatLimitFloat32 = ratio(rates.productFloat32)
   }
 }

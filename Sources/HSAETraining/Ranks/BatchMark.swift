@@ -7,11 +7,7 @@ struct BatchMark {
   private var lanes: (UInt64, UInt64, UInt64, UInt64) = (1, 2, 3, 4)
 
   /// The mark of everything added so far.
-  var value: UInt64 {
-    var all = Self.round(lanes.0, lanes.1)
-    all = Self.round(all, lanes.2)
-    return Self.round(all, lanes.3)
-  }
+  var value: UInt64 { [lanes.1, lanes.2, lanes.3].reduce(lanes.0, Self.round) }
 
   /// Adds `values`, 32 bytes at a time.
   mutating func add(_ values: Span<Float>) {

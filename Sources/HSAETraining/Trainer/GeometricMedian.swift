@@ -1,6 +1,7 @@
 // The first value of an input bias: the geometric median of a sample of rows (Gao et al.), by Weiszfeld's
 // iteration in double precision.
 
+internal import HSAEModels
 internal import HSAETensors
 
 /// The point with the smallest sum of distances to the rows of `rows` [n × d].
@@ -15,14 +16,9 @@ func geometricMedian(of rows: borrowing Matrix, iterations: Int = 50) -> [Float]
     var total = 0.0
     for row in 0..<rows.rows {
       let x = rows.row(row)
-      var squares = 0.0
-      for column in 0..<d {
-        let difference = Double(x[column]) - point[column]
-        squares += difference * difference
-      }
-      let weight = 1 / max(squares.squareRoot(), 1e-12)
+      let weight = 1 / max(x.squaredDistance(from: point).squareRoot(), 1e-12)
       total += weight
-      for column in 0..<d { next[column] += weight * Double(x[column]) }
+      x.add(to: &next, scale: weight)
     }
     var moved = 0.0
     for column in 0..<d {

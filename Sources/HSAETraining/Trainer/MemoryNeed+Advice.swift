@@ -15,10 +15,8 @@ extension MemoryNeed {
     self.init()
     for configuration in configurations {
       let share = RankShare(shape: configuration.shape, batch: configuration.batch, ranks: ranks)
-      self =
-        self
-        + resources.backend.type.memoryNeed(
-          configuration.recipe, share: share, threads: resources.threads)
+      self += resources.backend.type.memoryNeed(
+        configuration.recipe, share: share, threads: resources.threads)
     }
     if let first = configurations.first {
       batch += 4 * Double(first.batch / ranks.copies.size) * Double(first.shape.width)
@@ -56,51 +54,40 @@ extension MemoryNeed {
   private static func remedies(
     _ configurations: [TrainingConfiguration], _ resources: TrainingResources, limit: Double
   ) -> [String] {
-    /// The need after `change`, as text; nil if it does not fit.
-    func fitting(_ change: (inout TrainingConfiguration) -> Void) -> String? {
+    /// `options` and the need after `change`; nil if it does not fit.
+    func fitting(
+      _ options: String, _ change: (inout TrainingConfiguration) -> Void
+    ) -> String? {
       var changed = configurations
       for index in changed.indices { change(&changed[index]) }
       if changed.contains(where: { resources.ranks.complaint($0) != nil }) { return nil }
       let total = MemoryNeed(changed, resources).total
-      return total <= limit ? " (\(MachineMemory.text(total)))" : nil
+      return total <= limit ? "\(options) (\(MachineMemory.text(total)))" : nil
     }
-    /// The largest half, quarter, … of `size` that fits.
+    /// The same for the largest half, quarter, … of `size` that fits.
     func halved(
-      _ size: Int, least: Int, _ change: (inout TrainingConfiguration, Int) -> Void
-    ) -> (size: Int, text: String)? {
+      _ options: String, _ size: Int, least: Int,
+      _ change: (inout TrainingConfiguration, Int) -> Void
+    ) -> String? {
       var size = size / 2
       while size >= least {
-        if let text = fitting({ change(&$0, size) }) { return (size, text) }
+        if let text = fitting("\(options) \(size)", { change(&$0, size) }) { return text }
         size /= 2
       }
       return nil
     }
-    var result: [String] = []
-    if configurations.contains(where: { $0.moments != .bfloat16 }),
-      let text = fitting({ $0.moments = .bfloat16 })
-    {
-      result.append("--moments bfloat16\(text)")
+    let (batch, experts) = (configurations[0].batch, configurations[0].shape.experts)
+    let hasWideMoments = configurations.contains { $0.moments != .bfloat16 }
+    let mild = [
+      hasWideMoments ? fitting("--moments bfloat16") { $0.moments = .bfloat16 } : nil,
+      halved("--batch", batch, least: 64) { $0.batch = $1 },
+    ].compactMap(\.self)
+    if !mild.isEmpty { return mild }
+    let both = halved("--moments bfloat16 --batch", batch, least: 64) {
+      ($0.batch, $0.moments) = ($1, .bfloat16)
     }
-    if let (size, text) = halved(configurations[0].batch, least: 64, { $0.batch = $1 }) {
-      result.append("--batch \(size)\(text)")
-    }
-    if result.isEmpty,
-      let (size, text) = halved(
-        configurations[0].batch, least: 64,
-        {
-          $0.batch = $1
-          $0.moments = .bfloat16
-        })
-    {
-      result.append("--moments bfloat16 --batch \(size)\(text)")
-    }
-    if result.isEmpty, configurations.count > 1 { result.append("fewer runs at once") }
-    if result.isEmpty,
-      let (size, text) = halved(
-        configurations[0].shape.experts, least: 1, { $0.shape.experts = $1 })
-    {
-      result.append("--experts \(size)\(text)")
-    }
-    return result
+    if let both { return [both] }
+    if configurations.count > 1 { return ["fewer runs at once"] }
+    return [halved("--experts", experts, least: 1) { $0.shape.experts = $1 }].compactMap(\.self)
   }
 }

@@ -80,7 +80,10 @@ extension Trainer {
 
   /// Writes a checkpoint of the current step, if the run has a folder and has no such checkpoint yet.
   package func checkpointNow() throws(Failure) {
-    if step > 0, try !hasCheckpoint() { try checkpointIfDue(isLast: true) }
+    guard step > 0, !path.isEmpty,
+      try !RunDirectory(path: path).checkpointSteps().contains(step)
+    else { return }
+    try checkpointIfDue(isLast: true)
   }
 
   /// Writes the run as it stands into the folder `path`, which must not exist: its settings, its last record
@@ -105,11 +108,6 @@ extension Trainer {
     try Path.createDirectories(checkpoints)
     try writeCheckpoint(into: checkpoints)
     try folder.commit()
-  }
-
-  /// Whether there is a checkpoint of the current step, or no folder to write one to.
-  private func hasCheckpoint() throws(Failure) -> Bool {
-    path.isEmpty ? true : try RunDirectory(path: path).checkpointSteps().contains(step)
   }
 
   /// A copy of the dictionary as it is now.

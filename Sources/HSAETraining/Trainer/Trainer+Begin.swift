@@ -115,12 +115,10 @@ extension Trainer {
     _ data: DataDescription, _ source: (any RowSource)?, _ path: String
   ) throws(Failure) {
     guard let source else {
-      guard data.isStream else {
-        throw Failure.usage(
-          "\(path): the run was begun on \(data.path), not on rows given by a program;"
-            + " continue it with hsae train --resume.")
-      }
-      return
+      if data.isStream { return }
+      throw .usage(
+        "\(path): the run was begun on \(data.path), not on rows given by a program;"
+          + " continue it with hsae train --resume.")
     }
     guard source.fingerprint == data.fingerprint, source.rowCount == data.rows,
       source.width == data.width
@@ -161,7 +159,8 @@ extension Trainer {
     return lock
   }
 
-  /// Writes the files that make the folder a run.
+  /// Writes the files that make the folder a run. Fails unless all ranks see the run that rank 0 has begun: so
+  /// the error comes now and not with the first checkpoint. Network file systems may need a moment.
   private func writeBeginning() throws(Failure) {
     hasBegun = true
     try ranks.world.onFirst { () throws(Failure) in
@@ -170,19 +169,11 @@ extension Trainer {
       }
       try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
     }
-    try requireShared()
-  }
-
-  /// Fails unless all ranks see the run that rank 0 has begun. So the error comes now and not with the first
-  /// checkpoint. Network file systems may need a moment.
-  private func requireShared() throws(Failure) {
     let world = ranks.world
     try world.agree { () throws(Failure) in
       let file = RunDirectory.configurationFile(path)
       for _ in 0..<100 where world.size > 1 && !Path.exists(file) { pause(.milliseconds(100)) }
-      guard Path.exists(file) else {
-        throw Ranks.unshared(path, rank: world.rank)
-      }
+      guard Path.exists(file) else { throw Ranks.unshared(path, rank: world.rank) }
     }
   }
 
@@ -199,15 +190,12 @@ extension Trainer {
     for place in [
       TensorBoardLog.folder(ofRun: path), RunDirectory.metricsFile(path),
       RunDirectory.vocabularyFolder(path), RunDirectory.configurationFile(path),
-    ] {
-      Path.removeAll(place)
-    }
+    ] { Path.removeAll(place) }
     guard madeFolder, (try? Path.list(path)) == [Path.name(RunDirectory.lockFile(path))] else {
       return
     }
     // We still hold the lock, so a process that opens its file now is refused.
     Path.removeAll(RunDirectory.lockFile(path))
-    // Safe: the path's bytes live as long as the call.
     Path.removeEmptyDirectory(path)
   }
 
