@@ -1,6 +1,9 @@
-// Tokens as the report and the explorer show them.
+// Removes repetitions from a sequence.
 
-/// The text shown for a token: readable, with a `·` in front if it continues a word.
-package func displayText(_ token: String) -> String {
-  (continuesWord(token) ? "·" : "") + readableToken(token)
+extension Sequence {
+  /// The first element for each `key`, in their order.
+  package func uniqued<Key: Hashable>(by key: (Element) -> Key) -> [Element] {
+    var seen: Set<Key> = []
+    return filter { seen.insert(key($0)).inserted }
+  }
 }
