@@ -77,7 +77,6 @@ public struct DictionaryEvaluation: Sendable {
 }
 
 extension Codes {
-  /// The codes of the rows in `range`.
   func slice(_ range: Range<Int>) -> Codes {
     var result = Codes()
     let first = offsets[range.lowerBound]

@@ -59,7 +59,8 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
     profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix, gains: SublatentGain
   ) -> [HierarchyScore] {
     precondition(words.count == rows.rows, "There are \(rows.rows) rows, \(words.count) words.")
-    let baseline = meanCosine(of: rows)
+    // The mean cosine of two different rows.
+    let baseline = unitSum(0..<rows.rows, rows).meanPairCosine
     var result: [HierarchyScore] = []
     result.reserveCapacity(profiles.shape.experts)
     for expert in 0..<profiles.shape.experts {
@@ -92,7 +93,7 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
 
     // Sums of unit rows give mean cosines within and between groups without visiting pairs.
     var total = UnitSum(width: rows.columns)
-    let sums = children.map { unitSum($0.rows, rows) }
+    let sums = children.map { unitSum($0.rows.map(\.row), rows) }
     for sum in sums { total.add(sum) }
     for sum in sums {
       result.withinCosine += sum.meanPairCosine
@@ -131,16 +132,9 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
     return value / (value + half)
   }
 
-  /// The mean cosine of two different rows.
-  private func meanCosine(of rows: borrowing Matrix) -> Double {
+  private func unitSum(_ indices: some Sequence<Int>, _ rows: borrowing Matrix) -> UnitSum {
     var sum = UnitSum(width: rows.columns)
-    for row in 0..<rows.rows { sum.add(rows.row(row)) }
-    return sum.meanPairCosine
-  }
-
-  private func unitSum(_ ranked: [RankedRow], _ rows: borrowing Matrix) -> UnitSum {
-    var sum = UnitSum(width: rows.columns)
-    for entry in ranked { sum.add(rows.row(entry.row)) }
+    for index in indices { sum.add(rows.row(index)) }
     return sum
   }
 }

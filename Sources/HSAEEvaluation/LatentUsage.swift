@@ -59,7 +59,9 @@ public struct LatentUsage: Sendable {
   public var deadSublatents: Int { active.count { $0 == 0 } }
 
   /// Share of the rows for which each expert is active [m].
-  public var expertDensity: [Double] { experts.map(density) }
+  public var expertDensity: [Double] {
+    experts.map { rows > 0 ? Double($0) / Double(rows) : 0 }
+  }
 
   /// Histogram of the experts' densities.
   public var expertHistogram: DensityHistogram {
@@ -68,10 +70,6 @@ public struct LatentUsage: Sendable {
   /// Histogram of the sublatents' densities.
   public var sublatentHistogram: DensityHistogram {
     DensityHistogram(counts: chosen, vectors: rows)
-  }
-
-  private func density(_ count: Int) -> Double {
-    rows > 0 ? Double(count) / Double(rows) : 0
   }
 }
 

@@ -9,12 +9,6 @@ public struct WeightedWord: Hashable, Sendable, Codable {
   public var text: String
   /// The code: z of an expert or c of a sublatent.
   public var value: Float
-
-  /// A word with its code.
-  public init(text: String, value: Float) {
-    self.text = text
-    self.value = value
-  }
 }
 
 /// The sublatent an active expert has chosen for a word.
@@ -58,27 +52,11 @@ public struct WordLookup: Hashable, Sendable, Codable {
   /// Whether its codes are known: from its row, or computed from the model's own row.
   public var isEncoded: Bool
   /// Similar words, if there is no token.
-  public var suggestions: [String]
+  public var suggestions: [String] = []
   /// The sublatents' threshold α: they are active from this code on.
-  public var subThreshold: Float
+  public var subThreshold: Float = 0
   /// The active experts, strongest first.
-  public var experts: [ActiveExpert]
-
-  /// A look-up with the given parts.
-  public init(
-    word: String, token: Int?, text: String?, isKept: Bool, isEncoded: Bool? = nil,
-    suggestions: [String] = [],
-    subThreshold: Float = 0, experts: [ActiveExpert] = []
-  ) {
-    self.word = word
-    self.token = token
-    self.text = text
-    self.isKept = isKept
-    self.isEncoded = isEncoded ?? isKept
-    self.suggestions = suggestions
-    self.subThreshold = subThreshold
-    self.experts = experts
-  }
+  public var experts: [ActiveExpert] = []
 }
 
 /// Looks up words in one dictionary.
@@ -99,11 +77,6 @@ public struct Lookup: Sendable {
     search = WordSearch(vocabulary: words.vocabulary)
   }
 
-  /// The token of a word, preferring tokens that have a row.
-  public func find(_ word: String) -> WordSearch.Match? {
-    search.find(word) { words.row(ofToken: $0) != nil }
-  }
-
   /// Looks up `word`, with at most `limit` words for each latent.
   ///
   /// `codes` returns the codes of a row of the store, strongest first. `encode` returns the codes of a token
@@ -113,10 +86,11 @@ public struct Lookup: Sendable {
     _ word: String, limit: Int = 10, codes: (_ row: Int) -> [Code],
     encode: (_ token: Int) -> [Code]? = { _ in nil }
   ) -> WordLookup {
-    guard let match = find(word) else {
+    func isKept(_ token: Int) -> Bool { words.row(ofToken: token) != nil }
+    guard let match = search.find(word, isKept: isKept) else {
       return WordLookup(
-        word: word, token: nil, text: nil, isKept: false,
-        suggestions: search.suggestions(for: word) { words.row(ofToken: $0) != nil },
+        word: word, isKept: false, isEncoded: false,
+        suggestions: search.suggestions(for: word, isKept: isKept),
         subThreshold: profiles.usage.subThreshold)
     }
     let row = words.row(ofToken: match.token)
@@ -137,24 +111,16 @@ public struct Lookup: Sendable {
         chosen = ChosenSublatent(
           sublatent: code.sublatent, code: code.subValue,
           isRelevant: code.subValue >= usage.subThreshold, count: usage.active[index],
-          words: strongest(
-            profiles.rows(expert: code.expert, sublatent: code.sublatent), limit))
+          words: words.weighted(
+            profiles.rows(expert: code.expert, sublatent: code.sublatent), limit: limit,
+            mergesForms: mergesForms))
       }
       return ActiveExpert(
         expert: code.expert, strength: code.value,
         count: usage.experts[code.expert],
-        words: strongest(profiles.rows(expert: code.expert), limit), chosen: chosen)
-    }
-  }
-
-  private func strongest(_ rows: [RankedRow], _ limit: Int) -> [WeightedWord] {
-    guard mergesForms else {
-      return rows.prefix(limit).map {
-        WeightedWord(text: words.text(row: $0.row), value: $0.value)
-      }
-    }
-    return words.distinct(rows, limit: limit).map {
-      WeightedWord(text: words.mergedText(row: $0.row), value: $0.value)
+        words: words.weighted(
+          profiles.rows(expert: code.expert), limit: limit, mergesForms: mergesForms),
+        chosen: chosen)
     }
   }
 }

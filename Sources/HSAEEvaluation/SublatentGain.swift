@@ -49,8 +49,7 @@ public struct SublatentGain: Sendable {
       for code in active {
         // ‖r + l‖² = ‖r‖² + 2 r·l + ‖l‖².
         var low = [Float](repeating: 0, count: width)
-        addSublatent(
-          code, of: dictionary.parameters, to: &low)
+        addSublatent(code, of: dictionary.parameters, to: &low)
         let change =
           2 * Double(dot(residual.span, low.span)) + Double(dot(low.span, low.span))
         with[code.expert] += error
@@ -68,15 +67,8 @@ private func addSublatent(
   let sublatent = code.expert * shape.sublatents + code.sublatent
   let first = code.expert * shape.rowsPerExpert + 1
   for axis in 0..<shape.subspace {
-    add(
-      parameters.decoderSide, row: first + axis,
-      times: code.subValue * parameters.subDecoder[sublatent, axis], to: &vector)
+    let factor = code.subValue * parameters.subDecoder[sublatent, axis]
+    let row = parameters.decoderSide.row(first + axis)
+    for column in vector.indices { vector[column] += factor * row[column] }
   }
-}
-
-private func add(
-  _ matrix: borrowing Matrix, row: Int, times factor: Float, to vector: inout [Float]
-) {
-  let row = matrix.row(row)
-  for column in vector.indices { vector[column] += factor * row[column] }
 }

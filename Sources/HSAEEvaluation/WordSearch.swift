@@ -67,14 +67,7 @@ public struct WordSearch: Sendable {
       }
     }
     found.sort { $0.distance != $1.distance ? $0.distance < $1.distance : $0.token < $1.token }
-    var seen: Set<String> = []
-    var result: [String] = []
-    for entry in found where result.count < limit {
-      if seen.insert(wordForm(vocabulary[entry.token])).inserted {
-        result.append(vocabulary[entry.token])
-      }
-    }
-    return result
+    return Array(found.map { vocabulary[$0.token] }.uniqued(by: wordForm).prefix(limit))
   }
 }
 

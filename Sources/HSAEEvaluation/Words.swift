@@ -70,12 +70,17 @@ public struct WordTable: Sendable {
 
   /// The first of `rows` for each word, at most `limit` of them; forms of one word count once.
   public func distinct(_ rows: [RankedRow], limit: Int = .max) -> [RankedRow] {
-    var seen: Set<Int32> = []
-    var result: [RankedRow] = []
-    for row in rows where result.count < limit && seen.insert(forms[row.row]).inserted {
-      result.append(row)
+    Array(rows.uniqued { forms[$0.row] }.prefix(limit))
+  }
+
+  /// The words of `rows` with their codes, at most `limit`; forms of one word count once if `mergesForms`.
+  package func weighted(
+    _ rows: [RankedRow], limit: Int, mergesForms: Bool
+  ) -> [WeightedWord] {
+    (mergesForms ? distinct(rows, limit: limit) : Array(rows.prefix(limit))).map {
+      WeightedWord(
+        text: mergesForms ? mergedText(row: $0.row) : text(row: $0.row), value: $0.value)
     }
-    return result
   }
 }
 
@@ -152,6 +157,11 @@ public func readableToken(_ token: String) -> String {
   }
   let text = String(result)
   return text.allSatisfy(\.isWhitespace) ? "⟨\(scalars.count) × space⟩" : text
+}
+
+/// The text shown for a token: readable, with a `·` in front if it continues a word.
+package func displayText(_ token: String) -> String {
+  (continuesWord(token) ? "·" : "") + readableToken(token)
 }
 
 /// Whether a token continues a word in a script with spaces between words: it has no leading `▁` and begins

@@ -11,7 +11,6 @@ extension SAELensExport {
   /// The Python module that registers the architecture `hsae`.
   static let pythonModule = "hsae_saelens"
 
-  /// The card.
   var card: String {
     """
     ---
@@ -74,9 +73,7 @@ extension SAELensExport {
   }
 
   private var licence: String? {
-    guard let modelLicence,
-      let model = modelName ?? attributes?.modelName ?? run.description.origin?.model
-    else { return nil }
+    guard let modelLicence, let model else { return nil }
     return
       "\(model) is under this licence: \(modelLicence). The licence of this dictionary is for its owner"
       + " to choose."
@@ -93,7 +90,7 @@ extension SAELensExport {
 
   /// The model's name if it has the Hub's form OWNER/NAME; nil otherwise, because the Hub refuses other names.
   private var hubIdentifier: String? {
-    let name = modelName ?? attributes?.modelName ?? run.description.origin?.model ?? ""
+    let name = model ?? ""
     let parts = name.split(separator: "/", omittingEmptySubsequences: false)
     let isKnown = parts.allSatisfy { part in
       part.first.map { $0.isASCII && ($0.isLetter || $0.isNumber) } == true
@@ -146,7 +143,6 @@ extension SAELensExport {
       """
   }
 
-  /// The order of latents.
   private var latentOrder: String {
     let shape = dictionary.shape
     guard hasSublatents else { return "" }

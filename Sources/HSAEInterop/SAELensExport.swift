@@ -16,7 +16,6 @@ import HSAETensors
 
 /// Writes runs in the layout of SAELens 6.
 public struct SAELensExport {
-  /// The run.
   let run: RunDirectory
   /// The dictionary of its newest complete checkpoint.
   let dictionary: SparseAutoencoder
@@ -59,6 +58,9 @@ public struct SAELensExport {
         "\(run.path): it has a threshold for each latent, which SAELens's topk does not support.")
     }
   }
+
+  /// The model's name, if it is known.
+  var model: String? { modelName ?? attributes?.modelName ?? run.description.origin?.model }
 
   /// Whether the folder has a second level.
   var hasSublatents: Bool { !dictionary.shape.isFlat && !topLevelOnly }
@@ -134,18 +136,16 @@ public struct SAELensExport {
       "training_tokens": .integer(step * (run.description.training?.batch ?? 0)),
       "hsae_code_scale": .number(Double(scale)),
     ]
+    if let model { members["model_name"] = .string(model) }
     if let attributes {
-      members["model_name"] = .string(modelName ?? attributes.modelName)
       members["hook_name"] = .string(hookName ?? attributes.hookPoint)
       if let length = attributes.contextLength { members["context_size"] = .integer(length) }
       if attributes.kind == .residualStream {
         members["prepend_bos"] = .bool(true)
         members["exclude_special_tokens"] = .bool(attributes.collection?.keepsSpecialTokens != true)
       }
-    } else {
-      let origin = run.description.origin
-      if let name = modelName ?? origin?.model { members["model_name"] = .string(name) }
-      if let hook = origin?.hook { members["hook_name"] = .string(hook) }
+    } else if let hook = run.description.origin?.hook {
+      members["hook_name"] = .string(hook)
     }
     return .object(members)
   }

@@ -5,7 +5,6 @@ import HSAEEvaluation
 import HSAEHTML
 import HSAESupport
 
-/// The body of the comparison of `runs`.
 func comparisonPage(_ runs: [RunReport]) -> PageBody {
   var body = PageBody()
   body.add("numbers", "Numbers", "\(numbers(runs))\(differences(runs))")
@@ -30,14 +29,11 @@ private func numbers(_ runs: [RunReport]) -> Markup {
 
 /// The options in which the runs do not all agree, in the order they first appear; nil if there are none.
 private func differences(_ runs: [RunReport]) -> Markup? {
-  var keys: [String] = []
-  for entry in runs.flatMap(\.configuration) where !keys.contains(entry.key) {
-    keys.append(entry.key)
-  }
   func option(_ key: String, of run: RunReport) -> String? {
     run.configuration.first { $0.key == key }?.value
   }
-  keys = keys.filter { key in Set(runs.map { option(key, of: $0) }).count > 1 }
+  let keys = runs.flatMap(\.configuration).map(\.key).uniqued(by: \.self)
+    .filter { key in Set(runs.map { option(key, of: $0) }).count > 1 }
   guard !keys.isEmpty else { return nil }
   let rows = runs.map { run in
     TableRow("\(run.name)", keys.map { (option($0, of: run) ?? "–", false) })
@@ -50,10 +46,7 @@ private func differences(_ runs: [RunReport]) -> Markup? {
 }
 
 private func words(_ runs: [RunReport]) -> Markup? {
-  var words: [String] = []
-  for lookup in runs.flatMap(\.lookups) where !words.contains(lookup.word) {
-    words.append(lookup.word)
-  }
+  let words = runs.flatMap(\.lookups).map(\.word).uniqued(by: \.self)
   guard !words.isEmpty else { return nil }
   let sections = words.enumerated().map { index, word -> Markup in
     let lookups = runs.map { run in run.lookups.first { $0.word == word } }

@@ -31,12 +31,8 @@ private func suiteSection(_ suite: String, _ runs: [Evaluation.Run]) -> Markup {
   let results = runs.compactMap { $0.result(suite) }
   let names = runs.map(\.name)
   let lines = numberLines(results.map(\.numbers))
-  var places: [String] = []
-  var notes: [String] = []
-  for result in results {
-    if !places.contains(result.evaluatedOn) { places.append(result.evaluatedOn) }
-    for note in result.notes where !notes.contains(note) { notes.append(note) }
-  }
+  let places = results.map(\.evaluatedOn).uniqued(by: \.self)
+  let notes = results.flatMap(\.notes).uniqued(by: \.self)
   let hasIntervals = lines.contains { $0.values.contains { $0?.interval != nil } }
   let densities = zip(runs, results).enumerated().flatMap { index, pair in
     pair.1.histograms.compactMap {

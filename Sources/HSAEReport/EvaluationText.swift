@@ -11,10 +11,7 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
   for suite in evaluation.suites {
     let results = evaluation.runs.map { ($0.name, $0.result(suite)) }
     text += suite + "\n"
-    var places: [String] = []
-    for case (_, let result?) in results where !places.contains(result.evaluatedOn) {
-      places.append(result.evaluatedOn)
-    }
+    let places = results.compactMap { $0.1?.evaluatedOn }.uniqued(by: \.self)
     text += places.map { "  on \($0)\n" }.joined()
     text += numberTable(results.map { ($0.0, $0.1?.numbers ?? []) }, width: width)
     let compared = results.compactMap { name, result in
@@ -27,10 +24,7 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
     for (name, result) in results {
       for table in result?.tables ?? [] { text += "\n" + tableText(table, run: name) }
     }
-    var notes: [String] = []
-    for case (_, let result?) in results {
-      for note in result.notes where !notes.contains(note) { notes.append(note) }
-    }
+    let notes = results.flatMap { $0.1?.notes ?? [] }.uniqued(by: \.self)
     text += notes.map { "  \($0)\n" }.joined() + "\n"
   }
   return text
@@ -118,13 +112,8 @@ typealias NumberLine = (first: EvaluationNumber, values: [EvaluationNumber?])
 
 /// A line for each key that any of `runs` has.
 func numberLines(_ runs: [[EvaluationNumber]]) -> [NumberLine] {
-  var order: [EvaluationNumber] = []
   // In the order of the run that has most numbers.
-  for run in runs.sorted(by: { $0.count > $1.count }) {
-    for number in run where !order.contains(where: { $0.key == number.key }) {
-      order.append(number)
-    }
-  }
+  let order = runs.sorted { $0.count > $1.count }.joined().uniqued(by: \.key)
   return order.map { first in (first, runs.map { run in run.first { $0.key == first.key } }) }
 }
 
@@ -147,7 +136,7 @@ func cellText(_ value: Double) -> String {
 
 /// `columns` of equally many cells as text; a cell may have several lines. The first column is flush left, the others
 /// are flush right.
-private func aligned(_ columns: [[[String]]], indent: String) -> String {
+func aligned(_ columns: [[[String]]], indent: String) -> String {
   let widths = columns.map { $0.joined().map(displayWidth).max() ?? 0 }
   return (columns.first ?? []).indices.map { row in
     let height = columns.map { $0[row].count }.max() ?? 0

@@ -9,7 +9,6 @@ import HSAEModels
 struct Headline {
   /// Mean ‖x − x̂‖².
   var squaredError: Double
-  /// Explained variance.
   var explainedVariance: Double
   /// The explained variance of the top level alone; nil for a flat run.
   var topLevel: Double?
@@ -34,9 +33,8 @@ struct Headline {
   /// The numbers of `run` on the page's own rows; nil if it has none.
   init?(_ run: RunReport) {
     guard let quality = run.numbers?.reconstruction else { return nil }
-    (squaredError, explainedVariance) = (
-      quality.full.squaredError, quality.full.explainedVariance
-    )
+    squaredError = quality.full.squaredError
+    explainedVariance = quality.full.explainedVariance
     topLevel = run.shape.isFlat ? nil : quality.topLevel.explainedVariance
     place = rowsClause(run)
   }

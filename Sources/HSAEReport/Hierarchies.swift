@@ -15,7 +15,6 @@ struct TreeList {
   /// Sublatents shown of each expert; the others are counted.
   var children = 12
 
-  /// The trees.
   func markup(_ trees: some Sequence<HierarchyTree>) -> Markup {
     let items = trees.enumerated().map { markup($1, position: $0) }
     return "<div class=\"trees\">\n\(items.joined())</div>"

@@ -17,7 +17,6 @@ struct Measure: Sendable {
   /// The number as text and as a value to compare; nil if a run does not have it.
   var value: @Sendable (RunReport) -> (text: String, number: Double)?
 
-  /// The cells of this measure for `runs`.
   func cells(_ runs: [RunReport]) -> [Cell] {
     let isAlike = !isOfLengths || Set(runs.map(\.seesUnitRows)).count < 2
     return HSAEReport.cells(runs.map(value), better: isAlike ? better : nil)
@@ -37,6 +36,17 @@ private func twoLevel(
   _ value: @escaping @Sendable (RunReport) -> (text: String, number: Double)?
 ) -> @Sendable (RunReport) -> (text: String, number: Double)? {
   { run in run.shape.isFlat ? nil : value(run) }
+}
+
+/// A measure of how well runs reconstruct.
+private func quality(
+  _ label: Markup, _ better: EvaluationNumber.Direction?, isOfLengths: Bool = true,
+  isOfTopLevel: Bool = false, _ value: @escaping @Sendable (ReconstructionSummary) -> Double
+) -> Measure {
+  let shown = number(4) { value($0.reconstruction) }
+  return Measure(
+    label: label, better: better, isOfLengths: isOfLengths,
+    value: isOfTopLevel ? twoLevel(shown) : shown)
 }
 
 private func count(_ number: Int, of total: Int) -> (text: String, number: Double) {
@@ -63,45 +73,33 @@ struct RunLength {
 
 /// All measures, in the order of the table.
 let measures: [Measure] = [
-  Measure(
-    label: "squared error ‖x − x̂‖²", better: .lower, isOfLengths: true,
-    value: number(4) { $0.reconstruction.full.squaredError }),
-  Measure(
-    label: "squared error, top level alone", better: .lower, isOfLengths: true,
-    value: twoLevel(number(4) { $0.reconstruction.topLevel.squaredError })),
-  Measure(
-    label: "explained variance", better: .higher, isOfLengths: true,
-    value: number(4) { $0.reconstruction.full.explainedVariance }),
-  Measure(
-    label: "explained variance, top level alone", better: .higher, isOfLengths: true,
-    value: twoLevel(number(4) { $0.reconstruction.topLevel.explainedVariance })),
-  Measure(
-    label: "explained variance, legacy", better: .higher, isOfLengths: true,
-    value: number(4) { $0.reconstruction.full.legacyExplainedVariance }),
-  Measure(
-    label: "cosine of x and x̂", better: .higher,
-    value: number(4) { $0.reconstruction.full.cosine }),
-  Measure(
-    label: "norm ratio ‖x̂‖ / ‖x‖", better: nil,
-    value: number(4) { $0.reconstruction.full.normRatio }),
+  quality("squared error ‖x − x̂‖²", .lower) { $0.full.squaredError },
+  quality("squared error, top level alone", .lower, isOfTopLevel: true) {
+    $0.topLevel.squaredError
+  },
+  quality("explained variance", .higher) { $0.full.explainedVariance },
+  quality("explained variance, top level alone", .higher, isOfTopLevel: true) {
+    $0.topLevel.explainedVariance
+  },
+  quality("explained variance, legacy", .higher) { $0.full.legacyExplainedVariance },
+  quality("cosine of x and x̂", .higher, isOfLengths: false) { $0.full.cosine },
+  quality("norm ratio ‖x̂‖ / ‖x‖", nil, isOfLengths: false) { $0.full.normRatio },
   Measure(label: "L0, active experts", better: nil, value: number(2) { $0.reconstruction.l0 }),
   Measure(label: "dead latents", better: .lower) { run in
     run.numbers.map { count($0.deadExperts, of: run.shape.experts) }
   },
-  Measure(label: "sublatents never chosen", better: .lower) { run in
-    run.shape.isFlat
-      ? nil
-      : run.numbers.map {
+  Measure(
+    label: "sublatents never chosen", better: .lower,
+    value: twoLevel { run in
+      run.numbers.map {
         count($0.neverChosenSublatents, of: run.shape.experts * run.shape.sublatents)
       }
-  },
-  Measure(label: "dead sublatents", better: .lower) { run in
-    run.shape.isFlat
-      ? nil
-      : run.numbers.map {
-        count($0.deadSublatents, of: run.shape.experts * run.shape.sublatents)
-      }
-  },
+    }),
+  Measure(
+    label: "dead sublatents", better: .lower,
+    value: twoLevel { run in
+      run.numbers.map { count($0.deadSublatents, of: run.shape.experts * run.shape.sublatents) }
+    }),
   Measure(label: "experts m × sublatents a", better: nil) { run in
     let shape = run.shape
     let text =

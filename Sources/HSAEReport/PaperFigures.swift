@@ -101,17 +101,15 @@ private func resultsTable(_ evaluation: Evaluation, _ kinds: [RunKind]) -> Strin
 
     """
   for suite in evaluation.suites {
-    var places: [String] = []
-    for case let result? in evaluation.runs.map({ $0.result(suite) })
-    where !places.contains(result.evaluatedOn) { places.append(result.evaluatedOn) }
+    let places = evaluation.runs.compactMap { $0.result(suite)?.evaluatedOn }.uniqued(by: \.self)
     let lines = numberLines(evaluation.runs.map { $0.result(suite)?.numbers ?? [] })
     text += "\n## \(suite)\n\nOn \(places.joined(separator: "; ")).\n\n"
-    text += markdownRow([""] + kinds.map(\.column))
-    text += markdownRow(Array(repeating: "---", count: kinds.count + 1))
-    for line in lines {
-      let numbers = kinds.map { $0.number(suite, line.first.key).map(numberText) ?? "–" }
-      text += markdownRow([labelText(line.first)] + numbers)
-    }
+    text += markdownTable(
+      [""] + kinds.map(\.column),
+      lines.map { line in
+        [labelText(line.first)]
+          + kinds.map { $0.number(suite, line.first.key).map(numberText) ?? "–" }
+      })
     text += differenceTable(suite, lines.map(\.first), kinds)
   }
   return text + languageTable(kinds)
@@ -126,15 +124,11 @@ private func differenceTable(
   }
   let columns = kinds.filter { $0.sublatents > 0 }
   guard !shown.isEmpty else { return "" }
-  var text = "\n\(comparisonTitle), on the same samples:\n\n"
-  text += markdownRow([""] + columns.map(\.column))
-  text += markdownRow(Array(repeating: "---", count: columns.count + 1))
-  for number in shown {
-    text += markdownRow(
-      [labelText(number)]
-        + columns.map { $0.difference(suite, number.key).map(numberText) ?? "–" })
+  let rows = shown.map { number in
+    [labelText(number)] + columns.map { $0.difference(suite, number.key).map(numberText) ?? "–" }
   }
-  return text
+  return "\n\(comparisonTitle), on the same samples:\n\n"
+    + markdownTable([""] + columns.map(\.column), rows)
 }
 
 /// The paper's figure 5b for H-SAE and SAE, and our ratio at each size.
@@ -153,25 +147,25 @@ private func languageTable(_ kinds: [RunKind]) -> String {
       && kind.number("crosslingual", paper[0].key) != nil
   }
   guard !columns.isEmpty else { return "" }
-  var text = "\n## Difference between languages, H-SAE over SAE of equal m\n\n"
-  text += markdownRow(["", "paper, H-SAE", "paper, SAE", "paper, ratio"] + columns.map(\.column))
-  text += markdownRow(Array(repeating: "---", count: columns.count + 4))
-  for line in paper {
+  let rows = paper.map { line in
     let ratios = columns.map { kind -> String in
       let flat = flats.first { $0.experts == kind.experts }?.number("crosslingual", line.key)
       guard let own = kind.number("crosslingual", line.key)?.value, let flat = flat?.value, flat > 0
       else { return "–" }
       return decimal(own / flat, 3)
     }
-    text += markdownRow(
-      [
-        line.name, decimal(line.hierarchical, 3), decimal(line.flat, 3),
-        decimal(line.hierarchical / line.flat, 3),
-      ] + ratios)
+    return [
+      line.name, decimal(line.hierarchical, 3), decimal(line.flat, 3),
+      decimal(line.hierarchical / line.flat, 3),
+    ] + ratios
   }
-  return text
+  return "\n## Difference between languages, H-SAE over SAE of equal m\n\n"
+    + markdownTable(
+      ["", "paper, H-SAE", "paper, SAE", "paper, ratio"] + columns.map(\.column), rows)
 }
 
-private func markdownRow(_ cells: [String]) -> String {
-  "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |\n"
+private func markdownTable(_ heads: [String], _ rows: [[String]]) -> String {
+  ([heads, heads.map { _ in "---" }] + rows).map { cells in
+    "| " + cells.map { $0.replacing("|", with: "\\|") }.joined(separator: " | ") + " |\n"
+  }.joined()
 }

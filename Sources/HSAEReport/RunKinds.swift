@@ -11,7 +11,6 @@ struct RunKind {
   let experts: Int
   /// Sublatents a; 0 for a flat dictionary.
   let sublatents: Int
-  /// The runs.
   let runs: [Evaluation.Run]
 
   /// The name of its line in a figure.
@@ -21,18 +20,9 @@ struct RunKind {
 
   /// The kinds of `runs`, flat ones first, by rising size.
   static func kinds(of runs: [Evaluation.Run]) -> [RunKind] {
-    var sizes: [(sublatents: Int, experts: Int)] = []
-    for run in runs
-    where !sizes.contains(where: { $0 == (run.shape.sublatents, run.shape.experts) }) {
-      sizes.append((run.shape.sublatents, run.shape.experts))
-    }
-    return sizes.sorted { $0 < $1 }.map { size in
-      RunKind(
-        experts: size.experts, sublatents: size.sublatents,
-        runs: runs.filter {
-          $0.shape.sublatents == size.sublatents && $0.shape.experts == size.experts
-        })
-    }
+    Dictionary(grouping: runs) { [$0.shape.sublatents, $0.shape.experts] }
+      .sorted { $0.key.lexicographicallyPrecedes($1.key) }
+      .map { RunKind(experts: $0.key[1], sublatents: $0.key[0], runs: $0.value) }
   }
 
   /// The number `key` of the suite `suite`: of one run with its bootstrap interval; of several runs their mean

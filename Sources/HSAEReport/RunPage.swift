@@ -102,11 +102,8 @@ func evaluatedNote(_ runs: [RunReport]) -> Markup {
 
 /// The rows that the numbers of `runs` were measured on.
 func evaluatedOn(_ runs: [RunReport]) -> String {
-  var places: [String] = []
-  for run in runs where run.numbers != nil && !run.evaluatedOn.isEmpty {
-    if !places.contains(run.evaluatedOn) { places.append(run.evaluatedOn) }
-  }
-  return places.joined(separator: "; ")
+  runs.filter { $0.numbers != nil && !$0.evaluatedOn.isEmpty }.map(\.evaluatedOn)
+    .uniqued(by: \.self).joined(separator: "; ")
 }
 
 private func configurations(_ runs: [RunReport]) -> Markup? {

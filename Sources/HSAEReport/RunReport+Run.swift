@@ -8,24 +8,57 @@ public import HSAESupport
 import HSAETensors
 
 extension RunReport {
-  /// The report of `run`, called `name`, with a random sample of hierarchies drawn with `seed`.
-  /// `lookupWords` are looked up if its rows are words; a row of a residual stream is an occurrence of one.
+  /// The report of `run`, called `name`: its clearest hierarchies, a random sample drawn with `seed`, and all
+  /// experts for the search. `lookupWords` are looked up if its rows are words; a row of a residual stream is an
+  /// occurrence of one.
   public init(
     _ run: borrowing TrainedRun, name: String, lookupWords: [String], seed: UInt64 = 0,
-    threads: Int, limits: ReportLimits = ReportLimits(), progress: (Int) -> Void = { _ in }
+    threads: Int
   ) throws(Failure) {
+    let (words, codes) = (run.words, run.codes)
     let evaluation = DictionaryEvaluation(
-      run.dictionary, rows: run.rows, codes: run.codes, words: run.words, threads: threads,
-      progress: progress)
+      run.dictionary, rows: run.rows, codes: codes, words: words, threads: threads)
+    let usage = evaluation.usage
     let rowsAreWords = run.hasWords && run.attributes?.kind != .residualStream
+    let lookup = Lookup(profiles: evaluation.profiles, words: words, mergesForms: true)
     self.init(
-      name: name, evaluation: evaluation, words: run.words, codes: run.codes,
-      lookupWords: rowsAreWords ? lookupWords : [],
-      configuration: try configurationEntries(run), metrics: try MetricsLog.read(RunDirectory.metricsFile(run.path)),
-      evaluatedOn: run.evaluatedOn, seed: seed, limits: limits)
-    isTrainingData = run.description.knowsRows ? run.isTrainingData : nil
-    seesUnitRows = run.seesUnitRows
-    rowKind = rowsAreWords ? .word : run.hasWords ? .token : .row
+      name: name, shape: evaluation.shape, configuration: try configurationEntries(run),
+      metrics: try MetricsLog.read(RunDirectory.metricsFile(run.path)),
+      numbers: EvaluationNumbers(
+        reconstruction: evaluation.reconstruction, deadExperts: usage.deadExperts,
+        neverChosenSublatents: usage.neverChosenSublatents, deadSublatents: usage.deadSublatents,
+        expertHistogram: usage.expertHistogram, sublatentHistogram: usage.sublatentHistogram),
+      evaluatedOn: run.evaluatedOn,
+      isTrainingData: run.description.knowsRows ? run.isTrainingData : nil,
+      seesUnitRows: run.seesUnitRows,
+      rowKind: rowsAreWords ? .word : run.hasWords ? .token : .row, sampleSeed: seed,
+      lookups: (rowsAreWords ? lookupWords : []).map { word in
+        lookup.lookup(word, limit: 8, codes: { Array(codes[$0]) })
+      })
+
+    func node(_ index: Int, _ count: Int, _ rows: [RankedRow], _ limit: Int) -> TreeNode {
+      TreeNode(
+        index: index, count: count, words: words.weighted(rows, limit: limit, mergesForms: true))
+    }
+    func tree(
+      _ score: HierarchyScore, expertWords: Int = 14, sublatentWords: Int = 10
+    ) -> HierarchyTree {
+      let profile = evaluation.profiles[score.expert]
+      return HierarchyTree(
+        parent: node(profile.expert, profile.count, profile.rows, expertWords),
+        children: profile.sublatents.map {
+          node($0.index, $0.active, $0.rows, sublatentWords)
+        }, score: score)
+    }
+    // These limits keep a page of 2,048 experts well below 3 MB.
+    clearest = evaluation.clearest(200).map { tree($0) }
+    sample = evaluation.randomSample(50, seed: seed).map { tree($0) }
+    let scores =
+      evaluation.hierarchies.isEmpty
+      ? (0..<evaluation.shape.experts).map(HierarchyScore.init) : evaluation.hierarchies
+    index = scores.filter { usage.experts[$0.expert] > 0 }.map {
+      tree($0, expertWords: 10, sublatentWords: 4)
+    }
   }
 }
 

@@ -94,15 +94,10 @@ public func summaryTable(_ runs: [RunReport], _ evaluation: Evaluation? = nil) -
     return cells
   }
   let table = [heads] + lines
-  let widths = heads.indices.map { column in table.map { displayWidth($0[column]) }.max() ?? 0 }
+  let columns = heads.indices.map { column in table.map { [$0[column]] } }
   var places = evaluatedOn(runs)
   if let place = heldOut.lazy.compactMap({ $0?.heldOut }).first {
     places += (places.isEmpty ? "" : "; ") + "held out: explained variance on \(place)"
   }
-  return table.map { cells in
-    cells.enumerated().map { column, cell in
-      let space = String(repeating: " ", count: max(0, widths[column] - displayWidth(cell)))
-      return column == 0 ? cell + space : space + cell
-    }.joined(separator: "  ") + "\n"
-  }.joined() + (places.isEmpty ? "" : "measured on \(places)\n")
+  return aligned(columns, indent: "") + (places.isEmpty ? "" : "measured on \(places)\n")
 }

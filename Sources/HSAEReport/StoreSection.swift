@@ -7,7 +7,6 @@ import HSAEEvaluation
 import HSAEHTML
 import HSAESupport
 
-/// The content of the section about `store`.
 func storeSection(_ store: StoreSummary) -> Markup {
   let attributes = store.attributes
   var parts = [

@@ -66,7 +66,6 @@ private func lookupBody(
     + when(lookup.experts.isEmpty, empty("No active experts.")) + expertList(lookup)
 }
 
-/// The active experts of a word.
 private func expertList(_ lookup: WordLookup) -> Markup {
   guard !lookup.experts.isEmpty else { return "" }
   let strongest = lookup.experts.map(\.strength).max() ?? 1

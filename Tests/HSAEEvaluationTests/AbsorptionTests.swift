@@ -85,7 +85,7 @@ private enum Planted {
     let empty = none.mean(\.meanFraction)
     #expect(empty.mean.isNaN && empty.deviation.isNaN && !none.isMeaningful)
     let interval = try #require(
-      found.interval(resamples: 100, seed: 1) { $0.fractions })
+      percentileInterval(found.samples(resamples: 100, seed: 1) { $0.fractions }))
     #expect(interval == Interval(0, 0))
   }
 
@@ -97,7 +97,7 @@ private enum Planted {
     }
     #expect(abs(found.mean(\.fullRate).mean - 0.25 / 26) < 1e-12)
     let interval = try #require(
-      found.interval(resamples: 200, seed: 1) { $0.full.map { $0 ? 1 : 0 } })
+      percentileInterval(found.samples(resamples: 200, seed: 1) { $0.full.map { $0 ? 1 : 0 } }))
     #expect(interval.low <= 0.25 / 26 && interval.high > 0.25 / 26)
   }
 

@@ -20,8 +20,7 @@ import Testing
     for group in 0..<400 {
       let value = generator.nextSymmetric()
       (sum, squares) = (sum + value, squares + value * value)
-      sums.add(1, to: 0, ofGroup: group)
-      sums.add(value, to: 1, ofGroup: group)
+      sums.add([1, value].span, ofGroup: group)
     }
     let interval = try #require(
       sums.bootstrap(resamples: 4000, seed: 2).interval { $0[1] / $0[0] })
@@ -36,8 +35,7 @@ import Testing
     func width(groupOf: (Int) -> Int, groups: Int) throws -> Double {
       var sums = GroupedSums(groups: groups, quantities: 2)
       for row in 0..<1000 {
-        sums.add(1, to: 0, ofGroup: groupOf(row))
-        sums.add(Double(row / 100 % 2), to: 1, ofGroup: groupOf(row))
+        sums.add([1, Double(row / 100 % 2)].span, ofGroup: groupOf(row))
       }
       let interval = try #require(
         sums.bootstrap(resamples: 1000, seed: 0).interval { $0[1] / $0[0] })
@@ -50,7 +48,7 @@ import Testing
 
   @Test func threadsAndSeeds() {
     var sums = GroupedSums(groups: 10, quantities: 1)
-    for group in 0..<10 { sums.add(Double(group), to: 0, ofGroup: group) }
+    for group in 0..<10 { sums.add([Double(group)].span, ofGroup: group) }
     func interval(_ seed: UInt64, _ threads: Int) -> Interval? {
       sums.bootstrap(resamples: 100, seed: seed, threads: threads).interval { $0[0] }
     }

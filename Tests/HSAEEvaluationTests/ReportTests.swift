@@ -67,8 +67,9 @@ private func sampleRun(_ name: String, flat: Bool = false, words: [String] = hos
     sample: flat ? [] : [sampleTree(3, words)], sampleSeed: 7, index: [sampleTree(3, words)],
     lookups: words.map {
       WordLookup(
-        word: $0, token: 4, text: $0, isKept: true, subThreshold: 0.1, experts: experts)
-    } + [WordLookup(word: "<none>", token: nil, text: nil, isKept: false, suggestions: words)])
+        word: $0, token: 4, text: $0, isKept: true, isEncoded: true, subThreshold: 0.1,
+        experts: experts)
+    } + [WordLookup(word: "<none>", isKept: false, isEncoded: false, suggestions: words)])
 }
 
 /// A strict reader of the HTML that pages are made of. Complains about what a browser would repair.

@@ -53,15 +53,9 @@ public struct Absorption: Hashable, Sendable, Codable {
     return (mean, values.count > 1 ? (squares / (n - 1)).squareRoot() : .nan)
   }
 
-  /// The 95 % interval of the mean of `values`, first over the words of a letter, then over the usable letters.
-  /// Words are resampled within each letter; letters, probes and latents stay as they are.
-  public func interval(
-    resamples: Int, seed: UInt64, _ values: (LetterAbsorption) -> [Double]
-  ) -> Interval? {
-    percentileInterval(samples(resamples: resamples, seed: seed, values))
-  }
-
-  /// That mean in each of `resamples` samples. All dictionaries measured on one task get the same samples.
+  /// The mean of `values`, first over the words of a letter, then over the usable letters, in each of
+  /// `resamples` samples. Words are resampled within each letter; letters, probes and latents stay as they are.
+  /// All dictionaries measured on one task get the same samples.
   func samples(
     resamples: Int, seed: UInt64, _ values: (LetterAbsorption) -> [Double]
   ) -> [Double] {

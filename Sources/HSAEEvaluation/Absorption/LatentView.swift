@@ -87,11 +87,9 @@ public struct LatentView: Sendable {
 public struct SparseRows: Sendable {
   /// The active latents of each row.
   public var rows: [[LatentCode]]
+}
 
-  /// The given rows.
-  public init(rows: [[LatentCode]]) { self.rows = rows }
-
-  /// The active latents of `words`.
+extension SparseRows {
   init(_ view: LatentView, of words: borrowing FirstLetterRows, threads: Int) {
     self.init(view, of: words.rows, norms: words.norms, threads: threads)
   }

@@ -148,13 +148,11 @@ public struct LetterProbe: Sendable {
       for row in batch {
         let x = rows.row(row)
         for output in 0..<outputs {
-          let logit =
-            dot(weights.span.extracting(output * width..<(output + 1) * width), x)
-            + bias[output]
           let slope =
             share
             * logitGradient(
-              logit, isPositive: labels[row] == output, positiveWeight: positive[output])
+              logit(x, output: output), isPositive: labels[row] == output,
+              positiveWeight: positive[output])
           biasGradient[output] += slope
           var target = gradient.mutableSpan
           let base = output * width
@@ -184,11 +182,10 @@ public struct LetterProbe: Sendable {
   /// The F1 score of each output on `rows`.
   public func f1(rows: borrowing Matrix, labels: [Int]) -> [Double] {
     (0..<outputs).map { output in
-      var pairs: [(predicted: Bool, actual: Bool)] = []
-      for row in labels.indices {
-        pairs.append((logit(rows.row(row), output: output) > 0, labels[row] == output))
-      }
-      return f1Score(pairs)
+      f1Score(
+        labels.indices.map {
+          (predicted: logit(rows.row($0), output: output) > 0, actual: labels[$0] == output)
+        })
     }
   }
 }

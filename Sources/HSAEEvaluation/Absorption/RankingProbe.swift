@@ -61,7 +61,6 @@ public struct RankingProbe: Sendable {
     }
   }
 
-  /// The weight of a latent for `output`.
   func weight(_ latent: Int, output: Int) -> Float {
     guard let place = latents.firstIndex(of: latent) else { return 0 }
     return weights[place * outputs + output]

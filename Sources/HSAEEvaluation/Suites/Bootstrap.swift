@@ -20,12 +20,6 @@ public struct GroupedSums: Sendable {
     sums = Array(repeating: 0, count: groups * quantities)
   }
 
-  /// Adds `value` to quantity `quantity` of group `group`.
-  public mutating func add(_ value: Double, to quantity: Int, ofGroup group: Int) {
-    precondition(quantity >= 0 && quantity < quantities, "Quantity \(quantity) of \(quantities).")
-    sums[group * quantities + quantity] += value
-  }
-
   /// Adds `values`, one for each quantity, to group `group`.
   public mutating func add(_ values: Span<Double>, ofGroup group: Int) {
     precondition(values.count == quantities, "There are \(quantities) quantities.")

@@ -32,13 +32,7 @@ public struct Evaluation: Hashable, Sendable, Codable {
   public var runs: [Run]
 
   /// The names of the suites, in the order they are shown.
-  public var suites: [String] {
-    var names: [String] = []
-    for result in runs.flatMap(\.results) where !names.contains(result.suite) {
-      names.append(result.suite)
-    }
-    return names
-  }
+  public var suites: [String] { runs.flatMap { $0.results.map(\.suite) }.uniqued(by: \.self) }
 
   /// Runs `suites` on `runs`. All ranks of `input` must make this call; all get the same results.
   ///

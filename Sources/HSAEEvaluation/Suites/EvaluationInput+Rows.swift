@@ -41,13 +41,11 @@ extension EvaluationInput {
     return ", training \(unit) of \(trained.map(\.name).joined(separator: ", ")) among them"
   }
 
-  /// A fingerprint of the store's held-out rows.
   func fingerprintOfHoldout() throws(Failure) -> String {
     guard text == nil, let store, let heldOut = try store.heldOutPart() else { return "" }
     return "\(heldOut.fingerprint) \(heldOut.rowCount)"
   }
 
-  /// A fingerprint of the text.
   func fingerprintOfText() -> String {
     SHA256.hash((text ?? []).map { SHA256.hash(String(decoding: $0.text, as: UTF8.self)) }.joined())
   }

@@ -165,7 +165,6 @@ public final class EvaluationInput {
     return stored
   }
 
-  /// Sentences in several languages.
   func sentences() throws(Failure) -> ParallelSentences {
     guard let sentenceSource else {
       throw .usage("The suite crosslingual needs sentences in several languages (--sentences).")

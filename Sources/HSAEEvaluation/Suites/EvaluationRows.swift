@@ -77,7 +77,6 @@ public struct EvaluationRows: Sendable {
     source = CapturedRows(matrix)
   }
 
-  /// The row ranges of the chunks.
   var chunks: [Range<Int>] {
     stride(from: 0, to: count, by: Self.chunk).map { $0..<min(count, $0 + Self.chunk) }
   }
@@ -111,7 +110,6 @@ public struct EvaluationRows: Sendable {
   }
 }
 
-/// Rows in memory.
 private final class CapturedRows: RowSource {
   private let rows: Matrix
   var rowCount: Int { rows.rows }

@@ -37,23 +37,15 @@ public struct EvaluationNumber: Hashable, Sendable, Codable {
   /// Its values over bootstrap samples, for comparisons of runs; not written to files.
   var samples: [Double] = []
 
-  /// A number with the given parts.
+  /// A number with the given parts. If there is no `interval`, it is computed from the number's values over
+  /// bootstrap `samples`.
   public init(
     _ key: String, _ label: String, _ value: Double, _ interval: Interval? = nil,
-    unit: String? = nil, better: Direction? = nil, digits: Int = 4
+    samples: [Double] = [], unit: String? = nil, better: Direction? = nil, digits: Int = 4
   ) {
-    (self.key, self.label, self.value, self.interval) = (key, label, value, interval)
+    (self.key, self.label, self.value, self.samples) = (key, label, value, samples)
     (self.unit, self.better, self.digits) = (unit, better, digits)
-  }
-
-  /// A number whose interval is computed from its values over bootstrap `samples`.
-  public init(
-    _ key: String, _ label: String, _ value: Double, samples: [Double], unit: String? = nil,
-    better: Direction? = nil, digits: Int = 4
-  ) {
-    self.init(
-      key, label, value, percentileInterval(samples), unit: unit, better: better, digits: digits)
-    self.samples = samples
+    self.interval = interval ?? percentileInterval(samples)
   }
 
   enum CodingKeys: String, CodingKey {

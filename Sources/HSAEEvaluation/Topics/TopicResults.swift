@@ -86,9 +86,8 @@ struct TopicResults {
     var sums = GroupedSums(groups: own.count, quantities: 4)
     for expert in own.indices {
       let (own, chance) = (parts(own[expert]), parts(chance[expert]))
-      for (quantity, value) in [own.part, own.whole, chance.part, chance.whole].enumerated() {
-        sums.add(value, to: quantity, ofGroup: expert)
-      }
+      let values = [own.part, own.whole, chance.part, chance.whole]
+      sums.add(values.span, ofGroup: expert)
     }
     let samples = sums.bootstrap(
       resamples: input.options.resamples, seed: input.options.seed, threads: input.options.threads)

@@ -57,15 +57,9 @@ public struct TaxonomyScoring: Hashable, Sendable {
       }
     }
     return (0..<shape.experts).map { expert in
-      NounFamily(
-        parent: expert, nouns: distinct(parents.ranked(expert), nouns, limit: parentNouns),
-        children: judged(
-          (0..<shape.sublatents).map { sublatent in
-            NounFamily.Child(
-              index: sublatent,
-              nouns: distinct(
-                children.ranked(expert * shape.sublatents + sublatent), nouns, limit: childNouns))
-          }))
+      family(
+        expert, parents, nouns,
+        (0..<shape.sublatents).map { ($0, children.ranked(expert * shape.sublatents + $0)) })
     }
   }
 
@@ -89,28 +83,24 @@ public struct TaxonomyScoring: Hashable, Sendable {
     var members = [[Int]](repeating: [], count: count)
     for latent in 0..<latents { members[groups[latent]].append(latent) }
     return (0..<count).map { group in
-      NounFamily(
-        parent: group, nouns: distinct(parents.ranked(group), nouns, limit: parentNouns),
-        children: judged(
-          members[group].map {
-            NounFamily.Child(
-              index: $0, nouns: distinct(children.ranked($0), nouns, limit: childNouns))
-          }))
+      family(group, parents, nouns, members[group].map { ($0, children.ranked($0)) })
     }
   }
 
-  private func judged(_ children: [NounFamily.Child]) -> [NounFamily.Child] {
-    children.filter { $0.nouns.count >= minimumNouns }
+  /// The family of `parent` with those of `children` that have enough nouns.
+  private func family(
+    _ parent: Int, _ parents: RankedRows, _ nouns: NounTable,
+    _ children: [(index: Int, rows: [RankedRow])]
+  ) -> NounFamily {
+    NounFamily(
+      parent: parent, nouns: distinct(parents.ranked(parent), nouns, limit: parentNouns),
+      children: children.map {
+        NounFamily.Child(index: $0.index, nouns: distinct($0.rows, nouns, limit: childNouns))
+      }.filter { $0.nouns.count >= minimumNouns })
   }
 
   private func distinct(_ rows: [RankedRow], _ nouns: NounTable, limit: Int) -> [Int32] {
-    var seen: Set<Int32> = []
-    var result: [Int32] = []
-    for row in rows where result.count < limit {
-      let noun = nouns.nounOfRow[row.row]
-      if seen.insert(noun).inserted { result.append(noun) }
-    }
-    return result
+    Array(rows.map { nouns.nounOfRow[$0.row] }.uniqued(by: \.self).prefix(limit))
   }
 
   /// Whether WordNet can judge a family.

@@ -123,8 +123,7 @@ struct TaxonomyResults {
   private func line(_ score: TaxonomyScore) -> String {
     func readable(_ name: String) -> String { name.split(separator: "_").joined(separator: " ") }
     let children = score.children.sorted { $0.separation > $1.separation }.compactMap(\.synset)
-    var seen: Set<String> = []
-    let distinct = children.filter { seen.insert($0).inserted }
+    let distinct = children.uniqued(by: \.self)
     return "\(score.parent): \(readable(score.synset ?? "none"))"
       + " (\(distinct.prefix(Self.shownChildren).map(readable).joined(separator: ", ")))"
   }
@@ -135,7 +134,7 @@ struct TaxonomyResults {
     _ value: (TaxonomyScore) -> Double, _ better: EvaluationNumber.Direction? = nil
   ) -> EvaluationNumber {
     var sums = GroupedSums(groups: scores.count, quantities: 1)
-    for (index, score) in scores.enumerated() { sums.add(value(score), to: 0, ofGroup: index) }
+    for (index, score) in scores.enumerated() { sums.add([value(score)].span, ofGroup: index) }
     let count = Double(scores.count)
     let statistic = { (sums: [Double]) in sums[0] / count }
     return EvaluationNumber(

@@ -107,25 +107,20 @@ public struct WordNet: Sendable {
   ]
 
   /// The synsets of a lemma's senses and all their ancestors, in rising order.
-  public func ancestors(of lemma: String) -> [Int32] {
-    var found: Set<Int32> = []
-    for sense in senses(of: lemma) { addAncestors(of: sense, to: &found) }
-    return found.sorted()
-  }
+  public func ancestors(of lemma: String) -> [Int32] { withAncestors(senses(of: lemma)).sorted() }
 
   /// The ancestors of `synset`: all it is a kind or an instance of, however indirectly, in rising order.
   public func ancestors(ofSynset synset: Int32) -> [Int32] {
-    var found: Set<Int32> = []
-    addAncestors(of: synset, to: &found)
-    found.remove(synset)
-    return found.sorted()
+    withAncestors([synset]).filter { $0 != synset }.sorted()
   }
 
-  private func addAncestors(of synset: Int32, to found: inout Set<Int32>) {
+  private func withAncestors(_ synsets: [Int32]) -> Set<Int32> {
     // The set also ends the search if the hierarchy has a cycle.
-    var open = [synset]
+    var found: Set<Int32> = []
+    var open = synsets
     while let next = open.popLast() {
       if found.insert(next).inserted { open += parents[Int(next)] }
     }
+    return found
   }
 }

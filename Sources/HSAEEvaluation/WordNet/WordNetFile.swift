@@ -3,7 +3,6 @@
 
 import HSAESupport
 
-/// One of WordNet's files.
 struct WordNetFile {
   let path: String
   private let bytes: [UInt8]
@@ -32,7 +31,6 @@ struct WordNetFile {
     }
   }
 
-  /// The fields of a line.
   struct Fields {
     private let fields: [ArraySlice<UInt8>]
     private let path: String

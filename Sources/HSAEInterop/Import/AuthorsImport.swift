@@ -7,7 +7,6 @@ import HSAERuns
 import HSAESupport
 import HSAETensors
 
-/// Reads the authors' H-SAEs.
 struct AuthorsImport {
   let arrays: any WeightArrays
   let options: ImportOptions
@@ -18,10 +17,7 @@ struct AuthorsImport {
     return [names.encoder, names.down, names.subDecoder].allSatisfy(arrays.has)
   }
 
-  /// Reads the dictionary, in the authors' terms.
-  func read() throws(Failure) -> SourceDictionary { try read(arrays) }
-
-  private func read(_ arrays: some WeightArrays) throws(Failure) -> SourceDictionary {
+  func read() throws(Failure) -> SourceDictionary {
     let (path, names) = (arrays.path, HierarchicalArrays.authors)
     guard let k = options.k else {
       throw .usage(

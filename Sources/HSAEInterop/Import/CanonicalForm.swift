@@ -157,7 +157,6 @@ struct CanonicalDictionary: ~Copyable {
 }
 
 extension Matrix {
-  /// Multiplies row `row` by `factor`.
   fileprivate mutating func scaleRow(_ row: Int, by factor: Double) {
     var values = mutableRow(row)
     for column in values.indices { values[column] = Float(Double(values[column]) * factor) }

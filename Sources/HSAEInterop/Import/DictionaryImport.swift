@@ -54,7 +54,6 @@ public struct DictionaryImport: Sendable {
 }
 
 extension CanonicalDictionary {
-  /// The dictionary.
   consuming func finish() -> SparseAutoencoder {
     let (activation, selection) = (activation, thresholds.map(Selection.thresholds) ?? .topK)
     return SparseAutoencoder(parameters: parameters, activation: activation, selection: selection)

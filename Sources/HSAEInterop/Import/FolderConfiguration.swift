@@ -9,17 +9,6 @@ struct FolderConfiguration {
   let path: String
   let members: [String: JSONValue]
 
-  init(path: String) throws(Failure) {
-    guard let members = try JSONFile.readTree(from: path).object else {
-      throw .data("\(path): a JSON object ({…}) is expected.")
-    }
-    (self.path, self.members) = (path, members)
-  }
-
-  private init(path: String, members: [String: JSONValue]) {
-    (self.path, self.members) = (path, members)
-  }
-
   /// The first of `keys` that is there and not null.
   subscript(keys: String...) -> JSONValue? {
     keys.lazy.compactMap { members[$0] }.first { $0 != .null }
@@ -54,6 +43,15 @@ struct FolderConfiguration {
   func number(_ key: String) throws(Failure) -> Double {
     if let number = self[key]?.number, abs(number) <= 1e30 { return number }
     throw .data("\(path): \"\(key)\" must be a number.")
+  }
+}
+
+extension FolderConfiguration {
+  init(path: String) throws(Failure) {
+    guard let members = try JSONFile.readTree(from: path).object else {
+      throw .data("\(path): a JSON object ({…}) is expected.")
+    }
+    self.init(path: path, members: members)
   }
 }
 

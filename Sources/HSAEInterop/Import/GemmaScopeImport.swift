@@ -6,29 +6,25 @@ import HSAERuns
 import HSAESupport
 import HSAETensors
 
-/// Reads Gemma Scope's parameters.
 struct GemmaScopeImport {
   let arrays: any WeightArrays
   let options: ImportOptions
 
+  private static let known: Set = ["w_enc", "w_dec", "b_enc", "b_dec", "threshold"]
+
   /// Whether `arrays` have Gemma Scope's names.
   static func matches(_ arrays: some WeightArrays) -> Bool {
-    let names = Set(arrays.names.map { $0.lowercased() })
-    return names.isSuperset(of: ["w_enc", "w_dec", "b_enc", "b_dec", "threshold"])
+    known.isSubset(of: arrays.names.map { $0.lowercased() })
   }
 
-  /// Reads the dictionary, in Gemma Scope's terms.
-  func read() throws(Failure) -> SourceDictionary { try read(arrays) }
-
-  private func read(_ arrays: some WeightArrays) throws(Failure) -> SourceDictionary {
+  func read() throws(Failure) -> SourceDictionary {
     let path = arrays.path
     try options.refuseK("a JumpReLU SAE has none")
-    let known = ["w_enc", "w_dec", "b_enc", "b_dec", "threshold"]
     // Some files spell the names in lower case. Further arrays would change the result.
     func name(_ lower: String) -> String {
       arrays.names.first { $0.lowercased() == lower } ?? lower
     }
-    if let other = arrays.names.first(where: { !known.contains($0.lowercased()) }) {
+    if let other = arrays.names.first(where: { !Self.known.contains($0.lowercased()) }) {
       throw .data(
         "\(path): it has an array \"\(other.prefix(60))\", which hsae does not support; it imports JumpReLU SAEs of"
           + " Gemma Scope with only W_enc, W_dec, b_enc, b_dec and threshold."
@@ -36,21 +32,14 @@ struct GemmaScopeImport {
     }
     let size = try arrays.shape(of: name("w_enc"), rank: 2)
     let (width, latents) = (size[0], size[1])
-    let shape = DictionaryShape.flat(
-      width: width, latents: latents, active: options.maxActive(of: latents))
-    try shape.check(path)
-    try arrays.require(name("w_dec"), [latents, width])
-    var parameters = Parameters(shape: shape, hasBias: true)
-    try arrays.transposedRows(
-      name("w_enc"), shape: size, inner: latents, into: &parameters.encoderSide
-    ) { $0 }
-    try arrays.rows(name("w_dec"), shape: [latents, width], into: &parameters.decoderSide) { $0 }
-    try arrays.rows(name("b_dec"), shape: [width], into: &parameters.bias) { $0 }
-    let hook = Self.hook(path)
+    let parameters = try arrays.flatParameters(
+      width: width, latents: latents, active: options.maxActive(of: latents), source: path,
+      encoder: name("w_enc"), decoder: name("w_dec"), bias: name("b_dec"))
     var source = SourceDictionary(
       parameters, .threshold, path: path,
       origin: Origin(
-        layout: "Gemma Scope", architecture: "jumprelu", path: path, hook: hook, isUnbounded: true))
+        layout: "Gemma Scope", architecture: "jumprelu", path: path, hook: Self.hook(path),
+        isUnbounded: true))
     source.encoderBias = try arrays.vector(name("b_enc"), count: latents)
     source.threshold = try arrays.vector(name("threshold"), count: latents)
     source.subtractsBias = false

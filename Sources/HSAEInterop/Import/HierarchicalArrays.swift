@@ -17,7 +17,6 @@ struct HierarchicalArrays {
   /// True: the decoder is [d, m], the up projectors [m, d, s], the sub-decoder [m, s, a]. False: [m, d], [m,
   /// s, d], [m, a, s].
   var isTransposed: Bool
-  /// Whether the bias is required.
   var needsBias: Bool
 
   /// The layout of `hsae export`.
@@ -36,13 +35,18 @@ struct HierarchicalArrays {
   func check(_ arrays: some WeightArrays, _ shape: DictionaryShape) throws(Failure) {
     let (d, m, s, a) = (shape.width, shape.experts, shape.subspace, shape.sublatents)
     try arrays.require(encoder, [m, d])
-    try arrays.require(decoder, isTransposed ? [d, m] : [m, d])
+    try arrays.require(decoder, stored([m, d]))
     if needsBias || arrays.has(bias) { try arrays.require(bias, [d]) }
     if shape.isFlat { return }
     try arrays.require(down, [m, s, d])
-    try arrays.require(up, isTransposed ? [m, d, s] : [m, s, d])
+    try arrays.require(up, stored([m, s, d]))
     try arrays.require(subEncoder, [m, a, s])
-    try arrays.require(subDecoder, isTransposed ? [m, s, a] : [m, a, s])
+    try arrays.require(subDecoder, stored([m, a, s]))
+  }
+
+  /// The shape in the file of an array that some layouts transpose.
+  private func stored(_ shape: [Int]) -> [Int] {
+    isTransposed ? shape.dropLast(2) + shape.suffix(2).reversed() : shape
   }
 
   /// Reads the arrays into `parameters`; the bias only if `parameters` has one.
@@ -53,28 +57,24 @@ struct HierarchicalArrays {
     let (d, m, s, a) = (shape.width, shape.experts, shape.subspace, shape.sublatents)
     func top(_ expert: Int) -> Int { expert * shape.rowsPerExpert }
     func axis(_ index: Int) -> Int { index / s * shape.rowsPerExpert + 1 + index % s }
-    try arrays.rows(encoder, shape: [m, d], into: &parameters.encoderSide, row: top)
-    if isTransposed {
-      try arrays.transposedRows(
-        decoder, shape: [d, m], inner: m, into: &parameters.decoderSide, row: top)
-    } else {
-      try arrays.rows(decoder, shape: [m, d], into: &parameters.decoderSide, row: top)
+    func read(
+      _ name: String, _ shape: [Int], into matrix: inout Matrix, row: (Int) -> Int
+    ) throws(Failure) {
+      if isTransposed {
+        try arrays.transposedRows(name, shape: stored(shape), into: &matrix, row: row)
+      } else {
+        try arrays.rows(name, shape: shape, into: &matrix, row: row)
+      }
     }
+    try arrays.rows(encoder, shape: [m, d], into: &parameters.encoderSide, row: top)
+    try read(decoder, [m, d], into: &parameters.decoderSide, row: top)
     if parameters.hasBias {
       try arrays.rows(bias, shape: [d], into: &parameters.bias) { $0 }
     }
     if shape.isFlat { return }
     try arrays.rows(down, shape: [m, s, d], into: &parameters.encoderSide, row: axis)
     try arrays.rows(subEncoder, shape: [m, a, s], into: &parameters.subEncoder) { $0 }
-    if isTransposed {
-      try arrays.transposedRows(
-        up, shape: [m, d, s], inner: s, into: &parameters.decoderSide, row: axis)
-      try arrays.transposedRows(
-        subDecoder, shape: [m, s, a], inner: a, into: &parameters.subDecoder
-      ) { $0 }
-    } else {
-      try arrays.rows(up, shape: [m, s, d], into: &parameters.decoderSide, row: axis)
-      try arrays.rows(subDecoder, shape: [m, a, s], into: &parameters.subDecoder) { $0 }
-    }
+    try read(up, [m, s, d], into: &parameters.decoderSide, row: axis)
+    try read(subDecoder, [m, a, s], into: &parameters.subDecoder) { $0 }
   }
 }

@@ -13,13 +13,12 @@ final class NpzArchive: WeightArrays {
   private let archive: OpaquePointer
   private let members: [String: Member]
 
-  private struct Member {
+  fileprivate struct Member {
     var index: UInt64
     /// Bytes of the `.npy` file.
     var size: Int
   }
 
-  /// Limit on the number of members.
   private static let mostMembers = 4_096
   /// Members up to this size may have any compression (zeros compress very well). Larger members must not be
   /// compressed by more than `mostCompression`; weights hardly compress at all.
@@ -118,8 +117,8 @@ final class NpzArchive: WeightArrays {
 
   private func path(of name: String) -> String { "\(path), \(name.prefix(60)).npy" }
 
-  private func member(_ name: String) throws(Failure) -> (index: UInt64, size: Int) {
-    if let member = members[name] { return (member.index, member.size) }
+  private func member(_ name: String) throws(Failure) -> Member {
+    if let member = members[name] { return member }
     let names = names.prefix(8).map { String($0.prefix(40)) }.joined(separator: ", ")
     throw .data("\(path): there is no array \"\(name)\" in it; it has \(names).")
   }
@@ -139,9 +138,7 @@ private final class MemberStream {
   private let path: String
   private let size: Int
 
-  init(
-    _ archive: OpaquePointer, _ member: (index: UInt64, size: Int), path: String
-  ) throws(Failure) {
+  init(_ archive: OpaquePointer, _ member: NpzArchive.Member, path: String) throws(Failure) {
     guard let opened = unsafe zip_fopen_index(archive, member.index, 0) else {
       throw .data("\(path): it cannot be unpacked; it is damaged or encrypted.")
     }

@@ -7,7 +7,6 @@ import HSAERuns
 import HSAESupport
 import HSAETensors
 
-/// Reads SAELens's folders.
 struct SAELensImport {
   static let configurationFile = "cfg.json"
   static let weightsFile = "sae_weights.safetensors"
@@ -23,7 +22,6 @@ struct SAELensImport {
     configuration = try FolderConfiguration(path: Path.join(folder, Self.configurationFile))
   }
 
-  /// Reads the dictionary, in SAELens's terms.
   func read() throws(Failure) -> SourceDictionary {
     let architecture = try architecture()
     let isOurs = architecture == "hsae"
@@ -97,20 +95,8 @@ struct SAELensImport {
     }
     let isTopK = architecture == "topk"
     let k = isTopK ? try topK() : options.maxActive(of: latents)
-    guard k <= latents else {
-      throw .data("\(configuration.path): k is \(k), but there are only \(latents) latents.")
-    }
-    let shape = DictionaryShape.flat(width: width, latents: latents, active: k)
-    try shape.check(configuration.path)
-    // Checked before memory is allocated.
-    try file.require("W_enc", [width, latents])
-    try file.require("W_dec", [latents, width])
-    var parameters = Parameters(shape: shape, hasBias: true)
-    try file.transposedRows(
-      "W_enc", shape: [width, latents], inner: latents, into: &parameters.encoderSide
-    ) { $0 }
-    try file.rows("W_dec", shape: [latents, width], into: &parameters.decoderSide) { $0 }
-    try file.rows("b_dec", shape: [width], into: &parameters.bias) { $0 }
+    let parameters = try file.flatParameters(
+      width: width, latents: latents, active: k, source: configuration.path, encoder: "W_enc")
     let rescaled = try configuration.flag("rescale_acts_by_decoder_norm", default: false)
     let trained =
       Self.trained.contains(architecture)

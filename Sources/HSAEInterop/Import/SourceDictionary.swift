@@ -5,7 +5,6 @@ import HSAEModels
 import HSAERuns
 import HSAETensors
 
-/// A dictionary in the terms of its tool.
 struct SourceDictionary: ~Copyable {
   /// The rule by which latents are active.
   enum Rule: Hashable {
@@ -18,7 +17,6 @@ struct SourceDictionary: ~Copyable {
 
   /// Encoder rows, decoder rows of any norm, the bias that is added to the reconstruction; k in the shape.
   var parameters: Parameters
-  /// The rule by which latents are active.
   var rule: Rule
   /// b_enc [m]; empty for none.
   var encoderBias: [Float] = []

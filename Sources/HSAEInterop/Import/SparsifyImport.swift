@@ -6,7 +6,6 @@ import HSAEModels
 import HSAERuns
 import HSAESupport
 
-/// Reads sparsify's folders.
 struct SparsifyImport {
   static let weightsFile = "sae.safetensors"
 
@@ -19,7 +18,6 @@ struct SparsifyImport {
     configuration = try FolderConfiguration(path: Path.join(folder, "cfg.json"))
   }
 
-  /// Reads the dictionary, in sparsify's terms.
   func read() throws(Failure) -> SourceDictionary {
     let activation = try configuration.text("activation", default: "topk")
     guard activation == "topk" else { throw refused("activation \"\(activation.prefix(60))\"") }
@@ -33,17 +31,9 @@ struct SparsifyImport {
     guard width == (try configuration.count("d_in")) else {
       throw .data("\(configuration.path): \"d_in\" must be the width of the weights, \(width).")
     }
-    let k = try configuration.count("k")
-    guard k <= latents else {
-      throw .data("\(configuration.path): k is \(k), but there are only \(latents) latents.")
-    }
-    let shape = DictionaryShape.flat(width: width, latents: latents, active: k)
-    try shape.check(configuration.path)
-    try file.require("W_dec", [latents, width])
-    var parameters = Parameters(shape: shape, hasBias: true)
-    try file.rows("encoder.weight", shape: size, into: &parameters.encoderSide) { $0 }
-    try file.rows("W_dec", shape: size, into: &parameters.decoderSide) { $0 }
-    try file.rows("b_dec", shape: [width], into: &parameters.bias) { $0 }
+    let parameters = try file.flatParameters(
+      width: width, latents: latents, active: configuration.count("k"), source: configuration.path,
+      encoder: "encoder.weight", isTransposed: false)
     // The folder has the name of the module whose output the dictionary explains: layers.10 is
     // blocks.10.hook_resid_post in SAELens.
     let hook = Path.name(Path.trimmed(folder))

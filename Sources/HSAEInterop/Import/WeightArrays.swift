@@ -2,6 +2,7 @@
 // order, piece by piece, so a compressed array need not fit into memory.
 
 import HSAEActivations
+import HSAEModels
 import HSAESupport
 import HSAETensors
 
@@ -9,7 +10,6 @@ import HSAETensors
 protocol WeightArrays {
   /// The path, for messages.
   var path: String { get }
-  /// The arrays' names.
   var names: [String] { get }
   /// The shape of the array `name`, slowest dimension first. Fails with `.data` if there is no such array.
   func shape(of name: String) throws(Failure) -> [Int]
@@ -21,7 +21,6 @@ protocol WeightArrays {
 }
 
 extension WeightArrays {
-  /// Whether there is an array `name`.
   func has(_ name: String) -> Bool { names.contains(name) }
 
   /// The shape of the array `name`, which must have `rank` dimensions, none of them 0.
@@ -78,12 +77,12 @@ extension WeightArrays {
   }
 
   /// Reads the array `name`, blocks [columns × inner], transposed into `matrix`: element (b, c, i) goes to
-  /// column c of row `row(b · inner + i)`. Its shape must be `shape`.
+  /// column c of row `row(b · inner + i)`. Its shape must be `shape`, with `inner` as last dimension.
   func transposedRows(
-    _ name: String, shape: [Int], inner: Int, into matrix: inout Matrix, row: (Int) -> Int
+    _ name: String, shape: [Int], into matrix: inout Matrix, row: (Int) -> Int
   ) throws(Failure) {
     try require(name, shape)
-    let columns = matrix.columns
+    let (columns, inner) = (matrix.columns, shape[shape.count - 1])
     // Several lines are read at a time, so each visit to a row writes a whole cache line.
     try read(name, count: inner * 16) { (first, part) throws(Failure) in
       let line = first / inner
@@ -95,6 +94,33 @@ extension WeightArrays {
         }
       }
     }
+  }
+}
+
+extension WeightArrays {
+  /// A flat dictionary's `encoder` ([width, latents] if `isTransposed`, else [latents, width]), `decoder`
+  /// [latents, width] and `bias` [width]. Fails with `.data` before memory is allocated if a size is wrong;
+  /// `source` states the sizes, for messages.
+  func flatParameters(
+    width: Int, latents: Int, active k: Int, source: String, encoder: String,
+    isTransposed: Bool = true, decoder: String = "W_dec", bias: String = "b_dec"
+  ) throws(Failure) -> Parameters {
+    guard k <= latents else {
+      throw .data("\(source): k is \(k), but there are only \(latents) latents.")
+    }
+    let shape = DictionaryShape.flat(width: width, latents: latents, active: k)
+    try shape.check(source)
+    if isTransposed { try require(encoder, [width, latents]) }
+    try require(decoder, [latents, width])
+    var parameters = Parameters(shape: shape, hasBias: true)
+    if isTransposed {
+      try transposedRows(encoder, shape: [width, latents], into: &parameters.encoderSide) { $0 }
+    } else {
+      try rows(encoder, shape: [latents, width], into: &parameters.encoderSide) { $0 }
+    }
+    try rows(decoder, shape: [latents, width], into: &parameters.decoderSide) { $0 }
+    try rows(bias, shape: [width], into: &parameters.bias) { $0 }
+    return parameters
   }
 }
 

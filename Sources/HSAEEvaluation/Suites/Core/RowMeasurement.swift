@@ -45,7 +45,6 @@ public struct RowMeasurement: Sendable {
   let batchVariance: Double
   /// Number of rows that have as many active latents as the shape allows.
   let fullRows: Int
-  /// Width of the rows.
   let width: Int
 
   /// Measures `run` on `rows`; each of `ranks` measures some of the chunks. The result does not depend on

@@ -109,7 +109,6 @@ extension RowMeasurement {
     return result
   }
 
-  /// Histograms of densities.
   var histograms: [NamedHistogram] {
     var result = [NamedHistogram(title: "Latents", histogram: usage.expertHistogram)]
     if !usage.shape.isFlat {

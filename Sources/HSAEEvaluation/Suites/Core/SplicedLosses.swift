@@ -154,7 +154,6 @@ public struct SplicedLosses: Sendable {
   }
 }
 
-/// Makes the splices of replacements.
 private struct Splicer {
   let tokenizer: any Tokenizer
   let block: Int
