@@ -41,10 +41,7 @@ struct ExportFeatures: ParsableCommand {
     guard try !Path.exists(out) || (Path.isDirectory(out) && Path.list(out).isEmpty) else {
       throw Failure(.cannotCreate, "\(out): something is already here; choose an empty folder.")
     }
-    guard Path.isDirectory(Path.parent(out)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     try Path.createDirectories(out)
     var line = ProgressLine("export", unit: "latents", total: nil)
     let written = try database.exportForNeuronpedia(

@@ -2,8 +2,8 @@
 
 public import ArgumentParser
 public import HSAEInterop
-import HSAESupport
 import HSAERuns
+import HSAESupport
 import HSAETraining
 
 extension ImportFormat: ExpressibleByArgument {}
@@ -72,10 +72,7 @@ struct Import: ParsableCommand {
   }
 
   func run() throws {
-    let parent = Path.parent(out)
-    guard Path.isDirectory(parent) else {
-      throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     var options = ImportOptions()
     (options.k, options.maxActive) = (k, maxActive)
     (options.threshold, options.subThreshold) = (threshold, thresholdSub)

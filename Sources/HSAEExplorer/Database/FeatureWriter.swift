@@ -17,10 +17,7 @@ struct FeatureWriter: ~Copyable {
   /// Opens the database in `folder`, or creates both. Fails with `.cannotCreate` if another process writes
   /// there, and as `Schema.update` does.
   init(folder: String) throws(Failure) {
-    guard Path.isDirectory(Path.parent(folder)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(folder)): there is no such folder to write \(folder) in.")
-    }
+    try Path.requireParent(of: folder)
     try Path.createDirectories(folder)
     let lock = try FileLock(
       path: Path.join(folder, ".explain.lock"), purpose: "The folder \(folder)")

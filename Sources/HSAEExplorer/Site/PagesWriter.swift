@@ -43,10 +43,7 @@ public struct PagesWriter {
   /// Fails with `.cannotCreate` if pages cannot be written to `path`: it is something else, or its parent folder is
   /// missing.
   public static func check(_ path: String) throws(Failure) {
-    let parent = Path.parent(path)
-    guard Path.isDirectory(parent) else {
-      throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(path) in.")
-    }
+    try Path.requireParent(of: path)
     guard Path.exists(path) else { return }
     guard Path.isDirectory(path),
       try Path.list(path).isEmpty || Path.exists(Path.join(path, marker))
