@@ -41,21 +41,19 @@ extension FeatureDatabase {
   ) throws(Failure) -> RunComparison? {
     try read { db in
       func pairs(_ from: RunRecord, _ to: RunRecord) throws -> [Int: (other: Int, cosine: Double)] {
-        let (first, last) = LatentID.range(run: from.id)
         let rows = try Row.fetchCursor(
           db,
           sql: """
             SELECT latent, other, cosine FROM matched WHERE latent BETWEEN ? AND ? AND other_run = ?
-            """, arguments: [first, last, to.id])
+            """, arguments: LatentID.range(run: from.id) + [to.id])
         var pairs: [Int: (other: Int, cosine: Double)] = [:]
         while let row = try rows.next() { try pairs[row.get(0)] = (row.get(1), row.get(2)) }
         return pairs
       }
-      let (first, last) = LatentID.range(run: run.id)
       let counts = try Dictionary(
         Row.fetchAll(
           db, sql: "SELECT id, fired FROM latent WHERE id BETWEEN ? AND ? AND sublatent < 0",
-          arguments: [first, last]
+          arguments: LatentID.range(run: run.id)
         ).map { (try $0.get(0) as Int, try $0.get(1) as Int) }, uniquingKeysWith: { $1 })
       let forward = try pairs(run, other)
       let backward = try pairs(other, run)

@@ -37,7 +37,7 @@ public struct ContextText: Hashable, Sendable, Codable {
 
 struct ContextReader {
   private let run: RunRecord
-  private let vocabulary: [String]
+  let vocabulary: Vocabulary
   private let passages: PassageCache
   /// The number of tokens on each side.
   private let window: Int
@@ -49,13 +49,9 @@ struct ContextReader {
     passages = database.passages
   }
 
-  func text(ofToken token: Int) -> String {
-    vocabulary.indices.contains(token) ? vocabulary[token] : "<token \(token)>"
-  }
-
   func texts(_ tokens: PromotedTokens) -> PromotedTexts {
     func texts(_ effects: [TokenEffect]) -> [PromotedTexts.Token] {
-      effects.map { .init(token: $0.token, text: text(ofToken: $0.token), value: $0.value) }
+      effects.map { .init(token: $0.token, text: vocabulary.text(of: $0.token), value: $0.value) }
     }
     return PromotedTexts(promoted: texts(tokens.promoted), suppressed: texts(tokens.suppressed))
   }
@@ -68,7 +64,7 @@ struct ContextReader {
     }
     switch run.kind {
     case .rows: return single("row \(context.place)")
-    case .vocabulary: return single(text(ofToken: context.place))
+    case .vocabulary: return single(vocabulary.text(of: context.place))
     case .text: break
     }
     let document = try passage(at: context.place, db).document
@@ -82,8 +78,9 @@ struct ContextReader {
     while tokens.count < window.count {
       let passage = try passage(at: window.lowerBound + tokens.count, db)
       let here = window.clamped(to: ClosedRange(passage.places))
-      for token in passage.tokens[offsets(of: here, in: passage)] {
-        tokens.append(.init(text: text(ofToken: Int(token)), value: 0))
+      let start = here.lowerBound - passage.places.lowerBound
+      for token in passage.tokens[start..<start + here.count] {
+        tokens.append(.init(text: vocabulary.text(of: Int(token)), value: 0))
       }
     }
     let centre = context.place - window.lowerBound
@@ -95,11 +92,6 @@ struct ContextReader {
       document: document.number, position: context.place - first, title: document.title,
       language: document.language, topic: document.topic, tokens: tokens, centre: centre,
       value: context.value, parentValue: context.parentValue)
-  }
-
-  private func offsets(of places: ClosedRange<Int>, in passage: Passage) -> ClosedRange<Int> {
-    let first = passage.places.lowerBound
-    return places.lowerBound - first...places.upperBound - first
   }
 
   private func passage(at place: Int, _ db: Database) throws -> Passage {

@@ -18,7 +18,7 @@ public final class FeatureDatabase: Sendable {
   public let path: String
   private let pool: DatabasePool
   /// The vocabularies that were read, by corpus.
-  private let vocabularies = Mutex<[Int: [String]]>([:])
+  private let vocabularies = Mutex<[Int: Vocabulary]>([:])
   /// The runs, read when the files had that stamp.
   let knownRuns = Mutex<(stamp: FileStamp, runs: [RunRecord])>((FileStamp(), []))
 
@@ -26,8 +26,6 @@ public final class FeatureDatabase: Sendable {
   /// Held while a list of all latents is made.
   let listMaking = Mutex(())
   let passages = PassageCache()
-  /// The words in tokens, by corpus.
-  private let words = Mutex<[Int: TokenWords]>([:])
 
   /// Opens the database in the folder `path`, or the file `path` itself. One that an older version of hsae
   /// wrote is brought up to date first.
@@ -123,8 +121,8 @@ public final class FeatureDatabase: Sendable {
     for corpus in Set(try runs().map(\.corpus)) { _ = try vocabulary(of: corpus) }
   }
 
-  /// The text of every token of a corpus, by token id; it is read once.
-  func vocabulary(of corpus: Int) throws(Failure) -> [String] {
+  /// The tokens of a corpus; they are read once.
+  func vocabulary(of corpus: Int) throws(Failure) -> Vocabulary {
     if let known = vocabularies.withLock({ $0[corpus] }) { return known }
     let texts = try read { db in
       var texts: [String] = []
@@ -137,18 +135,9 @@ public final class FeatureDatabase: Sendable {
       }
       return texts
     }
-    vocabularies.withLock { $0[corpus] = texts }
-    return texts
-  }
-
-  /// The words in tokens of a corpus.
-  func tokenWords(of corpus: Int) -> TokenWords {
-    words.withLock { words in
-      if let known = words[corpus] { return known }
-      let new = TokenWords()
-      words[corpus] = new
-      return new
-    }
+    let vocabulary = Vocabulary(texts)
+    vocabularies.withLock { $0[corpus] = vocabulary }
+    return vocabulary
   }
 
   /// Changes labels, in one transaction.
@@ -164,7 +153,7 @@ enum LatentID {
   static func make(run: Int, number: Int) -> Int { run << 32 | number }
   static func run(_ id: Int) -> Int { id >> 32 }
   static func number(_ id: Int) -> Int { id & 0xFFFF_FFFF }
-  /// All latents of a run.
-  static func range(run: Int) -> (first: Int, last: Int) { (run << 32, run << 32 | 0xFFFF_FFFF) }
+  /// The first and the last id of a run, for BETWEEN.
+  static func range(run: Int) -> StatementArguments { [run << 32, run << 32 | 0xFFFF_FFFF] }
 }
 #endif

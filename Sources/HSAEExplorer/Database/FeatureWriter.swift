@@ -122,12 +122,10 @@ struct FeatureWriter: ~Copyable {
   }
 
   private static func remove(run: Int, keepsLabels: Bool, _ db: Database) throws {
-    let (first, last) = LatentID.range(run: run)
-    let texts = try Row.fetchCursor(
-      db, sql: "SELECT id FROM latent_text_docsize WHERE id BETWEEN ? AND ?",
-      arguments: [first, last])
-    while let row = try texts.next() {
-      let id: Int = try row.get(0)
+    let all = LatentID.range(run: run)
+    let texts = try Int.fetchCursor(
+      db, sql: "SELECT id FROM latent_text_docsize WHERE id BETWEEN ? AND ?", arguments: all)
+    while let id = try texts.next() {
       let text = try SearchText(latent: id, db)
       try db.execute(
         sql: """
@@ -136,7 +134,7 @@ struct FeatureWriter: ~Copyable {
     }
     if !keepsLabels {
       for id in try Int.fetchAll(
-        db, sql: "SELECT latent FROM label WHERE latent BETWEEN ? AND ?", arguments: [first, last])
+        db, sql: "SELECT latent FROM label WHERE latent BETWEEN ? AND ?", arguments: all)
       {
         try FeatureDatabase.removeLabel(id, db)
       }
@@ -146,7 +144,7 @@ struct FeatureWriter: ~Copyable {
       ("promoted", "latent"), ("posting", "id"), ("matched", "latent"),
     ] {
       try db.execute(
-        sql: "DELETE FROM \(table) WHERE \(column) BETWEEN ? AND ?", arguments: [first, last])
+        sql: "DELETE FROM \(table) WHERE \(column) BETWEEN ? AND ?", arguments: all)
     }
     try db.execute(sql: "DELETE FROM matched WHERE other_run = ?", arguments: [run])
     try db.execute(sql: "DELETE FROM progress WHERE run = ?", arguments: [run])
@@ -179,9 +177,7 @@ struct FeatureWriter: ~Copyable {
       try db.execute(sql: "UPDATE run SET complete = 1 WHERE id = ?", arguments: [run])
       try db.execute(sql: "DELETE FROM progress WHERE run = ?", arguments: [run])
       try db.execute(
-        sql: """
-          UPDATE meta SET value = (SELECT MIN(complete) FROM run) WHERE key = 'complete'
-          """)
+        sql: "UPDATE meta SET value = (SELECT MIN(complete) FROM run) WHERE key = 'complete'")
     }
     try settle()
     Path.removeAll(scratch(run: run))

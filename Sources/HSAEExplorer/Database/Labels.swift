@@ -81,11 +81,10 @@ extension FeatureDatabase {
 
   /// All labels of `run`, by latent.
   public func labels(in run: RunRecord) throws(Failure) -> [LabelRecord] {
-    let (first, last) = LatentID.range(run: run.id)
-    return try read { db in
+    try read { db in
       try Row.fetchAll(
         db, sql: "SELECT * FROM label WHERE latent BETWEEN ? AND ? ORDER BY latent",
-        arguments: [first, last]
+        arguments: LatentID.range(run: run.id)
       ).map { row in
         let latent = LatentNumber(LatentID.number(try row.get("latent")), in: run.shape)
         return LabelRecord(

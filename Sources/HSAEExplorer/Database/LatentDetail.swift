@@ -123,8 +123,7 @@ extension FeatureDatabase {
   ) throws(Failure) -> [LatentNumber: LatentRecord] {
     let ids = latents.compactMap(run.id(of:))
     let records = try read { db in try self.records(ids, run, db) }
-    return Dictionary(
-      records.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
+    return Dictionary(records.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
   }
 
   /// The `limit` strongest contexts of each of `latents`, in their order, with `window` tokens on each side.

@@ -7,7 +7,7 @@ import HSAEModels
 public import HSAESupport
 import Synchronization
 
-/// What to list.
+/// What to list: by default all live top-level latents, by number.
 public struct LatentQuery: Hashable, Sendable {
   /// Which latents to list.
   public enum Level: Hashable, Sendable {
@@ -66,9 +66,6 @@ public struct LatentQuery: Hashable, Sendable {
   public var offset = 0
   /// The largest number of latents to list.
   public var limit = 50
-
-  /// All live top-level latents, by number.
-  public init() {}
 }
 
 /// A part of a list.
@@ -204,12 +201,13 @@ extension RunRecord {
   /// that a search need not read the latents.
   fileprivate func ids(of level: LatentQuery.Level) -> (range: ClosedRange<Int>, condition: String)
   {
-    let (first, last) = LatentID.range(run: id)
-    let place = "(rowid - \(LatentID.make(run: id, number: 0))) % \(1 + shape.sublatents)"
+    let first = LatentID.make(run: id, number: 0)
+    let all = first...LatentID.make(run: id, number: 0xFFFF_FFFF)
+    let place = "(rowid - \(first)) % \(1 + shape.sublatents)"
     switch level {
-    case .both: return (first...last, "1")
-    case .top: return (first...last, "\(place) = 0")
-    case .sublatents: return (first...last, "\(place) <> 0")
+    case .both: return (all, "1")
+    case .top: return (all, "\(place) = 0")
+    case .sublatents: return (all, "\(place) <> 0")
     case .sublatentsOf(let expert):
       let (own, end) = family(of: expert)
       return (own...end, "rowid <> \(own)")

@@ -26,23 +26,22 @@ extension FeatureDatabase {
   /// The numbers of `run`.
   public func statistics(of run: RunRecord) throws(Failure) -> RunStatistics {
     try read { db in
-      let (first, last) = LatentID.range(run: run.id)
+      let all = LatentID.range(run: run.id)
+      let liveSublatents = try Int.fetchOne(
+        db,
+        sql: """
+          SELECT COUNT(*) FROM latent WHERE id BETWEEN ? AND ? AND sublatent >= 0 AND fired > 0
+          """, arguments: all)
       var result = RunStatistics(
-        live: 0, liveSublatents: 0, scored: 0, densities: [], densityStart: 0,
+        live: 0, liveSublatents: liveSublatents ?? 0, scored: 0, densities: [], densityStart: 0,
         sublatents: [Int](repeating: 0, count: run.shape.sublatents + 1))
-      result.liveSublatents =
-        try Int.fetchOne(
-          db,
-          sql: """
-            SELECT COUNT(*) FROM latent WHERE id BETWEEN ? AND ? AND sublatent >= 0 AND fired > 0
-            """, arguments: [first, last]) ?? 0
       var bins: [Int: Int] = [:]
       let rows = try Row.fetchCursor(
         db,
         sql: """
           SELECT fired, live, score FROM latent
           WHERE id BETWEEN ? AND ? AND sublatent < 0 AND fired > 0
-          """, arguments: [first, last])
+          """, arguments: all)
       while let row = try rows.next() {
         let (fired, live): (Int, Int) = (try row.get(0), try row.get(1))
         result.live += 1
