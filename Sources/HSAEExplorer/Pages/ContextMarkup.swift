@@ -130,7 +130,7 @@ func latentLink(
   _ latent: LatentRecord, _ run: RunRecord, limit: Int = 6, asked: AskedWords? = nil
 ) -> Markup {
   """
-  <a class="latent" href="\(Address.latent(latent, run))"><span class="number">\(Address.name(latent))\
+  <a class="latent" href="\(Address.latent(latent, run))"><span class="number">\(latent.number.name)\
   </span> \(latentWords(latent, limit: limit, asked: asked))</a>
   """
 }

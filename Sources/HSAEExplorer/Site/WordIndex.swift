@@ -44,7 +44,6 @@ struct WordIndex {
   /// Adds a latent.
   mutating func add(_ latent: LatentRecord, promoted: PromotedTexts?) {
     var seen: Set<String> = []
-    func name() -> LatentNumber { LatentNumber(expert: latent.expert, sublatent: latent.sublatent) }
     func add(_ text: String, _ weight: Int, to index: inout WordIndex) {
       let words = index.folded[text] ?? Self.words(text)
       index.folded[text] = words
@@ -62,7 +61,7 @@ struct WordIndex {
     }
     let words = latent.words.prefix(6).joined(separator: " ")
     names.append(
-      scriptSafeJSON(name().name) + ":[" + scriptSafeJSON(words)
+      scriptSafeJSON(latent.number.name) + ":[" + scriptSafeJSON(words)
         + (latent.label.map { "," + scriptSafeJSON($0) } ?? "") + "]")
   }
 

@@ -112,14 +112,9 @@ struct SteeringEvent: Encodable, Sendable {
 
   var kind: Kind
   var text: String?
-  var plain: String?
+  var `default`: String?
   var steered: String?
   var error: String?
-
-  enum CodingKeys: String, CodingKey {
-    case kind, text, steered, error
-    case plain = "default"
-  }
 
   var line: Data {
     let encoder = JSONEncoder()
