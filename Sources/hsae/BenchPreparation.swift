@@ -4,9 +4,9 @@
 import ArgumentParser
 import HSAEActivations
 import HSAELanguageModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 /// Makes rows and a trained run, or finds them in the cache.
@@ -17,11 +17,6 @@ struct BenchPreparation {
   let threads: Int
   let say: @Sendable (String) -> Void
   private let folder = Path.join(ModelCache().folder, "bench")
-
-  init(threads: Int, say: @escaping @Sendable (String) -> Void) {
-    self.threads = threads
-    self.say = say
-  }
 
   /// Rows of `width`: the default model's unembedding if it has that width, else made-up `PlantedRows`.
   func rows(width: Int) throws -> any RowSource {

@@ -58,21 +58,13 @@ struct ExportFeatures: ParsableCommand {
   private func record(_ database: FeatureDatabase) throws(Failure) -> RunRecord {
     let runs = try database.runs()
     let names = runs.map(\.name).joined(separator: ", ")
-    if let runName {
-      guard let found = runs.first(where: { $0.name == runName }) else {
-        throw .usage("\(database.path) has no run called \(runName); it has: \(names).")
-      }
-      return try complete(found, database)
+    guard let run = runs.first(where: { $0.name == runName ?? $0.name }),
+      runName != nil || runs.count == 1
+    else {
+      throw .usage(
+        runName.map { "\(database.path) has no run called \($0); it has: \(names)." }
+          ?? "\(database.path) has \(runs.count) runs (\(names)); choose one with --run.")
     }
-    guard runs.count == 1, let only = runs.first else {
-      throw .usage("\(database.path) has \(runs.count) runs (\(names)); choose one with --run.")
-    }
-    return try complete(only, database)
-  }
-
-  private func complete(
-    _ run: RunRecord, _ database: FeatureDatabase
-  ) throws(Failure) -> RunRecord {
     guard run.isComplete else {
       throw .data(
         "\(database.path): \(run.name) is not complete; run the same hsae explain command again."

@@ -73,16 +73,13 @@ struct FeatureWriter: ~Copyable {
 
   // MARK: Runs
 
-  /// A run that is about to be written: its number, and whether it is complete already.
-  struct Begun {
-    var run: Int
-    var isComplete: Bool
-  }
-
-  /// Finds or creates the run `record`, whose `id` is ignored, with the identity `identity`.
+  /// Finds or creates the run `record`, whose `id` is ignored, with the identity `identity`. Returns its number,
+  /// and whether it is complete already.
   ///
   /// Fails with `.cannotCreate` if another run has the name and `replace` is not given.
-  func begin(_ record: RunRecord, identity: RunIdentity, replace: Bool) throws(Failure) -> Begun {
+  func begin(
+    _ record: RunRecord, identity: RunIdentity, replace: Bool
+  ) throws(Failure) -> (run: Int, isComplete: Bool) {
     let text = try JSONFile.encode(identity)
     let (path, folder) = (path, folder)
     return try write { db in
@@ -92,7 +89,7 @@ struct FeatureWriter: ~Copyable {
       if let row {
         let known: String = try row.get("identity")
         if known == text, !replace {
-          return try Begun(run: row.get("id"), isComplete: row.get("complete"))
+          return try (row.get("id"), row.get("complete"))
         }
         guard replace else {
           throw Failure(
@@ -117,7 +114,7 @@ struct FeatureWriter: ~Copyable {
           "sub_threshold": record.subThreshold, "rows": record.rows, "window": record.window,
           "has_promoted": record.hasPromotedTokens, "complete": false,
         ], into: "run")
-      return Begun(run: Int(db.lastInsertedRowID), isComplete: false)
+      return (Int(db.lastInsertedRowID), false)
     }
   }
 

@@ -31,7 +31,7 @@ enum Address {
   }
 }
 
-/// The links of the navigation.
+/// A link of the navigation.
 enum Section: String {
   case overview = "Overview"
   case latents = "Latents"
@@ -110,9 +110,7 @@ extension Explorer {
 }
 
 /// A checkbox of a form.
-func checkbox(
-  _ name: Markup, _ text: Markup, value: String = "1", isOn: Bool
-) -> Markup {
+func checkbox(_ name: Markup, _ text: Markup, value: String = "1", isOn: Bool) -> Markup {
   """
   <label class="check"><input type="checkbox" name="\(name)" value="\(value)"\(when(isOn, " checked"))> \(text)\
   </label>
