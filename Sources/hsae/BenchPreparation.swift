@@ -75,7 +75,8 @@ struct BenchPreparation {
       "training \(grouped(settings.steps)) steps of \(counted(settings.batch, "row")) first, on"
         + " \(source.path); kept in \(path)")
     let interruption = Interruption(notify: { _ in announceStop() })
-    let outcome = try runWithProgress(trainer, label: "bench", interruption: interruption)
+    let outcome = try runWithProgress(
+      TrainingGroup([trainer]), label: "bench", interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
     return try RunDirectory(path: path)
   }

@@ -7,9 +7,9 @@ import HSAEActivations
 import HSAEDistribution
 import HSAEEngine
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAERuns
 import HSAETraining
 
 struct Train: ParsableCommand, RunsOnRanks {
@@ -261,13 +261,6 @@ private func sayTraffic(
       + " \(grouped(formula(0)))"
       + (most > formula(0) ? ", at most \(grouped(most)) with dead latents" : "")
       + "); exchanges, including waiting, took \(Int((100 * share).rounded())) % of the time.")
-}
-
-/// Runs `trainer` with a progress line.
-func runWithProgress(
-  _ trainer: Trainer, label: String, interruption: Interruption
-) throws(Failure) -> TrainingOutcome {
-  try runWithProgress(TrainingGroup([trainer]), label: label, interruption: interruption)
 }
 
 extension TrainingGroup {
