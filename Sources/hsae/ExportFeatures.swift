@@ -46,10 +46,7 @@ struct ExportFeatures: ParsableCommand {
     var line = ProgressLine("export", unit: "latents", total: nil)
     let written = try database.exportForNeuronpedia(
       record, sublatents: sublatents, set: set ?? record.name, to: out
-    ) { done, _ in
-      line.update(done)
-      return true
-    }
+    ) { line.update($0) }
     line.clear()
     try output(
       "\(out): \(grouped(written)) \(sublatents ? "sublatents" : "latents") of \(record.name)\n")

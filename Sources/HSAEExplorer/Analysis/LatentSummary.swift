@@ -35,9 +35,6 @@ public struct ContextSettings: Hashable, Sendable, Codable {
   public var window = 16
   /// Seed of the samples.
   public var seed: UInt64 = 0
-
-  /// The defaults.
-  public init() {}
 }
 
 struct LatentSummary: Sendable {

@@ -6,33 +6,31 @@ import GRDB
 import HSAESupport
 
 /// A place where a latent is active, with the text around it.
-public struct ContextText: Hashable, Sendable, Codable {
+struct ContextText: Hashable, Sendable, Codable {
   /// A token of the text.
-  public struct Token: Hashable, Sendable, Codable {
+  struct Token: Hashable, Sendable, Codable {
     /// Its text, with `▁` for a leading space; a byte that is part of a character is spelled `<0xE2>`.
-    public var text: String
+    var text: String
     /// The latent's code there; 0 where it is not active.
-    public var value: Float
+    var value: Float
   }
 
   /// The document's number in the store; nil where there are no documents.
-  public var document: Int?
+  var document: Int?
   /// The token's position in its document, or its number in a vocabulary or matrix.
-  public var position: Int
+  var position: Int
   /// The document's title, if it has one.
-  public var title: String?
-  /// Its language.
-  public var language: String?
-  /// Its topic.
-  public var topic: String?
+  var title: String?
+  var language: String?
+  var topic: String?
   /// The tokens of the window, in reading order.
-  public var tokens: [Token]
+  var tokens: [Token]
   /// The index of the token that the context is about.
-  public var centre: Int
+  var centre: Int
   /// The latent's code there.
-  public var value: Float
+  var value: Float
   /// For a sublatent, its expert's code there; 0 for a latent of the top level.
-  public var parentValue: Float
+  var parentValue: Float
 }
 
 struct ContextReader {

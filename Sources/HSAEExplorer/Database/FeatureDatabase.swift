@@ -33,12 +33,12 @@ public final class FeatureDatabase: Sendable {
   /// Fails with `.missing` if there is none, with `.data` if it is not one of ours, damaged or of a later
   /// version, and with `.cannotCreate` if it is an older one and may not be written. A database of incomplete
   /// runs opens too (`RunRecord.isComplete`).
-  public convenience init(path: String, readers: Int = 4) throws(Failure) {
-    try self.init(path: path, readers: readers, schema: .current)
+  public convenience init(path: String) throws(Failure) {
+    try self.init(path: path, schema: .current)
   }
 
   /// Opens a database that has `schema`, or an older one.
-  init(path: String, readers: Int = 4, schema: Schema) throws(Failure) {
+  init(path: String, schema: Schema) throws(Failure) {
     let file = Path.isDirectory(path) ? Path.join(path, Self.fileName) : path
     self.path = file
     guard Path.exists(file) else {
@@ -46,24 +46,23 @@ public final class FeatureDatabase: Sendable {
     }
     try Self.checkHeader(file)
     do {
-      let configuration = Self.reading(readers)
-      let found = try DatabasePool(path: file, configuration: configuration)
+      let found = try DatabasePool(path: file, configuration: Self.reading)
       if try found.read({ db in try schema.isCurrent(db, path: file) }) {
         pool = found
       } else {
         try found.close()
         try schema.update(file)
-        pool = try DatabasePool(path: file, configuration: configuration)
+        pool = try DatabasePool(path: file, configuration: Self.reading)
       }
     } catch {
       throw Failure(database: error, path: file)
     }
   }
 
-  private static func reading(_ readers: Int) -> Configuration {
+  private static var reading: Configuration {
     var configuration = Configuration()
     configuration.readonly = true
-    configuration.maximumReaderCount = readers
+    configuration.maximumReaderCount = 4
     configuration.busyMode = .timeout(5)
     configuration.prepareDatabase { db in
       try harden(db)
@@ -151,7 +150,6 @@ public final class FeatureDatabase: Sendable {
 /// The id of a latent in the database: the run's number in the upper half, the latent's own in the lower.
 enum LatentID {
   static func make(run: Int, number: Int) -> Int { run << 32 | number }
-  static func run(_ id: Int) -> Int { id >> 32 }
   static func number(_ id: Int) -> Int { id & 0xFFFF_FFFF }
   /// The first and the last id of a run, for BETWEEN.
   static func range(run: Int) -> StatementArguments { [run << 32, run << 32 | 0xFFFF_FFFF] }

@@ -4,27 +4,25 @@
 import Foundation
 import GRDB
 import HSAEModels
-public import HSAESupport
+import HSAESupport
 
 /// Numbers about all latents of a run.
-public struct RunStatistics: Hashable, Sendable, Codable {
+struct RunStatistics: Hashable, Sendable, Codable {
   /// Live top-level latents.
-  public var live: Int
-  /// Live sublatents.
-  public var liveSublatents: Int
+  var live: Int
+  var liveSublatents: Int
   /// Top-level latents with a hierarchy score above 0.
-  public var scored: Int
+  var scored: Int
   /// Live top-level latents by density, in bins of a third of a power of ten, from 10^`densityStart` on.
-  public var densities: [Int]
+  var densities: [Int]
   /// The power of ten at which the first bin begins.
-  public var densityStart: Double
+  var densityStart: Double
   /// Live top-level latents by their number of live sublatents, from 0 to all.
-  public var sublatents: [Int]
+  var sublatents: [Int]
 }
 
 extension FeatureDatabase {
-  /// The numbers of `run`.
-  public func statistics(of run: RunRecord) throws(Failure) -> RunStatistics {
+  func statistics(of run: RunRecord) throws(Failure) -> RunStatistics {
     try read { db in
       let all = LatentID.range(run: run.id)
       let liveSublatents = try Int.fetchOne(

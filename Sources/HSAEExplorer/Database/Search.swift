@@ -5,22 +5,21 @@
 import Foundation
 import GRDB
 import HSAEEvaluation
-public import HSAESupport
+import HSAESupport
 import Synchronization
 
 /// A latent that was found through a text of the corpus.
-public struct ContextHit: Hashable, Sendable, Codable {
-  /// The latent.
-  public var latent: LatentRecord
+struct ContextHit: Hashable, Sendable, Codable {
+  var latent: LatentRecord
   /// How many of its strongest contexts are at the text.
-  public var hits: Int
+  var hits: Int
   /// The strongest of them.
-  public var context: ContextText
+  var context: ContextText
 }
 
 extension FeatureDatabase {
   /// Latents of `run` whose words, promoted tokens or labels have words that begin with those of `text`.
-  public func search(
+  func search(
     words text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [LatentRecord] {
     let query = LatentQuery(
@@ -33,7 +32,7 @@ extension FeatureDatabase {
 
   /// Latents of `run` that have some of their strongest contexts at words of `text`, in passages that have
   /// all of them. Latents with the most such contexts come first.
-  public func search(
+  func search(
     contexts text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [ContextHit] {
     let asked = searchWords(text)

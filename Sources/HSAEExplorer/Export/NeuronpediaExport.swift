@@ -54,16 +54,16 @@ extension FeatureDatabase {
 
   /// Writes the live experts or sublatents of `run` to `folder` in SAEDashboard's layout, as `batch-0.json`
   /// and so on; `set` is the name of the set. A sublatent's index is expert · a + sublatent. Returns the
-  /// number of latents written. `progress` returns whether to go on.
+  /// number of latents written. `progress` receives the number of latents done.
   public func exportForNeuronpedia(
     _ run: RunRecord, sublatents: Bool, set: String, to folder: String,
-    progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
+    progress: (_ done: Int) -> Void
   ) throws(Failure) -> Int {
     let documents = try documentCount(of: run)
     let count = run.shape.experts * (sublatents ? run.shape.sublatents : 1)
     var written = 0
     for first in stride(from: 0, to: count, by: Self.exportBatch) {
-      guard progress(first, count) else { break }
+      progress(first)
       var batch = NeuronpediaBatch(
         modelId: run.modelName ?? run.storeName, layer: run.layer ?? 0, saeSet: set, features: [])
       for index in first..<min(count, first + Self.exportBatch) {

@@ -12,7 +12,7 @@ import HSAERuns
 /// A language model and the dictionaries of its residual stream.
 public actor Dissector {
   /// The largest number of tokens that are taken apart.
-  public static let longestText = 256
+  static let longestText = 256
   /// The context length that the model needs: a text with special tokens, or a prompt and its continuation.
   public static let contextLength = longestText + SteeringRequest.mostTokens + 8
   /// How many texts are remembered, so that a click on a token does not compute them again.
@@ -64,7 +64,7 @@ public actor Dissector {
   ///
   /// Fails with `.usage` if there is no text, with `.data` if a run does not belong to a residual stream of
   /// this model, and with `.missing` if a run's folder is gone.
-  public func dissect(
+  func dissect(
     _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
   ) throws(Failure) -> Dissection {
     let numbers = runs.map(\.id)
