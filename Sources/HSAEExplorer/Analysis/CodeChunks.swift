@@ -2,11 +2,9 @@
 // A scratch file is there only if it is complete, so a stopped pass goes on with the first missing one.
 
 import HSAEActivations
-import HSAEEvaluation
 import HSAEModels
 internal import HSAERuns
 import HSAESupport
-import HSAETensors
 
 /// The codes of all rows that are explained, in scratch files.
 struct CodeChunks: Sendable {

@@ -3,7 +3,6 @@
 
 public import HSAEActivations
 public import HSAELanguageModels
-import HSAEModels
 public import HSAESupport
 import HSAETensors
 

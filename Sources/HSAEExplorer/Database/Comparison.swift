@@ -1,7 +1,6 @@
 // Compares two runs: which top-level latents of one have a similar direction in the other.
 
 #if Explorer
-import Foundation
 import GRDB
 import HSAESupport
 

@@ -2,7 +2,6 @@
 // `hsae explain` writes through `FeatureWriter`.
 
 #if Explorer
-import Foundation
 import GRDB
 public import HSAESupport
 import Synchronization

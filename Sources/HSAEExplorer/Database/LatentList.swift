@@ -1,7 +1,6 @@
 // Lists of latents: filtered, sorted, a page at a time.
 
 #if Explorer
-import Foundation
 import GRDB
 import HSAEModels
 import HSAESupport

@@ -1,7 +1,6 @@
 // The runs in a database.
 
 #if Explorer
-import Foundation
 import GRDB
 public import HSAEModels
 public import HSAESupport

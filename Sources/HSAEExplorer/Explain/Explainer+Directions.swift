@@ -4,7 +4,6 @@
 #if Explorer
 import Foundation
 import GRDB
-import HSAEEvaluation
 import HSAEModels
 import HSAESupport
 import HSAETensors

@@ -2,12 +2,10 @@
 // part is one transaction, so after any interruption the same call continues with the parts that are missing.
 
 #if Explorer
-import Foundation
 import HSAEActivations
 internal import HSAEEvaluation
 import HSAEModels
 public import HSAESupport
-import HSAETensors
 public import HSAERuns
 
 /// Explains a run: finds what its latents are active for and writes it into a database.

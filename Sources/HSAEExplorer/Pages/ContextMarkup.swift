@@ -4,7 +4,6 @@
 import Foundation
 import HSAEHTML
 import HSAEModels
-import HSAESupport
 
 /// The text of a token within running text, with visible line breaks and tabs.
 func runningText(_ token: String) -> String {

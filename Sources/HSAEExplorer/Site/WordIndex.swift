@@ -5,7 +5,6 @@
 import Foundation
 import HSAEHTML
 import HSAEModels
-import HSAESupport
 
 /// An index of a run's latents by their strongest words, promoted tokens and labels.
 struct WordIndex {

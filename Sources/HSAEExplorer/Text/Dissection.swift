@@ -1,7 +1,6 @@
 // The result of taking a text apart: the latents that are active at each of its tokens, for each run.
 
 #if Explorer
-import HSAESupport
 
 /// A text taken apart by several runs.
 struct Dissection: Hashable, Sendable, Codable {

@@ -2,7 +2,6 @@
 // two tokens, and a request may be cancelled.
 
 #if Explorer
-import HSAEActivations
 import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels

@@ -2,7 +2,6 @@
 // encode them. The model is loaded for the first text; texts are taken apart one at a time.
 
 #if Explorer
-import HSAEActivations
 public import HSAELanguageModels
 public import HSAEModels
 public import HSAESupport

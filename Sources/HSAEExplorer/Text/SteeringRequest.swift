@@ -4,7 +4,6 @@
 import Foundation
 import HSAEEvaluation
 import HSAELanguageModels
-import HSAEModels
 import HSAESupport
 
 /// A request for continuations with and without steering. Field names are Neuronpedia's where it has them.
