@@ -9,8 +9,8 @@ import HSAESupport
 import HSAETensors
 import HSAETraining
 
-/// Returns what encodes a token that was dropped from the store of `run`, from its raw row in `model`, a name or a
-/// path. The row is transformed like the training rows: centred, whitened, unit norm.
+/// Returns a function that encodes a token that was dropped from the store of `run`. Its raw row in `model`, a
+/// name or a path, is transformed like the training rows: centred, whitened, unit norm.
 func rawRowEncoder(
   model: String, run: RunDirectory, dictionary: SparseAutoencoder
 ) throws(Failure) -> (_ token: Int) -> [Code]? {

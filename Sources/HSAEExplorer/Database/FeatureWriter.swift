@@ -73,8 +73,8 @@ struct FeatureWriter: ~Copyable {
 
   // MARK: Runs
 
-  /// Finds or creates the run `record`, whose `id` is ignored, with the identity `identity`. Returns its number,
-  /// and whether it is complete already.
+  /// Finds or creates the run `record`, whose `id` is ignored, with the identity `identity`. Returns its
+  /// number, and whether it is complete already.
   ///
   /// Fails with `.cannotCreate` if another run has the name and `replace` is not given.
   func begin(

@@ -73,7 +73,8 @@ extension Explorer {
   ) throws(Failure) -> Markup {
     let page = try database.latents(query, in: run)
     let asked = query.text.map { AskedWords(searchWords($0)) }
-    let effects = try asked.map { (asked) throws(Failure) in try promoted(asked, page.latents, run)
+    let effects = try asked.map { (asked) throws(Failure) in
+      try promoted(asked, page.latents, run)
     }
     var contexts: Markup = ""
     if let text = query.text, query.offset == 0 {
