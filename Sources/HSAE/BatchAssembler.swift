@@ -15,7 +15,6 @@ struct BatchAssembler: Sendable {
   /// The number of those rows.
   private(set) var count = 0
 
-  /// An empty assembler for rows of width `width`.
   init(width: Int) { self.width = width }
 
   /// Adds rows. Throws `.data` if they have another width.

@@ -113,13 +113,6 @@ public struct RowBatches: AsyncSequence, Sendable {
 
     fileprivate init(batches: RowBatches) { (self.batches, position) = (batches, batches.first) }
 
-    /// The next batch; nil after the last one.
-    ///
-    /// - Throws: ``Failure`` of the kind `data` if a row holds a NaN or an infinity, or cannot be read.
-    public mutating func next() async throws(HSAESupport.Failure) -> Rows? {
-      try await next(isolation: nil)
-    }
-
     /// The next batch; nil after the last one, and once the task has been cancelled.
     ///
     /// - Throws: ``Failure`` of the kind `data` if a row holds a NaN or an infinity, or cannot be read.
@@ -128,12 +121,9 @@ public struct RowBatches: AsyncSequence, Sendable {
     ) async throws(HSAESupport.Failure) -> Rows? {
       let (source, size) = (batches.source, batches.size)
       if Task.isCancelled { return nil }
-      let indices: [Int]
-      if let sequence = batches.sequence {
-        indices = sequence.rows(at: position..<position + size, reusing: &places)
-      } else {
-        indices = Array(position..<Swift.min(source.rowCount, position + size))
-      }
+      let indices =
+        batches.sequence?.rows(at: position..<position + size, reusing: &places)
+        ?? Array(position..<Swift.min(source.rowCount, position + size))
       guard !indices.isEmpty else { return nil }
       position += indices.count
       return try source.gathered(indices)

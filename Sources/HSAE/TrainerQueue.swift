@@ -4,16 +4,12 @@ internal import HSAERuns
 internal import HSAETensors
 internal import HSAETraining
 
-/// The number of threads if a program does not give one: all processors.
-let defaultThreads = processorCount
-
 /// Owns a trainer and runs its calls one at a time.
 final class TrainerQueue: @unchecked Sendable {
   // Safe: after the initialiser only the queue touches the trainer.
   private let trainer: Trainer
   private let queue = WorkQueue(label: "hsae.training")
 
-  /// Takes ownership of `trainer`.
   init(_ trainer: Trainer) { self.trainer = trainer }
 
   /// Takes a step on `rows` [batch × width]; returns its record if there is one.
@@ -31,7 +27,6 @@ final class TrainerQueue: @unchecked Sendable {
     try await queue.run { [self] () throws(Failure) in trainer.begin(with: rows) }
   }
 
-  /// Writes a checkpoint of the current state.
   func checkpoint() async throws(Failure) {
     try await queue.run { [self] () throws(Failure) in try trainer.checkpointNow() }
   }
@@ -44,7 +39,6 @@ final class TrainerQueue: @unchecked Sendable {
   /// Returns when all calls have ended.
   func finish() { queue.wait {} }
 
-  /// The current dictionary.
   func dictionary() -> SparseDictionary {
     queue.wait {
       SparseDictionary(

@@ -2,6 +2,7 @@
 // a step runs. `HSAETraining` takes the steps.
 
 public import HSAERuns
+internal import HSAETensors
 internal import HSAETraining
 
 /// Trains a dictionary on rows that a program provides.
@@ -53,7 +54,7 @@ public final class Training {
     let configuration = try TrainingConfiguration(options, streamOfWidth: width)
     trainer = TrainerQueue(
       try Trainer.beginStream(
-        into: run, configuration: configuration, threads: threads ?? defaultThreads))
+        into: run, configuration: configuration, threads: threads ?? processorCount))
     (self.width, batch, steps, step) = (width, configuration.batch, configuration.steps, 0)
     assembler = BatchAssembler(width: width)
   }
@@ -73,7 +74,7 @@ public final class Training {
     resuming run: String, threads: Int? = nil, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
     let trainer = try Trainer.resumeStream(
-      run, threads: threads ?? defaultThreads, warn: warn)
+      run, threads: threads ?? processorCount, warn: warn)
     let configuration = trainer.configuration
     (width, batch) = (configuration.shape.width, configuration.batch)
     (steps, step) = (configuration.steps, trainer.step)

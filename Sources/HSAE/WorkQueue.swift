@@ -6,7 +6,6 @@ internal import Dispatch
 struct WorkQueue: Sendable {
   private let queue: DispatchQueue
 
-  /// A queue with the name `label`.
   init(label: String) { queue = DispatchQueue(label: label, qos: .userInitiated) }
 
   /// Runs `work` after all earlier work.

@@ -40,6 +40,14 @@ public enum Path {
   /// Whether `path` is a folder or a link to one.
   public static func isDirectory(_ path: String) -> Bool { FileStatus(at: path)?.kind == .folder }
 
+  /// Fails with `.cannotCreate` if the folder that `path` is to be written in is missing.
+  public static func requireParent(of path: String) throws(Failure) {
+    let parent = parent(path)
+    guard isDirectory(parent) else {
+      throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(path) in.")
+    }
+  }
+
   /// Whether this user may make files in the folder `path`.
   public static func isWritable(_ path: String) -> Bool { unsafe access(path, W_OK) == 0 }
 

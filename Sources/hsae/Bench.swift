@@ -95,8 +95,13 @@ struct Bench: ParsableCommand {
     }
   }
 
+  /// The settings of the measured steps, their rows, and the run whose weights they start from.
+  private typealias Prepared = (
+    configuration: TrainingConfiguration, source: any RowSource, run: RunDirectory
+  )
+
   /// The run at `path`, on DATA or on the rows it was trained on.
-  private func existing(_ path: String) throws -> PreparedBench {
+  private func existing(_ path: String) throws -> Prepared {
     var options = try given.options()
     let (batch, precision) = (options.batch, options.precision)
     (options.batch, options.precision) = (nil, nil)
@@ -129,11 +134,11 @@ struct Bench: ParsableCommand {
         "\(source.path): rows of width \(source.width), but \(path) was trained on rows of width"
           + " \(begun.width).")
     }
-    return PreparedBench(configuration: configuration, source: source, run: run)
+    return (configuration, source, run)
   }
 
   /// A run made for the measurement, or found in the cache.
-  private func made() throws -> PreparedBench {
+  private func made() throws -> Prepared {
     var options = try given.options()
     let preset = options.preset
     options.preset = preset ?? .unembedding
@@ -157,16 +162,6 @@ struct Bench: ParsableCommand {
     // Resolve again: other settings depend on the batch, and batches above the largest share one run.
     options.batch = min(configuration.batch, BenchPreparation.largestBatch)
     let run = try preparation.run(resolve(options, source), source)
-    return PreparedBench(configuration: configuration, source: source, run: run)
+    return (configuration, source, run)
   }
-}
-
-/// The inputs of a measurement.
-struct PreparedBench {
-  /// The settings of the measured steps.
-  var configuration: TrainingConfiguration
-  /// Their rows.
-  var source: any RowSource
-  /// The run whose weights they start from.
-  var run: RunDirectory
 }

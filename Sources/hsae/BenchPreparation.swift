@@ -18,11 +18,6 @@ struct BenchPreparation {
   let say: @Sendable (String) -> Void
   private let folder = Path.join(ModelCache().folder, "bench")
 
-  init(threads: Int, say: @escaping @Sendable (String) -> Void) {
-    self.threads = threads
-    self.say = say
-  }
-
   /// Rows of `width`: the default model's unembedding if it has that width, else made-up `PlantedRows`.
   func rows(width: Int) throws -> any RowSource {
     try Path.createDirectories(folder)
@@ -80,7 +75,8 @@ struct BenchPreparation {
       "training \(grouped(settings.steps)) steps of \(counted(settings.batch, "row")) first, on"
         + " \(source.path); kept in \(path)")
     let interruption = Interruption(notify: { _ in announceStop() })
-    let outcome = try runWithProgress(trainer, label: "bench", interruption: interruption)
+    let outcome = try runWithProgress(
+      TrainingGroup([trainer]), label: "bench", interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
     return try RunDirectory(path: path)
   }

@@ -131,10 +131,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     let interruption = Interruption(notify: { _ in
       announceStop("once finished work is on the disk")
     })
-    guard Path.isDirectory(Path.parent(out)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     let corpus = try CollectionAttributes.sources(at: text)
     let collector = try Collector(
       model: loaded(sayOnce), settings: settings(), path: out, corpus: corpus)

@@ -58,10 +58,7 @@ struct Corpus: ParsableCommand {
     selection.mainCount = try documents.map(SizeArgument.count)
     selection.otherCount = try others.map(SizeArgument.count)
     selection.mix = try mix.map(weights)
-    guard Path.isDirectory(Path.parent(out)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     let builder = try CorpusBuilder(
       sources: source, format: reading.format,
       fetcher: ModelFetcher(say: { report("hsae corpus: \($0)") }))

@@ -245,10 +245,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
 
   private func requireWritable(_ out: String) throws(Failure) {
     let folder = isFolder ? out : Path.parent(out)
-    if isFolder { try Path.createDirectories(folder) }
-    guard Path.isDirectory(folder) else {
-      throw Failure(.cannotCreate, "\(folder): there is no such folder to write \(out) in.")
-    }
+    if isFolder { try Path.createDirectories(folder) } else { try Path.requireParent(of: out) }
     guard Path.isWritable(folder) else {
       throw Failure(.cannotCreate, "\(folder): no permission to write here.")
     }

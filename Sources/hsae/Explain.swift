@@ -134,13 +134,16 @@ struct Explain: ParsableCommand {
     var line: ProgressLine?
     var stage: Explainer.Stage?
     let explainer = try Explainer(
-      evaluated, weights: weightsHash(evaluated, folder), rows: rows, model: modelHash,
+      evaluated,
+      weights: SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: evaluated.step)),
+      rows: rows, model: modelHash,
       effects: effects(rows, model: path, width: evaluated.shape.width), folder: out,
       options: options()
     ) { now, done, total in
       if stage != now {
         line?.clear()
-        line = ProgressLine("explain: \(now.words)", unit: now.unit, total: total, done: done)
+        let (name, unit) = now.words
+        line = ProgressLine("explain: \(name)", unit: unit, total: total, done: done)
         stage = now
       }
       line?.update(done)
@@ -190,10 +193,6 @@ struct Explain: ParsableCommand {
     return options
   }
 
-  private func weightsHash(_ run: LoadedRun, _ folder: String) throws(Failure) -> String {
-    try SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: run.step))
-  }
-
   private func effects(
     _ rows: ExplainedRows, model: String?, width: Int
   ) -> (() throws(Failure) -> TokenEffects)? {
@@ -209,25 +208,17 @@ struct Explain: ParsableCommand {
 }
 
 extension Explainer.Stage {
-  fileprivate var words: String {
+  /// Its name on the progress line, and what it counts there.
+  fileprivate var words: (name: String, unit: String) {
     switch self {
-    case .codes: "encoding"
-    case .latents: "contexts"
-    case .scores: "hierarchies"
-    case .nearest: "nearest latents"
-    case .promoted: "promoted tokens"
-    case .matched: "other runs"
-    case .search: "search"
-    case .postings: "texts"
-    }
-  }
-
-  fileprivate var unit: String {
-    switch self {
-    case .codes, .scores: "rows"
-    case .latents: "experts"
-    case .nearest, .promoted, .search: "latents"
-    case .matched, .postings: "steps"
+    case .codes: ("encoding", "rows")
+    case .latents: ("contexts", "experts")
+    case .scores: ("hierarchies", "rows")
+    case .nearest: ("nearest latents", "latents")
+    case .promoted: ("promoted tokens", "latents")
+    case .matched: ("other runs", "steps")
+    case .search: ("search", "latents")
+    case .postings: ("texts", "steps")
     }
   }
 }

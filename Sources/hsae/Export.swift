@@ -43,10 +43,7 @@ struct Export: ParsableCommand {
 
   func run() throws {
     let directory = try RunDirectory(path: path)
-    let parent = Path.parent(out)
-    guard Path.isDirectory(parent) else {
-      throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     let attributes = try attributes(of: directory)
     let known = ModelCatalogue.model(
       sha256: attributes?.modelSHA256,

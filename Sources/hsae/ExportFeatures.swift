@@ -41,18 +41,12 @@ struct ExportFeatures: ParsableCommand {
     guard try !Path.exists(out) || (Path.isDirectory(out) && Path.list(out).isEmpty) else {
       throw Failure(.cannotCreate, "\(out): something is already here; choose an empty folder.")
     }
-    guard Path.isDirectory(Path.parent(out)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     try Path.createDirectories(out)
     var line = ProgressLine("export", unit: "latents", total: nil)
     let written = try database.exportForNeuronpedia(
       record, sublatents: sublatents, set: set ?? record.name, to: out
-    ) { done, _ in
-      line.update(done)
-      return true
-    }
+    ) { line.update($0) }
     line.clear()
     try output(
       "\(out): \(grouped(written)) \(sublatents ? "sublatents" : "latents") of \(record.name)\n")
@@ -61,21 +55,13 @@ struct ExportFeatures: ParsableCommand {
   private func record(_ database: FeatureDatabase) throws(Failure) -> RunRecord {
     let runs = try database.runs()
     let names = runs.map(\.name).joined(separator: ", ")
-    if let runName {
-      guard let found = runs.first(where: { $0.name == runName }) else {
-        throw .usage("\(database.path) has no run called \(runName); it has: \(names).")
-      }
-      return try complete(found, database)
+    guard let run = runs.first(where: { $0.name == runName ?? $0.name }),
+      runName != nil || runs.count == 1
+    else {
+      throw .usage(
+        runName.map { "\(database.path) has no run called \($0); it has: \(names)." }
+          ?? "\(database.path) has \(runs.count) runs (\(names)); choose one with --run.")
     }
-    guard runs.count == 1, let only = runs.first else {
-      throw .usage("\(database.path) has \(runs.count) runs (\(names)); choose one with --run.")
-    }
-    return try complete(only, database)
-  }
-
-  private func complete(
-    _ run: RunRecord, _ database: FeatureDatabase
-  ) throws(Failure) -> RunRecord {
     guard run.isComplete else {
       throw .data(
         "\(database.path): \(run.name) is not complete; run the same hsae explain command again."

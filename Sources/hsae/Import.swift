@@ -72,10 +72,7 @@ struct Import: ParsableCommand {
   }
 
   func run() throws {
-    let parent = Path.parent(out)
-    guard Path.isDirectory(parent) else {
-      throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     var options = ImportOptions()
     (options.k, options.maxActive) = (k, maxActive)
     (options.threshold, options.subThreshold) = (threshold, thresholdSub)

@@ -67,11 +67,11 @@ struct LookUp: ParsableCommand {
           + " unembed wrote.")
     }
     let raw = try model.map {
-      try RawRowEncoder(
+      try rawRowEncoder(
         model: $0, run: RunDirectory(path: folder), dictionary: trained.dictionary)
     }
     let results = trained.lookup(
-      words, limit: limit, mergesForms: !allForms, encode: { raw?.codes(token: $0) })
+      words, limit: limit, mergesForms: !allForms, encode: raw ?? { _ in nil })
     if json {
       try output(JSONFile.encode(results))
     } else {

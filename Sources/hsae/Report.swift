@@ -76,10 +76,7 @@ struct Report: ParsableCommand {
   }
 
   func run() throws {
-    guard Path.isDirectory(Path.parent(out)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     // Fail now if the page cannot be written, not after measuring.
     _ = try DurableFile(path: out)
     let evaluation = try merged(evaluation)

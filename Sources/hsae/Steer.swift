@@ -146,9 +146,7 @@ struct Steer: ParsableCommand {
     let model = try openModel(stored)
     try check(run, block: block, of: model, stored)
     let result = try write(
-      Steered(
-        run: run, targets: targets, block: block,
-        rowsAreUnit: run.seesUnitRows(ofStore: stored != nil)),
+      run, targets, block: block, rowsAreUnit: run.seesUnitRows(ofStore: stored != nil),
       strengths, by: model)
     try output(json ? JSONFile.encode(result) : result.text(width: terminalWidth()))
   }
@@ -241,16 +239,9 @@ struct Steer: ParsableCommand {
 
   // MARK: Writing
 
-  /// The run and the latents to steer.
-  private struct Steered {
-    var run: LoadedRun
-    var targets: [Steering.Target]
-    var block: Int
-    var rowsAreUnit: Bool
-  }
-
   private func write(
-    _ steered: Steered, _ strengths: [Float], by model: any ResidualStreamModel
+    _ run: LoadedRun, _ targets: [Steering.Target], block: Int, rowsAreUnit: Bool,
+    _ strengths: [Float], by model: any ResidualStreamModel
   ) throws(Failure) -> SteeredTexts {
     let read = model.tokenizer.prefix + model.tokenizer.encode(Array(prompt.utf8)[...])
     guard !read.isEmpty else {
@@ -261,23 +252,20 @@ struct Steer: ParsableCommand {
     func text(_ action: Steering.Action?) throws(Failure) -> String {
       let splice = action.map { action in
         Steering(
-          action, steered.targets, of: steered.run.dictionary, rowsAreUnit: steered.rowsAreUnit,
-          threads: threading.count
+          action, targets, of: run.dictionary, rowsAreUnit: rowsAreUnit, threads: threading.count
         ).splice(
-          afterBlock: steered.block, from: skipPrompt ? read.count - 1 : 0,
-          tokenizer: model.tokenizer)
+          afterBlock: block, from: skipPrompt ? read.count - 1 : 0, tokenizer: model.tokenizer)
       }
       var continuation = Continuation(of: read, by: model, sampling: sampling, splice: splice)
       return model.tokenizer.text(of: try continuation.next(tokens))
     }
     var result = SteeredTexts(
-      run: steered.run.name, model: model.description.name, block: steered.block,
-      latents: steered.targets.map { .init(latent: $0.latent.name, maximum: $0.maximum) },
+      run: run.name, model: model.description.name, block: block,
+      latents: targets.map { .init(latent: $0.latent.name, maximum: $0.maximum) },
       prompt: prompt, seed: seed, temperature: temperature, frequencyPenalty: frequencyPenalty,
       text: try text(nil))
     for strength in strengths {
-      result.steered.append(
-        .init(strength: strength, text: try text(.add(strength: strength))))
+      result.steered.append(.init(strength: strength, text: try text(.add(strength: strength))))
     }
     if ablate { result.steered.append(.init(strength: nil, text: try text(.ablate))) }
     return result

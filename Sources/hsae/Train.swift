@@ -263,13 +263,6 @@ private func sayTraffic(
       + "); exchanges, including waiting, took \(Int((100 * share).rounded())) % of the time.")
 }
 
-/// Runs `trainer` with a progress line.
-func runWithProgress(
-  _ trainer: Trainer, label: String, interruption: Interruption
-) throws(Failure) -> TrainingOutcome {
-  try runWithProgress(TrainingGroup([trainer]), label: label, interruption: interruption)
-}
-
 extension TrainingGroup {
   /// Steps that all its runs have taken, added up.
   fileprivate var steps: Int { trainers.reduce(0) { $0 + $1.step } }

@@ -65,10 +65,7 @@ struct Unembed: ParsableCommand {
         .cannotCreate, "\(out) exists already; choose another --out, or replace it with --replace.")
     }
     if replace { try ActivationStore.requireReplaceable(out) }
-    guard Path.isDirectory(Path.parent(out)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(out)): there is no such folder to write \(out) in.")
-    }
+    try Path.requireParent(of: out)
     let path = try ModelFetcher(say: say).resolve(model)
     let file = try GGUFFile(path: path)
     var options = UnembeddingRows.Options()

@@ -23,7 +23,7 @@ struct CodeEntry: BitwiseCopyable, Sendable {
 /// expert and then by row. k is the largest number of codes that a row has.
 @safe
 struct CodeChunk: Sendable {
-  private static let magic: Int64 = 0x3145_444F_4345_5348  // "HSECODE1"
+  private static let magic = 0x3145_444F_4345_5348  // "HSECODE1"
   private static let headerBytes = 5 * 8
   private let file: MappedFile
   let rows: Int
@@ -58,11 +58,9 @@ struct CodeChunk: Sendable {
         next[code.expert] += 1
       }
     }
-    let header = [magic] + [codes.count, shape.experts, k, entries.count].map { Int64($0) }
-    let placeNumbers = places.map { Int64($0) }
     var file = try DurableFile(path: path)
-    try append(header, to: &file)
-    try append(placeNumbers, to: &file)
+    try append([magic, codes.count, shape.experts, k, entries.count].map { Int64($0) }, to: &file)
+    try append(places.map { Int64($0) }, to: &file)
     try append(firsts, to: &file)
     try append(members, to: &file)
     try append(entries, to: &file)
@@ -83,17 +81,17 @@ struct CodeChunk: Sendable {
       "\(path): this is not a scratch file of this run; remove its folder and run again.")
     guard file.count >= Self.headerBytes else { throw damaged }
     let header = (0..<5).map { [file] index in
-      unsafe file.bytes.unsafeLoad(fromByteOffset: index * 8, as: Int64.self)
+      Int(unsafe file.bytes.unsafeLoad(fromByteOffset: index * 8, as: Int64.self))
     }
-    guard header[0] == Self.magic, header[2] == Int64(shape.experts),
-      (0...Int64(shape.activeExperts)).contains(header[3]), (0...1 << 32).contains(header[1]),
+    guard header[0] == Self.magic, header[2] == shape.experts,
+      (0...shape.activeExperts).contains(header[3]), (0...1 << 32).contains(header[1]),
       (0...1 << 40).contains(header[4])
     else { throw damaged }
-    (rows, experts, active) = (Int(header[1]), Int(header[2]), Int(header[3]))
+    (rows, experts, active) = (header[1], header[2], header[3])
     firstsOffset = Self.headerBytes + rows * 8
     membersOffset = firstsOffset + (experts + 1) * 8
     entriesOffset = membersOffset + rows * active * 4
-    guard file.count == entriesOffset + Int(header[4]) * 16 else { throw damaged }
+    guard file.count == entriesOffset + header[4] * 16 else { throw damaged }
   }
 
   /// The place (`ExplainedRows`) of row `row`.

@@ -2,11 +2,9 @@
 // A scratch file is there only if it is complete, so a stopped pass goes on with the first missing one.
 
 import HSAEActivations
-import HSAEEvaluation
 import HSAEModels
 internal import HSAERuns
 import HSAESupport
-import HSAETensors
 
 /// The codes of all rows that are explained, in scratch files.
 struct CodeChunks: Sendable {
@@ -32,9 +30,7 @@ struct CodeChunks: Sendable {
         var batch = try rows.source.matrix(rows: range)
         run.prepare(&batch)
         let codes = run.dictionary.encode(batch, threads: threads)
-        var places: [Int] = []
-        places.reserveCapacity(range.count)
-        for row in range { places.append(try rows.place(row)) }
+        let places = try range.map { (row) throws(Failure) in try rows.place(row) }
         try CodeChunk.write(codes, places: places, shape: run.shape, to: path)
       }
       let chunk = try CodeChunk(path: path, shape: run.shape)
@@ -44,14 +40,10 @@ struct CodeChunks: Sendable {
       chunks.append(chunk)
     }
     _ = progress(rows.count)
-    return CodeChunks(chunks, experts: run.shape.experts)
-  }
-
-  private init(_ chunks: [CodeChunk], experts: Int) {
-    self.chunks = chunks
-    counts = (0..<experts).map { expert in
+    let counts = (0..<run.shape.experts).map { expert in
       chunks.reduce(0) { $0 + $1.entries(of: expert).count }
     }
+    return CodeChunks(chunks: chunks, counts: counts)
   }
 
   /// A code, with its place in the text and its row in the files.

@@ -4,14 +4,11 @@ import HSAEModels
 import HSAETensors
 
 /// A latent that is related to another one.
-public struct RelatedLatent: Hashable, Sendable {
+struct RelatedLatent: Hashable, Sendable {
   /// The latent's number within its run (`LatentNumber`).
-  public var number: Int
+  var number: Int
   /// A cosine, or the share of common rows.
-  public var value: Float
-
-  /// A related latent.
-  public init(number: Int, value: Float) { (self.number, self.value) = (number, value) }
+  var value: Float
 }
 
 /// The summaries of an expert and its sublatents.

@@ -55,15 +55,10 @@ public struct ExplainedRows: Sendable {
     // Held-out rows use the corpus of the store around them.
     let own = Path.isDirectory(Path.join(store.path, "corpus"))
     let corpus = try StoredCorpus(store: own ? store.path : Path.join(store.path, ".."))
-    var starts: [Int] = []
-    starts.reserveCapacity(corpus.documentCount + 1)
-    for document in 0..<corpus.documentCount {
-      starts.append(try corpus.range(of: document).lowerBound)
+    let starts = try (0..<corpus.documentCount).map { (document) throws(Failure) in
+      try corpus.range(of: document).lowerBound
     }
-    starts.append(corpus.tokenCount)
-    kind = .text
-    self.corpus = corpus
-    self.starts = starts
+    (kind, self.corpus, self.starts) = (.text, corpus, starts + [corpus.tokenCount])
   }
 
   /// The place of row `row`. Fails with `.data` if the store has no such document or token.

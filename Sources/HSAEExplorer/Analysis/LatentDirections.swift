@@ -57,10 +57,5 @@ final class NearestLatents: Sendable {
 }
 
 func matrix(rows: [[Float]], columns: Int) -> Matrix {
-  var result = Matrix(rows: rows.count, columns: columns)
-  for (index, row) in rows.enumerated() {
-    var target = result.mutableRow(index)
-    for column in row.indices { target[column] = row[column] }
-  }
-  return result
+  Matrix(rows: rows.count, columns: columns, elements: rows.flatMap(\.self))
 }

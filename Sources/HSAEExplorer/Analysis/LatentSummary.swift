@@ -4,36 +4,25 @@
 import HSAETensors
 
 /// A place where a latent is active, with its codes nearby.
-public struct LatentContext: Hashable, Sendable {
+struct LatentContext: Hashable, Sendable {
   /// Another token of the window where the latent is active too.
-  public struct Neighbour: Hashable, Sendable {
+  struct Neighbour: Hashable, Sendable {
     /// Its distance from the context's place in tokens; not 0.
-    public var offset: Int
+    var offset: Int
     /// The latent's code there.
-    public var value: Float
-
-    /// A neighbour.
-    public init(offset: Int, value: Float) { (self.offset, self.value) = (offset, value) }
+    var value: Float
   }
 
   /// The place of the token that the context is about.
-  public var place: Int
+  var place: Int
   /// The latent's code there.
-  public var value: Float
+  var value: Float
   /// For a sublatent, its expert's code z there; 0 for a latent of the top level.
-  public var parentValue: Float
+  var parentValue: Float = 0
   /// 0 for the strongest contexts; 1 to 5 for samples of the fifths of all codes, 1 for the strongest fifth.
-  public var group: Int
+  var group = 0
   /// Where else in the window the latent is active.
-  public var neighbours: [Neighbour]
-
-  /// A context with the given values.
-  public init(
-    place: Int, value: Float, parentValue: Float = 0, group: Int = 0, neighbours: [Neighbour] = []
-  ) {
-    (self.place, self.value, self.parentValue) = (place, value, parentValue)
-    (self.group, self.neighbours) = (group, neighbours)
-  }
+  var neighbours: [Neighbour] = []
 }
 
 /// How many contexts are kept, and how wide they are.
@@ -46,9 +35,6 @@ public struct ContextSettings: Hashable, Sendable, Codable {
   public var window = 16
   /// Seed of the samples.
   public var seed: UInt64 = 0
-
-  /// The defaults.
-  public init() {}
 }
 
 struct LatentSummary: Sendable {

@@ -129,11 +129,7 @@ final class StrongestProducts: Sendable {
         if $0.value != $1.value { return side == 0 ? $0.value > $1.value : $0.value < $1.value }
         return $0.index < $1.index
       }
-      if side == 0 {
-        all[query].largest = Array(products.prefix(count))
-      } else {
-        all[query].smallest = Array(products.prefix(count))
-      }
+      all[query][keyPath: side == 0 ? \Found.largest : \.smallest] = Array(products.prefix(count))
     }
     return all
   }

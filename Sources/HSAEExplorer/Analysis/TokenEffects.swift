@@ -3,31 +3,23 @@
 
 public import HSAEActivations
 public import HSAELanguageModels
-import HSAEModels
 public import HSAESupport
 import HSAETensors
 
 /// A token and how much a direction promotes it.
-public struct TokenEffect: Hashable, Sendable {
-  /// The token.
-  public var token: Int
+struct TokenEffect: Hashable, Sendable {
+  var token: Int
   /// The change of its logit per unit length of the direction, less the mean of all tokens; for a dictionary
   /// of a vocabulary, the cosine with the token's row.
-  public var value: Float
-
-  /// An effect.
-  public init(token: Int, value: Float) { (self.token, self.value) = (token, value) }
+  var value: Float
 }
 
 /// The tokens that one direction promotes and suppresses.
-public struct PromotedTokens: Hashable, Sendable {
+struct PromotedTokens: Hashable, Sendable {
   /// The tokens it promotes most, strongest first.
-  public var promoted: [TokenEffect] = []
+  var promoted: [TokenEffect] = []
   /// The tokens it suppresses most, strongest first.
-  public var suppressed: [TokenEffect] = []
-
-  /// Empty lists.
-  public init() {}
+  var suppressed: [TokenEffect] = []
 }
 
 /// Finds the tokens that directions promote and suppress.
@@ -81,21 +73,12 @@ public final class TokenEffects: Sendable {
     _ all: borrowing Matrix, kept: [Int], gain: [Float]
   ) -> Matrix {
     var rows = Matrix(rows: kept.count, columns: all.columns)
-    var mean = [Double](repeating: 0, count: all.columns)
     for (row, token) in kept.enumerated() {
       let source = all.row(token)
       var target = rows.mutableRow(row)
-      for column in gain.indices {
-        let value = source[column] * gain[column]
-        target[column] = value
-        mean[column] += Double(value)
-      }
+      for column in gain.indices { target[column] = source[column] * gain[column] }
     }
-    let centre = mean.map { Float($0 / Double(kept.count)) }
-    for row in 0..<kept.count {
-      var target = rows.mutableRow(row)
-      for column in centre.indices { target[column] -= centre[column] }
-    }
+    rows.subtract(rows.meanRow().map { Float($0) })
     return rows
   }
 
@@ -113,11 +96,6 @@ public final class TokenEffects: Sendable {
       found.map { TokenEffect(token: Int(tokens[$0.index]), value: $0.value) }
     }
     return products.find(directions, count: Self.listed, wantsSmallest: true, threads: threads)
-      .map { found in
-        var result = PromotedTokens()
-        result.promoted = effects(found.largest)
-        result.suppressed = effects(found.smallest)
-        return result
-      }
+      .map { PromotedTokens(promoted: effects($0.largest), suppressed: effects($0.smallest)) }
   }
 }

@@ -163,10 +163,7 @@ enum Blob {
     }
     var blob = BlobReader(data)
     return try blob.list(of: 2) { (blob) throws(Failure) in
-      var list = PromotedTokens()
-      list.promoted = try effects(&blob)
-      list.suppressed = try effects(&blob)
-      return list
+      PromotedTokens(promoted: try effects(&blob), suppressed: try effects(&blob))
     }
   }
 

@@ -1,61 +1,57 @@
 // Compares two runs: which top-level latents of one have a similar direction in the other.
 
 #if Explorer
-import Foundation
 import GRDB
-public import HSAESupport
+import HSAESupport
 
 /// A latent and the latent of another run with the most similar direction.
-public struct MatchedLatent: Hashable, Sendable, Codable {
-  /// The latent.
-  public var latent: LatentRecord
+struct MatchedLatent: Hashable, Sendable, Codable {
+  var latent: LatentRecord
   /// The nearest latent of the other run.
-  public var other: LatentRecord
+  var other: LatentRecord
   /// The cosine of their decoder directions.
-  public var cosine: Double
+  var cosine: Double
   /// Whether each is the other's nearest.
-  public var isMutual: Bool
+  var isMutual: Bool
 }
 
 /// How well another run has the top-level latents of a run.
-public struct RunComparison: Hashable, Sendable, Codable {
+struct RunComparison: Hashable, Sendable, Codable {
   /// Live latents of the run by the cosine to their nearest latent, in bins of 0.1 from 0 (and below) to 1.
-  public var histogram: [Int]
+  var histogram: [Int]
   /// Latents that are each other's nearest.
-  public var mutual: Int
+  var mutual: Int
   /// The latents by falling cosine.
-  public var matched: [MatchedLatent]
+  var matched: [MatchedLatent]
   /// The latents by rising cosine. Latents that are active for fewer than `leastCount` rows are left out,
   /// because their directions mean little.
-  public var alone: [MatchedLatent]
+  var alone: [MatchedLatent]
 
   /// The least number of rows for which a latent of `alone` is active.
-  public static let leastCount = 30
+  static let leastCount = 30
 }
 
 extension FeatureDatabase {
   /// Compares the live top-level latents of `run` with those of `other`; each list has at most `limit`. nil
   /// if the two runs have rows of different widths or models, or one is not complete.
-  public func comparison(
+  func comparison(
     of run: RunRecord, with other: RunRecord, limit: Int = 50, offset: Int = 0
   ) throws(Failure) -> RunComparison? {
     try read { db in
       func pairs(_ from: RunRecord, _ to: RunRecord) throws -> [Int: (other: Int, cosine: Double)] {
-        let (first, last) = LatentID.range(run: from.id)
         let rows = try Row.fetchCursor(
           db,
           sql: """
             SELECT latent, other, cosine FROM matched WHERE latent BETWEEN ? AND ? AND other_run = ?
-            """, arguments: [first, last, to.id])
+            """, arguments: LatentID.range(run: from.id) + [to.id])
         var pairs: [Int: (other: Int, cosine: Double)] = [:]
         while let row = try rows.next() { try pairs[row.get(0)] = (row.get(1), row.get(2)) }
         return pairs
       }
-      let (first, last) = LatentID.range(run: run.id)
       let counts = try Dictionary(
         Row.fetchAll(
           db, sql: "SELECT id, fired FROM latent WHERE id BETWEEN ? AND ? AND sublatent < 0",
-          arguments: [first, last]
+          arguments: LatentID.range(run: run.id)
         ).map { (try $0.get(0) as Int, try $0.get(1) as Int) }, uniquingKeysWith: { $1 })
       let forward = try pairs(run, other)
       let backward = try pairs(other, run)

@@ -6,38 +6,36 @@ import GRDB
 import HSAESupport
 
 /// A place where a latent is active, with the text around it.
-public struct ContextText: Hashable, Sendable, Codable {
+struct ContextText: Hashable, Sendable, Codable {
   /// A token of the text.
-  public struct Token: Hashable, Sendable, Codable {
+  struct Token: Hashable, Sendable, Codable {
     /// Its text, with `▁` for a leading space; a byte that is part of a character is spelled `<0xE2>`.
-    public var text: String
+    var text: String
     /// The latent's code there; 0 where it is not active.
-    public var value: Float
+    var value: Float
   }
 
   /// The document's number in the store; nil where there are no documents.
-  public var document: Int?
+  var document: Int?
   /// The token's position in its document, or its number in a vocabulary or matrix.
-  public var position: Int
+  var position: Int
   /// The document's title, if it has one.
-  public var title: String?
-  /// Its language.
-  public var language: String?
-  /// Its topic.
-  public var topic: String?
+  var title: String?
+  var language: String?
+  var topic: String?
   /// The tokens of the window, in reading order.
-  public var tokens: [Token]
+  var tokens: [Token]
   /// The index of the token that the context is about.
-  public var centre: Int
+  var centre: Int
   /// The latent's code there.
-  public var value: Float
+  var value: Float
   /// For a sublatent, its expert's code there; 0 for a latent of the top level.
-  public var parentValue: Float
+  var parentValue: Float
 }
 
 struct ContextReader {
   private let run: RunRecord
-  private let vocabulary: [String]
+  let vocabulary: Vocabulary
   private let passages: PassageCache
   /// The number of tokens on each side.
   private let window: Int
@@ -49,13 +47,9 @@ struct ContextReader {
     passages = database.passages
   }
 
-  func text(ofToken token: Int) -> String {
-    vocabulary.indices.contains(token) ? vocabulary[token] : "<token \(token)>"
-  }
-
   func texts(_ tokens: PromotedTokens) -> PromotedTexts {
     func texts(_ effects: [TokenEffect]) -> [PromotedTexts.Token] {
-      effects.map { .init(token: $0.token, text: text(ofToken: $0.token), value: $0.value) }
+      effects.map { .init(token: $0.token, text: vocabulary.text(of: $0.token), value: $0.value) }
     }
     return PromotedTexts(promoted: texts(tokens.promoted), suppressed: texts(tokens.suppressed))
   }
@@ -68,7 +62,7 @@ struct ContextReader {
     }
     switch run.kind {
     case .rows: return single("row \(context.place)")
-    case .vocabulary: return single(text(ofToken: context.place))
+    case .vocabulary: return single(vocabulary.text(of: context.place))
     case .text: break
     }
     let document = try passage(at: context.place, db).document
@@ -82,8 +76,9 @@ struct ContextReader {
     while tokens.count < window.count {
       let passage = try passage(at: window.lowerBound + tokens.count, db)
       let here = window.clamped(to: ClosedRange(passage.places))
-      for token in passage.tokens[offsets(of: here, in: passage)] {
-        tokens.append(.init(text: text(ofToken: Int(token)), value: 0))
+      let start = here.lowerBound - passage.places.lowerBound
+      for token in passage.tokens[start..<start + here.count] {
+        tokens.append(.init(text: vocabulary.text(of: Int(token)), value: 0))
       }
     }
     let centre = context.place - window.lowerBound
@@ -95,11 +90,6 @@ struct ContextReader {
       document: document.number, position: context.place - first, title: document.title,
       language: document.language, topic: document.topic, tokens: tokens, centre: centre,
       value: context.value, parentValue: context.parentValue)
-  }
-
-  private func offsets(of places: ClosedRange<Int>, in passage: Passage) -> ClosedRange<Int> {
-    let first = passage.places.lowerBound
-    return places.lowerBound - first...places.upperBound - first
   }
 
   private func passage(at place: Int, _ db: Database) throws -> Passage {

@@ -54,12 +54,9 @@ extension Failure {
   /// The failure for `error`, which was thrown while the database `path` was used.
   init(database error: any Error, path: String) {
     guard let error = error as? DatabaseError else {
-      if let failure = error as? Failure {
-        self = failure == BlobReader.damaged ? .damagedDatabase(path) : failure
-      } else {
-        // A column has another type.
-        self = .damagedDatabase(path)
-      }
+      // Of other errors there is only one: a column has another type.
+      let failure = error as? Failure ?? BlobReader.damaged
+      self = failure == BlobReader.damaged ? .damagedDatabase(path) : failure
       return
     }
     switch error.resultCode.primaryResultCode {

@@ -2,7 +2,6 @@
 // `hsae explain` writes through `FeatureWriter`.
 
 #if Explorer
-import Foundation
 import GRDB
 public import HSAESupport
 import Synchronization
@@ -18,7 +17,7 @@ public final class FeatureDatabase: Sendable {
   public let path: String
   private let pool: DatabasePool
   /// The vocabularies that were read, by corpus.
-  private let vocabularies = Mutex<[Int: [String]]>([:])
+  private let vocabularies = Mutex<[Int: Vocabulary]>([:])
   /// The runs, read when the files had that stamp.
   let knownRuns = Mutex<(stamp: FileStamp, runs: [RunRecord])>((FileStamp(), []))
 
@@ -26,8 +25,6 @@ public final class FeatureDatabase: Sendable {
   /// Held while a list of all latents is made.
   let listMaking = Mutex(())
   let passages = PassageCache()
-  /// The words in tokens, by corpus.
-  private let words = Mutex<[Int: TokenWords]>([:])
 
   /// Opens the database in the folder `path`, or the file `path` itself. One that an older version of hsae
   /// wrote is brought up to date first.
@@ -35,12 +32,12 @@ public final class FeatureDatabase: Sendable {
   /// Fails with `.missing` if there is none, with `.data` if it is not one of ours, damaged or of a later
   /// version, and with `.cannotCreate` if it is an older one and may not be written. A database of incomplete
   /// runs opens too (`RunRecord.isComplete`).
-  public convenience init(path: String, readers: Int = 4) throws(Failure) {
-    try self.init(path: path, readers: readers, schema: .current)
+  public convenience init(path: String) throws(Failure) {
+    try self.init(path: path, schema: .current)
   }
 
   /// Opens a database that has `schema`, or an older one.
-  init(path: String, readers: Int = 4, schema: Schema) throws(Failure) {
+  init(path: String, schema: Schema) throws(Failure) {
     let file = Path.isDirectory(path) ? Path.join(path, Self.fileName) : path
     self.path = file
     guard Path.exists(file) else {
@@ -48,24 +45,23 @@ public final class FeatureDatabase: Sendable {
     }
     try Self.checkHeader(file)
     do {
-      let configuration = Self.reading(readers)
-      let found = try DatabasePool(path: file, configuration: configuration)
+      let found = try DatabasePool(path: file, configuration: Self.reading)
       if try found.read({ db in try schema.isCurrent(db, path: file) }) {
         pool = found
       } else {
         try found.close()
         try schema.update(file)
-        pool = try DatabasePool(path: file, configuration: configuration)
+        pool = try DatabasePool(path: file, configuration: Self.reading)
       }
     } catch {
       throw Failure(database: error, path: file)
     }
   }
 
-  private static func reading(_ readers: Int) -> Configuration {
+  private static var reading: Configuration {
     var configuration = Configuration()
     configuration.readonly = true
-    configuration.maximumReaderCount = readers
+    configuration.maximumReaderCount = 4
     configuration.busyMode = .timeout(5)
     configuration.prepareDatabase { db in
       try harden(db)
@@ -123,8 +119,8 @@ public final class FeatureDatabase: Sendable {
     for corpus in Set(try runs().map(\.corpus)) { _ = try vocabulary(of: corpus) }
   }
 
-  /// The text of every token of a corpus, by token id; it is read once.
-  func vocabulary(of corpus: Int) throws(Failure) -> [String] {
+  /// The tokens of a corpus; they are read once.
+  func vocabulary(of corpus: Int) throws(Failure) -> Vocabulary {
     if let known = vocabularies.withLock({ $0[corpus] }) { return known }
     let texts = try read { db in
       var texts: [String] = []
@@ -137,18 +133,9 @@ public final class FeatureDatabase: Sendable {
       }
       return texts
     }
-    vocabularies.withLock { $0[corpus] = texts }
-    return texts
-  }
-
-  /// The words in tokens of a corpus.
-  func tokenWords(of corpus: Int) -> TokenWords {
-    words.withLock { words in
-      if let known = words[corpus] { return known }
-      let new = TokenWords()
-      words[corpus] = new
-      return new
-    }
+    let vocabulary = Vocabulary(texts)
+    vocabularies.withLock { $0[corpus] = vocabulary }
+    return vocabulary
   }
 
   /// Changes labels, in one transaction.
@@ -162,9 +149,8 @@ public final class FeatureDatabase: Sendable {
 /// The id of a latent in the database: the run's number in the upper half, the latent's own in the lower.
 enum LatentID {
   static func make(run: Int, number: Int) -> Int { run << 32 | number }
-  static func run(_ id: Int) -> Int { id >> 32 }
   static func number(_ id: Int) -> Int { id & 0xFFFF_FFFF }
-  /// All latents of a run.
-  static func range(run: Int) -> (first: Int, last: Int) { (run << 32, run << 32 | 0xFFFF_FFFF) }
+  /// The first and the last id of a run, for BETWEEN.
+  static func range(run: Int) -> StatementArguments { [run << 32, run << 32 | 0xFFFF_FFFF] }
 }
 #endif

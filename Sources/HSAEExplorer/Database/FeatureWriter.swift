@@ -17,10 +17,7 @@ struct FeatureWriter: ~Copyable {
   /// Opens the database in `folder`, or creates both. Fails with `.cannotCreate` if another process writes
   /// there, and as `Schema.update` does.
   init(folder: String) throws(Failure) {
-    guard Path.isDirectory(Path.parent(folder)) else {
-      throw Failure(
-        .cannotCreate, "\(Path.parent(folder)): there is no such folder to write \(folder) in.")
-    }
+    try Path.requireParent(of: folder)
     try Path.createDirectories(folder)
     let lock = try FileLock(
       path: Path.join(folder, ".explain.lock"), purpose: "The folder \(folder)")
@@ -76,16 +73,13 @@ struct FeatureWriter: ~Copyable {
 
   // MARK: Runs
 
-  /// A run that is about to be written: its number, and whether it is complete already.
-  struct Begun {
-    var run: Int
-    var isComplete: Bool
-  }
-
-  /// Finds or creates the run `record`, whose `id` is ignored, with the identity `identity`.
+  /// Finds or creates the run `record`, whose `id` is ignored, with the identity `identity`. Returns its
+  /// number, and whether it is complete already.
   ///
   /// Fails with `.cannotCreate` if another run has the name and `replace` is not given.
-  func begin(_ record: RunRecord, identity: RunIdentity, replace: Bool) throws(Failure) -> Begun {
+  func begin(
+    _ record: RunRecord, identity: RunIdentity, replace: Bool
+  ) throws(Failure) -> (run: Int, isComplete: Bool) {
     let text = try JSONFile.encode(identity)
     let (path, folder) = (path, folder)
     return try write { db in
@@ -95,7 +89,7 @@ struct FeatureWriter: ~Copyable {
       if let row {
         let known: String = try row.get("identity")
         if known == text, !replace {
-          return try Begun(run: row.get("id"), isComplete: row.get("complete"))
+          return try (row.get("id"), row.get("complete"))
         }
         guard replace else {
           throw Failure(
@@ -120,17 +114,15 @@ struct FeatureWriter: ~Copyable {
           "sub_threshold": record.subThreshold, "rows": record.rows, "window": record.window,
           "has_promoted": record.hasPromotedTokens, "complete": false,
         ], into: "run")
-      return Begun(run: Int(db.lastInsertedRowID), isComplete: false)
+      return (Int(db.lastInsertedRowID), false)
     }
   }
 
   private static func remove(run: Int, keepsLabels: Bool, _ db: Database) throws {
-    let (first, last) = LatentID.range(run: run)
-    let texts = try Row.fetchCursor(
-      db, sql: "SELECT id FROM latent_text_docsize WHERE id BETWEEN ? AND ?",
-      arguments: [first, last])
-    while let row = try texts.next() {
-      let id: Int = try row.get(0)
+    let all = LatentID.range(run: run)
+    let texts = try Int.fetchCursor(
+      db, sql: "SELECT id FROM latent_text_docsize WHERE id BETWEEN ? AND ?", arguments: all)
+    while let id = try texts.next() {
       let text = try SearchText(latent: id, db)
       try db.execute(
         sql: """
@@ -139,7 +131,7 @@ struct FeatureWriter: ~Copyable {
     }
     if !keepsLabels {
       for id in try Int.fetchAll(
-        db, sql: "SELECT latent FROM label WHERE latent BETWEEN ? AND ?", arguments: [first, last])
+        db, sql: "SELECT latent FROM label WHERE latent BETWEEN ? AND ?", arguments: all)
       {
         try FeatureDatabase.removeLabel(id, db)
       }
@@ -149,7 +141,7 @@ struct FeatureWriter: ~Copyable {
       ("promoted", "latent"), ("posting", "id"), ("matched", "latent"),
     ] {
       try db.execute(
-        sql: "DELETE FROM \(table) WHERE \(column) BETWEEN ? AND ?", arguments: [first, last])
+        sql: "DELETE FROM \(table) WHERE \(column) BETWEEN ? AND ?", arguments: all)
     }
     try db.execute(sql: "DELETE FROM matched WHERE other_run = ?", arguments: [run])
     try db.execute(sql: "DELETE FROM progress WHERE run = ?", arguments: [run])
@@ -182,9 +174,7 @@ struct FeatureWriter: ~Copyable {
       try db.execute(sql: "UPDATE run SET complete = 1 WHERE id = ?", arguments: [run])
       try db.execute(sql: "DELETE FROM progress WHERE run = ?", arguments: [run])
       try db.execute(
-        sql: """
-          UPDATE meta SET value = (SELECT MIN(complete) FROM run) WHERE key = 'complete'
-          """)
+        sql: "UPDATE meta SET value = (SELECT MIN(complete) FROM run) WHERE key = 'complete'")
     }
     try settle()
     Path.removeAll(scratch(run: run))

@@ -5,14 +5,12 @@ import HSAESupport
 
 /// Sizes and times of change of an SQLite database's files.
 struct FileStamp: Hashable, Sendable {
-  private var parts: [FileStatus?] = []
+  /// Empty for no database.
+  var parts: [FileStatus?] = []
+}
 
-  /// The stamp of no database.
-  init() {}
-
+extension FileStamp {
   /// The current stamp of the database `path`.
-  init(database path: String) {
-    parts = [path, path + "-wal"].map { FileStatus(at: $0) }
-  }
+  init(database path: String) { parts = [path, path + "-wal"].map { FileStatus(at: $0) } }
 }
 #endif

@@ -3,24 +3,21 @@
 #if Explorer
 import Foundation
 import GRDB
-public import HSAEModels
-public import HSAESupport
+import HSAEModels
+import HSAESupport
 
-/// A user's label.
-public struct LabelRecord: Hashable, Sendable, Codable {
-  /// The expert.
-  public var expert: Int
+struct LabelRecord: Hashable, Sendable, Codable {
+  var expert: Int
   /// The sublatent; nil for the expert itself.
-  public var sublatent: Int?
-  /// The label.
-  public var text: String
+  var sublatent: Int?
+  var text: String
   /// When it was written, in seconds since 1970.
-  public var changed: Int
+  var changed: Int
 }
 
 extension FeatureDatabase {
   /// The longest label, in bytes of UTF-8.
-  public static let longestLabel = 2000
+  static let longestLabel = 2000
 
   /// Sets the label of `latent`; an empty or blank one removes it. The label is on the disk when this
   /// returns.
@@ -28,7 +25,7 @@ extension FeatureDatabase {
   /// If `previous` is given and the label is no longer that, another window has changed it, and this fails
   /// with `.data`. It also does if there is no such latent, or the label is too long or not one line of text.
   /// Fails with `.cannotCreate` if the file may not be written.
-  public func setLabel(
+  func setLabel(
     _ label: String, replacing previous: String? = nil, of latent: LatentNumber, in run: RunRecord
   ) throws(Failure) {
     guard let id = run.id(of: latent) else { throw .data("\(run.name): there is no such latent.") }
@@ -80,12 +77,11 @@ extension FeatureDatabase {
   }
 
   /// All labels of `run`, by latent.
-  public func labels(in run: RunRecord) throws(Failure) -> [LabelRecord] {
-    let (first, last) = LatentID.range(run: run.id)
-    return try read { db in
+  func labels(in run: RunRecord) throws(Failure) -> [LabelRecord] {
+    try read { db in
       try Row.fetchAll(
         db, sql: "SELECT * FROM label WHERE latent BETWEEN ? AND ? ORDER BY latent",
-        arguments: [first, last]
+        arguments: LatentID.range(run: run.id)
       ).map { row in
         let latent = LatentNumber(LatentID.number(try row.get("latent")), in: run.shape)
         return LabelRecord(

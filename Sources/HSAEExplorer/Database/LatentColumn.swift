@@ -8,31 +8,29 @@ import HSAEModels
 import HSAEHTML
 
 /// A latent or sublatent in a list.
-public struct LatentRecord: Hashable, Sendable, Codable {
-  /// Its expert.
-  public var expert: Int
+struct LatentRecord: Hashable, Sendable, Codable {
+  var expert: Int
   /// The sublatent; nil for the expert itself.
-  public var sublatent: Int?
+  var sublatent: Int?
   /// Number of rows in which it is active; for a sublatent, with a code at or above the threshold.
-  public var count = 0
+  var count = 0
   /// Number of rows in which a sublatent is chosen, active or not.
-  public var chosen = 0
+  var chosen = 0
   /// `count` divided by the number of all rows.
-  public var density = 0.0
+  var density = 0.0
   /// Its largest code.
-  public var maximum: Float = 0
+  var maximum: Float = 0
   /// Its mean code where it is active.
-  public var mean = 0.0
+  var mean = 0.0
   /// For a sublatent, `count` divided by the number of rows in which its expert is active; 1 for an expert.
-  public var shareOfParent = 0.0
+  var shareOfParent = 0.0
   /// Number of sublatents that are active for any row; 0 for a sublatent.
-  public var liveSublatents = 0
+  var liveSublatents = 0
   /// How clear its hierarchy is (docs/evaluation.md); nil where it was not measured.
-  public var score: Double?
+  var score: Double?
   /// The words at which it is strongest.
-  public var words: [String] = []
-  /// The user's label.
-  public var label: String?
+  var words: [String] = []
+  var label: String?
 
   var number: LatentNumber { LatentNumber(expert: expert, sublatent: sublatent) }
 }

@@ -3,63 +3,60 @@
 #if Explorer
 import Foundation
 import GRDB
-public import HSAEModels
-public import HSAESupport
+import HSAEModels
+import HSAESupport
 
 /// The tokens that a direction promotes and suppresses.
-public struct PromotedTexts: Hashable, Sendable, Codable {
+struct PromotedTexts: Hashable, Sendable, Codable {
   /// A token and its effect (`TokenEffect`).
-  public struct Token: Hashable, Sendable, Codable {
-    /// The token's number.
-    public var token: Int
+  struct Token: Hashable, Sendable, Codable {
+    var token: Int
     /// Its text, with `▁` for a leading space.
-    public var text: String
+    var text: String
     /// How much it is promoted; negative if suppressed.
-    public var value: Float
+    var value: Float
   }
 
   /// The tokens it promotes most, strongest first.
-  public var promoted: [Token]
+  var promoted: [Token]
   /// The tokens it suppresses most, strongest first.
-  public var suppressed: [Token]
+  var suppressed: [Token]
 }
 
 /// A latent that is related to another.
-public struct RelatedRecord: Hashable, Sendable, Codable {
-  /// The latent.
-  public var latent: LatentRecord
+struct RelatedRecord: Hashable, Sendable, Codable {
+  var latent: LatentRecord
   /// The cosine of decoder directions, or n_ij / √(n_i n_j), n_ij being the rows in which both are active.
-  public var value: Float
+  var value: Float
 }
 
 /// Everything about a latent.
-public struct LatentDetail: Hashable, Sendable, Codable {
-  /// The latent.
-  public var latent: LatentRecord
+struct LatentDetail: Hashable, Sendable, Codable {
+  var latent: LatentRecord
   /// For a sublatent, its expert.
-  public var parent: LatentRecord?
+  var parent: LatentRecord?
   /// Its sublatents by falling count, dead ones last; for a sublatent, all sublatents of its expert.
-  public var sublatents: [LatentRecord]
+  var sublatents: [LatentRecord]
   /// Numbers of codes in bins of equal width between 0 and `latent.maximum`; empty for a dead latent.
-  public var histogram: [Int]
+  var histogram: [Int]
   /// The strongest contexts, strongest first.
-  public var strongest: [ContextText]
+  var strongest: [ContextText]
   /// Samples of each fifth of the codes, the strongest fifth first, each by falling code.
-  public var samples: [[ContextText]]
+  var samples: [[ContextText]]
   /// Top-level latents that are active together with it.
-  public var coactive: [RelatedRecord]
+  var coactive: [RelatedRecord]
   /// Latents of other experts with the most similar directions.
-  public var nearest: [RelatedRecord]
+  var nearest: [RelatedRecord]
   /// The tokens that its direction promotes and suppresses; nil if no model was given.
-  public var promoted: PromotedTexts?
+  var promoted: PromotedTexts?
   /// The same for a sublatent's and its expert's directions, each times its mean code where both are active.
-  public var promotedWithParent: PromotedTexts?
+  var promotedWithParent: PromotedTexts?
 }
 
 extension FeatureDatabase {
   /// Everything about `latent` of `run`; nil if there is no such latent. `contexts` limits the number of
   /// strongest contexts; without `samples`, samples are left out.
-  public func detail(
+  func detail(
     of latent: LatentNumber, in run: RunRecord, contexts limit: Int = .max, samples: Bool = true
   ) throws(Failure) -> LatentDetail? {
     guard let id = run.id(of: latent) else { return nil }
@@ -112,7 +109,7 @@ extension FeatureDatabase {
   }
 
   /// The list's record of a latent; nil if there is no such latent.
-  public func record(of latent: LatentNumber, in run: RunRecord) throws(Failure) -> LatentRecord? {
+  func record(of latent: LatentNumber, in run: RunRecord) throws(Failure) -> LatentRecord? {
     guard let id = run.id(of: latent) else { return nil }
     return try read { db in try self.records([id], run, db).first }
   }
@@ -123,8 +120,7 @@ extension FeatureDatabase {
   ) throws(Failure) -> [LatentNumber: LatentRecord] {
     let ids = latents.compactMap(run.id(of:))
     let records = try read { db in try self.records(ids, run, db) }
-    return Dictionary(
-      records.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
+    return Dictionary(records.map { ($0.number, $0) }, uniquingKeysWith: { $1 })
   }
 
   /// The `limit` strongest contexts of each of `latents`, in their order, with `window` tokens on each side.

@@ -1,46 +1,39 @@
 // Lists of latents: filtered, sorted, a page at a time.
 
 #if Explorer
-import Foundation
 import GRDB
 import HSAEModels
-public import HSAESupport
+import HSAESupport
 import Synchronization
 
-/// What to list.
-public struct LatentQuery: Hashable, Sendable {
+/// What to list: by default all live top-level latents, by number.
+struct LatentQuery: Hashable, Sendable {
   /// Which latents to list.
-  public enum Level: Hashable, Sendable {
-    /// The experts.
+  enum Level: Hashable, Sendable {
     case top
-    /// All sublatents.
     case sublatents
-    /// Both.
     case both
     /// The sublatents of one expert.
     case sublatentsOf(Int)
   }
 
   /// What to sort by: a column that lists know (`LatentColumn`), or one of those below.
-  public struct Order: Hashable, Sendable {
+  struct Order: Hashable, Sendable {
     /// Its name, the value of `sort=` in addresses.
-    public let name: String
+    let name: String
     /// What SQLite sorts by.
     fileprivate let sql: String
 
     /// The latents' numbers.
-    public static let number = Order(name: "number", sql: "latent.id")
+    static let number = Order(name: "number", sql: "latent.id")
     /// How often they are active.
-    public static let density = column("density")
-    /// Their largest code.
-    public static let maximum = column("maximum")
-    /// The hierarchy score.
-    public static let score = column("score")
+    static let density = column("density")
+    static let maximum = column("maximum")
+    static let score = column("score")
     /// How well they match `text`: labels first, then words, then promoted tokens. As `score` without a text.
-    public static let match = Order(name: "match", sql: score.sql)
+    static let match = Order(name: "match", sql: score.sql)
 
-    /// All orders there are.
-    public static let all = [number] + LatentColumn.sortable.map { column($0.name) } + [match]
+    static let all = [number] + LatentColumn.sortable.map { column($0.name) } + [match]
 
     private static func column(_ name: String) -> Order {
       let column = LatentColumn.sortable.first { $0.name == name }
@@ -48,35 +41,29 @@ public struct LatentQuery: Hashable, Sendable {
     }
   }
 
-  /// Which latents to list.
-  public var level = Level.top
-  /// What to sort by.
-  public var order = Order.number
+  var level = Level.top
+  var order = Order.number
   /// Whether the largest come first.
-  public var isDescending = false
+  var isDescending = false
   /// The least and largest values of latents that are listed, by the names of the JSON API: `min_density`, ….
-  public var bounds: [String: Double] = [:]
+  var bounds: [String: Double] = [:]
   /// Whether dead latents are listed.
-  public var includesDead = false
+  var includesDead = false
   /// Lists only latents whose words, promoted tokens or label have words that begin with these; nil for all.
-  public var text: String?
+  var text: String?
   /// Whether only latents with a label are listed.
-  public var isLabelled = false
+  var isLabelled = false
   /// The number of latents to skip.
-  public var offset = 0
+  var offset = 0
   /// The largest number of latents to list.
-  public var limit = 50
-
-  /// All live top-level latents, by number.
-  public init() {}
+  var limit = 50
 }
 
 /// A part of a list.
-public struct LatentListPart: Hashable, Sendable, Codable {
-  /// The latents.
-  public var latents: [LatentRecord]
+struct LatentListPart: Hashable, Sendable, Codable {
+  var latents: [LatentRecord]
   /// The number of latents in the whole list.
-  public var total: Int
+  var total: Int
 }
 
 /// Lists of latents, made when the files had that stamp.
@@ -90,7 +77,7 @@ struct KnownLists {
 
 extension FeatureDatabase {
   /// The latents of `run` that `query` asks for.
-  public func latents(_ query: LatentQuery, in run: RunRecord) throws(Failure) -> LatentListPart {
+  func latents(_ query: LatentQuery, in run: RunRecord) throws(Failure) -> LatentListPart {
     // Where ids determine the latents, SQLite should use the id index; otherwise the indices that are sorted
     // like lists. A plus in front of a condition keeps SQLite from using an index for it.
     let goesByID =
@@ -204,12 +191,13 @@ extension RunRecord {
   /// that a search need not read the latents.
   fileprivate func ids(of level: LatentQuery.Level) -> (range: ClosedRange<Int>, condition: String)
   {
-    let (first, last) = LatentID.range(run: id)
-    let place = "(rowid - \(LatentID.make(run: id, number: 0))) % \(1 + shape.sublatents)"
+    let first = LatentID.make(run: id, number: 0)
+    let all = first...LatentID.make(run: id, number: 0xFFFF_FFFF)
+    let place = "(rowid - \(first)) % \(1 + shape.sublatents)"
     switch level {
-    case .both: return (first...last, "1")
-    case .top: return (first...last, "\(place) = 0")
-    case .sublatents: return (first...last, "\(place) <> 0")
+    case .both: return (all, "1")
+    case .top: return (all, "\(place) = 0")
+    case .sublatents: return (all, "\(place) <> 0")
     case .sublatentsOf(let expert):
       let (own, end) = family(of: expert)
       return (own...end, "rowid <> \(own)")

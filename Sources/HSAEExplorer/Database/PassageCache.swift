@@ -9,18 +9,13 @@ final class Passage: Sendable {
   /// Number of tokens in a passage; the last one of a document may have fewer.
   static let length = 128
 
-  final class Document: Sendable {
+  struct Document: Sendable {
     let places: Range<Int>
     /// Its number in the store; nil where there are no documents.
     let number: Int?
     let title: String?
     let language: String?
     let topic: String?
-
-    init(places: Range<Int>, number: Int?, title: String?, language: String?, topic: String?) {
-      (self.places, self.number, self.title) = (places, number, title)
-      (self.language, self.topic) = (language, topic)
-    }
   }
 
   let document: Document

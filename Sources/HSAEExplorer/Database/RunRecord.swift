@@ -1,7 +1,6 @@
 // The runs in a database.
 
 #if Explorer
-import Foundation
 import GRDB
 public import HSAEModels
 public import HSAESupport
@@ -72,13 +71,11 @@ extension RunRecord {
     guard shape.complaint == nil, (0...127).contains(window) else { throw BlobReader.damaged }
     try self.init(
       id: row.get("id"), name: row.get("name"), path: row.get("path"), step: row.get("step"),
-      shape: shape,
-      subThreshold: row.get("sub_threshold"), rows: row.get("rows"), window: window,
+      shape: shape, subThreshold: row.get("sub_threshold"), rows: row.get("rows"), window: window,
       hasPromotedTokens: row.get("has_promoted"), isComplete: row.get("complete"),
-      corpus: row.get("corpus"),
-      kind: kind, storeName: row.get("store_name"), modelName: row.get("model_name"),
-      modelSHA256: row.get("model_sha256"), hookPoint: row.get("hook_point"),
-      layer: row.get("layer"),
+      corpus: row.get("corpus"), kind: kind, storeName: row.get("store_name"),
+      modelName: row.get("model_name"), modelSHA256: row.get("model_sha256"),
+      hookPoint: row.get("hook_point"), layer: row.get("layer"),
       configuration: row.get("configuration"))
   }
 }

@@ -4,45 +4,42 @@
 import Foundation
 import GRDB
 import HSAEModels
-public import HSAESupport
+import HSAESupport
 
 /// Numbers about all latents of a run.
-public struct RunStatistics: Hashable, Sendable, Codable {
+struct RunStatistics: Hashable, Sendable, Codable {
   /// Live top-level latents.
-  public var live: Int
-  /// Live sublatents.
-  public var liveSublatents: Int
+  var live: Int
+  var liveSublatents: Int
   /// Top-level latents with a hierarchy score above 0.
-  public var scored: Int
+  var scored: Int
   /// Live top-level latents by density, in bins of a third of a power of ten, from 10^`densityStart` on.
-  public var densities: [Int]
+  var densities: [Int]
   /// The power of ten at which the first bin begins.
-  public var densityStart: Double
+  var densityStart: Double
   /// Live top-level latents by their number of live sublatents, from 0 to all.
-  public var sublatents: [Int]
+  var sublatents: [Int]
 }
 
 extension FeatureDatabase {
-  /// The numbers of `run`.
-  public func statistics(of run: RunRecord) throws(Failure) -> RunStatistics {
+  func statistics(of run: RunRecord) throws(Failure) -> RunStatistics {
     try read { db in
-      let (first, last) = LatentID.range(run: run.id)
+      let all = LatentID.range(run: run.id)
+      let liveSublatents = try Int.fetchOne(
+        db,
+        sql: """
+          SELECT COUNT(*) FROM latent WHERE id BETWEEN ? AND ? AND sublatent >= 0 AND fired > 0
+          """, arguments: all)
       var result = RunStatistics(
-        live: 0, liveSublatents: 0, scored: 0, densities: [], densityStart: 0,
+        live: 0, liveSublatents: liveSublatents ?? 0, scored: 0, densities: [], densityStart: 0,
         sublatents: [Int](repeating: 0, count: run.shape.sublatents + 1))
-      result.liveSublatents =
-        try Int.fetchOne(
-          db,
-          sql: """
-            SELECT COUNT(*) FROM latent WHERE id BETWEEN ? AND ? AND sublatent >= 0 AND fired > 0
-            """, arguments: [first, last]) ?? 0
       var bins: [Int: Int] = [:]
       let rows = try Row.fetchCursor(
         db,
         sql: """
           SELECT fired, live, score FROM latent
           WHERE id BETWEEN ? AND ? AND sublatent < 0 AND fired > 0
-          """, arguments: [first, last])
+          """, arguments: all)
       while let row = try rows.next() {
         let (fired, live): (Int, Int) = (try row.get(0), try row.get(1))
         result.live += 1

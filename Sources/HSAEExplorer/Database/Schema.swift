@@ -2,7 +2,6 @@
 // docs/formats.md says what each column means; the two must change together.
 
 #if Explorer
-import Foundation
 import GRDB
 import HSAESupport
 

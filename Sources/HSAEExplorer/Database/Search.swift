@@ -5,27 +5,25 @@
 import Foundation
 import GRDB
 import HSAEEvaluation
-public import HSAESupport
+import HSAESupport
 import Synchronization
 
 /// A latent that was found through a text of the corpus.
-public struct ContextHit: Hashable, Sendable, Codable {
-  /// The latent.
-  public var latent: LatentRecord
+struct ContextHit: Hashable, Sendable, Codable {
+  var latent: LatentRecord
   /// How many of its strongest contexts are at the text.
-  public var hits: Int
+  var hits: Int
   /// The strongest of them.
-  public var context: ContextText
+  var context: ContextText
 }
 
 extension FeatureDatabase {
   /// Latents of `run` whose words, promoted tokens or labels have words that begin with those of `text`.
-  public func search(
+  func search(
     words text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [LatentRecord] {
-    var query = LatentQuery()
-    (query.level, query.order, query.includesDead) = (.both, .match, true)
-    (query.text, query.limit) = (text, limit)
+    let query = LatentQuery(
+      level: .both, order: .match, includesDead: true, text: text, limit: limit)
     return try latents(query, in: run).latents
   }
 
@@ -34,13 +32,13 @@ extension FeatureDatabase {
 
   /// Latents of `run` that have some of their strongest contexts at words of `text`, in passages that have
   /// all of them. Latents with the most such contexts come first.
-  public func search(
+  func search(
     contexts text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [ContextHit] {
     let asked = searchWords(text)
     guard run.kind == .text, !asked.isEmpty else { return [] }
     let reader = try ContextReader(self, run: run)
-    var search = PassageSearch(AskedWords(asked), in: tokenWords(of: run.corpus), reader)
+    var search = PassageSearch(asked: AskedWords(asked), vocabulary: reader.vocabulary)
     return try read { db in
       let passages = try Row.fetchAll(
         db.cachedStatement(
@@ -101,21 +99,16 @@ struct AskedWords {
 
 /// Finds the tokens of passages that belong to words which begin with those of a search.
 private struct PassageSearch {
-  private struct Role {
+  struct Role {
     /// Whether such a word may begin in the token.
     var isPossible: Bool
     var continuesWord: Bool
   }
 
-  private let asked: AskedWords
-  private let tokens: TokenWords
-  private let reader: ContextReader
+  let asked: AskedWords
+  let vocabulary: Vocabulary
   /// Kept, because passages have most tokens in common.
-  private var roles: [Int32: Role] = [:]
-
-  init(_ asked: AskedWords, in tokens: TokenWords, _ reader: ContextReader) {
-    (self.asked, self.tokens, self.reader) = (asked, tokens, reader)
-  }
+  var roles: [Int32: Role] = [:]
 
   /// The indices of the tokens of `passage` that belong to such a word.
   mutating func places(in passage: [Int32]) -> Set<Int> {
@@ -131,7 +124,7 @@ private struct PassageSearch {
         end += 1
       }
       if isPossible {
-        let text = passage[start..<end].map { reader.text(ofToken: Int($0)) }.joined()
+        let text = passage[start..<end].map { vocabulary.text(of: Int($0)) }.joined()
         if asked.isIn(text) { matching.formUnion(start..<end) }
       }
       start = end
@@ -142,7 +135,7 @@ private struct PassageSearch {
   /// A word may continue in the next token, and a token may end one word and begin another.
   private mutating func role(of token: Int32) -> Role {
     if let known = roles[token] { return known }
-    let word = tokens.word(of: token) { reader.text(ofToken: Int(token)) }
+    let word = vocabulary.word(of: token)
     let isPossible = word.pieces.contains(where: asked.canBegin)
     let role = Role(isPossible: isPossible, continuesWord: word.continuesWord)
     roles[token] = role
@@ -150,20 +143,29 @@ private struct PassageSearch {
   }
 }
 
-/// The words in the tokens of a vocabulary, computed once for each token.
-final class TokenWords: Sendable {
+/// The tokens of a corpus.
+final class Vocabulary: Sendable {
   struct Word {
     /// The words, or parts of words, in it.
     var pieces: [[UInt8]]
     var continuesWord: Bool
   }
 
+  private let texts: [String]
   private let known = Mutex<[Int32: Word]>([:])
 
-  func word(of token: Int32, _ text: () -> String) -> Word {
+  /// The vocabulary of the tokens `texts`, by id.
+  init(_ texts: [String]) { self.texts = texts }
+
+  func text(of token: Int) -> String {
+    texts.indices.contains(token) ? texts[token] : "<token \(token)>"
+  }
+
+  /// The words in a token, computed once.
+  func word(of token: Int32) -> Word {
     known.withLock { known in
       if let word = known[token] { return word }
-      let text = text()
+      let text = text(of: Int(token))
       let word = Word(
         pieces: searchWords(text).map { Array($0.utf8) },
         continuesWord: HSAEEvaluation.continuesWord(text))

@@ -2,7 +2,6 @@
 // index. Runs on the same rows share one corpus.
 
 #if Explorer
-import Foundation
 import GRDB
 import HSAEActivations
 import HSAESupport

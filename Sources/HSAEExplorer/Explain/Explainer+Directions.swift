@@ -4,7 +4,6 @@
 #if Explorer
 import Foundation
 import GRDB
-import HSAEEvaluation
 import HSAEModels
 import HSAESupport
 import HSAETensors
@@ -15,10 +14,9 @@ extension Explainer {
   private func liveLatents() throws(Failure) -> [Int] {
     let run = runID
     return try writer.read { db in
-      let (first, last) = LatentID.range(run: run)
-      return try Int.fetchAll(
+      try Int.fetchAll(
         db, sql: "SELECT id FROM latent WHERE id BETWEEN ? AND ? AND fired > 0 ORDER BY id",
-        arguments: [first, last]
+        arguments: LatentID.range(run: run)
       ).map(LatentID.number)
     }
   }
@@ -144,11 +142,10 @@ extension Explainer {
     }
     func directions(_ run: Int) throws(Failure) -> (ids: [Int], rows: [[Float]]) {
       try writer.read { db in
-        let (first, last) = LatentID.range(run: run)
         var result: (ids: [Int], rows: [[Float]]) = ([], [])
         let rows = try Row.fetchCursor(
           db, sql: "SELECT latent, unit FROM direction WHERE latent BETWEEN ? AND ?",
-          arguments: [first, last])
+          arguments: LatentID.range(run: run))
         while let row = try rows.next() {
           result.ids.append(try row.get(0))
           let unit = try Blob.floats(row.get(1) as Data)

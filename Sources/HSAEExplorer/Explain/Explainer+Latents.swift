@@ -124,18 +124,19 @@ extension Explainer {
   }
 
   /// Writes, for each passage, the latents that have one of their strongest contexts in it.
-  func writePostings(corpus: Int) throws(Failure) -> Bool {
+  func writePostings() throws(Failure) -> Bool {
     guard goesOn(.postings, 0, 1) else { return false }
     guard rows.kind == .text, try !writer.isDone(runID, .postings, 0) else { return true }
-    let run = runID
-    return try writing(.postings) { db, isStopped in
+    let (run, corpus) = (runID, corpusID)
+    // This error rolls the transaction back.
+    let stopped = Failure(.temporary, "stopped")
+    let write = { [goesOn] (db: Database) throws in
       var cited: [(place: Int, number: Int)] = []
-      let (first, last) = LatentID.range(run: run)
       let evidence = try Row.fetchCursor(
         db, sql: "SELECT latent, contexts FROM evidence WHERE latent BETWEEN ? AND ?",
-        arguments: [first, last])
+        arguments: LatentID.range(run: run))
       while let row = try evidence.next() {
-        if cited.count % 1024 == 0, isStopped() { return false }
+        if cited.count % 1024 == 0, !goesOn(.postings, 0, 1) { throw stopped }
         for context in try Blob.contexts(row.get(1) as Data) where context.group == 0 {
           cited.append((context.place, LatentID.number(try row.get(0))))
         }
@@ -148,7 +149,7 @@ extension Explainer {
         arguments: [corpus])
       var next = 0
       while let row = try passages.next() {
-        if next % 1024 == 0, isStopped() { return false }
+        if next % 1024 == 0, !goesOn(.postings, 0, 1) { throw stopped }
         let (first, length): (Int, Int) = try (row.get(1), row.get(2))
         var latents: [Int] = []
         while next < cited.count, cited[next].place < first + length {
@@ -160,28 +161,14 @@ extension Explainer {
           LatentID.make(run: run, number: try row.get(0)), Blob.integers(latents),
         ])
       }
-      return true
     }
-  }
-
-  /// Writes the only part of a stage with `body`, which can ask whether to stop; if it returns false, nothing
-  /// is written. Returns whether to go on.
-  private func writing(
-    _ stage: Stage, _ body: (Database, _ isStopped: () -> Bool) throws -> Bool
-  ) throws(Failure) -> Bool {
-    var isStopped = false
     do throws(Failure) {
-      try writer.write(runID, stage, 0) { db in
-        if try body(db, { !self.goesOn(stage, 0, 1) }) { return }
-        isStopped = true
-        // This error rolls the transaction back.
-        throw Failure(.temporary, "stopped")
-      }
+      try writer.write(run, .postings, 0, write)
     } catch {
-      if isStopped { return false }
+      if error == stopped { return false }
       throw error
     }
-    return goesOn(stage, 1, 1)
+    return goesOn(.postings, 1, 1)
   }
 }
 #endif

@@ -2,12 +2,10 @@
 // part is one transaction, so after any interruption the same call continues with the parts that are missing.
 
 #if Explorer
-import Foundation
 import HSAEActivations
 internal import HSAEEvaluation
 import HSAEModels
 public import HSAESupport
-import HSAETensors
 public import HSAERuns
 
 /// Explains a run: finds what its latents are active for and writes it into a database.
@@ -82,8 +80,8 @@ public final class Explainer {
   let effects: (() throws(Failure) -> TokenEffects)?
   let writer: FeatureWriter
   private(set) var runID = 0
-  private var corpusID = 0
-  private let progress: (_ stage: Stage, _ done: Int, _ total: Int) -> Bool
+  private(set) var corpusID = 0
+  let goesOn: (_ stage: Stage, _ done: Int, _ total: Int) -> Bool
   private(set) var seconds: [String: Double] = [:]
 
   /// Prepares to explain `run` on `rows` into `folder`.
@@ -111,7 +109,7 @@ public final class Explainer {
     }
     guard rows.count > 0 else { throw .data("\(rows.source.path): there are no rows.") }
     (self.run, self.rows, self.options, self.effects) = (run, rows, options, effects)
-    self.progress = progress
+    goesOn = progress
     identity = RunIdentity(
       weights: weights, rows: rows.source.fingerprint, count: rows.count,
       contexts: options.contexts, model: model)
@@ -122,9 +120,10 @@ public final class Explainer {
   public func explain() throws(Failure) -> Summary? {
     let name = options.name ?? run.name
     corpusID = try writeCorpus()
-    let begun = try writer.begin(record(name), identity: identity, replace: options.replace)
-    runID = begun.run
-    if !begun.isComplete {
+    let isComplete: Bool
+    (runID, isComplete) = try writer.begin(
+      record(name), identity: identity, replace: options.replace)
+    if !isComplete {
       let scratch = try prepareScratch()
       guard
         let chunks = try timed(
@@ -138,12 +137,8 @@ public final class Explainer {
       else { return nil }
       let stages: [(Stage, () throws(Failure) -> Bool)] = [
         (.latents, { () throws(Failure) in try self.writeLatents(chunks) }),
-        (.scores, { () throws(Failure) in try self.writeScores() }),
-        (.nearest, { () throws(Failure) in try self.writeNearest() }),
-        (.promoted, { () throws(Failure) in try self.writePromoted() }),
-        (.matched, { () throws(Failure) in try self.writeMatched() }),
-        (.search, { () throws(Failure) in try self.writeSearch() }),
-        (.postings, { () throws(Failure) in try self.writePostings(corpus: self.corpusID) }),
+        (.scores, writeScores), (.nearest, writeNearest), (.promoted, writePromoted),
+        (.matched, writeMatched), (.search, writeSearch), (.postings, writePostings),
       ]
       for (stage, work) in stages {
         guard try timed(stage, work) else { return nil }
@@ -152,10 +147,8 @@ public final class Explainer {
     } else {
       try writer.settle()
     }
-    return try summary(name, wasThere: begun.isComplete)
+    return try summary(name, wasThere: isComplete)
   }
-
-  func goesOn(_ stage: Stage, _ done: Int, _ total: Int) -> Bool { progress(stage, done, total) }
 
   private func timed<Value>(
     _ stage: Stage, _ work: () throws(Failure) -> Value

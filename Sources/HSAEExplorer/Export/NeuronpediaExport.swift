@@ -6,7 +6,7 @@ import Foundation
 import HSAEModels
 public import HSAESupport
 
-/// A batch of features as SAEDashboard 0.x writes them.
+/// A batch of features as SAEDashboard 0.x writes them. The names are its keys, in snake case in the file.
 struct NeuronpediaBatch: Encodable {
   struct Activation: Encodable {
     var binMin: Double
@@ -14,75 +14,38 @@ struct NeuronpediaBatch: Encodable {
     var binContains: Double
     var tokens: [String]
     var values: [Double]
-    var centre: Int
-
-    enum CodingKeys: String, CodingKey {
-      case tokens, values
-      case centre = "qualifying_token_index"
-      case binMin = "bin_min"
-      case binMax = "bin_max"
-      case binContains = "bin_contains"
-    }
+    /// The index of the token that the context is about.
+    var qualifyingTokenIndex: Int
   }
 
   struct Feature: Encodable {
-    var index: Int
-    var related: [Int]
-    var relatedCosines: [Double]
-    var negative: [String]
-    var negativeValues: [Double]
-    var positive: [String]
-    var positiveValues: [Double]
-    var density: Double
-    var histogramValues: [Double]
-    var histogramHeights: [Double]
-    var documents: Int
-    var windowTokens: Int
+    var featureIndex: Int
+    /// The nearest latents of the set, and their cosines.
+    var correlatedFeaturesIndices: [Int]
+    var correlatedFeaturesL1: [Double]
+    var negStr: [String]
+    var negValues: [Double]
+    var posStr: [String]
+    var posValues: [Double]
+    var fracNonzero: Double
+    var freqHistDataBarValues: [Double]
+    var freqHistDataBarHeights: [Double]
+    var nPromptsTotal: Int
+    var nTokensInPrompt: Int
     var dataset: String
     var activations: [Activation]
     // Fields that hsae does not measure are empty, as SAEDashboard writes them when they are switched off.
-    var alignedIndices: [Double] = [], alignedValues: [Double] = [], alignedL1: [Double] = []
-    var neuronIndices: [Double] = [], neuronL1: [Double] = [], neuronPearson: [Double] = []
-    var featurePearson: [Double] = [], decoderWeights: [Double] = []
-    var logitHeights: [Double] = [], logitValues: [Double] = []
-
-    enum CodingKeys: String, CodingKey {
-      case dataset, activations
-      case index = "feature_index"
-      case related = "correlated_features_indices"
-      case relatedCosines = "correlated_features_l1"
-      case negative = "neg_str"
-      case negativeValues = "neg_values"
-      case positive = "pos_str"
-      case positiveValues = "pos_values"
-      case density = "frac_nonzero"
-      case histogramValues = "freq_hist_data_bar_values"
-      case histogramHeights = "freq_hist_data_bar_heights"
-      case documents = "n_prompts_total"
-      case windowTokens = "n_tokens_in_prompt"
-      case alignedIndices = "neuron_alignment_indices"
-      case alignedValues = "neuron_alignment_values"
-      case alignedL1 = "neuron_alignment_l1"
-      case neuronIndices = "correlated_neurons_indices"
-      case neuronL1 = "correlated_neurons_l1"
-      case neuronPearson = "correlated_neurons_pearson"
-      case featurePearson = "correlated_features_pearson"
-      case logitHeights = "logits_hist_data_bar_heights"
-      case logitValues = "logits_hist_data_bar_values"
-      case decoderWeights = "decoder_weights_dist"
-    }
+    var neuronAlignmentIndices: [Double] = [], neuronAlignmentValues: [Double] = []
+    var neuronAlignmentL1: [Double] = [], correlatedNeuronsIndices: [Double] = []
+    var correlatedNeuronsL1: [Double] = [], correlatedNeuronsPearson: [Double] = []
+    var correlatedFeaturesPearson: [Double] = [], decoderWeightsDist: [Double] = []
+    var logitsHistDataBarHeights: [Double] = [], logitsHistDataBarValues: [Double] = []
   }
 
-  var model: String
+  var modelId: String
   var layer: Int
-  var set: String
+  var saeSet: String
   var features: [Feature]
-
-  enum CodingKeys: String, CodingKey {
-    case layer, features
-    case model = "model_id"
-    case set = "sae_set"
-  }
 }
 
 extension FeatureDatabase {
@@ -91,18 +54,18 @@ extension FeatureDatabase {
 
   /// Writes the live experts or sublatents of `run` to `folder` in SAEDashboard's layout, as `batch-0.json`
   /// and so on; `set` is the name of the set. A sublatent's index is expert · a + sublatent. Returns the
-  /// number of latents written. `progress` returns whether to go on.
+  /// number of latents written. `progress` receives the number of latents done.
   public func exportForNeuronpedia(
     _ run: RunRecord, sublatents: Bool, set: String, to folder: String,
-    progress: (_ done: Int, _ total: Int) -> Bool = { _, _ in true }
+    progress: (_ done: Int) -> Void
   ) throws(Failure) -> Int {
     let documents = try documentCount(of: run)
     let count = run.shape.experts * (sublatents ? run.shape.sublatents : 1)
     var written = 0
     for first in stride(from: 0, to: count, by: Self.exportBatch) {
-      guard progress(first, count) else { break }
+      progress(first)
       var batch = NeuronpediaBatch(
-        model: run.modelName ?? run.storeName, layer: run.layer ?? 0, set: set, features: [])
+        modelId: run.modelName ?? run.storeName, layer: run.layer ?? 0, saeSet: set, features: [])
       for index in first..<min(count, first + Self.exportBatch) {
         let latent =
           sublatents
@@ -120,6 +83,7 @@ extension FeatureDatabase {
       written += batch.features.count
       let encoder = JSONEncoder()
       encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      encoder.keyEncodingStrategy = .convertToSnakeCase
       guard let data = try? encoder.encode(batch) else {
         throw Failure(.software, "Features \(first) and up cannot be written as JSON.")
       }
@@ -142,7 +106,7 @@ extension NeuronpediaBatch.Feature {
       .init(
         binMin: low, binMax: high, binContains: share,
         tokens: context.tokens.map { plain($0.text) },
-        values: context.tokens.map { rounded($0.value) }, centre: context.centre)
+        values: context.tokens.map { rounded($0.value) }, qualifyingTokenIndex: context.centre)
     }
     // SAEDashboard writes -1 for the strongest contexts, which have no bin; a sample's bin is its fifth.
     let maximum = rounded(detail.latent.maximum)
@@ -156,22 +120,22 @@ extension NeuronpediaBatch.Feature {
     let related = detail.nearest.filter { ($0.latent.sublatent != nil) == sublatents }
     let bins = Double(max(1, detail.histogram.count))
     self.init(
-      index: index,
-      related: related.map {
+      featureIndex: index,
+      correlatedFeaturesIndices: related.map {
         sublatents
           ? $0.latent.expert * run.shape.sublatents + ($0.latent.sublatent ?? 0) : $0.latent.expert
       },
-      relatedCosines: related.map { rounded($0.value) },
-      negative: detail.promoted?.suppressed.map { plain($0.text) } ?? [],
-      negativeValues: detail.promoted?.suppressed.map { rounded($0.value) } ?? [],
-      positive: detail.promoted?.promoted.map { plain($0.text) } ?? [],
-      positiveValues: detail.promoted?.promoted.map { rounded($0.value) } ?? [],
-      density: detail.latent.density,
-      histogramValues: detail.histogram.indices.map {
+      correlatedFeaturesL1: related.map { rounded($0.value) },
+      negStr: detail.promoted?.suppressed.map { plain($0.text) } ?? [],
+      negValues: detail.promoted?.suppressed.map { rounded($0.value) } ?? [],
+      posStr: detail.promoted?.promoted.map { plain($0.text) } ?? [],
+      posValues: detail.promoted?.promoted.map { rounded($0.value) } ?? [],
+      fracNonzero: detail.latent.density,
+      freqHistDataBarValues: detail.histogram.indices.map {
         rounded(Float((Double($0) + 0.5) / bins * Double(detail.latent.maximum)))
       },
-      histogramHeights: detail.histogram.map { Double($0) }, documents: documents,
-      windowTokens: 2 * run.window + 1, dataset: run.storeName, activations: activations)
+      freqHistDataBarHeights: detail.histogram.map { Double($0) }, nPromptsTotal: documents,
+      nTokensInPrompt: 2 * run.window + 1, dataset: run.storeName, activations: activations)
   }
 }
 #endif

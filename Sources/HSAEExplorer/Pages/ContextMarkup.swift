@@ -4,7 +4,6 @@
 import Foundation
 import HSAEHTML
 import HSAEModels
-import HSAESupport
 
 /// The text of a token within running text, with visible line breaks and tabs.
 func runningText(_ token: String) -> String {
@@ -130,7 +129,7 @@ func latentLink(
   _ latent: LatentRecord, _ run: RunRecord, limit: Int = 6, asked: AskedWords? = nil
 ) -> Markup {
   """
-  <a class="latent" href="\(Address.latent(latent, run))"><span class="number">\(Address.name(latent))\
+  <a class="latent" href="\(Address.latent(latent, run))"><span class="number">\(latent.number.name)\
   </span> \(latentWords(latent, limit: limit, asked: asked))</a>
   """
 }

@@ -1,7 +1,6 @@
 // Finds the page for an address; the page of all runs.
 
 #if Explorer
-import Foundation
 import HSAEHTML
 import HSAEModels
 import HSAESupport

@@ -3,6 +3,7 @@
 #if Explorer
 import Foundation
 import HSAEHTML
+import HSAEModels
 import HSAESupport
 
 /// The addresses of pages.
@@ -10,21 +11,16 @@ enum Address {
   static func run(_ run: RunRecord) -> String { "/runs/\(encoded(run.name))" }
   static func latents(_ run: RunRecord) -> String { self.run(run) + "/latents" }
   static func latent(_ latent: LatentRecord, _ run: RunRecord) -> String {
-    latents(run) + "/" + name(latent)
+    latents(run) + "/" + latent.number.name
   }
   static func compare(_ run: RunRecord, _ other: RunRecord) -> String {
     "/compare?run=\(encoded(run.name))&other=\(encoded(other.name))"
   }
   static func steer(_ run: RunRecord) -> String { self.run(run) + "/steer" }
   static func steer(_ run: RunRecord, _ latent: LatentRecord) -> String {
-    steer(run) + "?latent=" + name(latent)
+    steer(run) + "?latent=" + latent.number.name
   }
   static func text(_ run: RunRecord) -> String { "/text?runs=\(encoded(run.name))" }
-
-  /// "12" for a latent, "12.3" for a sublatent.
-  static func name(_ latent: LatentRecord) -> String {
-    latent.sublatent.map { "\(latent.expert).\($0)" } ?? "\(latent.expert)"
-  }
 
   private static let plain = CharacterSet(
     charactersIn: "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
@@ -102,15 +98,23 @@ extension Explorer {
   }
 
   /// A page with an error message.
-  func errorPage(_ message: String, status: Int) -> Markup {
+  func errorPage(_ error: Failure) -> Markup {
     layout(
-      status == 404 ? "Not found" : "Sorry",
+      error.status == 404 ? "Not found" : "Sorry",
       """
-      <h1>\(status == 404 ? "Not found" : "That did not work")</h1>
-      <p class="lead" role="alert">\(message)</p>
+      <h1>\(error.status == 404 ? "Not found" : "That did not work")</h1>
+      <p class="lead" role="alert">\(error.message)</p>
       <p><a href="/">All runs</a></p>
       """)
   }
+}
+
+/// A checkbox of a form.
+func checkbox(_ name: Markup, _ text: Markup, value: String = "1", isOn: Bool) -> Markup {
+  """
+  <label class="check"><input type="checkbox" name="\(name)" value="\(value)"\(when(isOn, " checked"))> \(text)\
+  </label>
+  """
 }
 
 /// A frequency: 4.5 %, or 12 / M for 12 of a million.

@@ -20,8 +20,7 @@ extension Explorer {
     if request.value("fragment") == "1" { return found }
     if isStatic { return try staticList(found, of: run) }
     func option(_ value: String, _ text: Markup, _ chosen: String) -> Markup {
-      let selected: Markup = value == chosen ? " selected" : ""
-      return "<option value=\"\(value)\"\(selected)>\(text)</option>"
+      "<option value=\"\(value)\"\(when(value == chosen, " selected"))>\(text)</option>"
     }
     let sort = request.value("sort") ?? ""
     // The order that "best first" stands for comes next.
@@ -33,16 +32,10 @@ extension Explorer {
       + (best + others).map { option($0.name, $0.sortTitle, sort) }.joined()
       + option("number", "number", sort)
     let level = request.value("level") ?? (query.text == nil ? "top" : "both")
-    let levels: Markup =
-      run.shape.isFlat
-      ? ""
-      : """
+    let levels: Markup = """
       <label>Level <select name="level">\(option("top", "experts", level))\
       \(option("sub", "sublatents", level))\(option("both", "both", level))</select></label>
       """
-    func checkbox(_ name: Markup, _ text: Markup, _ isOn: Bool) -> Markup {
-      "<label class=\"check\"><input type=\"checkbox\" name=\"\(name)\" value=\"1\"\(when(isOn, " checked"))> \(text)</label>"
-    }
     return try layout(
       "Latents of \(run.name)",
       """
@@ -50,10 +43,10 @@ extension Explorer {
       <form class="filters" id="filters" action="\(Address.latents(run))" role="search">
       <label class="wide">Find <input type="search" name="q" value="\(request.value("q") ?? "")"
       placeholder="a word, a context, a label" autocomplete="off" spellcheck="false" autofocus></label>
-      \(levels)
+      \(when(!run.shape.isFlat, levels))
       <label>Sort by <select name="sort">\(orders)</select></label>
-      \(checkbox("labelled", "labelled", query.isLabelled))
-      \(checkbox("dead", "dead ones too", query.includesDead))
+      \(checkbox("labelled", "labelled", isOn: query.isLabelled))
+      \(checkbox("dead", "dead ones too", isOn: query.includesDead))
       <button>Show</button>
       </form>
       <div id="results" aria-live="polite">\(found)</div>
@@ -80,8 +73,9 @@ extension Explorer {
   ) throws(Failure) -> Markup {
     let page = try database.latents(query, in: run)
     let asked = query.text.map { AskedWords(searchWords($0)) }
-    var effects: [[String]] = page.latents.map { _ in [] }
-    if let asked { effects = try promoted(asked, page.latents, run) }
+    let effects = try asked.map { (asked) throws(Failure) in
+      try promoted(asked, page.latents, run)
+    }
     var contexts: Markup = ""
     if let text = query.text, query.offset == 0 {
       let hits = try database.search(contexts: text, in: run, limit: 12)
@@ -96,7 +90,7 @@ extension Explorer {
       }
     }
     let rows = page.latents.indices.map {
-      row(page.latents[$0], run, asked, promoted: effects[$0])
+      row(page.latents[$0], run, asked, promoted: effects?[$0] ?? [])
     }.joined()
     let first = query.offset + 1
     let last = query.offset + page.latents.count
@@ -107,17 +101,14 @@ extension Explorer {
     let headings = LatentColumn.shown(for: run).map { column -> Markup in
       "<th scope=\"col\">\(column.heading)</th>"
     }.joined()
-    let table: Markup =
-      rows.isEmpty
-      ? ""
-      : """
+    let table: Markup = """
       <div class="scroll"><table class="latents"><thead><tr><th scope="col">latent</th>
       \(headings)</tr></thead>
       <tbody>\(rows)</tbody></table></div>
       """
     return """
       <p class="count" role="status">\(range)</p>
-      \(table)
+      \(when(!rows.isEmpty, table))
       \(pager(query, request, total: page.total, run))
       \(contexts)
       """
@@ -146,18 +137,14 @@ extension Explorer {
   private func row(
     _ latent: LatentRecord, _ run: RunRecord, _ asked: AskedWords?, promoted: [String]
   ) -> Markup {
-    let promotes: Markup =
-      promoted.isEmpty
-      ? ""
-      : """
-       <span class="small">promotes \(promoted.prefix(3).map { "<bdi><mark>\($0)</mark></bdi>" as Markup }.joined(" "))</span>
-      """
+    let words = promoted.prefix(3).map { "<bdi><mark>\($0)</mark></bdi>" as Markup }.joined(" ")
+    let promotes: Markup = " <span class=\"small\">promotes \(words)</span>"
     let cells = LatentColumn.shown(for: run).map { column -> Markup in
       let (text, help) = column.cell(latent)
       return "<td\(when(!help.isEmpty, " title=\"\(help)\""))>\(text)</td>"
     }.joined()
     return """
-      <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(promotes)</th>
+      <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(when(!promoted.isEmpty, promotes))</th>
       \(cells)</tr>
       """
   }
@@ -177,7 +164,7 @@ extension Explorer {
     var links: Markup = ""
     if query.offset > 0 { links = link(max(0, query.offset - query.limit), "← earlier", "prev") }
     if query.offset + query.limit < total {
-      links = links + link(query.offset + query.limit, "further →", "next")
+      links += link(query.offset + query.limit, "further →", "next")
     }
     return links.isEmpty ? "" : "<nav class=\"pager\" aria-label=\"Pages\">\(links)</nav>"
   }

@@ -7,15 +7,11 @@ import HSAEModels
 import HSAESupport
 
 extension Explorer {
-  /// Hierarchies on the page.
-  private static let hierarchies = 12
-
   func overview(of run: RunRecord) throws(Failure) -> Markup {
     let numbers = try database.statistics(of: run)
     let shape = run.shape
-    var query = LatentQuery()
-    (query.order, query.isDescending, query.limit) = (.score, true, Self.hierarchies)
-    if shape.isFlat { (query.order, query.limit) = (.density, 24) }
+    let query = LatentQuery(
+      order: shape.isFlat ? .density : .score, isDescending: true, limit: shape.isFlat ? 24 : 12)
     let clearest = try database.latents(query, in: run).latents
     let dead = shape.experts - numbers.live
     var figures = [
@@ -71,9 +67,8 @@ extension Explorer {
 
   /// An expert with its most frequent sublatents.
   private func tree(_ latent: LatentRecord, _ run: RunRecord) throws(Failure) -> Markup {
-    var query = LatentQuery()
-    query.level = .sublatentsOf(latent.expert)
-    (query.order, query.isDescending, query.limit) = (.density, true, 6)
+    let query = LatentQuery(
+      level: .sublatentsOf(latent.expert), order: .density, isDescending: true, limit: 6)
     let children = run.shape.isFlat ? [] : try database.latents(query, in: run).latents
     let items = children.map { child -> Markup in
       """

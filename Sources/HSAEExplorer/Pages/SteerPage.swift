@@ -24,9 +24,8 @@ extension Explorer {
         <p class="empty">Only runs on a language model’s residual stream can be steered.</p>
         """, section: .steer, run: run, runs: runs)
     }
-    var record: LatentRecord?
-    if let latent = LatentNumber(asked.latent, in: run.shape) {
-      record = try database.record(of: latent, in: run)
+    let record = try LatentNumber(asked.latent, in: run.shape).flatMap {
+      (latent) throws(Failure) in try database.record(of: latent, in: run)
     }
     var body: Markup = ""
     if asked.latent.isEmpty {
@@ -73,13 +72,7 @@ extension Explorer {
     func field(_ name: Markup, _ label: Markup, _ value: String, _ bounds: Markup) -> Markup {
       "<label>\(label) <input type=\"number\" name=\"\(name)\" value=\"\(value)\" \(bounds)></label>"
     }
-    func checkbox(_ name: Markup, _ label: Markup, _ isOn: Bool) -> Markup {
-      """
-      <label class="check"><input type="checkbox" name="\(name)" value="1"\(when(isOn, " checked"))> \(label)\
-      </label>
-      """
-    }
-    let parent = checkbox("with_parent", "together with its expert", asked.withParent)
+    let parent = checkbox("with_parent", "together with its expert", isOn: asked.withParent)
     return """
       <details><summary>More</summary><div class="filters">
       \(field("n_tokens", "Tokens", "\(asked.tokens)", "min=\"1\" max=\"200\""))
@@ -87,8 +80,8 @@ extension Explorer {
       \(field("freq_penalty", "Frequency penalty", number(asked.sampling.frequencyPenalty), "min=\"-10\" max=\"10\" step=\"any\""))
       \(field("seed", "Seed", "\(asked.sampling.seed)", "min=\"0\""))
       </div><div>\(when(record == nil || record?.sublatent != nil, parent))
-      \(checkbox("ablate", "take the latent away instead", asked.ablate))
-      \(checkbox("skip_prompt", "leave the prompt as it is", asked.skipPrompt))</div></details>
+      \(checkbox("ablate", "take the latent away instead", isOn: asked.ablate))
+      \(checkbox("skip_prompt", "leave the prompt as it is", isOn: asked.skipPrompt))</div></details>
       """
   }
 
@@ -110,9 +103,8 @@ extension Explorer {
   }
 
   private func suggestions(_ run: RunRecord) throws(Failure) -> Markup {
-    var query = LatentQuery()
-    (query.order, query.isDescending, query.limit) =
-      (run.shape.isFlat ? .maximum : .score, true, 8)
+    let query = LatentQuery(
+      order: run.shape.isFlat ? .maximum : .score, isDescending: true, limit: 8)
     return choice("Some to begin with", try database.latents(query, in: run).latents, run)
   }
 
@@ -127,7 +119,7 @@ extension Explorer {
     let items = latents.map { latent -> Markup in
       """
       <li><a class="latent" href="\(Address.steer(run, latent))"><span class="number">\
-      \(Address.name(latent))</span> \(latentWords(latent))</a></li>
+      \(latent.number.name)</span> \(latentWords(latent))</a></li>
       """
     }.joined()
     return "<h2>\(title)</h2><ul class=\"plainlist\">\(items)</ul>"

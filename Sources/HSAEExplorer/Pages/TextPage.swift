@@ -44,11 +44,8 @@ extension Explorer {
       if request.value("fragment") == "1" { return body }
     }
     text = text ?? Self.example
-    let choices = usable.map { run -> Markup in
-      """
-      <label class="check"><input type="checkbox" name="runs" value="\(run.name)"\
-      \(when(chosen.contains(run), " checked"))> \(run.name)</label>
-      """
+    let choices = usable.map { run in
+      checkbox("runs", "\(run.name)", value: run.name, isOn: chosen.contains(run))
     }.joined(" ")
     return layout(
       "Text",

@@ -1,9 +1,7 @@
 // Maps the explorer's addresses to files of a folder of pages, and makes links relative.
 
 #if Explorer
-import Foundation
 import HSAEModels
-import HSAESupport
 
 /// The files for the explorer's addresses.
 struct PageFiles {

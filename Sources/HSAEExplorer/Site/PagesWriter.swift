@@ -32,7 +32,7 @@ public struct PagesWriter {
   /// A writer of the complete runs of `database`. Fails with `.data` if there is none.
   public init(database: FeatureDatabase) throws(Failure) {
     self.database = database
-    explorer = Explorer(pagesOf: database)
+    explorer = Explorer(database: database, isStatic: true)
     runs = try database.runs().filter(\.isComplete)
     files = PageFiles(runs: runs)
     guard !runs.isEmpty else {
@@ -43,10 +43,7 @@ public struct PagesWriter {
   /// Fails with `.cannotCreate` if pages cannot be written to `path`: it is something else, or its parent folder is
   /// missing.
   public static func check(_ path: String) throws(Failure) {
-    let parent = Path.parent(path)
-    guard Path.isDirectory(parent) else {
-      throw Failure(.cannotCreate, "\(parent): there is no such folder to write \(path) in.")
-    }
+    try Path.requireParent(of: path)
     guard Path.exists(path) else { return }
     guard Path.isDirectory(path),
       try Path.list(path).isEmpty || Path.exists(Path.join(path, marker))
@@ -65,8 +62,8 @@ public struct PagesWriter {
     try Self.check(path)
     let folder = try DurableDirectory(path: path, replacing: true)
     var output = Output(folder: folder.partialPath)
-    try output.write(explorerStyle, to: PageFiles.style)
-    try output.write(pagesScript, to: PageFiles.script)
+    try output.write(explorerStyle.utf8, to: PageFiles.style)
+    try output.write(pagesScript.utf8, to: PageFiles.script)
     if runs.count > 1 { try write(explorer.startPage(runs), to: "index.html", &output) }
     let total = runs.reduce(0) { $0 + $1.shape.experts }
     var done = 0
@@ -80,7 +77,7 @@ public struct PagesWriter {
         for expert in block { try write(expert, of: run, &index, &output) }
         let number = start / WordIndex.block
         try output.write(
-          index.takeNames(block: number), to: files.folder(run) + "/search/names-\(number).js")
+          index.takeNames(block: number).utf8, to: files.folder(run) + "/search/names-\(number).js")
         done += block.count
       }
       try writeIndex(index, of: run, &output)
@@ -91,7 +88,7 @@ public struct PagesWriter {
           explorer.comparePage(request), to: files.comparison(run, other), &output)
       }
     }
-    try output.write(JSONFile.encode(runs.map(\.name)), to: Self.marker)
+    try output.write(JSONFile.encode(runs.map(\.name)).utf8, to: Self.marker)
     let summary = Summary(
       path: path, runs: runs.map(\.name), files: output.files, bytes: output.bytes)
     guard progress(total, total) else { return nil }
@@ -108,7 +105,7 @@ public struct PagesWriter {
 
     init(folder: String) { self.folder = folder }
 
-    mutating func write(_ content: [UInt8], to file: String) throws(Failure) {
+    mutating func write(_ content: some Collection<UInt8>, to file: String) throws(Failure) {
       let path = Path.join(folder, file)
       if folders.insert(Path.parent(path)).inserted {
         try Path.createDirectories(Path.parent(path))
@@ -122,10 +119,6 @@ public struct PagesWriter {
       }
       files += 1
       bytes += content.count
-    }
-
-    mutating func write(_ text: String, to file: String) throws(Failure) {
-      try write(Array(text.utf8), to: file)
     }
   }
 
@@ -165,10 +158,10 @@ public struct PagesWriter {
     let folder = files.folder(run) + "/search/"
     let all = index.files()
     for (number, file) in all.enumerated() {
-      try output.write(file.script, to: folder + "words-\(number).js")
+      try output.write(file.script.utf8, to: folder + "words-\(number).js")
     }
     try output.write(
-      WordIndex.contents(firstWords: all.map(\.first)), to: folder + "contents.js")
+      WordIndex.contents(firstWords: all.map(\.first)).utf8, to: folder + "contents.js")
   }
 }
 #endif

@@ -5,7 +5,6 @@
 import Foundation
 import HSAEHTML
 import HSAEModels
-import HSAESupport
 
 /// An index of a run's latents by their strongest words, promoted tokens and labels.
 struct WordIndex {
@@ -44,7 +43,6 @@ struct WordIndex {
   /// Adds a latent.
   mutating func add(_ latent: LatentRecord, promoted: PromotedTexts?) {
     var seen: Set<String> = []
-    func name() -> LatentNumber { LatentNumber(expert: latent.expert, sublatent: latent.sublatent) }
     func add(_ text: String, _ weight: Int, to index: inout WordIndex) {
       let words = index.folded[text] ?? Self.words(text)
       index.folded[text] = words
@@ -62,7 +60,7 @@ struct WordIndex {
     }
     let words = latent.words.prefix(6).joined(separator: " ")
     names.append(
-      scriptSafeJSON(name().name) + ":[" + scriptSafeJSON(words)
+      scriptSafeJSON(latent.number.name) + ":[" + scriptSafeJSON(words)
         + (latent.label.map { "," + scriptSafeJSON($0) } ?? "") + "]")
   }
 

@@ -2,7 +2,6 @@
 // two tokens, and a request may be cancelled.
 
 #if Explorer
-import HSAEActivations
 import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels
@@ -79,7 +78,7 @@ extension Dissector {
     guard let other = try await write(steered, by: model, .steered, report) else { return nil }
     let written = Written(
       plain: model.tokenizer.text(of: plain), steered: model.tokenizer.text(of: other))
-    report(SteeringEvent(kind: .end, plain: written.plain, steered: written.steered))
+    report(SteeringEvent(kind: .end, default: written.plain, steered: written.steered))
     return written
   }
 

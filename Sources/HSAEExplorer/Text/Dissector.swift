@@ -2,7 +2,6 @@
 // encode them. The model is loaded for the first text; texts are taken apart one at a time.
 
 #if Explorer
-import HSAEActivations
 public import HSAELanguageModels
 public import HSAEModels
 public import HSAESupport
@@ -12,7 +11,7 @@ import HSAERuns
 /// A language model and the dictionaries of its residual stream.
 public actor Dissector {
   /// The largest number of tokens that are taken apart.
-  public static let longestText = 256
+  static let longestText = 256
   /// The context length that the model needs: a text with special tokens, or a prompt and its continuation.
   public static let contextLength = longestText + SteeringRequest.mostTokens + 8
   /// How many texts are remembered, so that a click on a token does not compute them again.
@@ -64,7 +63,7 @@ public actor Dissector {
   ///
   /// Fails with `.usage` if there is no text, with `.data` if a run does not belong to a residual stream of
   /// this model, and with `.missing` if a run's folder is gone.
-  public func dissect(
+  func dissect(
     _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
   ) throws(Failure) -> Dissection {
     let numbers = runs.map(\.id)
@@ -82,12 +81,9 @@ public actor Dissector {
     let tokens = Array(all.prefix(limit))
     var captured = Matrix(rows: prefix.count + tokens.count, columns: model.description.width)
     try model.capture([prefix + tokens], afterBlock: layer, into: &captured)
-    var rows = Matrix(rows: tokens.count, columns: model.description.width)
-    for index in tokens.indices {
-      let row = captured.row(prefix.count + index)
-      var target = rows.mutableRow(index)
-      for column in row.indices { target[column] = row[column] }
-    }
+    let rows = Matrix(
+      rows: tokens.count, columns: captured.columns,
+      elements: Array(captured.elements[(prefix.count * captured.columns)...]))
     let norms = rows.rowNorms()
     var unit = rows.copy()
     unit.scaleRowsToUnit()
@@ -97,11 +93,10 @@ public actor Dissector {
         return .init(token: token, text: model.tokenizer.pieces[token], norm: norms[index])
       }, isCut: tokens.count < all.count, runs: [])
     for run in runs {
-      dissection.runs.append(
-        .init(
-          run: run.name,
-          tokens: run.seesUnitRows
-            ? try parts(of: unit, by: run, database) : try parts(of: rows, by: run, database)))
+      let parts =
+        run.seesUnitRows
+        ? try parts(of: unit, by: run, database) : try parts(of: rows, by: run, database)
+      dissection.runs.append(.init(run: run.name, tokens: parts))
     }
     known.append((text, numbers, dissection))
     if known.count > Self.remembered { known.removeFirst() }
@@ -142,14 +137,11 @@ public actor Dissector {
     let bias = (0..<(dictionary.parameters.hasBias ? rows.columns : 0)).map {
       dictionary.parameters.bias[0, $0]
     }
-    var latents: Set<LatentNumber> = []
-    for code in codes.all {
-      latents.insert(LatentNumber(expert: code.expert))
-      if code.sublatent >= 0 {
-        latents.insert(LatentNumber(expert: code.expert, sublatent: code.sublatent))
-      }
+    func sublatent(_ code: Code) -> LatentNumber? {
+      code.sublatent < 0 ? nil : LatentNumber(expert: code.expert, sublatent: code.sublatent)
     }
-    let records = try database.records(of: latents, in: run)
+    let latents = codes.all.flatMap { [LatentNumber(expert: $0.expert), sublatent($0)] }
+    let records = try database.records(of: Set(latents.compactMap(\.self)), in: run)
     var parts: [TokenParts] = []
     for index in 0..<codes.count {
       let x = rows.row(index)
@@ -164,9 +156,7 @@ public actor Dissector {
       }
       let active = codes[index].compactMap { code -> ActiveLatent? in
         guard let own = records[LatentNumber(expert: code.expert)] else { return nil }
-        let sub =
-          code.sublatent < 0
-          ? nil : records[LatentNumber(expert: code.expert, sublatent: code.sublatent)]
+        let sub = sublatent(code).flatMap { records[$0] }
         return ActiveLatent(
           latent: own, value: code.value, sublatent: sub, subValue: code.subValue,
           isSublatentActive: sub != nil && code.subValue >= run.subThreshold)

@@ -4,7 +4,6 @@
 import Foundation
 import HSAEEvaluation
 import HSAELanguageModels
-import HSAEModels
 import HSAESupport
 
 /// A request for continuations with and without steering. Field names are Neuronpedia's where it has them.
@@ -112,14 +111,9 @@ struct SteeringEvent: Encodable, Sendable {
 
   var kind: Kind
   var text: String?
-  var plain: String?
+  var `default`: String?
   var steered: String?
   var error: String?
-
-  enum CodingKeys: String, CodingKey {
-    case kind, text, steered, error
-    case plain = "default"
-  }
 
   var line: Data {
     let encoder = JSONEncoder()

@@ -1,6 +1,7 @@
 // Keeps answers until the database changes. Pages depend on nothing else, and users often go back to a page.
 
 #if Explorer
+import HSAESupport
 import Synchronization
 
 /// Answers by address, kept while the files of the database do not change.
@@ -22,7 +23,9 @@ final class AnswerCache: Sendable {
   /// The kept answer to `request`, or the one that `make` returns.
   ///
   /// The stamp is taken before `make` reads, so an answer is never older than its stamp.
-  func answer(_ request: WebRequest, _ make: () async -> WebResponse) async -> WebResponse {
+  func answer(
+    _ request: WebRequest, _ make: () async throws(Failure) -> WebResponse
+  ) async throws(Failure) -> WebResponse {
     let stamp = FileStamp(database: path)
     let key = Self.key(request)
     let known = state.withLock { state -> WebResponse? in
@@ -30,7 +33,7 @@ final class AnswerCache: Sendable {
       return state.answers[key]
     }
     if let known { return known }
-    let answer = await make()
+    let answer = try await make()
     guard answer.status == 200 else { return answer }
     state.withLock { state in
       guard state.stamp == stamp, state.answers[key] == nil else { return }

@@ -24,22 +24,18 @@ public final class Explorer: Sendable {
 
   /// An explorer of `database`. Without a `dissector` it does not take texts apart or steer. Requests for
   /// host names not in `hosts` are refused, so that no other site can reach the explorer under its own name.
+  /// With `isStatic` its pages are for files.
   public init(
-    database: FeatureDatabase, dissector: Dissector? = nil, hosts: Set<String> = loopbackHosts
+    database: FeatureDatabase, dissector: Dissector? = nil, hosts: Set<String> = loopbackHosts,
+    isStatic: Bool = false
   ) {
     (self.database, self.dissector, self.hosts) = (database, dissector, hosts)
-    isStatic = false
-    answers = AnswerCache(database: database.path)
-  }
-
-  /// An explorer that makes the pages of files.
-  init(pagesOf database: FeatureDatabase) {
-    (self.database, dissector, hosts, isStatic) = (database, nil, [], true)
+    self.isStatic = isStatic
     answers = AnswerCache(database: database.path)
   }
 
   /// The answer to `request`; never fails.
-  public func respond(to request: WebRequest) async -> WebResponse {
+  func respond(to request: WebRequest) async -> WebResponse {
     var request = request
     // HEAD gets the answer to GET; the server leaves out the body.
     if request.method == "HEAD" { request.method = "GET" }
@@ -50,22 +46,16 @@ public final class Explorer: Sendable {
       let isKept =
         request.method == "GET" && request.path.first != "text" && request.path.last != "steer"
       response =
-        isKept ? await answers.answer(request) { await made(request) } : await made(request)
+        try await isKept
+        ? answers.answer(request) { () async throws(Failure) in try await route(request) }
+        : route(request)
     } catch {
-      response = failure(error, status: error.status, request)
+      response = failure(error, request)
     }
     for (name, value) in Self.headers where response.headers[name] == nil {
       response.headers[name] = value
     }
     return response
-  }
-
-  private func made(_ request: WebRequest) async -> WebResponse {
-    do throws(Failure) {
-      return try await route(request)
-    } catch {
-      return failure(error, status: error.status, request)
-    }
   }
 
   /// Pages load nothing from other sites, and other sites cannot show them in a frame. Inline styles are
@@ -91,14 +81,12 @@ public final class Explorer: Sendable {
     guard request.body.count <= Self.longestBody else {
       throw .usage("A request may have \(Self.longestBody) bytes at most.")
     }
-    guard request.method != "GET" else { return }
     // Only the explorer's own pages may change anything.
-    let origin = request.headers["origin"].flatMap { URL(string: $0) }
-    if request.headers["origin"] != nil {
-      let port = origin?.port.map { ":\($0)" } ?? ""
-      guard let asked = origin?.host(), asked + port == host || "[\(asked)]" + port == host else {
-        throw .usage("Only pages of this explorer may do this.")
-      }
+    guard request.method != "GET", let text = request.headers["origin"] else { return }
+    let origin = URL(string: text)
+    let port = origin?.port.map { ":\($0)" } ?? ""
+    guard let asked = origin?.host(), asked + port == host || "[\(asked)]" + port == host else {
+      throw .usage("Only pages of this explorer may do this.")
     }
   }
 
@@ -113,24 +101,23 @@ public final class Explorer: Sendable {
     throw .missing("There is nothing at /\(request.path.joined(separator: "/")).")
   }
 
-  private func failure(_ error: Failure, status: Int, _ request: WebRequest) -> WebResponse {
+  private func failure(_ error: Failure, _ request: WebRequest) -> WebResponse {
     if request.path.first == "api" {
-      return (try? .json(["error": error.message], status: status))
-        ?? WebResponse(status: status, type: "application/json", body: Data("{}".utf8))
+      return (try? .json(["error": error.message], status: error.status))
+        ?? WebResponse(status: error.status, type: "application/json", body: Data("{}".utf8))
     }
-    return .html(errorPage(error.message, status: status), status: status)
+    return .html(errorPage(error), status: error.status)
   }
 
+  private static let assets = [
+    "explorer.css": ("text/css; charset=utf-8", explorerStyle),
+    "explorer.js": ("text/javascript; charset=utf-8", explorerScript),
+  ]
+
   private func asset(_ path: [String]) -> WebResponse? {
-    let headers = ["Cache-Control": "max-age=3600"]
-    switch path.dropFirst().joined(separator: "/") {
-    case "explorer.css":
-      return WebResponse(
-        type: "text/css; charset=utf-8", body: Data(explorerStyle.utf8), headers: headers)
-    case "explorer.js":
-      return WebResponse(
-        type: "text/javascript; charset=utf-8", body: Data(explorerScript.utf8), headers: headers)
-    default: return nil
+    Self.assets[path.dropFirst().joined(separator: "/")].map { type, text in
+      WebResponse(
+        type: type, body: Data(text.utf8), headers: ["Cache-Control": "max-age=3600"])
     }
   }
 

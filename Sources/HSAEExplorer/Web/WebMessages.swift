@@ -2,34 +2,25 @@
 // `ExplorerServer` turns HTTP into them.
 
 #if Explorer
-public import Foundation
+import Foundation
 import HSAEHTML
 import HSAESupport
 
 /// A request.
-public struct WebRequest: Sendable {
-  /// The method, such as "GET".
-  public var method: String
+struct WebRequest: Sendable {
+  var method = "GET"
   /// The parts of the path without percent-encoding: `/runs/a%20b` is ["runs", "a b"].
-  public var path: [String]
+  var path: [String]
   /// All values of the query by name, in order.
-  public var query: [String: [String]]
+  var query: [String: [String]] = [:]
   /// Headers by name in lower case.
-  public var headers: [String: String]
-  /// The body.
-  public var body: Data
+  var headers: [String: String] = [:]
+  var body = Data()
+}
 
-  /// A request with the given values.
-  public init(
-    method: String = "GET", path: [String], query: [String: [String]] = [:],
-    headers: [String: String] = [:], body: Data = Data()
-  ) {
-    (self.method, self.path, self.query) = (method, path, query)
-    (self.headers, self.body) = (headers, body)
-  }
-
+extension WebRequest {
   /// A request for `target`, the path and query of the request line.
-  public init(
+  init(
     method: String = "GET", target: String, headers: [String: String] = [:], body: Data = Data()
   ) {
     let parts = target.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
@@ -78,23 +69,17 @@ public struct WebRequest: Sendable {
   }
 }
 
-/// A response.
-public struct WebResponse: Sendable {
-  /// The status code.
-  public var status: Int
+struct WebResponse: Sendable {
+  var status: Int
   /// Headers, including Content-Type.
-  public var headers: [String: String]
-  /// The body.
-  public var body: Data
+  var headers: [String: String]
+  var body: Data
   /// Parts that follow `body` when they are ready; nil if there are none. Dropping it stops the work.
-  public var rest: AsyncStream<Data>?
+  var rest: AsyncStream<Data>?
 
-  /// A response with the given values.
-  public init(status: Int = 200, type: String, body: Data, headers: [String: String] = [:]) {
-    self.status = status
-    self.headers = headers
+  init(status: Int = 200, type: String, body: Data, headers: [String: String] = [:]) {
+    (self.status, self.headers, self.body) = (status, headers, body)
     self.headers["Content-Type"] = type
-    self.body = body
   }
 
   static func html(_ markup: Markup, status: Int = 200) -> WebResponse {
