@@ -2,8 +2,8 @@
 // files for docs/paper.md. The paper gives numbers for figure 5b only.
 
 public import HSAEEvaluation
-public import HSAERuns
 import HSAEHTML
+public import HSAERuns
 import HSAESupport
 
 /// A file: its name and its text.

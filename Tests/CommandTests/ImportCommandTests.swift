@@ -96,7 +96,8 @@ import Testing
       // A file of no known format is reported as unknown, not as damaged.
       try DurableFile.write([UInt8](repeating: 0xA5, count: 4_000), to: path("x.npy"))
       expectRefusal(
-        try runHSAE(["import", path("x.npy"), "--out", path("x")]), 65, ["x.npy", "the format is not known"])
+        try runHSAE(["import", path("x.npy"), "--out", path("x")]), 65,
+        ["x.npy", "the format is not known"])
       #expect(!Path.exists(path("x")))
     }
   }

@@ -116,7 +116,8 @@ struct ArrayImportTests {
       let extra =
         members + [("scaling_factor.npy", NpzArray(name: "s", shape: [1], values: [2]).bytes)]
       #expect(try refusal(extra)?.message.contains("scaling_factor") == true)
-      #expect(try refusal([("a.txt", [1, 2, 3])])?.message.contains("the format is not known") == true)
+      #expect(
+        try refusal([("a.txt", [1, 2, 3])])?.message.contains("the format is not known") == true)
 
       // The checksum detects a changed bit.
       try writeNpz(good, compressed: false, to: path)

@@ -160,7 +160,9 @@ public struct TrainingOptions: Hashable, Sendable {
     .init(
       "order", \.order,
       "Order of rows: shuffled, chunks (default for shuffled stores), or file (as stored)."),
-    .init("normalize", \.normalize, "Normalisation of rows: none, unit, or original (lengths of a store's rows)."),
+    .init(
+      "normalize", \.normalize,
+      "Normalisation of rows: none, unit, or original (lengths of a store's rows)."),
     .init(
       "init", \.initialWeights, "Take sizes and weights from a .safetensors file.",
       as: .file(extensions: ["safetensors"])),
