@@ -60,7 +60,7 @@ import Testing
   @Test func textsAreThoseOfTheModel() async throws {
     try await ExplainFixture.withExplorer { explorer, _ in
       let latent = try strongest(explorer, sublatents: true)
-      let name = latent.name
+      let name = latent.number.name
       let answer = await post(
         #"{"latent": "\#(name)", "prompt": "dog puppy", "strength": 40, "n_tokens": 12, "seed": 3}"#,
         explorer)
@@ -97,7 +97,7 @@ import Testing
 
   @Test func strengthZeroChangesNothing() async throws {
     try await ExplainFixture.withExplorer { explorer, _ in
-      let name = try strongest(explorer).name
+      let name = try strongest(explorer).number.name
       for extra in ["", #", "skip_prompt": true"#, #", "with_parent": true"#] {
         let answer = await post(
           #"{"latent": "\#(name)", "prompt": "dog", "strength": 0\#(extra)}"#, explorer)
@@ -110,7 +110,7 @@ import Testing
 
   @Test func whatIsOutOfBoundsIsSaid() async throws {
     try await ExplainFixture.withExplorer { explorer, fixture in
-      let name = try strongest(explorer).name
+      let name = try strongest(explorer).number.name
       let long = String(repeating: "dog ", count: 2000)
       for (body, status, words) in [
         ("{", 400, "JSON"), (#"{"latent": "1"}"#, 400, "JSON"),
@@ -136,7 +136,7 @@ import Testing
 
   @Test func oneAtATimeAndNobodyForThoseWhoAreGone() async throws {
     try await ExplainFixture.withExplorer { explorer, _ in
-      let name = try strongest(explorer).name
+      let name = try strongest(explorer).number.name
       let body = #"{"latent": "\#(name)", "prompt": "dog", "n_tokens": 40}"#
       let run = try #require(try explorer.database.run(named: "h"))
       let dissector = try #require(explorer.dissector)
