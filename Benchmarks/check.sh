@@ -63,7 +63,7 @@ pick() {
     for name in $phases; do
       pick "$workload/$name" "HSAEEngine.TrainingEngine.$name(" 10000 <"$work/$workload"
     done
-    pick "$workload/usage" "HSAEEngine.TrainingEngine.countUsage(" <"$work/$workload"
+    pick "$workload/usage" "TrainingEngine.(countUsage in" <"$work/$workload"
   done
 } >"$work/counts"
 
