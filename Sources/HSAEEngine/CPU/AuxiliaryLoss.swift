@@ -44,7 +44,7 @@ final class AuxiliaryLoss {
   let preActivations: Buffer<Float>
   let keys: Buffer<UInt64>
   let keyCapacity: Int
-  /// Of each piece of rows: Σ‖ê − e‖² and Σ‖e‖².
+  /// Σ‖ê − e‖² and Σ‖e‖² for each piece of rows.
   let sums: Buffer<Double>
 
   init(shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, threads: Int) {

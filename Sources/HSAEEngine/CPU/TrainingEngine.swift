@@ -94,15 +94,15 @@ public final class TrainingEngine {
   let groupStarts: Buffer<Int32>
   let groupCursors: Buffer<Int32>
   let groupRows: Buffer<Int32>
-  /// Of each sorted pair: z, subspace coordinates y [s], sublatent q, its code c, and v = c·D[q] [s].
+  /// For each sorted pair: z, subspace coordinates y [s], sublatent q, its code c, and v = c·D[q] [s].
   let pairValues: Buffer<Float>
   let pairCoordinates: Buffer<Float>
   let pairSublatents: Buffer<Int32>
   let pairCodes: Buffer<Float>
   let pairSteps: Buffer<Float>
-  /// Of each sorted pair: Σ_a |c_a|.
+  /// Σ_a |c_a| for each sorted pair.
   let pairPenalties: Buffer<Float>
-  /// Of each sorted pair: gradients of z, of v [s] and of y [s], and the coefficients of the encoder side [1
+  /// For each sorted pair: gradients of z, of v [s] and of y [s], and the coefficients of the encoder side [1
   /// + s].
   let pairValueGradients: Buffer<Float>
   let pairStepGradients: Buffer<Float>

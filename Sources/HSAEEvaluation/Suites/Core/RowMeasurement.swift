@@ -9,9 +9,9 @@ import HSAETensors
 
 /// The quantities of one row, or their sums over the rows of a document.
 struct RowQuantities {
-  /// Of rows as the dictionary sees them.
+  /// The sums for rows as the dictionary sees them.
   var seen: ReconstructionSums
-  /// Of rows at their own lengths.
+  /// The sums for rows at their own lengths.
   var unscaled: ReconstructionSums
   /// Active experts.
   var experts: Double
@@ -106,9 +106,9 @@ public struct RowMeasurement: Sendable {
 
 /// The means of an evaluation set.
 private struct Means {
-  /// Of rows as the dictionary sees them.
+  /// The sums for rows as the dictionary sees them.
   let seen: [Double]
-  /// Of rows at their own lengths.
+  /// The sums for rows at their own lengths.
   let unscaled: [Double]
   /// The lengths of the rows in the chunks that were read, 1 for the others.
   let lengths: [Float]
