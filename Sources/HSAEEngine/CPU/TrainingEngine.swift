@@ -271,12 +271,20 @@ public final class TrainingEngine {
     return result
   }
 
-  /// Counts which latents and sublatents were active in this step.
+  /// Counts which latents and sublatents were active in this step: a sublatent is active if it was chosen and its code
+  /// reaches the sublatents' threshold.
   private func countUsage() {
     guard let sums = ranks?.copySums else { return state.usage.count(self) }
-    var counts = [Float](repeating: 0, count: shape.experts * (1 + shape.sublatents))
-    forEachActive(
-      latent: { counts[$0] = $1 }, sublatent: { counts[shape.experts + $0] += 1 })
+    let a = shape.sublatents
+    var counts = [Float](repeating: 0, count: shape.experts * (1 + a))
+    for expert in 0..<shape.experts {
+      let range = pairs(of: expert)
+      counts[expert] = Float(range.count)
+      // Safe: both buffers have an element for each pair.
+      for pair in range where unsafe a > 0 && activation.reachesSub(pairCodes.base[pair]) {
+        unsafe counts[shape.experts + expert * a + Int(pairSublatents.base[pair])] += 1
+      }
+    }
     unsafe counts.withUnsafeMutableBufferPointer { counts in
       // Safe: the buffer has `count` elements and outlives the call.
       if let base = counts.baseAddress { unsafe sums.sum(base, counts.count) }
@@ -284,21 +292,28 @@ public final class TrainingEngine {
     state.usage.count(rows: share.batch, counts)
   }
 
-  /// Calls `latent` for each active latent with the number of rows in which it was active, and `sublatent` for each row
-  /// in which a sublatent was active: chosen, with a code that reaches the sublatents' threshold.
-  @inline(__always)
-  fileprivate func forEachActive(
-    latent: (_ place: Int, _ times: Float) -> Void, sublatent: (_ place: Int) -> Void
+  /// Notes for each latent and sublatent that is active in the pairs that it was so at `now`, and adds `weight` to its
+  /// rate for each row.
+  fileprivate func countPairs(
+    weight: Float, now: Int64, _ latentLast: inout [Int64], _ latentRates: inout [Float],
+    _ sublatentLast: inout [Int64], _ sublatentRates: inout [Float]
   ) {
     let a = shape.sublatents
+    var last = latentLast.mutableSpan
+    var rates = latentRates.mutableSpan
+    var subLast = sublatentLast.mutableSpan
+    var subRates = sublatentRates.mutableSpan
     for expert in 0..<shape.experts {
       let range = pairs(of: expert)
       if range.isEmpty { continue }
-      latent(expert, Float(range.count))
-      guard a > 0 else { continue }
+      last[expert] = now
+      rates[expert] += weight * Float(range.count)
+      if a == 0 { continue }
       // Safe: both buffers have an element for each pair.
       for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) {
-        unsafe sublatent(expert * a + Int(pairSublatents.base[pair]))
+        let place = unsafe expert * a + Int(pairSublatents.base[pair])
+        subLast[place] = now
+        subRates[place] += weight
       }
     }
   }
@@ -308,15 +323,8 @@ extension Usage {
   /// Counts the step that `engine` has just taken. It reads no part of the engine's state, which holds these statistics.
   fileprivate mutating func count(_ engine: TrainingEngine) {
     let weight = beginBatch(rows: engine.share.batch)
-    let now = Int64(vectors)
-    engine.forEachActive(
-      latent: {
-        latentLastFired[$0] = now
-        latentRate[$0] += weight * $1
-      },
-      sublatent: {
-        sublatentLastFired[$0] = now
-        sublatentRate[$0] += weight
-      })
+    engine.countPairs(
+      weight: weight, now: Int64(vectors), &latentLastFired, &latentRate, &sublatentLastFired,
+      &sublatentRate)
   }
 }
