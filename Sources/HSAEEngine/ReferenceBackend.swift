@@ -70,7 +70,7 @@ public final class ReferenceBackend: StepBackend {
 
   /// Takes one step on the batch.
   public func step(_ settings: StepSettings) -> StepReport {
-    var reference = ReferenceSettings(recipe, regulariserScale: settings.regulariserScale)
+    var reference = ReferenceSettings(recipe, regularizerScale: settings.regularizerScale)
     // Without the penalty there is no pass over all latents, so the report sums over the active ones.
     if recipe.objective.l1 == 0 { reference.scope = .topK }
     if reference.auxiliary > 0 {

@@ -83,5 +83,5 @@ extension StepBackend {
   }
 
   /// Rows seen so far.
-  package var rowsSeen: Int { withState { $0.usage.vectors } }
+  package var rowsSeen: Int { withState { $0.usage.rows } }
 }

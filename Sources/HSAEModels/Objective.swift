@@ -47,7 +47,7 @@ public struct StepSettings: Hashable, Sendable {
   /// The learning rate.
   public var learningRate: Float
   /// The share of λ₁ and λ₂ in force, 0 … 1.
-  public var regulariserScale: Float
+  public var regularizerScale: Float
   /// The largest global norm of the gradient; 0 means no clipping.
   public var clip: Float
   /// A latent that was not active for any of so many last rows is dead to the auxiliary loss.
@@ -58,12 +58,12 @@ public struct StepSettings: Hashable, Sendable {
 
   /// Settings of one step.
   public init(
-    number: Int, learningRate: Float, regulariserScale: Float = 1, clip: Float = 0.75,
+    number: Int, learningRate: Float, regularizerScale: Float = 1, clip: Float = 0.75,
     deadWindow: Int = 10_000_000, wantsVariance: Bool = false
   ) {
     self.number = number
     self.learningRate = learningRate
-    self.regulariserScale = regulariserScale
+    self.regularizerScale = regularizerScale
     self.clip = clip
     self.deadWindow = deadWindow
     self.wantsVariance = wantsVariance

@@ -10,11 +10,11 @@ public struct Usage: Sendable {
   public static let reportingWindow = 1_000_000
 
   /// Rows seen.
-  public package(set) var vectors: Int = 0
-  /// The value of ``vectors`` when each latent was last active [m]; 0 if never.
-  public package(set) var latentLastFired: [Int64]
-  /// The value of ``vectors`` when each sublatent was last active [m·a]; 0 if never.
-  public package(set) var sublatentLastFired: [Int64]
+  public package(set) var rows: Int = 0
+  /// The value of ``rows`` when each latent was last active [m]; 0 if never.
+  public package(set) var latentLastActive: [Int64]
+  /// The value of ``rows`` when each sublatent was last active [m·a]; 0 if never.
+  public package(set) var sublatentLastActive: [Int64]
   /// Exponential moving average of the share of rows for which each latent is active [m], not corrected for
   /// its start.
   public package(set) var latentRate: [Float]
@@ -25,35 +25,35 @@ public struct Usage: Sendable {
 
   /// The usage of a dictionary that has seen no rows.
   public init(shape: DictionaryShape) {
-    latentLastFired = [Int64](repeating: 0, count: shape.experts)
-    sublatentLastFired = [Int64](repeating: 0, count: shape.experts * shape.sublatents)
+    latentLastActive = [Int64](repeating: 0, count: shape.experts)
+    sublatentLastActive = [Int64](repeating: 0, count: shape.experts * shape.sublatents)
     latentRate = [Float](repeating: 0, count: shape.experts)
     sublatentRate = [Float](repeating: 0, count: shape.experts * shape.sublatents)
   }
 
   /// The number of latents not active for any of the last `window` rows; 0 before so many rows were seen.
   public func deadLatents(window: Int = reportingWindow) -> Int {
-    dead(latentLastFired, window)
+    dead(latentLastActive, window)
   }
 
   /// The number of sublatents not active for any of the last `window` rows; 0 before so many rows were seen.
   public func deadSublatents(window: Int = reportingWindow) -> Int {
-    dead(sublatentLastFired, window)
+    dead(sublatentLastActive, window)
   }
 
   /// Whether latent `index` was not active for any of the last `window` rows.
   public func isDead(_ index: Int, window: Int) -> Bool {
-    vectors - Int(latentLastFired[index]) >= window
+    rows - Int(latentLastActive[index]) >= window
   }
 
   private func dead(_ last: [Int64], _ window: Int) -> Int {
-    vectors < window ? 0 : last.count { $0 <= vectors - window }
+    rows < window ? 0 : last.count { $0 <= rows - window }
   }
 
   /// Begins to count a batch of `rows` rows: lets the averages decay and returns the weight of one row in them. The
   /// caller then counts each latent and sublatent that was active.
   package mutating func beginBatch(rows: Int) -> Float {
-    vectors += rows
+    self.rows += rows
     let decay = Float(max(0, 1 - Double(rows) / Self.averagingWindow))
     rateWeight = Double(decay) * rateWeight + Double(1 - decay)
     for index in latentRate.indices { latentRate[index] *= decay }
@@ -66,10 +66,10 @@ public struct Usage: Sendable {
     let weight = beginBatch(rows: rows)
     for (place, times) in counts.enumerated() where times > 0 {
       if place < latentRate.count {
-        latentLastFired[place] = Int64(vectors)
+        latentLastActive[place] = Int64(self.rows)
         latentRate[place] += weight * times
       } else {
-        sublatentLastFired[place - latentRate.count] = Int64(vectors)
+        sublatentLastActive[place - latentRate.count] = Int64(self.rows)
         sublatentRate[place - latentRate.count] += weight * times
       }
     }

@@ -102,9 +102,9 @@ extension EngineCase {
         #expect(error < 1e-4, "\(name.rawValue): \(error) in \(precision)")
       }
       let usage = many.usage
-      #expect(usage.flatMap(\.latentLastFired) == one.usage[0].latentLastFired)
-      #expect(usage.flatMap(\.sublatentLastFired) == one.usage[0].sublatentLastFired)
-      #expect(usage[0].vectors == one.usage[0].vectors)
+      #expect(usage.flatMap(\.latentLastActive) == one.usage[0].latentLastActive)
+      #expect(usage.flatMap(\.sublatentLastActive) == one.usage[0].sublatentLastActive)
+      #expect(usage[0].rows == one.usage[0].rows)
       for (a, b) in zip(usage.flatMap(\.latentRate), one.usage[0].latentRate) {
         #expect(abs(a - b) <= 1e-5 * b)
       }

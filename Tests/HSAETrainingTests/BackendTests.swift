@@ -87,8 +87,8 @@ extension TrainingFixture {
       let twin = try fixture.train("twin", options, by: .reference)
       try requireNear("own", "twin", fixture, 2e-3)
       let (a, b) = (own.backend.withState { $0.usage }, twin.backend.withState { $0.usage })
-      #expect(a.vectors == b.vectors && own.step == steps)
-      if steps == 1 { #expect(a.latentLastFired == b.latentLastFired) }
+      #expect(a.rows == b.rows && own.step == steps)
+      if steps == 1 { #expect(a.latentLastActive == b.latentLastActive) }
       let last = own.lastRecord
       #expect(abs(last.l0 - twin.lastRecord.l0) < 0.05 * last.l0)
       #expect(last.explainedVariance != nil && last.gradientNorm > 0)

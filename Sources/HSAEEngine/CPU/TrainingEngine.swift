@@ -213,8 +213,8 @@ public final class TrainingEngine {
     precondition(
       batchRows.count == encoder.paddedCapacity * shape.width, "A batch buffer of another size.")
     var report = StepReport()
-    let l1 = objective.l1 * settings.regulariserScale
-    let ortho = objective.ortho * settings.regulariserScale
+    let l1 = objective.l1 * settings.regularizerScale
+    let ortho = objective.ortho * settings.regularizerScale
 
     let above = timed(.encode) {
       prepareRows()
@@ -324,7 +324,7 @@ extension Usage {
   fileprivate mutating func count(_ engine: TrainingEngine) {
     let weight = beginBatch(rows: engine.share.batch)
     engine.countPairs(
-      weight: weight, now: Int64(vectors), &latentLastFired, &latentRate, &sublatentLastFired,
+      weight: weight, now: Int64(rows), &latentLastActive, &latentRate, &sublatentLastActive,
       &sublatentRate)
   }
 }

@@ -57,8 +57,8 @@ public struct ReferenceSettings: Hashable, Sendable {
     return settings
   }
 
-  /// The settings of a step with `recipe`, with the share `regulariserScale` of λ₁ and λ₂ in force.
-  public init(_ recipe: Recipe, regulariserScale: Float = 1) {
+  /// The settings of a step with `recipe`, with the share `regularizerScale` of λ₁ and λ₂ in force.
+  public init(_ recipe: Recipe, regularizerScale: Float = 1) {
     (threshold, subThreshold) = (
       Double(recipe.activation.threshold), Double(recipe.activation.subThreshold)
     )
@@ -66,8 +66,8 @@ public struct ReferenceSettings: Hashable, Sendable {
     selection = recipe.selection
     let objective = recipe.objective
     terms = objective.reconstructions
-    orthogonality = Double(objective.ortho * regulariserScale)
-    sparsity = Double(objective.l1 * regulariserScale)
+    orthogonality = Double(objective.ortho * regularizerScale)
+    sparsity = Double(objective.l1 * regularizerScale)
     scope = objective.l1Scope
     auxiliary = Double(objective.auxk)
     auxiliaryCount = objective.auxkActive

@@ -105,7 +105,7 @@ package enum Checkpoint {
     partialPath = world.gathered(partialPath)[0]
     let hashes = try writeTensors(state, share, into: partialPath)
     let rest = TrainerState(
-      step: state.step, tokens: state.usage.vectors, seconds: seconds,
+      step: state.step, tokens: state.usage.rows, seconds: seconds,
       rateWeight: state.usage.rateWeight, hashes: hashes)
     let description = DictionaryDescription(
       shape: configuration.shape, activation: configuration.activation,
@@ -187,13 +187,13 @@ package enum Checkpoint {
         name, of: share.experts, perExpert: perExpert, experts: whole.experts, read)
     }
     var usage = Usage(shape: share.ownShape)
-    usage.vectors = state.tokens
+    usage.rows = state.tokens
     usage.rateWeight = state.rateWeight
-    usage.latentLastFired = try collect("usage.latent_last_fired", 1, integers)
+    usage.latentLastActive = try collect("usage.latent_last_fired", 1, integers)
     usage.latentRate = try collect("usage.latent_rate", 1, floats)
     if !whole.isFlat {
       let a = whole.sublatents
-      usage.sublatentLastFired = try collect("usage.sublatent_last_fired", a, integers)
+      usage.sublatentLastActive = try collect("usage.sublatent_last_fired", a, integers)
       usage.sublatentRate = try collect("usage.sublatent_rate", a, floats)
     }
     result.usage = usage
@@ -262,11 +262,11 @@ package enum Checkpoint {
     try state.moments.append(to: &writer)
     let usage = state.usage
     // Safe: Int64 has no padding bytes, so all bytes of the two arrays are initialised.
-    unsafe try writer.append("usage.latent_last_fired", bytes: usage.latentLastFired.span.bytes)
+    unsafe try writer.append("usage.latent_last_fired", bytes: usage.latentLastActive.span.bytes)
     try writer.append("usage.latent_rate", usage.latentRate)
     if !shape.isFlat {
       unsafe try writer.append(
-        "usage.sublatent_last_fired", bytes: usage.sublatentLastFired.span.bytes)
+        "usage.sublatent_last_fired", bytes: usage.sublatentLastActive.span.bytes)
       try writer.append("usage.sublatent_rate", usage.sublatentRate)
     }
     return try writer.finish()

@@ -183,7 +183,7 @@ extension TrainingConfiguration {
   func settings(step: Int, wantsVariance: Bool) -> StepSettings {
     StepSettings(
       number: step + 1, learningRate: Float(learningRate.rate(at: step)),
-      regulariserScale: Float(regularizerWarmup.factor(at: step)), clip: Float(clip),
+      regularizerScale: Float(regularizerWarmup.factor(at: step)), clip: Float(clip),
       deadWindow: deadWindow, wantsVariance: wantsVariance)
   }
 }
