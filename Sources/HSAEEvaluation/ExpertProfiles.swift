@@ -57,11 +57,11 @@ public struct ExpertProfiles: Sendable {
       for code in codes[index] {
         expertRows.offer(
           group: code.expert, row: firstRow + index, value: code.value)
-        guard shape.sublatents > 0, code.sublatent >= 0,
-          code.subValue >= usage.subThreshold
+        guard shape.sublatents > 0,
+          let sublatent = code.activeSublatent(threshold: usage.subThreshold)
         else { continue }
         sublatentRows.offer(
-          group: code.expert * shape.sublatents + code.sublatent,
+          group: code.expert * shape.sublatents + sublatent,
           row: firstRow + index, value: code.subValue)
       }
     }

@@ -37,7 +37,7 @@ public struct LatentUsage: Sendable {
       precondition(code.sublatent < shape.sublatents, "A sublatent is out of range.")
       let index = code.expert * shape.sublatents + code.sublatent
       chosen[index] += 1
-      if code.subValue >= subThreshold { active[index] += 1 }
+      if code.activeSublatent(threshold: subThreshold) != nil { active[index] += 1 }
     }
   }
 

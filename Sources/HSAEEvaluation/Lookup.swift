@@ -110,7 +110,8 @@ public struct Lookup: Sendable {
         let index = code.expert * profiles.shape.sublatents + code.sublatent
         chosen = ChosenSublatent(
           sublatent: code.sublatent, code: code.subValue,
-          isRelevant: code.subValue >= usage.subThreshold, count: usage.active[index],
+          isRelevant: code.activeSublatent(threshold: usage.subThreshold) != nil,
+          count: usage.active[index],
           words: words.weighted(
             profiles.rows(expert: code.expert, sublatent: code.sublatent), limit: limit,
             mergesForms: mergesForms))

@@ -40,7 +40,7 @@ public struct SublatentGain: Sendable {
     let width = shape.width
     var residual = [Float](repeating: 0, count: width)
     for row in 0..<codes.count {
-      let active = codes[row].filter { $0.sublatent >= 0 && $0.subValue >= threshold }
+      let active = codes[row].filter { $0.activeSublatent(threshold: threshold) != nil }
       guard !active.isEmpty else { continue }
       for column in 0..<width {
         residual[column] = rows[row * width + column] - reconstruction[row * width + column]

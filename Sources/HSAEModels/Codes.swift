@@ -20,6 +20,12 @@ public struct Code: Hashable, Sendable, BitwiseCopyable {
     self.subValue = subValue
   }
 
+  /// The sublatent if it is active: chosen, with a code of at least `threshold`
+  /// (``ActivationFunction/subThreshold``). Nil if not, and in a flat dictionary.
+  @inlinable public func activeSublatent(threshold: Float) -> Int? {
+    sublatent >= 0 && subValue >= threshold ? sublatent : nil
+  }
+
   /// ``sublatent``, or nil in a flat dictionary.
   public var chosenSublatent: Int? { sublatent < 0 ? nil : sublatent }
 

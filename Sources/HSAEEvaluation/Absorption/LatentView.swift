@@ -48,10 +48,10 @@ public struct LatentView: Sendable {
       result.append(
         LatentCode(
           latent: code.expert, value: norm * code.value * length(of: code.expert)))
-      guard hasSublatents, code.sublatent >= 0,
-        code.subValue >= dictionary.activation.subThreshold
+      guard hasSublatents,
+        let sublatent = code.activeSublatent(threshold: dictionary.activation.subThreshold)
       else { continue }
-      let latent = shape.experts + code.expert * shape.sublatents + code.sublatent
+      let latent = shape.experts + code.expert * shape.sublatents + sublatent
       result.append(
         LatentCode(latent: latent, value: norm * code.subValue * length(of: latent)))
     }

@@ -89,10 +89,9 @@ public struct TopicAssociation: Sendable {
       codes.count == documents.count, "\(codes.count) rows, \(documents.count) documents.")
     for row in 0..<codes.count where documents[row] >= 0 {
       for code in codes[row] {
-        let isActive = code.sublatent >= 0 && code.subValue >= subThreshold
         let event =
           Int(documents[row]) * (shape.sublatents + 1)
-          + (isActive ? code.sublatent : shape.sublatents)
+          + (code.activeSublatent(threshold: subThreshold) ?? shape.sublatents)
         // Neighbouring rows are often of one document, so repetitions are dropped here to save memory.
         if events[code.expert].last != event { events[code.expert].append(event) }
       }

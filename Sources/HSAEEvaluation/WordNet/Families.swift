@@ -51,9 +51,9 @@ public struct TaxonomyScoring: Hashable, Sendable {
     for row in 0..<codes.count where nouns.nounOfRow[row] >= 0 {
       for code in codes[row] {
         parents.offer(group: code.expert, row: row, value: code.value)
-        guard code.sublatent >= 0, code.subValue >= subThreshold else { continue }
+        guard let sublatent = code.activeSublatent(threshold: subThreshold) else { continue }
         children.offer(
-          group: code.expert * shape.sublatents + code.sublatent, row: row, value: code.subValue)
+          group: code.expert * shape.sublatents + sublatent, row: row, value: code.subValue)
       }
     }
     return (0..<shape.experts).map { expert in

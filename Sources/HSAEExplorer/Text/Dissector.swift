@@ -159,7 +159,7 @@ public actor Dissector {
         let sub = sublatent(code).flatMap { records[$0] }
         return ActiveLatent(
           latent: own, value: code.value, sublatent: sub, subValue: code.subValue,
-          isSublatentActive: sub != nil && code.subValue >= run.subThreshold)
+          isSublatentActive: sub != nil && code.activeSublatent(threshold: run.subThreshold) != nil)
       }
       parts.append(
         TokenParts(

@@ -81,7 +81,7 @@ public struct RowMeasurement: Sendable {
           unscaled[.spread] = values.squaredDistance(from: means.unscaled, scale: length)
           unscaled.setBatch(spread: values.squaredDistance(from: batch.unscaledMean, scale: length))
           let active = codes[row].count {
-            $0.sublatent >= 0 && $0.subValue >= usage.subThreshold
+            $0.activeSublatent(threshold: usage.subThreshold) != nil
           }
           if codes[row].count == dictionary.shape.activeExperts { fullRows += 1 }
           let quantities = RowQuantities(
