@@ -138,7 +138,7 @@ private struct GroupFixture {
       let refusal = failure { _ = try group.run(warn: { warnings.append($0) }) { _ in } }
       #expect(refusal?.kind == .data)
       #expect(refusal?.message.contains(fixture.path("wild")) == true)
-      #expect(warnings.count == 1 && warnings[0].contains("The other runs go on."))
+      #expect(warnings.count == 1 && warnings[0].contains("The other runs continue."))
       #expect(try fixture.result("tame") == fixture.result("alone"))
     }
   }
