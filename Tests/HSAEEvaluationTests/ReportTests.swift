@@ -211,7 +211,7 @@ private struct PageReader {
       $0.numbers?.reconstruction.full.squaredError = 541_643_228.491
     }
     #expect(theirs.contains("<dd>541,643,228</dd>") && theirs.contains("<td>541,643,228</td>"))
-    #expect(theirs.contains("of rows at their own lengths, on rows its training may have had"))
+    #expect(theirs.contains("of rows at their own lengths, on rows it may have been trained on"))
     #expect(!theirs.contains("squared norm") && !theirs.contains("was not trained on"))
     #expect(theirs.contains("2.0 active for a row on average<"))
     let other = try page {

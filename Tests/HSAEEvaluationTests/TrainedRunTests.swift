@@ -95,7 +95,7 @@ import Testing
       try train(store, to: Path.join(folder, "run"), sublatents: 0)
       let run = try TrainedRun(path: Path.join(folder, "run"), store: other, threads: 1)
       #expect(!run.isTrainingData && run.availableRows == run.description.data?.rows)
-      #expect(run.evaluatedOn == "the 40 rows, other ones than it was trained on")
+      #expect(run.evaluatedOn == "the 40 rows, not those it was trained on")
     }
   }
 
