@@ -26,7 +26,7 @@ public struct Peers: Sendable {
 
   private var host: String { all[rank].host }
 
-  /// Whether a process of this machine has died. Then the others would wait for it forever, so they should end.
+  /// Whether a process of this machine has died. Then the others should end, or they would wait forever.
   public var oneHasDied: Bool { !dead.isEmpty }
 
   /// The processes of this machine, and the dead ones among them.

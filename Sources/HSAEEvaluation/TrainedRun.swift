@@ -39,8 +39,8 @@ public struct TrainedRun: ~Copyable, Sendable {
   /// those of `store`, at most the first `rowLimit` (a store's rows are shuffled).
   ///
   /// `warn` is called with a message for each checkpoint that is skipped, and if the rows of `store` are not
-  /// the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not there. Fails with `.data` if the rows have another width or, without `store`, are no longer those the
-  /// run was trained on.
+  /// the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not there. Fails with
+  /// `.data` if the rows have another width or, without `store`, are no longer those the run was trained on.
   public init(
     path: String, store: String? = nil, rowLimit: Int = 1_000_000, threads: Int = processorCount,
     warn: (String) -> Void = { _ in }

@@ -169,7 +169,7 @@ import Testing
         let b = try value(short[1], key + "_unscaled")
         #expect(abs(a - b) < 1e-4 * abs(b), "\(key)")
       }
-      // A flat run of equal m, k and seed is no baseline if it scales rows in another way.
+      // A flat run of equal m, k and seed is not a baseline if it scales rows in another way.
       let h = try EvaluationFixture.run(
         "h",
         DictionaryShape(width: 16, experts: 4, sublatents: 2, subspace: 1, activeExperts: 2))

@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  /// As many rows of another store are not called those of training.
+  /// Rows of another store are not called training rows, even if there are as many.
   @Test func otherRowsAreNamedAsSuch() throws {
     try withTemporaryFolder { folder in
       let (store, other) = (Path.join(folder, "store"), Path.join(folder, "other"))
