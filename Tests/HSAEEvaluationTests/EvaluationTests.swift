@@ -55,7 +55,7 @@ import Testing
     #expect(interval(1, 1) == interval(1, 4) && interval(1, 1) != interval(2, 1))
     #expect(
       GroupedSums(groups: 1, quantities: 1).bootstrap(resamples: 10, seed: 0).interval { $0[0] }
-        == nil, "one group says nothing of the spread")
+        == nil, "one group has no spread")
   }
 }
 
