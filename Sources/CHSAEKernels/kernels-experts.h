@@ -21,7 +21,7 @@ static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
 }
 
 // ROWS matrix rows against two data rows of TYPE, with 2 · ROWS chains of multiply-adds in flight. Results
-// associate alike whatever ROWS is, so a data row's result does not depend on the expert's other data rows.
+// associate in the same way for every ROWS, so a data row's result does not depend on the expert's others.
 #define HSAE_DOTS(ROWS, KIND, TYPE)                                                             \
   static inline __attribute__((always_inline)) void HSAE(dots_##ROWS##KIND)(                    \
       float *out0, float *out1, const float *rows, ptrdiff_t d, const TYPE *x0,                 \
@@ -90,7 +90,7 @@ static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
                                    ptrdiff_t n) {                                               \
     ptrdiff_t bytes = d * (ptrdiff_t)sizeof *x;                                                 \
     for (ptrdiff_t t = 0; t < n; t += 2) {                                                      \
-      /* An odd vector at the end is paired with itself. */                                     \
+      /* An odd data row at the end is paired with itself. */                                   \
       ptrdiff_t u = t + 1 < n ? t + 1 : t;                                                      \
       const TYPE *x0 = x + vectors[t] * ld, *x1 = x + vectors[u] * ld;                          \
       float *out0 = out + t * R, *out1 = out + u * R;                                           \

@@ -34,8 +34,8 @@ public struct RowFile: Sendable {
     }
     guard let kept = try (all as? ActivationStore)?.heldOutPart() else {
       throw .data(
-        "\(path): no rows are held out here; hsae collect holds out some of the documents it reads, other"
-          + " matrices you divide before training.")
+        "\(path): no rows are held out here; give a store of hsae collect that holds some out, or divide the"
+          + " matrix before training.")
     }
     source = kept
   }

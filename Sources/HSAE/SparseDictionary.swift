@@ -1,5 +1,5 @@
 // A trained dictionary as programs use it: it is loaded by its path, and encodes and decodes rows. `HSAEModels`
-// has the mathematics, `HSAETraining` reads the folders.
+// has the mathematics, `HSAERuns` reads the folders.
 
 public import HSAEModels
 public import HSAERuns

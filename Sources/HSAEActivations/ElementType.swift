@@ -80,7 +80,7 @@ func appendBytes(of value: some FixedWidthInteger, to bytes: inout [UInt8]) {
   unsafe withUnsafeBytes(of: value.littleEndian) { unsafe bytes.append(contentsOf: $0) }
 }
 
-/// Fills `to` with `count` numbers, each `value(bits)` of the bits at `from`; whether all are finite.
+/// Fills `to` with `count` numbers, each `value(bits)` of the bits at `from`. Returns whether all are finite.
 @inline(__always)
 private func decodeBits<Bits: FixedWidthInteger>(
   _ from: UnsafeRawPointer, _ to: UnsafeMutablePointer<Float>, _ count: Int,

@@ -141,7 +141,7 @@ package struct NumpyHeader {
       let digits = text[position...].prefix { $0 >= 0x30 && $0 <= 0x39 }
       guard !digits.isEmpty, numbers.count < 64,
         let number = Int(String(decoding: digits, as: UTF8.self))
-      else { throw failure("a dimension is no number or too large") }
+      else { throw failure("a dimension is not a number or is too large") }
       numbers.append(number)
       position += digits.count
       if !take(",") {

@@ -94,7 +94,7 @@ public func openRows(
     let metadata = Path.join(path, "zarr.json")
     guard Path.exists(metadata) else {
       throw .data(
-        "\(path): this folder has no zarr.json, so it is no activation store; give a store, a Zarr"
+        "\(path): this folder has no zarr.json, so it is not an activation store; give a store, a Zarr"
           + " v3 array, a .npy or a .safetensors file.")
     }
     let node = try ZarrNode(path: path)

@@ -87,8 +87,8 @@ public enum Launch {
   public static func requireOne() throws(Failure) {
     guard announced.size > 1 else { return }
     throw Failure.usage(
-      "This command is the work of one process, and \(announced.size) were started together; run it"
-        + " without mpirun.")
+      "This command runs in one process, and \(announced.size) were started together; run it without mpirun."
+    )
   }
 
   /// Whether MPI has started; from then on all processes end together.

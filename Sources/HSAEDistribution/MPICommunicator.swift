@@ -49,7 +49,7 @@ public final class MPICommunicator: Communicator {
     let reason = String(
       decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     return Failure(
-      .temporary, "MPI reports \"\(reason)\" between ranks; see what became of the others.")
+      .temporary, "MPI reports \"\(reason)\" between ranks; look at the messages of the others.")
   }
 
   /// Exchanges a piece with each rank (see `Communicator`).

@@ -26,14 +26,14 @@ public struct Peers: Sendable {
 
   private var host: String { all[rank].host }
 
-  /// Whether a process of this machine has died. Then the others would wait for it for ever and should end.
+  /// Whether a process of this machine has died. Then the others should end, or they would wait forever.
   public var oneHasDied: Bool { !dead.isEmpty }
 
   /// The processes of this machine, and the dead ones among them.
   private var here: [Int] { all.indices.filter { all[$0].host == host } }
   private var dead: [Int] { here.filter { !CurrentProcess.isRunning(all[$0].process) } }
 
-  /// Calls `say` with the obituary, if this process should print one, and ends the process as `signal` does.
+  /// Calls `say` with the result of `obituary`, if there is one, and ends the process as `signal` does.
   ///
   /// It waits a second before it ends: meanwhile the others look which process died, and must not find this
   /// one dead.

@@ -116,7 +116,7 @@ public final class ReferenceBackend: StepBackend {
     return report
   }
 
-  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are alike.
+  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are equal.
   private func variance(_ rows: [Double]) -> Double {
     let d = recipe.shape.width
     var means = [Double](repeating: 0, count: d)

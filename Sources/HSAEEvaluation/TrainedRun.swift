@@ -38,10 +38,9 @@ public struct TrainedRun: ~Copyable, Sendable {
   /// Opens the run at `path` with its newest complete checkpoint, and encodes the rows it was trained on or
   /// those of `store`, at most the first `rowLimit` (a store's rows are shuffled).
   ///
-  /// `warn` is called with a message for each checkpoint that is skipped, and if the rows of `store` are
-  /// other ones than the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not
-  /// there. Fails with `.data` if the rows have another width or, without `store`, are no longer those the
-  /// run was trained on.
+  /// `warn` is called with a message for each checkpoint that is skipped, and if the rows of `store` are not
+  /// the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not there. Fails with
+  /// `.data` if the rows have another width or, without `store`, are no longer those the run was trained on.
   public init(
     path: String, store: String? = nil, rowLimit: Int = 1_000_000, threads: Int = processorCount,
     warn: (String) -> Void = { _ in }
@@ -80,7 +79,7 @@ public struct TrainedRun: ~Copyable, Sendable {
     let those =
       isTrainingData
       ? " it was trained on"
-      : description.knowsRows ? ", other ones than it was trained on" : ""
+      : description.knowsRows ? ", not those it was trained on" : ""
     return rows.rows == availableRows
       ? "\(isTrainingData ? "all" : "the") \(counted(availableRows, "row"))\(those)"
       : "\(grouped(rows.rows)) of \(counted(availableRows, "row"))\(those)"

@@ -150,7 +150,7 @@ public struct SAELensExport {
     return .object(members)
   }
 
-  /// TransformerLens's name of the hook point; nil if the rows are no residual stream.
+  /// TransformerLens's name of the hook point; nil if the rows are not a residual stream.
   private var hookName: String? {
     attributes?.layer.map { "blocks.\($0).hook_resid_post" }
   }

@@ -49,7 +49,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
       }
     }
     guard let (context, complaint) = unsafe parsed else {
-      throw Failure(.inputOutput, "\(path): no more files can be opened; close some.")
+      throw Failure(.inputOutput, "\(path): too many files are open; close some.")
     }
     guard let context = unsafe context else {
       throw .data(

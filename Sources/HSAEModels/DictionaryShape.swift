@@ -16,7 +16,7 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
   /// The most experts that are active for one row, k.
   public var activeExperts: Int
 
-  /// A shape; `complaint` says whether it makes sense.
+  /// A shape; `complaint` says whether it is valid.
   public init(width: Int, experts: Int, sublatents: Int, subspace: Int, activeExperts: Int) {
     self.width = width
     self.experts = experts
@@ -40,7 +40,7 @@ public struct DictionaryShape: Hashable, Sendable, Codable {
     experts * (2 * rowsPerExpert * width + 2 * sublatents * subspace)
   }
 
-  /// Why these sizes make no dictionary, as a sentence that names the option; nil if they do.
+  /// Why these sizes are not valid, as a sentence that names the option; nil if they are.
   public var complaint: String? {
     if width < 1 { return "The width of the rows must be at least 1, not \(width)." }
     if experts < 1 { return "--experts must be at least 1, not \(experts)." }

@@ -18,7 +18,7 @@ extension Parameters {
   public static func initial(
     shape: DictionaryShape, seed: UInt64, hasBias: Bool = false, firstExpert: Int = 0
   ) -> Parameters {
-    precondition(shape.complaint == nil, "These sizes make no dictionary: \(shape).")
+    precondition(shape.complaint == nil, "These sizes are not valid: \(shape).")
     var result = Parameters(shape: shape, hasBias: hasBias)
     let root = SeededGenerator(seed: seed)
     let bound = (6 / Double(shape.width)).squareRoot()

@@ -1,5 +1,5 @@
-// An encoder bias and a threshold for each latent, which decide with the k largest codes which latents are
-// active. Our training uses neither; imported dictionaries do (ReLU, JumpReLU, BatchTopK).
+// An encoder bias and a threshold for each latent. A latent is active if it passes its threshold and is among
+// the k largest. Our training uses neither; imported dictionaries do (ReLU, JumpReLU, BatchTopK).
 
 /// An encoder bias and a threshold for every top-level latent: z = u · [u > θ] with u = (x − b)·e + b_enc,
 /// and z > 0.

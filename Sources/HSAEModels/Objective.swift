@@ -50,7 +50,7 @@ public struct StepSettings: Hashable, Sendable {
   public var regularizerScale: Float
   /// The largest global norm of the gradient; 0 means no clipping.
   public var clip: Float
-  /// A latent that was not active for any of so many last rows is dead to the auxiliary loss.
+  /// The auxiliary loss takes a latent for dead if it was not active for any of this many most recent rows.
   public var deadWindow: Int
   /// Whether to compute the batch's variance, for `StepReport.explainedVariance`. It takes a pass over the
   /// batch.

@@ -7,8 +7,8 @@ public import HSAETensors
 public enum Selection: Hashable, Sendable {
   /// The k largest codes of each row, among those above 0 (TopK); k is the shape's `activeExperts`.
   case topK
-  /// Every latent that passes its own fixed threshold, at most the `activeExperts` strongest. Dictionaries that other
-  /// tools trained as ReLU, JumpReLU or BatchTopK are used so. No backend trains them yet.
+  /// Every latent that passes its own fixed threshold, at most the `activeExperts` strongest. Imported ReLU,
+  /// JumpReLU and BatchTopK dictionaries use this. No backend trains with it yet.
   case thresholds(LatentThresholds)
 
   /// Its name in messages.

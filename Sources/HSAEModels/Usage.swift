@@ -6,7 +6,7 @@
 public struct Usage: Sendable {
   /// Rows over which rates are averaged (`docs/method.md`: 300 of the paper's batches).
   public static let averagingWindow = 300.0 * 32_512
-  /// A latent that was not active for any of so many last rows is reported as dead (section A.3).
+  /// A latent that was not active for any of the last million rows is reported as dead (section A.3).
   public static let reportingWindow = 1_000_000
 
   /// Rows seen.
@@ -31,12 +31,12 @@ public struct Usage: Sendable {
     sublatentRate = [Float](repeating: 0, count: shape.experts * shape.sublatents)
   }
 
-  /// The number of latents not active for any of the last `window` rows; 0 before so many rows were seen.
+  /// The number of latents not active for any of the last `window` rows; 0 until that many rows were seen.
   public func deadLatents(window: Int = reportingWindow) -> Int {
     dead(latentLastActive, window)
   }
 
-  /// The number of sublatents not active for any of the last `window` rows; 0 before so many rows were seen.
+  /// The number of sublatents not active for any of the last `window` rows; 0 until that many were seen.
   public func deadSublatents(window: Int = reportingWindow) -> Int {
     dead(sublatentLastActive, window)
   }
@@ -50,8 +50,8 @@ public struct Usage: Sendable {
     rows < window ? 0 : last.count { $0 <= rows - window }
   }
 
-  /// Begins to count a batch of `rows` rows: lets the averages decay and returns the weight of one row in them. The
-  /// caller then counts each latent and sublatent that was active.
+  /// Begins to count a batch of `rows` rows: lets the averages decay and returns the weight of one row in
+  /// them. The caller then counts each latent and sublatent that was active.
   package mutating func beginBatch(rows: Int) -> Float {
     self.rows += rows
     let decay = Float(max(0, 1 - Double(rows) / Self.averagingWindow))
@@ -61,7 +61,8 @@ public struct Usage: Sendable {
     return (1 - decay) / Float(rows)
   }
 
-  /// Counts a batch of `rows` rows in which latents [m] and then sublatents [m·a] were active so many times.
+  /// Counts a batch of `rows` rows. `counts` says for how many of them each latent [m], and then each
+  /// sublatent [m·a], was active.
   package mutating func count(rows: Int, _ counts: [Float]) {
     let weight = beginBatch(rows: rows)
     for (place, times) in counts.enumerated() where times > 0 {

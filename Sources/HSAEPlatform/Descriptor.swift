@@ -66,7 +66,7 @@ public struct Descriptor: ~Copyable, Sendable {
   /// The file's present size in bytes.
   public func size() throws(Failure) -> Int { try status().size }
 
-  /// Reads from where the last read ended into `buffer`; the number of bytes, 0 at the end.
+  /// Reads from where the last read ended into `buffer`. Returns the number of bytes, 0 at the end.
   public func read(into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
     // Safe: the system writes at most `buffer.count` bytes to the buffer.
     let count = uninterrupted { unsafe readBytes(number, buffer.baseAddress, buffer.count) }
@@ -129,7 +129,7 @@ public struct Descriptor: ~Copyable, Sendable {
     if errno != EINVAL, errno != EROFS { throw Failure.cannotWrite(path, errno: errno) }
   }
 
-  /// Takes the file's lock without waiting; whether it was free.
+  /// Takes the file's lock without waiting. Returns whether it was free.
   package func tryLock() -> Bool { uninterrupted { flock(number, LOCK_EX | LOCK_NB) } == 0 }
 
   /// Calls `body` with the file as a stream of the C library, closed after `body`.
@@ -144,7 +144,7 @@ public struct Descriptor: ~Copyable, Sendable {
   }
 }
 
-/// Has the TCP connection `socket` send what is written at once, instead of collecting it.
+/// Makes the TCP connection `socket` send written bytes at once instead of collecting them.
 package func sendAtOnce(_ socket: Int32) {
   var isOn: Int32 = 1
   // Safe: the system copies the value during the call.
@@ -166,7 +166,8 @@ private func readBytes(_ file: Int32, _ start: UnsafeMutableRawPointer?, _ count
   unsafe read(file, start, count)
 }
 
-/// Writes all of `bytes` to the open file, at byte `offset` if it is given; 0, or the system's error number.
+/// Writes all of `bytes` to the open file, at byte `offset` if it is given. Returns 0 or the system's error
+/// number.
 func writeAll(_ bytes: RawSpan, to file: Int32, at offset: Int? = nil) -> Int32 {
   // Safe: `done` is less than the buffer's count, so `start` has `left` bytes to read.
   unsafe bytes.withUnsafeBytes { buffer in

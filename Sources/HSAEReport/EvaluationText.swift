@@ -31,7 +31,7 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
 }
 
 /// The title of differences between runs.
-let comparisonTitle = "H-SAE less SAE of equal m and k"
+let comparisonTitle = "H-SAE minus SAE of equal m and k"
 
 /// A number with its interval and unit as text.
 func numberText(_ number: EvaluationNumber) -> String {

@@ -42,6 +42,8 @@ struct Headline {
 
 /// The rows of the page's own numbers, as a clause.
 func rowsClause(_ run: RunReport) -> Markup {
-  guard let isTrainingData = run.isTrainingData else { return "on rows its training may have had" }
+  guard let isTrainingData = run.isTrainingData else {
+    return "on rows it may have been trained on"
+  }
   return isTrainingData ? "on training rows" : "on rows it was not trained on"
 }

@@ -39,7 +39,7 @@ public struct DurableFile: ~Copyable {
     case nil, .file: break
     case .folder: throw .isFolder(path)
     default:
-      throw Failure(.cannotCreate, "\(path): this is no ordinary file; choose another path.")
+      throw Failure(.cannotCreate, "\(path): this is not an ordinary file; choose another path.")
     }
     var target = path
     // Linux follows as many links.

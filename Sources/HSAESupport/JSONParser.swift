@@ -59,7 +59,7 @@ private struct JSONParser {
   }
 
   mutating func value(depth: Int) throws(Failure) -> JSONValue {
-    guard depth <= limits.depth else { throw failure("values lie too deep in each other") }
+    guard depth <= limits.depth else { throw failure("values are nested too deeply") }
     guard limits.values > 0 else { throw failure("there are too many values") }
     limits.values -= 1
     guard let byte = next else { throw failure("the text ends where a value should begin") }
@@ -112,7 +112,7 @@ private struct JSONParser {
       skipSpace()
       let value = try value(depth: depth + 1)
       guard members.updateValue(value, forKey: key) == nil else {
-        throw failure("the key \(JSONValue.quoted(shortened(key))) is there twice", at: start)
+        throw failure("the key \(JSONValue.quoted(shortened(key))) occurs twice", at: start)
       }
       skipSpace()
       if take(UInt8(ascii: "}")) { return .object(members) }
@@ -166,7 +166,7 @@ private struct JSONParser {
         }
         return string
       }
-      if byte < 0x20 { throw failure("a control character stands in a string") }
+      if byte < 0x20 { throw failure("a string contains a control character") }
       position += 1
       if byte == UInt8(ascii: "\\") {
         text += bytes[run..<position - 1]
@@ -184,7 +184,7 @@ private struct JSONParser {
     guard byte == UInt8(ascii: "u") else {
       throw failure("no such escape exists", at: position - 1)
     }
-    let half = "half a surrogate pair stands alone"
+    let half = "one half of a surrogate pair is missing"
     var code = try hexadecimalCode()
     if code >> 10 == 0x36 {
       guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else { throw failure(half) }

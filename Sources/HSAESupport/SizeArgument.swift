@@ -24,7 +24,7 @@ public enum SizeArgument {
     _ text: String, thousand: Int, example: String
   ) throws(Failure) -> Int {
     let failure = Failure.usage(
-      "\"\(shortened(text))\" is no whole number; write it like \(example).")
+      "\"\(shortened(text))\" is not a whole number; write it like \(example).")
     let excess = Failure.usage("\"\(shortened(text))\" is too large; write a smaller number.")
     var isExcessive = false
     var rest = Substring(text)
@@ -36,7 +36,7 @@ public enum SizeArgument {
       if let digit = character.wholeNumberValue, character.isASCII {
         let (tens, first) = mantissa.multipliedReportingOverflow(by: 10)
         let (sum, second) = tens.addingReportingOverflow(digit)
-        // Letters may follow; then it is no number at all, which is another error.
+        // Letters may follow. Then it is not a number at all, which is another error.
         if first || second { isExcessive = true }
         mantissa = isExcessive ? 0 : sum
         digits += 1

@@ -86,7 +86,7 @@ enum InfoKind {
   /// The error for `path`; `reason` says what was found last.
   static func unknown(_ path: String, _ reason: String) -> Failure {
     .data(
-      "\(path): this is nothing that hsae info knows: \(reason). It knows stores, runs, matrices (.npy,"
+      "\(path): hsae info does not know what this is: \(reason). It knows stores, runs, matrices (.npy,"
         + " .safetensors, Zarr), GGUF models, databases of features, and corpora of text or JSON Lines."
     )
   }

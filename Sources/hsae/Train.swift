@@ -65,7 +65,7 @@ struct Train: ParsableCommand, RunsOnRanks {
 
   @Option(
     help: ArgumentHelp(
-      "What computes the steps: cpu, or the slow twin in double precision, reference.",
+      "What computes the steps: cpu, or reference, which is slow and in double precision.",
       valueName: "backend"))
   var backend = Backend.cpu
 
@@ -307,7 +307,7 @@ private func progressNote(_ record: MetricsRecord) -> String {
 /// Says, in place of the progress line, that a signal was received and when the command stops.
 @Sendable func announceStop(_ when: String = "after a checkpoint") {
   let clear = StandardStream.errors.isTerminal ? "\r\u{1B}[K" : ""
-  report(clear + "hsae: stopping \(when) (again to kill).")
+  report(clear + "hsae: stopping \(when) (a second signal kills it).")
 }
 
 /// The state of a run in one line.

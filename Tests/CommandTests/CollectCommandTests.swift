@@ -145,8 +145,8 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
       expectRefusal(
         try runHSAE(["collect", "synthetic", "--layer", "1", "--text", "nowhere", "--out", out]),
         66, ["nowhere"])
-      expectRefusal(try runHSAE(arguments("/dev/zero", out)), 65, ["/dev/zero", "no file of text"])
-      expectRefusal(try runHSAE(arguments(corpus, corpus)), 73, [corpus, "no store"])
+      expectRefusal(try runHSAE(arguments("/dev/zero", out)), 65, ["/dev/zero", "not a text file"])
+      expectRefusal(try runHSAE(arguments(corpus, corpus)), 73, [corpus, "not a store"])
       expectRefusal(
         try runHSAE(arguments(corpus, Path.join(folder, "none/store"))), 73, ["no such folder"])
       #expect(try Path.list(folder) == ["corpus.txt"])

@@ -119,12 +119,12 @@ import Testing
       for (name, says) in [
         ("a.npy", "neither"), ("empty.npy", "neither"), ("a.gguf", "GGUF"),
         ("a.safetensors", "neither"), ("a.npz", "hsae import"),
-        ("noise", "nothing that hsae info knows"),
+        ("noise", "does not know what this is"),
         ("noise.txt.x", "not text"), ("utf16", "not text"), ("empty", "it is empty"),
-        ("page.html", "browser"), ("settings.json", "nothing that hsae info knows"),
+        ("page.html", "browser"), ("settings.json", "does not know what this is"),
         ("saelens", "hsae import"), ("evaluation", "hsae report"),
         ("evaluation/evaluation.json", "hsae report"), ("pages", "index.html"),
-        ("folder", "nothing that hsae info knows"),
+        ("folder", "does not know what this is"),
       ] {
         expectRefusal(try runHSAE(["info", folder + "/" + name]), 65, [name, says])
       }

@@ -298,7 +298,7 @@ import Testing
       let misspelt = try start([(1, [], training), (1, [], training + ["--bogus"])]).result()
       #expect(misspelt.code == 64 && misspelt.errors.contains("--bogus"), "\(misspelt.errors)")
       let alone = try start([(1, [], training), (1, [], ["info", folder])]).result()
-      expectOneSentence(alone, 64, ["the work of one process"])
+      expectOneSentence(alone, 64, ["runs in one process"])
       let help = try start([(2, [], ["train", "--help"])]).result()
       #expect(help.code == 0 && help.output.components(separatedBy: "USAGE:").count == 2)
       #expect(!Path.exists(fixture.path("run")))

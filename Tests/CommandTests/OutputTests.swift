@@ -38,7 +38,7 @@ import Testing
       let result = try runHSAE([
         "unembed", Path.join(folder, "none.gguf"), "--out", folder, "--replace",
       ])
-      expectRefusal(result, 73, [folder, "no activation store"])
+      expectRefusal(result, 73, [folder, "not an activation store"])
       #expect(try Path.list(folder) == ["notes"])
     }
   }

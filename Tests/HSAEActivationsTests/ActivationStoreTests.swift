@@ -117,7 +117,8 @@ struct ActivationStoreTests {
       }
       let expected = Failure(
         .cannotCreate,
-        "\(mine): this folder is no activation store, so it is not replaced; choose another --out.")
+        "\(mine): this folder is not an activation store, so it is not replaced; choose another --out."
+      )
       #expect(refusal(mine) == expected)
       // Groups and arrays of other tools, and a file that is not JSON.
       for text in [#"{"node_type": "group", "attributes": {}}"#, "{", ""] {

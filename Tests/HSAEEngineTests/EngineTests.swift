@@ -1,6 +1,5 @@
-// The fast step against its slow twin (`HSAEModels/Reference`): same batch, same weights, every
-// gradient, every part of the loss, and the weights after several steps; and the same bits whatever
-// the number of threads.
+// Compares the fast step with its slow twin (`HSAEModels/Reference`) on the same batches and weights: every
+// gradient, every part of the loss, and the weights after several steps. The number of threads changes no bit.
 
 import Foundation
 import HSAEActivations
@@ -32,7 +31,7 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
 
   var settings: ReferenceSettings { ReferenceSettings(recipe()) }
 
-  /// Random unit rows, a little of them in common so that some latents are chosen often.
+  /// Random unit rows with a part in common, so that some latents are chosen often.
   func rows(_ stream: UInt64) -> [Float] {
     var generator = SeededGenerator(seed: seed).split(1000 + stream)
     var rows = [Float](repeating: 0, count: batch * shape.width)
@@ -119,7 +118,7 @@ extension TrainingEngine {
   func gradientsAndLossesAgreeWithTheTwin(_ example: EngineCase) {
     let engine = example.engine(threads: 2)
     var twin = ReferenceTrainer(parameters: ReferenceParameters(example.parameters()))
-    // AuxK needs latents that have not fired: one step first, with a window of one batch.
+    // AuxK needs dead latents. With a window of one batch there are some from the second step on.
     let window = example.batch
     for step in 1...3 {
       let rows = example.rows(UInt64(step))

@@ -1,6 +1,5 @@
-// Steps of an engine that is divided among ranks against those of one engine: the same losses, weights
-// and choices for any number of ranks, the same bits from run to run and for any number of threads, and
-// on the wire no more than the formula says.
+// Compares steps of an engine that is divided among ranks with those of one engine: the same losses, weights and
+// choices for any number of ranks, and the same bits from run to run and for any number of threads.
 
 import HSAEDistribution
 import HSAESupport
@@ -12,7 +11,7 @@ import Testing
 @testable import HSAEModels
 @testable import HSAERuns
 
-/// What some steps came to, of the whole dictionary.
+/// The results of some steps, for the whole dictionary.
 private struct Steps {
   var losses: [Double] = []
   var norms: [Double] = []

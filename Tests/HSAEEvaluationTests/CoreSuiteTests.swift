@@ -48,7 +48,7 @@ import Testing
       #expect(try value(zero, "kl_div_zero") > 0.1)
       #expect(try value(zero, "dead_latents") == 1 && value(zero, "l0") == 0)
       #expect(abs(try value(zero, "mse") - 1) < 1e-3)
-      #expect(try value(zero, "explained_variance") < 0.01, "the zero vector is no mean")
+      #expect(try value(zero, "explained_variance") < 0.01, "zero is not the mean")
       #expect(try value(perfect, "mse_unscaled") < 1e-3 && value(zero, "mse_unscaled") > 0.1)
     }
   }
@@ -169,7 +169,7 @@ import Testing
         let b = try value(short[1], key + "_unscaled")
         #expect(abs(a - b) < 1e-4 * abs(b), "\(key)")
       }
-      // A flat run of equal m, k and seed is no baseline if it scales rows in another way.
+      // A flat run of equal m, k and seed is not a baseline if it scales rows in another way.
       let h = try EvaluationFixture.run(
         "h",
         DictionaryShape(width: 16, experts: 4, sublatents: 2, subspace: 1, activeExperts: 2))

@@ -1,4 +1,4 @@
-// The suite of costs: operations of a row, parameters, a training step beside a flat one.
+// Tests the suite `cost`: operations of a row, parameters, and a training step compared with a flat one.
 
 import HSAEActivations
 import HSAELanguageModels
@@ -27,7 +27,7 @@ import Testing
     #expect(try value("forward_over_flat") < 1.02)
   }
 
-  /// How an imported run was trained nobody knows; what a row costs is known of it, and asks for no rows.
+  /// The cost of training an imported run is not known. The cost of a row is, and it needs no rows.
   @Test func anImportedRunHasNoTraining() throws {
     let run = EvaluationFixture.changed(try EvaluationFixture.constant("own", 16), "theirs")
     let evaluation = try Evaluation(
@@ -53,7 +53,7 @@ import Testing
       let numbers = CostSuite.numbers(of: shape, configuration)
       return try #require(numbers.first { $0.key == key }).value
     }
-    // Encoding and decoding, k of the pre-activations again, and what two levels add to that.
+    // Encoding and decoding, k exact pre-activations, and what the second level adds.
     let forward = 2_621_440.0 + 40_960 + 40_960
     let levels = 327_680.0 + 4_096 + 256
     // Adam's 12 for each of 13,369,344 parameters, or of 2,621,440, over the batch.

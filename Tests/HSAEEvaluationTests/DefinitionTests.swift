@@ -1,5 +1,5 @@
-// docs/evaluation.md defines every number by its key and has the label that is printed for it. Tests of
-// suites hold what these find against it.
+// docs/evaluation.md lists every number with its key and its printed label. The tests of the suites check their
+// results against it.
 
 import Foundation
 import HSAEHTML
@@ -13,15 +13,15 @@ enum Definitions {
     contentsOf: URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appending(path: "../../docs/evaluation.md"), encoding: .utf8)
 
-  /// The cells of the lines of all tables.
+  /// The cells of each line of its tables.
   static let lines: [[String]] = (text ?? "").split(separator: "\n").filter {
     $0.hasPrefix("| ")
   }.map { line in
     line.dropFirst(2).dropLast(2).components(separatedBy: " | ")
   }
 
-  /// Whether a line of a table has `key` and `label`, or the end of both after an ellipsis where another
-  /// has their beginnings; of languages the pages have one pair for all.
+  /// Whether a line of a table has `key` and `label`. A line that begins with an ellipsis gives only their ends,
+  /// and another line their beginnings. One pair of languages stands for all.
   static func has(_ key: String, _ label: String) -> Bool {
     if let pair = key.wholeMatch(of: /difference_([a-z]+)_([a-z]+)/),
       label == "difference \(pair.1)–\(pair.2)"
@@ -45,7 +45,7 @@ enum Definitions {
     lines.contains { $0.count == 3 && $0[0] == "`\(key)`" && $0[1] == label }
   }
 
-  /// Every number of `results` is there.
+  /// Expects a line for every number of `results`.
   static func expect(
     _ results: [SuiteResult], sourceLocation: SourceLocation = #_sourceLocation
   ) {

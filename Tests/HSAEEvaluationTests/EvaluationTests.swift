@@ -1,4 +1,4 @@
-// The frame of evaluations: the bootstrap, what is refused, JSON there and back, SAEBench's files, text.
+// What all suites share: the bootstrap, refused input, JSON round trips, SAEBench's files, text.
 
 import HSAEActivations
 import HSAELanguageModels
@@ -30,7 +30,7 @@ import Testing
     #expect(abs(interval.high - (mean + 1.96 * error)) < 0.1 * error * 1.96)
   }
 
-  /// Tokens of a document that are all alike are one observation and not many.
+  /// Equal tokens of one document count as one observation, not as many.
   @Test func groupsAreResampledWhole() throws {
     func width(groupOf: (Int) -> Int, groups: Int) throws -> Double {
       var sums = GroupedSums(groups: groups, quantities: 2)
@@ -55,7 +55,7 @@ import Testing
     #expect(interval(1, 1) == interval(1, 4) && interval(1, 1) != interval(2, 1))
     #expect(
       GroupedSums(groups: 1, quantities: 1).bootstrap(resamples: 10, seed: 0).interval { $0[0] }
-        == nil, "one group says nothing of the spread")
+        == nil, "one group has no spread")
   }
 }
 
@@ -75,10 +75,10 @@ import Testing
       let evaluation = try evaluation(folder)
       let path = folder + "/evaluation.json"
       try JSONFile.write(evaluation, to: path)
-      // As text, for what cannot be computed is NaN, which is not itself.
+      // Compared as text, because missing numbers are NaN, and NaN does not equal itself.
       let text = try JSONFile.encode(evaluation)
       #expect(try JSONFile.encode(Evaluation.read(from: path)) == text && text.contains("NaN"))
-      // Runs and suites from several files come together.
+      // Runs and suites from several files are merged.
       var one = evaluation
       one.runs = [one.runs[0]]
       one.runs[0].results = [one.runs[0].results[0]]
@@ -87,8 +87,8 @@ import Testing
     }
   }
 
-  /// Differences between an H-SAE and the flat one of equal sizes are paired: a run less itself is exactly
-  /// zero, however wide its own interval.
+  /// Differences between an H-SAE and the flat one of equal sizes are paired. A run minus itself is zero, no
+  /// matter how wide its own interval is.
   @Test func comparisonsArePaired() throws {
     try withTemporaryFolder { folder in
       let model = SyntheticModel(width: 16, contextLength: 64)
@@ -117,7 +117,7 @@ import Testing
       let evaluation = try Evaluation(
         of: [h, flat], suites: [CoreSuite.self, CostSuite.self],
         input: EvaluationFixture.input(store, model: model))
-      // Both levels, with losses; the other suites are held against the definitions in their own tests.
+      // This checks both levels, with losses. The tests of the other suites check theirs.
       Definitions.expect(evaluation.runs.flatMap(\.results))
       let core = try #require(evaluation.runs[0].result("core"))
       let comparison = try #require(core.comparison)
@@ -167,14 +167,14 @@ import Testing
       #expect(text.contains("perfect") && text.contains("a/zero"))
       #expect(text.contains("explained variance") && text.contains("held-out rows"))
       #expect(text.split(separator: "\n").allSatisfy { $0.count <= 160 })
-      // One heading says what the page is, and its sections are the suites.
+      // The page has one heading, and a section for each suite.
       let alone = try makeReport(
         ReportInput(title: "Evaluation", subtitle: "", runs: [], evaluation: evaluation))
       #expect(alone.matches(of: />Evaluation</).count == 2, "the title and the heading")
       #expect(alone.contains("<h2 id=\"suite-1\">core</h2>"))
       #expect(alone.contains("<a href=\"#suite-2\">cost</a>"))
       #expect(!alone.contains("<div class=\"charts\"></div>"))
-      // What is said of intervals and words is said where there are some.
+      // Intervals and words are explained only where a page has some.
       #expect(alone.matches(of: /bootstrap\s+intervals/).count == 1)
       #expect(!alone.contains("Words are tokens"))
       evaluation.runs[0].name = "<script>alert(1)</script>"
@@ -184,7 +184,7 @@ import Testing
     }
   }
 
-  /// No value is marked better than one of rows of another length.
+  /// Values measured on rows of different lengths are not compared.
   @Test func theBestOfWhatIsAlike() throws {
     for isAlike in [true, false] {
       var evaluation = try JSONFile.decode(
@@ -207,8 +207,8 @@ import Testing
     }
   }
 
-  /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own; no word of a
-  /// label is lost.
+  /// Runs stand side by side on 80 columns: labels take several lines, and intervals one of their own. No word
+  /// of a label is lost.
   @Test func narrowTerminals() throws {
     let shape = DictionaryShape(
       width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
@@ -252,7 +252,7 @@ import Testing
     let three = try evaluationText(evaluation(["a", "b", "c"], 0.8227), width: 80)
     #expect(lines(three).allSatisfy { $0.count <= 80 } && lines(three)[2].hasSuffix("c"))
     #expect(!three.contains("\n\n  a"))
-    // Where they do not fit at all, as many as do.
+    // If not all of them fit, as many as fit stand side by side.
     let many = try lines(evaluationText(evaluation(["a", "b", "c", "d"], 0.8227), width: 80))
     #expect(many.count { $0.hasSuffix(" c") || $0.hasSuffix(" d") } == 2)
     for text in [narrow, long, three] {

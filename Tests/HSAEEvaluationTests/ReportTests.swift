@@ -72,7 +72,7 @@ private func sampleRun(_ name: String, flat: Bool = false, words: [String] = hos
     } + [WordLookup(word: "<none>", isKept: false, isEncoded: false, suggestions: words)])
 }
 
-/// A strict reader of the HTML that pages are made of. Complains about what a browser would repair.
+/// A strict reader of the pages' HTML. It reports every fault that a browser would repair.
 private struct PageReader {
   var ids: [String] = []
   var problems: [String] = []
@@ -153,7 +153,7 @@ private struct PageReader {
     #expect(page.contains("T &amp; T") && page.contains("&lt;none&gt;"))
   }
 
-  /// The cards are of held-out rows where the evaluation has both runs on such; else of the page's rows.
+  /// The cards show held-out rows if the evaluation has them for both runs, else the page's own rows.
   @Test func theCardsSayWhichRowsTheyAreOf() throws {
     let runs = [sampleRun("h"), sampleRun("flat", flat: true)]
     func cards(_ evaluation: Evaluation?) throws -> String {
@@ -188,14 +188,14 @@ private struct PageReader {
     #expect(
       table.hasSuffix(
         "measured on nine rows; held out: explained variance on 7 held-out rows of a store\n"))
-    // Rows that training had among them are no held-out rows, whatever the file.
+    // Rows that training has seen do not count as held out, even if they are in an evaluation file.
     for index in evaluation.runs.indices { evaluation.runs[index].results[0].isHeldOut = false }
     #expect(try cards(evaluation) == cards(nil))
     #expect(summaryTable(runs, evaluation) == summaryTable(runs))
   }
 
-  /// What is said of a run's rows is so: of an imported one nobody knows whether training had them, its error at the
-  /// rows' own lengths is no share, and what is active is measured.
+  /// For an imported run, it is not known whether it was trained on the rows. Its error at the rows' own lengths
+  /// is not shown as a share, and the number of active latents is the one that was measured.
   @Test func anImportedRunsCards() throws {
     func page(_ change: (inout RunReport) -> Void) throws -> String {
       var run = sampleRun("theirs", flat: true)
@@ -211,7 +211,7 @@ private struct PageReader {
       $0.numbers?.reconstruction.full.squaredError = 541_643_228.491
     }
     #expect(theirs.contains("<dd>541,643,228</dd>") && theirs.contains("<td>541,643,228</td>"))
-    #expect(theirs.contains("of rows at their own lengths, on rows its training may have had"))
+    #expect(theirs.contains("of rows at their own lengths, on rows it may have been trained on"))
     #expect(!theirs.contains("squared norm") && !theirs.contains("was not trained on"))
     #expect(theirs.contains("2.0 active for a row on average<"))
     let other = try page {
@@ -231,7 +231,7 @@ private struct PageReader {
     }
   }
 
-  /// What is counted of a latent is what its rows are.
+  /// A page counts words, tokens or rows for a latent, depending on what the rows stand for.
   @Test func rowsAreCalledWhatTheyAre() throws {
     for (kind, unit) in [(RowKind.word, "words"), (.token, "tokens"), (.row, "rows")] {
       var run = sampleRun("h", words: ["a"])

@@ -49,7 +49,7 @@ import Testing
     let table = NounTable(words: words, wordNet: try WordNetFixture.load())
     #expect(table.lemmas == ["dog", "paris", "bun", "mouse"])
     #expect(table.nounOfRow == [0, -1, -1, 0, 1, 2, 3])
-    #expect(nouns.count == WordNetFixture.words().count - 1)  // "mouse_bird" is no word of letters.
+    #expect(nouns.count == WordNetFixture.words().count - 1)  // "mouse_bird" has a "_".
   }
 
   @Test func aPlantedHierarchyScoresOne() {

@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  /// As many rows of another store are not called those of training.
+  /// Rows of another store are not called training rows, even if there are as many.
   @Test func otherRowsAreNamedAsSuch() throws {
     try withTemporaryFolder { folder in
       let (store, other) = (Path.join(folder, "store"), Path.join(folder, "other"))
@@ -95,7 +95,7 @@ import Testing
       try train(store, to: Path.join(folder, "run"), sublatents: 0)
       let run = try TrainedRun(path: Path.join(folder, "run"), store: other, threads: 1)
       #expect(!run.isTrainingData && run.availableRows == run.description.data?.rows)
-      #expect(run.evaluatedOn == "the 40 rows, other ones than it was trained on")
+      #expect(run.evaluatedOn == "the 40 rows, not those it was trained on")
     }
   }
 

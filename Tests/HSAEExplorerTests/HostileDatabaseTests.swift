@@ -37,9 +37,9 @@ import Testing
         let message = found?.message ?? ""
         #expect(message.contains(path) && message.contains(words), sourceLocation: location)
       }
-      expect(try refusal([]), "no SQLite database")
-      expect(try refusal(Array("hello, this is text\n".utf8)), "no SQLite database")
-      expect(try refusal([UInt8](repeating: 65, count: 5000)), "no SQLite database")
+      expect(try refusal([]), "not an SQLite database")
+      expect(try refusal(Array("hello, this is text\n".utf8)), "not an SQLite database")
+      expect(try refusal([UInt8](repeating: 65, count: 5000)), "not an SQLite database")
       expect(try refusal(Array(whole.prefix(whole.count / 2))), "cut short")
       expect(try refusal(Array(whole.prefix(whole.count - 1))), "cut short")
       expect(try changed("PRAGMA user_version = 3"), "newer")

@@ -50,7 +50,7 @@ import Testing
     }
   }
 
-  /// Sublatents and subspace are one choice between flat and hierarchical: the command line's.
+  /// Sublatents and subspace together choose between flat and hierarchical; the command line decides.
   @Test func aFlatDictionaryMayBeChosenAgainstAFile() {
     func options(_ sublatents: Int?, _ subspace: Int?) -> TrainingOptions {
       var options = TrainingOptions()
@@ -64,7 +64,7 @@ import Testing
     #expect(options(nil, 2).filled(from: flat) == options(nil, 2))
     #expect(options(8, nil).filled(from: file) == options(8, 4))
     #expect(options(nil, nil).filled(from: flat) == flat)
-    // What contradicts itself on the command line is still refused.
+    // Contradictions on the command line are still refused.
     #expect(options(0, 3).filled(from: file) == options(0, 3))
   }
 

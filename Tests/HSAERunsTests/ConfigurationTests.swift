@@ -67,7 +67,7 @@ func resolve(
     #expect(short.learningRate.warmup == twentieth)
     #expect(short.regularizerWarmup.steps == twentieth)
     #expect(short.deadWindow == max(1, min(10_000_000, short.steps * batch / 20)))
-    // Asked for, the paper's batch and warm-ups stay.
+    // The preset `paper` keeps the paper's batch and warm-ups.
     let paper = try resolve(rows: rows) { $0.preset = .paper }
     #expect(paper.batch == 32_512)
     #expect(paper.learningRate.warmup == 1000)
@@ -98,7 +98,7 @@ func resolve(
     #expect(preset.learningRate.peak == 2e-3)
     #expect(preset.objective.l1 == 1e-4)
     #expect(preset.batch == 2048)
-    // What is given wins, and the flat dictionary beside it has neither penalty nor threshold.
+    // Given options win over the preset, and a flat dictionary has no penalty.
     let flat = try resolve(rows: 2_000_000) {
       $0.preset = .residualStream; $0.sublatents = 0; $0.bias = BiasOption.none
     }
@@ -120,7 +120,7 @@ func resolve(
     #expect(preset.clip == 1)
     #expect(preset.objective.ortho == 2.5e-2)
     #expect(preset.objective.l1 == 2.5e-3)
-    // What is given wins over the preset.
+    // Given options win over the preset.
     let other = try resolve {
       $0.preset = .unembedding; $0.experts = 100; $0.clip = 0
     }
@@ -187,7 +187,7 @@ func resolve(
     for (option, refusal) in refusals { expectSentence(refusal, option) }
   }
 
-  /// What is refused, by the option the sentence must name.
+  /// Changes that are refused, each with the option that the message must name.
   static let refusals: [(option: String, change: @Sendable (inout TrainingOptions) -> Void)] = [
     ("--experts", { $0.experts = 0 }), ("--experts", { $0.experts = -5 }),
     ("--k", { $0.k = 0 }), ("--k", { $0.k = 16_385 }), ("--k", { $0.experts = 31 }),

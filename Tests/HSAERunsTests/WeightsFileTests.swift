@@ -1,4 +1,4 @@
-// Weights in files: what is written is read again, bit for bit; what does not fit is refused.
+// Weights in files: they are read back bit for bit, and files that do not fit are refused.
 
 import HSAEActivations
 import HSAEModels
@@ -72,7 +72,7 @@ import Testing
   @Test func otherFloatTypesAreRead() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "w")
-      // Axes: unit rows in any precision.
+      // Rows along the axes have unit norm in any precision.
       let shape = Self.flat
       var axes = [Float](repeating: 0, count: shape.experts * shape.width)
       for expert in 0..<shape.experts { axes[expert * shape.width + expert] = 1 }
@@ -84,7 +84,7 @@ import Testing
     }
   }
 
-  /// A part looks like a smaller dictionary.
+  /// A shard looks like a smaller dictionary.
   @Test func aPartIsNotTakenForTheWhole() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "hsae_weights-00001-of-00004.safetensors")
@@ -97,7 +97,7 @@ import Testing
     }
   }
 
-  /// What is missing or misspelt must not make a dictionary of another kind.
+  /// A missing or misspelt tensor must not turn a file into another kind of dictionary.
   @Test func everyTensorMustBelong() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "weights.safetensors")
@@ -121,7 +121,7 @@ import Testing
         let message = try refusal(Self.hierarchical, named([name: "x"])) ?? ""
         #expect(message.contains("\"x\" that no dictionary of this shape has"), "\(message)")
       }
-      // The sub-encoder left out: not a flat dictionary.
+      // Without the sub-encoder it is not a flat dictionary.
       let without =
         try refusal(
           Self.hierarchical, named([:]).filter { $0.1 != .subEncoder }) ?? ""
@@ -133,7 +133,7 @@ import Testing
     }
   }
 
-  /// The refusal of a file made by `change`.
+  /// The failure to read a file after `change`; nil if it is read.
   private func refusal(
     _ shape: DictionaryShape = hierarchical, hasBias: Bool = false,
     _ change: (inout Tensors, inout [ParameterName: [Int]]) -> Void
@@ -210,7 +210,7 @@ import Testing
       try DurableFile.write("{}", to: path)
       #expect(failure { _ = try WeightsFile.shape(of: path) }?.kind == .data)
     }
-    // An encoder that is no matrix; a sub-encoder of no sublatents.
+    // An encoder that is not a matrix; a sub-encoder without sublatents.
     let flatTensor = try refusal { tensors, shapes in shapes[.encoder] = [70] }
     #expect(flatTensor?.message.contains("dimensions") == true)
     let none = try refusal { tensors, shapes in

@@ -45,7 +45,7 @@ struct ArgumentTests {
   func whatIsTooLargeIsCalledThat(text: String, isTooLarge: Bool) {
     let message = failure { _ = try SizeArgument.count(text) }?.message
     #expect(message?.contains("is too large") == isTooLarge)
-    #expect(message?.contains("no whole number") == !isTooLarge)
+    #expect(message?.contains("not a whole number") == !isTooLarge)
   }
 
   /// `localizedDescription` is the message.

@@ -90,7 +90,8 @@ struct DurableTests {
         let found = failure { try DurableFile.write("x", to: path) }
         #expect(
           found
-            == Failure(.cannotCreate, "\(path): this is no ordinary file; choose another path."))
+            == Failure(.cannotCreate, "\(path): this is not an ordinary file; choose another path.")
+        )
       }
       #expect(FileStatus(at: pipe)?.kind == .pipe)
       #expect(try Path.list(folder) == ["link", "pipe"])

@@ -38,7 +38,7 @@ struct JSONTests {
 
   @Test func limits() {
     let deep = String(repeating: "[", count: 100_000)
-    #expect(failure { _ = try parse(deep) }?.message.contains("too deep") == true)
+    #expect(failure { _ = try parse(deep) }?.message.contains("too deeply") == true)
     let wide = Array("[\(String(repeating: "0,", count: 100))0]".utf8)
     let limits = JSONLimits(depth: 2, values: 50)
     #expect(

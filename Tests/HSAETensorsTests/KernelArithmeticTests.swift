@@ -317,7 +317,7 @@ extension KernelDescription {
   /// too.
   @Test(arguments: KernelDescription.all)
   func setsAgreeOnExactNumbers(_ kernel: KernelDescription) {
-    // residuals and the scalars are no eighths, so the products round.
+    // residuals and the scalars are not eighths, so the products round.
     guard !["residuals", "axpy", "scale", "scale in place", "rows_sum"].contains(kernel.name) else {
       return
     }

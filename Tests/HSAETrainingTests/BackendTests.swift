@@ -1,6 +1,6 @@
-// The conformance suite: what every backend behind `StepBackend` must do. A new backend is in it as soon as it is a case
-// of `Backend`. Each is held against the reference twin in double precision, over one step and over 50, and through
-// checkpoints that one backend writes and another goes on from.
+// The conformance suite: what every backend behind `StepBackend` must do. A new backend is tested as soon as it
+// is a case of `Backend`. Each is compared with the reference twin in double precision, over 1 step and over 50,
+// and continues from checkpoints that another backend wrote.
 
 import HSAEModels
 import HSAESupport
@@ -32,7 +32,7 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
 }
 
 extension TrainingFixture {
-  /// Trains the run `name` by `backend` up to `steps`, from where it stands or from the start.
+  /// Trains the run `name` with `backend` up to `steps`, from its newest checkpoint or from the start.
   @discardableResult
   fileprivate func train(
     _ name: String, _ options: TrainingOptions, by backend: Backend, steps: Int? = nil
@@ -154,7 +154,7 @@ extension TrainingFixture {
     }
   }
 
-  /// Losses and weights of two runs agree to `tolerance`.
+  /// Expects the losses of two runs to agree, and their weights to `tolerance`.
   private func requireNear(
     _ name: String, _ twin: String, _ fixture: TrainingFixture, _ tolerance: Double
   ) throws {

@@ -1,4 +1,4 @@
-// Which rows make up which batch, and that what is read ahead is what was asked for.
+// Which rows make up each batch, and that a reader returns the batches it is asked for.
 
 import HSAEActivations
 import HSAESupport
@@ -108,7 +108,7 @@ private struct ChunkedRows: RowSource {
       #expect(sequence.rows(at: range) == Array(all[range]))
       #expect(sequence.rows(at: range, reusing: &places) == Array(all[range]))
     }
-    // Going back is no different.
+    // Going back gives the same rows.
     #expect(sequence.rows(at: 5..<10, reusing: &places) == Array(all[5..<10]))
   }
 
@@ -122,7 +122,7 @@ private struct ChunkedRows: RowSource {
     #expect(Set(rows[first.positions]) == Set(first.chunks.flatMap { Array($0) }))
     let second = try #require(sequence.pool(at: 70_000))
     #expect(Set(rows[second.positions]) == Set(second.chunks.flatMap { Array($0) }))
-    // The first thousand rows come from all of the pool's chunks alike.
+    // The first thousand rows come about equally from all of the pool's chunks.
     for chunk in first.chunks {
       let share = rows[..<1000].count { chunk.contains($0) }
       #expect(abs(share - 143) < 60)
@@ -146,7 +146,7 @@ private struct ChunkedRows: RowSource {
     }
   }
 
-  /// The orders of this version: runs that were begun with it go on with the same bits.
+  /// These orders must not change, or runs that were begun earlier would resume with other rows.
   @Test func ordersStayAsTheyAre() {
     func first(_ order: RowOrder) -> [Int] {
       let rows = ChunkedRows(sizes: [4, 4, 4])

@@ -1,4 +1,4 @@
-// What a step is counted to cost, the limit, and the planted rows of `hsae bench`.
+// The counted cost of a step, the limit, and the planted rows of `hsae bench`.
 
 import HSAEActivations
 import HSAEModels
@@ -34,7 +34,7 @@ import Testing
     #expect(cost.operations == parts)
   }
 
-  /// The limit of `docs/architecture.md`, and the flat dictionary's: no orthogonality, no experts.
+  /// The limit of `docs/architecture.md`, also for the flat dictionary, which has no orthogonality penalty.
   @Test func theLimitIsProductsAndOnePassOverParameters() throws {
     var options = TrainingOptions()
     options.preset = .gemma270M
@@ -90,7 +90,7 @@ import Testing
         for column in row.indices { squares += row[column] * row[column] }
         #expect(abs(squares - 1) < 1e-2)
       }
-      // The same bytes again; others from another seed.
+      // The same seed gives the same bytes, another seed others.
       let again = Path.join(folder, "again.safetensors")
       try planted.write(to: again)
       #expect(fileBytes(path) == fileBytes(again))

@@ -1,4 +1,4 @@
-// What training says it needs of memory, and what it offers where there is too little.
+// The memory that training says it needs, and its advice if there is too little.
 
 import HSAEModels
 import HSAESupport
@@ -22,7 +22,7 @@ private func configuration(
 }
 
 @Suite struct MemoryNeedTests {
-  /// Four numbers of 4 bytes for each weight, or three.
+  /// Each weight takes four numbers of 4 bytes, or as much as three with moments in bf16.
   @Test func largeDictionariesAreCounted() throws {
     let paper = try configuration { $0.experts = 16_384 }
     let numbers = Double(paper.shape.parameterCount)
@@ -69,7 +69,7 @@ private func configuration(
         .contains("much smaller") == true)
   }
 
-  /// Each number of config.json replaced by one that makes no sense: refused or harmless, no trap.
+  /// Each number of config.json is replaced by one that makes no sense. It is refused or harmless; none traps.
   @Test func editedConfigurationsAreCheckedAgain() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "config.json")

@@ -1,5 +1,5 @@
-// Whole runs on several ranks: the same curve as on one, on any number of ranks after a resume; shards that
-// every reader joins; and failures of one rank that stop all with one sentence.
+// Runs on several ranks have the same curve as on one, also when they are resumed on another number of ranks.
+// Readers join the shards of a checkpoint. A failure of one rank stops all with one message.
 
 import HSAEActivations
 import HSAEDistribution
@@ -15,8 +15,8 @@ import Testing
 @testable import HSAETraining
 
 extension TrainingFixture {
-  /// Trains the run `name` on `world` ranks in groups of `group` up to `until` steps, beginning it or going
-  /// on with it; what the first rank was told.
+  /// Trains the run `name` to its end on `world` ranks in groups of `group`, from the start or from its newest
+  /// checkpoint. Returns the last record.
   @discardableResult
   fileprivate func train(
     _ name: String, world: Int, group: Int? = nil, options: TrainingOptions? = nil,
@@ -66,7 +66,7 @@ extension TrainingFixture {
   }
 }
 
-/// Rows that cannot be read any more after `limit` of them.
+/// Rows that can no longer be read after the first `limit`.
 private final class FailingRows: RowSource {
   private let rows: any RowSource
   private let limit: Int
@@ -90,7 +90,7 @@ private final class FailingRows: RowSource {
   }
 }
 
-/// Rows of which one has another sign, under the same name.
+/// The same rows but for one, with the same fingerprint.
 private struct OtherRows: RowSource {
   let rows: any RowSource
   var rowCount: Int { rows.rowCount }
@@ -135,7 +135,7 @@ private struct OtherRows: RowSource {
       TrainerTests.variants[variant].change(&options)
       options.keep = 10
       try fixture.train("one", options: options)
-      // Stopped after 14 of 24 steps on 3 ranks, which goes for every kind of what comes after.
+      // Stopped after 14 of 24 steps on 3 ranks; any number of ranks can resume that.
       try fixture.train("three", world: 3, options: options)
       for step in [21, 24] { Path.removeAll(fixture.checkpoint("three", step)) }
       for (name, world, group) in [("1", 1, 1), ("2", 2, 2), ("4", 4, 2)] {
@@ -143,7 +143,7 @@ private struct OtherRows: RowSource {
         try fixture.train(name, world: world, group: group, options: options, resumes: true)
         try fixture.expectSame(name, as: "one")
       }
-      // And ranks go on with what one wrote.
+      // Several ranks can resume what one wrote.
       try copyAll(fixture.path("one"), to: fixture.path("back"))
       for step in [14, 21, 24] { Path.removeAll(fixture.checkpoint("back", step)) }
       try fixture.train("back", world: 4, options: options, resumes: true)
@@ -171,7 +171,7 @@ private struct OtherRows: RowSource {
     }
   }
 
-  /// What `body` throws on three ranks.
+  /// The failure that `body` throws on three ranks; nil if it throws none.
   private func failure(_ body: @escaping (any Communicator) throws -> Void) -> Failure? {
     do {
       _ = try withRanks(3, body)
@@ -225,7 +225,7 @@ private struct OtherRows: RowSource {
     }
   }
 
-  /// A fingerprint is of samples only, so other rows can have the same: the batches are compared too.
+  /// A fingerprint covers only a sample, so other rows can have the same one. So batches are compared too.
   @Test func otherRowsUnderTheSameFingerprintStopAll() throws {
     try withTemporaryFolder { folder in
       let fixture = try TrainingFixture(in: folder)
@@ -250,7 +250,7 @@ private struct OtherRows: RowSource {
       for part in ["/elsewhere/rows.npy: in step ", "rank 3 has read other rows than rank 2"] {
         #expect(failure?.message.contains(part) == true, "\(failure?.message ?? "")")
       }
-      // What was learned before they came is kept. Ranks that see other rows anyway have nothing to compare.
+      // Earlier checkpoints are kept. Ranks of different groups read different rows, so nothing is compared.
       let step = failure?.message.split(separator: " ").compactMap { Int($0) }.first ?? 0
       let steps = try RunDirectory(path: fixture.path("run2")).checkpointSteps()
       #expect(step >= 1 && steps.max() ?? 0 == step - 1, "\(step) \(steps)")
@@ -273,7 +273,7 @@ private struct OtherRows: RowSource {
       var other = values
       other[first].negate()
       marks.insert(mark(other))
-      // Two signs of one lane; two values that change places.
+      // Two changed signs in one lane; two values swapped.
       other[(first + 16) % 107].negate()
       marks.insert(mark(other))
       other = values
@@ -326,7 +326,7 @@ private struct OtherRows: RowSource {
           #expect(bytes == formulas.map(\.total), "\(formulas)")
           withinGroup.append(formulas[0].total - formulas[0].betweenGroups)
         }
-        // Nothing within a group grows with the dictionary.
+        // Traffic within a group does not grow with the dictionary.
         #expect(withinGroup[0] == withinGroup[1])
       }
     }
@@ -341,7 +341,7 @@ private struct OtherRows: RowSource {
       (options.sublatents, options.subspace, options.k, options.batch) = (0, 0, 1, 500)
       (options.auxk, options.auxkK) = (0.03, active)
       let configuration = try fixture.configuration(options)
-      // Two steps, the second with latents that have not fired in the first.
+      // Two steps; latents that are not active in the first are dead in the second.
       let steps = try withRanks(ranks.world) { communicator in
         let ranks = try Ranks(communicator, dictionaryRanks: ranks.group)
         let engine = try freshEngine(configuration, try fixture.source(), ranks)

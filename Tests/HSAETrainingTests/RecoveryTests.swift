@@ -1,5 +1,5 @@
-// A dictionary that was planted is found again: the one test that asks whether training works, not
-// whether it agrees with itself.
+// Training finds a planted dictionary. This is the one test of whether training works; the others test whether
+// it agrees with itself.
 
 import HSAEActivations
 import HSAEModels
@@ -20,9 +20,9 @@ import Testing
     return abs(product) / max(norms[0] * norms[1], 1e-30)
   }
 
-  /// 16 parents of 4 children each in 32 dimensions, two families in a vector: every parent has a
-  /// latent whose decoder row points its way, and sublatents explain most of what a flat dictionary
-  /// of the same sizes cannot.
+  /// 16 parents of 4 children each in 32 dimensions, two families in a row. Every parent gets a latent whose
+  /// decoder row has its direction, and sublatents explain most of what a flat dictionary of the same sizes
+  /// cannot.
   @Test func aPlantedHierarchyIsFound() throws {
     try withTemporaryFolder { folder in
       let planted = PlantedHierarchy(
@@ -41,7 +41,7 @@ import Testing
         options.learningRate = 1e-2
         options.precision = .float32
         if sublatents > 0 {
-          // The parents should be as good as they can be alone, and no child be below a threshold.
+          // Parents should fit as well as they can alone, and no child should be below a threshold.
           options.beta = 1
           options.thresholdSub = 0
         }

@@ -1,5 +1,5 @@
-// Event files, read back by a parser that shares nothing with the writer: what is in them, that a run that was
-// stopped and gone on with has every step once, and that what a crash cut off is no obstacle.
+// Event files, read by a parser that shares no code with the writer. They hold the records, a resumed run has
+// every step once, and events that a crash cut off are dropped.
 
 import Foundation
 import HSAEModels
@@ -174,7 +174,7 @@ struct TensorBoardTests {
         again.scalars.mapValues { $0["loss/total"] } == whole.scalars.mapValues { $0["loss/total"] }
       )
 
-      // A run that had none: made of its records when it is asked for.
+      // A run without event files: they are made from its records on request.
       Path.removeAll(path + "/tensorboard")
       trainer = try Trainer(resuming: path, source: source, with: TrainingResources(threads: 1))
       trainer?.writesEvents = true

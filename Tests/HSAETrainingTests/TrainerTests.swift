@@ -1,4 +1,5 @@
-// Whole runs on small data: the loss falls, and neither threads nor kills nor damage change a bit.
+// Trains small runs to their end: the loss falls, and threads, interruptions and damaged checkpoints change no
+// bit.
 
 import HSAEActivations
 import HSAEModels
@@ -79,7 +80,7 @@ import Testing
     }
   }
 
-  /// What a run is copied as at some steps, as if the machine had stopped there, and resumed from.
+  /// Options of runs that are copied at some steps, as if the machine had stopped there, and then resumed.
   static let variants: [(name: String, change: @Sendable (inout TrainingOptions) -> Void)] = [
     ("hierarchical", { _ in }),
     ("keep 1", { $0.keep = 1 }),
@@ -118,7 +119,7 @@ import Testing
       Self.variants[variant].change(&fixture.options)
       let stops = [1, 6, 7, 8, 13, 14, 20, 21, 23]
       try fixture.train("whole") { step, _ in
-        // `progress` comes before the step's checkpoint: at 7 and 14 the run dies without it.
+        // `progress` is called before the step's checkpoint is written, so the copies at 7 and 14 lack it.
         if stops.contains(step) {
           do { try copyAll(fixture.path("whole"), to: fixture.path("at-\(step)")) } catch {
             Issue.record("\(error)")
@@ -160,7 +161,7 @@ import Testing
         #expect(warnings.first?.contains("step-00000024") == true, "\(warnings)")
         #expect(try fixture.result(name) == whole, "\(damage)")
       }
-      // With every checkpoint damaged the run begins again, and says so.
+      // If every checkpoint is damaged, the run starts again, with a warning for each of them.
       for step in [21, 24] {
         try flipByte(40, of: Path.join(fixture.checkpoint("whole", step), file))
       }
@@ -184,7 +185,7 @@ import Testing
       var steps: Set<[Int]> = []
       let run = try RunDirectory(path: fixture.path("whole"))
       _ = try trainer.run { _, _ in steps.insert((try? run.checkpointSteps()) ?? []) }
-      // The damaged one stays until there is another, and each then replaces the one before.
+      // The damaged checkpoint stays until a new one is written. Each new one then replaces the one before.
       #expect(steps == [[24], [7], [14], [21]])
       #expect(try fixture.result("whole") == whole)
     }
@@ -219,7 +220,7 @@ import Testing
       let partial = Path.join(fixture.path("run"), "checkpoints/.step-00000009.partial-999999")
       try Path.createDirectories(partial)
       try DurableFile.write("half", to: Path.join(partial, "hsae.json"))
-      // A record that was cut off, with and without a whole number before the cut.
+      // A last record that was cut off.
       let log = Path.join(fixture.path("run"), "metrics.jsonl")
       try DurableFile.write(fileBytes(log) + Array(#"{"auxk":0,"deadLa"#.utf8), to: log)
       try fixture.resume("run")
@@ -271,10 +272,10 @@ import Testing
       try Path.createDirectories(fixture.path("mine"))
       try DurableFile.write("keep me", to: fixture.path("mine/notes.txt"))
       #expect(failure { _ = try fixture.create("mine") }?.kind == .cannotCreate)
-      // Nothing was left in a folder that is no run.
+      // No files are left in a folder that is not a run.
       #expect(try Path.list(fixture.path("mine")) == ["notes.txt"])
       try Path.createDirectories(fixture.path("empty"))
-      // What is left of a run that died before its config.json was there.
+      // Files of a run that was killed before it wrote config.json.
       try DurableFile.write("123\n", to: fixture.path("empty/run.lock"))
       try DurableFile.write("{", to: fixture.path("empty/.config.json.partial-999999"))
       try fixture.train("empty")
@@ -297,7 +298,7 @@ import Testing
         #expect(refusal?.kind == .data)
         #expect(refusal?.message.contains("row 123 ") == true, "\(refusal?.message ?? "")")
       }
-      // Found before anything was created, where the bias needed the rows.
+      // If the bias needs the rows, the error comes before anything is created.
       #expect(!Path.exists(fixture.path("run-geometricMedian")))
     }
   }
@@ -313,7 +314,7 @@ import Testing
     }
   }
 
-  /// Rows that are all the same, all zero, or fewer than a batch and than a sublatent needs.
+  /// Rows that are all equal, all zero, or too few to fill a batch.
   @Test func poorDataTrains() throws {
     try withTemporaryFolder { folder in
       let fixture = try TrainingFixture(in: folder)

@@ -31,7 +31,7 @@ struct TrainingFixture {
     options.subspace = 3
     options.k = 3
     options.steps = 24
-    // No divisor of the rows: batches span epochs. No multiple of 64: tails everywhere.
+    // Not a divisor of the number of rows, so batches span epochs. Not a multiple of 64, so kernels have tails.
     options.batch = 77
     options.seed = 5
     options.learningRate = 1e-3
@@ -74,7 +74,7 @@ struct TrainingFixture {
     return trainer
   }
 
-  /// Resumes the run `name` and trains it to its end; the warnings.
+  /// Resumes the run `name` and trains it to its end. Returns the warnings.
   @discardableResult
   func resume(_ name: String, threads: Int = 2) throws(Failure) -> [String] {
     var warnings: [String] = []
@@ -91,11 +91,11 @@ struct TrainingFixture {
     Path.join(path(name), "checkpoints/\(CheckpointName.folder(step: step))")
   }
 
-  /// What a run came to.
+  /// The result of the run `name`.
   func result(_ name: String) throws(Failure) -> RunResult { try RunResult(path(name)) }
 }
 
-/// All of a run that must not depend on threads, interruptions or time.
+/// The parts of a run that must not depend on threads, interruptions or time.
 struct RunResult: Equatable {
   var checkpoints: [Int]
   /// The bytes of the files of each checkpoint.

@@ -1,5 +1,5 @@
-// Several dictionaries over one reading: every run directory comes out as if its run had been alone,
-// however the group was stopped and gone on with.
+// Several runs that share one reading of the data: each run directory has the same content as if its run had
+// been trained alone, wherever the group was stopped and resumed.
 
 import HSAEActivations
 import HSAEModels
@@ -31,7 +31,7 @@ private struct GroupFixture {
         "flat",
         changed {
           ($0.sublatents, $0.subspace) = (0, 0)
-          // A bias changes the batch in place: the others must not see that.
+          // A bias changes the batch in place, which the other runs must not see.
           ($0.bias, $0.deadWindow) = (.geometricMedian, 77)
         }
       ),
@@ -45,7 +45,7 @@ private struct GroupFixture {
     ]
   }
 
-  /// Trains each run alone, as NAME-alone; the results by name.
+  /// Trains each run alone, as NAME-alone. Returns the results by name.
   func alone() throws -> [String: RunResult] {
     var results: [String: RunResult] = [:]
     for (name, options) in all {
@@ -87,7 +87,7 @@ private struct GroupFixture {
     }
   }
 
-  /// Copies taken at any moment go on together, in any order, or one by one.
+  /// Copies taken at any moment can be resumed together, in any order, or one by one.
   @Test func aStoppedGroupGoesOnTogetherAndSingly() throws {
     try withTemporaryFolder { folder in
       let runs = try GroupFixture(in: folder)
@@ -96,7 +96,7 @@ private struct GroupFixture {
       let group = try runs.create()
       var moments: [String] = []
       _ = try group.run { trainer in
-        // After the step of one run and before that of the next; checkpoints lie at 4, 7, 8, ….
+        // This is called between the steps of two runs. Checkpoints are at 4, 7, 8, ….
         guard [1, 7, 9, 23, 24, 27].contains(trainer.step) else { return }
         let moment = "at-\(trainer.step)-\(Path.name(trainer.path))"
         do {
@@ -138,7 +138,7 @@ private struct GroupFixture {
       let refusal = failure { _ = try group.run(warn: { warnings.append($0) }) { _ in } }
       #expect(refusal?.kind == .data)
       #expect(refusal?.message.contains(fixture.path("wild")) == true)
-      #expect(warnings.count == 1 && warnings[0].contains("The other runs go on."))
+      #expect(warnings.count == 1 && warnings[0].contains("The other runs continue."))
       #expect(try fixture.result("tame") == fixture.result("alone"))
     }
   }
@@ -162,7 +162,7 @@ private struct GroupFixture {
         }
         #expect(refusal?.kind == .usage && refusal?.message.contains(name) == true, "\(name)")
       }
-      // The order by chunks follows the seed too; that of the file does not.
+      // The order by chunks depends on the seed too; the order of the file does not.
       for (order, isRefused) in [(RowOrder.chunks, true), (.file, false)] {
         let runs = try [fixture.options.seed ?? 0, 77].enumerated().map { index, seed in
           var options = fixture.options
@@ -175,7 +175,7 @@ private struct GroupFixture {
         }
         #expect((refusal?.message.contains("--order-seed") == true) == isRefused, "\(order)")
       }
-      // One folder for two; and a folder that is taken leaves no run behind in the free one.
+      // Two runs with one folder. And if one folder is not empty, no run is left in the other.
       let configuration = try fixture.configuration()
       for paths in [["a", "./a/"], ["b", "taken"]] {
         try Path.createDirectories(fixture.path("taken"))

@@ -2,7 +2,7 @@
 //
 // Every function is reached through a table (`hsae_kernels_best`, `hsae_kernels_named`), so that tests
 // can compare each instruction set with the scalar twins in Swift. All arithmetic uses vectors of 16
-// floats whatever the machine's width, so sums associate alike everywhere; only fused multiply-adds
+// floats for every machine width, so sums associate in the same way everywhere; only fused multiply-adds
 // differ between sets. Matrices are row-major. No kernel allocates or keeps state.
 //
 // Letters: d width of a row, R rows of one expert's matrix (1 + s), n number of data rows, ld distance

@@ -10,7 +10,7 @@ extension ActivationStore {
   /// `norms` [n] and `tokens` [n] go with it. `vocabulary` is by token id. `mean` [d] and `whitening` [d × d,
   /// row-major] describe how the rows were made: (x − mean)·whitening, then unit norm.
   ///
-  /// Fails with `.cannotCreate` or `.inputOutput` and leaves `path` as it was. A folder that is no store is
+  /// Fails with `.cannotCreate` or `.inputOutput` and leaves `path` as it was. A folder that is not a store is
   /// not replaced, unless it is empty.
   public static func create(
     at path: String, attributes: StoreAttributes, rows: borrowing Matrix, norms: [Float],
@@ -90,7 +90,8 @@ extension ActivationStore {
     else {
       throw Failure(
         .cannotCreate,
-        "\(path): this folder is no activation store, so it is not replaced; choose another --out.")
+        "\(path): this folder is not an activation store, so it is not replaced; choose another --out."
+      )
     }
   }
 

@@ -140,7 +140,7 @@ public final class ActivationStore: RowSource {
         guard token >= 0, vocabulary.isEmpty || Int(token) < vocabulary.count,
           rowsOfTokens.updateValue(row, forKey: token) == nil
         else {
-          throw .data("\(path): the token \(token) of row \(row) is impossible or there twice.")
+          throw .data("\(path): the token \(token) of row \(row) is impossible or occurs twice.")
         }
       }
     }

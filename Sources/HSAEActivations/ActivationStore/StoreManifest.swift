@@ -86,7 +86,7 @@ public struct StoreManifest: ~Copyable {
   public consuming func commit(
     attributes: StoreAttributes, vocabulary: [String]
   ) throws(Failure) {
-    precondition(attributes.collection != nil, "These are no attributes of a collection.")
+    precondition(attributes.collection != nil, "These attributes are not those of a collection.")
     var attributes = attributes
     attributes.complete = false
     attributes.collection?.documentCount = documentCount

@@ -72,7 +72,7 @@ struct StoreProgress {
   private static func read(_ path: String) throws(Failure) -> UnitSet {
     let units = try JSONFile.read(UnitSet.self, from: path)
     guard units.isSound else {
-      throw .data("\(path): these are no ranges of units; remove the file to do its work again.")
+      throw .data("\(path): its ranges are not valid; remove the file to do its work again.")
     }
     return units
   }

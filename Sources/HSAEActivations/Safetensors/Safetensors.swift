@@ -69,7 +69,7 @@ public struct SafetensorsFile: Sendable {
 
   /// Reads elements `range` of `tensor` (row-major) into `destination`, which has as many.
   ///
-  /// Fails with `.data` if the type is no float type or an element is not finite.
+  /// Fails with `.data` if the type is not a float type or an element is not finite.
   public func read(
     _ tensor: SafetensorsTensor, elements range: Range<Int>,
     into destination: inout MutableSpan<Float>

@@ -93,14 +93,14 @@ struct SafetensorsHeader {
     guard claimed <= UInt64(Self.maximumLength), claimed <= UInt64(bytes.byteCount - 8) else {
       throw .data(
         "\(path), byte 0: a header of \(claimed) bytes is too long for this file; it was cut short"
-          + " or is no .safetensors file.")
+          + " or is not a .safetensors file.")
     }
     let dataStart = 8 + Int(claimed)
     let text = file.copy(8..<dataStart)
     let tree = try JSONValue(
       parsing: text, source: path, offset: 8, limits: JSONLimits(depth: 8, values: 2_000_000))
     guard let members = tree.object else {
-      throw .data("\(path), byte 8: the header is no JSON object.")
+      throw .data("\(path), byte 8: the header is not a JSON object.")
     }
     for (name, value) in members {
       if name == "__metadata__" {
@@ -134,12 +134,12 @@ struct SafetensorsHeader {
     _ value: JSONValue, path: String
   ) throws(Failure) -> [String: String] {
     guard let object = value.object else {
-      throw .data("\(path): \"__metadata__\" is no JSON object.")
+      throw .data("\(path): \"__metadata__\" is not a JSON object.")
     }
     var result: [String: String] = [:]
     for (key, value) in object {
       guard let text = value.string else {
-        throw .data("\(path): \"\(key.prefix(60))\" of \"__metadata__\" is no string.")
+        throw .data("\(path): \"\(key.prefix(60))\" of \"__metadata__\" is not a string.")
       }
       result[key] = text
     }

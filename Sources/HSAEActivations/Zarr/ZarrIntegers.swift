@@ -22,7 +22,7 @@ struct ZarrIntegers<Element: FixedWidthInteger & BitwiseCopyable & Sendable>: Se
     else {
       let length = count.map { "\($0) " } ?? ""
       throw .data(
-        "\(path): this is no whole list of \(length)\(type.rawValue); the store is damaged.")
+        "\(path): this is not a complete list of \(length)\(type.rawValue); the store is damaged.")
     }
     self.count = array.layout.shape[0]
   }

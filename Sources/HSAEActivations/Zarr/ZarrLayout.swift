@@ -30,7 +30,7 @@ enum ZarrNode {
   init(path: String) throws(Failure) {
     let file = Path.join(path, "zarr.json")
     let tree = try JSONFile.readTree(from: file, limits: JSONLimits(depth: 64, values: 1_000_000))
-    guard let object = tree.object else { throw .data("\(file): this is no JSON object.") }
+    guard let object = tree.object else { throw .data("\(file): this is not a JSON object.") }
     guard object["zarr_format"] == .integer(3) else {
       throw .data("\(file): this is not Zarr format 3; convert the array to that format.")
     }
@@ -100,7 +100,7 @@ extension ZarrLayout {
     try Self.check(shape, chunk, type, file: file)
     try Self.checkCodecs(object["codecs"], type: type, file: file)
     if let transformers = object["storage_transformers"], transformers != .array([]) {
-      throw .data("\(file): storage transformers are not supported; write the array without.")
+      throw .data("\(file): storage transformers are not supported; write the array without them.")
     }
     let encoding = object["chunk_key_encoding"]
     switch Self.name(encoding) {
@@ -154,10 +154,10 @@ extension ZarrLayout {
     _ value: JSONValue?, type: ZarrType, file: String
   ) throws(Failure) {
     guard let codecs = value?.array, !codecs.isEmpty else {
-      throw .data("\(file): \"codecs\" is missing or no list.")
+      throw .data("\(file): \"codecs\" is missing or not a list.")
     }
     for codec in codecs {
-      guard let name = name(codec) else { throw .data("\(file): a codec without name.") }
+      guard let name = name(codec) else { throw .data("\(file): a codec has no name.") }
       guard name == "bytes" else {
         throw .data(
           "\(file): the codec \"\(name.prefix(40))\" is not supported; write the array uncompressed"
@@ -165,10 +165,10 @@ extension ZarrLayout {
       }
       let endian = codec["configuration"]?["endian"]?.string
       guard endian == "little" || (endian == nil && type.size == 1) else {
-        throw .data("\(file): the numbers are not little-endian; write them so.")
+        throw .data("\(file): the numbers are not little-endian; write them in that order.")
       }
     }
-    guard codecs.count == 1 else { throw .data("\(file): the codec \"bytes\" is there twice.") }
+    guard codecs.count == 1 else { throw .data("\(file): the codec \"bytes\" occurs twice.") }
   }
 
   private static func fill(_ value: JSONValue?, file: String) throws(Failure) -> Double {
@@ -178,6 +178,6 @@ extension ZarrLayout {
       if text == "Infinity" { return .infinity }
       if text == "-Infinity" { return -.infinity }
     }
-    throw .data("\(file): \"fill_value\" is no number.")
+    throw .data("\(file): \"fill_value\" is not a number.")
   }
 }

@@ -23,16 +23,17 @@ struct MutableWeightPointers {
 
   /// The same arrays, to read.
   var reading: WeightPointers {
+    // Safe: the copies are lent to the same closure as these pointers.
     unsafe WeightPointers(
       encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
       subDecoder: subDecoder)
   }
 }
 
-// Safe: the four matrices stay borrowed while `body` runs, and nothing here keeps the pointers.
 extension Parameters {
   /// Lends the arrays to `body`, which must not keep the pointers.
   func withUnsafePointers<Result>(_ body: (WeightPointers) -> Result) -> Result {
+    // Safe: the four matrices stay borrowed until `body` returns, and nothing here keeps the pointers.
     unsafe encoderSide.withUnsafePointer { encoderSide in
       unsafe decoderSide.withUnsafePointer { decoderSide in
         unsafe subEncoder.withUnsafePointer { subEncoder in
@@ -51,6 +52,7 @@ extension Parameters {
   mutating func withUnsafeMutablePointers<Result>(
     _ body: (MutableWeightPointers) -> Result
   ) -> Result {
+    // Safe: as above; during the call nothing else can use the matrices.
     unsafe encoderSide.withUnsafeMutablePointer { encoderSide in
       unsafe decoderSide.withUnsafeMutablePointer { decoderSide in
         unsafe subEncoder.withUnsafeMutablePointer { subEncoder in

@@ -27,7 +27,7 @@ extension TrainingEngine {
     -> Double
   {
     // Safe: a piece writes its own experts' gradients, its own d elements of `biasPieces` and its own element
-    // of `pieceSums`; `init` sized both for at least so many pieces.
+    // of `pieceSums`; `init` sized both for at least this many pieces.
     let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
     let d = shape.width
     let hasBias = state.parameters.hasBias

@@ -259,7 +259,7 @@ extension TrainingEngine {
     return rows.lowerBound / size..<pieceCount(rows.upperBound, size: size)
   }
 
-  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are alike.
+  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are equal.
   func totalVariance() -> Double {
     // Safe: rows are below `batch`, columns below d.
     let d = shape.width
@@ -275,7 +275,7 @@ extension TrainingEngine {
       share.copies.sum(&sums)
     }
     let variance = squares - sums.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
-    // If all rows are alike, only rounding errors remain.
+    // If all rows are equal, only rounding errors remain.
     return variance > squares * 1e-6 ? variance : .nan
   }
 

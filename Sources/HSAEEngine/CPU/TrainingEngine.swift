@@ -271,8 +271,8 @@ public final class TrainingEngine {
     return result
   }
 
-  /// Counts which latents and sublatents were active in this step: a sublatent is active if it was chosen and its code
-  /// reaches the sublatents' threshold.
+  /// Counts which latents and sublatents were active in this step. A sublatent is active if it was chosen and
+  /// its code reaches the sublatents' threshold.
   private func countUsage() {
     guard let sums = ranks?.copySums else { return state.usage.count(self) }
     let a = shape.sublatents
@@ -280,20 +280,20 @@ public final class TrainingEngine {
     for expert in 0..<shape.experts {
       let range = pairs(of: expert)
       counts[expert] = Float(range.count)
-      // Safe: both buffers have an element for each pair.
+      // Safe: if there are sublatents, both buffers have an element for each pair.
       for pair in range where unsafe a > 0 && activation.reachesSub(pairCodes.base[pair]) {
         unsafe counts[shape.experts + expert * a + Int(pairSublatents.base[pair])] += 1
       }
     }
+    // Safe: the buffer has `count` elements and outlives the call.
     unsafe counts.withUnsafeMutableBufferPointer { counts in
-      // Safe: the buffer has `count` elements and outlives the call.
       if let base = counts.baseAddress { unsafe sums.sum(base, counts.count) }
     }
     state.usage.count(rows: share.batch, counts)
   }
 
-  /// Notes for each latent and sublatent that is active in the pairs that it was so at `now`, and adds `weight` to its
-  /// rate for each row.
+  /// Sets the last activity of each latent and sublatent that is active in this step to `now`, and adds
+  /// `weight` to its rate for each row it is active for.
   fileprivate func countPairs(
     weight: Float, now: Int64, _ latentLast: inout [Int64], _ latentRates: inout [Float],
     _ sublatentLast: inout [Int64], _ sublatentRates: inout [Float]
@@ -320,7 +320,8 @@ public final class TrainingEngine {
 }
 
 extension Usage {
-  /// Counts the step that `engine` has just taken. It reads no part of the engine's state, which holds these statistics.
+  /// Counts the step that `engine` has just taken. It must not read `engine.state`, because this value is a
+  /// part of that and is being changed.
   fileprivate mutating func count(_ engine: TrainingEngine) {
     let weight = beginBatch(rows: engine.share.batch)
     engine.countPairs(

@@ -113,7 +113,8 @@ public final class EvaluationInput {
     } else {
       guard let loader else {
         throw .usage(
-          "The suite \(suite) reads a language model; name the one the runs are of with --model.")
+          "The suite \(suite) needs the language model that the runs were trained on; name it with --model."
+        )
       }
       let collected = store?.attributes
       model = try loader(max(256, collected?.contextLength ?? 0), collected?.weightsType)

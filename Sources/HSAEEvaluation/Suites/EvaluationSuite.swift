@@ -68,8 +68,8 @@ public enum EvaluationSuites {
     let suites = all.filter { asked.contains($0.name) }
     if processes > 1, let alone = suites.first(where: { !$0.isDivided }) {
       throw .usage(
-        "Several processes cannot divide the suite \(alone.name), and \(processes) were started; run this suite"
-          + " without mpirun, and the other suites without it.")
+        "The suite \(alone.name) cannot be divided among \(processes) processes; evaluate it without mpirun, in a"
+          + " call of its own.")
     }
     return suites
   }

@@ -7,7 +7,7 @@ import HSAETensors
 public struct NounTable: Sendable {
   /// The lemmas.
   public let lemmas: [String]
-  /// The noun of each row of the store; -1 if the row is no noun.
+  /// The noun of each row of the store; -1 if the row is not a noun.
   public let nounOfRow: [Int32]
   /// For each noun the synsets of its senses and all their ancestors, in rising order.
   let synsets: [[Int32]]

@@ -20,7 +20,7 @@ public struct WordNet: Sendable {
 
   /// Reads `index.noun`, `data.noun` and `noun.exc` in `folder`.
   ///
-  /// Fails with `.missing` if one is not there, and with `.data` (file and line) if one is no WordNet file.
+  /// Fails with `.missing` if one is not there, and with `.data` (file and line) if one is not a WordNet file.
   public init(folder: String = WordNet.defaultFolder) throws(Failure) {
     let data = try WordNetFile(folder: folder, name: "data.noun")
     var names: [String] = []
@@ -41,7 +41,7 @@ public struct WordNet: Sendable {
         own.append(try fields.integer(place + 1))
       }
       guard numbers.updateValue(Int32(names.count), forKey: offset) == nil else {
-        throw fields.failure("the synset is there twice")
+        throw fields.failure("the synset occurs twice")
       }
       names.append(String(name))
       targets.append(own)
@@ -86,7 +86,7 @@ public struct WordNet: Sendable {
     (self.senses, self.exceptions) = (senses, exceptions)
   }
 
-  /// The synsets a lemma may mean, the most frequent first; empty if it is none.
+  /// The synsets a lemma may mean, the most frequent first; empty if WordNet does not have it.
   public func senses(of lemma: String) -> [Int32] { senses[lemma] ?? [] }
 
   /// The lemma of a noun in lower case: itself, its irregular singular, or that by WordNet's rules of

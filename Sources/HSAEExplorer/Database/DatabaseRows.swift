@@ -54,13 +54,13 @@ extension Failure {
   /// The failure for `error`, which was thrown while the database `path` was used.
   init(database error: any Error, path: String) {
     guard let error = error as? DatabaseError else {
-      // Of other errors there is only one: a column has another type.
+      // The only other error is a column of another type.
       let failure = error as? Failure ?? BlobReader.damaged
       self = failure == BlobReader.damaged ? .damagedDatabase(path) : failure
       return
     }
     switch error.resultCode.primaryResultCode {
-    case .SQLITE_NOTADB: self = .data("\(path): this is no SQLite database.")
+    case .SQLITE_NOTADB: self = .data("\(path): this is not an SQLite database.")
     case .SQLITE_CORRUPT, .SQLITE_MISMATCH, .SQLITE_ERROR: self = .damagedDatabase(path)
     case .SQLITE_FULL:
       self = Failure(

@@ -89,11 +89,11 @@ public final class FeatureDatabase: Sendable {
   static func checkHeader(_ file: String) throws(Failure) {
     let mapped = try MappedFile(path: file)
     guard mapped.count >= 100 else {
-      throw .data("\(file): \(mapped.count) bytes are no SQLite database.")
+      throw .data("\(file): \(mapped.count) bytes are not an SQLite database.")
     }
     let header = mapped.copy(0..<100)
     guard header.starts(with: Array("SQLite format 3\0".utf8)) else {
-      throw .data("\(file): this is no SQLite database.")
+      throw .data("\(file): this is not an SQLite database.")
     }
     func number(_ start: Int, _ count: Int) -> Int {
       header[start..<start + count].reduce(0) { $0 << 8 | Int($1) }

@@ -71,7 +71,7 @@ extension Explorer {
       : "\(grouped(shape.experts)) experts with \(shape.sublatents) sublatents each"
     let place = [run.modelName, run.hookPoint].compactMap(\.self).joined(separator: ", ")
     let incomplete = when(
-      !run.isComplete, " <strong>Incomplete: run hsae explain again to go on.</strong>")
+      !run.isComplete, " <strong>Incomplete: run hsae explain again to complete it.</strong>")
     return """
       \(latents), \(shape.activeExperts) active at a time; \(counted(run.rows, "row")) of \
       \(place.isEmpty ? run.storeName : place).\(incomplete)

@@ -42,7 +42,7 @@ extension Dissector {
     let prefix = model.tokenizer.prefix
     let words = model.tokenizer.encode(Array(request.prompt.utf8)[...])
     let prompt = prefix + words
-    guard !words.isEmpty else { throw .usage("Write a prompt to go on from.") }
+    guard !words.isEmpty else { throw .usage("Write a prompt to continue.") }
     guard words.count <= min(Self.longestText, model.contextLength - prefix.count - 1) else {
       throw .usage(
         "This prompt has \(grouped(words.count)) tokens; give at most"

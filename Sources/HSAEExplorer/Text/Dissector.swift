@@ -110,11 +110,12 @@ public actor Dissector {
     let description = model.description
     for run in runs {
       guard run.kind == .text, run.layer == runs.first?.layer else {
-        throw .data("\(run.name) is not of the same block of a residual stream as the others.")
+        throw .data("\(run.name) is not on the same block of a residual stream as the other runs.")
       }
       guard run.modelSHA256 == description.sha256, run.shape.width == description.width else {
         throw .data(
-          "\(run.name) is of \(run.modelName ?? "another model"), not of \(description.name).")
+          "\(run.name) was trained on \(run.modelName ?? "another model"), not on \(description.name)."
+        )
       }
     }
     return model

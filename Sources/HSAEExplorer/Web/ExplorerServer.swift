@@ -51,9 +51,9 @@ public struct ExplorerServer: Sendable {
           number == addressNotAvailable
           ? "give an --address of this machine" : "choose another --port, or 0 for a free one"
         throw Failure(
-          .unavailable, "\(address), port \(port): it cannot be listened at (\(why)); \(advice).")
+          .unavailable, "\(address), port \(port): hsae cannot listen there (\(why)); \(advice).")
       }
-      throw Failure(.unavailable, "\(address): it cannot be listened at (\(error)).")
+      throw Failure(.unavailable, "\(address): hsae cannot listen there (\(error)).")
     }
   }
 

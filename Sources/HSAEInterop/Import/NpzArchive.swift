@@ -25,7 +25,7 @@ final class NpzArchive: WeightArrays {
   private static let smallMember = 16 << 20
   private static let mostCompression = 100
 
-  /// Opens the archive at `path`. Fails with `.data` if it is no archive or implausibly compressed.
+  /// Opens the archive at `path`. Fails with `.data` if it is not an archive or is implausibly compressed.
   init(path: String) throws(Failure) {
     self.path = path
     var code: Int32 = 0
@@ -43,13 +43,13 @@ final class NpzArchive: WeightArrays {
       guard name.hasSuffix(".npy") else { continue }
       let array = String(name.dropLast(4))
       guard members.updateValue(Member(index: index, size: size), forKey: array) == nil else {
-        complaint = "\(name.prefix(60)) is there twice"
+        complaint = "\(name.prefix(60)) occurs twice"
         break
       }
       names.append(array)
     }
     (self.members, self.names) = (members, names)
-    if let complaint { throw .data("\(path): \(complaint); this is no archive of weights.") }
+    if let complaint { throw .data("\(path): \(complaint); this is not an archive of weights.") }
   }
 
   deinit { unsafe zip_discard(archive) }

@@ -123,7 +123,7 @@ public struct Collector {
   private func found() throws(Failure) -> Preparation {
     guard Path.exists(Path.join(path, "zarr.json")) else {
       throw Failure(
-        .cannotCreate, "\(path): this exists but is no store; choose another --out.")
+        .cannotCreate, "\(path): this exists but is not a store; choose another --out.")
     }
     let attributes = try ResidualStoreWriter.attributes(of: path)
     let wanted = settings.attributes(model.description, corpus: corpus)

@@ -65,7 +65,7 @@ public struct CorpusFormat: Hashable, Sendable {
         // Opening a file that cannot be read throws the usual message.
         _ = try Descriptor(reading: path)
         guard [.file, .pipe].contains(FileStatus(at: path)?.kind) else {
-          throw .data("\(path): this is no file of text; name ordinary files and folders.")
+          throw .data("\(path): this is not a text file; name ordinary files and folders.")
         }
         files.append(path)
       }

@@ -29,7 +29,7 @@ public struct Sampling: Hashable, Sendable {
     var best = 0
     for index in logits.indices {
       guard logits[index].isFinite else {
-        throw .data("The model's predictions are not finite any more; steer with less strength.")
+        throw .data("The model's predictions are no longer finite; steer with less strength.")
       }
       if logits[index] > logits[best] { best = index }
     }

@@ -57,7 +57,7 @@ public struct ReconstructionSums: Hashable, Sendable {
     self.values = Array(values)
   }
 
-  /// The quantities of row `x` [d] and its reconstructions, but for `spread` and what depends on a batch.
+  /// The quantities of row `x` [d] and its reconstructions, except `spread` and those that depend on a batch.
   public init(row x: Span<Float>, reconstruction: Span<Float>, topLevel: Span<Float>) {
     precondition(
       x.count == reconstruction.count && x.count == topLevel.count,
@@ -109,8 +109,8 @@ public struct ReconstructionSums: Hashable, Sendable {
     firstOfLevels + level.rawValue * LevelQuantity.allCases.count + quantity.rawValue
   }
 
-  /// The quantities of a row whose `spread` and batch are not yet measured, for the row and its
-  /// reconstructions times `length`.
+  /// The same quantities for the row and its reconstructions times `length`. Call this before `spread` and the
+  /// quantities that depend on a batch are set.
   public func scaled(by length: Double) -> Self {
     var result = self
     let square = length * length

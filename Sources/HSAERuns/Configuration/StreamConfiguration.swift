@@ -21,7 +21,7 @@ extension TrainingConfiguration {
   /// name if values do not fit together.
   public init(_ options: TrainingOptions, streamOfWidth width: Int) throws(Failure) {
     if options.steps == nil, options.preset?.options.steps == nil {
-      throw .usage("--steps must be given: how many rows a stream has is not known beforehand.")
+      throw .usage("--steps must be given, because the length of a stream is not known beforehand.")
     }
     for (name, isGiven) in [
       ("--epochs", options.epochs != nil), ("--order-seed", options.orderSeed != nil),

@@ -1,5 +1,6 @@
-// The options of training: one optional member and one row of the table for each. The row gives its name on the
-// command line and in a file of options (`--config`), its help and its bounds. `TrainingConfiguration` resolves options.
+// The options of training: one optional member and one row of the table for each. The row gives its name on
+// the command line and in a file of options (`--config`), its help and its bounds. `TrainingConfiguration`
+// resolves options.
 
 public import HSAEModels
 public import HSAESupport
@@ -136,7 +137,7 @@ public struct TrainingOptions: Hashable, Sendable {
   /// The tensor to read, if the data are a `.safetensors` file. The caller that opens the rows uses it.
   public var tensor: String?
 
-  /// Options of which none is set.
+  /// Options with none set.
   public init() {}
 
   /// The table: one row for each option, in the order of `hsae train --help`.
@@ -221,7 +222,7 @@ public struct TrainingOptions: Hashable, Sendable {
   /// Fails with `.data` if a key is not an option or a value is not one the option can have.
   public static func read(from path: String) throws(Failure) -> TrainingOptions {
     let tree = try JSONFile.readTree(from: path)
-    // Its members are resolved options under other names.
+    // Only a run's config.json has these two keys.
     if tree["shape"] != nil, tree["objective"] != nil {
       throw .data(
         "\(path): this is the config.json of a run, not a file of options; write a file of your own, such as"

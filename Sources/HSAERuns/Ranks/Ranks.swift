@@ -26,7 +26,7 @@ public struct Ranks {
   /// The processes of `world`. Each owns one of `dictionaryRanks` parts of the dictionary; nil means as many
   /// parts as processes.
   ///
-  /// Fails with `.usage` if the number of processes is no multiple of the number of parts.
+  /// Fails with `.usage` if the number of processes is not a multiple of the number of parts.
   public init(_ world: any Communicator, dictionaryRanks: Int? = nil) throws(Failure) {
     let parts = dictionaryRanks ?? world.size
     try world.agree { () throws(Failure) in

@@ -28,9 +28,9 @@ public struct MetricsRecord: Hashable, Sendable {
   public var l0 = 0.0
   /// Mean share of latents at or above the threshold; nil unless the sparsity penalty reaches all latents.
   public var aboveThreshold: Double?
-  /// Latents that were not active for any of the last million rows; 0 before so many rows.
+  /// Latents that were not active for any of the last million rows; 0 until a million rows were seen.
   public var deadLatents = 0
-  /// Sublatents that were not active for any of the last million rows; 0 before so many rows.
+  /// Sublatents that were not active for any of the last million rows; 0 until a million rows were seen.
   public var deadSublatents = 0
   /// The learning rate of this step.
   public var learningRate = 0.0
@@ -76,12 +76,12 @@ public struct MetricsRecord: Hashable, Sendable {
       tag: "latents/above_threshold"),
     .init(
       "deadLatents", \.deadLatents,
-      "latents that were not active for any of the last million rows; 0 before so many rows",
+      "latents that were not active for any of the last million rows; 0 until a million were seen",
       tag: "latents/dead",
       curve: MetricsCurve("Dead while training, %", part: "latents", percentOf: { $0.experts })),
     .init(
       "deadSublatents", \.deadSublatents,
-      "sublatents that were not active for any of the last million rows; 0 before so many rows",
+      "sublatents that were not active for any of the last million rows; 0 until a million were seen",
       tag: "latents/dead_sublatents",
       curve: MetricsCurve(
         "Dead while training, %", part: "sublatents", isSecond: true,

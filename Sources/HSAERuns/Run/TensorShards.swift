@@ -105,9 +105,10 @@ struct TensorShards {
     self.parts = parts
   }
 
-  /// Calls `body` for each of the `wanted` experts with the file and tensor that hold it, the tensor's layout,
-  /// the expert's place there and its place among the wanted ones; for a bias once. Tensors must have the shapes of a dictionary of
-  /// `shape`.
+  /// Calls `body` for each of the `wanted` experts, and once for a bias.
+  ///
+  /// `body` gets the file and the tensor that hold the expert, the tensor's layout, the expert's place in the
+  /// tensor, and its place among the wanted ones. Tensors must have the shapes of a dictionary of `shape`.
   func forEachExpert(
     of wanted: Range<Int>, _ name: ParameterName, prefix: String = "", in shape: DictionaryShape,
     _ body: (

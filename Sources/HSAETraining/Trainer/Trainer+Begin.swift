@@ -205,7 +205,7 @@ extension Trainer {
     if Path.exists(RunDirectory.configurationFile(path)) {
       throw Failure(
         .cannotCreate,
-        "\(path): a run is there already; add --resume to go on with it, or choose another --out.")
+        "\(path): a run is there already; add --resume to continue it, or choose another --out.")
     }
     // A process that was killed before it wrote config.json left a lock file, a vocabulary or hidden partial
     // files.

@@ -140,7 +140,7 @@ public final class TrainingGroup {
           || failed.contains { $0.trainer === trainer }
       }
       if !running.isEmpty {
-        for (_, failure) in failed { warn("\(failure.message) The other runs go on.") }
+        for (_, failure) in failed { warn("\(failure.message) The other runs continue.") }
       }
       failures += failed.map(\.failure)
       if let signal, failures.isEmpty, !running.isEmpty { return .interrupted(signal: signal) }
