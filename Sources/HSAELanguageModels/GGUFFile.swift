@@ -1,90 +1,50 @@
-// Reads a GGUF model file: metadata, vocabulary, and rows of its matrices as floats. Only this file and
-// `ResidualStream/Llama….swift` call ggml's C interface, and its pointers never leave them.
+// Reads a GGUF model, in one file or split into several: metadata, vocabulary, and rows of its matrices as
+// floats. Only the files `GGUF….swift` and `ResidualStream/Llama….swift` call ggml's C interface, and its
+// pointers never leave them.
 
 import CLlama
 public import HSAESupport
 public import HSAETensors
 import Synchronization
 
-/// A GGUF file whose header, metadata and tensor sizes have been checked against the file's size.
+/// A language model in a GGUF file, or in the files of a split model. They have been checked: headers, metadata,
+/// and tensor sizes against the files' sizes.
 ///
 /// It reads quantised matrices of every type ggml knows as floats, row by row.
-@safe
-public struct GGUFFile: ~Copyable, @unchecked Sendable {
-  // Safe: ggml only reads `context` after `init`, `deinit` frees it, and methods copy what they return.
-  /// The file's path, as given.
+public struct GGUFFile: ~Copyable, Sendable {
+  /// The path of the file, or of the first part, as given.
   public let path: String
-  /// The file's size in bytes.
-  public let byteCount: Int
-  private let context: OpaquePointer
-  private let file: Descriptor
+  /// The files: one, or all parts in order. The first has the metadata.
+  private let parts: [GGUFPart]
 
-  deinit { unsafe gguf_free(context) }
+  /// The metadata of the first file.
+  private var context: OpaquePointer { unsafe parts[0].context }
 
-  /// Opens the model at `path`.
+  /// The size of all files in bytes.
+  public var byteCount: Int { parts.reduce(0) { $0 + $1.byteCount } }
+  /// The number of files: 1, or more for a split model.
+  public var partCount: Int { parts.count }
+
+  /// Opens the model at `path`: a file, or the first part of a split model, whose other parts lie beside it.
   ///
-  /// Fails with `.missing` if the file cannot be opened, with `.data` if it is not whole GGUF.
+  /// Fails with `.missing` if a file cannot be opened or a part is not there. Fails with `.data` if a file is
+  /// not whole GGUF, if it is another part than the first, and if it holds no model but what goes with one,
+  /// such as a LoRA adapter.
   public init(path: String) throws(Failure) {
-    let file = try Descriptor(reading: path)
-    unsafe (context, byteCount) = unsafe try Self.parse(file)
-    self.path = path
-    self.file = file
+    let first = try GGUFPart(path: path)
+    try first.requireModel()
+    let all = try GGUFSplit.parts(of: first)
+    (self.path, parts) = (path, all)
   }
 
-  private static func parse(
-    _ file: borrowing Descriptor
-  ) throws(Failure) -> (OpaquePointer, Int) {
-    let path = file.path
-    let status = try file.status()
-    guard status.kind == .file else {
-      throw .data("\(path) is not a file; give the path of a .gguf file.")
-    }
-    let byteCount = status.size
-    let head = try file.bytes(min(GGUFHeader.byteCount, byteCount), at: 0)
-    _ = try GGUFHeader(bytes: head, fileSize: byteCount, path: path)
-
-    let parsed = unsafe file.withStream { stream in
-      unsafe LlamaLog.collecting {
-        unsafe gguf_init_from_file_ptr(stream, gguf_init_params(no_alloc: true, ctx: nil))
-      }
-    }
-    guard let (context, complaint) = unsafe parsed else {
-      throw Failure(.inputOutput, "\(path): too many files are open; close some.")
-    }
-    guard let context = unsafe context else {
-      throw .data(
-        "\(path) is a damaged or cut-short GGUF file of \(byteCount) bytes"
-          + (complaint.isEmpty ? "" : ": \(complaint)") + "; fetch it again.")
-    }
-    do {
-      try unsafe checkExtents(context, byteCount, path)
-    } catch {
-      unsafe gguf_free(context)
-      throw error
-    }
-    return unsafe (context, byteCount)
-  }
-
-  /// Fails if a tensor's bytes do not all lie inside the file.
-  private static func checkExtents(
-    _ context: OpaquePointer, _ byteCount: Int, _ path: String
-  ) throws(Failure) {
-    // C's size_t arrives as Int; a damaged file can make it negative.
-    // Safe: ggml only reads the context, and `index` counts its tensors.
-    func unsigned(_ size: Int) -> UInt64 { UInt64(UInt(bitPattern: size)) }
-    let start = unsafe unsigned(gguf_get_data_offset(context))
-    for index in 0..<(unsafe gguf_get_n_tensors(context)) {
-      let offset = unsafe unsigned(gguf_get_tensor_offset(context, index))
-      let size = unsafe unsigned(gguf_get_tensor_size(context, index))
-      let (first, overflow) = start.addingReportingOverflow(offset)
-      let (end, overflow2) = first.addingReportingOverflow(size)
-      guard !overflow, !overflow2, end <= UInt64(byteCount) else {
-        let name = unsafe text(gguf_get_tensor_name(context, index)) ?? "\(index)"
-        throw .data(
-          "\(path) is cut short: tensor \(name) needs bytes \(first) to \(overflow2 ? "?" : "\(end)") "
-            + "and the file has \(byteCount); fetch it again.")
-      }
-    }
+  /// The model's identity, wherever one is kept or compared: the SHA-256 of its file. For a split model it is
+  /// that of all parts, one after another (`cat PARTS | sha256sum`).
+  ///
+  /// Fails with `.missing` or `.inputOutput` if a file cannot be read.
+  public func sha256() throws(Failure) -> String {
+    var hash = SHA256()
+    for part in parts { try hash.update(file: part.path) }
+    return hash.finish()
   }
 
   /// The architecture's name, such as "gemma3".
@@ -96,8 +56,18 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
 
   /// The text under the metadata key `key`; nil if there is no such text.
   public func string(_ key: String) -> String? {
-    // Safe: ggml only reads the context, at an index it has just returned; the string is copied.
-    index(of: key, GGUF_TYPE_STRING).flatMap { unsafe Self.text(gguf_get_val_str(context, $0)) }
+    parts[0].string(key)
+  }
+
+  /// The truth value under the metadata key `key`; nil if there is none.
+  func boolean(_ key: String) -> Bool? {
+    // Safe: ggml only reads the context, at an index it has just returned.
+    index(of: key, GGUF_TYPE_BOOL).map { unsafe gguf_get_val_bool(context, $0) }
+  }
+
+  /// Whether tokens see only earlier ones, as in models that predict the next token.
+  var isCausal: Bool {
+    architecture.flatMap { boolean("\($0).attention.causal") } ?? true
   }
 
   /// The type of most weights, in llama.cpp's numbering; nil if the file does not state it.
@@ -122,12 +92,6 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
       unsafe gguf_get_arr_type(context, index) == type
     else { return nil }
     return unsafe (index, Int(gguf_get_arr_n(context, index)))
-  }
-
-  private static func text(_ pointer: UnsafePointer<CChar>?) -> String? {
-    // Safe: ggml's strings end with a zero byte and live as long as the context; this one is copied.
-    guard let pointer = unsafe pointer else { return nil }
-    return unsafe String(cString: pointer)
   }
 
   /// The model's vocabulary: every token's piece and kind.
@@ -177,20 +141,19 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
     public let rows: Int
     /// Its number of columns.
     public let columns: Int
-    /// Byte offset of its first row in the file.
+    /// Byte offset of its first row in the file, or in its part of a split model.
     public let offset: Int
     /// Bytes from one row to the next.
     public let rowByteCount: Int
     fileprivate let type: ggml_type
+    fileprivate let part: GGUFPart
   }
 
   /// The unembedding matrix [vocabulary × width]: `output.weight`, or `token_embd.weight` where the model
   /// ties the two. Fails with `.data` if the file has neither as a matrix.
   public func unembeddingMatrix() throws(Failure) -> StoredMatrix {
     for name in ["output.weight", "token_embd.weight"] {
-      // Safe: ggml only reads the context.
-      let index = unsafe gguf_find_tensor(context, name)
-      if index >= 0 { return try matrix(at: index, name: name) }
+      if let stored = try matrix(name) { return stored }
     }
     throw .data(
       "\(path) has neither output.weight nor token_embd.weight; give a whole language model.")
@@ -198,14 +161,24 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
 
   /// The gain of the last normalisation [width], `output_norm.weight`; nil if the file has none.
   public func finalNormGain() throws(Failure) -> [Float]? {
-    let name = "output_norm.weight"
-    // Safe: ggml only reads the context.
-    let index = unsafe gguf_find_tensor(context, name)
-    guard index >= 0 else { return nil }
-    return try floats(of: matrix(at: index, name: name), threads: 1).elements
+    guard let stored = try matrix("output_norm.weight") else { return nil }
+    return try floats(of: stored, threads: 1).elements
   }
 
-  private func matrix(at index: Int64, name: String) throws(Failure) -> StoredMatrix {
+  /// The matrix `name`, in whichever file it is; nil if there is no such tensor.
+  private func matrix(_ name: String) throws(Failure) -> StoredMatrix? {
+    for part in parts {
+      // Safe: ggml only reads the context.
+      let index = unsafe gguf_find_tensor(part.context, name)
+      if index >= 0 { return try matrix(at: index, name: name, in: part) }
+    }
+    return nil
+  }
+
+  private func matrix(
+    at index: Int64, name: String, in part: GGUFPart
+  ) throws(Failure) -> StoredMatrix {
+    let (path, context) = unsafe (part.path, part.context)
     // Safe: `index` is a tensor's. ggml returns GGML_MAX_DIMS (4) sizes, which live as long as the context.
     guard let sizes = unsafe gguf_get_tensor_ne(context, index) else {
       throw .data("\(path): tensor \(name) has no shape; it is damaged.")
@@ -228,9 +201,10 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
           + "it is damaged.")
     }
     return unsafe StoredMatrix(
-      name: name, typeName: Self.text(ggml_type_name(type)) ?? "?", rows: rows, columns: columns,
+      name: name, typeName: GGUFPart.text(ggml_type_name(type)) ?? "?", rows: rows,
+      columns: columns,
       offset: Int(gguf_get_data_offset(context) + gguf_get_tensor_offset(context, index)),
-      rowByteCount: rowByteCount, type: type)
+      rowByteCount: rowByteCount, type: type, part: part)
   }
 
   /// All rows of `stored` as floats, dequantised on `threads` threads.
@@ -240,6 +214,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
   public func floats(
     of stored: StoredMatrix, threads: Int = processorCount
   ) throws(Failure) -> Matrix {
+    let (path, part) = (stored.part.path, stored.part)
     // Safe: ggml's table of types is constant, and `stored.type` is in it.
     let toFloat = unsafe ggml_get_type_traits(stored.type)?.pointee.to_float
     guard unsafe stored.type == GGML_TYPE_F32 || toFloat != nil else {
@@ -259,7 +234,7 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
           byteCount: rows.count * stored.rowByteCount, alignment: 64)
         defer { unsafe bytes.deallocate() }
         do throws(Failure) {
-          try unsafe file.read(
+          try unsafe part.file.read(
             into: bytes, at: stored.offset + rows.lowerBound * stored.rowByteCount)
         } catch {
           failure.withLock { $0 = error }

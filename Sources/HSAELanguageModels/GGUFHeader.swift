@@ -1,5 +1,5 @@
 // Checks the first 24 bytes of a GGUF file before anything else trusts it: the magic number, the version, and
-// whether the announced entries can fit into the file. `GGUFFile` reads the rest.
+// whether the announced entries can fit into the file. `GGUFPart` reads the rest.
 
 import HSAESupport
 
@@ -25,7 +25,8 @@ struct GGUFHeader: Hashable {
     guard bytes.starts(with: Array("GGUF".utf8)) else {
       throw .data(
         "\(path) is not a GGUF model: it starts with \(hexadecimal(Array(bytes[..<4]))), not with "
-          + "47475546 (\"GGUF\"); give the path of a .gguf file.")
+          + "47475546 (\"GGUF\"); "
+          + (GGUFPart.advice(path) ?? "give the path of a .gguf file") + ".")
     }
     guard bytes.count >= Self.byteCount else {
       throw .data(

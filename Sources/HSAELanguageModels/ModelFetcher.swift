@@ -60,7 +60,8 @@ public struct ModelFetcher: Sendable {
     say(
       "\(nameOrPath): \(file.architecture ?? "unknown architecture"), licence "
         + "\(file.licence ?? "not stated in the file")")
-    return Path.absolute(nameOrPath)
+    // A link to the file stays one: its name may say where the other parts of a split model are.
+    return Path.join(Path.absolute(Path.parent(nameOrPath)), Path.name(nameOrPath))
   }
 
   /// The path of `model`'s verified file; fetches it if it is not there.

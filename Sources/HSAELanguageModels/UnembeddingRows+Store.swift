@@ -5,7 +5,7 @@ public import HSAESupport
 
 extension UnembeddingRows {
   /// Writes the rows as an activation store at `path`, shuffled by `shuffleSeed`. With `replacing` an
-  /// existing store is replaced. `modelSHA256` is the hash of the model's file.
+  /// existing store is replaced. `modelSHA256` is the model's identity (`GGUFFile.sha256()`).
   ///
   /// Fails with `.cannotCreate` or `.inputOutput`; then `path` is left as it was.
   public func writeStore(

@@ -62,8 +62,17 @@ public struct SHA256: ~Copyable {
   public static func hash(
     file path: String, progress: ((Int) -> Void)? = nil
   ) throws(Failure) -> String {
-    let file = try Descriptor(reading: path)
     var hash = SHA256()
+    try hash.update(file: path, progress: progress)
+    return hash.finish()
+  }
+
+  /// Adds the bytes of the file at `path`. It reads the file in pieces and calls `progress` with the number of
+  /// bytes read so far.
+  public mutating func update(
+    file path: String, progress: ((Int) -> Void)? = nil
+  ) throws(Failure) {
+    let file = try Descriptor(reading: path)
     let capacity = 1 << 20
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity, alignment: 64)
     defer { unsafe memory.deallocate() }
@@ -72,11 +81,10 @@ public struct SHA256: ~Copyable {
       let count = try unsafe file.read(into: memory)
       if count == 0 { break }
       // Safe: `read` just filled `count` bytes of `memory`, which lives until this function ends.
-      unsafe hash.update(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(memory)[..<count]))
+      unsafe update(RawSpan(_unsafeBytes: UnsafeRawBufferPointer(memory)[..<count]))
       total += count
       progress?(total)
     }
-    return hash.finish()
   }
 }
 

@@ -117,8 +117,8 @@ struct Explain: ParsableCommand {
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
     let source = try evaluated.openRows(at: store, advice: "name them after the run.")
     let path = try model.map { try ModelFetcher(say: say).resolve($0) }
-    let modelHash = try path.map { try SHA256.hash(file: $0) }
     let vocabulary = try path.map { try GGUFFile(path: $0).vocabulary().pieces }
+    let modelHash = try path.map { try GGUFFile(path: $0).sha256() }
     let rows = try ExplainedRows(
       source, limit: tokens.map { try SizeArgument.count($0) } ?? .max,
       vocabulary: vocabulary.flatMap { pieces in

@@ -177,16 +177,20 @@ struct Description {
     var architecture: String?
     var name: String?
     var licence: String?
+    var parts: Int
   }
 
   init(model: borrowing GGUFFile) {
-    let parts = [
+    let facts = [
       model.architecture ?? "unknown architecture", model.name.map { "\"\($0)\"" },
       "licence \(model.licence ?? "not stated in the file")",
     ].compactMap(\.self)
+    let parts = model.partCount > 1 ? " in \(model.partCount) parts" : ""
     self.init(
-      ["\(model.path): GGUF model, " + parts.joined(separator: ", ")],
-      Model(architecture: model.architecture, name: model.name, licence: model.licence))
+      ["\(model.path): GGUF model\(parts), " + facts.joined(separator: ", ")],
+      Model(
+        architecture: model.architecture, name: model.name, licence: model.licence,
+        parts: model.partCount))
   }
 
   private struct Corpus: Encodable {

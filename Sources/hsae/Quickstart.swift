@@ -82,7 +82,8 @@ struct Quickstart: ParsableCommand {
   private func prepare(_ store: String) throws {
     let say = { @Sendable (line: String) in report("hsae quickstart: \(line)") }
     let path = try ModelFetcher(say: say).resolve(model)
-    let hash = try SHA256.hash(file: path)
+    let file = try GGUFFile(path: path)
+    let hash = try file.sha256()
     if Path.exists(store), let old = try? ActivationStore(path: store) {
       guard old.attributes.modelSHA256 == hash else {
         throw Failure.usage("\(store): it was made from another model; choose another --out.")
@@ -92,7 +93,7 @@ struct Quickstart: ParsableCommand {
     try ActivationStore.requireReplaceable(store)
     var options = UnembeddingRows.Options()
     options.threads = threading.count
-    let rows = try UnembeddingRows(file: GGUFFile(path: path), options: options, progress: say)
+    let rows = try UnembeddingRows(file: file, options: options, progress: say)
     say("\(rows.directions.rows) of \(rows.vocabulary.count) tokens kept")
     try rows.writeStore(
       at: store, modelSHA256: hash, shuffleSeed: seed, replacing: true)

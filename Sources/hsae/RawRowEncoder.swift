@@ -19,6 +19,13 @@ func rawRowEncoder(
   }
   let path = try ModelFetcher(say: { report("hsae: \($0)") }).resolve(model)
   let file = try GGUFFile(path: path)
+  let (sha256, trained) = (try file.sha256(), vocabulary.attributes)
+  guard trained.modelSHA256 == sha256 else {
+    throw .data(
+      "\(run.path) was trained on the vocabulary of \(trained.modelName) (SHA-256"
+        + " \(trained.modelSHA256.prefix(12))…), but \(path) is another model (\(sha256.prefix(12))…); give the"
+        + " one its store was made from.")
+  }
   let stored = try file.unembeddingMatrix()
   let d = dictionary.shape.width
   guard stored.columns == d, stored.rows >= vocabulary.texts.count else {

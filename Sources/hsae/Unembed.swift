@@ -79,7 +79,7 @@ struct Unembed: ParsableCommand {
     let rows = try UnembeddingRows(file: file, options: options, progress: say)
     say("writing \(rows.directions.rows) rows to \(out)")
     try rows.writeStore(
-      at: out, modelSHA256: SHA256.hash(file: path), shuffleSeed: seed, replacing: replace)
+      at: out, modelSHA256: file.sha256(), shuffleSeed: seed, replacing: replace)
     if json {
       try output(JSONFile.encode(Summary(rows, out: out)))
     } else {

@@ -30,6 +30,19 @@ struct GGUFBuilder {
     metadataCount += 1
   }
 
+  mutating func add(_ key: String, _ value: UInt32) { add(key, type: 4, Self.little(value)) }
+  mutating func add(_ key: String, short value: UInt16) { add(key, type: 2, Self.little(value)) }
+  mutating func add(_ key: String, signed value: Int32) { add(key, type: 5, Self.little(value)) }
+  mutating func add(_ key: String, _ value: Float) {
+    add(key, type: 6, Self.little(value.bitPattern))
+  }
+  mutating func add(_ key: String, _ value: Bool) { add(key, type: 7, [value ? 1 : 0]) }
+
+  private mutating func add(_ key: String, type: UInt32, _ value: [UInt8]) {
+    metadata += Self.text(key) + Self.little(type) + value
+    metadataCount += 1
+  }
+
   mutating func add(_ key: String, texts: [[UInt8]]) {
     metadata += Self.text(key) + Self.little(UInt32(9)) + Self.little(UInt32(8))
     metadata += Self.little(UInt64(texts.count)) + texts.flatMap(Self.raw)
@@ -60,6 +73,22 @@ struct GGUFBuilder {
       let scale = Float16((block.map(abs).max() ?? 0) / 127)
       let codes = block.map { scale == 0 ? Int8(0) : Int8(($0 / Float(scale)).rounded()) }
       return little(scale.bitPattern) + codes.map { UInt8(bitPattern: $0) }
+    }
+  }
+
+  /// The files of this model split into parts with `counts` tensors each. As in files of llama.cpp's
+  /// llama-gguf-split, only the first has the metadata, and all have the numbers.
+  func parts(_ counts: [Int]) -> [[UInt8]] {
+    precondition(counts.reduce(0, +) == tensors.count, "Some tensors are in no part.")
+    var rest = tensors[...]
+    return counts.enumerated().map { number, count in
+      var part = number == 0 ? self : GGUFBuilder()
+      part.tensors = Array(rest.prefix(count))
+      rest = rest.dropFirst(count)
+      part.add("split.no", short: UInt16(number))
+      part.add("split.count", short: UInt16(counts.count))
+      part.add("split.tensors.count", signed: Int32(tensors.count))
+      return part.bytes()
     }
   }
 

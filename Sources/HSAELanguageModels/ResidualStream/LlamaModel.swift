@@ -27,7 +27,7 @@ public final class LlamaModel: ResidualStreamModel {
   /// Tokens in a batch whose tokens all have logits, which take memory.
   private static let batchTokensWithLogits = 256
 
-  /// Loads the model in the GGUF file at `path` for contexts of up to `contextLength` tokens.
+  /// Loads the model in the GGUF file at `path`, or in it and the other parts of a split model, for contexts of up to `contextLength` tokens.
   ///
   /// `weights` chooses the type to compute with; weights of another type than the file's are made once and
   /// kept in `cache`. Fails with `.missing` or `.data` if llama.cpp cannot use the file, and with `.usage`
@@ -40,7 +40,12 @@ public final class LlamaModel: ResidualStreamModel {
     precondition(
       contextLength >= 1 && threads >= 1, "A context needs at least one token and one thread.")
     let file = try GGUFFile(path: path)
-    let sha256 = try SHA256.hash(file: path)
+    // A file that cannot be used is refused before it is hashed and converted.
+    guard file.isCausal else {
+      throw .data("\(path): this is not a causal language model; give one that predicts tokens.")
+    }
+    let vocabulary = try file.vocabulary()
+    let sha256 = try file.sha256()
     let prepared = try PreparedWeights(
       file, sha256: sha256, choice: choice, cache: cache, threads: threads, say: say)
     weights = try LlamaWeights(path: prepared.path, repacks: choice != .keep)
@@ -49,7 +54,7 @@ public final class LlamaModel: ResidualStreamModel {
         "\(path): this model was made for contexts of at most \(weights.longestContext) tokens, not"
           + " \(contextLength).")
     }
-    tokenizer = try LlamaTokenizer(weights, vocabulary: file.vocabulary())
+    tokenizer = try LlamaTokenizer(weights, vocabulary: vocabulary)
     description = ModelDescription(
       name: file.name ?? Path.name(path), sha256: sha256, weightsType: prepared.type,
       width: weights.width, blockCount: weights.blockCount, longestContext: weights.longestContext)

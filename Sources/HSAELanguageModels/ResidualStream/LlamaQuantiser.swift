@@ -4,12 +4,13 @@ import CLlama
 import HSAESupport
 
 enum LlamaQuantiser {
-  /// Writes the model at `source` to `target` with all matrices as `type`.
+  /// Writes the model `file`, all its parts, to `target` with all matrices as `type`.
   ///
-  /// Fails with `.data` if llama.cpp cannot convert the model or write the file.
+  /// Fails with `.data` if llama.cpp cannot convert the model, and with `.inputOutput` if the disk is full.
   static func convert(
-    _ source: String, to target: String, type: WeightsType, threads: Int
+    _ file: borrowing GGUFFile, to target: String, type: WeightsType, threads: Int
   ) throws(Failure) {
+    let source = file.path
     // Safe: plain C values, and C strings that live for the call.
     var parameters = unsafe llama_model_quantize_default_params()
     unsafe parameters.ftype = type.fileType
@@ -20,10 +21,18 @@ enum LlamaQuantiser {
       unsafe llama_model_quantize(source, target, &parameters)
     }
     guard status == 0 else {
+      let reason = complaint.isEmpty ? "" : ": \(complaint)"
+      // llama.cpp does not say why it could not write. What it wrote so far takes part of the space.
+      let room = Path.freeSpace(Path.parent(target)).map { $0 + Double(Path.fileSize(target) ?? 0) }
+      if let room, room < Double(file.byteCount) {
+        throw Failure(
+          .inputOutput,
+          "\(source): llama.cpp cannot write this model as \(type.rawValue) to \(target)\(reason); free some"
+            + " space there, set HSAE_CACHE to another disk, or use --weights keep.")
+      }
       throw .data(
-        "\(source): llama.cpp cannot write this model as \(type.rawValue) to \(target)"
-          + (complaint.isEmpty ? "" : ": \(complaint)")
-          + "; see that there is space, or use --weights keep.")
+        "\(source): llama.cpp cannot convert this model to \(type.rawValue)\(reason); use --weights keep, or"
+          + " another file of the model.")
     }
   }
 

@@ -23,11 +23,32 @@ final class LlamaWeights: @unchecked Sendable {
   /// `repacks` lets ggml rearrange weights for this processor, which AMX needs. Products of rearranged 4- and
   /// 5-bit weights round differently for different numbers of vectors, so those must not be rearranged.
   init(path: String, repacks: Bool) throws(Failure) {
+    let (model, vocabulary) = unsafe try Self.load(path, repacks: repacks, vocabularyOnly: false)
+    unsafe (self.model, self.vocabulary) = unsafe (model, vocabulary)
+    self.path = path
+    width = unsafe Int(llama_model_n_embd(model))
+    blockCount = unsafe Int(llama_model_n_layer(model))
+    longestContext = unsafe Int(llama_model_n_ctx_train(model))
+    tokenCount = unsafe Int(llama_vocab_n_tokens(vocabulary))
+  }
+
+  /// Fails as `init` does for a model that llama.cpp does not know or that does not predict tokens. It reads
+  /// only the metadata and the vocabulary.
+  static func check(path: String) throws(Failure) {
+    // Safe: `load` made the model, and this is its only use.
+    let (model, _) = unsafe try load(path, repacks: false, vocabularyOnly: true)
+    unsafe llama_model_free(model)
+  }
+
+  private static func load(
+    _ path: String, repacks: Bool, vocabularyOnly: Bool
+  ) throws(Failure) -> (OpaquePointer, OpaquePointer) {
     try LlamaLibrary.requireProcessor()
     llama_backend_init()
-    // Safe: plain C values and a C string for the length of the call; the model is freed here or kept.
+    // Safe: plain C values and a C string for the length of the call; the model is freed here or returned.
     var parameters = unsafe llama_model_default_params()
     unsafe parameters.use_extra_bufts = repacks
+    unsafe parameters.vocab_only = vocabularyOnly
     let (model, complaint) = unsafe LlamaLog.collecting {
       unsafe llama_model_load_from_file(path, parameters)
     }
@@ -43,12 +64,7 @@ final class LlamaWeights: @unchecked Sendable {
       unsafe llama_model_free(model)
       throw .data("\(path): this is not a causal language model; give one that predicts tokens.")
     }
-    unsafe (self.model, self.vocabulary) = unsafe (model, vocabulary)
-    self.path = path
-    width = unsafe Int(llama_model_n_embd(model))
-    blockCount = unsafe Int(llama_model_n_layer(model))
-    longestContext = unsafe Int(llama_model_n_ctx_train(model))
-    tokenCount = unsafe Int(llama_vocab_n_tokens(vocabulary))
+    return unsafe (model, vocabulary)
   }
 
   // Safe: the last use of the model.

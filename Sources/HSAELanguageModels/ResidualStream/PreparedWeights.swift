@@ -1,6 +1,6 @@
 // The file a model computes with: the model's own, or one with all matrices converted to another type. A
-// converted file is made once and kept in the cache under the hash of the model's file and the version of
-// llama.cpp. Files in the cache are always complete; one process makes a file while others wait.
+// converted file is made once and kept in the cache under the hash of the model's file (or of all its parts) and the
+// version of llama.cpp. Files in the cache are always complete; one process makes a file while others wait.
 
 import HSAESupport
 
@@ -73,10 +73,12 @@ struct PreparedWeights {
       onWait: { say("\(file.path) is being converted by another process; waiting for it") })
     defer { withExtendedLifetime(lock) {} }
     if Path.exists(path) { return }
+    // What llama.cpp cannot use is refused before the work.
+    try LlamaWeights.check(path: file.path)
     say("converting the weights to \(wanted.rawValue), once (kept in \(folder))")
     let durable = try DurableDirectory(path: folder, replacing: true)
     try LlamaQuantiser.convert(
-      file.path, to: durable.file("model.gguf"), type: wanted, threads: threads)
+      file, to: durable.file("model.gguf"), type: wanted, threads: threads)
     // Check the file before it is committed; later calls trust it.
     _ = try GGUFFile(path: durable.file("model.gguf"))
     try durable.commit()

@@ -9,7 +9,7 @@ public import HSAETensors
 public struct ModelDescription: Hashable, Sendable {
   /// The model's name in its file.
   public var name: String
-  /// SHA-256 of the file the user named, in hexadecimal.
+  /// The model's identity: SHA-256 of its file, or of all parts of a split model (`GGUFFile.sha256()`).
   public var sha256: String
   /// The type of the weights it computes with: "q8_0", "bf16", "f32".
   public var weightsType: String
