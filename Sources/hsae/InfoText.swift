@@ -163,7 +163,7 @@ struct Description {
       }
       var part = Matrix(rows: rows.count, columns: matrix.width)
       try matrix.gather(rows, into: &part)
-      for row in 0..<part.rows { norms.append(dot(part.row(row), part.row(row)).squareRoot()) }
+      norms += part.rowNorms()
     }
     let summary = StoreSummary.Norms(norms)
     self.init(

@@ -20,7 +20,7 @@ public enum RowOrder: String, Codable, Sendable, CaseIterable {
 public enum Normalisation: String, Codable, Sendable, CaseIterable {
   /// Not at all. Rows of an activation store are stored at unit norm.
   case none
-  /// x / (‖x‖ + 1e-6).
+  /// x / ‖x‖; a row of zeros stays as it is.
   case unit
   /// Rows of an activation store get back the lengths they had in the model; other rows stay as they are.
   case original
