@@ -64,11 +64,26 @@ struct ReaderFuzzTests {
       let originals = [Fixture.safetensors, .singleSafetensors].map(\.bytes)
       try fuzz(originals, at: path) {
         let file = try SafetensorsFile(path: path)
-        for tensor in file.tensors where tensor.type.elementType != nil {
+        for tensor in file.tensors where tensor.type?.elementType != nil {
           _ = try? file.matrix(tensor.name)
         }
         try readRows(path)
       }
+    }
+  }
+
+  /// The index of two files, and the files.
+  @Test func safetensorsIndex() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/a.safetensors"
+      try DurableFile.write(Fixture.safetensors.bytes, to: path)
+      let index = try divideSafetensors(path, into: 2)
+      try fuzzEach(SafetensorsIndex.files(of: index)) {
+        let file = try SafetensorsFile(path: index)
+        for tensor in file.matrices { _ = try? file.matrix(tensor.name) }
+        _ = try openRows(path: index, tensor: "half")
+      }
+      #expect(try SafetensorsFile(path: index).matrix("half").rows == 2)
     }
   }
 

@@ -212,7 +212,8 @@ public struct TrainingOptions: Hashable, Sendable {
       "threads", \.threads, "Threads (default: all processors). The result does not depend on it.",
       .range(1...4096), isShared: false),
     .init(
-      "tensor", \.tensor, "The tensor to read, if DATA is a .safetensors file with several.",
+      "tensor", \.tensor,
+      "The tensor to read, if DATA is a .safetensors file with several, or the index of several files.",
       isShared: false),
   ]
 
