@@ -5,7 +5,7 @@ internal import HSAERuns
 public import HSAESupport
 internal import HSAETraining
 
-/// A matrix in a file, read as needed: a `.npy` file, a tensor of a `.safetensors` file, an
+/// A matrix in a file, read as needed: a `.npy` file, a tensor of a `.safetensors` file or of several with an index, an
 /// activation store of `hsae collect` or `hsae unembed`, or a Zarr v3 array.
 ///
 /// Any number of threads may read it at once.
@@ -16,7 +16,7 @@ public struct RowFile: Sendable {
   ///
   /// - Parameters:
   ///   - path: a file, or the folder of a store or of a Zarr array.
-  ///   - tensor: which tensor of a `.safetensors` file with several.
+  ///   - tensor: which tensor of `.safetensors` files with several.
   ///   - heldOut: whether to read the rows that an activation store holds out for evaluation, instead of the
   ///     rows to train on. The two are from different documents.
   ///   - restoringLengths: whether the rows of an activation store, which are stored at unit norm, get back

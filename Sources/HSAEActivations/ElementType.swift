@@ -50,6 +50,35 @@ extension ElementType {
     }
   }
 
+  /// `value` rounded to this type, in single precision; infinite if it is beyond either.
+  func rounded(_ value: Double) -> Float {
+    var bytes: [UInt8] = []
+    encode([Float(value)].span, to: &bytes)
+    var floats: [Float] = [0]
+    var span = floats.mutableSpan
+    // Safe: a view of integers as bytes, whose number `decode` checks.
+    unsafe decode(bytes.span.bytes, into: &span)
+    return floats[0]
+  }
+
+  /// What a number that is not finite may be, for messages.
+  static let notFinite = "a NaN or an infinity"
+
+  /// What the first number in `bytes` is that `decode` does not make finite, for messages: "a NaN or an infinity", or a
+  /// double beyond single precision.
+  package func notFinite(in bytes: RawSpan) -> String {
+    guard self == .float64 else { return Self.notFinite }
+    for start in stride(from: 0, to: bytes.byteCount - 7, by: 8) {
+      // Safe: 8 bytes follow `start`, and any bits are an integer.
+      let bits = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self)
+      let value = Double(bitPattern: UInt64(littleEndian: bits))
+      if Float(value).isFinite { continue }
+      return value.isFinite
+        ? "\(value), a number beyond single precision (3.4e38); scale the numbers" : Self.notFinite
+    }
+    return Self.notFinite
+  }
+
   /// Appends `floats` to `bytes` as little-endian elements of this type, rounded to nearest even.
   func encode(_ floats: Span<Float>, to bytes: inout [UInt8]) {
     for index in floats.indices {

@@ -17,21 +17,21 @@ public struct MappedRows: RowSource {
   public let tensor: String?
   /// A hash that names the content (see `RowSource`).
   public let fingerprint: String
-
   /// The path as the user wrote it.
-  public var path: String { file.path }
+  public let path: String
   /// A description for people.
   public var summary: String {
     let name = tensor.map { "safetensors matrix \"\($0)\"" } ?? "NumPy array"
     return "\(name), \(rowCount) rows of width \(width), \(type)"
   }
 
-  /// The matrix of `shape` that begins at byte `offset` of `file`. `name` is part of the fingerprint.
+  /// The matrix of `shape` that begins at byte `offset` of `file`. `path` is that of an index of several files, and `name`
+  /// is part of the fingerprint.
   ///
   /// Fails with `.data` unless it has two dimensions and at least one element, all before byte `end`.
   init(
-    file: MappedFile, offset: Int, end: Int, type: ElementType, shape: [Int], tensor: String? = nil,
-    fingerprint name: String
+    file: MappedFile, path: String? = nil, offset: Int, end: Int, type: ElementType, shape: [Int],
+    tensor: String? = nil, fingerprint name: String
   ) throws(Failure) {
     guard shape.count == 2 else {
       throw .data(
@@ -53,7 +53,7 @@ public struct MappedRows: RowSource {
           + " byte \(offset) on, but the file has \(file.count) bytes; it was cut short.")
     }
     (self.file, self.offset, self.type, self.tensor) = (file, offset, type, tensor)
-    (self.rowCount, self.width) = (rowCount, width)
+    (self.rowCount, self.width, self.path) = (rowCount, width, path ?? file.path)
     var fingerprint = Fingerprint()
     fingerprint.add(name)
     fingerprint.add(file)
@@ -82,8 +82,10 @@ public struct MappedRows: RowSource {
       precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
       let start = offset + row * rowBytes
       var target = destination.part(index * width..<(index + 1) * width)
-      let isFinite = type.decode(bytes.extracting(start..<start + rowBytes), into: &target)
-      if !isFinite { throw notFinite(row: row) }
+      let numbers = bytes.extracting(start..<start + rowBytes)
+      if !type.decode(numbers, into: &target) {
+        throw notFinite(row: row, type.notFinite(in: numbers))
+      }
     }
   }
 

@@ -72,18 +72,19 @@ extension RowSource {
     return matrix
   }
 
-  /// The failure for row `row`, which is not finite.
-  func notFinite(row: Int) -> Failure {
+  /// The failure for row `row`, which holds `what`.
+  func notFinite(row: Int, _ what: String = ElementType.notFinite) -> Failure {
     .data(
-      "\(path): row \(row) (counting from 0) holds a NaN or an infinity"
-        + "; remove the row or repair what wrote it.")
+      "\(path): row \(row) (counting from 0) holds \(what); remove the row or repair what wrote it."
+    )
   }
 }
 
-/// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix, an
-/// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name.
+/// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix or the index of several files, an
+/// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name. A folder may also hold one
+/// index of `.safetensors` files.
 ///
-/// `tensor` picks the tensor of a `.safetensors` file with several. `allowIncomplete` opens stores whose
+/// `tensor` picks the tensor of `.safetensors` files with several. `allowIncomplete` opens stores whose
 /// collection has not ended. `giantNorms` decides whether rows flagged for their norm are read, and
 /// `restoresLengths` whether a store's unit rows get back their original lengths.
 public func openRows(
@@ -93,9 +94,14 @@ public func openRows(
   if Path.isDirectory(path) {
     let metadata = Path.join(path, "zarr.json")
     guard Path.exists(metadata) else {
+      let indices = try Path.list(path).filter { $0.hasSuffix(SafetensorsIndex.suffix) }
+      if indices.count == 1 {
+        return try MappedRows(
+          SafetensorsFile(path: Path.join(path, indices[0]), tensor: tensor), tensor: tensor)
+      }
       throw .data(
         "\(path): this folder has no zarr.json, so it is not an activation store; give a store, a Zarr"
-          + " v3 array, a .npy or a .safetensors file.")
+          + " v3 array, a .npy or a .safetensors file, or the index of several of these.")
     }
     let node = try ZarrNode(path: path)
     switch node {
@@ -110,6 +116,9 @@ public func openRows(
   if NumpyHeader.begins(file) { return try MappedRows(numpy: file) }
   if SafetensorsFile.looksLikeSafetensors(file) {
     return try MappedRows(SafetensorsFile(file), tensor: tensor)
+  }
+  if let index = try SafetensorsIndex(file) {
+    return try MappedRows(SafetensorsFile(index, tensor: tensor), tensor: tensor)
   }
   throw .data(
     "\(path): this is neither a .npy nor a .safetensors file, nor an activation store; convert it"

@@ -36,17 +36,18 @@ public struct TrainedRun: ~Copyable, Sendable {
   public var hasWords: Bool { !words.vocabulary.isEmpty }
 
   /// Opens the run at `path` with its newest complete checkpoint, and encodes the rows it was trained on or
-  /// those of `store`, at most the first `rowLimit` (a store's rows are shuffled).
+  /// those of `store` (of its tensor `tensor`), at most the first `rowLimit` (a store's rows are shuffled).
   ///
   /// `warn` is called with a message for each checkpoint that is skipped, and if the rows of `store` are not
   /// the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not there. Fails with
   /// `.data` if the rows have another width or, without `store`, are no longer those the run was trained on.
   public init(
-    path: String, store: String? = nil, rowLimit: Int = 1_000_000, threads: Int = processorCount,
+    path: String, store: String? = nil, tensor: String? = nil, rowLimit: Int = 1_000_000,
+    threads: Int = processorCount,
     warn: (String) -> Void = { _ in }
   ) throws(Failure) {
     let run = try LoadedRun(path: path, warn: warn)
-    let source = try run.openRows(at: store, advice: "name them with --store.")
+    let source = try run.openRows(at: store, tensor: tensor, advice: "name them with --store.")
     let isTrainingData = source.fingerprint == run.description.data?.fingerprint
     if !isTrainingData, run.description.knowsRows {
       warn("\(source.path) is not what \(path) was trained on.")

@@ -53,9 +53,9 @@ public enum JSONFile {
 
   /// The JSON tree in the file at `path`.
   public static func readTree(
-    from path: String, limits: JSONLimits = JSONLimits()
+    from path: String, dialect: JSONDialect = .strict, limits: JSONLimits = JSONLimits()
   ) throws(Failure) -> JSONValue {
-    try JSONValue(parsing: bytes(of: path), source: path, limits: limits)
+    try JSONValue(parsing: bytes(of: path), source: path, dialect: dialect, limits: limits)
   }
 
   static let maximumSize = 256 << 20

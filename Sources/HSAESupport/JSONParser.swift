@@ -1,5 +1,5 @@
-// Parses JSON from untrusted bytes: strictly (RFC 8259), with limits that are checked before memory is spent,
-// and with errors that name the byte.
+// Parses JSON from untrusted bytes: strictly (RFC 8259) or as Python does, with limits that are checked before memory is
+// spent, and with errors that name the byte.
 
 /// Limits of a JSON text.
 public struct JSONLimits: Sendable {
@@ -15,17 +15,27 @@ public struct JSONLimits: Sendable {
   }
 }
 
+/// Which texts count as JSON.
+public enum JSONDialect: Sendable {
+  /// Those of RFC 8259. A key must not occur twice in one object.
+  case strict
+  /// Also what Python's module json reads, and by default writes: `NaN`, `Infinity` and `-Infinity`. A number that is
+  /// too large is an infinity, the last of several values of a key counts, and half a surrogate pair that stands alone
+  /// becomes U+FFFD.
+  case python
+}
+
 extension JSONValue {
   /// Parses `bytes`, which must hold one value and white space.
   ///
-  /// Fails with `.data` and the byte's offset for anything that is not JSON in UTF-8, for a key that occurs
-  /// twice in one object, and for a text beyond `limits`. Messages name `source` and add `offset` to byte
-  /// offsets.
+  /// Fails with `.data` and the byte's offset for anything that is not JSON in UTF-8 of the given dialect, and for a
+  /// text beyond `limits`. Messages name `source` and add `offset` to byte offsets.
   public init(
-    parsing bytes: [UInt8], source: String, offset: Int = 0, limits: JSONLimits = JSONLimits()
+    parsing bytes: [UInt8], source: String, offset: Int = 0, dialect: JSONDialect = .strict,
+    limits: JSONLimits = JSONLimits()
   ) throws(Failure) {
     var parser = JSONParser(
-      bytes: bytes, source: source, offset: offset, limits: limits)
+      bytes: bytes, source: source, offset: offset, dialect: dialect, limits: limits)
     parser.skipSpace()
     self = try parser.value(depth: 0)
     parser.skipSpace()
@@ -37,6 +47,7 @@ private struct JSONParser {
   let bytes: [UInt8]
   let source: String
   let offset: Int
+  let dialect: JSONDialect
   var limits: JSONLimits
   var position = 0
 
@@ -70,6 +81,9 @@ private struct JSONParser {
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
     case UInt8(ascii: "n"): return try word("null", .null)
+    case UInt8(ascii: "N") where dialect == .python: return try word("NaN", .number(.nan))
+    case UInt8(ascii: "I") where dialect == .python:
+      return try word("Infinity", .number(.infinity))
     case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
     default: throw failure("no value begins like this")
     }
@@ -111,7 +125,7 @@ private struct JSONParser {
       guard take(UInt8(ascii: ":")) else { throw failure("a colon is missing") }
       skipSpace()
       let value = try value(depth: depth + 1)
-      guard members.updateValue(value, forKey: key) == nil else {
+      guard members.updateValue(value, forKey: key) == nil || dialect == .python else {
         throw failure("the key \(JSONValue.quoted(shortened(key))) occurs twice", at: start)
       }
       skipSpace()
@@ -128,7 +142,9 @@ private struct JSONParser {
 
   mutating func number() throws(Failure) -> JSONValue {
     let start = position
-    _ = take(UInt8(ascii: "-"))
+    if take(UInt8(ascii: "-")), dialect == .python, next == UInt8(ascii: "I") {
+      return try word("Infinity", .number(-.infinity))
+    }
     let first = next
     let count = digits()
     guard count > 0 else { throw failure("a digit is missing") }
@@ -146,7 +162,7 @@ private struct JSONParser {
     guard position - start <= 400 else { throw failure("a number has too many digits", at: start) }
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
     if isInteger, let value = Int(text) { return .integer(value) }
-    guard let value = Double(text), value.isFinite else {
+    guard let value = Double(text), value.isFinite || dialect == .python else {
       throw failure("a number is too large", at: start)
     }
     return .number(value)
@@ -184,16 +200,26 @@ private struct JSONParser {
     guard byte == UInt8(ascii: "u") else {
       throw failure("no such escape exists", at: position - 1)
     }
-    let half = "one half of a surrogate pair is missing"
-    var code = try hexadecimalCode()
-    if code >> 10 == 0x36 {
-      guard take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else { throw failure(half) }
-      let low = try hexadecimalCode()
-      guard low >> 10 == 0x37 else { throw failure(half) }
-      code = 0x10000 + (code & 0x3FF) << 10 + low & 0x3FF
+    let code = try hexadecimalCode()
+    if code >> 10 == 0x36, let low = try lowSurrogate(),
+      let scalar = Unicode.Scalar(0x10000 + (code & 0x3FF) << 10 + low & 0x3FF)
+    {
+      return Character(scalar)
     }
-    guard let scalar = Unicode.Scalar(code) else { throw failure(half) }
-    return Character(scalar)
+    if let scalar = Unicode.Scalar(code) { return Character(scalar) }
+    guard dialect == .python else { throw failure("half a surrogate pair stands alone") }
+    return "\u{FFFD}"
+  }
+
+  /// The second half of a surrogate pair, if its escape is next; otherwise nil, and nothing is read.
+  mutating func lowSurrogate() throws(Failure) -> UInt32? {
+    let start = position
+    if take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) {
+      let code = try hexadecimalCode()
+      if code >> 10 == 0x37 { return code }
+    }
+    position = start
+    return nil
   }
 
   private static let escapes: [UInt8: Character] = [

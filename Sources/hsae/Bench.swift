@@ -29,6 +29,9 @@ struct Bench: ParsableCommand {
   @Argument(help: "Rows to train and measure on.", completion: .file())
   var data: String?
 
+  @Option(help: .option("tensor"))
+  var tensor: String?
+
   @Option(
     help: "Start from the weights of this run, which is not changed.", completion: .directory)
   var from: String?
@@ -64,6 +67,7 @@ struct Bench: ParsableCommand {
     if let width, !(1...1 << 16).contains(width) {
       throw ValidationError("--width must be between 1 and 65536.")
     }
+    if tensor != nil, data == nil { throw ValidationError("--tensor needs DATA.") }
     if width != nil, data != nil || from != nil {
       throw ValidationError(
         "--width is for rows that hsae bench makes; leave it out with DATA or --from.")
@@ -127,7 +131,7 @@ struct Bench: ParsableCommand {
           + " hsae bench DATA --from \(path).")
     }
     let source = try openRows(
-      path: data ?? begun.path, tensor: data == nil ? begun.tensor : nil,
+      path: data ?? begun.path, tensor: data == nil ? begun.tensor : tensor,
       restoresLengths: configuration.normalize == .original)
     guard source.width == begun.width else {
       throw Failure.usage(
@@ -149,7 +153,7 @@ struct Bench: ParsableCommand {
     let preparation = BenchPreparation(threads: threading.count, say: say)
     let source: any RowSource
     if let data {
-      source = try openRows(path: data)
+      source = try openRows(path: data, tensor: tensor)
       if let preset, source.width != preset.width {
         say(
           "--preset \(preset.rawValue) is meant for rows of width \(preset.width);"

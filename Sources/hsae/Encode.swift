@@ -29,7 +29,7 @@ struct Encode: ParsableCommand {
   @Option(help: "Rows to encode, such as 10k (default: all).")
   var rows: String?
 
-  @Option(help: "The tensor of a .safetensors file that has several.")
+  @Option(help: .option("tensor"))
   var tensor: String?
 
   @Flag(help: "Print reconstructions too.")

@@ -43,6 +43,9 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     completion: .file())
   var store: String?
 
+  @Option(help: .tensor)
+  var tensor: String?
+
   @Option(
     help: "The language model: a name, a GGUF file, or synthetic.", completion: .modelOrSynthetic)
   var model: String?
@@ -105,6 +108,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     guard (0...100).contains(examples) else {
       throw ValidationError("--examples must be between 0 and 100.")
     }
+    if tensor != nil, store == nil { throw ValidationError("--tensor needs --store.") }
     if !text.isEmpty, model == nil { throw ValidationError("--text needs --model to read it.") }
   }
 
@@ -208,7 +212,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     }
     // Rows stay at unit norm: a suite gives them their lengths where a run needs them.
     return try runs[0].openRows(
-      at: store, restoresLengths: false, advice: "name them with --store.")
+      at: store, tensor: tensor, restoresLengths: false, advice: "name them with --store.")
   }
 
   private func documents() throws(Failure) -> [Document]? {

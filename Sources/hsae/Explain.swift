@@ -43,6 +43,9 @@ struct Explain: ParsableCommand {
     completion: .file())
   var store: String?
 
+  @Option(help: .tensor)
+  var tensor: String?
+
   @Option(help: "The folder to write, or to add to.", completion: .directory)
   var out: String
 
@@ -94,6 +97,9 @@ struct Explain: ParsableCommand {
     if let tokens, (try? SizeArgument.count(tokens)) ?? 0 < 1 {
       throw ValidationError("--tokens must be a whole number of at least 1, such as 200k.")
     }
+    if tensor != nil, store == nil {
+      throw ValidationError("--tensor needs the file of the tensor after the run.")
+    }
     if folder == nil, html == nil {
       throw ValidationError("Name a run to explain, or give --html a folder for pages of --out.")
     }
@@ -115,7 +121,8 @@ struct Explain: ParsableCommand {
     let say = { @Sendable (line: String) in report("hsae explain: \(line)") }
     let evaluated = try LoadedRun(
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
-    let source = try evaluated.openRows(at: store, advice: "name them after the run.")
+    let source = try evaluated.openRows(
+      at: store, tensor: tensor, advice: "name them after the run.")
     let path = try model.map { try ModelFetcher(say: say).resolve($0) }
     let vocabulary = try path.map { try GGUFFile(path: $0).vocabulary().pieces }
     let modelHash = try path.map { try GGUFFile(path: $0).sha256() }

@@ -20,7 +20,8 @@ struct Info: ParsableCommand {
     discussion: """
       Prints for a store: model, layer, rows, norms and, if it has a corpus, its documents, languages, most \
       frequent tokens and some tokens in context. For a run: its dictionary, data and last record. For a \
-      matrix: rows, width and norms. For a model file: architecture, name and licence. For a corpus: \
+      matrix: rows, width and norms. For .safetensors files with several tensors: their names, types and \
+      shapes. For a model file: architecture, name and licence. For a corpus: \
       documents and languages. For explained features: their runs. Norms and tokens are counted on at most \
       --sample rows.
       """)
@@ -31,7 +32,10 @@ struct Info: ParsableCommand {
     completion: .file())
   var path: String
 
-  @Option(help: "The tensor to look at, if PATH is a .safetensors file with several.")
+  @Option(
+    help:
+      "The tensor to look at, if PATH is a .safetensors file with several, or the index of several files."
+  )
   var tensor: String?
 
   @Option(help: "Rows to count norms and tokens on.")
@@ -94,6 +98,7 @@ struct Info: ParsableCommand {
 
   private func rows() throws(Failure) -> Description {
     let count = try SizeArgument.count(sample)
+    if tensor == nil, let file = try tensors() { return Description(tensors: file) }
     let source = try openRows(path: path, tensor: tensor, allowIncomplete: true)
     guard let store = source as? ActivationStore else {
       return try Description(matrix: source, sample: count)
@@ -103,6 +108,16 @@ struct Info: ParsableCommand {
     return Description(store: try StoreSummary(store, limits: limits), path: path)
   }
 
+  /// The tensors at `path` if they are in `.safetensors` files that do not hold exactly one matrix.
+  private func tensors() throws(Failure) -> SafetensorsFile? {
+    if Path.isDirectory(path) { return nil }
+    let file = try MappedFile(path: path)
+    let isIndex = try SafetensorsIndex(file) != nil
+    guard isIndex || SafetensorsFile.looksLikeSafetensors(file) else { return nil }
+    let tensors = try SafetensorsFile(path: path)
+    return tensors.matrices.count == 1 ? nil : tensors
+  }
+
   private func corpus() throws(Failure) -> Description {
     let reader = try CorpusReader(paths: [path], format: reading.format)
     var languages: [String: Int] = [:]
@@ -110,11 +125,15 @@ struct Info: ParsableCommand {
       languages[document.language ?? "", default: 0] += 1
     }
     let summary = reader.summary
-    // Only lines that are not JSON: this is another kind of file, such as a settings file.
-    let strange = summary.count(.notJSON) + summary.count(.notUTF8)
+    // Only lines that are not JSON, or JSON without the text: this is another kind of file, such as a settings file.
+    let without = summary.count(.withoutField)
+    let strange = summary.count(.notJSON) + summary.count(.notUTF8) + without
     if summary.documents == 0, strange > 0 {
       throw InfoKind.unknown(
-        path, "none of its \(counted(strange, "line")) is a document of a corpus")
+        path,
+        "none of its \(counted(strange, "line")) is a document of a corpus"
+          + (without > 0
+            ? " with its text under \"\(reading.field)\" (--field names another member)" : ""))
     }
     return Description(corpus: summary, languages: languages, path: path)
   }

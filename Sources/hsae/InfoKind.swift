@@ -55,12 +55,23 @@ enum InfoKind {
     if SafetensorsFile.looksLikeSafetensors(file) || name.hasSuffix(".safetensors") {
       return .matrix
     }
+    if try SafetensorsIndex(file) != nil { return .matrix }
     if begins([0x50, 0x4B, 3, 4]) || name.hasSuffix(".npz") {
       throw .data(
         "\(path): this is an archive (.npz, zip); to make a run of a dictionary in it: hsae import \(path) --out RUN."
       )
     }
     if name == Evaluation.fileName { throw evaluation(path, path) }
+    if name == "cfg.json" {
+      throw .data(
+        "\(path): this is the configuration of a dictionary of another tool; make a run of its folder:"
+          + " hsae import \(Path.parent(path)) --out RUN.")
+    }
+    if name == "config.json", Path.exists(Path.join(Path.parent(path), "checkpoints")) {
+      throw .data(
+        "\(path): this is the configuration of a run; give its folder: hsae info \(Path.parent(path))."
+      )
+    }
     if CorpusFormat.isCorpusFile(path) { return .corpus }
     let start = try CorpusFormat.beginning(of: path)
     guard !start.isEmpty else { throw unknown(path, "it is empty") }

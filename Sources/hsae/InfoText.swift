@@ -163,7 +163,7 @@ struct Description {
       }
       var part = Matrix(rows: rows.count, columns: matrix.width)
       try matrix.gather(rows, into: &part)
-      for row in 0..<part.rows { norms.append(dot(part.row(row), part.row(row)).squareRoot()) }
+      norms += part.rowNorms()
     }
     let summary = StoreSummary.Norms(norms)
     self.init(
@@ -171,6 +171,31 @@ struct Description {
       MatrixFacts(
         summary: matrix.summary, rows: matrix.rowCount, width: matrix.width, sampled: count,
         norms: summary))
+  }
+
+  private struct Tensor: Encodable {
+    var name: String
+    var type: String
+    var shape: [Int]
+  }
+
+  /// The most tensors that the text lists; JSON has all.
+  private static let mostTensors = 40
+
+  init(tensors file: SafetensorsFile) {
+    let files = file.paths.count
+    let shown = file.tensors.prefix(Self.mostTensors)
+    let left = file.tensors.count - shown.count
+    let lines =
+      [
+        "\(file.path): \(counted(file.tensors.count, "tensor"))"
+          + (files > 1 ? " in \(counted(files - 1, "file")) with an index" : "")
+      ]
+      + shown.map { "    \($0.name.spelledOut)  \($0.typeName.spelledOut)  \($0.shape)" }
+      + (left > 0 ? ["    and \(grouped(left)) more (--json lists all)"] : [])
+      + (file.matrices.isEmpty ? [] : ["--tensor NAME describes the rows of a matrix"])
+    self.init(
+      lines, file.tensors.map { Tensor(name: $0.name, type: $0.typeName, shape: $0.shape) })
   }
 
   private struct Model: Encodable {

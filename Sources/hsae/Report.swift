@@ -48,6 +48,9 @@ struct Report: ParsableCommand {
     completion: .file())
   var store: String?
 
+  @Option(help: .tensor)
+  var tensor: String?
+
   @Option(
     parsing: .upToNextOption,
     help: "Files or folders that hsae evaluate --out wrote, for a section of the page.",
@@ -70,6 +73,7 @@ struct Report: ParsableCommand {
     if runs.isEmpty, evaluation.isEmpty {
       throw ValidationError("Name a run, a store, or a file of hsae evaluate with --evaluation.")
     }
+    if tensor != nil, store == nil { throw ValidationError("--tensor needs --store.") }
     if figures != nil, evaluation.isEmpty {
       throw ValidationError("--figures needs --evaluation.")
     }
@@ -91,8 +95,8 @@ struct Report: ParsableCommand {
       input = try storeInput(runs[0])
     } else {
       input = try reportInput(
-        runs: runs, title: title, words: words, seed: seed, store: store, threads: threading.count,
-        page: Path.name(out))
+        runs: runs, title: title, words: words, seed: seed, store: store, tensor: tensor,
+        threads: threading.count, page: Path.name(out))
     }
     input.evaluation = evaluation
     try DurableFile.write(try makeReport(input), to: out)
@@ -157,8 +161,9 @@ private func activations(_ path: String) throws(Failure) -> StoreSummary? {
 
 /// Evaluates `runs` and collects the input of their page.
 func reportInput(
-  runs: [String], title: String?, words: [String], seed: UInt64, store: String?, threads: Int,
-  page: String
+  runs: [String], title: String?, words: [String], seed: UInt64, store: String?,
+  tensor: String? = nil,
+  threads: Int, page: String
 ) throws(Failure) -> ReportInput {
   var reports: [RunReport] = []
   var subject: String?
@@ -167,7 +172,7 @@ func reportInput(
   for (path, name) in zip(runs, runNames(runs)) {
     report("hsae report: evaluating \(path)")
     let trained = try TrainedRun(
-      path: path, store: store, threads: threads, warn: { report("hsae: \($0)") })
+      path: path, store: store, tensor: tensor, threads: threads, warn: { report("hsae: \($0)") })
     reports.append(
       try RunReport(trained, name: name, lookupWords: words, seed: seed, threads: threads))
     if subject == nil {

@@ -74,6 +74,9 @@ struct Steer: ParsableCommand {
     completion: .directory)
   var store: String?
 
+  @Option(help: .tensor)
+  var tensor: String?
+
   @Option(help: "Rows to measure the maximum on, at most.")
   var rows = "100k"
 
@@ -92,6 +95,7 @@ struct Steer: ParsableCommand {
     guard (1...4096).contains(tokens) else {
       throw ValidationError("--tokens must be between 1 and 4096.")
     }
+    if tensor != nil, store == nil { throw ValidationError("--tensor needs --store.") }
     guard prompt.utf8.count <= 1 << 16 else {
       throw ValidationError("--prompt must have at most 65,536 bytes.")
     }
@@ -175,7 +179,7 @@ struct Steer: ParsableCommand {
       return nil
     }
     return try run.openRows(
-      at: store,
+      at: store, tensor: tensor,
       advice: "name them with --store, or give --layer and --max-activation.")
   }
 

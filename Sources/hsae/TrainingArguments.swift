@@ -36,6 +36,11 @@ struct TrainingArguments: ParsableArguments, CustomReflectable {
 }
 
 extension ArgumentHelp {
+  /// The help of --tensor, where rows are an option or the second argument.
+  static var tensor: ArgumentHelp {
+    "The tensor to read, if these rows are in a .safetensors file with several, or in several files with an index."
+  }
+
   /// The help of an option of training that a command declares itself.
   static func option(_ name: String) -> ArgumentHelp? {
     TrainingOptions.table.first { $0.name == name }.map { ArgumentHelp($0.help) }

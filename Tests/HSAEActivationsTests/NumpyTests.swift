@@ -56,6 +56,20 @@ struct NumpyTests {
     }
   }
 
+  /// A double beyond single precision is neither a NaN nor an infinity.
+  @Test(arguments: [
+    (1e39, "1e+39, a number beyond single precision"), (-1e300, "-1e+300"),
+    (.nan, "a NaN or an infinity"), (.infinity, "a NaN or an infinity"),
+  ])
+  func doublesBeyondSinglePrecisionAreNamed(value: Double, words: String) {
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2), }\n"
+    var data: [UInt8] = []
+    for number in [0, 3.4e38, 1, value] { appendBytes(of: number.bitPattern, to: &data) }
+    let found = failure { _ = try open(npy(header, data: data)) }
+    #expect(found?.kind == .data)
+    #expect(found?.message.contains("row 1 (counting from 0) holds \(words)") == true)
+  }
+
   @Test func everyTruncationIsRefused() {
     let bytes = Fixture.float32.bytes
     for count in 0..<bytes.count {

@@ -64,7 +64,7 @@ struct ReaderFuzzTests {
       let originals = [Fixture.safetensors, .singleSafetensors].map(\.bytes)
       try fuzz(originals, at: path) {
         let file = try SafetensorsFile(path: path)
-        for tensor in file.tensors where tensor.type.elementType != nil {
+        for tensor in file.tensors where tensor.type?.elementType != nil {
           _ = try? file.matrix(tensor.name)
         }
         try readRows(path)
@@ -72,11 +72,28 @@ struct ReaderFuzzTests {
     }
   }
 
+  /// The index of two files, and the files.
+  @Test func safetensorsIndex() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/a.safetensors"
+      try DurableFile.write(Fixture.safetensors.bytes, to: path)
+      let index = try divideSafetensors(path, into: 2)
+      try fuzzEach(SafetensorsIndex.files(of: index)) {
+        let file = try SafetensorsFile(path: index)
+        for tensor in file.matrices { _ = try? file.matrix(tensor.name) }
+        _ = try openRows(path: index, tensor: "half")
+      }
+      #expect(try SafetensorsFile(path: index).matrix("half").rows == 2)
+    }
+  }
+
   @Test func json() throws {
     let originals = [
       Array(zarrMetadata.utf8), Array(#"["\ud83d\ude00\n", -1.5e3, {"é": null}]"#.utf8),
+      Array(#"{"a": [NaN, -Infinity, 1e999], "\ud800": "\ud83d\ud83d\ude00", "a": 1}"#.utf8),
     ]
     let growth = try inputs.feed(originals) { _, bytes in
+      _ = try? JSONValue(parsing: bytes, source: "fuzz", dialect: .python)
       if let value = try? JSONValue(parsing: bytes, source: "fuzz") {
         let again = try JSONValue(parsing: Array(value.text().utf8), source: "again")
         #expect(again == value)

@@ -79,6 +79,24 @@ struct SafetensorsTests {
     }
   }
 
+  /// Types that are not read, known or not, and of less than a byte, leave the other tensors readable.
+  @Test(arguments: [
+    ("C64", 1, 8), ("F8_E8M0", 3, 3), ("F4", 4, 2), ("F8_E4M3", 2, 2), ("NEW9", 5, 7),
+  ])
+  func oneTypeThatIsNotReadIsNoReasonToRefuseTheRest(type: String, count: Int, size: Int) throws {
+    var data = [UInt8](repeating: 0xFF, count: size)
+    for value in [Float(1), -2] { appendBytes(of: value.bitPattern, to: &data) }
+    let header =
+      #"{"scale":{"dtype":"\#(type)","shape":[\#(count)],"data_offsets":[0,\#(size)]},"#
+      + #""w":{"dtype":"F32","shape":[2,1],"data_offsets":[\#(size),\#(size + 8)]}}"#
+    let file = try open(safetensors(header, data: data))
+    #expect(try file.floats("w") == [1, -2])
+    #expect(try MappedRows(file).matrix(rows: 0..<2).elements == [1, -2])
+    #expect(file["scale"]?.typeName == type && file["scale"]?.count == count)
+    let found = failure { _ = try file.floats("scale") }
+    #expect(found?.message.contains("\"scale\" has the type \(type)") == true)
+  }
+
   @Test func nothingIsLeftOfAnUnfinishedFile() throws {
     try withTemporaryFolder { folder in
       do {
@@ -118,7 +136,9 @@ struct SafetensorsTests {
     #"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,4]}}"#,
     #"{"a":{"dtype":"F32","shape":[4611686018427387904,4,0],"data_offsets":[0,0]}}"#,
     #"{"a":{"dtype":"F32","shape":1,"data_offsets":[0,4]}}"#,
-    #"{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,4]}}"#,
+    #"{"a":{"dtype":33,"shape":[1],"data_offsets":[0,4]}}"#,
+    #"{"a":{"dtype":"F33","shape":[9223372036854775807,2],"data_offsets":[0,4]}}"#,
+    #"{"a":{"dtype":"F33","shape":[1],"data_offsets":[0,3]}}"#,
     #"{"a":{"shape":[1],"data_offsets":[0,4]}}"#, #"{"a":[]}"#, #"{"a":null}"#,
     #"{"__metadata__":[],"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,
     #"{"__metadata__":{"k":1},"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#,

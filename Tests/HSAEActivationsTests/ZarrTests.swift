@@ -113,6 +113,62 @@ struct ZarrTests {
     }
   }
 
+  /// Fill values in hexadecimal are the bits of the type; numbers are rounded to it. The right values are NumPy's:
+  /// np.array(bits, "<u2").view("f2"), and np.float16(0.1).
+  @Test(
+    arguments: [
+      (#""0x0000""#, 0), (#""0x8000""#, 0), (#""0x3c00""#, 1), (#""0xC170""#, -2.71875),
+      ("0.1", 0.0999755859375), ("-2", -2),
+    ] as [(String, Float)])
+  func missingChunksHaveTheFillValue(fill: String, value: Float) throws {
+    try withTemporaryFolder { folder in
+      try write(to: folder, metadata: zarrMetadata.replacing("0.0", with: fill))
+      #expect(try openRows(path: folder).matrix(rows: 6..<7).elements == [value, value, 5])
+    }
+  }
+
+  @Test(arguments: [
+    (#""0x7e00""#, "row 6"), (#""-Infinity""#, "row 6"), ("1e39", "1e+39"), ("70000", "70000"),
+    (#""0x00000000""#, "float16"), (#""0x00""#, "float16"), (#""0x+000""#, "float16"),
+    ("null", "float16"),
+  ])
+  func otherFillValuesAreRefused(fill: String, words: String) throws {
+    try withTemporaryFolder { folder in
+      try write(to: folder, metadata: zarrMetadata.replacing("0.0", with: fill))
+      let found = failure { _ = try openRows(path: folder).matrix(rows: 6..<7) }
+      #expect(
+        found?.kind == .data && found?.message.contains(words) == true, "\(found?.message ?? "")")
+    }
+  }
+
+  /// np.array(bits, "<u4").view("f4"), and "<u8" as "f8"; bfloat16 is the upper half of a float32.
+  @Test(
+    arguments: [
+      (ZarrType.float32, "0x00000000", 0), (.float32, "0x3f800000", 1),
+      (.float32, "0xc02df84d", -2.71828),
+      (.float64, "0x3ff8000000000000", 1.5), (.bfloat16, "0x4049", 3.140625),
+    ] as [(ZarrType, String, Float)])
+  func fillValuesOfOtherTypes(type: ZarrType, fill: String, value: Float) throws {
+    try withTemporaryFolder { folder in
+      let metadata = zarrMetadata.replacing("0.0", with: "\"\(fill)\"").replacing(
+        "float16", with: type.rawValue)
+      try DurableFile.write(metadata, to: folder + "/zarr.json")
+      #expect(
+        try openRows(path: folder).matrix(rows: 0..<7).elements
+          == Array(repeating: value, count: 21))
+    }
+  }
+
+  /// Python writes NaN in attributes.
+  @Test func attributesMayHoldNaN() throws {
+    try withTemporaryFolder { folder in
+      let attributes = #""attributes": {"scale": NaN}"#
+      try write(
+        to: folder, metadata: zarrMetadata.replacing(#""attributes": {}"#, with: attributes))
+      #expect(try openRows(path: folder).rowCount == 7)
+    }
+  }
+
   @Test func aFolderWithoutMetadata() throws {
     try withTemporaryFolder { folder in
       #expect(failure { _ = try openRows(path: folder) }?.kind == .data)

@@ -69,6 +69,28 @@ import Testing
     }
   }
 
+  /// Weights that another tool divided into several files with an index are those of the one file.
+  @Test func filesWithAnIndexAreRead() throws {
+    try withTemporaryFolder { folder in
+      let path = Path.join(folder, "w.safetensors")
+      let tensors = Self.tensors(Self.hierarchical, hasBias: true)
+      try Self.write(tensors, Self.hierarchical, to: path)
+      let index = try divideSafetensors(path, into: 3)
+      // The file's own name stands for the index that replaces it.
+      for place in [index, path] {
+        #expect(try WeightsFile.shape(of: place).shape.experts == 7)
+        let read = try WeightsFile.read(from: place, shape: Self.hierarchical)
+        let again = Path.join(folder, "again.safetensors")
+        try WeightsFile.write(read, to: again)
+        let file = try SafetensorsFile(path: again)
+        for (name, elements) in tensors { #expect(try file.floats(name.rawValue) == elements) }
+      }
+      let part = Path.join(folder, "w-00001-of-00003.safetensors")
+      let refusal = failure { _ = try WeightsFile.shape(of: part) }
+      #expect(refusal?.kind == .usage && refusal?.message.contains(index) == true)
+    }
+  }
+
   @Test func otherFloatTypesAreRead() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "w")

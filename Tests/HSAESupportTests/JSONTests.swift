@@ -36,6 +36,29 @@ struct JSONTests {
     #expect(found?.message.hasPrefix("text, byte ") == true)
   }
 
+  /// The right values are those of Python's json.loads; U+FFFD stands for what Python keeps as half a pair.
+  @Test(arguments: [
+    ("[NaN, -Infinity, Infinity]", "[\"NaN\", \"-Infinity\", \"Infinity\"]"),
+    ("[1e999, -1e999]", "[\"Infinity\", \"-Infinity\"]"),
+    (#"{"a": 1, "b": 2, "a": 3}"#, #"{"a": 3,"b": 2}"#),
+    (#""\ud800""#, "\"\u{FFFD}\""), (#""\udc00x""#, "\"\u{FFFD}x\""),
+    (#""\ud800\u0041""#, "\"\u{FFFD}A\""), (#""\ud800\n""#, "\"\u{FFFD}\\n\""),
+    (#""\ud83d\ud83d\ude00""#, "\"\u{FFFD}😀\""),
+  ])
+  func whatPythonReads(text: String, value: String) throws {
+    let parsed = try JSONValue(parsing: Array(text.utf8), source: "text", dialect: .python)
+    #expect(parsed.text(indent: nil) == value)
+    #expect(failure { _ = try parse(text) }?.kind == .data)
+  }
+
+  @Test(arguments: ["Nan", "inf", "-NaN", "+Infinity", "Infinit", #""\ud800\u""#, "[1,]", "'a'"])
+  func whatPythonRefusesToo(text: String) {
+    let found = failure {
+      _ = try JSONValue(parsing: Array(text.utf8), source: "text", dialect: .python)
+    }
+    #expect(found?.message.hasPrefix("text, byte ") == true)
+  }
+
   @Test func limits() {
     let deep = String(repeating: "[", count: 100_000)
     #expect(failure { _ = try parse(deep) }?.message.contains("too deeply") == true)

@@ -4,30 +4,47 @@
 public import HSAESupport
 public import HSAETensors
 
-/// A `.safetensors` file, mapped.
+/// A `.safetensors` file, mapped, or several that an index joins.
 public struct SafetensorsFile: Sendable {
-  /// The text stored with the tensors.
+  /// The path it was opened by: of the file, or of the index.
+  public let path: String
+  /// The text stored with the tensors; none for an index.
   public let metadata: [String: String]
-  /// The tensors, in the order of their bytes.
+  /// The tensors, in the order of their bytes, file after file.
   public let tensors: [SafetensorsTensor]
-  let file: MappedFile
+  /// The mapped files. A tensor says which one it is in.
+  private let files: [MappedFile]
   private let places: [String: Int]
 
-  /// The path it was opened by.
-  public var path: String { file.path }
-
-  /// Opens the file at `path`. Fails with `.data` and a sentence if its header is not sound.
-  public init(path: String) throws(Failure) {
-    try self.init(MappedFile(path: path))
+  /// The files that were mapped, and the index if there is one.
+  public var paths: [String] {
+    (files.count == 1 && files[0].path == path ? [] : [path]) + files.map(\.path)
   }
 
-  init(_ file: MappedFile) throws(Failure) {
-    self.file = file
-    let header = try SafetensorsHeader(file)
-    metadata = header.metadata
-    tensors = header.tensors
+  /// Opens the file at `path`, or the files that the index at `path` joins (`SafetensorsIndex`).
+  ///
+  /// With `name`, opens only the file of the tensor of that name; the others need not be there. Fails with `.data` and a
+  /// sentence if a header or the index is not sound, and with `.missing` if a file is missing.
+  public init(path: String, tensor name: String? = nil) throws(Failure) {
+    try self.init(MappedFile(path: path), tensor: name)
+  }
+
+  init(_ file: MappedFile, tensor name: String? = nil) throws(Failure) {
+    if !Self.looksLikeSafetensors(file), let index = try SafetensorsIndex(file) {
+      try self.init(index, tensor: name)
+    } else {
+      let header = try SafetensorsHeader(file)
+      self.init(path: file.path, metadata: header.metadata, tensors: header.tensors, files: [file])
+    }
+  }
+
+  init(
+    path: String, metadata: [String: String] = [:], tensors: [SafetensorsTensor],
+    files: [MappedFile]
+  ) {
+    (self.path, self.metadata, self.tensors, self.files) = (path, metadata, tensors, files)
     var places: [String: Int] = [:]
-    for (index, tensor) in header.tensors.enumerated() { places[tensor.name] = index }
+    for (index, tensor) in tensors.enumerated() { places[tensor.name] = index }
     self.places = places
   }
 
@@ -42,8 +59,10 @@ public struct SafetensorsFile: Sendable {
   /// The tensor called `name`; fails with `.data` if there is none.
   public func tensor(_ name: String) throws(Failure) -> SafetensorsTensor {
     if let tensor = self[name] { return tensor }
-    let names = tensors.prefix(8).map(\.name).joined(separator: ", ")
-    throw .data("\(path): there is no tensor \"\(name)\" in it; it has \(names).")
+    let whole = SafetensorsIndex.path(forShard: path, with: name)
+    throw .data(
+      "\(path): there is no tensor \"\(name)\" in it; it has \(list(tensors))."
+        + (whole.map { " Another file has it; give their index, \($0)." } ?? ""))
   }
 
   /// The tensor called `name`, which must have the shape `shape`; fails with `.data` otherwise.
@@ -56,16 +75,25 @@ public struct SafetensorsFile: Sendable {
     return tensor
   }
 
+  /// The names of the first of `tensors`, for messages.
+  func list(_ tensors: [SafetensorsTensor]) -> String {
+    tensors.prefix(8).map(\.name).joined(separator: ", ")
+      + (tensors.count > 8 ? " and \(tensors.count - 8) more" : "")
+  }
+
+  /// The file that holds `tensor`.
+  func file(of tensor: SafetensorsTensor) -> MappedFile { files[tensor.file] }
+
   /// The bytes of `tensor`, little-endian, row-major.
   @_lifetime(borrow self)
   public func bytes(of tensor: SafetensorsTensor) -> RawSpan {
-    let bytes = file.bytes.extracting(tensor.bytes)
+    let bytes = file(of: tensor).bytes.extracting(tensor.bytes)
     // Safe: this value keeps the file mapped.
     return unsafe _overrideLifetime(bytes, borrowing: self)
   }
 
   /// Gives back the memory of the pages read so far; for files about as large as memory.
-  public func releasePages() { file.releasePages() }
+  public func releasePages() { for file in files { file.releasePages() } }
 
   /// Reads elements `range` of `tensor` (row-major) into `destination`, which has as many.
   ///
@@ -78,13 +106,19 @@ public struct SafetensorsFile: Sendable {
     precondition(range.lowerBound >= 0 && range.upperBound <= tensor.count, "Beyond the tensor.")
     let type = try elementType(of: tensor)
     let start = tensor.bytes.lowerBound + range.lowerBound * type.size
+    let file = file(of: tensor)
     let bytes = file.bytes.extracting(start..<start + range.count * type.size)
     guard type.decode(bytes, into: &destination) else {
       let bad = destination.indices.first { !destination[$0].isFinite } ?? 0
       throw .data(
-        "\(path): element \(range.lowerBound + bad) of tensor \"\(tensor.name)\" is a NaN or an"
-          + " infinity; the weights are damaged.")
+        "\(file.path): element \(range.lowerBound + bad) of tensor \"\(tensor.name)\" is"
+          + " \(type.notFinite(in: bytes)); the weights are damaged.")
     }
+  }
+
+  /// The tensors that can be read as rows.
+  public var matrices: [SafetensorsTensor] {
+    tensors.filter { $0.shape.count == 2 && $0.type?.elementType != nil }
   }
 
   /// All elements of the tensor called `name`, row-major.
@@ -108,9 +142,9 @@ public struct SafetensorsFile: Sendable {
 
   /// The float type of `tensor`; fails with `.data` if its type cannot be read as floats.
   func elementType(of tensor: SafetensorsTensor) throws(Failure) -> ElementType {
-    if let type = tensor.type.elementType { return type }
+    if let type = tensor.type?.elementType { return type }
     throw .data(
-      "\(path): tensor \"\(tensor.name)\" has the type \(tensor.type.rawValue); F32, F16, BF16 or F64"
+      "\(path): tensor \"\(tensor.name)\" has the type \(tensor.typeName); F32, F16, BF16 or F64"
         + " is needed.")
   }
 }
@@ -123,18 +157,19 @@ extension MappedRows {
     if let name {
       chosen = try file.tensor(name)
     } else {
-      let matrices = file.tensors.filter { $0.shape.count == 2 && $0.type.elementType != nil }
+      let matrices = file.matrices
       guard matrices.count == 1 else {
-        let names = matrices.prefix(8).map(\.name).joined(separator: ", ")
         throw .data(
           "\(file.path): it holds \(matrices.count) matrices of floats"
-            + (matrices.isEmpty ? "; one is needed." : " (\(names)); name the one to read."))
+            + (matrices.isEmpty
+              ? "; one is needed." : " (\(file.list(matrices))); name the one to read (--tensor)."))
       }
       chosen = matrices[0]
     }
+    let type = try file.elementType(of: chosen)
     try self.init(
-      file: file.file, offset: chosen.bytes.lowerBound, end: chosen.bytes.upperBound,
-      type: file.elementType(of: chosen), shape: chosen.shape, tensor: chosen.name,
-      fingerprint: "safetensors \(chosen.name) \(chosen.type) \(chosen.shape)")
+      file: file.file(of: chosen), path: file.path, offset: chosen.bytes.lowerBound,
+      end: chosen.bytes.upperBound, type: type, shape: chosen.shape, tensor: chosen.name,
+      fingerprint: "safetensors \(chosen.name) \(type) \(chosen.shape)")
   }
 }

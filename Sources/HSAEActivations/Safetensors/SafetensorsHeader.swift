@@ -1,10 +1,10 @@
 // The header of a `.safetensors` file: 8 bytes of length, then JSON. It is checked in full before any tensor
-// is read: sizes, types, shapes whose product fits, and byte ranges that follow each other without gap or
-// overlap to the end of the file.
+// is read: sizes, shapes whose product fits, and byte ranges that follow each other without gap or overlap to the end of
+// the file. A tensor of a type that is not known is listed and cannot be read; the others can.
 
 import HSAESupport
 
-/// The element types of the format.
+/// The element types of the format whose sizes are known here. It has others, and new ones come.
 public enum SafetensorsType: String, Sendable, CaseIterable {
   /// IEEE double precision.
   case float64 = "F64"
@@ -63,15 +63,19 @@ public enum SafetensorsType: String, Sendable, CaseIterable {
 public struct SafetensorsTensor: Sendable, Hashable {
   /// Its name.
   public let name: String
-  /// Its element type.
-  public let type: SafetensorsType
+  /// The name of its element type, as the file has it.
+  public let typeName: String
   /// Its dimensions, slowest first; empty for a single number.
   public let shape: [Int]
-  /// The range of its bytes in the file.
+  /// The range of its bytes in its file.
   public let bytes: Range<Int>
+  /// The number of its file among those that an index joins; 0 for a single file.
+  let file: Int
 
+  /// Its element type; nil if that is not known.
+  public var type: SafetensorsType? { SafetensorsType(rawValue: typeName) }
   /// The number of elements.
-  public var count: Int { bytes.count / type.size }
+  public var count: Int { shape.reduce(1, *) }
 }
 
 struct SafetensorsHeader {
@@ -82,7 +86,8 @@ struct SafetensorsHeader {
   /// In the order of their bytes.
   var tensors: [SafetensorsTensor] = []
 
-  init(_ file: MappedFile) throws(Failure) {
+  /// The header of `file`, which has the number `number` among those that an index joins.
+  init(_ file: MappedFile, number: Int = 0) throws(Failure) {
     let path = file.path
     let bytes = file.bytes
     guard bytes.byteCount >= 8 else {
@@ -107,7 +112,8 @@ struct SafetensorsHeader {
         metadata = try Self.metadata(value, path: path)
       } else {
         tensors.append(
-          try Self.tensor(name, value, start: dataStart, end: bytes.byteCount, path: path))
+          try Self.tensor(
+            name, value, start: dataStart, end: bytes.byteCount, file: number, path: path))
       }
     }
     tensors.sort {
@@ -147,7 +153,7 @@ struct SafetensorsHeader {
   }
 
   private static func tensor(
-    _ name: String, _ value: JSONValue, start: Int, end: Int, path: String
+    _ name: String, _ value: JSONValue, start: Int, end: Int, file: Int, path: String
   ) throws(Failure) -> SafetensorsTensor {
     let shown = "\(path): tensor \"\(name.prefix(80))\""
     guard let typeName = value["dtype"]?.string, let shape = value["shape"]?.integers,
@@ -155,15 +161,13 @@ struct SafetensorsHeader {
     else {
       throw .data("\(shown) lacks a sound dtype, shape or data_offsets; the header is damaged.")
     }
-    guard let type = SafetensorsType(rawValue: typeName) else {
-      throw .data("\(shown) has the type \"\(typeName.prefix(20))\", which is not known.")
-    }
     guard offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] <= end - start else {
       throw .data(
         "\(shown) lies at \(offsets[0])..<\(offsets[1]) of \(end - start) bytes of data; the file was"
           + " cut short or is damaged.")
     }
-    var size = type.size
+    let type = SafetensorsType(rawValue: typeName)
+    var size = type?.size ?? 1
     for dimension in shape {
       let (product, overflow) = size.multipliedReportingOverflow(by: dimension)
       guard dimension >= 0, !overflow else {
@@ -171,12 +175,13 @@ struct SafetensorsHeader {
       }
       size = product
     }
-    guard shape.count <= 32, size == offsets[1] - offsets[0] else {
+    guard shape.count <= 32, type == nil || size == offsets[1] - offsets[0] else {
       throw .data(
         "\(shown) has the shape \(shape.prefix(32)) of type \(typeName), \(size) bytes, but"
           + " \(offsets[1] - offsets[0]) bytes of data; the header is damaged.")
     }
     return SafetensorsTensor(
-      name: name, type: type, shape: shape, bytes: start + offsets[0]..<start + offsets[1])
+      name: name, typeName: typeName, shape: shape, bytes: start + offsets[0]..<start + offsets[1],
+      file: file)
   }
 }

@@ -106,7 +106,8 @@ struct ZarrArray: Sendable {
     var span = floats.mutableSpan
     // Safe: a view of integers as bytes, whose number `decode` checks.
     guard unsafe type.decode(bytes.span.bytes, into: &span) else {
-      throw .data("\(path): the array holds a NaN or an infinity; the store is damaged.")
+      throw unsafe .data(
+        "\(path): the array holds \(type.notFinite(in: bytes.span.bytes)); the store is damaged.")
     }
     return floats
   }

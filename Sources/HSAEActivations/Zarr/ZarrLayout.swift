@@ -29,7 +29,9 @@ enum ZarrNode {
   /// `.data` if this project cannot read it.
   init(path: String) throws(Failure) {
     let file = Path.join(path, "zarr.json")
-    let tree = try JSONFile.readTree(from: file, limits: JSONLimits(depth: 64, values: 1_000_000))
+    // Attributes that Python wrote may contain NaN.
+    let tree = try JSONFile.readTree(
+      from: file, dialect: .python, limits: JSONLimits(depth: 64, values: 1_000_000))
     guard let object = tree.object else { throw .data("\(file): this is not a JSON object.") }
     guard object["zarr_format"] == .integer(3) else {
       throw .data("\(file): this is not Zarr format 3; convert the array to that format.")
@@ -113,7 +115,7 @@ extension ZarrLayout {
       throw .data("\(file): the separator of chunk names must be \"/\" or \".\".")
     }
     self.separator = separator
-    fill = try Self.fill(object["fill_value"], file: file)
+    fill = try Self.fill(object["fill_value"], type, file: file)
   }
 
   /// The name of an extension object, which may be a plain string.
@@ -171,13 +173,35 @@ extension ZarrLayout {
     guard codecs.count == 1 else { throw .data("\(file): the codec \"bytes\" occurs twice.") }
   }
 
-  private static func fill(_ value: JSONValue?, file: String) throws(Failure) -> Double {
+  /// The fill value: a number, or for floats a word or the number's bits in hexadecimal.
+  private static func fill(
+    _ value: JSONValue?, _ type: ZarrType, file: String
+  ) throws(Failure) -> Double {
     if let number = value?.number { return number }
-    if let text = value?.string {
-      if text == "NaN" || text.hasPrefix("0x") { return .nan }
-      if text == "Infinity" { return .infinity }
-      if text == "-Infinity" { return -.infinity }
+    if let text = value?.string, let number = type.elementType?.fill(text) { return number }
+    throw .data("\(file): \"fill_value\" is not a number of the type \(type.rawValue).")
+  }
+}
+
+extension ElementType {
+  /// The number that `text` names as a fill value: NaN, Infinity, -Infinity, or its bits, such as 0x7fc00000 for a
+  /// float32. Nil if it names none of this type.
+  fileprivate func fill(_ text: String) -> Double? {
+    switch text {
+    case "NaN": return .nan
+    case "Infinity": return .infinity
+    case "-Infinity": return -.infinity
+    default: break
     }
-    throw .data("\(file): \"fill_value\" is not a number.")
+    guard text.hasPrefix("0x"), text.utf8.count == 2 + 2 * size,
+      text.dropFirst(2).allSatisfy(\.isHexDigit), let bits = UInt64(text.dropFirst(2), radix: 16)
+    else { return nil }
+    if self == .float64 { return Double(bitPattern: bits) }
+    let bytes = (0..<size).map { UInt8(truncatingIfNeeded: bits >> (8 * UInt64($0))) }
+    var floats: [Float] = [0]
+    var span = floats.mutableSpan
+    // Safe: a view of integers as bytes, whose number `decode` checks.
+    unsafe decode(bytes.span.bytes, into: &span)
+    return Double(floats[0])
   }
 }

@@ -8,6 +8,8 @@ public struct ZarrRows: RowSource {
   private let array: ZarrArray
   private let type: ElementType
   private let chunkColumns: Int
+  /// The number in chunks without a file.
+  private let fill: Float
   /// Whether every chunk has a file.
   let isWhole: Bool
   /// A hash that names the content (see `RowSource`).
@@ -37,6 +39,7 @@ public struct ZarrRows: RowSource {
       throw .data("\(path): the numbers are of type \(layout.type.rawValue); floats are needed.")
     }
     self.type = type
+    fill = type.rounded(layout.fill)
     array = try ZarrArray(path: path, layout: layout)
     chunkColumns = layout.chunks(along: 1)
     isWhole = array.chunks.allSatisfy { $0 != nil }
@@ -81,13 +84,18 @@ public struct ZarrRows: RowSource {
         let count = min(chunkWidth, width - from)
         var target = destination.part(index * width + from..<index * width + from + count)
         guard let chunk = array.chunks[first + column] else {
-          guard array.layout.fill.isFinite else { throw notFinite(row: row) }
-          target.update(repeating: Float(array.layout.fill))
+          guard fill.isFinite else {
+            throw notFinite(
+              row: row, "the fill value \(array.layout.fill), because a chunk has no file")
+          }
+          target.update(repeating: fill)
           continue
         }
         let start = rowInChunk * chunkWidth * type.size
         let bytes = chunk.bytes.extracting(start..<start + count * type.size)
-        if !type.decode(bytes, into: &target) { throw notFinite(row: row) }
+        if !type.decode(bytes, into: &target) {
+          throw notFinite(row: row, type.notFinite(in: bytes))
+        }
       }
     }
   }

@@ -39,7 +39,11 @@ public struct DictionaryImport: Sendable {
     normalize = canonical.normalize
     origin.codeScale = canonical.codeScale
     origin.path = URL(fileURLWithPath: place.path).standardizedFileURL.path
-    for file in place.files { origin.hashes[Path.name(file)] = try SHA256.hash(file: file) }
+    for file in place.files {
+      for part in try SafetensorsIndex.files(of: file) {
+        origin.hashes[Path.name(part)] = try SHA256.hash(file: part)
+      }
+    }
     codeScale = canonical.norms.map { $0 * Float(canonical.codeScale) }
     self.origin = origin
     dictionary = canonical.finish()
@@ -70,8 +74,10 @@ struct ImportPlace {
   /// The import at `path`. Without `format`, the format is detected by file names and arrays.
   init(_ path: String, _ format: ImportFormat?) throws(Failure) {
     guard Path.exists(path) else { throw .missing("\(path): there is no such file or folder.") }
-    func has(_ name: String) -> Bool { Path.exists(Path.join(path, name)) }
-    func joined(_ names: [String]) -> [String] { names.map { Path.join(path, $0) } }
+    // Weights may be in several files, which an index joins.
+    func place(_ name: String) -> String { SafetensorsIndex.place(of: Path.join(path, name)) }
+    func has(_ name: String) -> Bool { Path.exists(place(name)) }
+    func joined(_ names: [String]) -> [String] { names.map(place) }
     let saelens = [SAELensImport.configurationFile, SAELensImport.weightsFile]
     let sparsify = [SAELensImport.configurationFile, SparsifyImport.weightsFile]
     let isFolder = Path.isDirectory(path)
@@ -118,8 +124,12 @@ struct ImportPlace {
   private static func arrays(_ path: String) throws(Failure) -> any WeightArrays {
     if NpzArchive.looksLikeArchive(path) { return try NpzArchive(path: path) }
     // A file with the right suffix but wrong content gets the reader's message about the damage.
-    let looksRight = SafetensorsFile.looksLikeSafetensors(try MappedFile(path: path))
-    guard looksRight || Path.name(path).lowercased().hasSuffix(".safetensors") else {
+    let file = try MappedFile(path: path)
+    let isIndex = try SafetensorsIndex(file) != nil
+    guard
+      isIndex || SafetensorsFile.looksLikeSafetensors(file)
+        || Path.name(path).lowercased().hasSuffix(".safetensors")
+    else {
       throw unknown(path, isPickle: false)
     }
     return try SafetensorsFile(path: path)

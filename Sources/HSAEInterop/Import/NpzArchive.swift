@@ -106,9 +106,9 @@ final class NpzArchive: WeightArrays {
       var span = piece.mutableSpan
       guard unsafe header.type.decode(bytes.span.bytes, into: &span) else {
         let bad = piece.firstIndex { !$0.isFinite } ?? 0
+        let what = unsafe header.type.notFinite(in: bytes.span.bytes)
         throw .data(
-          "\(path(of: name)): element \(start + bad) is a NaN or an infinity; the weights are damaged."
-        )
+          "\(path(of: name)): element \(start + bad) is \(what); the weights are damaged.")
       }
       try body(start, piece.span)
     }

@@ -26,7 +26,8 @@ struct SAELensImport {
     let architecture = try architecture()
     let isOurs = architecture == "hsae"
     try options.refuseK("cfg.json says it")
-    let file = try SafetensorsFile(path: Path.join(folder, Self.weightsFile))
+    let file = try SafetensorsFile(
+      path: SafetensorsIndex.place(of: Path.join(folder, Self.weightsFile)))
     let width = try configuration.count("d_in")
     let latents = try configuration.count("d_sae")
     var source =

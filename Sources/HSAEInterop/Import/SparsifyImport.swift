@@ -24,7 +24,8 @@ struct SparsifyImport {
     for key in ["transcode", "skip_connection"] where try configuration.flag(key, default: false) {
       throw refused(key)
     }
-    let file = try SafetensorsFile(path: Path.join(folder, Self.weightsFile))
+    let file = try SafetensorsFile(
+      path: SafetensorsIndex.place(of: Path.join(folder, Self.weightsFile)))
     if file.has("W_skip") { throw refused("W_skip") }
     let size = try file.shape(of: "encoder.weight", rank: 2)
     let (latents, width) = (size[0], size[1])

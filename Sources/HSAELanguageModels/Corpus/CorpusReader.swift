@@ -5,8 +5,9 @@ public import HSAESupport
 
 /// Reads the documents of corpus files, in the order of the files and of their lines.
 ///
-/// Text is left as it is, except for a byte order mark at a file's beginning and line ends. Text that is not
-/// UTF-8 is skipped and counted.
+/// Text is left as it is, except for a byte order mark at a file's beginning and line ends. A line ends at a line feed;
+/// in a file without line feeds at a carriage return. Text that is not UTF-8 is skipped and counted. JSON is read as
+/// Python reads it (`JSONDialect.python`), because most JSON Lines come from there.
 public final class CorpusReader: DocumentSource {
   /// Counts of what was read and skipped so far.
   public private(set) var summary = CorpusSummary()
@@ -19,6 +20,8 @@ public final class CorpusReader: DocumentSource {
   private var position = 0
   private var line = 0
   private var isTooLong = false
+  /// Whether a carriage return alone ends a line of the current file, as in texts of old Macintosh computers.
+  private var endsAtReturns = false
 
   /// Reads the files that `paths` stand for (see `CorpusFormat.files(at:)`).
   public init(paths: [String], format: CorpusFormat = CorpusFormat()) throws(Failure) {
@@ -59,10 +62,33 @@ public final class CorpusReader: DocumentSource {
         continue
       }
       if piece.starts(with: [0xEF, 0xBB, 0xBF]) { position = 3 }
+      try findLineEnds(of: file)
       self.file = file
       return file
     }
     return nil
+  }
+
+  /// Sets `endsAtReturns` if the first 64 KiB of `file` have carriage returns but no line feed.
+  private func findLineEnds(of file: GzipFile) throws(Failure) {
+    // A pipe may give a few bytes at a time.
+    while piece.count < 65_536, !piece.contains(Self.feed) {
+      var more: [UInt8] = []
+      try file.read(into: &more)
+      if more.isEmpty { break }
+      piece += more
+    }
+    endsAtReturns = !piece.contains(Self.feed) && piece.contains(Self.carriageReturn)
+  }
+
+  private static let feed = UInt8(ascii: "\n")
+  private static let carriageReturn = UInt8(ascii: "\r")
+
+  /// The place in `piece` of the next line end; nil if there is none.
+  private var nextEnd: Int? {
+    let rest = piece[position...]
+    guard endsAtReturns else { return rest.firstIndex(of: Self.feed) }
+    return rest.firstIndex { $0 == Self.carriageReturn || $0 == Self.feed }
   }
 
   /// The next line without its end; nil at the end of the file. Sets `isTooLong` for a line over the limit.
@@ -81,7 +107,7 @@ public final class CorpusReader: DocumentSource {
         }
       }
       hasAny = true
-      let end = piece[position...].firstIndex(of: UInt8(ascii: "\n")) ?? piece.count
+      let end = nextEnd ?? piece.count
       if !isTooLong {
         bytes += piece[position..<end]
         if bytes.count > format.maximumBytes {
@@ -94,7 +120,7 @@ public final class CorpusReader: DocumentSource {
       if isLine { break }
     }
     line += 1
-    if bytes.last == UInt8(ascii: "\r") { bytes.removeLast() }
+    if bytes.last == Self.carriageReturn { bytes.removeLast() }
     return bytes
   }
 
@@ -144,7 +170,9 @@ public final class CorpusReader: DocumentSource {
     if isTooLong { return skip(.tooLong, at: place) }
     if bytes.allSatisfy(isSpace) { return skip(.blank, at: place) }
     let limits = JSONLimits(depth: 32, values: 100_000)
-    guard let value = try? JSONValue(parsing: bytes, source: "", limits: limits) else {
+    guard
+      let value = try? JSONValue(parsing: bytes, source: "", dialect: .python, limits: limits)
+    else {
       return skip(.notJSON, at: place)
     }
     guard let text = value[format.field]?.string else { return skip(.withoutField, at: place) }

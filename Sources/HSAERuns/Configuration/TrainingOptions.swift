@@ -21,7 +21,7 @@ public enum RowOrder: String, Codable, Sendable, CaseIterable {
 public enum Normalisation: String, Codable, Sendable, CaseIterable {
   /// Not at all. Rows of an activation store are stored at unit norm.
   case none
-  /// x / (‖x‖ + 1e-6).
+  /// x / ‖x‖; a row of zeros stays as it is.
   case unit
   /// Rows of an activation store get back the lengths they had in the model; other rows stay as they are.
   case original
@@ -213,7 +213,8 @@ public struct TrainingOptions: Hashable, Sendable {
       "threads", \.threads, "Threads (default: all processors). The result does not depend on it.",
       .range(1...4096), isShared: false),
     .init(
-      "tensor", \.tensor, "The tensor to read, if DATA is a .safetensors file with several.",
+      "tensor", \.tensor,
+      "The tensor to read, if DATA is a .safetensors file with several, or the index of several files.",
       isShared: false),
   ]
 

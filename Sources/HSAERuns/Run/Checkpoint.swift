@@ -277,7 +277,7 @@ package enum Checkpoint {
   ) throws(Failure) -> [Int64] {
     let tensor = try file.tensor(name, shape: [count])
     guard tensor.type == .int64 else {
-      throw .data("\(file.path): \(name) has the type \(tensor.type.rawValue), not I64.")
+      throw .data("\(file.path): \(name) has the type \(tensor.typeName), not I64.")
     }
     let bytes = file.bytes(of: tensor)
     return (0..<count).map {

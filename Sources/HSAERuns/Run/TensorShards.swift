@@ -77,7 +77,7 @@ struct TensorShards {
   var experts: Int? { parts.last?.experts?.upperBound }
 
   /// Opens the file at `path`, or the shards of the index that is there instead. `path` may also be that of
-  /// the index.
+  /// the index. An index of other tools (`SafetensorsIndex`), whose files have whole tensors, counts as one file.
   init(path: String) throws(Failure) {
     let suffix = ".index.json"
     let isIndex = path.hasSuffix(suffix)
@@ -88,6 +88,10 @@ struct TensorShards {
           "\(path): this is a part of a dictionary; give the index of all its parts, \(whole).")
       }
       parts = [(try SafetensorsFile(path: path), nil)]
+      return
+    }
+    if try SafetensorsIndex(MappedFile(path: indexPath)) != nil {
+      parts = [(try SafetensorsFile(path: indexPath), nil)]
       return
     }
     var parts: [(file: SafetensorsFile, experts: Range<Int>?)] = []
