@@ -6,7 +6,8 @@
 //
 // SAELens scales rows to the norm √d (`constant_norm_rescale`) where hsae scales them to 1. So biases and
 // thresholds are multiplied by √d here, and codes in SAELens are √d times ours. Weights stay as they are:
-// decoder rows keep their unit norm, which SAELens's tools expect.
+// decoder rows keep their unit norm, which SAELens's tools expect. Only a TopK dictionary that was imported with
+// other norms gets these back, because they decide which codes are largest.
 
 public import HSAEActivations
 import HSAEModels
@@ -114,9 +115,10 @@ public struct SAELensExport {
     case .standard, .jumprelu: break
     case .topk:
       members["k"] = .integer(shape.activeExperts)
-      // Decoder rows have unit norm, so this changes no code; it allows `fold_W_dec_norm`, which dashboards
-      // call.
-      members["rescale_acts_by_decoder_norm"] = .bool(true)
+      // Where decoder rows have unit norm, this changes no code; it allows `fold_W_dec_norm`, which dashboards
+      // call. Otherwise the largest codes are chosen before they are multiplied by the norms.
+      members["rescale_acts_by_decoder_norm"] = .bool(
+        dictionary.thresholds?.codeScale.isEmpty ?? true)
     case .hsae:
       members["k"] = .integer(shape.activeExperts)
       members["n_experts"] = .integer(shape.experts)

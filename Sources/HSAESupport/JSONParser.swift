@@ -7,8 +7,10 @@ public struct JSONLimits: Sendable {
   public var depth: Int
   /// The most values in all.
   public var values: Int
+  /// Whether the words NaN, Infinity and -Infinity are numbers. Python's module json writes them.
+  public var acceptsNonFinite = false
 
-  /// Limits for ordinary files: 64 levels, 4 million values.
+  /// Limits for ordinary files: 64 levels, 4 million values, and only numbers that are finite.
   public init(depth: Int = 64, values: Int = 4_000_000) {
     self.depth = depth
     self.values = values
@@ -70,6 +72,12 @@ private struct JSONParser {
     case UInt8(ascii: "t"): return try word("true", .bool(true))
     case UInt8(ascii: "f"): return try word("false", .bool(false))
     case UInt8(ascii: "n"): return try word("null", .null)
+    case UInt8(ascii: "N") where limits.acceptsNonFinite: return try word("NaN", .number(.nan))
+    case UInt8(ascii: "I") where limits.acceptsNonFinite:
+      return try word("Infinity", .number(.infinity))
+    case UInt8(ascii: "-")
+    where limits.acceptsNonFinite && bytes[position...].dropFirst().first == UInt8(ascii: "I"):
+      return try word("-Infinity", .number(-.infinity))
     case UInt8(ascii: "-"), UInt8(ascii: "0")...UInt8(ascii: "9"): return try number()
     default: throw failure("no value begins like this")
     }
