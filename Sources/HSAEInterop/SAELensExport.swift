@@ -77,7 +77,11 @@ public struct SAELensExport {
 
   /// The norm that SAELens scales rows to, divided by hsae's.
   var scale: Float {
-    run.description.normalize == .unit ? Float(dictionary.shape.width).squareRoot() : 1
+    switch run.description.normalize {
+    case .unit: Float(dictionary.shape.width).squareRoot()
+    case .layerNorm: Float(max(1, dictionary.shape.width - 1)).squareRoot()
+    case .none, .original: 1
+    }
   }
 
   /// Writes the folder `path`, which must not exist. It appears only when it is complete.
@@ -107,8 +111,7 @@ public struct SAELensExport {
       "d_sae": .integer(latentCount),
       "dtype": .string("float32"),
       "device": .string("cpu"), "apply_b_dec_to_input": .bool(true),
-      "normalize_activations": .string(
-        run.description.normalize == .unit ? "constant_norm_rescale" : "none"),
+      "normalize_activations": .string(normalisation),
       "reshape_activations": .string("none"), "metadata": metadata,
     ]
     switch architecture {
@@ -131,6 +134,15 @@ public struct SAELensExport {
     return .object(members)
   }
 
+  /// What SAELens calls the way that rows are scaled.
+  private var normalisation: String {
+    switch run.description.normalize {
+    case .unit: "constant_norm_rescale"
+    case .layerNorm: "layer_norm"
+    case .none, .original: "none"
+    }
+  }
+
   private var metadata: JSONValue {
     var members: [String: JSONValue] = [
       // Below 6.0.0 SAELens reads the folder as one of an older layout.
@@ -140,20 +152,32 @@ public struct SAELensExport {
     ]
     if let model { members["model_name"] = .string(model) }
     if let attributes {
-      members["hook_name"] = .string(hookName ?? attributes.hookPoint)
       if let length = attributes.contextLength { members["context_size"] = .integer(length) }
       if attributes.kind == .residualStream {
         members["prepend_bos"] = .bool(true)
         members["exclude_special_tokens"] = .bool(attributes.collection?.keepsSpecialTokens != true)
       }
-    } else if let hook = run.description.origin?.hook {
-      members["hook_name"] = .string(hook)
     }
+    if let hookName { members["hook_name"] = .string(hookName) }
     return .object(members)
   }
 
-  /// TransformerLens's name of the hook point; nil if the rows are no residual stream.
+  /// The hook point as the store or the imported files name it.
+  private var sourceHook: String? {
+    attributes.map(\.hookPoint) ?? run.description.origin?.hook
+  }
+
+  /// TransformerLens's name of the hook point; nil if it has none.
   private var hookName: String? {
     attributes?.layer.map { "blocks.\($0).hook_resid_post" }
+      ?? sourceHook.flatMap(HookName.transformerLens)
+  }
+
+  /// What cfg.json leaves out and why, one sentence each.
+  public var notes: [String] {
+    guard hookName == nil, let sourceHook else { return [] }
+    return [
+      "cfg.json has no hook_name, because \"\(sourceHook)\" is not known to be a hook point of TransformerLens."
+    ]
   }
 }

@@ -282,7 +282,7 @@ import Testing
       let rows = try input.rows(for: [run], suite: "core")
       let x = try rows.matrix(0..<rows.count, for: run)
       let rebuilt = run.dictionary.decode(run.dictionary.encode(x))
-      let lengths = rows.norms(for: run).map { Double($0) }
+      let lengths = rows.norms.map { Double($0) }
       #expect(rows.count > 100 && Set(lengths).count > 100)
       var mean = [Double](repeating: 0, count: 16)
       for row in 0..<rows.count {

@@ -33,7 +33,7 @@ struct CanonicalDictionary: ~Copyable {
     var encoderBias = source.encoderBias
     var threshold = source.threshold
     origin = source.origin
-    normalize = scalesRows ? .unit : .original
+    normalize = source.centresRows ? .layerNorm : scalesRows ? .unit : .original
     codeScale = 1 / scale
     parameters = source.parameters
     if !subtractsBias, parameters.hasBias {
@@ -102,7 +102,13 @@ struct CanonicalDictionary: ~Copyable {
     if case .topK(rescaled: false) = rule {
       let mean = norms.reduce(0, +) / Double(norms.count)
       // Encoder rows times different norms would have other largest products.
-      if norms.contains(where: { abs($0 - mean) > 5e-6 * mean }) {
+      if let odd = norms.firstIndex(where: { abs($0 - mean) > 5e-6 * mean }) {
+        guard activation.slope == 0, shape.isFlat else {
+          throw .data(
+            "\(path): decoder row \(odd) has the norm \(norms[odd]), but the mean norm is \(mean): scaling rows to"
+              + " 1 would change which k experts are active. Scale all decoder rows to norm 1 in the tool that"
+              + " trained it.")
+        }
         keepNorms(norms)
         return
       }

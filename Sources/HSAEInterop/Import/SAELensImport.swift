@@ -212,6 +212,22 @@ struct SAELensImport {
     case "constant_norm_rescale":
       source.scalesRows = true
       source.inputScale = Double(source.parameters.shape.width).squareRoot()
+    case "layer_norm":
+      let width = source.parameters.shape.width
+      guard width > 1 else {
+        throw .data("\(configuration.path): layer_norm needs rows of more than one number.")
+      }
+      source.scalesRows = true
+      source.centresRows = true
+      source.inputScale = Double(width - 1).squareRoot()
+    case "covariance_whitening":
+      let path = Path.join(folder, Whitening.file)
+      guard Path.exists(path) else {
+        throw .data(
+          "\(configuration.path): normalize_activations \"\(kind)\" needs the matrices in \(Whitening.file), which is"
+            + " missing; save the SAE with the whitening folded in (SAELens: fold_activation_whitening).")
+      }
+      try Whitening(path: path, width: source.parameters.shape.width).fold(into: &source)
     case "expected_average_only_in":
       let path = Path.join(folder, Self.scalerFile)
       guard Path.exists(path) else {
