@@ -119,7 +119,8 @@ struct ImportPlace {
     let folders = DictionaryFolders(in: path)
     guard !folders.names.isEmpty else { return nil }
     return .data(
-      "\(path): hsae imports one dictionary, and this folder has \(folders.text); give one of these folders.")
+      "\(path): hsae imports one dictionary, and this folder has \(folders.text); give one of these folders."
+    )
   }
 
   private static func unknown(_ path: String) -> Failure {
@@ -132,7 +133,8 @@ struct ImportPlace {
     return .data(
       "\(path): the format is not known. hsae imports folders of SAELens (cfg.json, sae_weights.safetensors) and"
         + " sparsify (cfg.json, sae.safetensors), files and folders of Gemma Scope (params.npz) and Gemma Scope 2"
-        + " (config.json, params.safetensors), and the arrays of the H-SAE's authors (.npz, .safetensors).")
+        + " (config.json, params.safetensors), and the arrays of the H-SAE's authors (.npz, .safetensors)."
+    )
   }
 
   private static func arrays(_ path: String) throws(Failure) -> any WeightArrays {

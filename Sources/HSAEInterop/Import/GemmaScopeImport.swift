@@ -59,7 +59,8 @@ struct GemmaScopeImport {
     let (width, latents) = (size[0], size[1])
     if let configuration, let stated = configuration["width"], stated != .integer(latents) {
       throw .data(
-        "\(configuration.path): \"width\" must be the number of latents of the weights, \(latents).")
+        "\(configuration.path): \"width\" must be the number of latents of the weights, \(latents)."
+      )
     }
     let parameters = try arrays.flatParameters(
       width: width, latents: latents, active: options.maxActive(of: latents), source: path,
@@ -92,7 +93,8 @@ struct GemmaScopeImport {
       ("type", type, type == "sae"),
     ] where !isKnown {
       throw .data(
-        "\(configuration.path): \(key) \"\(value.prefix(60))\" is not supported; hsae imports \(Self.imports).")
+        "\(configuration.path): \(key) \"\(value.prefix(60))\" is not supported; hsae imports \(Self.imports)."
+      )
     }
     try configuration.refuse(["affine_connection"], imports: Self.imports)
     let input = try configuration.text("hf_hook_point_in", default: "")
@@ -103,7 +105,9 @@ struct GemmaScopeImport {
           + " \"\(output.prefix(60))\": a transcoder, and hsae imports \(Self.imports).")
     }
     // Without a type and an output, a transcoder still says so in its path.
-    if configuration["type"] == nil, configuration["hf_hook_point_out"] == nil, let word = place.refused {
+    if configuration["type"] == nil, configuration["hf_hook_point_out"] == nil,
+      let word = place.refused
+    {
       throw .data(
         "\(arrays.path): \"\(word.prefix(60))\" in its path says that it is no autoencoder, and config.json has no"
           + " type that says otherwise; hsae imports \(Self.imports).")

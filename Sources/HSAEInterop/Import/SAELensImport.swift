@@ -86,7 +86,8 @@ struct SAELensImport {
 
   private func refused(_ key: String, _ value: String) -> Failure {
     .data(
-      "\(configuration.path): \(key) \"\(value.prefix(60))\" is not supported; hsae imports \(Self.imports).")
+      "\(configuration.path): \(key) \"\(value.prefix(60))\" is not supported; hsae imports \(Self.imports)."
+    )
   }
 
   /// Fails with `.data` if a key changes numbers in a way that hsae cannot represent.
@@ -119,7 +120,8 @@ struct SAELensImport {
     let isFinetuned = configuration["finetuning_scaling_factor"].map { $0 != .bool(false) } ?? false
     if factors.isEmpty, isFinetuned {
       throw .data(
-        "\(file.path): cfg.json says that it has a finetuning_scaling_factor for decoding, and there is none.")
+        "\(file.path): cfg.json says that it has a finetuning_scaling_factor for decoding, and there is none."
+      )
     }
     for name in factors {
       guard try file.vector(name, count: latents).allSatisfy({ abs($0 - 1) <= 1e-5 }) else {
@@ -225,7 +227,8 @@ struct SAELensImport {
       guard Path.exists(path) else {
         throw .data(
           "\(configuration.path): normalize_activations \"\(kind)\" needs the matrices in \(Whitening.file), which is"
-            + " missing; save the SAE with the whitening folded in (SAELens: fold_activation_whitening).")
+            + " missing; save the SAE with the whitening folded in (SAELens: fold_activation_whitening)."
+        )
       }
       try Whitening(path: path, width: source.parameters.shape.width).fold(into: &source)
     case "expected_average_only_in":

@@ -21,13 +21,16 @@ struct SparsifyImport {
   /// What sparsify, its older versions and its forks call settings that change codes or reconstructions. With
   /// `signed` the k largest by absolute value are active, also negative ones.
   private static let refused = [
-    "signed", "transcode", "skip_connection", "batch_topk", "sample_topk", "normalize_io", "post_encoder_scale",
-    "n_targets", "n_sources", "coalesce_topk", "divide_cross_layer", "per_source_tied", "secondary_target_tied",
+    "signed", "transcode", "skip_connection", "batch_topk", "sample_topk", "normalize_io",
+    "post_encoder_scale",
+    "n_targets", "n_sources", "coalesce_topk", "divide_cross_layer", "per_source_tied",
+    "secondary_target_tied",
     "encoder_pkm",
   ]
   /// Keys that are read, and keys for training or for the speed of computing.
   private static let known: Set<String> = [
-    "activation", "d_in", "num_latents", "k", "expansion_factor", "normalize_decoder", "multi_topk", "tp_output",
+    "activation", "d_in", "num_latents", "k", "expansion_factor", "normalize_decoder", "multi_topk",
+    "tp_output",
     "train_post_encoder", "topk_coalesced", "use_fp8", "decoder_xformers",
   ]
   private static let imports = "TopK autoencoders with a ReLU and without a skip connection"
@@ -48,9 +51,11 @@ struct SparsifyImport {
     guard width == (try configuration.count("d_in")) else {
       throw .data("\(configuration.path): \"d_in\" must be the width of the weights, \(width).")
     }
-    if let number = configuration["num_latents"], number != .integer(0), number != .integer(latents) {
+    if let number = configuration["num_latents"], number != .integer(0), number != .integer(latents)
+    {
       throw .data(
-        "\(configuration.path): \"num_latents\" must be the number of latents of the weights, \(latents).")
+        "\(configuration.path): \"num_latents\" must be the number of latents of the weights, \(latents)."
+      )
     }
     let parameters = try file.flatParameters(
       width: width, latents: latents, active: configuration.count("k"), source: configuration.path,

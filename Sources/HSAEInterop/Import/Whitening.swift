@@ -90,14 +90,16 @@ struct Whitening {
     let newBias = products([decoderBias], inverse)[0]
     // Weights of a sound file are far below this.
     guard (bias + newBias + mean).allSatisfy({ abs($0) < 1e30 }), largest < 1e30 else {
-      throw .data("\(path): folded into the weights, these matrices give numbers that are too large.")
+      throw .data(
+        "\(path): folded into the weights, these matrices give numbers that are too large.")
     }
     source.encoderBias = bias.map { Float($0) }
     source.subtractsBias = false
     for column in 0..<width {
       source.parameters.bias[0, column] = Float(newBias[column] + mean[column])
     }
-    source.origin.notes.append("The whitening of rows that it was trained with was folded into its weights.")
+    source.origin.notes.append(
+      "The whitening of rows that it was trained with was folded into its weights.")
   }
 
   /// Each of `rows` times `matrix`.

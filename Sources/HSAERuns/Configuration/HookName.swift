@@ -30,7 +30,8 @@ public enum HookName {
 
   private static func isTransformerLens(_ name: String) -> Bool {
     let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-    guard let last = parts.last, last.hasPrefix("hook_"), parts.allSatisfy({ !$0.isEmpty }),
+    guard let last = parts.last, last.hasPrefix("hook_"), last.utf8.count > 5,
+      parts.allSatisfy({ !$0.isEmpty }),
       name.utf8.allSatisfy({
         UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0
           || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")

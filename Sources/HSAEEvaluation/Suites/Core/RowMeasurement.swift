@@ -86,7 +86,8 @@ public struct RowMeasurement: Sendable {
           }
           func distance(from mean: [Double]) -> Double {
             own.isEmpty
-              ? values.squaredDistance(from: mean, scale: length) : own.span.squaredDistance(from: mean)
+              ? values.squaredDistance(from: mean, scale: length)
+              : own.span.squaredDistance(from: mean)
           }
           seen[.spread] = values.squaredDistance(from: means.seen)
           seen.setBatch(spread: values.squaredDistance(from: batch.mean))
