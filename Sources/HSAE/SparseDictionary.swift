@@ -54,7 +54,7 @@ public struct SparseDictionary: Sendable {
   /// - Precondition: the rows have that width.
   public func encode(_ rows: Rows, threads: Int? = nil) -> Codes {
     var matrix = rows.matrix()
-    if normalisation == .unit { matrix.scaleRowsToUnit() }
+    normalisation.apply(to: &matrix)
     return model.encode(matrix, threads: threads ?? processorCount)
   }
 
@@ -87,9 +87,9 @@ public struct SparseDictionary: Sendable {
 
   /// `rows` as the dictionary sees and reconstructs them: at unit norm, or unchanged, as ``normalisation`` says.
   public func normalised(_ rows: Rows) -> Rows {
-    guard normalisation == .unit else { return rows }
+    guard normalisation == .unit || normalisation == .layerNorm else { return rows }
     var matrix = rows.matrix()
-    matrix.scaleRowsToUnit()
+    normalisation.apply(to: &matrix)
     return Rows(elements: matrix.elements, width: rows.width)
   }
 

@@ -24,10 +24,21 @@ extension SAELensExport {
     \(loading)
     ```
     \(latentOrder)
-    Rows are scaled to \(run.description.normalize == .unit ? "the norm √d before encoding, and back after decoding; codes are √d times hsae's" : "no norm: they are taken as they are").
+    \(rowScaling)
 
     \(sections.map { "## \($0.title)\n\n\($0.text)\n" }.joined(separator: "\n"))
     """
+  }
+
+  /// How SAELens scales rows, as sentences.
+  private var rowScaling: String {
+    switch run.description.normalize {
+    case .unit:
+      "Rows are scaled to the norm √d before encoding, and back after decoding; codes are √d times hsae's."
+    case .layerNorm:
+      "Rows are layer-normalised before encoding, and brought back after decoding; codes are √(d − 1) times hsae's."
+    case .none, .original: "Rows are scaled to no norm: they are taken as they are."
+    }
   }
 
   /// Data, training, method and licence, as far as they are known.

@@ -36,9 +36,14 @@ extension SAELensExport {
       try writer.append("W_enc", lines)
     }
     try writer.append("b_enc", scaled(dictionary.thresholds?.encoderBias))
+    let norms = dictionary.thresholds?.codeScale ?? []
     for expert in 0..<m {
-      try writer.append(
-        "W_dec", parameters.decoderSide.row(expert * shape.rowsPerExpert))
+      let row = parameters.decoderSide.row(expert * shape.rowsPerExpert)
+      if norms.isEmpty {
+        try writer.append("W_dec", row)
+      } else {
+        try writer.append("W_dec", row.indices.map { row[$0] * norms[expert] })
+      }
     }
     try writer.append("b_dec", bias(parameters))
     if architecture == .jumprelu {

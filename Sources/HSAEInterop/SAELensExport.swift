@@ -6,7 +6,8 @@
 //
 // SAELens scales rows to the norm √d (`constant_norm_rescale`) where hsae scales them to 1. So biases and
 // thresholds are multiplied by √d here, and codes in SAELens are √d times ours. Weights stay as they are:
-// decoder rows keep their unit norm, which SAELens's tools expect.
+// decoder rows keep their unit norm, which SAELens's tools expect. Only a TopK dictionary that was imported with
+// other norms gets these back, because they decide which codes are largest.
 
 public import HSAEActivations
 import HSAEModels
@@ -76,7 +77,11 @@ public struct SAELensExport {
 
   /// The norm that SAELens scales rows to, divided by hsae's.
   var scale: Float {
-    run.description.normalize == .unit ? Float(dictionary.shape.width).squareRoot() : 1
+    switch run.description.normalize {
+    case .unit: Float(dictionary.shape.width).squareRoot()
+    case .layerNorm: Float(max(1, dictionary.shape.width - 1)).squareRoot()
+    case .none, .original: 1
+    }
   }
 
   /// Writes the folder `path`, which must not exist. It appears only when it is complete.
@@ -106,17 +111,17 @@ public struct SAELensExport {
       "d_sae": .integer(latentCount),
       "dtype": .string("float32"),
       "device": .string("cpu"), "apply_b_dec_to_input": .bool(true),
-      "normalize_activations": .string(
-        run.description.normalize == .unit ? "constant_norm_rescale" : "none"),
+      "normalize_activations": .string(normalisation),
       "reshape_activations": .string("none"), "metadata": metadata,
     ]
     switch architecture {
     case .standard, .jumprelu: break
     case .topk:
       members["k"] = .integer(shape.activeExperts)
-      // Decoder rows have unit norm, so this changes no code; it allows `fold_W_dec_norm`, which dashboards
-      // call.
-      members["rescale_acts_by_decoder_norm"] = .bool(true)
+      // Where decoder rows have unit norm, this changes no code; it allows `fold_W_dec_norm`, which dashboards
+      // call. Otherwise the largest codes are chosen before they are multiplied by the norms.
+      members["rescale_acts_by_decoder_norm"] = .bool(
+        dictionary.thresholds?.codeScale.isEmpty ?? true)
     case .hsae:
       members["k"] = .integer(shape.activeExperts)
       members["n_experts"] = .integer(shape.experts)
@@ -129,6 +134,15 @@ public struct SAELensExport {
     return .object(members)
   }
 
+  /// What SAELens calls the way that rows are scaled.
+  private var normalisation: String {
+    switch run.description.normalize {
+    case .unit: "constant_norm_rescale"
+    case .layerNorm: "layer_norm"
+    case .none, .original: "none"
+    }
+  }
+
   private var metadata: JSONValue {
     var members: [String: JSONValue] = [
       // Below 6.0.0 SAELens reads the folder as one of an older layout.
@@ -138,20 +152,32 @@ public struct SAELensExport {
     ]
     if let model { members["model_name"] = .string(model) }
     if let attributes {
-      members["hook_name"] = .string(hookName ?? attributes.hookPoint)
       if let length = attributes.contextLength { members["context_size"] = .integer(length) }
       if attributes.kind == .residualStream {
         members["prepend_bos"] = .bool(true)
         members["exclude_special_tokens"] = .bool(attributes.collection?.keepsSpecialTokens != true)
       }
-    } else if let hook = run.description.origin?.hook {
-      members["hook_name"] = .string(hook)
     }
+    if let hookName { members["hook_name"] = .string(hookName) }
     return .object(members)
   }
 
-  /// TransformerLens's name of the hook point; nil if the rows are not a residual stream.
+  /// The hook point as the store or the imported files name it.
+  private var sourceHook: String? {
+    attributes.map(\.hookPoint) ?? run.description.origin?.hook
+  }
+
+  /// TransformerLens's name of the hook point; nil if it has none.
   private var hookName: String? {
     attributes?.layer.map { "blocks.\($0).hook_resid_post" }
+      ?? sourceHook.flatMap(HookName.transformerLens)
+  }
+
+  /// What cfg.json leaves out and why, one sentence each.
+  public var notes: [String] {
+    guard hookName == nil, let sourceHook else { return [] }
+    return [
+      "cfg.json has no hook_name, because \"\(sourceHook)\" is not known to be a hook point of TransformerLens."
+    ]
   }
 }

@@ -63,6 +63,8 @@ public final class TopLevelEncoder {
   /// b_enc and θ of every latent; empty if latents have no thresholds of their own.
   private let latentBias: Buffer<Float>
   private let latentThresholds: Buffer<Float>
+  /// What the code of every latent is multiplied by after the choice; empty for 1.
+  private let codeScales: Buffer<Float>
 
   /// An encoder for batches of at most `capacity` rows.
   ///
@@ -91,8 +93,9 @@ public final class TopLevelEncoder {
         precision == .float32 && !wantsMask && activation.slope == 0,
         "Thresholds of latents are for inference only.")
       precondition(thresholds.fits(m), "The thresholds are for another number of latents.")
+      precondition(thresholds.codeScale.isEmpty || !isShared, "Scales are not shared.")
     }
-    // Safe: with thresholds both buffers have m elements, and each part has m or none.
+    // Safe: with thresholds the first two buffers have m elements, and each part has m or none.
     latentBias = Buffer(thresholds == nil ? 0 : m)
     latentThresholds = Buffer(thresholds == nil ? 0 : m)
     for (latent, bias) in (thresholds?.encoderBias ?? []).enumerated() {
@@ -101,6 +104,9 @@ public final class TopLevelEncoder {
     for (latent, threshold) in (thresholds?.threshold ?? []).enumerated() {
       unsafe latentThresholds.base[latent] = max(0, threshold)
     }
+    let scales = thresholds?.codeScale ?? []
+    codeScales = Buffer(scales.count)
+    for (latent, scale) in scales.enumerated() { unsafe codeScales.base[latent] = scale }
     self.shape = shape
     self.activation = activation
     self.precision = precision
@@ -274,7 +280,7 @@ public final class TopLevelEncoder {
     x: UnsafePointer<Float>, encoder: UnsafePointer<Float>, table: hsae_kernels
   ) {
     // Safe: a row has `active` places from `starts[row]` on, of which at most `active` are written, and one
-    // thread handles it. After `hsae_keys_top` at least `min(candidates, active)` keys are left.
+    // thread handles it. `codeScales` has m elements if any, and experts are below m. After `hsae_keys_top` at least `min(candidates, active)` keys are left.
     var candidates = unsafe hsae_keys_top(keys, count, keep)
     if error > 0 {
       unsafe settle(keys, candidates, error: error, x: x, encoder: encoder, table: table)
@@ -284,15 +290,32 @@ public final class TopLevelEncoder {
     var number = 0
     for index in 0..<min(candidates, active) {
       let u = unsafe hsae_key_value(keys[index])
-      let z = activation.code(u)
+      var z = activation.code(u)
       if !(z > 0) { break }
-      unsafe experts.base[start + number] = hsae_key_index(keys[index])
+      let expert = unsafe hsae_key_index(keys[index])
+      if codeScales.count > 0 {
+        unsafe z *= codeScales.base[Int(expert)]
+        if !(z > 0) { continue }
+      }
+      unsafe experts.base[start + number] = expert
       unsafe values.base[start + number] = z
       if scores.count > 0 { unsafe scores.base[start + number] = u }
       number += 1
     }
     if scores.count > 0 { unsafe roundingErrors.base[row] = error }
+    if codeScales.count > 0 { sort(start..<start + number) }
     unsafe counts.base[row] = Int32(number)
+  }
+
+  /// Puts the pairs in `slots` in order of their codes, strongest first, and those alike in order of latents.
+  private func sort(_ slots: Range<Int>) {
+    // Safe: the slots are those of one row, which one thread handles.
+    let pairs = slots.map { unsafe (value: values.base[$0], expert: experts.base[$0]) }
+      .sorted { ($1.value, $0.expert) < ($0.value, $1.expert) }
+    for (slot, pair) in zip(slots, pairs) {
+      unsafe values.base[slot] = pair.value
+      unsafe experts.base[slot] = pair.expert
+    }
   }
 
   /// Scores again in fp32 those of `count` falling keys that an `error` in every u could have put on the

@@ -8,7 +8,7 @@ public struct JSONLimits: Sendable {
   /// The most values in all.
   public var values: Int
 
-  /// Limits for ordinary files: 64 levels, 4 million values.
+  /// Limits for ordinary files: 64 levels and 4 million values.
   public init(depth: Int = 64, values: Int = 4_000_000) {
     self.depth = depth
     self.values = values

@@ -132,7 +132,7 @@ struct Bench: ParsableCommand {
     }
     let source = try openRows(
       path: data ?? begun.path, tensor: data == nil ? begun.tensor : tensor,
-      restoresLengths: configuration.normalize == .original)
+      restoresLengths: configuration.normalize.restoresLengths)
     guard source.width == begun.width else {
       throw Failure.usage(
         "\(source.path): rows of width \(source.width), but \(path) was trained on rows of width"

@@ -54,6 +54,7 @@ struct Export: ParsableCommand {
       modelName: modelName ?? (attributes == nil ? nil : known?.hubName),
       modelLicence: known?.licence, topLevelOnly: topLevel, warn: { report("hsae export: \($0)") })
     try export.write(to: out)
+    for note in export.notes { report("hsae export: \(note)") }
     try output(
       "\(out): SAELens architecture \(export.architecture.rawValue),"
         + " \(counted(export.latentCount, "latent"))\n")

@@ -16,8 +16,8 @@ struct Import: ParsableCommand {
       cannot be trained further. Name rows with --store for commands that need them.
 
       PATH is a folder of SAELens (standard, topk, jumprelu, batchtopk and matryoshka SAEs, saved for \
-      inference or in training; also what hsae export wrote) or of sparsify, a params.npz of Gemma Scope, or the \
-      arrays of the H-SAE's authors as .npz or .safetensors, which need --k. Biases, thresholds and the scaling \
+      inference or in training; also what hsae export wrote) or of sparsify, a folder or a file of Gemma Scope 1 \
+      or 2, or the arrays of the H-SAE's authors as .npz or .safetensors, which need --k. Biases, thresholds and the scaling \
       of rows are carried over; an error names anything without a counterpart here. config.json records \
       under "origin" where the dictionary came from, and how its codes relate to the original ones.
 

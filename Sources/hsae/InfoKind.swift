@@ -21,12 +21,13 @@ enum InfoKind {
 
   private static func folder(_ path: String) throws(Failure) -> InfoKind {
     func has(_ name: String) -> Bool { Path.exists(Path.join(path, name)) }
-    if has("config.json") { return .run }
+    // Gemma Scope 2 has a config.json beside its weights.
+    if has("config.json"), !has("params.safetensors") { return .run }
     if has("zarr.json") { return .matrix }
     #if Explorer
     if has(FeatureDatabase.fileName) { return .features }
     #endif
-    if has("cfg.json") || has("params.npz") {
+    if ["cfg.json", "params.npz", "params.safetensors"].contains(where: has) {
       throw .data(
         "\(path): this is a dictionary of another tool (SAELens, sparsify, Gemma Scope); make a run of it:"
           + " hsae import \(path) --out RUN.")

@@ -246,6 +246,7 @@ extension Origin {
     case .none: lines.append("rows: as they are stored")
     case .unit: lines.append("rows: scaled to unit norm")
     case .original: lines.append("rows: at the lengths they have in the model")
+    case .layerNorm: lines.append("rows: less their mean, then scaled to unit norm (layer norm)")
     }
     return lines + notes.map { "note: \($0.spelledOut)" }
   }

@@ -150,7 +150,7 @@ struct Steer: ParsableCommand {
     let model = try openModel(stored)
     try check(run, block: block, of: model, stored)
     let result = try write(
-      run, targets, block: block, rowsAreUnit: run.seesUnitRows(ofStore: stored != nil),
+      run, targets, block: block, rowScale: run.rowScale(ofStore: stored != nil),
       strengths, by: model)
     try output(json ? JSONFile.encode(result) : result.text(width: terminalWidth()))
   }
@@ -244,7 +244,7 @@ struct Steer: ParsableCommand {
   // MARK: Writing
 
   private func write(
-    _ run: LoadedRun, _ targets: [Steering.Target], block: Int, rowsAreUnit: Bool,
+    _ run: LoadedRun, _ targets: [Steering.Target], block: Int, rowScale: RowScale,
     _ strengths: [Float], by model: any ResidualStreamModel
   ) throws(Failure) -> SteeredTexts {
     let read = model.tokenizer.prefix + model.tokenizer.encode(Array(prompt.utf8)[...])
@@ -256,7 +256,7 @@ struct Steer: ParsableCommand {
     func text(_ action: Steering.Action?) throws(Failure) -> String {
       let splice = action.map { action in
         Steering(
-          action, targets, of: run.dictionary, rowsAreUnit: rowsAreUnit, threads: threading.count
+          action, targets, of: run.dictionary, rowScale: rowScale, threads: threading.count
         ).splice(
           afterBlock: block, from: skipPrompt ? read.count - 1 : 0, tokenizer: model.tokenizer)
       }

@@ -160,7 +160,7 @@ private enum Planted {
     }
     for hasSublatents in [true, false] {
       let view = LatentView(dictionary, hasSublatents: hasSublatents)
-      let codes = view.codes(of: vectors, norms: [], threads: 1)
+      let codes = view.codes(of: vectors, norms: [], threads: 1).codes
       let decoded = dictionary.decode(codes, topLevelOnly: !hasSublatents, threads: 1)
       let sparse = SparseRows(view, of: vectors, norms: vectors.rowNorms(), threads: 2)
       let norms = vectors.rowNorms()

@@ -179,6 +179,44 @@ import Testing
     }
   }
 
+  /// Layer-normalised rows come back with their means: in the numbers of unscaled rows, and in splices.
+  @Test func layerNormalisedRows() throws {
+    try withTemporaryFolder { folder in
+      let store = try EvaluationFixture.collect(
+        folder + "/store", model: model, documents: EvaluationFixture.documents(40))
+      let runs = [
+        try EvaluationFixture.perfect(16, normalize: .layerNorm),
+        try EvaluationFixture.constant("zero", 16, normalize: .layerNorm),
+        try EvaluationFixture.constant("own", 16, normalize: .original),
+      ]
+      let input = EvaluationFixture.input(store, model: model)
+      let results = try CoreSuite.evaluate(runs, input)
+      #expect(try abs(value(results[0], "ce_loss_score") - 1) < 1e-3)
+      #expect(try abs(value(results[0], "explained_variance_unscaled") - 1) < 1e-4)
+      #expect(results.map(\.seesUnitRows) == [true, true, false])
+      // A reconstruction of zero is the row's mean: Σ (x − μ)² is the error, by arithmetic on the model's rows.
+      let rows = try input.rows(for: runs, suite: "core")
+      let x = try rows.matrix(0..<rows.count, for: runs[2])
+      var centre = [Double](repeating: 0, count: 16)
+      var (errors, spread) = (0.0, 0.0)
+      for row in 0..<rows.count {
+        for column in 0..<16 { centre[column] += Double(x[row, column]) / Double(rows.count) }
+      }
+      for row in 0..<rows.count {
+        let own = (0..<16).map { Double(x[row, $0]) }
+        let mean = own.reduce(0, +) / 16
+        for column in 0..<16 {
+          errors += (own[column] - mean) * (own[column] - mean)
+          spread += (own[column] - centre[column]) * (own[column] - centre[column])
+        }
+      }
+      let variance = try value(results[1], "explained_variance_unscaled")
+      #expect(abs(variance - (1 - errors / spread)) < 1e-3)
+      let error = try value(results[1], "mse_unscaled")
+      #expect(abs(error - errors / Double(rows.count)) < 1e-3 * error)
+    }
+  }
+
   /// An error that is the same vector for all rows lowers our explained variance, but not
   /// dictionary_learning's.
   @Test func aConstantErrorIsSeen() throws {
@@ -282,7 +320,7 @@ import Testing
       let rows = try input.rows(for: [run], suite: "core")
       let x = try rows.matrix(0..<rows.count, for: run)
       let rebuilt = run.dictionary.decode(run.dictionary.encode(x))
-      let lengths = rows.norms(for: run).map { Double($0) }
+      let lengths = rows.norms.map { Double($0) }
       #expect(rows.count > 100 && Set(lengths).count > 100)
       var mean = [Double](repeating: 0, count: 16)
       for row in 0..<rows.count {

@@ -2,6 +2,7 @@
 // planted latent raises its token.
 
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import Testing
@@ -41,7 +42,7 @@ import Testing
   private func steering(
     _ action: Steering.Action, _ targets: [Steering.Target], isUnit: Bool = true
   ) -> Steering {
-    Steering(action, targets, of: dictionary, rowsAreUnit: isUnit, threads: 2)
+    Steering(action, targets, of: dictionary, rowScale: isUnit ? .unit : .own, threads: 2)
   }
 
   @Test func rowsMoveByMultiplesOfTheMaximum() throws {

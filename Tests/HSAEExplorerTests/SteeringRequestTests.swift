@@ -79,7 +79,7 @@ import Testing
       let number = LatentNumber(expert: latent.expert, sublatent: latent.sublatent)
       let steering = Steering(
         .add(strength: 40), [.init(number, maximum: latent.maximum)],
-        of: try ExplainFixture.run().dictionary, rowsAreUnit: true, threads: 1)
+        of: try ExplainFixture.run().dictionary, rowScale: .unit, threads: 1)
       var steered = Continuation(
         of: prompt, by: model, sampling: sampling,
         splice: steering.splice(afterBlock: 1, tokenizer: model.tokenizer))

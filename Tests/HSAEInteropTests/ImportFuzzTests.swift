@@ -115,10 +115,27 @@ struct ImportFuzzTests {
     }
   }
 
-  @Test func topKFolders() throws {
-    var source = SourceSAE(seed: 17, unitDecoder: true)
+  @Test(arguments: [true, false])
+  func topKFolders(unitDecoder: Bool) throws {
+    var source = SourceSAE(seed: 17, unitDecoder: unitDecoder)
     source.k = 5
     try damage("cfg.json") { try source.writeSAELens(to: $0) }
+  }
+
+  @Test(arguments: ["config.json", "params.safetensors"])
+  func gemmaScopeFolders(_ name: String) throws {
+    let source = SourceSAE.jumpReLU(seed: 19)
+    try damage(name) { try source.writeGemmaScope(to: $0) }
+  }
+
+  @Test(arguments: ["cfg.json", "activation_whitening.safetensors"])
+  func whitenedFolders(_ name: String) throws {
+    var source = SourceSAE(seed: 20, unitDecoder: false)
+    let width = source.width
+    let one = (0..<width * width).map { $0 / width == $0 % width ? 1.0 : 0 }
+    source.scaling = .whitening(
+      .init(mean: Array(repeating: 0.5, count: width), matrix: one, inverse: one))
+    try damage(name) { try source.writeSAELens(to: $0) }
   }
 
   @Test(arguments: ["cfg.json", "sae.safetensors"])

@@ -16,6 +16,15 @@ struct SourceSAE {
     case none
     case constantNorm
     case factor(Double)
+    case layerNorm
+    case whitening(Whitening)
+  }
+
+  /// z = (x − mean)·M, x̂ = ẑ·M⁻¹ + mean; matrices [width × width].
+  struct Whitening {
+    var mean: [Double]
+    var matrix: [Double]
+    var inverse: [Double]
   }
 
   var width = 12
@@ -74,6 +83,26 @@ struct SourceSAE {
     var factor = 1.0
     switch scaling {
     case .none: break
+    case .layerNorm:
+      // mu = x.mean(); std = (x - mu).std(), of a sample; in: (x - mu) / (std + 1e-5); out: y * std + mu.
+      let mean = x.reduce(0, +) / Double(width)
+      let centred = x.map { $0 - mean }
+      let deviation = norm(centred) / Double(width - 1).squareRoot()
+      var plain = self
+      plain.scaling = .none
+      let (codes, inside) = plain.encode(centred.map { $0 / (deviation + 1e-5) })
+      return (codes, inside.map { $0 * deviation + mean })
+    case .whitening(let whitening):
+      func times(_ row: [Double], _ matrix: [Double]) -> [Double] {
+        (0..<width).map { column in
+          (0..<width).reduce(0) { $0 + row[$1] * matrix[$1 * width + column] }
+        }
+      }
+      var plain = self
+      plain.scaling = .none
+      let (codes, inside) = plain.encode(
+        times(zip(x, whitening.mean).map { $0 - $1 }, whitening.matrix))
+      return (codes, zip(times(inside, whitening.inverse), whitening.mean).map { $0 + $1 })
     case .constantNorm: factor = Double(width).squareRoot() / norm(x)
     case .factor(let value): factor = value
     }
@@ -149,6 +178,8 @@ struct SourceSAE {
     case .none: break
     case .constantNorm: members["normalize_activations"] = .string("constant_norm_rescale")
     case .factor: members["normalize_activations"] = .string("expected_average_only_in")
+    case .layerNorm: members["normalize_activations"] = .string("layer_norm")
+    case .whitening: members["normalize_activations"] = .string("covariance_whitening")
     }
     return members
   }
@@ -165,6 +196,34 @@ struct SourceSAE {
       try DurableFile.write(
         "{\"scaling_factor\": \(value)}", to: Path.join(folder, "activation_scaler.json"))
     }
+    if case .whitening(let whitening) = scaling {
+      try Self.write(
+        [
+          ("mean", [width], whitening.mean), ("matrix", [width, width], whitening.matrix),
+          ("inverse_matrix", [width, width], whitening.inverse),
+        ], to: Path.join(folder, "activation_whitening.safetensors"))
+    }
+  }
+
+  /// Writes a folder of Gemma Scope 2, with `changes` to its configuration; nil: without one.
+  func writeGemmaScope(
+    to folder: String, _ changes: [String: JSONValue?]? = [:], extra: [Tensor] = []
+  ) throws {
+    try Path.createDirectories(folder)
+    if let changes {
+      var members: [String: JSONValue] = [
+        "architecture": .string("jump_relu"), "type": .string("sae"), "l0": .integer(20),
+        "hf_hook_point_in": .string("model.layers.12.output"), "width": .integer(latents),
+        "hf_hook_point_out": .string("model.layers.12.output"), "affine_connection": .bool(false),
+        "model_name": .string("google/gemma-3-270m-pt"),
+      ]
+      for (key, value) in changes { members[key] = value }
+      try DurableFile.write(
+        JSONValue.object(members).text(), to: Path.join(folder, "config.json"))
+    }
+    try Self.write(
+      saelensTensors.map { ($0.name.lowercased(), $0.shape, $0.values) } + extra,
+      to: Path.join(folder, "params.safetensors"))
   }
 
   /// `matrix` [rows × columns], transposed.
@@ -201,13 +260,14 @@ struct SourceSAE {
     let rows = rows(count, seed: 5)
     var matrix = Matrix(
       rows: count, columns: width, elements: rows.flatMap { $0.map { Float($0) } })
-    if imported.normalize == .unit { matrix.scaleRowsToUnit() }
+    imported.normalize.apply(to: &matrix)
     let codes = imported.dictionary.encode(matrix, threads: 2)
     let rebuilt = imported.dictionary.decode(codes, threads: 2)
     var (worstCode, worstRow, active) = (0.0, 0.0, 0)
     for (index, x) in rows.enumerated() {
       let expected = encode(x)
-      let length = imported.normalize == .unit ? norm(x) : 1
+      let mean = imported.normalize == .layerNorm ? x.reduce(0, +) / Double(width) : 0
+      let length = imported.normalize == .original ? 1 : norm(x.map { $0 - mean })
       var own = [Double](repeating: 0, count: latents)
       for code in codes[index] { own[code.expert] = Double(code.value) }
       active += codes[index].count
@@ -219,7 +279,7 @@ struct SourceSAE {
         worstCode = max(worstCode, abs(own[latent] - expected.codes[latent] * factor) / scale)
       }
       for column in 0..<width {
-        let value = Double(rebuilt[index, column]) * length
+        let value = Double(rebuilt[index, column]) * length + mean
         worstRow = max(
           worstRow,
           abs(value - expected.reconstruction[column]) / max(norm(expected.reconstruction), 1))

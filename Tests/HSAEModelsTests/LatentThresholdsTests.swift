@@ -1,5 +1,5 @@
-// The encoder's bias and the thresholds of latents: the fast encoder agrees with the reference
-// implementation, with either part or both, and for any number of active latents.
+// The encoder's bias, the thresholds and the scales of latents: the fast encoder agrees with the reference
+// implementation, with any of these parts, and for any number of active latents.
 
 import HSAETensors
 import Testing
@@ -12,14 +12,21 @@ struct LatentThresholdsTests {
     return (0..<count).map { _ in Float.random(in: range, using: &generator) }
   }
 
-  @Test(arguments: [3, 300, 700], [(true, true), (true, false), (false, true)])
-  func agreesWithTheTwin(active: Int, parts: (bias: Bool, threshold: Bool)) {
+  @Test(
+    arguments: [3, 300, 700],
+    [
+      (true, true, false), (true, false, false), (false, true, false), (true, false, true),
+      (false, false, true),
+    ])
+  func agreesWithTheTwin(active: Int, parts: (bias: Bool, threshold: Bool, scale: Bool)) {
     // More latents than a tile has, and not a multiple of it.
     let shape = DictionaryShape(
       width: 16, experts: 700, sublatents: 0, subspace: 0, activeExperts: active)
     let thresholds = LatentThresholds(
       encoderBias: parts.bias ? numbers(700, -0.5...0.5, 1) : [],
-      threshold: parts.threshold ? numbers(700, -0.3...1, 2) : [])
+      threshold: parts.threshold ? numbers(700, -0.3...1, 2) : [],
+      // Some latents have the scale 0.
+      codeScale: parts.scale ? numbers(700, -0.2...3, 5).map { max(0, $0) } : [])
     let parameters = Parameters.initial(shape: shape, seed: 3, hasBias: true)
     var settings = ReferenceSettings()
     settings.selection = .thresholds(thresholds)
@@ -35,6 +42,9 @@ struct LatentThresholdsTests {
     var active = 0
     for row in 0..<75 {
       active += codes[row].count
+      for (one, next) in zip(codes[row], codes[row].dropFirst()) {
+        #expect(one.value >= next.value)
+      }
       let own = Dictionary(uniqueKeysWithValues: codes[row].map { ($0.expert, Double($0.value)) })
       let other = Dictionary(
         uniqueKeysWithValues: expected.codes[row].map { ($0.expert, $0.value) })

@@ -2,6 +2,7 @@
 // level alone or with sublatents as further latents.
 
 public import HSAEModels
+public import HSAERuns
 public import HSAETensors
 
 /// An active latent of a row.
@@ -18,25 +19,29 @@ public struct LatentView: Sendable {
   public let dictionary: SparseAutoencoder
   /// Whether sublatents count as latents, each with the direction Π↑ᵀ D_q that it adds to x̂.
   public let hasSublatents: Bool
-  /// Whether the dictionary is for unit rows (true) or for rows of their own lengths (false).
-  public let rowsAreUnit: Bool
+  /// How rows of the model are scaled for the dictionary.
+  public let rowScale: RowScale
 
   /// A view of `dictionary`.
-  public init(_ dictionary: SparseAutoencoder, hasSublatents: Bool, rowsAreUnit: Bool = true) {
+  public init(_ dictionary: SparseAutoencoder, hasSublatents: Bool, rowScale: RowScale = .unit) {
     self.dictionary = dictionary
-    self.rowsAreUnit = rowsAreUnit
+    self.rowScale = rowScale
     self.hasSublatents = hasSublatents && !dictionary.shape.isFlat
   }
 
-  /// The codes of `rows` [n × d]. Rows are first scaled as in training: to unit norm, or to `norms`, their
-  /// lengths in the model.
-  public func codes(of rows: borrowing Matrix, norms: [Float], threads: Int) -> Codes {
+  /// The codes of `rows` [n × d], which have the lengths `norms` in the model, and the factors that bring codes into
+  /// the scale of the model. Rows are first scaled as in training.
+  public func codes(
+    of rows: borrowing Matrix, norms: [Float], threads: Int
+  ) -> (codes: Codes, factors: [Float]) {
     var scaled = rows.copy()
     scaled.scaleRowsToUnit()
-    if !rowsAreUnit {
+    var factors = norms
+    if rowScale != .unit {
       scaled.forEachRow { index, row in for column in row.indices { row[column] *= norms[index] } }
+      factors = rowScale.apply(to: &scaled).factors
     }
-    return dictionary.encode(scaled, threads: threads)
+    return (dictionary.encode(scaled, threads: threads), factors)
   }
 
   /// The active latents of a row `norm` times as long as the one with `codes`. A sublatent below its
@@ -96,11 +101,14 @@ extension SparseRows {
 
   /// The active latents of `matrix` [n × d], rows that have the lengths `norms` in the model.
   public init(_ view: LatentView, of matrix: borrowing Matrix, norms: [Float], threads: Int) {
-    let codes = view.codes(of: matrix, norms: norms, threads: threads)
+    let (codes, factors) = view.codes(of: matrix, norms: norms, threads: threads)
     let lengths = matrix.rowNorms()
     rows = (0..<codes.count).map { row in
-      view.latentCodes(
-        codes[row], norm: view.rowsAreUnit ? lengths[row] : lengths[row] / max(norms[row], 1e-30))
+      // The rows here are shorter or longer than those of the model.
+      let norm =
+        view.rowScale == .unit
+        ? lengths[row] : factors[row] * (lengths[row] / max(norms[row], 1e-30))
+      return view.latentCodes(codes[row], norm: norm)
     }
   }
 }

@@ -3,6 +3,7 @@
 
 public import HSAELanguageModels
 public import HSAEModels
+public import HSAERuns
 import HSAESupport
 import HSAETensors
 
@@ -32,18 +33,18 @@ public struct Steering: Sendable {
   private let dictionary: SparseAutoencoder
   private let latents: [LatentNumber]
   private let action: Action
-  private let rowsAreUnit: Bool
+  private let rowScale: RowScale
   private let threads: Int
   /// Σ maximum · direction over the targets [d].
   private let direction: [Float]
 
-  /// Does `action` along `targets`, latents of `dictionary`. `rowsAreUnit`: the dictionary was trained on
-  /// rows of unit norm, so codes are relative to the length of a row.
+  /// Does `action` along `targets`, latents of `dictionary`. `rowScale` is how rows are scaled for the dictionary:
+  /// unless they are not, codes are relative to the length of a row.
   public init(
-    _ action: Action, _ targets: [Target], of dictionary: SparseAutoencoder, rowsAreUnit: Bool,
+    _ action: Action, _ targets: [Target], of dictionary: SparseAutoencoder, rowScale: RowScale,
     threads: Int
   ) {
-    (self.action, self.dictionary, self.rowsAreUnit) = (action, dictionary, rowsAreUnit)
+    (self.action, self.dictionary, self.rowScale) = (action, dictionary, rowScale)
     self.threads = threads
     latents = targets.map(\.latent)
     var sum = [Float](repeating: 0, count: dictionary.shape.width)
@@ -65,8 +66,8 @@ public struct Steering: Sendable {
         places[$0].position >= start && !tokenizer.isSpecial(places[$0].token)
       }
       guard !edited.isEmpty else { return }
-      let lengths =
-        rowsAreUnit ? rows.rowNorms() : [Float](repeating: 1, count: rows.rows)
+      var input = rows.copy()
+      let lengths = rowScale.apply(to: &input).factors
       switch action {
       case .add(let strength):
         guard strength != 0 else { return }
@@ -74,8 +75,6 @@ public struct Steering: Sendable {
           Self.add(direction, strength * lengths[index], to: &rows, index)
         }
       case .ablate:
-        var input = rows.copy()
-        if rowsAreUnit { input.scaleRowsToUnit() }
         let codes = dictionary.encode(input, threads: threads)
         for index in edited {
           for code in codes[index] {

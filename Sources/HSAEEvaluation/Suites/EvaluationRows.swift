@@ -81,31 +81,31 @@ public struct EvaluationRows: Sendable {
     stride(from: 0, to: count, by: Self.chunk).map { $0..<min(count, $0 + Self.chunk) }
   }
 
-  /// The original lengths of the rows if `run` sees them at unit norm; empty otherwise.
-  func norms(for run: LoadedRun) -> [Float] {
-    run.description.normalize == .original ? [] : norms
-  }
-
   /// The rows `range`, scaled for `run`.
   func matrix(_ range: Range<Int>, for run: LoadedRun) throws(Failure) -> Matrix {
-    var lengths: [Float] = []
-    return try matrix(range, for: run, lengths: &lengths)
+    var scaling = RowScaling(factors: [])
+    return try matrix(range, for: run, scaling: &scaling)
   }
 
-  /// The rows `range`, scaled for `run`. `lengths` is set to the factors that restore their original lengths.
+  /// The rows `range`, scaled for `run`. `scaling` is set to what restores the rows of the model.
   func matrix(
-    _ range: Range<Int>, for run: LoadedRun, lengths: inout [Float]
+    _ range: Range<Int>, for run: LoadedRun, scaling: inout RowScaling
   ) throws(Failure) -> Matrix {
     var matrix = try source.matrix(rows: range)
-    let known = norms(for: run)
-    if !known.isEmpty {
-      lengths = Array(known[range])
-    } else if norms.isEmpty, run.description.normalize == .unit {
-      lengths = matrix.rowNorms()
-    } else {
-      lengths = Array(repeating: 1, count: range.count)
+    let scale = run.rowScale(ofStore: !norms.isEmpty)
+    if !norms.isEmpty, scale == .unit {
+      // They have unit norm already.
+      scaling = RowScaling(factors: Array(norms[range]))
+      run.prepare(&matrix)
+      return matrix
     }
-    run.prepare(&matrix, norms: norms.isEmpty ? [] : norms[range])
+    if !norms.isEmpty {
+      let lengths = norms[range]
+      matrix.forEachRow { index, row in
+        for column in row.indices { row[column] *= lengths[range.lowerBound + index] }
+      }
+    }
+    scaling = scale.apply(to: &matrix)
     return matrix
   }
 }

@@ -71,7 +71,7 @@ struct TaxonomyResults {
 
   private func codes(_ run: LoadedRun) throws(Failure) -> Codes {
     var rows = try store.matrix(rows: 0..<store.rowCount)
-    run.prepare(&rows)
+    run.prepare(&rows, norms: store.restoresLengths ? [] : store.norms[...])
     return run.dictionary.encode(rows, threads: input.options.threads)
   }
 

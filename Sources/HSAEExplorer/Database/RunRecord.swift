@@ -46,10 +46,14 @@ public struct RunRecord: Hashable, Sendable, Codable {
   /// The run's resolved configuration, as JSON.
   public var configuration: String
 
-  /// Whether its dictionary encodes rows scaled to unit norm.
-  var seesUnitRows: Bool {
+  /// How rows of the model are scaled for its dictionary.
+  var rowScale: RowScale {
     let tree = try? JSONValue(parsing: Array(configuration.utf8), source: name)
-    return tree?["normalize"]?.string != Normalisation.original.rawValue
+    return switch (tree?["normalize"]?.string).flatMap(Normalisation.init) {
+    case .original: .own
+    case .layerNorm: .centred
+    default: .unit
+    }
   }
 }
 

@@ -49,7 +49,7 @@ extension Dissector {
           + " \(min(Self.longestText, model.contextLength - prefix.count - 1)).")
     }
     let steering = Steering(
-      request.action, targets, of: try dictionary(of: run), rowsAreUnit: run.seesUnitRows,
+      request.action, targets, of: try dictionary(of: run), rowScale: run.rowScale,
       threads: threads)
     steered = Steered(
       request: request, prompt: prompt,

@@ -85,17 +85,15 @@ public actor Dissector {
       rows: tokens.count, columns: captured.columns,
       elements: Array(captured.elements[(prefix.count * captured.columns)...]))
     let norms = rows.rowNorms()
-    var unit = rows.copy()
-    unit.scaleRowsToUnit()
     var dissection = Dissection(
       tokens: tokens.indices.map { index in
         let token = Int(tokens[index])
         return .init(token: token, text: model.tokenizer.pieces[token], norm: norms[index])
       }, isCut: tokens.count < all.count, runs: [])
     for run in runs {
-      let parts =
-        run.seesUnitRows
-        ? try parts(of: unit, by: run, database) : try parts(of: rows, by: run, database)
+      var scaled = rows.copy()
+      _ = run.rowScale.apply(to: &scaled)
+      let parts = try parts(of: scaled, by: run, database)
       dissection.runs.append(.init(run: run.name, tokens: parts))
     }
     known.append((text, numbers, dissection))

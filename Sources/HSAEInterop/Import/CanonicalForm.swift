@@ -22,6 +22,8 @@ struct CanonicalDictionary: ~Copyable {
   var codeScale: Double
   /// The norms of the source's decoder rows, if codes were multiplied by them; else empty.
   var norms: [Float] = []
+  /// Whether the k largest codes are chosen before codes are multiplied by `norms`.
+  private var selectsBeforeNorms = false
 
   /// Converts `source`. Fails with `.data` if that would change which latents are active.
   init(_ source: consuming SourceDictionary) throws(Failure) {
@@ -31,7 +33,7 @@ struct CanonicalDictionary: ~Copyable {
     var encoderBias = source.encoderBias
     var threshold = source.threshold
     origin = source.origin
-    normalize = scalesRows ? .unit : .original
+    normalize = source.centresRows ? .layerNorm : scalesRows ? .unit : .original
     codeScale = 1 / scale
     parameters = source.parameters
     if !subtractsBias, parameters.hasBias {
@@ -58,7 +60,8 @@ struct CanonicalDictionary: ~Copyable {
     try normaliseDecoder(rule, path: path, &encoderBias, &threshold)
     if encoderBias.allSatisfy({ $0 == 0 }) { encoderBias = [] }
     if threshold.allSatisfy({ $0 <= 0 }) { threshold = [] }
-    let thresholds = LatentThresholds(encoderBias: encoderBias, threshold: threshold)
+    let thresholds = LatentThresholds(
+      encoderBias: encoderBias, threshold: threshold, codeScale: selectsBeforeNorms ? norms : [])
     self.thresholds = thresholds.isEmpty ? nil : thresholds
   }
 
@@ -98,11 +101,16 @@ struct CanonicalDictionary: ~Copyable {
     if norms.allSatisfy({ abs($0 - 1) <= 5e-6 }) { return }
     if case .topK(rescaled: false) = rule {
       let mean = norms.reduce(0, +) / Double(norms.count)
-      if let odd = norms.firstIndex(where: { abs($0 / mean - 1) > Self.rounding }) {
-        throw .data(
-          "\(path): decoder row \(odd) has the norm \(norms[odd]), but the mean norm is \(mean): scaling rows to"
-            + " 1 would change which k latents are largest. Fold the norms into the encoder in the tool that"
-            + " trained it (SAELens: fold_W_dec_norm).")
+      // Encoder rows times different norms would have other largest products.
+      if let odd = norms.firstIndex(where: { abs($0 - mean) > 5e-6 * mean }) {
+        guard activation.slope == 0, shape.isFlat else {
+          throw .data(
+            "\(path): decoder row \(odd) has the norm \(norms[odd]), but the mean norm is \(mean): scaling rows to"
+              + " 1 would change which k experts are active. Scale all decoder rows to norm 1 in the tool that"
+              + " trained it.")
+        }
+        keepNorms(norms)
+        return
       }
     }
     var dead = 0
@@ -134,6 +142,22 @@ struct CanonicalDictionary: ~Copyable {
       origin.notes.append(
         "Decoder rows have unit norm here: codes are multiplied by the norm they had.")
     }
+  }
+
+  /// Gives decoder rows unit norm and leaves the encoder as it is: codes are multiplied by `norms` after the k
+  /// largest were chosen.
+  private mutating func keepNorms(_ norms: [Double]) {
+    let shape = parameters.shape
+    for (latent, norm) in norms.enumerated() {
+      let row = latent * shape.rowsPerExpert
+      parameters.decoderSide.scaleRow(row, by: norm < Self.zero ? 0 : 1 / norm)
+      if norm < Self.zero { parameters.decoderSide[row, latent % shape.width] = 1 }
+    }
+    self.norms = norms.map { $0 < Self.zero ? 0 : Float($0) }
+    selectsBeforeNorms = true
+    origin.notes.append(
+      "Decoder rows have unit norm here. As in the source, the k largest codes are chosen before they are multiplied"
+        + " by the norms that decoder rows had.")
   }
 
   /// Corrects the rounding of the sub-decoder's unit rows. Fails with `.data` if they are not unit rows.

@@ -74,51 +74,73 @@ struct ImportPlace {
   /// The import at `path`. Without `format`, the format is detected by file names and arrays.
   init(_ path: String, _ format: ImportFormat?) throws(Failure) {
     guard Path.exists(path) else { throw .missing("\(path): there is no such file or folder.") }
+    // A configuration belongs to these files; given alone, they are read with it.
+    let isPart = !Path.isDirectory(path) && Self.weightsWithConfiguration.contains(Path.name(path))
+    let folder = isPart && format != .gemmaScope && format != .authors ? Path.parent(path) : path
     // Weights may be in several files, which an index joins.
-    func place(_ name: String) -> String { SafetensorsIndex.place(of: Path.join(path, name)) }
+    func place(_ name: String) -> String { SafetensorsIndex.place(of: Path.join(folder, name)) }
     func has(_ name: String) -> Bool { Path.exists(place(name)) }
+    let isFolder = Path.isDirectory(folder)
     func joined(_ names: [String]) -> [String] { names.map(place) }
     let saelens = [SAELensImport.configurationFile, SAELensImport.weightsFile]
     let sparsify = [SAELensImport.configurationFile, SparsifyImport.weightsFile]
-    let isFolder = Path.isDirectory(path)
     switch format {
-    case .saelens?: (self.path, self.format, files) = (path, .saelens, joined(saelens))
-    case .sparsify?: (self.path, self.format, files) = (path, .sparsify, joined(sparsify))
-    case nil where isFolder && saelens.allSatisfy(has):
-      (self.path, self.format, files) = (path, .saelens, joined(saelens))
-    case nil where isFolder && sparsify.allSatisfy(has):
-      (self.path, self.format, files) = (path, .sparsify, joined(sparsify))
+    case .saelens?: (self.path, self.format, files) = (folder, .saelens, joined(saelens))
+    case .sparsify?: (self.path, self.format, files) = (folder, .sparsify, joined(sparsify))
+    case nil where isFolder && (saelens.allSatisfy(has) || isPart && has(saelens[1])):
+      (self.path, self.format, files) = (folder, .saelens, joined(saelens))
+    case nil where isFolder && (sparsify.allSatisfy(has) || isPart && has(sparsify[1])):
+      (self.path, self.format, files) = (folder, .sparsify, joined(sparsify))
     default:
-      let file = isFolder ? Path.join(path, "params.npz") : path
-      guard Path.exists(file) else { throw Self.unknown(path, isPickle: has("ae.pt")) }
-      (self.path, files) = (file, [file])
+      let inside = GemmaScopeImport.weightsFiles.first(where: has).map { Path.join(folder, $0) }
+      guard let file = isFolder ? inside : path else { throw Self.unknown(path) }
       if let format {
         self.format = format
       } else {
         self.format = try Self.format(ofArrays: Self.arrays(file))
       }
+      let configuration =
+        self.format == .gemmaScope ? try GemmaScopeImport.configuration(beside: file) : nil
+      self.path = file
+      files = [file] + (configuration.map { [$0.path] } ?? [])
     }
     if let missing = files.first(where: { !Path.exists($0) }) {
+      if isFolder, let several = Self.several(in: path) { throw several }
       throw .missing("\(missing): this file of the format is missing.")
     }
   }
 
+  private static let weightsWithConfiguration = [
+    SAELensImport.weightsFile, SparsifyImport.weightsFile,
+  ]
+
   private static func format(ofArrays arrays: some WeightArrays) throws(Failure) -> ImportFormat {
     if AuthorsImport.matches(arrays) { return .authors }
     if GemmaScopeImport.matches(arrays) { return .gemmaScope }
-    throw unknown(arrays.path, isPickle: false)
+    throw unknown(arrays.path)
   }
 
-  private static func unknown(_ path: String, isPickle: Bool) -> Failure {
-    if isPickle {
+  /// A message about the dictionaries in the folders of `path`; nil if there is none.
+  private static func several(in path: String) -> Failure? {
+    let folders = DictionaryFolders(in: path)
+    guard !folders.names.isEmpty else { return nil }
+    return .data(
+      "\(path): hsae imports one dictionary, and this folder has \(folders.text); give one of these folders."
+    )
+  }
+
+  private static func unknown(_ path: String) -> Failure {
+    if Path.isDirectory(path), let several = several(in: path) { return several }
+    if Path.exists(Path.join(path, "ae.pt")) {
       return .data(
         "\(path): dictionary_learning stores weights as a Python pickle, which hsae does not read; convert it to"
           + " SAELens's layout first.")
     }
     return .data(
       "\(path): the format is not known. hsae imports folders of SAELens (cfg.json, sae_weights.safetensors) and"
-        + " sparsify (cfg.json, sae.safetensors), a params.npz of Gemma Scope, and the arrays of the H-SAE's"
-        + " authors (.npz, .safetensors).")
+        + " sparsify (cfg.json, sae.safetensors), files and folders of Gemma Scope (params.npz) and Gemma Scope 2"
+        + " (config.json, params.safetensors), and the arrays of the H-SAE's authors (.npz, .safetensors)."
+    )
   }
 
   private static func arrays(_ path: String) throws(Failure) -> any WeightArrays {
@@ -130,7 +152,7 @@ struct ImportPlace {
       isIndex || SafetensorsFile.looksLikeSafetensors(file)
         || Path.name(path).lowercased().hasSuffix(".safetensors")
     else {
-      throw unknown(path, isPickle: false)
+      throw unknown(path)
     }
     return try SafetensorsFile(path: path)
   }
@@ -140,7 +162,11 @@ struct ImportPlace {
     switch format {
     case .saelens: try SAELensImport(path, options).read()
     case .sparsify: try SparsifyImport(path, options).read()
-    case .gemmaScope: try GemmaScopeImport(arrays: Self.arrays(path), options: options).read()
+    case .gemmaScope:
+      try GemmaScopeImport(
+        arrays: Self.arrays(path), options: options,
+        configuration: GemmaScopeImport.configuration(beside: path)
+      ).read()
     case .authors: try AuthorsImport(arrays: Self.arrays(path), options: options).read()
     }
   }

@@ -1,9 +1,10 @@
-// Reads values of the expected type from a cfg.json of another tool.
+// Reads values of the expected type from a cfg.json or config.json of another tool. A key that changes numbers in
+// a way that hsae cannot represent is refused by name. Other keys that are not known are listed in a note.
 
 import HSAEModels
 import HSAESupport
 
-/// The top-level object of a cfg.json.
+/// The top-level object of a configuration.
 struct FolderConfiguration {
   /// The path, for messages.
   let path: String
@@ -39,6 +40,30 @@ struct FolderConfiguration {
     throw .data("\(path): \"\(key)\" must be a whole number of at least 1.")
   }
 
+  /// Fails with `.data` if one of `keys` is there and says anything but "no". These keys change numbers in a way that
+  /// hsae cannot represent; `imports` says what it imports, as a clause.
+  func refuse(_ keys: [String], imports: String) throws(Failure) {
+    guard let key = keys.first(where: { members[$0]?.saysNo == false }) else { return }
+    let value = members[key]?.text(indent: nil) ?? ""
+    throw .data(
+      "\(path): \"\(key)\": \(value.prefix(60)) is not supported; hsae imports \(imports).")
+  }
+
+  /// A note that lists the keys outside `known`; nil if there are none.
+  func note(ofKeysBeside known: Set<String>) -> String? {
+    let unknown = members.keys.filter { !known.contains($0) && members[$0]?.saysNo == false }
+      .sorted()
+    guard !unknown.isEmpty else { return nil }
+    let names = unknown.prefix(Self.mostNames).map { "\"\($0.prefix(60))\"" }
+    let more =
+      unknown.count > names.count ? " and \(unknown.count - names.count) more" : ""
+    return
+      "\(Path.name(path)) has keys that hsae does not know; the import supposes that they change no number:"
+      + " \(names.joined(separator: ", "))\(more)."
+  }
+
+  private static let mostNames = 8
+
   /// The finite number under `key`.
   func number(_ key: String) throws(Failure) -> Double {
     if let number = self[key]?.number, abs(number) <= 1e30 { return number }
@@ -48,10 +73,26 @@ struct FolderConfiguration {
 
 extension FolderConfiguration {
   init(path: String) throws(Failure) {
-    guard let members = try JSONFile.readTree(from: path).object else {
+    // Python writes NaN and Infinity. They matter only under a key whose number is read.
+    guard let members = try JSONFile.readTree(from: path, dialect: .python).object else {
       throw .data("\(path): a JSON object ({…}) is expected.")
     }
     self.init(path: path, members: members)
+  }
+}
+
+extension JSONValue {
+  /// Whether this is a value with which a setting is off: null, false, "", "none", 0, [] or {}.
+  fileprivate var saysNo: Bool {
+    switch self {
+    case .null: true
+    case .bool(let flag): !flag
+    case .integer(let number): number == 0
+    case .number(let number): number == 0
+    case .string(let text): text.isEmpty || text == "none"
+    case .array(let elements): elements.isEmpty
+    case .object(let members): members.isEmpty
+    }
   }
 }
 

@@ -26,6 +26,7 @@ struct SAELensImport {
     let architecture = try architecture()
     let isOurs = architecture == "hsae"
     try options.refuseK("cfg.json says it")
+    try checkKeys()
     let file = try SafetensorsFile(
       path: SafetensorsIndex.place(of: Path.join(folder, Self.weightsFile)))
     let width = try configuration.count("d_in")
@@ -51,6 +52,12 @@ struct SAELensImport {
     if !type.hasSuffix("float32") {
       source.origin.notes.append("SAELens would compute in \(type); hsae computes in float32.")
     }
+    if let head = (metadata["hook_head_index"] ?? configuration["hook_head_index"])?.integer {
+      source.origin.notes.append("It is for rows of attention head \(head) alone.")
+    }
+    if let note = configuration.note(ofKeysBeside: SAELensKeys.known) {
+      source.origin.notes.append(note)
+    }
     return source
   }
 
@@ -74,11 +81,34 @@ struct SAELensImport {
     return architecture
   }
 
+  private static let imports =
+    "standard, topk and jumprelu SAEs with normalize_activations none, constant_norm_rescale, layer_norm,"
+    + " expected_average_only_in or covariance_whitening"
+
   private func refused(_ key: String, _ value: String) -> Failure {
     .data(
-      "\(configuration.path): \(key) \"\(value.prefix(60))\" is not supported; hsae imports standard, topk and"
-        + " jumprelu SAEs with normalize_activations none, constant_norm_rescale or"
-        + " expected_average_only_in.")
+      "\(configuration.path): \(key) \"\(value.prefix(60))\" is not supported; hsae imports \(Self.imports)."
+    )
+  }
+
+  /// Fails with `.data` if a key changes numbers in a way that hsae cannot represent.
+  private func checkKeys() throws(Failure) {
+    try configuration.refuse(SAELensKeys.refused, imports: Self.imports)
+    // Arguments of the activation function. Those of the optimizer and of loading the model change no code.
+    let arguments = configuration.object("activation_fn_kwargs")
+    try arguments.refuse(
+      arguments.members.keys.filter { !SAELensKeys.functionArguments.contains($0) }.sorted(),
+      imports: Self.imports)
+    // Transcoders rebuild other rows than they read.
+    let metadata = configuration.object("metadata")
+    for (own, output) in [
+      (["hook_name", "hook_point"], "hook_name_out"), (["d_in"], "d_out"),
+      (["hook_head_index"], "hook_head_index_out"),
+    ] {
+      guard let rebuilt = metadata[output] ?? configuration[output] else { continue }
+      let read = own.lazy.compactMap { metadata[$0] ?? configuration[$0] }.first
+      guard rebuilt == read else { throw refused(output, rebuilt.text(indent: nil)) }
+    }
   }
 
   // MARK: Weights
@@ -86,8 +116,15 @@ struct SAELensImport {
   private func flat(
     _ file: SafetensorsFile, _ architecture: String, width: Int, latents: Int
   ) throws(Failure) -> SourceDictionary {
-    if file.has("scaling_factor") || file.has("finetuning_scaling_factor") {
-      let name = file.has("scaling_factor") ? "scaling_factor" : "finetuning_scaling_factor"
+    try file.refuseArrays(beside: SAELensKeys.arrays, of: "SAEs of SAELens")
+    let factors = ["scaling_factor", "finetuning_scaling_factor"].filter(file.has)
+    let isFinetuned = configuration["finetuning_scaling_factor"].map { $0 != .bool(false) } ?? false
+    if factors.isEmpty, isFinetuned {
+      throw .data(
+        "\(file.path): cfg.json says that it has a finetuning_scaling_factor for decoding, and there is none."
+      )
+    }
+    for name in factors {
       guard try file.vector(name, count: latents).allSatisfy({ abs($0 - 1) <= 1e-5 }) else {
         throw .data(
           "\(file.path): it has a \(name) for decoding, which is not supported; import the SAE from before"
@@ -178,6 +215,23 @@ struct SAELensImport {
     case "constant_norm_rescale":
       source.scalesRows = true
       source.inputScale = Double(source.parameters.shape.width).squareRoot()
+    case "layer_norm":
+      let width = source.parameters.shape.width
+      guard width > 1 else {
+        throw .data("\(configuration.path): layer_norm needs rows of more than one number.")
+      }
+      source.scalesRows = true
+      source.centresRows = true
+      source.inputScale = Double(width - 1).squareRoot()
+    case "covariance_whitening":
+      let path = Path.join(folder, Whitening.file)
+      guard Path.exists(path) else {
+        throw .data(
+          "\(configuration.path): normalize_activations \"\(kind)\" needs the matrices in \(Whitening.file), which is"
+            + " missing; save the SAE with the whitening folded in (SAELens: fold_activation_whitening)."
+        )
+      }
+      try Whitening(path: path, width: source.parameters.shape.width).fold(into: &source)
     case "expected_average_only_in":
       let path = Path.join(folder, Self.scalerFile)
       guard Path.exists(path) else {

@@ -30,6 +30,8 @@ struct SourceDictionary: ~Copyable {
   var inputScale = 1.0
   /// Whether each row is scaled to the norm `inputScale`.
   var scalesRows = false
+  /// Whether the mean of its numbers is subtracted from each row before that, as layer normalisation does.
+  var centresRows = false
   /// The path, for messages.
   let path: String
   /// Where it came from, still without hashes and scales.

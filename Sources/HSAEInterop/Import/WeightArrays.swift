@@ -23,6 +23,14 @@ protocol WeightArrays {
 extension WeightArrays {
   func has(_ name: String) -> Bool { names.contains(name) }
 
+  /// Fails with `.data` if there is an array beside `known`: it may change the result. `format` has these arrays.
+  func refuseArrays(beside known: Set<String>, of format: String) throws(Failure) {
+    guard let other = names.first(where: { !known.contains($0) }) else { return }
+    throw .data(
+      "\(path): it has an array \"\(other.prefix(60))\", which hsae does not support; it imports \(format) with only"
+        + " \(known.sorted().joined(separator: ", ")).")
+  }
+
   /// The shape of the array `name`, which must have `rank` dimensions, none of them 0.
   func shape(of name: String, rank: Int) throws(Failure) -> [Int] {
     let shape = try shape(of: name)

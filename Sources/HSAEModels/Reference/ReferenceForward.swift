@@ -86,7 +86,7 @@ extension ReferenceParameters {
       let x = Array(centred[row * d..<(row + 1) * d])
       let products = (0..<m).map { dot(encoder, $0 * d, x, 0, d) }
       let (u, active) = select(products, settings)
-      let codes = active.map { code(of: x, $0, settings.activate(u[$0]), settings) }
+      let codes = activeCodes(of: x, u, active, settings)
       pass.preActivations += u
       pass.codes.append(codes)
       for term in settings.terms.indices {
@@ -115,6 +115,21 @@ extension ReferenceParameters {
     }
     let z = u.map(settings.activate)
     return (u, largest(shape.activeExperts, of: z).filter { z[$0] > 0 })
+  }
+
+  /// The codes of the active experts of the row `x` [d], whose pre-activations are `u`, strongest first.
+  private func activeCodes(
+    of x: [Double], _ u: [Double], _ active: [Int], _ settings: ReferenceSettings
+  ) -> [ReferenceCode] {
+    let codes = active.map { expert in
+      let value = settings.activate(u[expert])
+      return code(
+        of: x, expert, settings.selection.thresholds?.scale(value, latent: expert) ?? value,
+        settings)
+    }
+    guard settings.selection.thresholds?.codeScale.isEmpty == false else { return codes }
+    return codes.filter { $0.value > 0 }
+      .sorted { ($1.value, $0.expert) < ($0.value, $1.expert) }
   }
 
   /// The reconstruction of one row [d] from its codes, bias included.

@@ -25,6 +25,9 @@ public enum Normalisation: String, Codable, Sendable, CaseIterable {
   case unit
   /// Rows of an activation store get back the lengths they had in the model; other rows stay as they are.
   case original
+  /// Rows of a store get back their lengths; then (x − μ) / (‖x − μ‖ + √(d − 1)·1e-5), with the mean μ of a row's
+  /// numbers. Times √(d − 1) this is SAELens's `layer_norm`.
+  case layerNorm = "layer-norm"
 }
 
 /// The input bias and its first value.
@@ -163,7 +166,7 @@ public struct TrainingOptions: Hashable, Sendable {
       "Order of rows: shuffled, chunks (default for shuffled stores), or file (as stored)."),
     .init(
       "normalize", \.normalize,
-      "Normalisation of rows: none, unit, or original (lengths of a store's rows)."),
+      "Normalisation of rows: none, unit, original (lengths of a store's rows), or layer-norm."),
     .init(
       "init", \.initialWeights, "Take sizes and weights from a .safetensors file.",
       as: .file(extensions: ["safetensors"])),

@@ -73,18 +73,28 @@ extension LoadedRun {
   /// norm, and `norms` are the lengths they had before; without `norms`, rows of original length stay as they
   /// are.
   public func prepare(_ rows: inout Matrix, norms: ArraySlice<Float> = []) {
-    if description.normalize == .unit { rows.scaleRowsToUnit() }
-    guard description.normalize == .original, !norms.isEmpty else { return }
-    rows.forEachRow { index, row in
-      for column in row.indices { row[column] *= norms[norms.startIndex + index] }
+    if description.normalize.restoresLengths, !norms.isEmpty {
+      rows.forEachRow { index, row in
+        for column in row.indices { row[column] *= norms[norms.startIndex + index] }
+      }
+    }
+    description.normalize.apply(to: &rows)
+  }
+
+  /// How rows of the model are scaled for the dictionary. `ofStore`: the run's other rows come from a store, whose
+  /// rows have unit norm.
+  public func rowScale(ofStore: Bool) -> RowScale {
+    switch description.normalize {
+    case .none: ofStore ? .unit : .own
+    case .unit: .unit
+    case .original: .own
+    case .layerNorm: .centred
     }
   }
 
   /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
   /// store's rows are.
-  public func seesUnitRows(ofStore: Bool) -> Bool {
-    description.normalize == .unit || description.normalize == .none && ofStore
-  }
+  public func seesUnitRows(ofStore: Bool) -> Bool { rowScale(ofStore: ofStore) != .own }
 }
 
 extension RunDescription {
@@ -103,7 +113,7 @@ extension RunDescription {
       throw missingRows(of: run, advice)
     }
     let norms = giantNorms ?? data?.giantNorms ?? .skip
-    let restores = restoresLengths ?? (normalize == .original)
+    let restores = restoresLengths ?? normalize.restoresLengths
     func open(_ tensor: String?) throws(Failure) -> any RowSource {
       try HSAEActivations.openRows(
         path: path, tensor: tensor, allowIncomplete: allowIncomplete, giantNorms: norms,

@@ -1,7 +1,8 @@
 // A dictionary's `LatentThresholds` as a file beside its weights, in checkpoints of imported runs only:
 //
-//   gate.safetensors    b_enc [m], threshold [m], and code_scale [m]: our codes divided by those of the
-//                       source, if latents differ; each only if there is one
+//   gate.safetensors    b_enc [m], threshold [m], decoder_norms [m]: what codes are multiplied by after the k
+//                       largest were chosen, and code_scale [m]: our codes divided by those of the source, if
+//                       latents differ; each only if there is one
 
 internal import HSAEActivations
 internal import HSAEModels
@@ -10,6 +11,7 @@ internal import HSAESupport
 enum ThresholdsFile {
   private static let encoderBias = "b_enc"
   private static let threshold = "threshold"
+  private static let decoderNorms = "decoder_norms"
   private static let codeScale = "code_scale"
 
   /// Writes the tensors that there are; returns the file's SHA-256, or nil if there is nothing to write.
@@ -18,7 +20,8 @@ enum ThresholdsFile {
   ) throws(Failure) -> String? {
     let parts = [
       (name: encoderBias, values: thresholds?.encoderBias ?? []),
-      (name: threshold, values: thresholds?.threshold ?? []), (name: codeScale, values: scale),
+      (name: threshold, values: thresholds?.threshold ?? []),
+      (name: decoderNorms, values: thresholds?.codeScale ?? []), (name: codeScale, values: scale),
     ].filter { !$0.values.isEmpty }
     if parts.isEmpty { return nil }
     var writer = try SafetensorsWriter(
@@ -34,6 +37,7 @@ enum ThresholdsFile {
       file[name] == nil ? [] : try Checkpoint.floats(file, name, shape.experts)
     }
     return LatentThresholds(
-      encoderBias: try values(encoderBias), threshold: try values(threshold))
+      encoderBias: try values(encoderBias), threshold: try values(threshold),
+      codeScale: try values(decoderNorms))
   }
 }

@@ -95,7 +95,7 @@ public final class BatchReader: @unchecked Sendable {
         try source.read(rows.span.extracting(start..<end), into: &part)
         // Before normalisation, which not every processor rounds alike.
         if marks { mark.add(part.span) }
-        if normalisation == .unit { scaleRowsToUnit(&part, width: d) }
+        normalisation.apply(to: &part, width: d)
       }
     }
     if marks { spareMark = mark.value }

@@ -66,10 +66,8 @@ extension Trainer {
           }
           target[index] = rows[index]
         }
-        if configuration.normalize == .unit {
-          var part = target.part(start..<end)
-          scaleRowsToUnit(&part, width: width)
-        }
+        var part = target.part(start..<end)
+        configuration.normalize.apply(to: &part, width: width)
       }
     }
     let before = lastRecord.step

@@ -290,7 +290,7 @@ extension Trainer {
   static func setBias(
     _ parameters: inout Parameters, _ configuration: TrainingConfiguration, rows: inout Matrix
   ) {
-    if configuration.normalize == .unit { rows.scaleRowsToUnit() }
+    configuration.normalize.apply(to: &rows)
     let median = geometricMedian(of: rows)
     for column in median.indices { parameters.bias[0, column] = median[column] }
   }

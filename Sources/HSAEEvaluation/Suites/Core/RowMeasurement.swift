@@ -68,18 +68,31 @@ public struct RowMeasurement: Sendable {
         let full = dictionary.decode(codes, threads: threads)
         let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
         usage.add(codes)
-        let lengths = means.lengths[range].map(Double.init)
-        let batch = BatchStatistics(x, full, lengths: lengths)
+        let scaling = means.scaling.part(range)
+        let batch = BatchStatistics(x, full, scaling)
         variance += batch.explainedVariance
         for row in 0..<range.count {
-          let (values, length) = (x.row(row), lengths[row])
+          let (values, length) = (x.row(row), Double(scaling.factors[row]))
           var seen = ReconstructionSums(
             row: values, reconstruction: full.row(row), topLevel: top.row(row))
           var unscaled = seen.scaled(by: length)
+          let own = scaling.means.isEmpty ? [] : scaling.restored(values, row: row)
+          if !own.isEmpty {
+            let (whole, high) = (
+              scaling.restored(full.row(row), row: row), scaling.restored(top.row(row), row: row)
+            )
+            unscaled = ReconstructionSums(
+              row: own.span, reconstruction: whole.span, topLevel: high.span)
+          }
+          func distance(from mean: [Double]) -> Double {
+            own.isEmpty
+              ? values.squaredDistance(from: mean, scale: length)
+              : own.span.squaredDistance(from: mean)
+          }
           seen[.spread] = values.squaredDistance(from: means.seen)
           seen.setBatch(spread: values.squaredDistance(from: batch.mean))
-          unscaled[.spread] = values.squaredDistance(from: means.unscaled, scale: length)
-          unscaled.setBatch(spread: values.squaredDistance(from: batch.unscaledMean, scale: length))
+          unscaled[.spread] = distance(from: means.unscaled)
+          unscaled.setBatch(spread: distance(from: batch.unscaledMean))
           let active = codes[row].count {
             $0.activeSublatent(threshold: usage.subThreshold) != nil
           }
@@ -110,25 +123,29 @@ private struct Means {
   let seen: [Double]
   /// The sums for rows at their own lengths.
   let unscaled: [Double]
-  /// The lengths of the rows in the chunks that were read, 1 for the others.
-  let lengths: [Float]
+  /// What restores the rows in the chunks that were read; 1 and 0 for the others.
+  let scaling: RowScaling
 
   /// The means of `rows`; `chunks` are those that this one of `ranks` reads.
   init(
     _ run: LoadedRun, _ rows: EvaluationRows, _ chunks: ArraySlice<Range<Int>>,
     _ ranks: any Communicator
   ) throws(Failure) {
-    var all = [Float](repeating: 1, count: rows.count)
+    var all = RowScaling(factors: [Float](repeating: 1, count: rows.count))
+    if run.description.normalize == .layerNorm {
+      all.means = [Float](repeating: 0, count: rows.count)
+    }
     var seen = [Double](repeating: 0, count: run.shape.width)
     var unscaled = seen
     try ranks.agree { () throws(Failure) in
       for range in chunks {
-        var lengths: [Float] = []
-        let x = try rows.matrix(range, for: run, lengths: &lengths)
-        all.replaceSubrange(range, with: lengths)
+        var own = RowScaling(factors: [])
+        let x = try rows.matrix(range, for: run, scaling: &own)
+        all.factors.replaceSubrange(range, with: own.factors)
+        if !own.means.isEmpty { all.means.replaceSubrange(range, with: own.means) }
         for row in 0..<range.count {
           x.row(row).add(to: &seen)
-          x.row(row).add(to: &unscaled, scale: Double(lengths[row]))
+          own.add(x.row(row), row: row, to: &unscaled)
         }
       }
     }
@@ -138,19 +155,19 @@ private struct Means {
     let count = Double(max(1, rows.count))
     self.seen = seen.map { $0 / count }
     self.unscaled = unscaled.map { $0 / count }
-    lengths = all
+    scaling = all
   }
 }
 
 /// What the rows of a chunk are compared with.
 private struct BatchStatistics {
-  /// The mean of the rows, and of the rows times their lengths.
+  /// The mean of the rows as the dictionary sees them, and of the rows of the model.
   let mean: [Double]
   let unscaledMean: [Double]
   /// 1 − Σ var(x − x̂) / Σ var(x); 0 if the rows do not vary.
   let explainedVariance: Double
 
-  init(_ x: borrowing Matrix, _ rebuilt: borrowing Matrix, lengths: [Double]) {
+  init(_ x: borrowing Matrix, _ rebuilt: borrowing Matrix, _ scaling: RowScaling) {
     let count = Double(max(1, x.rows))
     var sum = [Double](repeating: 0, count: x.columns)
     var (unscaledSum, errorSum) = (sum, sum)
@@ -158,7 +175,7 @@ private struct BatchStatistics {
     for row in 0..<x.rows {
       let (values, back) = (x.row(row), rebuilt.row(row))
       values.add(to: &sum)
-      values.add(to: &unscaledSum, scale: lengths[row])
+      scaling.add(values, row: row, to: &unscaledSum)
       for column in values.indices {
         let value = Double(values[column])
         let error = value - Double(back[column])
@@ -174,5 +191,25 @@ private struct BatchStatistics {
     unscaledMean = unscaledSum.map { $0 / count }
     let total = variance(square, sum)
     explainedVariance = total > 0 ? 1 - variance(errorSquare, errorSum) / total : 0
+  }
+}
+
+extension RowScaling {
+  /// The scaling of the rows `range`.
+  fileprivate func part(_ range: Range<Int>) -> RowScaling {
+    RowScaling(
+      factors: Array(factors[range]), means: means.isEmpty ? [] : Array(means[range]))
+  }
+
+  /// Row `row`, or its reconstruction, in the scale of the model.
+  fileprivate func restored(_ values: Span<Float>, row: Int) -> [Float] {
+    values.indices.map { restored(values[$0], row: row) }
+  }
+
+  /// Adds row `row`, in the scale of the model, to `sums`.
+  fileprivate func add(_ values: Span<Float>, row: Int, to sums: inout [Double]) {
+    values.add(to: &sums, scale: Double(factors[row]))
+    guard !means.isEmpty else { return }
+    for column in sums.indices { sums[column] += Double(means[row]) }
   }
 }

@@ -164,10 +164,9 @@ private struct Splicer {
   /// The model's own rows, scaled and spliced like reconstructions.
   var own: Splice {
     Splice(afterBlock: block) { rows, places in
-      let norms = rows.rowNorms()
       var unit = rows.copy()
-      unit.scaleRowsToUnit()
-      put(unit, norms, places, into: &rows)
+      let scaling = RowScale.unit.apply(to: &unit)
+      put(unit, scaling, places, into: &rows)
     }
   }
 
@@ -177,26 +176,22 @@ private struct Splicer {
   func reconstruction(by run: LoadedRun, topLevelOnly: Bool) -> Splice {
     Splice(afterBlock: block) { rows, places in
       var input = rows.copy()
-      var lengths = [Float](repeating: 1, count: rows.rows)
-      if run.seesUnitRows(ofStore: rowsAreUnit) {
-        lengths = rows.rowNorms()
-        input.scaleRowsToUnit()
-      }
+      let scaling = run.rowScale(ofStore: rowsAreUnit).apply(to: &input)
       let codes = run.dictionary.encode(input, threads: threads)
       let rebuilt = run.dictionary.decode(codes, topLevelOnly: topLevelOnly, threads: threads)
-      put(rebuilt, lengths, places, into: &rows)
+      put(rebuilt, scaling, places, into: &rows)
     }
   }
 
-  /// Replaces rows of tokens that are not special by the rows of `source` times their lengths.
+  /// Replaces rows of tokens that are not special by the rows of `source`, scaled back.
   private func put(
-    _ source: borrowing Matrix, _ lengths: [Float], _ places: [Splice.Place],
+    _ source: borrowing Matrix, _ scaling: RowScaling, _ places: [Splice.Place],
     into rows: inout Matrix
   ) {
     for (index, place) in places.enumerated() where !tokenizer.isSpecial(place.token) {
       let from = source.row(index)
       var target = rows.mutableRow(index)
-      for column in from.indices { target[column] = from[column] * lengths[index] }
+      for column in from.indices { target[column] = scaling.restored(from[column], row: index) }
     }
   }
 }
