@@ -141,12 +141,16 @@ public struct SAELensExport {
       members["hook_name"] = .string(hookName ?? attributes.hookPoint)
       if let length = attributes.contextLength { members["context_size"] = .integer(length) }
       if attributes.kind == .residualStream {
-        members["prepend_bos"] = .bool(true)
+        if let begins = attributes.collection?.beginsWithBOS {
+          members["prepend_bos"] = .bool(begins)
+        }
         members["exclude_special_tokens"] = .bool(attributes.collection?.keepsSpecialTokens != true)
       }
     } else if let hook = run.description.origin?.hook {
       members["hook_name"] = .string(hook)
     }
+    // An imported dictionary keeps what its own files say.
+    members.merge(run.description.origin?.metadata ?? [:]) { $1 }
     return .object(members)
   }
 

@@ -145,8 +145,9 @@ struct Steer: ParsableCommand {
     let targets = try targets(chosen, run, source, needsMaximum: !strengths.isEmpty)
     let model = try openModel(stored)
     try check(run, block: block, of: model, stored)
+    let bos = try stored.map { $0.collection?.bos ?? .auto } ?? run.bos() ?? .auto
     let result = try write(
-      run, targets, block: block, rowsAreUnit: run.seesUnitRows(ofStore: stored != nil),
+      run, targets, block: block, rowsAreUnit: run.seesUnitRows(ofStore: stored != nil), bos: bos,
       strengths, by: model)
     try output(json ? JSONFile.encode(result) : result.text(width: terminalWidth()))
   }
@@ -241,9 +242,9 @@ struct Steer: ParsableCommand {
 
   private func write(
     _ run: LoadedRun, _ targets: [Steering.Target], block: Int, rowsAreUnit: Bool,
-    _ strengths: [Float], by model: any ResidualStreamModel
+    bos: BOSRule, _ strengths: [Float], by model: any ResidualStreamModel
   ) throws(Failure) -> SteeredTexts {
-    let read = model.tokenizer.prefix + model.tokenizer.encode(Array(prompt.utf8)[...])
+    let read = model.tokenizer.prefix(bos) + model.tokenizer.encode(Array(prompt.utf8)[...])
     guard !read.isEmpty else {
       throw .usage("--prompt: there is no text, and this model needs a first token; write a word.")
     }

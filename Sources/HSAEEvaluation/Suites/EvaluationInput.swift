@@ -140,6 +140,32 @@ public final class EvaluationInput {
     return model
   }
 
+  /// The tokens that begin every context of `model`: BOS if the store's contexts began with it, or without a store
+  /// those in the training of `runs`.
+  ///
+  /// Fails with `.usage` if there is no store and the runs do not agree.
+  func prefix(
+    for runs: [LoadedRun], of model: any ResidualStreamModel
+  ) throws(Failure) -> [Int32] {
+    let tokenizer = model.tokenizer
+    if let collection = store?.attributes.collection {
+      return tokenizer.prefix(collection.bos ?? .auto)
+    }
+    var found: [Int32]?
+    for run in runs {
+      guard let rule = try run.bos() else { continue }
+      let prefix = tokenizer.prefix(rule)
+      guard found == nil || found == prefix else {
+        throw .usage(
+          "\(run.name) was trained on contexts \(prefix.isEmpty ? "without" : "with") a beginning-of-sequence"
+            + " token, unlike the runs before it; evaluate it by itself, or name a store with --store."
+        )
+      }
+      found = prefix
+    }
+    return found ?? tokenizer.prefix
+  }
+
   private func requireResidualStream(_ suite: String) throws(Failure) {
     guard let store, store.attributes.kind != .residualStream else { return }
     throw .data(

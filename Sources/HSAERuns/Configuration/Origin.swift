@@ -1,5 +1,7 @@
 // Where an imported dictionary came from: the part of `config.json` that only imported runs have.
 
+public import HSAESupport
+
 /// Where an imported dictionary came from, and how its codes relate to those of the source.
 public struct Origin: Codable, Hashable, Sendable {
   /// The layout of the files it was read from: "SAELens 6", "sparsify", …
@@ -14,6 +16,9 @@ public struct Origin: Codable, Hashable, Sendable {
   public var model: String?
   /// The hook point in that model; nil if the files do not name it.
   public var hook: String?
+  /// What the files say about how its rows were made, by SAELens's names: `prepend_bos`, `context_size`,
+  /// `model_from_pretrained_kwargs`, …. Exports state it again; nil if the files say nothing.
+  public var metadata: [String: JSONValue]?
   /// Whether its activation function lets any number of latents be active. Then the k of the shape is a bound
   /// that we set, and the strongest latents are kept.
   public var isUnbounded: Bool
@@ -22,6 +27,9 @@ public struct Origin: Codable, Hashable, Sendable {
   public var codeScale: Double
   /// What was changed or left out, one sentence each.
   public var notes: [String]
+
+  /// Whether contexts began with BOS in its training; nil if the files do not say it.
+  public var prependsBOS: Bool? { metadata?["prepend_bos"]?.bool }
 
   /// An origin of the given parts.
   public init(
