@@ -205,6 +205,21 @@ public struct GGUFFile: ~Copyable, @unchecked Sendable {
     return try floats(of: matrix(at: index, name: name), threads: 1).elements
   }
 
+  /// Whether the last normalisation is a LayerNorm, which subtracts the mean of a row, and not an RMSNorm.
+  ///
+  /// The file says which of the two has an epsilon. If it states both or neither, a bias decides, because only
+  /// LayerNorms have one.
+  public var lastNormCentres: Bool {
+    func has(_ key: String) -> Bool {
+      // Safe: ggml only reads the context.
+      architecture.map { unsafe gguf_find_key(context, "\($0).attention.\(key)") >= 0 } ?? false
+    }
+    let (centres, scales) = (has("layer_norm_epsilon"), has("layer_norm_rms_epsilon"))
+    // Safe: as above.
+    return centres != scales
+      ? centres : unsafe gguf_find_tensor(context, "output_norm.bias") >= 0
+  }
+
   private func matrix(at index: Int64, name: String) throws(Failure) -> StoredMatrix {
     // Safe: `index` is a tensor's. ggml returns GGML_MAX_DIMS (4) sizes, which live as long as the context.
     guard let sizes = unsafe gguf_get_tensor_ne(context, index) else {

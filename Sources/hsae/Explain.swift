@@ -118,12 +118,15 @@ struct Explain: ParsableCommand {
     let source = try evaluated.openRows(at: store, advice: "name them after the run.")
     let path = try model.map { try ModelFetcher(say: say).resolve($0) }
     let modelHash = try path.map { try SHA256.hash(file: $0) }
-    let vocabulary = try path.map { try GGUFFile(path: $0).vocabulary().pieces }
+    let file = try path.map { (path) throws(Failure) in
+      let file = try GGUFFile(path: path)
+      return (vocabulary: try file.vocabulary().pieces, centres: file.lastNormCentres)
+    }
     let rows = try ExplainedRows(
       source, limit: tokens.map { try SizeArgument.count($0) } ?? .max,
-      vocabulary: vocabulary.flatMap { pieces in
-        (source as? ActivationStore).map { $0.vocabulary.count <= pieces.count } ?? true
-          ? pieces : nil
+      vocabulary: file.flatMap { file in
+        (source as? ActivationStore).map { $0.vocabulary.count <= file.vocabulary.count } ?? true
+          ? file.vocabulary : nil
       })
     if let path, let modelHash, let stored = rows.store?.attributes, stored.modelSHA256 != modelHash
     {
@@ -136,7 +139,7 @@ struct Explain: ParsableCommand {
     let explainer = try Explainer(
       evaluated,
       weights: SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: evaluated.step)),
-      rows: rows, model: modelHash,
+      rows: rows, model: modelHash, centres: rows.kind != .vocabulary && file?.centres == true,
       effects: effects(rows, model: path, width: evaluated.shape.width), folder: out,
       options: options()
     ) { now, done, total in

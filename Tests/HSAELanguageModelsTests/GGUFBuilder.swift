@@ -30,6 +30,11 @@ struct GGUFBuilder {
     metadataCount += 1
   }
 
+  mutating func add(_ key: String, number: Float) {
+    metadata += Self.text(key) + Self.little(UInt32(6)) + Self.little(number.bitPattern)
+    metadataCount += 1
+  }
+
   mutating func add(_ key: String, texts: [[UInt8]]) {
     metadata += Self.text(key) + Self.little(UInt32(9)) + Self.little(UInt32(8))
     metadata += Self.little(UInt64(texts.count)) + texts.flatMap(Self.raw)
