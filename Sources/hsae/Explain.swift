@@ -116,6 +116,7 @@ struct Explain: ParsableCommand {
     let evaluated = try LoadedRun(
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
     let source = try evaluated.openRows(at: store, advice: "name them after the run.")
+    if let note = try evaluated.difference(from: RowsPlace(source)) { say("note: \(note)") }
     let path = try model.map { try ModelFetcher(say: say).resolve($0) }
     let modelHash = try path.map { try SHA256.hash(file: $0) }
     let file = try path.map { (path) throws(Failure) in

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import HSAEActivations
+import HSAEEvaluation
 import HSAEInterop
 import HSAELanguageModels
 import HSAEModels
@@ -70,6 +71,10 @@ struct Export: ParsableCommand {
         throw .data(
           "\(store): its rows have the width \(opened.width), and the dictionary of \(run.path) is for"
             + " \(width); name the store it was trained on.")
+      }
+      let place = try RowsPlace(opened)
+      if let note = try place?.difference(from: run.description, of: run.path) {
+        report("hsae export: note: \(note)")
       }
       return try attributes(of: opened)
     }

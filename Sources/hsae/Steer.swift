@@ -146,6 +146,10 @@ struct Steer: ParsableCommand {
     let model = try openModel(stored)
     try check(run, block: block, of: model, stored)
     let bos = try stored.map { $0.collection?.bos ?? .auto } ?? run.bos() ?? .auto
+    let place = try source.flatMap { (source) throws(Failure) in try RowsPlace(source) }
+    if let note = try note(on: run, place, by: model, block: block, bos) {
+      report("hsae steer: note: \(note)")
+    }
     let result = try write(
       run, targets, block: block, rowsAreUnit: run.seesUnitRows(ofStore: stored != nil), bos: bos,
       strengths, by: model)
@@ -235,6 +239,21 @@ struct Steer: ParsableCommand {
     guard (0..<description.blockCount).contains(block) else {
       throw .usage(
         "--layer \(block): \(description.name) has blocks 0 to \(description.blockCount - 1).")
+    }
+  }
+
+  /// How the rows differ from those that the run's dictionary is for; nil if they do not.
+  private func note(
+    on run: LoadedRun, _ place: RowsPlace?, by model: any ResidualStreamModel, block: Int,
+    _ bos: BOSRule
+  ) throws(Failure) -> String? {
+    do throws(Failure) {
+      return try run.difference(
+        from: place ?? RowsPlace(model, block: block, prefix: model.tokenizer.prefix(bos)))
+    } catch {
+      // What an MLP or attention adds goes into the block's output, so its directions can be added there.
+      guard place == nil, !ablate else { throw error }
+      return error.message
     }
   }
 

@@ -67,10 +67,18 @@ public final class EvaluationInput {
   /// Whether a model was given.
   public var hasModel: Bool { loader != nil }
 
-  /// Fails with `.data` unless the rows have the width of `runs`.
+  /// Fails with `.data` unless the rows have the width of `runs` and may be of their hook points; notes other
+  /// differences between the rows and those that the runs are for.
   public func check(_ runs: [LoadedRun]) throws(Failure) {
     guard let source else { return }
     for run in runs { try run.requireWidth(of: source) }
+    try noteDifferences(of: runs, from: RowsPlace(source))
+  }
+
+  private func noteDifferences(of runs: [LoadedRun], from place: RowsPlace?) throws(Failure) {
+    for run in runs {
+      if let note = try run.difference(from: place) { say("note: \(note)") }
+    }
   }
 
   /// The name of the data that `run` was trained on, if the given rows are others; nil otherwise.
@@ -108,6 +116,7 @@ public final class EvaluationInput {
   ) throws(Failure) -> any ResidualStreamModel {
     try requireResidualStream(suite)
     let model: any ResidualStreamModel
+    let isNew = loaded == nil
     if let loaded {
       model = loaded
     } else {
@@ -136,6 +145,10 @@ public final class EvaluationInput {
       throw .usage(
         "\(model.description.name): there is no block \(block); it has blocks 0 to"
           + " \(model.description.blockCount - 1).")
+    }
+    if isNew, store == nil {
+      let prefix = try prefix(for: runs, of: model)
+      try noteDifferences(of: runs, from: RowsPlace(model, block: block, prefix: prefix))
     }
     return model
   }

@@ -3,6 +3,7 @@
 #if Explorer
 import GRDB
 public import HSAEActivations
+import HSAEEvaluation
 public import HSAEModels
 public import HSAESupport
 import HSAERuns
@@ -83,6 +84,24 @@ extension RunRecord {
       modelName: row.get("model_name"), modelSHA256: row.get("model_sha256"),
       hookPoint: row.get("hook_point"), layer: row.get("layer"),
       bos: bos, configuration: row.get("configuration"))
+  }
+}
+
+extension RunRecord {
+  /// How the rows it was explained on differ from those that its dictionary is for, if it was imported
+  /// (`RowsPlace.difference`).
+  public var difference: String? {
+    let description = try? JSONFile.decode(
+      RunDescription.self, from: Array(configuration.utf8), source: name)
+    guard kind != .rows, let description, description.origin != nil else { return nil }
+    let place = RowsPlace(
+      name: storeName, modelName: modelName, modelSHA256: modelSHA256,
+      isVocabulary: kind == .vocabulary, block: layer,
+      beginsWithBOS: bos == .auto ? nil : bos == .always)
+    // An older hsae may have explained it on rows that are refused now.
+    do throws(Failure) { return try place.difference(from: description, of: name) } catch {
+      return error.message
+    }
   }
 }
 

@@ -46,6 +46,12 @@ struct SAELensImport {
     source.origin.model = named(["model_name"])
     source.origin.hook = named(["hook_name", "hook_point"])
     source.origin.metadata = rowMetadata(metadata)
+    let changes = source.origin.modelChanges
+    if !changes.isEmpty {
+      source.origin.notes.append(
+        "Its model was loaded with \(changes.joined(separator: ", ").prefix(200)); rows that hsae collects are not"
+          + " changed so.")
+    }
     source.origin.isUnbounded = source.rule == .threshold
     let type = try configuration.text("dtype", default: "float32")
     if !type.hasSuffix("float32") {

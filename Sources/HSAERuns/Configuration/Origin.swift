@@ -31,6 +31,23 @@ public struct Origin: Codable, Hashable, Sendable {
   /// Whether contexts began with BOS in its training; nil if the files do not say it.
   public var prependsBOS: Bool? { metadata?["prepend_bos"]?.bool }
 
+  /// Arguments of loading the model that may change its residual stream, such as `center_writing_weights`. Rows
+  /// that hsae collects are not changed so.
+  public var modelChanges: [String] {
+    let arguments = metadata?["model_from_pretrained_kwargs"]?.object ?? [:]
+    return arguments.filter { name, value in
+      !Self.harmless.contains(name) && ![.bool(false), .null].contains(value)
+    }.map { $1 == .bool(true) ? $0 : "\($0) \($1.text(indent: nil))" }.sorted()
+  }
+
+  /// Arguments of TransformerLens's and transformers' `from_pretrained` that do not change the residual stream, apart
+  /// from rounding.
+  private static let harmless: Set = [
+    "fold_ln", "fold_value_biases", "center_unembed", "refactor_factored_attn_matrices", "device",
+    "device_map", "n_devices", "move_to_device", "dtype", "torch_dtype", "trust_remote_code",
+    "default_padding_side", "first_n_layers", "low_cpu_mem_usage", "attn_implementation",
+  ]
+
   /// An origin of the given parts.
   public init(
     layout: String, architecture: String, path: String, hashes: [String: String] = [:],
