@@ -43,7 +43,7 @@ import Testing
         }
         #expect(try corpus.tokens(of: number) == expected)
       }
-      #expect(store.rowCount == Self.texts.joined().count, "BOS has no row")
+      #expect(store.attributes.rowCount == Self.texts.joined().count, "BOS has no row")
       #expect(store.attributes.collection?.bos == rule)
       #expect(store.attributes.collection?.beginsWithBOS == begins)
       #expect(try store.beginsWithBOS() == begins)
