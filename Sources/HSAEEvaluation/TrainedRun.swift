@@ -52,6 +52,7 @@ public struct TrainedRun: ~Copyable, Sendable {
     if !isTrainingData, run.description.knowsRows {
       warn("\(source.path) is not what \(path) was trained on.")
     }
+    if let note = try run.difference(from: RowsPlace(source)) { warn("note: \(note)") }
     guard source.rowCount > 0 else { throw .data("\(source.path): there are no rows.") }
     let count = min(source.rowCount, max(1, rowLimit))
     var rows = try source.matrix(rows: 0..<count)

@@ -154,10 +154,14 @@ public struct SAELensExport {
     if let attributes {
       if let length = attributes.contextLength { members["context_size"] = .integer(length) }
       if attributes.kind == .residualStream {
-        members["prepend_bos"] = .bool(true)
+        if let begins = attributes.collection?.beginsWithBOS {
+          members["prepend_bos"] = .bool(begins)
+        }
         members["exclude_special_tokens"] = .bool(attributes.collection?.keepsSpecialTokens != true)
       }
     }
+    // An imported dictionary keeps what its own files say.
+    members.merge(run.description.origin?.metadata ?? [:]) { $1 }
     if let hookName { members["hook_name"] = .string(hookName) }
     return .object(members)
   }

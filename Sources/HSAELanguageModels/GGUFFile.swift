@@ -165,14 +165,33 @@ public struct GGUFFile: ~Copyable, Sendable {
     return try floats(of: stored, threads: 1).elements
   }
 
-  /// The matrix `name`, in whichever file it is; nil if there is no such tensor.
-  private func matrix(_ name: String) throws(Failure) -> StoredMatrix? {
+  /// Whether the last normalisation is a LayerNorm, which subtracts the mean of a row, and not an RMSNorm.
+  ///
+  /// The file says which of the two has an epsilon. If it states both or neither, a bias decides, because only
+  /// LayerNorms have one.
+  public var lastNormCentres: Bool {
+    func has(_ key: String) -> Bool {
+      // Safe: ggml only reads the context.
+      architecture.map { unsafe gguf_find_key(context, "\($0).attention.\(key)") >= 0 } ?? false
+    }
+    let (centres, scales) = (has("layer_norm_epsilon"), has("layer_norm_rms_epsilon"))
+    return centres != scales ? centres : place(of: "output_norm.bias") != nil
+  }
+
+  /// The tensor `name` and the file it is in; nil if there is no such tensor.
+  private func place(of name: String) -> (part: GGUFPart, index: Int64)? {
     for part in parts {
       // Safe: ggml only reads the context.
       let index = unsafe gguf_find_tensor(part.context, name)
-      if index >= 0 { return try matrix(at: index, name: name, in: part) }
+      if index >= 0 { return (part, index) }
     }
     return nil
+  }
+
+  /// The matrix `name`, in whichever file it is; nil if there is no such tensor.
+  private func matrix(_ name: String) throws(Failure) -> StoredMatrix? {
+    guard let place = place(of: name) else { return nil }
+    return try matrix(at: place.index, name: name, in: place.part)
   }
 
   private func matrix(

@@ -3,7 +3,7 @@
 
 public import ArgumentParser
 import Foundation
-import HSAEActivations
+public import HSAEActivations
 import HSAEDistribution
 public import HSAELanguageModels
 import HSAERuns
@@ -66,6 +66,13 @@ struct Collect: ParsableCommand, RunsOnRanks {
 
   @Flag(help: "Give special tokens (BOS, EOS, …) rows too.")
   var keepSpecial = false
+
+  @Option(
+    help: """
+      Whether contexts begin with BOS, the model's beginning-of-sequence token: if its file says so \
+      (auto), always, or never.
+      """)
+  var bos = BOSRule.auto
 
   @Option(
     help: "Flag rows whose norm exceeds this multiple of the median; training skips flagged rows.")
@@ -187,6 +194,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     settings.seed = seed
     settings.minimumPosition = minPosition
     settings.keepsSpecialTokens = keepSpecial
+    settings.bos = bos
     settings.giantNormMultiple = giantNorm
     return settings
   }
@@ -282,6 +290,8 @@ struct Shard: ExpressibleByArgument, CustomStringConvertible {
     self.init(index: index, count: count)
   }
 }
+
+extension BOSRule: ExpressibleByArgument {}
 
 extension WeightsChoice: ExpressibleByArgument {
   /// The choice of that name.

@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import HSAEActivations
+import HSAEEvaluation
 import HSAEModels
 import HSAERuns
 import HSAESupport
@@ -45,6 +46,9 @@ struct Encode: ParsableCommand {
     let run = try LoadedRun(path: path, warn: { report("hsae encode: \($0)") })
     let dictionary = run.dictionary
     let source = try run.openRows(at: data, tensor: tensor, advice: "give rows of that width.")
+    if let note = try run.difference(from: RowsPlace(source)) {
+      report("hsae encode: note: \(note)")
+    }
     let limit = try rows.map { (text) throws(Failure) in try SizeArgument.count(text) }
     guard first < source.rowCount else {
       throw Failure.usage("--first \(first): \(data) has \(counted(source.rowCount, "row")).")

@@ -123,14 +123,21 @@ struct Explain: ParsableCommand {
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
     let source = try evaluated.openRows(
       at: store, tensor: tensor, advice: "name them after the run.")
+    if let note = try evaluated.difference(from: RowsPlace(source)) { say("note: \(note)") }
     let path = try model.map { try ModelFetcher(say: say).resolve($0) }
-    let vocabulary = try path.map { try GGUFFile(path: $0).vocabulary().pieces }
-    let modelHash = try path.map { try GGUFFile(path: $0).sha256() }
+    let file = try path.map { (path) throws(Failure) in
+      let file = try GGUFFile(path: path)
+      return (
+        vocabulary: try file.vocabulary().pieces, centres: file.lastNormCentres,
+        sha256: try file.sha256()
+      )
+    }
+    let modelHash = file?.sha256
     let rows = try ExplainedRows(
       source, limit: tokens.map { try SizeArgument.count($0) } ?? .max,
-      vocabulary: vocabulary.flatMap { pieces in
-        (source as? ActivationStore).map { $0.vocabulary.count <= pieces.count } ?? true
-          ? pieces : nil
+      vocabulary: file.flatMap { file in
+        (source as? ActivationStore).map { $0.vocabulary.count <= file.vocabulary.count } ?? true
+          ? file.vocabulary : nil
       })
     if let path, let modelHash, let stored = rows.store?.attributes, stored.modelSHA256 != modelHash
     {
@@ -143,7 +150,7 @@ struct Explain: ParsableCommand {
     let explainer = try Explainer(
       evaluated,
       weights: SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: evaluated.step)),
-      rows: rows, model: modelHash,
+      rows: rows, model: modelHash, centres: rows.kind != .vocabulary && file?.centres == true,
       effects: effects(rows, model: path, width: evaluated.shape.width), folder: out,
       options: options()
     ) { now, done, total in

@@ -52,6 +52,9 @@ struct Explore: ParsableCommand {
     for run in runs where !run.isComplete {
       report("hsae: \(run.name) is incomplete; run hsae explain again to complete it.")
     }
+    for run in runs {
+      if let note = run.difference { report("hsae explore: note: \(note)") }
+    }
     let address = address == "localhost" ? "127.0.0.1" : address
     let isLoopback = address.hasPrefix("127.")
     if !isLoopback {

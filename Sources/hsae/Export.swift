@@ -2,6 +2,7 @@
 
 import ArgumentParser
 import HSAEActivations
+import HSAEEvaluation
 import HSAEInterop
 import HSAELanguageModels
 import HSAEModels
@@ -72,7 +73,11 @@ struct Export: ParsableCommand {
           "\(store): its rows have the width \(opened.width), and the dictionary of \(run.path) is for"
             + " \(width); name the store it was trained on.")
       }
-      return opened.attributes
+      let place = try RowsPlace(opened)
+      if let note = try place?.difference(from: run.description, of: run.path) {
+        report("hsae export: note: \(note)")
+      }
+      return try attributes(of: opened)
     }
     guard run.description.knowsRows, let data = run.description.data else { return nil }
     guard Path.isDirectory(data.path),
@@ -82,6 +87,12 @@ struct Export: ParsableCommand {
       report("hsae export: \(data.path) \(what), so cfg.json names no model and no hook point.")
       return nil
     }
-    return opened.attributes
+    return try attributes(of: opened)
+  }
+
+  private func attributes(of store: ActivationStore) throws(Failure) -> StoreAttributes {
+    var attributes = store.attributes
+    attributes.collection?.beginsWithBOS = try store.beginsWithBOS()
+    return attributes
   }
 }

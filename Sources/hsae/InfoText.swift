@@ -59,7 +59,11 @@ struct Description {
     ]
     let facts = [
       attributes.weightsType.map { "weights \($0)" },
-      attributes.contextLength.map { "contexts of \($0) tokens" },
+      attributes.contextLength.map {
+        "contexts of \($0) tokens"
+          + (store.beginsWithBOS.map { $0 ? " that begin with BOS" : " without BOS" } ?? "")
+          + (attributes.collection?.bos.map { " (--bos \($0.rawValue))" } ?? "")
+      },
       attributes.tokenRule.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 },
       attributes.preprocessing, "shuffled by seed \(attributes.shuffleSeed)",
     ].compactMap(\.self)

@@ -149,8 +149,13 @@ struct Steer: ParsableCommand {
     let targets = try targets(chosen, run, source, needsMaximum: !strengths.isEmpty)
     let model = try openModel(stored)
     try check(run, block: block, of: model, stored)
+    let bos = try stored.map { $0.collection?.bos ?? .auto } ?? run.bos() ?? .auto
+    let place = try source.flatMap { (source) throws(Failure) in try RowsPlace(source) }
+    if let note = try note(on: run, place, by: model, block: block, bos) {
+      report("hsae steer: note: \(note)")
+    }
     let result = try write(
-      run, targets, block: block, rowScale: run.rowScale(ofStore: stored != nil),
+      run, targets, block: block, rowScale: run.rowScale(ofStore: stored != nil), bos: bos,
       strengths, by: model)
     try output(json ? JSONFile.encode(result) : result.text(width: terminalWidth()))
   }
@@ -241,13 +246,28 @@ struct Steer: ParsableCommand {
     }
   }
 
+  /// How the rows differ from those that the run's dictionary is for; nil if they do not.
+  private func note(
+    on run: LoadedRun, _ place: RowsPlace?, by model: any ResidualStreamModel, block: Int,
+    _ bos: BOSRule
+  ) throws(Failure) -> String? {
+    do throws(Failure) {
+      return try run.difference(
+        from: place ?? RowsPlace(model, block: block, prefix: model.tokenizer.prefix(bos)))
+    } catch {
+      // What an MLP or attention adds goes into the block's output, so its directions can be added there.
+      guard place == nil, !ablate else { throw error }
+      return error.message
+    }
+  }
+
   // MARK: Writing
 
   private func write(
     _ run: LoadedRun, _ targets: [Steering.Target], block: Int, rowScale: RowScale,
-    _ strengths: [Float], by model: any ResidualStreamModel
+    bos: BOSRule, _ strengths: [Float], by model: any ResidualStreamModel
   ) throws(Failure) -> SteeredTexts {
-    let read = model.tokenizer.prefix + model.tokenizer.encode(Array(prompt.utf8)[...])
+    let read = model.tokenizer.prefix(bos) + model.tokenizer.encode(Array(prompt.utf8)[...])
     guard !read.isEmpty else {
       throw .usage("--prompt: there is no text, and this model needs a first token; write a word.")
     }

@@ -147,7 +147,8 @@ import Testing
       }
       let topics = ["evaluate"] + runs + ["--suite", "core,hierarchy"]
       expectOneSentence(
-        try start([(2, [], topics)]).result(), 64, ["hierarchy", "without mpirun", "2 were started"])
+        try start([(2, [], topics)]).result(), 64,
+        ["hierarchy", "without mpirun", "2 were started"])
       expectOneSentence(
         try start([(1, [], command), (1, [], command + ["--seed", "2"])]).result(), 64,
         ["Rank 1", "options"])

@@ -93,11 +93,12 @@ enum EvaluationFixture {
 
   /// A store of the last block of `model` over `documents`, a third of them held out, at `path`.
   static func collect(
-    _ path: String, model: any ResidualStreamModel, documents: [Document]
+    _ path: String, model: any ResidualStreamModel, documents: [Document], bos: BOSRule = .auto
   ) throws -> ActivationStore {
     var settings = CollectionSettings(block: model.description.blockCount - 1)
     settings.contextLength = 64
     settings.holdoutFraction = 0.3
+    settings.bos = bos
     let collector = try Collector(
       model: model, settings: settings, path: path, corpus: [.init(name: "test", bytes: 1)])
     _ = try collector.prepare(documents: { DocumentList(documents) }, threads: 1)

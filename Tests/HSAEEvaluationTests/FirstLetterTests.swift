@@ -43,7 +43,8 @@ import Testing
       FirstLetterWord(token: 0, piece: $0)
     }
     let prompt = try FirstLetterPrompt(
-      word: words[0], examples: Array(words[1...]), tokenizer: model.tokenizer, pieces: pieces)
+      word: words[0], examples: Array(words[1...]), tokenizer: model.tokenizer, pieces: pieces,
+      prefix: [])
     let text = FirstLetterPrompt.text(word: words[0], examples: Array(words[1...]))
     #expect(
       text

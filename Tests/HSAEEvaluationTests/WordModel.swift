@@ -61,6 +61,7 @@ final class WordModel: ResidualStreamModel {
 private struct WordTokenizer: Tokenizer {
   let pieces: [String]
   let prefix: [Int32] = []
+  let bos: Int32? = nil
   private let tokens: [String: Int32]
 
   init(each: Int) {

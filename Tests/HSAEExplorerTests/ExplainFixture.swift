@@ -24,7 +24,7 @@ struct ExplainFixture {
   var features: String { Path.join(folder, "features") }
 
   /// Makes the store from documents of a few words; some of their letters are several tokens.
-  init(in folder: String, documents: Int = 60) throws {
+  init(in folder: String, documents: Int = 60, bos: BOSRule = .auto) throws {
     self.folder = folder
     let model = SyntheticModel(width: 16, parents: 12, contextLength: 64)
     var generator = SeededGenerator(seed: 5)
@@ -39,6 +39,7 @@ struct ExplainFixture {
     var settings = CollectionSettings(block: 1)
     settings.contextLength = 64
     settings.holdoutFraction = 0.2
+    settings.bos = bos
     let path = Path.join(folder, "layer.store")
     let collector = try Collector(
       model: model, settings: settings, path: path, corpus: [.init(name: "test", bytes: 1)])
@@ -108,10 +109,10 @@ struct ExplainFixture {
 
   /// Calls `body` with an explorer of a hierarchical and a flat run on the synthetic model.
   static func withExplorer(
-    _ body: (Explorer, ExplainFixture) async throws -> Void
+    bos: BOSRule = .auto, _ body: (Explorer, ExplainFixture) async throws -> Void
   ) async throws {
     try await withTemporaryFolder { folder in
-      let fixture = try ExplainFixture(in: folder)
+      let fixture = try ExplainFixture(in: folder, bos: bos)
       let runs = try [run(), flatRun()]
       for run in runs { _ = try fixture.explainer(run).explain() }
       let known = Dictionary(uniqueKeysWithValues: runs.map { ($0.name, $0.dictionary) })

@@ -2,6 +2,7 @@
 
 #if Explorer
 import Foundation
+import HSAEActivations
 import HSAEEvaluation
 import HSAEHTML
 import HSAELanguageModels
@@ -17,8 +18,10 @@ import Testing
 @Suite struct ExplorerTests {
   private static let local = ["host": "localhost:8471"]
 
-  private func withExplorer(_ body: (Explorer, ExplainFixture) async throws -> Void) async throws {
-    try await ExplainFixture.withExplorer(body)
+  private func withExplorer(
+    bos: BOSRule = .auto, _ body: (Explorer, ExplainFixture) async throws -> Void
+  ) async throws {
+    try await ExplainFixture.withExplorer(bos: bos, body)
   }
 
   private func get(_ target: String, _ explorer: Explorer) async -> WebResponse {
@@ -181,8 +184,9 @@ import Testing
   }
 
   /// The explorer shows the codes that the dictionary gives for the model's rows.
-  @Test func aTextIsTakenApart() async throws {
-    try await withExplorer { explorer, _ in
+  @Test(arguments: [BOSRule.auto, .never])
+  func aTextIsTakenApart(_ bos: BOSRule) async throws {
+    try await withExplorer(bos: bos) { explorer, _ in
       let words = "dog puppy"
       let answer = await explorer.respond(
         to: WebRequest(
@@ -194,7 +198,7 @@ import Testing
       let model = SyntheticModel(width: 16, parents: 12, contextLength: 64)
       let tokens = model.tokenizer.encode(Array(words.utf8)[...])
       #expect(dissection.tokens.map(\.token) == tokens.map(Int.init))
-      let prefix = model.tokenizer.prefix
+      let prefix: [Int32] = bos == .never ? [] : [256]
       var rows = Matrix(rows: prefix.count + tokens.count, columns: 16)
       try model.capture([prefix + tokens], afterBlock: 1, into: &rows)
       rows.scaleRowsToUnit()

@@ -3,6 +3,7 @@
 
 #if Explorer
 import Foundation
+import HSAEActivations
 import HSAEEvaluation
 import HSAELanguageModels
 import HSAEModels
@@ -57,12 +58,13 @@ import Testing
     return try #require(try explorer.database.latents(query, in: run).latents.first)
   }
 
-  @Test func textsAreThoseOfTheModel() async throws {
-    try await ExplainFixture.withExplorer { explorer, _ in
+  @Test(arguments: [BOSRule.auto, .never])
+  func textsAreThoseOfTheModel(_ bos: BOSRule) async throws {
+    try await ExplainFixture.withExplorer(bos: bos) { explorer, _ in
       let latent = try strongest(explorer, sublatents: true)
       let name = latent.number.name
       let answer = await post(
-        #"{"latent": "\#(name)", "prompt": "dog puppy", "strength": 40, "n_tokens": 12, "seed": 3}"#,
+        #"{"latent": "\#(name)", "prompt": "dog", "strength": 40, "n_tokens": 12, "seed": 3}"#,
         explorer)
       #expect(answer.status == 200)
       let events = try await events(answer)
@@ -72,7 +74,8 @@ import Testing
         #expect(events.filter { $0.kind == kind }.compactMap(\.text).joined() == whole)
       }
       let model = SyntheticModel(width: 16, parents: 12, contextLength: 64)
-      let prompt = model.tokenizer.prefix + model.tokenizer.encode(Array("dog puppy".utf8)[...])
+      // The synthetic model's tokens are bytes, and 256 is BOS.
+      let prompt = (bos == .never ? [] : [256]) + "dog".utf8.map { Int32($0) }
       let sampling = Sampling(temperature: 0.5, frequencyPenalty: 1, seed: 3)
       var plain = Continuation(of: prompt, by: model, sampling: sampling)
       #expect(try model.tokenizer.text(of: plain.next(12)) == end.default)
@@ -88,7 +91,7 @@ import Testing
       // Without the script, the page shows the same.
       let page = await explorer.respond(
         to: WebRequest(
-          target: "/runs/h/steer?latent=\(name)&prompt=dog+puppy&strength=40&n_tokens=12&seed=3",
+          target: "/runs/h/steer?latent=\(name)&prompt=dog&strength=40&n_tokens=12&seed=3",
           headers: Self.headers))
       let html = String(decoding: page.body, as: UTF8.self)
       #expect(html.contains("<span data-kind=\"steered\">" + escaped(end.steered ?? "")))

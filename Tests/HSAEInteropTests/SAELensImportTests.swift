@@ -65,6 +65,36 @@ struct SAELensImportTests {
     }
   }
 
+  /// What the files say about the rows is kept, and exported again.
+  @Test func theFilesSayHowRowsWereMade() throws {
+    try withTemporaryFolder { folder in
+      func imported(_ name: String, _ changes: [String: JSONValue?]) throws -> DictionaryImport {
+        let path = folder + "/" + name
+        try SourceSAE(seed: 4, unitDecoder: true).writeSAELens(to: path, changes)
+        return try DictionaryImport(path: path)
+      }
+      let kwargs: JSONValue = .object(["center_writing_weights": .bool(true)])
+      let metadata: [String: JSONValue] = [
+        "prepend_bos": .bool(false), "context_size": .integer(128),
+        "model_from_pretrained_kwargs": kwargs, "hook_name": "blocks.3.hook_resid_post",
+      ]
+      let new = try imported("new", ["metadata": .object(metadata)])
+      #expect(new.origin.prependsBOS == false)
+      try new.write(to: folder + "/run")
+      let run = try RunDirectory(path: folder + "/run")
+      #expect(run.description.origin == new.origin)
+      try SAELensExport(run, attributes: nil).write(to: folder + "/back")
+      let back = try JSONFile.readTree(from: folder + "/back/cfg.json")["metadata"]
+      #expect(back?["prepend_bos"] == .bool(false) && back?["context_size"] == .integer(128))
+      #expect(back?["model_from_pretrained_kwargs"] == kwargs)
+      // Before version 6 these keys were not in "metadata", and SAELens's default was true.
+      let old = try imported("old", ["metadata": nil, "prepend_bos": .bool(false)])
+      #expect(old.origin.prependsBOS == false)
+      #expect(try imported("older", ["metadata": nil]).origin.prependsBOS == true)
+      #expect(try imported("silent", [:]).origin.prependsBOS == nil)
+    }
+  }
+
   /// A batchtopk SAE saved in training is imported as the jumprelu that it becomes for inference.
   @Test(arguments: [false, true])
   func theThresholdOfTraining(_ rescaled: Bool) throws {

@@ -118,6 +118,7 @@ import Testing
     struct Pieces: Tokenizer {
       let pieces = ["▁dog", "<0xE2>", "<0x82>", "<0xAC>", "a▁b", "<0x", "\n", "<bos>"]
       let prefix: [Int32] = []
+      let bos: Int32? = nil
       func encode(_ text: ArraySlice<UInt8>) -> [Int32] { [] }
       func isSpecial(_ token: Int32) -> Bool { token == 7 }
     }

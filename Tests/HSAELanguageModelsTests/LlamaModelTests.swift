@@ -3,6 +3,7 @@
 // dev/reference/check-residual.sh compares values with an independent forward pass.
 
 import Foundation
+import HSAEActivations
 import HSAESupport
 import HSAETensors
 import Testing
@@ -159,7 +160,10 @@ import Testing
     #expect(gemma.encode([]).isEmpty)
     // Bytes that are not UTF-8 stop nothing.
     #expect(!gemma.encode([0x61, 0xFF, 0xC3, 0x00, 0x62]).isEmpty)
+    // BOS may be known and not declared.
     let smol = try Self.load("smollm2-135m").tokenizer
+    #expect(smol.prefix == [] && smol.prefix(.always) == [1] && smol.pieces[1] == "<|im_start|>")
+    #expect(gemma.prefix(.always) == [2] && gemma.prefix(.never) == [])
     #expect(smol.encode(Array(" dog".utf8)[...]).map { smol.pieces[Int($0)] } == ["▁dog"])
   }
 

@@ -1,5 +1,15 @@
 // How a store of a residual stream was collected: the member `collection` of its attributes.
 
+/// Whether contexts begin with the model's beginning-of-sequence token (BOS).
+public enum BOSRule: String, Codable, CaseIterable, Sendable {
+  /// They do if the model's file declares that they should.
+  case auto
+  /// They do.
+  case always
+  /// They do not.
+  case never
+}
+
 /// How the rows of a residual stream were collected.
 public struct CollectionAttributes: Codable, Hashable, Sendable {
   /// Which of the two parts of a store a group holds.
@@ -41,6 +51,10 @@ public struct CollectionAttributes: Codable, Hashable, Sendable {
   public var minimumPosition = 0
   /// Whether special tokens have rows.
   public var keepsSpecialTokens = false
+  /// The user's choice whether contexts begin with BOS; nil in older stores, which means `auto`.
+  public var bos: BOSRule?
+  /// Whether contexts begin with BOS; nil in older stores (see `ActivationStore.beginsWithBOS`).
+  public var beginsWithBOS: Bool?
   /// The number of rows the user asked for, both parts together; nil for all.
   public var tokenLimit: Int?
   /// A row whose norm exceeds this multiple of the median is flagged.
@@ -56,7 +70,7 @@ public struct CollectionAttributes: Codable, Hashable, Sendable {
   public init() {}
 
   enum CodingKeys: String, CodingKey {
-    case part, seed, corpus
+    case part, seed, corpus, bos
     case documentCount = "document_count"
     case corpusTokenCount = "corpus_token_count"
     case trainingRows = "training_rows"
@@ -65,6 +79,7 @@ public struct CollectionAttributes: Codable, Hashable, Sendable {
     case holdoutFraction = "holdout_fraction"
     case minimumPosition = "minimum_position"
     case keepsSpecialTokens = "keeps_special_tokens"
+    case beginsWithBOS = "begins_with_bos"
     case tokenLimit = "token_limit"
     case giantNormMultiple = "giant_norm_multiple"
     case medianNorm = "median_norm"

@@ -59,6 +59,8 @@ public struct StoreSummary: Codable, Hashable, Sendable {
   public var norms: Norms
   /// The most frequent tokens of the sample; empty for an unembedding, which has each token once.
   public var tokens: [Share] = []
+  /// Whether contexts begin with BOS; nil if that is not known.
+  public var beginsWithBOS: Bool?
   /// Documents; nil if the store has no corpus.
   public var documents: Int?
   /// Tokens of all documents; nil if the store has no corpus.
@@ -107,6 +109,7 @@ extension StoreSummary {
     }
     guard Path.isDirectory(Path.join(store.path, "corpus")) else { return }
     let corpus = try StoredCorpus(store: store.path)
+    beginsWithBOS = try store.beginsWithBOS()
     documents = corpus.documentCount
     corpusTokens = corpus.tokenCount
     var byLanguage: [String: Int] = [:]

@@ -95,6 +95,27 @@ public struct StoredCorpus: Sendable {
   public func topic(of document: Int) -> String? { topics?[document] }
 }
 
+extension ActivationStore {
+  /// Whether the model read BOS at the beginning of every context; nil if the store has no corpus. Older stores do
+  /// not record it: there it is what all documents begin with, if they begin alike.
+  public func beginsWithBOS() throws(Failure) -> Bool? {
+    if let known = attributes.collection?.beginsWithBOS { return known }
+    guard attributes.kind == .residualStream, Path.isDirectory(Path.join(path, "corpus")) else {
+      return nil
+    }
+    let corpus = try StoredCorpus(store: path)
+    guard corpus.documentCount > 1 else { return nil }
+    let first = corpus.tokens(at: try corpus.range(of: 0)).first
+    for document in 1..<corpus.documentCount {
+      let start = try corpus.range(of: document).lowerBound
+      guard start < corpus.tokenCount, corpus.tokens(at: start..<start + 1).first == first else {
+        return false
+      }
+    }
+    return true
+  }
+}
+
 /// A list of texts in a store, read in place.
 private struct StoredTexts: Sendable {
   private let bytes: ZarrIntegers<UInt8>

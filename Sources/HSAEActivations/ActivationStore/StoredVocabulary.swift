@@ -23,9 +23,14 @@ public struct StoredVocabulary: Sendable {
     whitening = store.whitening
   }
 
+  /// The attributes in the folder that `write` wrote.
+  public static func attributes(at path: String) throws(Failure) -> StoreAttributes {
+    try JSONFile.read(StoreAttributes.self, from: Path.join(path, "attributes.json"))
+  }
+
   /// Reads the folder that `write` wrote.
   public init(path: String) throws(Failure) {
-    attributes = try JSONFile.read(StoreAttributes.self, from: Path.join(path, "attributes.json"))
+    attributes = try Self.attributes(at: path)
     texts = try Vocabulary.read(from: Path.join(path, "vocabulary"))
     let file = try SafetensorsFile(path: Path.join(path, "transform.safetensors"))
     let width = attributes.width

@@ -24,6 +24,9 @@ public enum AbsorptionSuite: EvaluationSuite {
     let model = try input.sharedModel(for: runs, suite: name)
     var settings = FirstLetterSettings(
       block: try ranks.agree { () throws(Failure) in try input.block(suite: name) })
+    settings.prefix = try ranks.agree { () throws(Failure) in
+      try input.prefix(for: runs, of: model)
+    }
     settings.maxWords = input.options.maxWords
     settings.examples = input.options.examples
     settings.seed = input.options.seed

@@ -14,6 +14,8 @@ public struct FirstLetterSettings: Hashable, Sendable, Codable {
   public var maxWords = 10_000
   /// Number of solved examples before the word.
   public var examples = 10
+  /// The tokens before each prompt; nil: those that the model declares.
+  public var prefix: [Int32]?
   /// The seed for words, split, examples, and the probe's initial weights.
   public var seed: UInt64 = 0
 
@@ -81,7 +83,8 @@ public struct FirstLetterRows: ~Copyable, Sendable {
           var draw = generator.split(UInt64(index))
           let examples = Self.examples(settings.examples, from: pool, not: word, using: &draw)
           let prompt = try FirstLetterPrompt(
-            word: word, examples: examples, tokenizer: tokenizer, pieces: pieces)
+            word: word, examples: examples, tokenizer: tokenizer, pieces: pieces,
+            prefix: settings.prefix ?? tokenizer.prefix)
           guard prompt.tokens.count <= model.contextLength else {
             throw .data(
               "The prompt for \"\(word.text)\" has \(prompt.tokens.count) tokens, but the model's context"

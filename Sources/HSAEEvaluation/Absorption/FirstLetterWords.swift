@@ -77,21 +77,21 @@ public struct FirstLetterPrompt: Hashable, Sendable {
     }.joined() + "\n\(word.text)\(question)"
   }
 
-  /// The prompt for `word` after `examples`. Fails with `.data` if one token holds the end of the word and the
-  /// start of the question.
+  /// The prompt for `word` after `examples`, with the tokens `prefix` in front. Fails with `.data` if one token
+  /// holds the end of the word and the start of the question.
   public init(
     word: FirstLetterWord, examples: [FirstLetterWord], tokenizer: any Tokenizer,
-    pieces: [String]
+    pieces: [String], prefix: [Int32]
   ) throws(Failure) {
     let text = Self.text(word: word, examples: examples)
-    var tokens = tokenizer.prefix + tokenizer.encode(Array(text.utf8)[...])
+    var tokens = prefix + tokenizer.encode(Array(text.utf8)[...])
     // Tokens of the question are removed from the end; the last token of the word remains.
     var missing = Self.question.utf8.count
     while missing > 0, let token = tokens.popLast() {
       let piece = pieces[Int(token)]
       missing -= piece.utf8.count - 2 * piece.unicodeScalars.count { $0 == "\u{2581}" }
     }
-    guard missing == 0, tokens.count > tokenizer.prefix.count else {
+    guard missing == 0, tokens.count > prefix.count else {
       throw .data(
         "The tokenizer joins the end of \"\(word.text)\" with the text after it, so this model cannot"
           + " do the first-letter task; evaluate without absorption.")

@@ -56,7 +56,8 @@ extension EvaluationInput {
     for runs: [LoadedRun], limit: Int, model: any ResidualStreamModel, suite: String
   ) throws(Failure) -> (contexts: [EvaluationContext], description: String) {
     if let text {
-      let contexts = Self.contexts(of: text, limit: limit, model: model)
+      let contexts = Self.contexts(
+        of: text, limit: limit, model: model, prefix: try prefix(for: runs, of: model))
       return (contexts, Self.describe(contexts, "", "of \(textName)"))
     }
     guard let store, store.attributes.kind == .residualStream else {
@@ -98,9 +99,8 @@ extension EvaluationInput {
   }
 
   private static func contexts(
-    of text: [Document], limit: Int, model: any ResidualStreamModel
+    of text: [Document], limit: Int, model: any ResidualStreamModel, prefix: [Int32]
   ) -> [EvaluationContext] {
-    let prefix = model.tokenizer.prefix
     var contexts: [EvaluationContext] = []
     var tokens = 0
     for (number, document) in text.enumerated() where tokens < limit {

@@ -67,10 +67,18 @@ public final class EvaluationInput {
   /// Whether a model was given.
   public var hasModel: Bool { loader != nil }
 
-  /// Fails with `.data` unless the rows have the width of `runs`.
+  /// Fails with `.data` unless the rows have the width of `runs` and may be of their hook points; notes other
+  /// differences between the rows and those that the runs are for.
   public func check(_ runs: [LoadedRun]) throws(Failure) {
     guard let source else { return }
     for run in runs { try run.requireWidth(of: source) }
+    try noteDifferences(of: runs, from: RowsPlace(source))
+  }
+
+  private func noteDifferences(of runs: [LoadedRun], from place: RowsPlace?) throws(Failure) {
+    for run in runs {
+      if let note = try run.difference(from: place) { say("note: \(note)") }
+    }
   }
 
   /// The name of the data that `run` was trained on, if the given rows are others; nil otherwise.
@@ -108,6 +116,7 @@ public final class EvaluationInput {
   ) throws(Failure) -> any ResidualStreamModel {
     try requireResidualStream(suite)
     let model: any ResidualStreamModel
+    let isNew = loaded == nil
     if let loaded {
       model = loaded
     } else {
@@ -138,7 +147,37 @@ public final class EvaluationInput {
         "\(model.description.name): there is no block \(block); it has blocks 0 to"
           + " \(model.description.blockCount - 1).")
     }
+    if isNew, store == nil {
+      let prefix = try prefix(for: runs, of: model)
+      try noteDifferences(of: runs, from: RowsPlace(model, block: block, prefix: prefix))
+    }
     return model
+  }
+
+  /// The tokens that begin every context of `model`: BOS if the store's contexts began with it, or without a store
+  /// those in the training of `runs`.
+  ///
+  /// Fails with `.usage` if there is no store and the runs do not agree.
+  func prefix(
+    for runs: [LoadedRun], of model: any ResidualStreamModel
+  ) throws(Failure) -> [Int32] {
+    let tokenizer = model.tokenizer
+    if let collection = store?.attributes.collection {
+      return tokenizer.prefix(collection.bos ?? .auto)
+    }
+    var found: [Int32]?
+    for run in runs {
+      guard let rule = try run.bos() else { continue }
+      let prefix = tokenizer.prefix(rule)
+      guard found == nil || found == prefix else {
+        throw .usage(
+          "\(run.name) was trained on contexts \(prefix.isEmpty ? "without" : "with") a beginning-of-sequence"
+            + " token, unlike the runs before it; evaluate it by itself, or name a store with --store."
+        )
+      }
+      found = prefix
+    }
+    return found ?? tokenizer.prefix
   }
 
   private func requireResidualStream(_ suite: String) throws(Failure) {

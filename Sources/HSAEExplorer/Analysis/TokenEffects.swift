@@ -36,7 +36,8 @@ public final class TokenEffects: Sendable {
   }
 
   /// Effects through the unembedding of `file`: its rows times the gain of the model's last normalisation,
-  /// less their mean. Control tokens, unused tokens and single bytes are left out.
+  /// less their mean. If that is a LayerNorm, directions lose the mean of their numbers first, as rows do in the
+  /// model. Control tokens, unused tokens and single bytes are left out.
   ///
   /// Fails with `.data` if the file has no unembedding of the width `width`.
   public static func unembedding(
@@ -65,18 +66,28 @@ public final class TokenEffects: Sendable {
       throw .data("\(file.path): none of its tokens is text; give a whole language model.")
     }
     return TokenEffects(
-      prepared(all, kept: kept, gain: gain), tokens: kept.map { Int32($0) }, threads: threads)
+      prepared(all, kept: kept, gain: gain, centres: file.lastNormCentres),
+      tokens: kept.map { Int32($0) }, threads: threads)
   }
 
-  /// The rows `kept` of `all` times `gain`, less their mean.
+  /// The rows `kept` of `all` times `gain`, less their mean. `centres`: their products with a direction are those
+  /// of the direction less the mean of its numbers.
   private static func prepared(
-    _ all: borrowing Matrix, kept: [Int], gain: [Float]
+    _ all: borrowing Matrix, kept: [Int], gain: [Float], centres: Bool
   ) -> Matrix {
     var rows = Matrix(rows: kept.count, columns: all.columns)
     for (row, token) in kept.enumerated() {
       let source = all.row(token)
       var target = rows.mutableRow(row)
-      for column in gain.indices { target[column] = source[column] * gain[column] }
+      var sum = 0.0
+      for column in gain.indices {
+        target[column] = source[column] * gain[column]
+        sum += Double(target[column])
+      }
+      // u · (v − v̄) = (u − ū) · v, where v̄ and ū are means of numbers.
+      guard centres else { continue }
+      let mean = Float(sum / Double(gain.count))
+      for column in gain.indices { target[column] -= mean }
     }
     rows.subtract(rows.meanRow().map { Float($0) })
     return rows

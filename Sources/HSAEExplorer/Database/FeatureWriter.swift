@@ -191,6 +191,8 @@ struct RunIdentity: Codable, Hashable {
   var contexts: ContextSettings
   /// SHA-256 of the model that promoted tokens come from; nil if there is none.
   var model: String?
+  /// Whether directions are centred for promoted tokens, which older versions never did; nil if not.
+  var centres: Bool?
 }
 
 /// The text of a latent in the full-text index.

@@ -2,6 +2,8 @@
 
 #if Explorer
 import GRDB
+public import HSAEActivations
+import HSAEEvaluation
 public import HSAEModels
 public import HSAESupport
 import HSAERuns
@@ -43,6 +45,8 @@ public struct RunRecord: Hashable, Sendable, Codable {
   public var hookPoint: String?
   /// The block whose output they are, counting from 0.
   public var layer: Int?
+  /// Whether contexts of its corpus begin with BOS.
+  public var bos = BOSRule.auto
   /// The run's resolved configuration, as JSON.
   public var configuration: String
 
@@ -60,8 +64,8 @@ public struct RunRecord: Hashable, Sendable, Codable {
 extension RunRecord {
   static let selection = """
     SELECT run.*, corpus.kind, corpus.name AS store_name, corpus.model_name, corpus.model_sha256,
-      corpus.hook_point, corpus.layer
-    FROM run JOIN corpus ON corpus.id = run.corpus
+      corpus.hook_point, corpus.layer, meta.value AS bos
+    FROM run JOIN corpus ON corpus.id = run.corpus LEFT JOIN meta ON meta.key = 'bos ' || corpus.id
     """
 
   init(_ row: Row) throws {
@@ -72,7 +76,10 @@ extension RunRecord {
       width: row.get("width"), experts: row.get("experts"), sublatents: row.get("sublatents"),
       subspace: row.get("subspace"), activeExperts: row.get("k"))
     let window: Int = try row.get("window")
-    guard shape.complaint == nil, (0...127).contains(window) else { throw BlobReader.damaged }
+    let bos: String? = try row.get("bos")
+    guard shape.complaint == nil, (0...127).contains(window),
+      let bos = BOSRule(rawValue: bos ?? BOSRule.auto.rawValue)
+    else { throw BlobReader.damaged }
     try self.init(
       id: row.get("id"), name: row.get("name"), path: row.get("path"), step: row.get("step"),
       shape: shape, subThreshold: row.get("sub_threshold"), rows: row.get("rows"), window: window,
@@ -80,7 +87,25 @@ extension RunRecord {
       corpus: row.get("corpus"), kind: kind, storeName: row.get("store_name"),
       modelName: row.get("model_name"), modelSHA256: row.get("model_sha256"),
       hookPoint: row.get("hook_point"), layer: row.get("layer"),
-      configuration: row.get("configuration"))
+      bos: bos, configuration: row.get("configuration"))
+  }
+}
+
+extension RunRecord {
+  /// How the rows it was explained on differ from those that its dictionary is for, if it was imported
+  /// (`RowsPlace.difference`).
+  public var difference: String? {
+    let description = try? JSONFile.decode(
+      RunDescription.self, from: Array(configuration.utf8), source: name)
+    guard kind != .rows, let description, description.origin != nil else { return nil }
+    let place = RowsPlace(
+      name: storeName, modelName: modelName, modelSHA256: modelSHA256,
+      isVocabulary: kind == .vocabulary, block: layer,
+      beginsWithBOS: bos == .auto ? nil : bos == .always)
+    // An older hsae may have explained it on rows that are refused now.
+    do throws(Failure) { return try place.difference(from: description, of: name) } catch {
+      return error.message
+    }
   }
 }
 

@@ -27,6 +27,11 @@ extension Explainer {
           "tokens": rows.corpus?.tokenCount ?? rows.source.rowCount,
         ], into: "corpus")
       let id = Int(db.lastInsertedRowID)
+      if let bos = attributes?.collection?.bos, bos != .auto {
+        try db.execute(
+          sql: "INSERT OR REPLACE INTO meta VALUES ('bos ' || ?, ?)",
+          arguments: [id, bos.rawValue])
+      }
       let token = try db.cachedStatement(sql: "INSERT INTO token VALUES (?, ?, ?)")
       for (number, text) in rows.vocabulary.enumerated() {
         try token.execute(arguments: [id, number, text])

@@ -91,13 +91,15 @@ public final class Explainer {
   ///   - weights: SHA-256 of the run's weights.
   ///   - rows: the rows to explain it on.
   ///   - model: SHA-256 of the model file that `effects` reads; nil if it reads none.
+  ///   - centres: whether that model's last normalisation is a LayerNorm (`GGUFFile.lastNormCentres`).
   ///   - effects: returns what finds promoted tokens; nil to leave them out.
   ///   - folder: the folder of the database.
   ///   - options: the options.
   ///   - progress: receives the progress of a stage and returns whether to go on.
   public init(
     _ run: LoadedRun, weights: String, rows: ExplainedRows, model: String?,
-    effects: (() throws(Failure) -> TokenEffects)?, folder: String, options: Options = Options(),
+    centres: Bool = false, effects: (() throws(Failure) -> TokenEffects)?, folder: String,
+    options: Options = Options(),
     progress: @escaping (_ stage: Stage, _ done: Int, _ total: Int) -> Bool = { _, _, _ in true }
   ) throws(Failure) {
     precondition((0...127).contains(options.contexts.window), "A window of at most 127 tokens.")
@@ -112,7 +114,7 @@ public final class Explainer {
     goesOn = progress
     identity = RunIdentity(
       weights: weights, rows: rows.source.fingerprint, count: rows.count,
-      contexts: options.contexts, model: model)
+      contexts: options.contexts, model: model, centres: centres ? true : nil)
     writer = try FeatureWriter(folder: folder)
   }
 

@@ -27,6 +27,7 @@ extension Explorer {
     // Only runs on the same layer of the same model can be side by side.
     let chosen = asked.filter {
       $0.layer == asked.first?.layer && $0.modelSHA256 == asked.first?.modelSHA256
+        && $0.bos == asked.first?.bos
     }
     var body: Markup = ""
     var text = request.value("text")

@@ -39,7 +39,7 @@ extension Dissector {
     }
     let targets = try targets(request, run, database)
     let model = try loaded(for: [run])
-    let prefix = model.tokenizer.prefix
+    let prefix = model.tokenizer.prefix(run.bos)
     let words = model.tokenizer.encode(Array(request.prompt.utf8)[...])
     let prompt = prefix + words
     guard !words.isEmpty else { throw .usage("Write a prompt to continue.") }

@@ -2,6 +2,7 @@
 // encode them. The model is loaded for the first text; texts are taken apart one at a time.
 
 #if Explorer
+import HSAEActivations
 public import HSAELanguageModels
 public import HSAEModels
 public import HSAESupport
@@ -76,7 +77,7 @@ public actor Dissector {
     let model = try loaded(for: runs)
     let all = model.tokenizer.encode(Array(text.utf8)[...])
     guard !all.isEmpty else { throw .usage("There is no text to take apart.") }
-    let prefix = model.tokenizer.prefix
+    let prefix = model.tokenizer.prefix(runs.first?.bos ?? .auto)
     let limit = min(Self.longestText, model.contextLength - prefix.count)
     let tokens = Array(all.prefix(limit))
     var captured = Matrix(rows: prefix.count + tokens.count, columns: model.description.width)
@@ -109,6 +110,11 @@ public actor Dissector {
     for run in runs {
       guard run.kind == .text, run.layer == runs.first?.layer else {
         throw .data("\(run.name) is not on the same block of a residual stream as the other runs.")
+      }
+      guard run.bos == runs.first?.bos else {
+        throw .data(
+          "The contexts of \(run.name) begin with BOS by another rule than those of the others; take the text apart"
+            + " for each.")
       }
       guard run.modelSHA256 == description.sha256, run.shape.width == description.width else {
         throw .data(

@@ -47,6 +47,13 @@ struct SAELensImport {
     source.origin.architecture = architecture
     source.origin.model = named(["model_name"])
     source.origin.hook = named(["hook_name", "hook_point"])
+    source.origin.metadata = rowMetadata(metadata)
+    let changes = source.origin.modelChanges
+    if !changes.isEmpty {
+      source.origin.notes.append(
+        "Its model was loaded with \(changes.joined(separator: ", ").prefix(200)); rows that hsae collects are not"
+          + " changed so.")
+    }
     source.origin.isUnbounded = source.rule == .threshold
     let type = try configuration.text("dtype", default: "float32")
     if !type.hasSuffix("float32") {
@@ -59,6 +66,22 @@ struct SAELensImport {
       source.origin.notes.append(note)
     }
     return source
+  }
+
+  /// What the files say about how the rows were made, which is in `metadata` since version 6.
+  private func rowMetadata(_ metadata: FolderConfiguration) -> [String: JSONValue]? {
+    var found: [String: JSONValue] = [:]
+    for key in [
+      "prepend_bos", "context_size", "exclude_special_tokens", "seqpos_slice", "dataset_path",
+      "model_class_name", "model_from_pretrained_kwargs", "hook_head_index",
+    ] {
+      found[key] = metadata[key] ?? configuration[key]
+    }
+    // SAELens takes this for granted in older files.
+    if configuration["metadata"] == nil, found["prepend_bos"] == nil {
+      found["prepend_bos"] = .bool(true)
+    }
+    return found.isEmpty ? nil : found
   }
 
   private var origin: Origin { Origin(layout: "SAELens", architecture: "", path: folder) }

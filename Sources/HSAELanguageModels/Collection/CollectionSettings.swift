@@ -23,6 +23,8 @@ public struct CollectionSettings: Hashable, Sendable {
   public var minimumPosition = 0
   /// Whether special tokens (BOS, EOS, …) have rows.
   public var keepsSpecialTokens = false
+  /// Whether contexts begin with BOS.
+  public var bos = BOSRule.auto
   /// A row whose norm exceeds this multiple of the median is flagged.
   public var giantNormMultiple = Self.giantNormMultiple
 
@@ -33,10 +35,11 @@ public struct CollectionSettings: Hashable, Sendable {
   /// The default settings for the output of block `block`.
   public init(block: Int) { self.block = block }
 
-  /// The attributes of a store with these settings; the counts are filled in later.
+  /// The attributes of a store of `source` with these settings; the counts are filled in later.
   func attributes(
-    _ model: ModelDescription, corpus: [CollectionAttributes.Source]
+    _ source: any ResidualStreamModel, corpus: [CollectionAttributes.Source]
   ) -> StoreAttributes {
+    let model = source.description
     var attributes = StoreAttributes(
       kind: .residualStream, modelName: model.name, modelSHA256: model.sha256,
       hookPoint: ModelDescription.hookPoint(afterBlock: block))
@@ -52,6 +55,8 @@ public struct CollectionSettings: Hashable, Sendable {
     collection.seed = seed
     collection.minimumPosition = minimumPosition
     collection.keepsSpecialTokens = keepsSpecialTokens
+    collection.bos = bos
+    collection.beginsWithBOS = !source.tokenizer.prefix(bos).isEmpty
     collection.tokenLimit = rowLimit
     collection.giantNormMultiple = giantNormMultiple
     collection.corpus = corpus

@@ -48,7 +48,12 @@ public struct Collector {
         "There is no block \(settings.block) in \(model.description.name): it has blocks 0 to"
           + " \(blocks - 1).")
     }
-    let prefix = model.tokenizer.prefix.count
+    guard settings.bos != .always || model.tokenizer.bos != nil else {
+      throw .usage(
+        "--bos always: \(model.description.name) has no beginning-of-sequence token; leave out --bos."
+      )
+    }
+    let prefix = model.tokenizer.prefix(settings.bos).count
     guard settings.contextLength > prefix, settings.contextLength <= model.contextLength,
       settings.minimumPosition < settings.contextLength
     else {
@@ -94,7 +99,7 @@ public struct Collector {
       onWait: { say("another process is tokenising the corpus; waiting for it") })
     defer { withExtendedLifetime(lock) { Path.removeAll(path + ".lock") } }
     if Path.exists(path) { return try found() }
-    var attributes = settings.attributes(model.description, corpus: corpus)
+    var attributes = settings.attributes(model, corpus: corpus)
     let rule = TokenRule(attributes, tokenizer: model.tokenizer)
     var manifest = try StoreManifest(path: path)
     var source = try documents()
@@ -126,7 +131,7 @@ public struct Collector {
         .cannotCreate, "\(path): this exists but is not a store; choose another --out.")
     }
     let attributes = try ResidualStoreWriter.attributes(of: path)
-    let wanted = settings.attributes(model.description, corpus: corpus)
+    let wanted = settings.attributes(model, corpus: corpus)
     if let difference = Self.difference(wanted, attributes) {
       throw Failure(
         .cannotCreate,
@@ -149,6 +154,7 @@ public struct Collector {
       (new.holdoutFraction != old.holdoutFraction, "--holdout (\(old.holdoutFraction))"),
       (new.minimumPosition != old.minimumPosition, "--min-position (\(old.minimumPosition))"),
       (new.keepsSpecialTokens != old.keepsSpecialTokens, "setting of --keep-special"),
+      ((new.bos ?? .auto) != (old.bos ?? .auto), "--bos (\((old.bos ?? .auto).rawValue))"),
       (new.tokenLimit != old.tokenLimit, "--tokens (\(old.tokenLimit.map(String.init) ?? "all"))"),
       (
         new.giantNormMultiple != old.giantNormMultiple, "--giant-norm (\(old.giantNormMultiple))"

@@ -80,7 +80,7 @@ struct CorpusTokenizer {
   }
 
   private func contexts(of text: [UInt8]) -> [Int32] {
-    let prefix = tokenizer.prefix
+    let prefix = tokenizer.prefix(settings.bos)
     let room = settings.contextLength - prefix.count
     guard settings.wholeDocuments else {
       let tokens = tokenizer.encode(text, limit: room)

@@ -70,12 +70,16 @@ final class LlamaWeights: @unchecked Sendable {
   // Safe: the last use of the model.
   deinit { unsafe llama_model_free(model) }
 
-  /// The tokens that begin every context.
-  var prefix: [Int32] {
+  /// The beginning-of-sequence token, or what llama.cpp takes for it; nil if there is none.
+  var bos: Int32? {
     // Safe: llama.cpp only reads the vocabulary.
     let token = unsafe llama_vocab_bos(vocabulary)
-    return unsafe llama_vocab_get_add_bos(vocabulary) && token >= 0 ? [token] : []
+    return token >= 0 ? token : nil
   }
+
+  /// Whether the file declares that contexts begin with that token.
+  // Safe: llama.cpp only reads the vocabulary.
+  var addsBOS: Bool { unsafe llama_vocab_get_add_bos(vocabulary) }
 
   /// Whether each token marks a beginning, an end or a turn, or stands for unknown text.
   var specials: [Bool] {
@@ -113,6 +117,7 @@ final class LlamaWeights: @unchecked Sendable {
 struct LlamaTokenizer: Tokenizer {
   let pieces: [String]
   let prefix: [Int32]
+  let bos: Int32?
   private let specials: [Bool]
   private let weights: LlamaWeights
 
@@ -124,8 +129,14 @@ struct LlamaTokenizer: Tokenizer {
     }
     self.weights = weights
     pieces = vocabulary.pieces
-    prefix = weights.prefix
-    specials = weights.specials
+    let (token, specials) = (weights.bos, weights.specials)
+    self.specials = specials
+    let declared = weights.addsBOS ? token : nil
+    prefix = declared.map { [$0] } ?? []
+    // llama.cpp assumes a number where the file names no such token, and it may be a word's.
+    bos =
+      declared
+      ?? token.flatMap { specials.indices.contains(Int($0)) && specials[Int($0)] ? $0 : nil }
   }
 
   func encode(_ text: ArraySlice<UInt8>) -> [Int32] {

@@ -2,6 +2,7 @@
 // block, replaces it there, and gives next-token losses or the logits to continue a text. `LlamaModel` (any
 // GGUF file) and `SyntheticModel` (planted features, no download) implement it.
 
+public import HSAEActivations
 public import HSAESupport
 public import HSAETensors
 
@@ -128,8 +129,11 @@ public struct Splice {
 public protocol Tokenizer: Sendable {
   /// The readable text of every token.
   var pieces: [String] { get }
-  /// The tokens that begin every context: the beginning-of-sequence token, or none.
+  /// The tokens that begin every context as the model's file declares it: the beginning-of-sequence token
+  /// (BOS), or none.
   var prefix: [Int32] { get }
+  /// The beginning-of-sequence token; nil if the model has none.
+  var bos: Int32? { get }
 
   /// The tokens of `text` (UTF-8; other bytes are replaced by U+FFFD). No special token is added, and text
   /// that spells a special token does not become one.
@@ -140,6 +144,15 @@ public protocol Tokenizer: Sendable {
 }
 
 extension Tokenizer {
+  /// The tokens that begin every context under `rule`; none if a model without BOS should always have it.
+  public func prefix(_ rule: BOSRule) -> [Int32] {
+    switch rule {
+    case .auto: prefix
+    case .always: bos.map { [$0] } ?? []
+    case .never: []
+    }
+  }
+
   /// The bytes that `token` stands for in a text; for a special token, the bytes of its name.
   public func bytes(of token: Int32) -> [UInt8] {
     guard pieces.indices.contains(Int(token)) else { return [] }

@@ -15,7 +15,7 @@ public final class SyntheticModel: ResidualStreamModel {
   /// Describes the model.
   public let description: ModelDescription
   /// Its tokens.
-  public let tokenizer: any Tokenizer = ByteTokenizer()
+  public let tokenizer: any Tokenizer
   /// The longest allowed context, in tokens.
   public let contextLength: Int
   /// Unit directions of the parents [parents × width].
@@ -31,11 +31,13 @@ public final class SyntheticModel: ResidualStreamModel {
   private let seed: UInt64
   private var written: [Int32] = []
 
-  /// A model of `blocks` blocks and rows of `width` numbers, made from `seed`.
+  /// A model of `blocks` blocks and rows of `width` numbers, made from `seed`. `declaresBOS`: contexts begin
+  /// with BOS unless the user says otherwise.
   public init(
     width: Int = 64, blocks: Int = 4, parents: Int = 24, seed: UInt64 = 0,
-    contextLength: Int = 256
+    contextLength: Int = 256, declaresBOS: Bool = true
   ) {
+    tokenizer = ByteTokenizer(declaresBOS: declaresBOS)
     let root = SeededGenerator(seed: seed)
     self.parents = Self.directions(parents, width, root.split(1))
     children = Self.directions(parents * childCount, width, root.split(2))
@@ -201,7 +203,9 @@ public final class SyntheticModel: ResidualStreamModel {
 /// A tokenizer whose tokens are the bytes and two special ones.
 struct ByteTokenizer: Tokenizer {
   static let count = 258
-  var prefix: [Int32] { [256] }
+  var declaresBOS = true
+  var prefix: [Int32] { declaresBOS ? [256] : [] }
+  var bos: Int32? { 256 }
 
   var pieces: [String] {
     (0..<256).map { byte in

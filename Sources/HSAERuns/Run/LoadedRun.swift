@@ -36,6 +36,14 @@ extension LoadedRun {
       step: step, dictionary: dictionary)
   }
 
+  /// Whether contexts began with BOS when the rows were made that the run was trained on; nil if that is not known.
+  public func bos() throws(Failure) -> BOSRule? {
+    if let origin = description.origin {
+      return origin.prependsBOS.map { $0 ? .always : .never }
+    }
+    return try RunDirectory.storeAttributes(of: path)?.collection.map { $0.bos ?? .auto }
+  }
+
   /// Opens the rows at `store`, or else those the run was trained on.
   ///
   /// - Parameters:

@@ -63,6 +63,12 @@ public struct RunDirectory: Sendable {
     return Path.exists(folder) ? try StoredVocabulary(path: folder) : nil
   }
 
+  /// The attributes of the store the run was trained on; nil if it was not trained on a store.
+  public static func storeAttributes(of path: String) throws(Failure) -> StoreAttributes? {
+    let folder = vocabularyFolder(path)
+    return Path.exists(folder) ? try StoredVocabulary.attributes(at: folder) : nil
+  }
+
   /// Steps of the checkpoints there are, in order.
   public func checkpointSteps() throws(Failure) -> [Int] {
     let folder = Self.checkpointsFolder(path)

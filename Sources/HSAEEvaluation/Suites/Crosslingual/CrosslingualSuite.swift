@@ -36,7 +36,8 @@ public enum CrosslingualSuite: EvaluationSuite {
     try input.ranks.requireAlike(SHA256.hash(text)) { rank, _, _ in
       .data("The sentences of rank \(rank) are not those of rank 0; give all ranks the same.")
     }
-    let captured = try CapturedSentences(sentences, model: model, block: block, input: input)
+    let captured = try CapturedSentences(
+      sentences, of: runs, model: model, block: block, input: input)
     // A cyclic shift of a random order, so that no sentence is compared with its own translation.
     let count = sentences.sentences.count
     var generator = SeededGenerator(seed: input.options.seed).split(0x7368_7566)
@@ -67,13 +68,14 @@ private struct CapturedSentences: ~Copyable {
 
   /// Captures the rows. Ranks divide the sentences; each gets all rows in the end.
   init(
-    _ sentences: ParallelSentences, model: any ResidualStreamModel, block: Int,
-    input: EvaluationInput
+    _ sentences: ParallelSentences, of runs: [LoadedRun], model: any ResidualStreamModel,
+    block: Int, input: EvaluationInput
   ) throws(Failure) {
     let ranks = input.ranks
     let tokenizer = model.tokenizer
     let contexts = try ranks.agree { () throws(Failure) in
-      try Self.contexts(of: sentences, model: model)
+      try Self.contexts(
+        of: sentences, model: model, prefix: try input.prefix(for: runs, of: model))
     }
     // The first row of each context, then the number of all rows.
     var starts = [0]
@@ -111,10 +113,10 @@ private struct CapturedSentences: ~Copyable {
 
   /// The tokens of all sentences, ordered by language.
   private static func contexts(
-    of sentences: ParallelSentences, model: any ResidualStreamModel
+    of sentences: ParallelSentences, model: any ResidualStreamModel, prefix: [Int32]
   ) throws(Failure) -> [[Int32]] {
     let tokenizer = model.tokenizer
-    let room = model.contextLength - tokenizer.prefix.count
+    let room = model.contextLength - prefix.count
     var contexts: [[Int32]] = []
     for language in sentences.languages.indices {
       for sentence in sentences.sentences {
@@ -125,7 +127,7 @@ private struct CapturedSentences: ~Copyable {
               + " \(tokens.count) tokens; 1 to \(room) are possible: \(sentence[language].prefix(40))…"
           )
         }
-        contexts.append(tokenizer.prefix + tokens)
+        contexts.append(prefix + tokens)
       }
     }
     return contexts
