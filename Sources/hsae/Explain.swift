@@ -135,7 +135,7 @@ struct Explain: ParsableCommand {
     var stage: Explainer.Stage?
     let explainer = try Explainer(
       evaluated,
-      weights: SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: evaluated.step)),
+      weights: SHA256.hash(file: evaluated.directory.weightsFile(step: evaluated.step)),
       rows: rows, model: modelHash,
       effects: effects(rows, model: path, width: evaluated.shape.width), folder: out,
       options: options()

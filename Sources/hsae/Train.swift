@@ -143,7 +143,8 @@ struct Train: ParsableCommand, RunsOnRanks {
       if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
       let source = try openRows(
         path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete,
-        giantNorms: giantNorms ?? .skip, restoresLengths: options.normalize == .original)
+        giantNorms: giantNorms ?? .skip, restoresLengths: options.normalize?.restoresLengths == true
+      )
       let first = try resolve(options, source)
       var runs = [(path: out, configuration: first)]
       for run in also {

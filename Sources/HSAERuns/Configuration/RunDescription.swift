@@ -72,6 +72,12 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
+  /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
+  /// store's rows are.
+  public func seesUnitRows(ofStore: Bool) -> Bool {
+    normalize == .unit || normalize == .none && ofStore
+  }
+
   /// Why this description is invalid, as a sentence that names the option; nil if it is valid.
   public var complaint: String? {
     switch self {

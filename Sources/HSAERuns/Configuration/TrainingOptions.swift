@@ -25,6 +25,9 @@ public enum Normalisation: String, Codable, Sendable, CaseIterable {
   case unit
   /// Rows of an activation store get back the lengths they had in the model; other rows stay as they are.
   case original
+
+  /// Whether rows of a store get back the lengths that they had in the model.
+  public var restoresLengths: Bool { self == .original }
 }
 
 /// The input bias and its first value.

@@ -19,6 +19,9 @@ public struct LoadedRun: Sendable {
   /// The dictionary of that checkpoint.
   public let dictionary: SparseAutoencoder
 
+  /// Its folder, for its records, files and vocabulary.
+  public var directory: RunDirectory { RunDirectory(path: path, description: description) }
+
   /// The sizes of the dictionary.
   public var shape: DictionaryShape { dictionary.shape }
 }
@@ -50,23 +53,13 @@ extension LoadedRun {
   public func openRows(
     at store: String? = nil, tensor: String? = nil, restoresLengths: Bool? = nil, advice: String
   ) throws(Failure) -> any RowSource {
-    let source = try description.openRows(
-      of: path, at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
-    if store == nil, source.fingerprint != description.data?.fingerprint {
-      throw .data(
-        "\(source.path): it has changed since \(path) was trained on it; restore it, or \(advice)")
-    }
-    try requireWidth(of: source)
-    return source
+    try directory.openRows(
+      at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
   }
 
   /// Fails unless the rows of `source` are as wide as the dictionary.
   public func requireWidth(of source: any RowSource) throws(Failure) {
-    guard source.width == shape.width else {
-      throw .data(
-        "\(source.path): the rows have width \(source.width), but the dictionary of \(path) needs"
-          + " \(shape.width); name other rows.")
-    }
+    try directory.requireWidth(of: source)
   }
 
   /// Prepares `rows` [n × d] as the run's rows were prepared for training. Rows of a store already have unit
@@ -83,7 +76,34 @@ extension LoadedRun {
   /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
   /// store's rows are.
   public func seesUnitRows(ofStore: Bool) -> Bool {
-    description.normalize == .unit || description.normalize == .none && ofStore
+    description.seesUnitRows(ofStore: ofStore)
+  }
+}
+
+extension RunDirectory {
+  /// Opens rows for the run without reading its dictionary, as ``LoadedRun/openRows(at:tensor:restoresLengths:advice:)``
+  /// does.
+  public func openRows(
+    at store: String? = nil, tensor: String? = nil, restoresLengths: Bool? = nil, advice: String
+  ) throws(Failure) -> any RowSource {
+    let source = try description.openRows(
+      of: path, at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
+    if store == nil, source.fingerprint != description.data?.fingerprint {
+      throw .data(
+        "\(source.path): it has changed since \(path) was trained on it; restore it, or \(advice)")
+    }
+    try requireWidth(of: source)
+    return source
+  }
+
+  /// Fails unless the rows of `source` are as wide as the dictionary.
+  func requireWidth(of source: any RowSource) throws(Failure) {
+    let width = description.shape.width
+    guard source.width == width else {
+      throw .data(
+        "\(source.path): the rows have width \(source.width), but the dictionary of \(path) needs"
+          + " \(width); name other rows.")
+    }
   }
 }
 
@@ -103,7 +123,7 @@ extension RunDescription {
       throw missingRows(of: run, advice)
     }
     let norms = giantNorms ?? data?.giantNorms ?? .skip
-    let restores = restoresLengths ?? (normalize == .original)
+    let restores = restoresLengths ?? normalize.restoresLengths
     func open(_ tensor: String?) throws(Failure) -> any RowSource {
       try HSAEActivations.openRows(
         path: path, tensor: tensor, allowIncomplete: allowIncomplete, giantNorms: norms,
