@@ -9,7 +9,6 @@ public import HSAELanguageModels
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct Collect: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(

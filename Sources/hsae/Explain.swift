@@ -12,7 +12,6 @@ import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAERuns
-import HSAETraining
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(

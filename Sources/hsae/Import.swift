@@ -4,7 +4,6 @@ public import ArgumentParser
 public import HSAEInterop
 import HSAERuns
 import HSAESupport
-import HSAETraining
 
 extension ImportFormat: ExpressibleByArgument {}
 

@@ -8,7 +8,6 @@ import HSAELanguageModels
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 #if Explorer
 import HSAEExplorer

@@ -6,7 +6,6 @@ import HSAEEvaluation
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct LookUp: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -8,7 +8,6 @@ import HSAEReport
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
