@@ -3,7 +3,6 @@
 
 import ArgumentParser
 import HSAEActivations
-import HSAEModels
 import HSAERuns
 import HSAESupport
 import HSAETensors

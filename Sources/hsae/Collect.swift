@@ -6,7 +6,6 @@ import Foundation
 import HSAEActivations
 import HSAEDistribution
 public import HSAELanguageModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
 

@@ -5,7 +5,6 @@
 import ArgumentParser
 import Foundation
 import HSAEActivations
-import HSAEEvaluation
 import HSAEExplorer
 import HSAELanguageModels
 import HSAEModels

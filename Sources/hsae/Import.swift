@@ -2,7 +2,6 @@
 
 public import ArgumentParser
 public import HSAEInterop
-import HSAERuns
 import HSAESupport
 
 extension ImportFormat: ExpressibleByArgument {}

@@ -5,7 +5,6 @@ import ArgumentParser
 import Foundation
 import HSAEActivations
 import HSAELanguageModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
 

@@ -3,7 +3,6 @@
 
 import ArgumentParser
 import HSAEEvaluation
-import HSAERuns
 import HSAESupport
 import HSAETensors
 

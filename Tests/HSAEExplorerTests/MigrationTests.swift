@@ -3,7 +3,6 @@
 #if Explorer
 import Foundation
 import GRDB
-import Foundation
 import HSAEModels
 import HSAESupport
 import HSAETestSupport

@@ -7,7 +7,6 @@ public import HSAEActivations
 internal import HSAEDistribution
 public import HSAEEngine
 internal import HSAEModels
-internal import HSAEPlatform
 public import HSAERuns
 public import HSAESupport
 internal import HSAETensors
