@@ -46,10 +46,12 @@ public struct RunRecord: Hashable, Sendable, Codable {
   /// The run's resolved configuration, as JSON.
   public var configuration: String
 
-  /// Whether its dictionary encodes rows scaled to unit norm.
+  /// Whether its dictionary encodes rows of the model scaled to unit norm, as those of a store are. So it is taken to
+  /// do if the configuration cannot be read.
   var seesUnitRows: Bool {
-    let tree = try? JSONValue(parsing: Array(configuration.utf8), source: name)
-    return tree?["normalize"]?.string != Normalisation.original.rawValue
+    let description = try? JSONFile.decode(
+      RunDescription.self, from: Array(configuration.utf8), source: name)
+    return description?.seesUnitRows(ofStore: true) ?? true
   }
 }
 
