@@ -141,7 +141,7 @@ import Testing
     }
   }
 
-  @Test func benchmarksThatDoNotFitAreRefused() throws {
+  @Test func invalidRequestsAreRefused() throws {
     try withTemporaryFolder { folder in
       let fixture = try Fixture(in: folder)
       let command = fixture.command

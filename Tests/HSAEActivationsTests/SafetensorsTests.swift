@@ -22,7 +22,7 @@ struct SafetensorsTests {
     }
   }
 
-  @Test func whatPythonWritesIsRead() throws {
+  @Test func filesWrittenByPythonAreRead() throws {
     let file = try open(Fixture.safetensors.bytes)
     #expect(file.metadata == ["made": "by \"Python\""])
     #expect(Set(file.tensors.map(\.name)) == ["W_enc", "half", "count"])
@@ -79,7 +79,7 @@ struct SafetensorsTests {
     }
   }
 
-  @Test func nothingIsLeftOfAnUnfinishedFile() throws {
+  @Test func anUnfinishedFileIsRemoved() throws {
     try withTemporaryFolder { folder in
       do {
         var writer = try SafetensorsWriter(
