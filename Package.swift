@@ -101,7 +101,7 @@ let package = Package(
       "HSAETraining",
       [
         "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution", "HSAERuns",
-        "HSAEEngine", "HSAESupport", "HSAEPlatform",
+        "HSAEEngine", "HSAESupport",
       ]),
     // The library's face: what programs import.
     library(

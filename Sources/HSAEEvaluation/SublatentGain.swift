@@ -47,28 +47,15 @@ public struct SublatentGain: Sendable {
       }
       let error = Double(dot(residual.span, residual.span))
       for code in active {
-        // ‖r + l‖² = ‖r‖² + 2 r·l + ‖l‖².
-        var low = [Float](repeating: 0, count: width)
-        addSublatent(code, of: dictionary.parameters, to: &low)
+        // ‖r + c·l‖² = ‖r‖² + 2c r·l + c²‖l‖², where the sublatent adds l for a code of 1.
+        let low = dictionary.contribution(
+          of: LatentNumber(expert: code.expert, sublatent: code.sublatent))
+        let c = Double(code.subValue)
         let change =
-          2 * Double(dot(residual.span, low.span)) + Double(dot(low.span, low.span))
+          2 * c * Double(dot(residual.span, low.span)) + c * c * Double(dot(low.span, low.span))
         with[code.expert] += error
         without[code.expert] += error + change
       }
     }
-  }
-}
-
-/// Adds to `vector` what the sublatent of `code` adds to x̂: c·Σ_e sub_W_dec[q]_e Π↑_e.
-private func addSublatent(
-  _ code: Code, of parameters: borrowing Parameters, to vector: inout [Float]
-) {
-  let shape = parameters.shape
-  let sublatent = code.expert * shape.sublatents + code.sublatent
-  let first = code.expert * shape.rowsPerExpert + 1
-  for axis in 0..<shape.subspace {
-    let factor = code.subValue * parameters.subDecoder[sublatent, axis]
-    let row = parameters.decoderSide.row(first + axis)
-    for column in vector.indices { vector[column] += factor * row[column] }
   }
 }

@@ -32,6 +32,9 @@ public struct TrainedRun: ~Copyable, Sendable {
   /// Whether the dictionary sees rows at unit norm: rows of a store, or rows that it scales itself.
   public let seesUnitRows: Bool
 
+  /// The run's folder, for its files and vocabulary.
+  public var directory: RunDirectory { RunDirectory(path: path, description: description) }
+
   /// Whether the rows have words.
   public var hasWords: Bool { !words.vocabulary.isEmpty }
 

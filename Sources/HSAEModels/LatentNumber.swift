@@ -48,19 +48,25 @@ public struct LatentNumber: Hashable, Sendable {
 extension SparseAutoencoder {
   /// What a latent adds to a reconstruction for a code of 1 [d]: d_j, or Π↑ᵀ D_q for a sublatent.
   public func contribution(of latent: LatentNumber) -> [Float] {
+    parameters.contribution(of: latent)
+  }
+}
+
+extension Parameters {
+  fileprivate func contribution(of latent: LatentNumber) -> [Float] {
     let first = latent.expert * shape.rowsPerExpert
     var result = [Float](repeating: 0, count: shape.width)
-    func add(_ row: Int, _ factor: Float) {
-      for column in result.indices {
-        result[column] += factor * parameters.decoderSide[row, column]
-      }
+    func add(_ factor: Float, _ row: Span<Float>) {
+      for column in row.indices { result[column] += factor * row[column] }
     }
     guard let sublatent = latent.sublatent else {
-      add(first, 1)
+      add(1, decoderSide.row(first))
       return result
     }
     let atom = latent.expert * shape.sublatents + sublatent
-    for axis in 0..<shape.subspace { add(first + 1 + axis, parameters.subDecoder[atom, axis]) }
+    for axis in 0..<shape.subspace {
+      add(subDecoder[atom, axis], decoderSide.row(first + 1 + axis))
+    }
     return result
   }
 }

@@ -4,7 +4,6 @@
 import ArgumentParser
 import HSAERuns
 import HSAESupport
-import HSAETraining
 
 /// The value of one --also: RUN or RUN:key=value,key=value.
 struct AlsoRun {

@@ -3,7 +3,6 @@
 
 import ArgumentParser
 import HSAEActivations
-import HSAEModels
 import HSAERuns
 import HSAESupport
 import HSAETensors
@@ -124,20 +123,8 @@ struct Bench: ParsableCommand {
     case nil: break
     }
     if let complaint = configuration.complaint { throw Failure.usage(complaint) }
-    let begun = configuration.data
-    guard data != nil || Path.exists(begun.path) else {
-      throw Failure.missing(
-        "\(begun.path): the rows \(path) was trained on are gone; name others:"
-          + " hsae bench DATA --from \(path).")
-    }
-    let source = try openRows(
-      path: data ?? begun.path, tensor: data == nil ? begun.tensor : tensor,
-      restoresLengths: configuration.normalize.restoresLengths)
-    guard source.width == begun.width else {
-      throw Failure.usage(
-        "\(source.path): rows of width \(source.width), but \(path) was trained on rows of width"
-          + " \(begun.width).")
-    }
+    let source = try run.openRows(
+      at: data, tensor: tensor, advice: "name others: hsae bench DATA --from \(path).")
     return (configuration, source, run)
   }
 
@@ -151,16 +138,18 @@ struct Bench: ParsableCommand {
     options.keep = options.keep ?? 1
     let say = { @Sendable (line: String) in report("hsae bench: \(line)") }
     let preparation = BenchPreparation(threads: threading.count, say: say)
+    let restoresLengths = options.normalize?.restoresLengths == true
     let source: any RowSource
     if let data {
-      source = try openRows(path: data, tensor: tensor)
+      source = try openRows(path: data, tensor: tensor, restoresLengths: restoresLengths)
       if let preset, source.width != preset.width {
         say(
           "--preset \(preset.rawValue) is meant for rows of width \(preset.width);"
             + " measuring at \(source.width), the width of \(data)")
       }
     } else {
-      source = try preparation.rows(width: width ?? options.preset?.width ?? 640)
+      source = try preparation.rows(
+        width: width ?? options.preset?.width ?? 640, restoresLengths: restoresLengths)
     }
     let configuration = try resolve(options, source)
     // Resolve again: other settings depend on the batch, and batches above the largest share one run.

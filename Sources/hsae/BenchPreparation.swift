@@ -19,10 +19,11 @@ struct BenchPreparation {
   private let folder = Path.join(ModelCache().folder, "bench")
 
   /// Rows of `width`: the default model's unembedding if it has that width, else made-up `PlantedRows`.
-  func rows(width: Int) throws -> any RowSource {
+  /// `restoresLengths`: whether the unembedding's rows have the lengths they have in the model.
+  func rows(width: Int, restoresLengths: Bool) throws -> any RowSource {
     try Path.createDirectories(folder)
     if width == Preset.unembedding.width, let model = ModelCatalogue.models.first {
-      return try openRows(path: unembedding(of: model))
+      return try openRows(path: unembedding(of: model), restoresLengths: restoresLengths)
     }
     let planted = PlantedRows(width: width)
     let path = Path.join(folder, planted.fileName)

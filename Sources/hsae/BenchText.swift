@@ -3,7 +3,6 @@
 import Foundation
 import HSAEEngine
 import HSAEModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETraining

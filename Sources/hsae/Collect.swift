@@ -6,10 +6,8 @@ import Foundation
 public import HSAEActivations
 import HSAEDistribution
 public import HSAELanguageModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct Collect: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(

@@ -7,7 +7,6 @@ import HSAEModels
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct Encode: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -11,7 +11,6 @@ import HSAEReport
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct Evaluate: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(

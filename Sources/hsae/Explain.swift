@@ -5,14 +5,12 @@
 import ArgumentParser
 import Foundation
 import HSAEActivations
-import HSAEEvaluation
 import HSAEExplorer
 import HSAELanguageModels
 import HSAEModels
 import HSAESupport
 import HSAETensors
 import HSAERuns
-import HSAETraining
 
 struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -149,7 +147,7 @@ struct Explain: ParsableCommand {
     var stage: Explainer.Stage?
     let explainer = try Explainer(
       evaluated,
-      weights: SHA256.hash(file: RunDirectory(path: folder).weightsFile(step: evaluated.step)),
+      weights: SHA256.hash(file: evaluated.directory.weightsFile(step: evaluated.step)),
       rows: rows, model: modelHash, centres: rows.kind != .vocabulary && file?.centres == true,
       effects: effects(rows, model: path, width: evaluated.shape.width), folder: out,
       options: options()

@@ -8,7 +8,6 @@ import HSAELanguageModels
 import HSAEModels
 import HSAERuns
 import HSAESupport
-import HSAETraining
 
 struct Export: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -2,9 +2,7 @@
 
 public import ArgumentParser
 public import HSAEInterop
-import HSAERuns
 import HSAESupport
-import HSAETraining
 
 extension ImportFormat: ExpressibleByArgument {}
 

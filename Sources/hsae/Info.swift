@@ -5,10 +5,8 @@ import ArgumentParser
 import Foundation
 import HSAEActivations
 import HSAELanguageModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 #if Explorer
 import HSAEExplorer

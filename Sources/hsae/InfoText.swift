@@ -7,7 +7,6 @@ import HSAEModels
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 #if Explorer
 import HSAEExplorer

@@ -3,10 +3,8 @@
 
 import ArgumentParser
 import HSAEEvaluation
-import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct LookUp: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -68,7 +66,7 @@ struct LookUp: ParsableCommand {
     }
     let raw = try model.map {
       try rawRowEncoder(
-        model: $0, run: RunDirectory(path: folder), dictionary: trained.dictionary)
+        model: $0, run: trained.directory, dictionary: trained.dictionary)
     }
     let results = trained.lookup(
       words, limit: limit, mergesForms: !allForms, encode: raw ?? { _ in nil })

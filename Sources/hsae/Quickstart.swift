@@ -102,10 +102,13 @@ struct Quickstart: ParsableCommand {
   private func train(
     _ path: String, on store: String, _ options: TrainingOptions
   ) throws {
-    let source = try openRows(path: store)
+    let begun =
+      Path.exists(Path.join(path, "config.json")) ? try RunDirectory(path: path) : nil
+    let normalize = begun?.description.normalize ?? options.normalize
+    let source = try openRows(path: store, restoresLengths: normalize?.restoresLengths == true)
     let resources = TrainingResources(threads: threading.count)
     let trainer: Trainer
-    if Path.exists(Path.join(path, "config.json")) {
+    if begun != nil {
       trainer = try Trainer(
         resuming: path, source: source, with: resources, warn: { report("hsae: \($0)") })
       let (steps, oldSeed) = (trainer.configuration.steps, trainer.configuration.seed)

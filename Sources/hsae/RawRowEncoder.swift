@@ -7,7 +7,6 @@ import HSAEModels
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 /// Returns a function that encodes a token that was dropped from the store of `run`. Its raw row in `model`, a
 /// name or a path, is transformed like the training rows: centred, whitened, unit norm.

@@ -8,7 +8,6 @@ import HSAEReport
 import HSAERuns
 import HSAESupport
 import HSAETensors
-import HSAETraining
 
 struct Report: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -151,10 +150,9 @@ private func merged(_ paths: [String]) throws(Failure) -> Evaluation? {
   return result
 }
 
-/// A summary of the store at `path` if it holds a residual stream.
-private func activations(_ path: String) throws(Failure) -> StoreSummary? {
-  guard let store = try openRows(path: path) as? ActivationStore,
-    store.attributes.kind == .residualStream
+/// A summary of the rows in `source` if they are a store of a residual stream.
+private func activations(_ source: any RowSource) throws(Failure) -> StoreSummary? {
+  guard let store = source as? ActivationStore, store.attributes.kind == .residualStream
   else { return nil }
   return try StoreSummary(store)
 }
@@ -179,7 +177,8 @@ func reportInput(
       subject = trained.title
       subtitle = trained.subtitle
       if trained.attributes?.kind == .residualStream {
-        summary = try activations(store ?? trained.description.data?.path ?? "")
+        summary = try activations(
+          trained.directory.openRows(at: store, tensor: tensor, advice: "name them with --store."))
       }
     }
   }

@@ -8,7 +8,6 @@ import HSAELanguageModels
 import HSAEModels
 import HSAERuns
 import HSAESupport
-import HSAETraining
 
 struct Steer: ParsableCommand {
   static let configuration = CommandConfiguration(

@@ -132,7 +132,7 @@ import Testing
   }
 
   /// A run that fails before its first step is removed, so the corrected command can start it.
-  @Test func whatFailsBeforeItsFirstStepLeavesNothing() throws {
+  @Test func aRunThatFailsBeforeItsFirstStepIsRemoved() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let good = fileBytes(fixture.data)
@@ -160,7 +160,7 @@ import Testing
     }
   }
 
-  @Test func rowsThatAreAllZeroAreTold() throws {
+  @Test func allZeroRowsAreReported() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       try writeNumpy([Float](repeating: 0, count: 300 * 20), width: 20, to: fixture.data)

@@ -82,7 +82,66 @@ import Testing
     }
   }
 
-  @Test func benchmarksThatDoNotFitAreRefused() throws {
+  /// The rows of a run that a program trained cannot be read again, so others must be named.
+  @Test func aRunOnAStreamNeedsOtherRows() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try Fixture(in: folder)
+      let command = fixture.command
+      try #require(try runHSAE(command.training("run", ["--steps", "2"])).code == 0)
+      let config = command.path("run/config.json")
+      let data = try #require(try JSONFile.readTree(from: config)["data"])
+      var text = String(decoding: fileBytes(config), as: UTF8.self)
+      for (key, value) in [("fingerprint", "stream"), ("path", "")] {
+        text.replace("\"\(try #require(data[key]?.string))\"", with: "\"\(value)\"")
+      }
+      try DurableFile.write(text, to: config)
+      let from = ["--from", command.path("run")]
+      expectRefusal(
+        try fixture.bench(from), 64,
+        [command.path("run"), "rows that a program gave it", "name others: hsae bench DATA --from"])
+      let result = try fixture.bench([command.data] + from)
+      #expect(result.code == 0, "\(result.errors)")
+    }
+  }
+
+  /// Rows of a store are those that `hsae train` reads: flagged ones if the run kept them, and at the lengths that
+  /// `--normalize` asks for.
+  @Test func rowsOfAStoreAreThoseOfTraining() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try Fixture(in: folder)
+      let command = fixture.command
+      let lines = (0..<40).map { "document \($0) of several words" }
+      try DurableFile.write(lines.joined(separator: "\n"), to: command.path("c.txt"))
+      let store = command.path("s.store")
+      let collected = try runHSAE([
+        "collect", "synthetic", "--layer", "1", "--text", command.path("c.txt"), "--giant-norm",
+        "1.01", "--out", store,
+      ])
+      try #require(collected.code == 0, "\(collected.errors)")
+      let options = ["--preset", "unembedding", "--steps", "4"] + CommandFixture.small
+      for (name, own) in [
+        ("kept", ["--giant-norms", "keep"]), ("long", ["--normalize", "original"]),
+      ] {
+        let trained = try runHSAE(
+          ["train", store, "--out", command.path(name)] + options + own)
+        try #require(trained.code == 0, "\(trained.errors)")
+      }
+      let kept = try runHSAE(
+        ["bench", "--from", command.path("kept")] + Fixture.short.dropLast(),
+        environment: ["HSAE_CACHE": fixture.cache])
+      #expect(kept.code == 0 && !kept.output.contains("left out"), "\(kept.errors)\(kept.output)")
+
+      let made = try fixture.bench([store] + options + ["--normalize", "original"])
+      try #require(made.code == 0, "\(made.errors)")
+      let run = fixture.cache + "/bench/" + (try #require(try fixture.runs().first))
+      func weights(_ run: String) -> [UInt8] {
+        fileBytes(run + "/checkpoints/step-00000004/hsae_weights.safetensors")
+      }
+      #expect(!weights(run).isEmpty && weights(run) == weights(command.path("long")))
+    }
+  }
+
+  @Test func invalidRequestsAreRefused() throws {
     try withTemporaryFolder { folder in
       let fixture = try Fixture(in: folder)
       let command = fixture.command
@@ -104,9 +163,11 @@ import Testing
       // Other rows of another width, and rows that are gone.
       let other = command.path("other.npy")
       try writeNumpy([Float](repeating: 1, count: 60), width: 6, to: other)
-      expectRefusal(try fixture.bench([other] + from), 64, ["width 6", "width 20"])
+      expectRefusal(try fixture.bench([other] + from), 65, ["width 6", "needs 20"])
       Path.removeAll(command.data)
       expectRefusal(try fixture.bench(from), 66, [command.data, "name others"])
+      try writeNumpy([Float](repeating: 1, count: 6000), width: 20, to: command.data)
+      expectRefusal(try fixture.bench(from), 65, [command.data, "has changed since"])
       for wrong in [["--width", "0"], ["--width", "8"] + from, ["--blocks", "0"]] {
         #expect(try runHSAE(["bench"] + wrong).code == 64)
       }

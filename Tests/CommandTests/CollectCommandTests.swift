@@ -103,7 +103,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
     }
   }
 
-  @Test func aFullDiskIsOneSentenceAndNotTheEnd() throws {
+  @Test func collectionResumesAfterAFullDisk() throws {
     try withTemporaryFolder { folder in
       let corpus = try corpus(in: folder, lines: 1500)
       let whole = Path.join(folder, "whole")

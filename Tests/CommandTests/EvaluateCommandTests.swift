@@ -11,7 +11,7 @@ import Testing
     try collectAndTrain(in: folder, documents: 200, sizes: CommandFixture.small)
   }
 
-  @Test func fromAStoreToFiles() throws {
+  @Test func evaluatingAStoreWritesFiles() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try prepare(folder)
       let out = Path.join(folder, "evaluation")
@@ -91,7 +91,7 @@ import Testing
     }
   }
 
-  @Test func whatDoesNotFitIsOneSentence() throws {
+  @Test func invalidRequestsGiveOneSentence() throws {
     try withTemporaryFolder { folder in
       let (store, runs) = try prepare(folder)
       let fixture = try CommandFixture(in: folder)

@@ -201,7 +201,7 @@ import Testing
     }
   }
 
-  @Test func storesNameTheModelAndBadInputIsOneSentence() throws {
+  @Test func theStoreNamesTheModelAndBadInputGivesOneSentence() throws {
     try withTemporaryFolder { folder in
       let (store, runs) = try collectAndTrain(
         in: folder, documents: 100, sizes: CommandFixture.small)

@@ -34,7 +34,7 @@ import Testing
   }
 
   /// A disk that is full from the start.
-  @Test func aFullDiskLeavesNothingInTheWay() throws {
+  @Test func afterAFullDiskTheSameCommandWorks() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       _ = try withSmallDisk("64k") { disk, _ in
@@ -57,7 +57,7 @@ import Testing
     }
   }
 
-  @Test func aLimitOnFileSizesIsAnErrorOfTheWrite() throws {
+  @Test func aFileSizeLimitIsReportedAsAWriteError() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let options = ["--steps", "6", "--checkpoint-every", "3"]

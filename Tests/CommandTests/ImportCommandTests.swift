@@ -34,7 +34,7 @@ import Testing
     text.split { !($0.isNumber || $0 == "." || $0 == "-" || $0 == "e") }.compactMap { Double($0) }
   }
 
-  @Test func thereAndBack() throws {
+  @Test func exportAndImportKeepTheCodes() throws {
     try withTemporaryFolder { folder in
       let made = try make(in: folder)
       for (run, imported) in zip(made.runs, made.imported) {
@@ -47,7 +47,7 @@ import Testing
     }
   }
 
-  @Test func everyCommandTakesIt() throws {
+  @Test func everyCommandAcceptsAnImportedRun() throws {
     try withTemporaryFolder { folder in
       let made = try make(in: folder)
       let run = made.imported[0]
@@ -103,7 +103,7 @@ import Testing
   }
 
   /// Without a k, and with --max-active at the number of latents, every active latent is kept.
-  @Test func allThatMayBeActiveIsNoLimit() throws {
+  @Test func withoutALimitEveryActiveLatentIsKept() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try collectAndTrain(in: folder, documents: 40, sizes: CommandFixture.small)
       let saelens = folder + "/saelens"

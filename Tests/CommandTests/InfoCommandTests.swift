@@ -93,7 +93,7 @@ import Testing
   }
 
   /// A file of no known kind is not taken for a corpus.
-  @Test func whatIsNothingKnownIsRefused() throws {
+  @Test func filesOfUnknownKindsAreRefused() throws {
     try withTemporaryFolder { folder in
       func write(_ name: String, _ bytes: [UInt8]) throws {
         try Path.createDirectories(Path.parent(folder + "/" + name))
@@ -156,7 +156,7 @@ import Testing
     }
   }
 
-  @Test func badRequestsAreRefusedInASentence() throws {
+  @Test func invalidRequestsGiveOneSentence() throws {
     try withTemporaryFolder { folder in
       func refused(_ arguments: [String], _ code: Int32, _ word: String) throws {
         let result = try runHSAE(arguments, currentFolder: folder)

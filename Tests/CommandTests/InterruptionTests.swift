@@ -37,7 +37,7 @@ private let isSoak = ProcessInfo.processInfo.environment["HSAE_SOAK"] == "1"
   }
 
   /// `timeout -s INT` signals the process and then its group; a shell may do the same.
-  @Test func signalsInQuickSuccessionAreOneWish() throws {
+  @Test func signalsInQuickSuccessionCountOnce() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let run = try RunningCommand(

@@ -56,7 +56,7 @@ import Testing
     }
   }
 
-  @Test func withoutMPIOneSentenceSaysSo() throws {
+  @Test func aBuildWithoutMPISaysSo() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let environment = ["OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"]
@@ -170,7 +170,7 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: isThere)) func whereOneIsKilledAllStop() throws {
+  @Test(.enabled(if: isThere)) func allProcessesStopIfOneIsKilled() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let options = ["--steps", "1000000", "--checkpoint-every", "20", "--threads", "1"]
@@ -199,7 +199,7 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: isThere)) func whereOneIsKilledEvaluatingAllStop() throws {
+  @Test(.enabled(if: isThere)) func allProcessesStopEvaluatingIfOneIsKilled() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try collectAndTrain(in: folder, documents: 50, sizes: CommandFixture.small)
       // The second process waits for a text that never comes.
@@ -231,7 +231,7 @@ import Testing
     }
   }
 
-  @Test(.enabled(if: isThere)) func whatOneCannotDoStopsAllWithItsSentence() throws {
+  @Test(.enabled(if: isThere)) func aFailureOfOneProcessStopsAllWithItsMessage() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let options = ["--steps", "60", "--checkpoint-every", "20", "--threads", "1"]
@@ -285,7 +285,7 @@ import Testing
   }
 
   /// Before ranks work together they check that they were started for the same command.
-  @Test(.enabled(if: isThere)) func whatIsStartedForDifferentThingsStops() throws {
+  @Test(.enabled(if: isThere)) func processesStartedForDifferentCommandsStop() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let training = fixture.training("run", ["--steps", "5", "--threads", "1"])
@@ -307,7 +307,7 @@ import Testing
   }
 
   /// Processes started by another MPI's launcher, or by srun without PMIx, would each be alone.
-  @Test(.enabled(if: isThere)) func whatCannotTalkStops() throws {
+  @Test(.enabled(if: isThere)) func processesThatCannotCommunicateStop() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       for (size, rank) in [("PMI_SIZE", "PMI_RANK"), ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID")] {
@@ -327,7 +327,7 @@ import Testing
   }
 
   /// A disk that fills up during a run.
-  @Test(.enabled(if: isThere)) func whereTheDiskIsFullAllStop() throws {
+  @Test(.enabled(if: isThere)) func allProcessesStopIfADiskIsFull() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let options = ["--steps", "1000000", "--checkpoint-every", "20", "--threads", "1"]

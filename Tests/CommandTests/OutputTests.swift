@@ -31,7 +31,7 @@ import Testing
     }
   }
 
-  @Test func aFolderThatIsNoStoreIsNotReplaced() throws {
+  @Test func foldersOtherThanStoresAreNotReplaced() throws {
     try withTemporaryFolder { folder in
       try DurableFile.write("keep", to: Path.join(folder, "notes"))
       // The error comes before the model is looked for.

@@ -31,7 +31,7 @@ import Testing
     ["steer", run, "--model", "synthetic", "--prompt", "the w1 of w2", "--tokens", "8"] + rest
   }
 
-  @Test func textsWithAndWithout() throws {
+  @Test func textsAreWrittenWithAndWithoutSteering() throws {
     try withRun { run, store in
       let latent = try live(run)
       let steer = arguments(run, ["--latent", "\(latent)"])
@@ -58,7 +58,7 @@ import Testing
     }
   }
 
-  @Test func whatDoesNotFitIsOneSentence() throws {
+  @Test func invalidRequestsGiveOneSentence() throws {
     try withRun { run, _ in
       func refused(_ rest: [String], _ code: Int32, _ parts: [String]) throws {
         expectRefusal(try runHSAE(arguments(run, rest)), code, parts)

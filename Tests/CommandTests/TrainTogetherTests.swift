@@ -125,7 +125,7 @@ import Testing
       ("flat:batch=32", 64, "--batch"), ("flat:config=none.json", 66, "none.json"),
       ("flat:out=x", 64, "out"), ("run", 64, "folder"),
     ] as [(String, Int32, String)])
-  func whatDoesNotFitIsRefused(_ also: String, _ code: Int32, _ says: String) throws {
+  func invalidAlsoOptionsAreRefused(_ also: String, _ code: Int32, _ says: String) throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let text = also.hasPrefix(":") ? also : fixture.path(also)

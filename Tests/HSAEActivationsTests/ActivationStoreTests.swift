@@ -81,7 +81,7 @@ struct ActivationStoreTests {
     }
   }
 
-  @Test func nothingIsReplacedUnasked() throws {
+  @Test func anExistingStoreIsKept() throws {
     try withTemporaryFolder { folder in
       try create(folder + "/store")
       #expect(failure { try create(folder + "/store") }?.kind == .cannotCreate)
@@ -157,7 +157,7 @@ struct ActivationStoreTests {
     }
   }
 
-  @Test func tokensMustBeThereOnce() throws {
+  @Test func everyTokenMustOccurOnce() throws {
     try withTemporaryFolder { folder in
       let matrix = rows()
       for tokens in [[Int32](repeating: 3, count: count), (0..<50).map { Int32($0 + 51) }] {

@@ -26,7 +26,7 @@ struct NumpyTests {
   @Test(arguments: [
     Fixture.float16, .float32, .float64, .version2, .version3, .singleSafetensors,
   ])
-  func whatOthersWriteIsRead(fixture: Fixture) throws {
+  func filesOfOtherProgramsAreRead(fixture: Fixture) throws {
     let (rows, elements) = try open(fixture.bytes)
     #expect(rows.rowCount == 2 && rows.width == 3)
     let small: Float = fixture == .float16 ? 0x1p-24 : 6e-8
@@ -39,7 +39,7 @@ struct NumpyTests {
     (.fortran, "Fortran order"), (.oneDimension, "1 dimensions"), (.namedFields, "named fields"),
     (.safetensors, "holds 2 matrices of floats (W_enc, half)"),
   ])
-  func whatIsNoMatrixOfFloatsIsRefused(fixture: Fixture, words: String) {
+  func filesWithoutOneFloatMatrixAreRefused(fixture: Fixture, words: String) {
     let found = failure { _ = try open(fixture.bytes) }
     #expect(found?.kind == .data)
     #expect(found?.message.contains(words) == true, "\(found?.message ?? "nothing")")
@@ -109,7 +109,7 @@ struct NumpyTests {
     #expect(failure { _ = try open(npy(header, data: [0, 0, 0, 0], version: 2)) } != nil)
   }
 
-  @Test func missingFilesAndStrangeOnes() {
+  @Test func missingFilesAndFoldersAreRefused() {
     #expect(failure { _ = try openRows(path: "/nowhere/a.npy") }?.kind == .missing)
     #expect(failure { _ = try openRows(path: "/") }?.kind == .data)
     #expect(failure { _ = try open(Array("hello, world".utf8)) }?.kind == .data)

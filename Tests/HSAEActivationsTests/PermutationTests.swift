@@ -55,7 +55,7 @@ struct PermutationTests {
   /// A row's place does not depend on its document: 16 documents of 256 consecutive rows against 16 stretches
   /// of the store, summed over 64 seeds. Each has 225 degrees of freedom, so the sum is near 64 · 225 with a
   /// deviation of about sqrt(2 · 64 · 225) = 170.
-  @Test func positionsSayNothingAboutDocuments() {
+  @Test func positionsAreIndependentOfDocuments() {
     let (documents, length) = (16, 256)
     let expected = Double(length) / Double(documents)
     var sum = 0.0

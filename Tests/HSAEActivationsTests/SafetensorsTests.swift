@@ -22,7 +22,7 @@ struct SafetensorsTests {
     }
   }
 
-  @Test func whatPythonWritesIsRead() throws {
+  @Test func filesWrittenByPythonAreRead() throws {
     let file = try open(Fixture.safetensors.bytes)
     #expect(file.metadata == ["made": "by \"Python\""])
     #expect(Set(file.tensors.map(\.name)) == ["W_enc", "half", "count"])
@@ -83,7 +83,7 @@ struct SafetensorsTests {
   @Test(arguments: [
     ("C64", 1, 8), ("F8_E8M0", 3, 3), ("F4", 4, 2), ("F8_E4M3", 2, 2), ("NEW9", 5, 7),
   ])
-  func oneTypeThatIsNotReadIsNoReasonToRefuseTheRest(type: String, count: Int, size: Int) throws {
+  func tensorsOfOtherTypesLeaveTheRestReadable(type: String, count: Int, size: Int) throws {
     var data = [UInt8](repeating: 0xFF, count: size)
     for value in [Float(1), -2] { appendBytes(of: value.bitPattern, to: &data) }
     let header =
@@ -97,7 +97,7 @@ struct SafetensorsTests {
     #expect(found?.message.contains("\"scale\" has the type \(type)") == true)
   }
 
-  @Test func nothingIsLeftOfAnUnfinishedFile() throws {
+  @Test func anUnfinishedFileIsRemoved() throws {
     try withTemporaryFolder { folder in
       do {
         var writer = try SafetensorsWriter(

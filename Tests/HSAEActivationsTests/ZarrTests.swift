@@ -91,7 +91,7 @@ struct ZarrTests {
     ("[7, 3]", "[7000000000, 3]", "chunks; at most"),
     (#"[{"name": "bytes", "configuration":"#, #"[{"name": "bytes", "configuratio":"#, "endian"),
   ])
-  func whatIsOutsideTheSubsetIsRefusedByName(old: String, new: String, words: String) throws {
+  func unsupportedMetadataIsRefusedByName(old: String, new: String, words: String) throws {
     try withTemporaryFolder { folder in
       let metadata = zarrMetadata.replacing("\n", with: " ").replacing(old, with: new)
       #expect(metadata.contains(new))

@@ -10,7 +10,7 @@ import Testing
 
 @Suite struct CommunicatorTests {
   @Test(arguments: [1, 2, 3, 5])
-  func everyRankHearsTheSame(_ count: Int) throws {
+  func everyRankGetsTheSameResults(_ count: Int) throws {
     let results = try withRanks(count) { ranks in
       let sums = ranks.sum(0.1 * Double(ranks.rank + 1))
       let texts = ranks.gathered(String(repeating: "é", count: ranks.rank))
@@ -47,7 +47,7 @@ import Testing
     }
   }
 
-  @Test func groupsTalkAmongThemselves() throws {
+  @Test func groupsExchangeDataSeparately() throws {
     let results = try withRanks(6) { world in
       let dictionary = world.split(color: world.rank / 3)
       let copies = world.split(color: world.rank % 3)
@@ -63,7 +63,7 @@ import Testing
       ])
   }
 
-  @Test func aFailureOfOneIsAFailureOfAll() throws {
+  @Test func aFailureOfOneRankReachesAll() throws {
     let failures = try withRanks(3) { ranks in
       do throws(Failure) {
         try ranks.agree { () throws(Failure) in
@@ -86,7 +86,7 @@ import Testing
     #expect(alike == [.usage("--k is wrong."), .usage("--k is wrong.")])
   }
 
-  @Test func whoIsLeftAloneHearsOfIt() {
+  @Test func waitingRanksLearnThatAnotherHasEnded() {
     struct Death: Error {}
     #expect(throws: Death.self) {
       _ = try withRanks(3) { ranks in
@@ -97,7 +97,7 @@ import Testing
     }
   }
 
-  @Test func theLivingSpeakOfTheDead() throws {
+  @Test func oneLivingRankReportsADeadOne() throws {
     let (alive, dead) = (getpid(), Int32.max)
     func said(by rank: Int, _ all: [(host: String, process: Int32)]) -> String? {
       Peers(rank: rank, all: all).obituary()
@@ -113,7 +113,7 @@ import Testing
     #expect(try Peers(SingleProcess()).obituary() == nil)
   }
 
-  @Test func aloneNothingIsSent() throws {
+  @Test func aSingleProcessSendsNothing() throws {
     let alone = SingleProcess()
     #expect(alone.sum(2.5) == 2.5 && alone.gathered("x") == ["x"] && alone.bytesSent == 0)
     #expect(try alone.agree { () throws(Failure) in 3 } == 3)

@@ -17,7 +17,6 @@ private struct Steps {
   var norms: [Double] = []
   var weights: [ParameterName: [Double]] = [:]
   var usage: [Usage] = []
-  var bytes: [Int] = []
 }
 
 extension EngineCase {
@@ -59,10 +58,8 @@ extension EngineCase {
         let rows = rows(UInt64(number))
         let own = engine.share.rows
         engine.fill(Array(rows[own.lowerBound * shape.width..<own.upperBound * shape.width]))
-        let before = ranks.bytesSent
         let report = engine.step(
           StepSettings(number: number, learningRate: 1e-3, deadWindow: batch))
-        steps.bytes.append(ranks.bytesSent - before)
         steps.losses.append(report.loss)
         steps.norms.append(report.gradientNorm)
       }

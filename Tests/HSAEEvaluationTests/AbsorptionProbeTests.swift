@@ -82,7 +82,7 @@ import Testing
     #expect(abs(fit.bias - -0.203031) < 1e-6)
   }
 
-  @Test func logisticRegressionCopesWithWhatIsExtreme() {
+  @Test func logisticRegressionStaysFiniteOnExtremeData() {
     // The classes are separable and far from zero; the penalty keeps the weights finite.
     let far = LogisticRegression(
       features: (0..<40).map { [$0 < 4 ? 1e4 : 0] }, labels: (0..<40).map { $0 < 4 })

@@ -89,7 +89,7 @@ private enum Planted {
     #expect(interval == Interval(0, 0))
   }
 
-  @Test func whatIsPlantedIsFound() throws {
+  @Test func plantedAbsorptionIsFound() throws {
     let found = try Planted.measure(swallowing: 2)
     for (index, letter) in found.letters.enumerated() {
       #expect(letter.meanFraction == (index == Planted.s ? 0.25 : 0))

@@ -59,7 +59,7 @@ enum Definitions {
 }
 
 @Suite struct DefinitionTests {
-  @Test func whatIsNotThereIsMissed() {
+  @Test func undefinedNumbersAreFound() {
     #expect(Definitions.lines.count > 50)
     #expect(Definitions.has("mse", "squared error ‖x − x̂‖²"))
     #expect(!Definitions.has("mse", "squared error"))

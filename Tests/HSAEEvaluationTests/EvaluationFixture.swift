@@ -3,7 +3,6 @@
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport

@@ -185,7 +185,7 @@ import Testing
   }
 
   /// Values measured on rows of different lengths are not compared.
-  @Test func theBestOfWhatIsAlike() throws {
+  @Test func bestValuesAreChosenAmongComparableRuns() throws {
     for isAlike in [true, false] {
       var evaluation = try JSONFile.decode(
         Evaluation.self, from: Array(#"{"format": 1, "seed": 0, "runs": []}"#.utf8), source: "test")
@@ -293,7 +293,7 @@ import Testing
     }
   }
 
-  @Test func whatDoesNotFitIsRefused() throws {
+  @Test func runsAndInputsThatDoNotMatchAreRefused() throws {
     try withTemporaryFolder { folder in
       let model = SyntheticModel(width: 16, contextLength: 64)
       let store = try EvaluationFixture.collect(

@@ -55,7 +55,7 @@ import Testing
     #expect(try JSONDecoder().decode(WordLookup.self, from: data) == result)
   }
 
-  @Test func wordsThatAreNotThere() {
+  @Test func missingAndDroppedWords() {
     let lookup = Self.lookup()
     let missing = lookup.lookup("pupy") { Array(Self.codes[$0]) }
     #expect(missing.token == nil && missing.suggestions == ["▁puppy"])

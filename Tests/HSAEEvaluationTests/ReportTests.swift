@@ -278,7 +278,7 @@ private struct PageReader {
     #expect(!page.contains("<code>k</code>"))
   }
 
-  @Test func bareRunsMakePagesToo() throws {
+  @Test func runsWithoutMeasurementsMakePages() throws {
     let shape = DictionaryShape(
       width: 4, experts: 2, sublatents: 0, subspace: 0, activeExperts: 1)
     for runs in [1, 2, 3] {

@@ -14,7 +14,7 @@ import Testing
 @testable import HSAEEvaluation
 
 @Suite struct SharedEvaluationTests {
-  @Test func worksAreSharedOut() {
+  @Test func workIsDividedAmongRanks() {
     #expect(sharesOfWork([], among: 3) == [0..<0, 0..<0, 0..<0])
     #expect(sharesOfWork([5], among: 1) == [0..<1])
     #expect(sharesOfWork([1, 1, 1, 1], among: 2) == [0..<2, 2..<4])
@@ -149,7 +149,7 @@ import Testing
     for other in try withRanks(3, vectors) { #expect(other == one) }
   }
 
-  @Test func whatOneRankCannotDoAllSay() throws {
+  @Test func aFailureOfOneRankIsReportedByAll() throws {
     try withTemporaryFolder { folder in
       let runs = try dictionaries(6)
       var rows = (0..<20_000 * 6).map { Float($0 % 7) - 3 }
@@ -192,7 +192,7 @@ import Testing
     }
   }
 
-  @Test func whatIsNotDividedIsOneProcesss() throws {
+  @Test func suitesThatCannotBeDividedNeedOneProcess() throws {
     let alone = try EvaluationSuites.named("core,hierarchy", processes: 1)
     #expect(alone.count == 2)
     let refusal = failure { _ = try EvaluationSuites.named("core,hierarchy", processes: 2) }

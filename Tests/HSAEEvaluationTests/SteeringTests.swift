@@ -72,7 +72,7 @@ import Testing
     #expect(try still.elements == rows().elements)
   }
 
-  @Test func whatALatentAddsIsTakenAway() throws {
+  @Test func ablationSubtractsWhatALatentAdds() throws {
     let plain = try rows()
     var unit = plain.copy()
     unit.scaleRowsToUnit()

@@ -65,7 +65,7 @@ import Testing
     #expect(scores[0].children.map(\.synset) == ["dog", "cat", "bird", "rodent"])
   }
 
-  @Test func whatIsTakenApartScoresLow() {
+  @Test func shuffledFamiliesScoreLow() {
     let families = families()
     // With ten children and three parents, some children keep their parent.
     #expect(mean(scoring.scores(scoring.shuffled(families, seed: 1), nouns: nouns)) < 0.5)

@@ -48,7 +48,7 @@ import Testing
     _ = try trainer.run { _, _ in }
   }
 
-  @Test func fromAStoreToAPage() throws {
+  @Test func aRunOnAStoreMakesAPage() throws {
     try withTemporaryFolder { folder in
       let store = Path.join(folder, "store")
       try makeStore(store)
@@ -87,7 +87,7 @@ import Testing
   }
 
   /// Rows of another store are not called training rows, even if there are as many.
-  @Test func otherRowsAreNamedAsSuch() throws {
+  @Test func otherRowsAreNotCalledTrainingRows() throws {
     try withTemporaryFolder { folder in
       let (store, other) = (Path.join(folder, "store"), Path.join(folder, "other"))
       try makeStore(store)
@@ -129,7 +129,7 @@ import Testing
     }
   }
 
-  @Test func whatIsWrongIsSaid() throws {
+  @Test func missingOrChangedInputIsRefused() throws {
     try withTemporaryFolder { folder in
       let store = Path.join(folder, "store")
       try makeStore(store)

@@ -30,7 +30,7 @@ import Testing
     #expect(net.lemma(of: "xyzzy") == nil)
   }
 
-  @Test func whatIsDamagedIsSaid() throws {
+  @Test func damagedFilesAreRefused() throws {
     try withTemporaryFolder { folder in
       let missing = failure { _ = try WordNet(folder: folder) }
       #expect(missing?.kind == .missing && missing?.message.contains("wordnet-base") == true)
@@ -59,7 +59,7 @@ import Testing
   }
 
   /// A cycle of hypernyms, which WordNet does not have, does not loop forever.
-  @Test func aCircleEnds() throws {
+  @Test func aCycleOfHypernymsDoesNotLoop() throws {
     try withTemporaryFolder { folder in
       try WordNetFixture.write(to: folder)
       let data =

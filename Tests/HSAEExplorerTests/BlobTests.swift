@@ -16,7 +16,7 @@ import Testing
       neighbours: [.init(offset: -127, value: 1), .init(offset: 127, value: .leastNormalMagnitude)]),
   ]
 
-  @Test func listsComeBack() throws {
+  @Test func listsRoundTrip() throws {
     #expect(try Blob.contexts(Blob.contexts(Self.contexts)) == Self.contexts)
     let integers = [0, 1, 127, 128, 300, Int(UInt32.max), 1 << 60]
     #expect(try Blob.integers(Blob.integers(integers)) == integers)
@@ -29,7 +29,7 @@ import Testing
     #expect(try Blob.floats(Blob.floats([1, -2.5])) == [1, -2.5])
   }
 
-  @Test func whatIsCutShortIsRefused() {
+  @Test func truncatedBlobsAreRefused() {
     let whole = Blob.contexts(Self.contexts)
     for count in 0..<whole.count {
       #expect(failure { _ = try Blob.contexts(Data(whole.prefix(count))) } == BlobReader.damaged)

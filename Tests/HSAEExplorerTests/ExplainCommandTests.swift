@@ -20,7 +20,7 @@ import Testing
       ])
   }
 
-  @Test func fromAStoreToADatabase() throws {
+  @Test func explainingAStoreWritesADatabase() throws {
     try withTemporaryFolder { folder in
       let (store, runs) = try prepare(folder)
       let out = Path.join(folder, "features")
@@ -108,7 +108,7 @@ import Testing
   }
 
   /// Killed in its first transaction: the file has one page of several, and the journal says it had none.
-  @Test func whatWasKilledAtTheVeryBeginningIsBegunAnew() throws {
+  @Test func aDatabaseKilledInItsFirstTransactionIsBegunAgain() throws {
     try withTemporaryFolder { folder in
       let (_, runs) = try prepare(folder)
       let (whole, out) = (Path.join(folder, "whole"), Path.join(folder, "killed"))
@@ -133,7 +133,7 @@ import Testing
     }
   }
 
-  @Test func whatDoesNotFitIsOneSentence() throws {
+  @Test func invalidRequestsGiveOneSentence() throws {
     try withTemporaryFolder { folder in
       let (store, runs) = try prepare(folder)
       let out = Path.join(folder, "features")

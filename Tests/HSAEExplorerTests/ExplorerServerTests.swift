@@ -54,7 +54,7 @@ import Testing
     return (status, String(decoding: data, as: UTF8.self))
   }
 
-  @Test func itAnswersOverHTTP() async throws {
+  @Test func pagesAreServedOverHTTP() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder)
       _ = try fixture.explainer(ExplainFixture.run()).explain()
@@ -121,7 +121,7 @@ import Testing
     }
   }
 
-  @Test func aPortThatIsTakenIsSaid() async throws {
+  @Test func aPortInUseIsReported() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder)
       _ = try fixture.explainer(ExplainFixture.run()).explain()
@@ -138,7 +138,7 @@ import Testing
   }
 
   @Test(.enabled(if: ProcessInfo.processInfo.environment["HSAE_BROWSER_PYTHON"] != nil))
-  func aBrowserShowsIt() async throws {
+  func aBrowserShowsThePages() async throws {
     let python = try #require(ProcessInfo.processInfo.environment["HSAE_BROWSER_PYTHON"])
     try await withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder)

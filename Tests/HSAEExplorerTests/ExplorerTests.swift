@@ -91,7 +91,7 @@ import Testing
   }
 
   /// Lists are kept; a label, a filter or an order makes a new one.
-  @Test func listsAreThoseOfNow() async throws {
+  @Test func keptListsFollowChanges() async throws {
     try await withExplorer { explorer, fixture in
       let database = try FeatureDatabase(path: fixture.features)
       let run = try #require(try database.run(named: "h"))
@@ -111,7 +111,7 @@ import Testing
     }
   }
 
-  @Test func whatIsNotThereIsSaid() async throws {
+  @Test func unknownAddressesAreReported() async throws {
     try await withExplorer { explorer, _ in
       for target in [
         "/nothing", "/runs/none", "/runs/h/latents/24", "/runs/h/latents/3.4", "/runs/h/latents/-1",
@@ -221,7 +221,7 @@ import Testing
     }
   }
 
-  @Test func withoutAModelTheRestWorks() async throws {
+  @Test func pagesWorkWithoutAModel() async throws {
     try await withExplorer { explorer, fixture in
       let bare = Explorer(database: try FeatureDatabase(path: fixture.features))
       #expect(await get("/runs/h", bare).status == 200)

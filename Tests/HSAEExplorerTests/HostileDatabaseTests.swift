@@ -12,7 +12,7 @@ import Testing
 @testable import HSAEExplorer
 
 @Suite struct HostileDatabaseTests {
-  @Test func whatIsNotOursIsOneSentence() throws {
+  @Test func otherFilesAreRefusedWithOneSentence() throws {
     try withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder, documents: 10)
       _ = try fixture.explainer(ExplainFixture.run()).explain()
@@ -93,7 +93,7 @@ import Testing
     }
   }
 
-  @Test func aWriterKeepsOthersOut() throws {
+  @Test func aSecondWriterIsRefused() throws {
     try withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder, documents: 10)
       let first = try fixture.explainer(ExplainFixture.run())

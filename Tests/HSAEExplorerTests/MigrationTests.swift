@@ -3,7 +3,6 @@
 #if Explorer
 import Foundation
 import GRDB
-import Foundation
 import HSAEModels
 import HSAESupport
 import HSAETestSupport
@@ -94,7 +93,7 @@ import Testing
   }
 
   /// New databases and updated ones have the same tables.
-  @Test func allWaysLeadToTheSameTables() throws {
+  @Test func newAndUpdatedDatabasesHaveTheSameTables() throws {
     func tables(_ path: String) throws -> [String] {
       try DatabaseQueue(path: path).read { db in
         try String.fetchAll(
@@ -125,7 +124,7 @@ import Testing
     try check(FeatureDatabase(path: path, schema: Self.next))
   }
 
-  @Test func whatWasKilledWhileItWasBroughtUpToDateGoesOn() throws {
+  @Test func anInterruptedUpdateIsContinued() throws {
     let list = "CREATE TABLE grdb_migrations (identifier TEXT NOT NULL PRIMARY KEY)"
     func execute(_ sql: String, _ path: String) throws {
       let queue = try DatabaseQueue(path: path)
@@ -144,7 +143,7 @@ import Testing
     }
   }
 
-  @Test func aDamagedOlderDatabaseIsRefusedAsItIs() throws {
+  @Test func aDamagedOlderDatabaseIsRefusedAndUnchanged() throws {
     for sql in [
       "DROP TABLE matched", "ALTER TABLE latent ADD COLUMN flatness REAL",
       "PRAGMA user_version = 2",
@@ -165,7 +164,7 @@ import Testing
   }
 
   /// Root may write everywhere, so it tries a read-only file system; other users a read-only folder.
-  @Test func withoutPermissionToWriteOneSentenceSaysSo() throws {
+  @Test func missingWritePermissionIsReported() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, FeatureDatabase.fileName)
       func mount(_ options: String) throws -> Bool {

@@ -110,7 +110,7 @@ import Testing
     #expect(!all.contains(" 5999\""), "the longest lists are cut")
   }
 
-  @Test func nothingHalfWrittenIsThere() async throws {
+  @Test func anInterruptedWriteLeavesNoPages() async throws {
     try await ExplainFixture.withExplorer { explorer, fixture in
       let folder = Path.join(fixture.folder, "pages")
       let writer = try PagesWriter(database: explorer.database)

@@ -167,7 +167,7 @@ import Testing
     }
   }
 
-  @Test func stoppedAnywhereItGoesOn() throws {
+  @Test func explainingContinuesWhereverItStopped() throws {
     try withTemporaryFolder { folder in
       let fixture = try ExplainFixture(in: folder)
       let run = try ExplainFixture.run()

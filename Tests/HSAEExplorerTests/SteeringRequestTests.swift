@@ -111,7 +111,7 @@ import Testing
     }
   }
 
-  @Test func whatIsOutOfBoundsIsSaid() async throws {
+  @Test func valuesOutOfBoundsAreRefused() async throws {
     try await ExplainFixture.withExplorer { explorer, fixture in
       let name = try strongest(explorer).number.name
       let long = String(repeating: "dog ", count: 2000)
@@ -137,7 +137,7 @@ import Testing
     }
   }
 
-  @Test func oneAtATimeAndNobodyForThoseWhoAreGone() async throws {
+  @Test func continuationsRunOneAtATimeAndStopForClientsThatLeft() async throws {
     try await ExplainFixture.withExplorer { explorer, _ in
       let name = try strongest(explorer).number.name
       let body = #"{"latent": "\#(name)", "prompt": "dog", "n_tokens": 40}"#
@@ -168,7 +168,7 @@ import Testing
     }
   }
 
-  @Test func charactersAreWhole() {
+  @Test func multibyteCharactersAreNotSplit() {
     let bytes = Array("a€😀".utf8)
     #expect(bytes.indices.map { wholeCharacters(Array(bytes[...$0])) } == [1, 1, 1, 4, 4, 4, 4, 8])
     #expect(wholeCharacters([]) == 0 && wholeCharacters([0x80, 0x80, 0x80, 0x80]) == 4)

@@ -85,7 +85,7 @@ struct ArrayImportTests {
     }
   }
 
-  @Test func archivesThatAreNotWhatTheySay() throws {
+  @Test func invalidArchivesAreRefused() throws {
     try withTemporaryFolder { folder in
       let source = SourceSAE.jumpReLU(seed: 12)
       let good = arrays(source)

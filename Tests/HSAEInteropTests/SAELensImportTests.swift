@@ -120,7 +120,7 @@ struct SAELensImportTests {
   }
 
   /// The top level of a dictionary with thresholds.
-  @Test func theTopLevelAlone() throws {
+  @Test func anExportOfTheTopLevelHasItsCodes() throws {
     try withTemporaryFolder { folder in
       let run = try SourceSAE.hierarchicalRun(folder)
       let whole = try run.dictionary().model
@@ -185,7 +185,7 @@ struct SAELensImportTests {
     }
   }
 
-  @Test func onlyTheStrongestOfMany() throws {
+  @Test func onlyTheStrongestActiveLatentsAreKept() throws {
     try withTemporaryFolder { folder in
       let source = SourceSAE(seed: 6, unitDecoder: true)
       try source.writeSAELens(to: folder + "/sae")
@@ -232,7 +232,7 @@ struct SAELensImportTests {
     }
   }
 
-  @Test func whatCannotBeCarriedIsRefusedByName() throws {
+  @Test func unsupportedSettingsAreRefusedByName() throws {
     try withTemporaryFolder { folder in
       let jump = SourceSAE.jumpReLU(seed: 9)
       var topK = SourceSAE(seed: 9, unitDecoder: false)

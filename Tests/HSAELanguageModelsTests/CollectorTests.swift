@@ -283,7 +283,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
     }
   }
 
-  @Test func whatDoesNotFitIsRefused() throws {
+  @Test func otherSettingsOrInputsAreRefused() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "store")
       let documents = Self.documents(20)

@@ -44,7 +44,7 @@ import Testing
     return Array(tokens.dropFirst(prompt.count))
   }
 
-  @Test func writingIsReadingEverythingAnew() throws {
+  @Test func writingAgreesWithReadingFromTheStart() throws {
     let prompt = prompt("to be or not", model)
     for splice in [nil, push(model.readout, 65, 0.3, afterBlock: 1)] {
       var continuation = Continuation(of: prompt, by: model, splice: splice)
@@ -136,7 +136,7 @@ import Testing
   }
 
   @Test(arguments: ["gemma-3-270m", "smollm2-135m"])
-  func llamaWritesAsIfItReadEverythingAnew(_ name: String) throws {
+  func llamaWritingAgreesWithReadingFromTheStart(_ name: String) throws {
     let path = ModelCache().path(of: try #require(ModelCatalogue.model(named: name)))
     func load(_ threads: Int) throws -> LlamaModel {
       try LlamaModel(path: path, weights: .type(.bf16), contextLength: 64, threads: threads)

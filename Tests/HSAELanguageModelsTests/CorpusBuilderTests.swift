@@ -106,7 +106,7 @@ import Testing
 }
 
 @Suite struct CorpusBuilderTests {
-  @Test func duplicatesGoAndTheRestComesBack() throws {
+  @Test func duplicatesAreDroppedAndTheRestRoundTrips() throws {
     let scratch = try Scratch()
     let lines = [
       #"{"text": "a short one", "language": "en", "title": "A", "topic": "x"}"#,

@@ -44,7 +44,7 @@ import Testing
     #expect(summary.lines == ["2 blank lines or documents (first: \(path), line 2)"])
   }
 
-  @Test func oneIsNoPlural() throws {
+  @Test func countsOfOneAreSingular() throws {
     let scratch = try Scratch()
     let path = try scratch.file("a.jsonl", Array("{\n{}\n\n".utf8))
     let empty = try scratch.file("b.txt", [])
@@ -193,11 +193,11 @@ import Testing
       ("header-only.txt.gz", []), ("two-bytes.txt.gz", []),
       ("hostile.jsonl", ["good", "b", "\u{FFFD}", "fine", "last\0\n😀"]),
     ] as [(String, [String])])
-  func oddFilesGiveWhatIsGood(_ name: String, _ texts: [String]) throws {
+  func oddFilesGiveTheirValidDocuments(_ name: String, _ texts: [String]) throws {
     #expect(try hostile(name).texts == texts)
   }
 
-  @Test func whatIsPassedOverIsCounted() throws {
+  @Test func skippedDocumentsAreCounted() throws {
     func count(_ name: String, _ reason: CorpusSummary.Reason) throws -> Int {
       try hostile(name).summary.count(reason)
     }

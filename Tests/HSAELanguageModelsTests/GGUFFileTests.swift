@@ -43,7 +43,7 @@ import Testing
     }
   }
 
-  @Test func refusesWhatIsNotThere() throws {
+  @Test func refusesMissingFilesAndFolders() throws {
     let scratch = try Scratch()
     #expect(kind { _ = try GGUFFile(path: scratch.path + "/none.gguf") } == .missing)
     #expect(kind { _ = try GGUFFile(path: scratch.path) } == .data)
@@ -120,7 +120,7 @@ import Testing
     #expect(readAll(try scratch.file("wrap.gguf", bytes))?.kind == .data)
   }
 
-  @Test func namesWhatIsWrong() throws {
+  @Test func namesTheFault() throws {
     let scratch = try Scratch()
     let png = try scratch.file(
       "image.gguf", [0x89, 0x50, 0x4E, 0x47] + [UInt8](repeating: 0, count: 99))

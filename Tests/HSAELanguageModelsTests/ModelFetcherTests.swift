@@ -97,7 +97,7 @@ import Testing
     #expect(source.asked.withLock { $0.count } == 3)
   }
 
-  @Test func keepsWhatCameBeforeABreak() throws {
+  @Test func keepsPartsFetchedBeforeAnInterruption() throws {
     let model = try model()
     let fetcher = ModelFetcher(cache: cache, source: source)
     source.breaksOff.withLock { $0 = true }
@@ -116,7 +116,7 @@ import Testing
     #expect(source.asked.withLock { $0.count } == 4)
   }
 
-  @Test func refusesAWholeThatIsNotAsPinned() throws {
+  @Test func refusesAFileWithAnotherHash() throws {
     let good = try model()
     let model = CatalogueFile(
       name: good.name, fileName: good.fileName, byteCount: good.byteCount,

@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  @Test func likeGoesWithLike() {
+  @Test func contextsOfSimilarLengthShareABatch() {
     let batches = PackedBatch.pack(lengths: [1, 9, 2, 10], tokens: 20, sequences: 8)
     #expect(
       batches == [

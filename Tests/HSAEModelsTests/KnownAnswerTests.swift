@@ -129,7 +129,7 @@ struct KnownAnswerTests {
     #expect(identity.forward([0.5, 0.5, 0.5, 0.5], settings).auxiliaryLatents == [[2]])
   }
 
-  @Test func scopeDecidesWhoPaysOutsideTheTopK() {
+  @Test func l1ScopeDecidesWhichLatentsThePenaltyCounts() {
     var settings = ReferenceSettings()
     settings.threshold = 0.3
     settings.slope = 0.5

@@ -26,7 +26,7 @@ struct ScheduleTests {
     #expect(plain.rate(at: 0) == 2e-3)
   }
 
-  @Test func withoutWarmupOrWithoutTheRest() {
+  @Test func schedulesWithoutWarmupOrDecay() {
     #expect(LearningRateSchedule(peak: 1, warmup: 0, steps: 4).rate(at: 0) == 1)
     let all = LearningRateSchedule(start: 0, peak: 1, warmup: 4, steps: 4)
     #expect(all.rate(at: 2) == 0.5)

@@ -21,7 +21,7 @@ import Testing
     }
   }
 
-  @Test func groupsAllowLessThanTheMachineHas() throws {
+  @Test func controlGroupsLimitMemory() throws {
     #expect(try memory([:]).limit == .infinity && memory([:]).available == .infinity)
     let plain = try memory(["proc/meminfo": Self.machine])
     #expect(plain.limit == 0x1p34 && plain.available == 0x1p33 && plain.source.contains("machine"))
@@ -53,7 +53,7 @@ import Testing
     #expect(one.limit == 0x1p31 && one.available == 0x1p31)
   }
 
-  @Test func thisMachineHasSome() {
+  @Test func thisMachineHasMemory() {
     let memory = MachineMemory.current
     #expect(memory.limit > 0x1p28 && memory.available > 0 && memory.available <= memory.limit)
   }

@@ -248,7 +248,7 @@ func resolve(
   ]
 
   @Test(arguments: refusals.indices)
-  func whatDoesNotFitIsRefused(_ index: Int) {
+  func invalidOptionsAreRefused(_ index: Int) {
     let (option, change) = Self.refusals[index]
     expectSentence(failure { _ = try resolve(change) }, option)
   }

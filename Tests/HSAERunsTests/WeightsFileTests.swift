@@ -107,7 +107,7 @@ import Testing
   }
 
   /// A shard looks like a smaller dictionary.
-  @Test func aPartIsNotTakenForTheWhole() throws {
+  @Test func aShardIsNotReadAsTheWholeFile() throws {
     try withTemporaryFolder { folder in
       let path = Path.join(folder, "hsae_weights-00001-of-00004.safetensors")
       try Self.write(Self.tensors(Self.flat, hasBias: false), Self.flat, to: path)
@@ -197,7 +197,7 @@ import Testing
   }
 
   @Test(arguments: ParameterName.names(in: hierarchical, hasBias: true), [Float.nan, .infinity])
-  func numbersThatAreNoneAreRefused(_ name: ParameterName, _ value: Float) throws {
+  func nonFiniteWeightsAreRefused(_ name: ParameterName, _ value: Float) throws {
     let refused = try refusal(hasBias: true) { tensors, _ in tensors[name]?[4] = value }
     #expect(refused?.kind == .data)
     let message = refused?.message ?? ""
@@ -224,7 +224,7 @@ import Testing
     }
   }
 
-  @Test func filesThatAreNoWeightsAreRefused() throws {
+  @Test func otherFilesAreRefused() throws {
     try withTemporaryFolder { folder in
       #expect(
         failure { _ = try WeightsFile.shape(of: Path.join(folder, "none")) }?.kind == .missing)

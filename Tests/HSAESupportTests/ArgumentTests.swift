@@ -42,7 +42,7 @@ struct ArgumentTests {
     ("99999999999999999999.5", false),
     ("many", false),
   ])
-  func whatIsTooLargeIsCalledThat(text: String, isTooLarge: Bool) {
+  func tooLargeNumbersAreReportedAsSuch(text: String, isTooLarge: Bool) {
     let message = failure { _ = try SizeArgument.count(text) }?.message
     #expect(message?.contains("is too large") == isTooLarge)
     #expect(message?.contains("not a whole number") == !isTooLarge)

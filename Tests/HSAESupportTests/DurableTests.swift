@@ -28,7 +28,7 @@ struct DurableTests {
     }
   }
 
-  @Test func whatDeadProcessesLeftIsRemovedAndWhatLivingOnesHoldIsNot() throws {
+  @Test func onlyPartialFilesOfDeadProcessesAreRemoved() throws {
     try withTemporaryFolder { folder in
       try DurableFile.write("x", to: folder + "/.out.partial-99999999")
       try Path.createDirectories(folder + "/.store.partial-99999999/inner")
@@ -68,7 +68,7 @@ struct DurableTests {
     }
   }
 
-  @Test func whatCannotBeWrittenIsSaidInOneSentence() throws {
+  @Test func failuresToWriteGiveOneSentence() throws {
     try withTemporaryFolder { folder in
       try DurableFile.write("x", to: folder + "/file")
       for path in [folder + "/no/folder", folder + "/file/below", folder, "/proc/file"] {
@@ -81,7 +81,7 @@ struct DurableTests {
     }
   }
 
-  @Test func whatIsNoOrdinaryFileIsNotReplaced() throws {
+  @Test func specialFilesAreNotReplaced() throws {
     try withTemporaryFolder { folder in
       let (pipe, link) = (folder + "/pipe", folder + "/link")
       try #require(unsafe mkfifo(pipe, 0o600) == 0)
@@ -125,7 +125,7 @@ struct DurableTests {
     }
   }
 
-  @Test func noSpaceIsAnInputOutputFailureAndLeavesNothing() throws {
+  @Test func aFullDiskFailsAndLeavesNoFile() throws {
     guard Path.exists("/dev/full") else { return }
     try withTemporaryFolder { folder in
       let partial = folder + "/.out.partial-1"

@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test(arguments: InstructionSet.all, [0x7C00, 0xFC00, 0x7E01, 0xFFFF] as [UInt16])
-  func rowsThatAreNotFiniteEndIt(_ set: InstructionSet, _ bad: UInt16) {
+  func conversionStopsAtANonFiniteRow(_ set: InstructionSet, _ bad: UInt16) {
     let width = 21
     for (row, column) in [(0, 0), (3, 15), (4, 16), (6, 20)] {
       var rows = (0..<7).map { row in (0..<width).map { UInt16(row * width + $0) } }

@@ -162,7 +162,7 @@ import Testing
   }
 
   @Test(arguments: InstructionSet.all)
-  func numbersThatAreNoneAreNeverChosen(_ set: InstructionSet) {
+  func nanIsNeverChosen(_ set: InstructionSet) {
     var u = [Float](repeating: 0.5, count: 130)
     for index in [0, 63, 64, 129] { u[index] = .nan }
     u[7] = .infinity

@@ -197,7 +197,7 @@ import Testing
   }
 
   /// Each random bit is one half of the time and independent of its neighbour's.
-  @Test func whatIsDrawnLooksRandom() {
+  @Test func drawnBitsAreUniformAndIndependent() {
     let count = 1 << 16
     var generator = SeededGenerator(seed: 8)
     for key in [0, 1, generator.next(), generator.next()] {

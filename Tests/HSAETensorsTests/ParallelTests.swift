@@ -33,7 +33,7 @@ import Testing
     #expect(ranges.allSatisfy { !$0.isEmpty && $0.count <= size })
   }
 
-  @Test func piecesNest() {
+  @Test func parallelLoopsCanBeNested() {
     let total = Atomic<Int>(0)
     parallelFor(8, threads: 2) { outer, _ in
       parallelFor(5, threads: 2) { inner, _ in total.add(outer * 5 + inner, ordering: .relaxed) }

@@ -162,7 +162,7 @@ import Testing
     return find(try JSONSerialization.jsonObject(with: Data(text.utf8)))
   }
 
-  @Test func takesRowsThatAreNoNumbers() throws {
+  @Test func nonFiniteRowsDoNotTrap() throws {
     try withTemporaryFolder { folder in
       let (_, run) = try trained(in: folder)
       let dictionary = try SparseDictionary(path: run)

@@ -56,7 +56,7 @@ import Testing
   }
 
   /// A loop until all steps are done would never end on a sequence without rows, so it throws.
-  @Test func noRowsAtAllAreRefused() async throws {
+  @Test func anEmptyStreamIsRefused() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try LibraryFixture(in: folder)
       let training = try Training(fixture.options, width: 20)
@@ -123,7 +123,7 @@ import Testing
     }
   }
 
-  @Test func whatWasKeptInMemoryIsSaved() async throws {
+  @Test func aRunInMemoryCanBeSaved() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try LibraryFixture(in: folder)
       let whole = try Training(fixture.options, width: 20, run: fixture.path("whole"))
@@ -190,7 +190,7 @@ import Testing
     }
   }
 
-  @Test func refusesWhatCannotBe() async throws {
+  @Test func refusesInvalidOptionsAndRows() async throws {
     try await withTemporaryFolder { folder in
       let fixture = try LibraryFixture(in: folder)
       func refusal(_ change: (inout TrainingOptions) -> Void) -> String? {

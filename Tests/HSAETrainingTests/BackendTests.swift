@@ -141,7 +141,7 @@ extension TrainingFixture {
   }
 
   @Test(arguments: Backend.allCases)
-  func whatIsNotSupportedIsNamed(_ backend: Backend) throws {
+  func unsupportedRecipesAreRefusedByName(_ backend: Backend) throws {
     try withTemporaryFolder { folder in
       let configuration = try TrainingFixture(in: folder).configuration()
       let share = RankShare(shape: configuration.shape, batch: configuration.batch)

@@ -147,7 +147,7 @@ private struct ChunkedRows: RowSource {
   }
 
   /// These orders must not change, or runs that were begun earlier would resume with other rows.
-  @Test func ordersStayAsTheyAre() {
+  @Test func rowOrdersHaveNotChanged() {
     func first(_ order: RowOrder) -> [Int] {
       let rows = ChunkedRows(sizes: [4, 4, 4])
       return RowSequence(count: 12, order: order, seed: 42).following(rows).rows(at: 0..<12)

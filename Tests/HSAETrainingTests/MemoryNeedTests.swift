@@ -40,7 +40,7 @@ private func configuration(
     #expect(need.text.contains(" GiB needed (weights 1.4 GiB, gradients 1.4 GiB, moments 2.8 GiB"))
   }
 
-  @Test func whatDoesNotFitIsRefusedWithRemedies() throws {
+  @Test func runsLargerThanMemoryAreRefusedWithRemedies() throws {
     let large = try configuration {
       ($0.experts, $0.sublatents, $0.subspace) = (32_768, 64, 8)
     }

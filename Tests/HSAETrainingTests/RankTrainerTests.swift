@@ -258,7 +258,7 @@ private struct OtherRows: RowSource {
     }
   }
 
-  @Test func aMarkTellsBatchesApart() {
+  @Test func marksOfDifferentBatchesDiffer() {
     func mark(_ values: [Float], cutAt cut: Int = 64) -> UInt64 {
       var mark = BatchMark()
       let (head, tail) = (Array(values[..<cut]), Array(values[cut...]))

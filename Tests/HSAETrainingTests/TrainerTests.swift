@@ -212,7 +212,7 @@ import Testing
     }
   }
 
-  @Test func whatAKillLeftHalfWrittenIsRemoved() throws {
+  @Test func partialCheckpointsOfAKilledRunAreRemoved() throws {
     try withTemporaryFolder { folder in
       let fixture = try TrainingFixture(in: folder)
       try fixture.train("run")
@@ -315,7 +315,7 @@ import Testing
   }
 
   /// Rows that are all equal, all zero, or too few to fill a batch.
-  @Test func poorDataTrains() throws {
+  @Test func trainingWorksOnDegenerateRows() throws {
     try withTemporaryFolder { folder in
       let fixture = try TrainingFixture(in: folder)
       for (index, rows) in [

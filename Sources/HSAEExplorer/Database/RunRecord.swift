@@ -50,14 +50,11 @@ public struct RunRecord: Hashable, Sendable, Codable {
   /// The run's resolved configuration, as JSON.
   public var configuration: String
 
-  /// How rows of the model are scaled for its dictionary.
+  /// How rows of the model are scaled for its dictionary; to unit norm if the configuration cannot be read.
   var rowScale: RowScale {
-    let tree = try? JSONValue(parsing: Array(configuration.utf8), source: name)
-    return switch (tree?["normalize"]?.string).flatMap(Normalisation.init) {
-    case .original: .own
-    case .layerNorm: .centred
-    default: .unit
-    }
+    let description = try? JSONFile.decode(
+      RunDescription.self, from: Array(configuration.utf8), source: name)
+    return description?.rowScale(ofStore: true) ?? .unit
   }
 }
 

@@ -139,8 +139,8 @@ public actor Dissector {
     let codes = dictionary.encode(rows, threads: threads)
     let full = dictionary.decode(codes, threads: threads)
     let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
-    let bias = (0..<(dictionary.parameters.hasBias ? rows.columns : 0)).map {
-      dictionary.parameters.bias[0, $0]
+    let bias = (0..<rows.columns).map { column in
+      dictionary.parameters.hasBias ? Double(dictionary.parameters.bias[0, column]) : 0
     }
     func sublatent(_ code: Code) -> LatentNumber? {
       code.sublatent < 0 ? nil : LatentNumber(expert: code.expert, sublatent: code.sublatent)
@@ -150,15 +150,10 @@ public actor Dissector {
     var parts: [TokenParts] = []
     for index in 0..<codes.count {
       let x = rows.row(index)
-      let (full, top) = (full.row(index), top.row(index))
-      var (total, error, topError) = (0.0, 0.0, 0.0)
-      for column in x.indices {
-        let value = Double(x[column])
-        let centred = value - (bias.isEmpty ? 0 : Double(bias[column]))
-        total += centred * centred
-        error += (value - Double(full[column])) * (value - Double(full[column]))
-        topError += (value - Double(top[column])) * (value - Double(top[column]))
-      }
+      var sums = ReconstructionSums(
+        row: x, reconstruction: full.row(index), topLevel: top.row(index))
+      // The share of what the bias alone leaves unexplained.
+      sums[.spread] = x.squaredDistance(from: bias)
       let active = codes[index].compactMap { code -> ActiveLatent? in
         guard let own = records[LatentNumber(expert: code.expert)] else { return nil }
         let sub = sublatent(code).flatMap { records[$0] }
@@ -168,8 +163,8 @@ public actor Dissector {
       }
       parts.append(
         TokenParts(
-          explained: total > 0 ? 1 - error / total : 0,
-          explainedByTopLevel: total > 0 ? 1 - topError / total : 0, latents: active))
+          explained: sums.quality(.full).explainedVariance,
+          explainedByTopLevel: sums.quality(.topLevel).explainedVariance, latents: active))
     }
     return parts
   }

@@ -72,6 +72,23 @@ public enum RunDescription: Hashable, Sendable {
     }
   }
 
+  /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
+  /// store's rows are.
+  public func seesUnitRows(ofStore: Bool) -> Bool {
+    rowScale(ofStore: ofStore) != .own
+  }
+
+  /// How rows of the model are scaled for the dictionary. `ofStore`: the run's other rows come from a store, whose
+  /// rows have unit norm.
+  public func rowScale(ofStore: Bool) -> RowScale {
+    switch normalize {
+    case .none: ofStore ? .unit : .own
+    case .unit: .unit
+    case .original: .own
+    case .layerNorm: .centred
+    }
+  }
+
   /// Why this description is invalid, as a sentence that names the option; nil if it is valid.
   public var complaint: String? {
     switch self {

@@ -19,6 +19,9 @@ public struct LoadedRun: Sendable {
   /// The dictionary of that checkpoint.
   public let dictionary: SparseAutoencoder
 
+  /// Its folder, for its records, files and vocabulary.
+  public var directory: RunDirectory { RunDirectory(path: path, description: description) }
+
   /// The sizes of the dictionary.
   public var shape: DictionaryShape { dictionary.shape }
 }
@@ -58,23 +61,13 @@ extension LoadedRun {
   public func openRows(
     at store: String? = nil, tensor: String? = nil, restoresLengths: Bool? = nil, advice: String
   ) throws(Failure) -> any RowSource {
-    let source = try description.openRows(
-      of: path, at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
-    if store == nil, source.fingerprint != description.data?.fingerprint {
-      throw .data(
-        "\(source.path): it has changed since \(path) was trained on it; restore it, or \(advice)")
-    }
-    try requireWidth(of: source)
-    return source
+    try directory.openRows(
+      at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
   }
 
   /// Fails unless the rows of `source` are as wide as the dictionary.
   public func requireWidth(of source: any RowSource) throws(Failure) {
-    guard source.width == shape.width else {
-      throw .data(
-        "\(source.path): the rows have width \(source.width), but the dictionary of \(path) needs"
-          + " \(shape.width); name other rows.")
-    }
+    try directory.requireWidth(of: source)
   }
 
   /// Prepares `rows` [n × d] as the run's rows were prepared for training. Rows of a store already have unit
@@ -91,18 +84,40 @@ extension LoadedRun {
 
   /// How rows of the model are scaled for the dictionary. `ofStore`: the run's other rows come from a store, whose
   /// rows have unit norm.
-  public func rowScale(ofStore: Bool) -> RowScale {
-    switch description.normalize {
-    case .none: ofStore ? .unit : .own
-    case .unit: .unit
-    case .original: .own
-    case .layerNorm: .centred
-    }
-  }
+  public func rowScale(ofStore: Bool) -> RowScale { description.rowScale(ofStore: ofStore) }
 
   /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
   /// store's rows are.
-  public func seesUnitRows(ofStore: Bool) -> Bool { rowScale(ofStore: ofStore) != .own }
+  public func seesUnitRows(ofStore: Bool) -> Bool {
+    description.seesUnitRows(ofStore: ofStore)
+  }
+}
+
+extension RunDirectory {
+  /// Opens rows for the run without reading its dictionary, as ``LoadedRun/openRows(at:tensor:restoresLengths:advice:)``
+  /// does.
+  public func openRows(
+    at store: String? = nil, tensor: String? = nil, restoresLengths: Bool? = nil, advice: String
+  ) throws(Failure) -> any RowSource {
+    let source = try description.openRows(
+      of: path, at: store, tensor: tensor, restoresLengths: restoresLengths, advice: advice)
+    if store == nil, source.fingerprint != description.data?.fingerprint {
+      throw .data(
+        "\(source.path): it has changed since \(path) was trained on it; restore it, or \(advice)")
+    }
+    try requireWidth(of: source)
+    return source
+  }
+
+  /// Fails unless the rows of `source` are as wide as the dictionary.
+  func requireWidth(of source: any RowSource) throws(Failure) {
+    let width = description.shape.width
+    guard source.width == width else {
+      throw .data(
+        "\(source.path): the rows have width \(source.width), but the dictionary of \(path) needs"
+          + " \(width); name other rows.")
+    }
+  }
 }
 
 extension RunDescription {

@@ -30,6 +30,11 @@ public struct RunDirectory: Sendable {
     }
   }
 
+  /// The run at `path`, whose config.json has been read.
+  package init(path: String, description: RunDescription) {
+    (self.path, self.description) = (path, description)
+  }
+
   /// Opens the run at `path`.
   public init(path: String) throws(Failure) {
     let file = Self.configurationFile(path)

@@ -1,7 +1,6 @@
 // The result of `hsae bench`, as `--json` prints it.
 
 public import HSAEModels
-internal import HSAERuns
 
 /// A measurement of training steps. Times are medians over blocks of steps.
 public struct BenchResult: Codable, Hashable, Sendable {

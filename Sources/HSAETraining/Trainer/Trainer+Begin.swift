@@ -7,7 +7,6 @@ public import HSAEActivations
 internal import HSAEDistribution
 public import HSAEEngine
 internal import HSAEModels
-internal import HSAEPlatform
 public import HSAERuns
 public import HSAESupport
 internal import HSAETensors
@@ -38,13 +37,20 @@ extension Trainer {
     _ runs: [(path: String, configuration: TrainingConfiguration)], source: (any RowSource)?,
     with resources: TrainingResources
   ) throws(Failure) -> [Trainer] {
+    try resources.ranks.requireAlike(runs.map(\.configuration))
+    return try beginAlike(runs, source: source, with: resources)
+  }
+
+  /// As above, for configurations that `Ranks.requireAlike` has compared.
+  static func beginAlike(
+    _ runs: [(path: String, configuration: TrainingConfiguration)], source: (any RowSource)?,
+    with resources: TrainingResources
+  ) throws(Failure) -> [Trainer] {
     let ranks = resources.ranks
-    let configurations = runs.map(\.configuration)
-    try ranks.requireAlike(configurations)
     try ranks.world.onFirst { () throws(Failure) in
       for run in runs where !run.path.isEmpty { try refuseOccupied(run.path) }
     }
-    try checkMachine(configurations, resources)
+    try checkMachine(runs.map(\.configuration), resources)
     var trainers: [Trainer] = []
     for run in runs {
       let backend = try freshBackend(run.configuration, source: source, resources)

@@ -7,7 +7,6 @@ package import HSAEEngine
 internal import HSAEModels
 public import HSAERuns
 public import HSAESupport
-internal import HSAETensors
 
 /// How training ended.
 public enum TrainingOutcome: Hashable, Sendable {

@@ -23,7 +23,7 @@ public final class TrainingGroup {
     try resources.ranks.requireAlike(runs.map(\.configuration))
     try Self.refuseMismatch(runs)
     self.init(
-      try Trainer.begin(runs, source: source, with: resources), ranks: resources.ranks)
+      try Trainer.beginAlike(runs, source: source, with: resources), ranks: resources.ranks)
   }
 
   /// Continues the runs at `paths`, which may stand at different steps (`Trainer.init(resuming:)`).
