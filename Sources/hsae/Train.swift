@@ -268,24 +268,24 @@ extension TrainingGroup {
   fileprivate var steps: Int { trainers.reduce(0) { $0 + $1.step } }
 }
 
-/// Runs all of `group` with one progress line.
+/// Runs all of `group` as a `stage` of the command `label`, with one progress line.
 func runWithProgress(
-  _ group: TrainingGroup, label: String, interruption: Interruption
+  _ group: TrainingGroup, label: String, stage: String = "", interruption: Interruption
 ) throws(Failure) -> TrainingOutcome {
   func rows(_ count: (Trainer) -> Int) -> Int {
     group.trainers.reduce(0) { $0 + count($1) * $1.configuration.batch }
   }
-  var line = ProgressLine(
-    label, unit: "rows", total: rows(\.configuration.steps), done: rows(\.step))
-  defer { line.clear() }
-  let isFirst = Launch.isFirst
+  let line = ProgressLine(label, isQuiet: !Launch.isFirst)
+  defer { line.end() }
+  line.begin(stage, unit: "rows", total: rows(\.configuration.steps), done: rows(\.step))
   return try group.run(
     interruption: interruption,
     warn: {
-      if isFirst { report((StandardStream.errors.isTerminal ? "\r\u{1B}[K" : "") + "hsae: \($0)") }
+      line.clear()
+      if Launch.isFirst { report("hsae: \($0)") }
     }
   ) { _ in
-    if isFirst { line.update(rows(\.step), note: progressNote(group.trainers)) }
+    line.update(rows(\.step), note: progressNote(group.trainers))
   }
 }
 
