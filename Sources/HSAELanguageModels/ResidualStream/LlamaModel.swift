@@ -40,6 +40,7 @@ public final class LlamaModel: ResidualStreamModel {
     precondition(
       contextLength >= 1 && threads >= 1, "A context needs at least one token and one thread.")
     let file = try GGUFFile(path: path)
+    LlamaAbort.explain(path)
     let sha256 = try SHA256.hash(file: path)
     let prepared = try PreparedWeights(
       file, sha256: sha256, choice: choice, cache: cache, threads: threads, say: say)
