@@ -41,6 +41,12 @@ public final class LlamaModel: ResidualStreamModel {
       contextLength >= 1 && threads >= 1, "A context needs at least one token and one thread.")
     let file = try GGUFFile(path: path)
     LlamaAbort.explain(path)
+    if file.string("tokenizer.ggml.model") == "gpt2", file.string("tokenizer.ggml.pre") == nil {
+      say(
+        "\(path) does not say how text is split before it is tokenised (tokenizer.ggml.pre), like files from before May"
+          + " 2024; tokens may be others than those the model was trained on; a newer file of the model is better"
+      )
+    }
     let sha256 = try SHA256.hash(file: path)
     let prepared = try PreparedWeights(
       file, sha256: sha256, choice: choice, cache: cache, threads: threads, say: say)

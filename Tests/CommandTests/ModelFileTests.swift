@@ -1,5 +1,6 @@
 // Model files on which llama.cpp aborts the process: one sentence says which file, and the exit code is that of damaged
-// data. Such files are distributed: vocabularies with two tokens of the same text, and without tokens for bytes.
+// data. Such files are distributed: vocabularies with two tokens of the same text, and without tokens for bytes. And files
+// that llama.cpp reads in another way than they were meant.
 
 import HSAESupport
 import HSAETestSupport
@@ -12,6 +13,9 @@ private struct TinyModel {
   var kinds: [Int32]
   var blocks: UInt32 = 1
   var epsilon: Float = 1e-5
+  /// "llama" is SentencePiece; "gpt2" merges pairs of bytes and splits text first, by the rule `split`.
+  var tokenizer = "llama"
+  var split: String?
 
   /// A vocabulary with all bytes.
   init() {
@@ -36,17 +40,21 @@ private struct TinyModel {
     func array(_ key: String, _ type: UInt32, _ values: [[UInt8]]) -> [UInt8] {
       entry(key, 9, Self.little(type) + Self.little(UInt64(values.count)) + values.flatMap(\.self))
     }
-    let metadata = [
+    var metadata = [
       entry("general.architecture", 8, Self.text("llama")), number("llama.block_count", blocks),
       number("llama.context_length", 128), number("llama.embedding_length", 32),
       number("llama.feed_forward_length", 32), number("llama.attention.head_count", 2),
       number("llama.rope.dimension_count", 16),
       entry(
         "llama.attention.layer_norm_rms_epsilon", 6, Self.little(epsilon.bitPattern)),
-      entry("tokenizer.ggml.model", 8, Self.text("llama")),
+      entry("tokenizer.ggml.model", 8, Self.text(tokenizer)),
       array("tokenizer.ggml.tokens", 8, pieces.map(Self.text)),
       array("tokenizer.ggml.token_type", 5, kinds.map(Self.little)),
     ]
+    if tokenizer == "gpt2" {
+      metadata.append(array("tokenizer.ggml.merges", 8, ["d o", "do g"].map(Self.text)))
+    }
+    if let split { metadata.append(entry("tokenizer.ggml.pre", 8, Self.text(split))) }
     var names = [("token_embd", pieces.count), ("output_norm", 1)]
     names += [("attn_norm", 1), ("ffn_norm", 1)].map { ("blk.0.\($0)", $1) }
     for name in ["attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"] {
@@ -68,7 +76,7 @@ private struct TinyModel {
   }
 }
 
-@Suite struct LlamaAbortTests {
+@Suite struct ModelFileTests {
   private func collect(_ model: TinyModel, _ folder: String) throws -> CommandResult {
     let file = Path.join(folder, "tiny.gguf")
     try model.write(to: file)
@@ -100,6 +108,23 @@ private struct TinyModel {
           #expect(result.errors.contains(part), "\(part) in \(result.errors)")
         }
         #expect(!result.errors.contains("Backtrac"), "\(result.errors)")
+      }
+    }
+  }
+
+  /// llama.cpp only warns, in its log, that it splits text by a rule that may not be the model's.
+  @Test func aFileThatDoesNotNameItsPreTokenizerIsNoted() throws {
+    try withTemporaryFolder { folder in
+      var model = TinyModel()
+      model.tokenizer = "gpt2"
+      model.pieces = "abcdefghijklmnopqrstuvwxyz".map(String.init) + ["Ġ", "Ċ", "do", "dog"]
+      model.kinds = model.pieces.map { _ in 1 }
+      for (split, isNoted) in [(nil, true), ("gpt-2", false)] as [(String?, Bool)] {
+        model.split = split
+        Path.removeAll(Path.join(folder, "store"))
+        let result = try collect(model, folder)
+        #expect(result.code == 0, "\(result.errors)")
+        #expect(result.errors.contains("tokenizer.ggml.pre") == isNoted, "\(result.errors)")
       }
     }
   }
