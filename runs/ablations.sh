@@ -20,15 +20,7 @@ mkdir -p "$folder"
 run() {
   local name=$1 store=$2
   shift 2
-  if [ -f "$folder/$name/config.json" ]; then
-    if ! grep -q "\"steps\" : $steps,\?$" "$folder/$name/config.json"; then
-      echo "$0: $folder/$name was started with another number of steps than $steps; choose another folder" >&2
-      exit 64
-    fi
-    "$hsae" train --out "$folder/$name" --resume
-  else
-    "$hsae" train "$folder/$store" --preset unembedding --steps "$steps" "$@" --out "$folder/$name"
-  fi
+  "$hsae" train "$folder/$store" --preset unembedding --steps "$steps" "$@" --out "$folder/$name" --resume
 }
 
 run full whitened.store

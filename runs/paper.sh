@@ -139,12 +139,8 @@ if [ "${UNEMBEDDING_STEPS:-5000}" != 0 ]; then
   begin=$(date +%s)
   words=$folder/words.store
   [ -e "$words/zarr.json" ] || "$hsae" unembed "$model" --out "$words"
-  if [ -e "$folder/words-h/config.json" ]; then
-    "$hsae" train --resume --out "$folder/words-h" --also "$folder/words-flat"
-  else
-    "$hsae" train "$words" --preset unembedding --steps "${UNEMBEDDING_STEPS:-5000}" \
-      --out "$folder/words-h" --also "$folder/words-flat:sublatents=0"
-  fi
+  "$hsae" train "$words" --preset unembedding --steps "${UNEMBEDDING_STEPS:-5000}" \
+    --out "$folder/words-h" --also "$folder/words-flat:sublatents=0" --resume
   # Compare with WordNet if it is installed (HSAE_WORDNET=1 scripts/setup.sh).
   if [ -e /usr/share/wordnet/data.noun ]; then
     "$hsae" evaluate "$folder/words-h" "$folder/words-flat" --suite hierarchy \

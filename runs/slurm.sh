@@ -105,13 +105,13 @@ grep -q '"complete" *: *true' store/zarr.json || wrong "the store is not complet
 echo "stopping before the time limit, and resuming"
 number=$(job limit 2 <<JOB
 #SBATCH --signal=TERM@60
-$run train $data $options --steps 10000000 --out limit
+$run train $data $options --steps 10000000 --out limit --resume
 JOB
 )
 over "$number" 150
 before=$(ls limit/checkpoints | tail -n 1)
 [ $((10#${before#step-} % 1000)) -ne 0 ] || wrong "no checkpoint was written at the end"
-number=$(job again 2 <<<"$run train --out limit --resume")
+number=$(job again 2 <<<"$run train $data $options --steps 10000000 --out limit --resume")
 sleep 15
 scancel "$number"
 over "$number" 40

@@ -26,13 +26,9 @@ say "collecting the output of block $layer"
   --out "$store"
 
 # Both dictionaries train on one reading of the rows.
-if [ -e "$out/h-sae/config.json" ] && [ -e "$out/flat-sae/config.json" ]; then
-  "$hsae" train --resume --out "$out/h-sae" --also "$out/flat-sae"
-else
-  say "training an H-SAE of 2,048 experts × 16 sublatents and a flat SAE of 2,048 latents"
-  "$hsae" train "$store" --preset residual-stream --experts 2k --batch 2048 --steps "$steps" \
-    --out "$out/h-sae" --also "$out/flat-sae:sublatents=0"
-fi
+say "training an H-SAE of 2,048 experts × 16 sublatents and a flat SAE of 2,048 latents"
+"$hsae" train "$store" --preset residual-stream --experts 2k --batch 2048 --steps "$steps" \
+  --out "$out/h-sae" --also "$out/flat-sae:sublatents=0" --resume
 
 "$hsae" report "$out/h-sae" "$out/flat-sae" --out "$out/index.html"
 # A build without the explorer has no such subcommand and makes no database.

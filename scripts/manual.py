@@ -17,6 +17,8 @@ import textwrap
 ENVIRONMENT = [
     ("HSAE_CACHE", "The folder of fetched models and corpora and of converted weights. Default: hsae in "
      "XDG_CACHE_HOME, or in ~/.cache."),
+    ("HSAE_PROGRESS_SECONDS", "Seconds between the lines that say where long work is, if standard error is not a terminal. "
+     "Default: 60."),
     ("HSAE_ISA", "The instruction set of the inner loops: generic, avx2 or avx512. Default: the best here."),
 ]
 EXIT = [

@@ -28,6 +28,26 @@ package enum CurrentProcess {
   /// Makes a file that grows beyond a limit (`ulimit -f`) an error of the write instead of the process's end.
   package static func surviveFileSizeLimit() { ignore(signal: SIGXFSZ) }
 
+  /// Where a library would abort this process from now on, it ends with `code` after it has written `sentence` and a
+  /// line end to standard error.
+  package static func explainAbort(_ sentence: String, code: Int32) {
+    let bytes = Array((sentence + "\n").utf8)
+    // Safe: the memory has room for all bytes. It is never freed, because the handler may read it at any time.
+    let memory = UnsafeMutablePointer<UInt8>.allocate(capacity: bytes.count)
+    unsafe memory.initialize(from: bytes, count: bytes.count)
+    unsafe abortSentence = (UnsafePointer(memory), bytes.count, code)
+    signal(SIGABRT) { _ in
+      // Safe: a handler may call write and _exit; the sentence was set before the handler.
+      guard let sentence = unsafe CurrentProcess.abortSentence else { _exit(134) }
+      _ = unsafe write(STDERR_FILENO, sentence.bytes, sentence.count)
+      unsafe _exit(sentence.code)
+    }
+  }
+
+  // Safe: models are loaded one after another, and the handler only reads it.
+  nonisolated(unsafe) private static var abortSentence:
+    (bytes: UnsafePointer<UInt8>, count: Int, code: Int32)?
+
   /// Whether the process `id` runs: it exists and has not ended without its parent noticing.
   package static func isRunning(_ id: Int32) -> Bool {
     guard kill(id, 0) == 0 || errno == EPERM else { return false }

@@ -49,6 +49,11 @@ struct AlsoRun {
     settings = own
   }
 
+  /// The settings that are given for this run: its own, filled from `options`, those of the first run.
+  func options(from options: TrainingOptions) -> TrainingOptions {
+    (settings ?? TrainingOptions()).filled(from: options)
+  }
+
   /// The settings of this run, filled from `options`, those of the first run. Batch, order and normalisation
   /// are filled from `first`, which `options` resolved to, because the runs read the same batches.
   func options(
@@ -59,6 +64,6 @@ struct AlsoRun {
     shared.order = first.order
     shared.orderSeed = first.rowSeed
     shared.normalize = first.normalize
-    return (settings ?? TrainingOptions()).filled(from: shared)
+    return self.options(from: shared)
   }
 }

@@ -90,7 +90,16 @@ struct Bench: ParsableCommand {
     let bench = try TrainingBench(
       configuration: prepared.configuration, source: prepared.source, run: prepared.run,
       threads: threading.count, warn: { report("hsae: \($0)") })
-    let result = try bench.measure(plan, note: { report("hsae bench: \($0)") })
+    let line = ProgressLine("bench")
+    defer { line.end() }
+    line.begin("measuring", unit: "blocks of steps", total: bench.blocks(plan))
+    let result = try bench.measure(
+      plan,
+      note: {
+        line.clear()
+        report("hsae bench: \($0)")
+      }, progress: { line.update($0) })
+    line.end()
     if json {
       try output(JSONFile.encode(result))
     } else {

@@ -77,7 +77,8 @@ struct BenchPreparation {
         + " \(source.path); kept in \(path)")
     let interruption = Interruption(notify: { _ in announceStop() })
     let outcome = try runWithProgress(
-      TrainingGroup([trainer]), label: "bench", interruption: interruption)
+      TrainingGroup([trainer]), label: "bench", stage: "training first",
+      interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
     return try RunDirectory(path: path)
   }

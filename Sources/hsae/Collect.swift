@@ -130,18 +130,21 @@ struct Collect: ParsableCommand, RunsOnRanks {
 
   func run() throws {
     let start = Date()
-    let say = { @Sendable (line: String) in report("hsae collect: \(line)") }
+    let say = { @Sendable (text: String) in report("hsae collect: \(text)") }
     // For lines that concern all processes that were started together.
     let sayOnce = { @Sendable (line: String) in if Launch.isFirst { say(line) } }
     let interruption = Interruption(notify: { _ in
       announceStop("once finished work is on the disk")
     })
+    let line = ProgressLine("collect", isQuiet: !Launch.isFirst)
+    defer { line.end() }
+    line.begin("opening the model")
     try Path.requireParent(of: out)
     let corpus = try CollectionAttributes.sources(at: text)
     let collector = try Collector(
       model: loaded(sayOnce), settings: settings(), path: out, corpus: corpus)
     let reader = try CorpusReader(paths: text, format: format.format)
-    let prepared = try prepare(collector, reader, interruption, say)
+    let prepared = try prepare(collector, reader, interruption, line, say)
     if prepared.isComplete, prepared.wasThere {
       // One process reports this: the first, unless another completed the store just now and reports that.
       guard Launch.isFirst else { return }
@@ -156,20 +159,20 @@ struct Collect: ParsableCommand, RunsOnRanks {
     if !prepared.isComplete {
       var pace = Collector.Pace()
       pace.seconds = flushSeconds
-      var line = ProgressLine("collect", unit: "tokens", total: nil)
       let shard = shard ?? .ofThisProcess
+      let stage = shard.count > 1 ? "shard \(shard)" : ""
       let outcome = try collector.run(
         shard: shard.index, of: shard.count, pace: pace,
         shouldStop: { interruption.signalNumber != nil }
       ) { done, total in
         if first == nil {
           first = done
-          line = ProgressLine("collect", unit: "tokens", total: total, done: done)
+          line.begin(stage, unit: "tokens", total: total, done: done)
         }
         last = done
         line.update(done)
       }
-      line.clear()
+      line.end()
       if outcome == .stopped, let signal = interruption.signalNumber {
         say("stopped; the same command continues from here")
         throw ExitCode(128 + signal)
@@ -208,10 +211,10 @@ struct Collect: ParsableCommand, RunsOnRanks {
 
   private func prepare(
     _ collector: Collector, _ reader: CorpusReader, _ interruption: Interruption,
-    _ say: (String) -> Void
+    _ line: ProgressLine, _ say: (String) -> Void
   ) throws -> Collector.Preparation {
-    var line = ProgressLine(
-      "tokenise", unit: "rows", total: try tokens.map { try SizeArgument.count($0) })
+    line.begin(
+      "tokenising", unit: "rows", total: try tokens.map { try SizeArgument.count($0) })
     defer { line.clear() }
     let prepared: Collector.Preparation
     do {

@@ -115,6 +115,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     let world = try Launch.world(for: "evaluate")
     let watch = try watchOthers(world)
     defer { withExtendedLifetime(watch) {} }
+    let line = ProgressLine("evaluate", isQuiet: !Launch.isFirst)
+    defer { line.end() }
     let threads = try threading.threads ?? Ranks(world).defaultThreads()
     let (suites, evaluated, input) = try world.agree { () throws(Failure) in
       let suites = try EvaluationSuites.named(suite, processes: world.size)
@@ -126,12 +128,13 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
         evaluated.append(
           try LoadedRun(path: path, name: name, warn: { sayFirst("hsae: \($0)") }))
       }
-      return (suites, evaluated, try self.input(evaluated, suites, world, threads: threads))
+      return (suites, evaluated, try self.input(evaluated, suites, world, threads: threads, line))
     }
     // Print what was measured even if a later suite or writing the files fails.
     var failure: Failure?
     let evaluation = try Evaluation(
       of: evaluated, suites: suites, input: input, onFailure: { failure = $0 })
+    line.end()
     try world.onFirst { () throws(Failure) in
       try output(
         json
@@ -166,7 +169,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
 
   private func input(
     _ runs: [LoadedRun], _ suites: [any EvaluationSuite.Type], _ world: any Communicator,
-    threads: Int
+    threads: Int, _ line: ProgressLine
   ) throws(Failure) -> EvaluationInput {
     var options = EvaluationOptions()
     (options.seed, options.threads) = (seed, threads)
@@ -175,9 +178,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     options.maxWords = try SizeArgument.count(maxWords)
     (options.examples, options.wordNet) = (examples, wordnet)
     options.sentences = sentenceCount
-    let say = { @Sendable (line: String) in sayFirst("hsae evaluate: \(line)") }
-    var line = ProgressLine("evaluate", unit: "tokens", total: nil)
-    var isBegun = false
+    let say = { @Sendable (text: String) in sayFirst("hsae evaluate: \(text)") }
+    var (units, isDone) = ("", true)
     return EvaluationInput(
       options: options, source: try source(runs, suites), text: try documents(),
       textName: text.map(Path.name).joined(separator: ", "), layer: layer,
@@ -185,13 +187,17 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       sentences: { () throws(Failure) in
         if let sentences { return try ParallelSentences(path: sentences) }
         return try .verses(ModelFetcher(say: say))
-      }, ranks: world, say: say,
-      progress: { done, total in
-        guard world.rank == 0 else { return }
-        if !isBegun { line = ProgressLine("evaluate", unit: "tokens", total: total) }
-        isBegun = done < total
+      }, ranks: world,
+      say: { (text) in
+        // "suite core: what it measures" begins the stage "suite core".
+        line.begin(String(text.prefix { $0 != ":" }))
+        say(text)
+      },
+      progress: { done, total, now in
+        if isDone || units != now { line.count(now, of: total) }
+        (units, isDone) = (now, done >= total)
         line.update(done)
-        if done >= total { line.clear() }
+        if isDone { line.clear() }
       })
   }
 

@@ -5,6 +5,7 @@
 import ArgumentParser
 import Foundation
 import HSAEActivations
+import HSAEEvaluation
 import HSAEExplorer
 import HSAELanguageModels
 import HSAEModels
@@ -111,11 +112,15 @@ struct Explain: ParsableCommand {
       announceStop("once finished work is on the disk")
     })
     if let html { try PagesWriter.check(html) }
-    if let folder { try explain(folder, interruption) }
-    if let html { try writePages(html, interruption) }
+    let line = ProgressLine("explain")
+    defer { line.end() }
+    if let folder { try explain(folder, interruption, line) }
+    if let html { try writePages(html, interruption, line) }
   }
 
-  private func explain(_ folder: String, _ interruption: Interruption) throws {
+  private func explain(
+    _ folder: String, _ interruption: Interruption, _ line: ProgressLine
+  ) throws {
     let say = { @Sendable (line: String) in report("hsae explain: \(line)") }
     let evaluated = try LoadedRun(
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
@@ -143,7 +148,6 @@ struct Explain: ParsableCommand {
         "\(source.path) is of \(stored.modelName) (SHA-256 \(stored.modelSHA256.prefix(12))…), but"
           + " \(path) is another model; give the one the store was made from.")
     }
-    var line: ProgressLine?
     var stage: Explainer.Stage?
     let explainer = try Explainer(
       evaluated,
@@ -153,16 +157,15 @@ struct Explain: ParsableCommand {
       options: options()
     ) { now, done, total in
       if stage != now {
-        line?.clear()
         let (name, unit) = now.words
-        line = ProgressLine("explain: \(name)", unit: unit, total: total, done: done)
+        line.begin(name, unit: unit, total: total, done: done)
         stage = now
       }
-      line?.update(done)
+      line.update(done)
       return interruption.signalNumber == nil
     }
     let summary = try explainer.explain()
-    line?.clear()
+    if html == nil || summary == nil { line.end() } else { line.clear() }
     guard let summary else {
       say("stopped; the same command continues from here")
       throw ExitCode(128 + (interruption.signalNumber ?? SIGINT))
@@ -171,17 +174,18 @@ struct Explain: ParsableCommand {
   }
 
   /// Writes pages of the database in --out.
-  private func writePages(_ path: String, _ interruption: Interruption) throws {
+  private func writePages(
+    _ path: String, _ interruption: Interruption, _ line: ProgressLine
+  ) throws {
     let writer = try PagesWriter(database: FeatureDatabase(path: out))
-    var line: ProgressLine?
+    var hasBegun = false
     let summary = try writer.write(to: path) { done, total in
-      if line == nil {
-        line = ProgressLine("explain: pages", unit: "experts", total: total, done: done)
-      }
-      line?.update(done)
+      if !hasBegun { line.begin("pages", unit: "experts", total: total, done: done) }
+      hasBegun = true
+      line.update(done)
       return interruption.signalNumber == nil
     }
-    line?.clear()
+    line.end()
     guard let summary else {
       report("hsae explain: stopped; no pages were written")
       throw ExitCode(128 + (interruption.signalNumber ?? SIGINT))

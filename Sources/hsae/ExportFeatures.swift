@@ -43,11 +43,13 @@ struct ExportFeatures: ParsableCommand {
     }
     try Path.requireParent(of: out)
     try Path.createDirectories(out)
-    var line = ProgressLine("export", unit: "latents", total: nil)
+    let line = ProgressLine("export-features")
+    defer { line.end() }
+    line.begin(unit: "latents")
     let written = try database.exportForNeuronpedia(
       record, sublatents: sublatents, set: set ?? record.name, to: out
     ) { line.update($0) }
-    line.clear()
+    line.end()
     try output(
       "\(out): \(grouped(written)) \(sublatents ? "sublatents" : "latents") of \(record.name)\n")
   }

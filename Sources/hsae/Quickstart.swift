@@ -125,7 +125,8 @@ struct Quickstart: ParsableCommand {
     report("hsae quickstart: training \(Path.name(path)), \(trainer.configuration.steps) steps")
     let interruption = Interruption(notify: { _ in announceStop() })
     let outcome = try runWithProgress(
-      TrainingGroup([trainer]), label: Path.name(path), interruption: interruption)
+      TrainingGroup([trainer]), label: "quickstart", stage: Path.name(path),
+      interruption: interruption)
     if case .interrupted(let signal) = outcome { throw ExitCode(128 + signal) }
     if let last = try RunDirectory(path: path).metrics().last {
       report("hsae quickstart: \(summaryLine(trainer, last))")

@@ -37,7 +37,9 @@ struct Train: ParsableCommand, RunsOnRanks {
 
       Before training hsae prints the memory it needs and the memory that is free. Ctrl-C and SIGTERM \
       write a checkpoint and exit 130 and 143; --resume continues from the newest checkpoint with the \
-      same bits as an uninterrupted run.
+      same bits as an uninterrupted run. Options may be repeated with --resume if they are those of the \
+      run. Where no run is yet, --resume begins it if DATA is named, so the same line can be run until \
+      the run is complete.
       """)
 
   @Argument(help: "The rows to train on; may be left out with --resume.", completion: .file())
@@ -51,7 +53,10 @@ struct Train: ParsableCommand, RunsOnRanks {
       "Another run on the same batches, and its own settings.", valueName: "run[:key=value,...]"))
   var also: [String] = []
 
-  @Flag(help: "Continue the run at --out, and those of --also, from their newest checkpoints.")
+  @Flag(
+    help: """
+      Continue the runs at --out and --also from their newest checkpoints; begin those that are not there yet.
+      """)
   var resume = false
 
   @Option(help: "A JSON file of options.", completion: .file(extensions: ["json"]))
@@ -101,7 +106,7 @@ struct Train: ParsableCommand, RunsOnRanks {
     let parts = dictionaryRanks.map { " --dictionary-ranks \($0)" } ?? ""
     let world = try Launch.world(for: "train\(resume ? " --resume" : "")\(parts)")
     let ranks = try Ranks(world, dictionaryRanks: dictionaryRanks)
-    let group = try resume ? resumed(ranks) : created(ranks)
+    let group = try group(ranks)
     for trainer in group.trainers { trainer.writesEvents = tensorboard }
     // A launcher also sends SIGTERM when a process has died; then there is no checkpoint to announce.
     let isAlone = ranks.world.size == 1
@@ -135,71 +140,6 @@ struct Train: ParsableCommand, RunsOnRanks {
     }
   }
 
-  private func created(_ ranks: Ranks) throws(Failure) -> TrainingGroup {
-    let (runs, source, workers) = try ranks.world.agree { () throws(Failure) in
-      let also = try also.map { (text) throws(Failure) in try AlsoRun(text) }
-      var options = try given.options()
-      (options.threads, options.tensor) = (self.threads, tensor)
-      if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
-      let source = try openRows(
-        path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete,
-        giantNorms: giantNorms ?? .skip, restoresLengths: options.normalize?.restoresLengths == true
-      )
-      let first = try resolve(options, source)
-      var runs = [(path: out, configuration: first)]
-      for run in also {
-        do throws(Failure) {
-          runs.append((run.path, try resolve(run.options(beside: options, first), source)))
-        } catch { throw Failure(error.kind, "--also \(run.path): \(error.message)") }
-      }
-      return (runs, source, options.threads)
-    }
-    let resources = TrainingResources(
-      threads: workers ?? ranks.defaultThreads(), ranks: ranks, backend: backend)
-    sayMemory(runs.map(\.configuration), resources)
-    if Launch.isFirst { warnOfZeros(source) }
-    return try TrainingGroup(beginning: runs, source: source, with: resources)
-  }
-
-  private func resumed(_ ranks: Ranks) throws(Failure) -> TrainingGroup {
-    let (runs, source) = try ranks.world.agree { () throws(Failure) in try reopened() }
-    let resources = TrainingResources(
-      threads: threads ?? ranks.defaultThreads(), ranks: ranks, backend: backend)
-    sayMemory(runs.map(\.configuration), resources)
-    return try TrainingGroup(
-      resuming: runs.map(\.path), source: source, with: resources,
-      warn: { report("hsae: \($0)") })
-  }
-
-  /// The runs to resume, and their rows.
-  private func reopened() throws(Failure) -> (
-    runs: [(path: String, configuration: TrainingConfiguration)], source: any RowSource
-  ) {
-    let also = try also.map { (text) throws(Failure) in try AlsoRun(text) }
-    guard try given.options() == TrainingOptions(), config == nil else {
-      throw Failure.usage(
-        "--resume takes its settings from \(out)/config.json; leave out the other options.")
-    }
-    if let run = also.first(where: { $0.settings != nil }) {
-      throw Failure.usage(
-        "--resume takes its settings from \(run.path)/config.json; write --also \(run.path).")
-    }
-    var runs: [(path: String, configuration: TrainingConfiguration)] = []
-    for path in [out] + also.map(\.path) {
-      runs.append((path, try RunDirectory(path: path).trainingConfiguration()))
-    }
-    let first = runs[0].configuration
-    guard !first.data.isStream else {
-      throw Failure.usage(
-        "\(out): a program gave this run its rows one after another; only that program can resume it."
-      )
-    }
-    let source = try RunDescription.trained(first).openRows(
-      of: out, at: data, tensor: tensor, giantNorms: giantNorms, allowIncomplete: allowIncomplete,
-      advice: "name their new place: hsae train DATA --out \(out) --resume.")
-    return (runs, source)
-  }
-
   private func summarise(_ group: TrainingGroup) throws {
     guard Launch.isFirst else { return }
     var summaries: [TrainingSummary] = []
@@ -214,7 +154,7 @@ struct Train: ParsableCommand, RunsOnRanks {
 }
 
 /// Prints the memory that runs with `configurations` need and the memory there is.
-private func sayMemory(
+func sayMemory(
   _ configurations: [TrainingConfiguration], _ resources: TrainingResources
 ) {
   let need = MemoryNeed(configurations, resources)
@@ -234,7 +174,7 @@ private func sayMemory(
 }
 
 /// Warns if sampled rows are all zero: training on such rows runs, but learns nothing.
-private func warnOfZeros(_ source: any RowSource) {
+func warnOfZeros(_ source: any RowSource) {
   let count = min(source.rowCount, 256)
   var rows = Matrix(rows: count, columns: source.width)
   let spread = (0..<count).map { $0 * (source.rowCount / count) }
@@ -269,24 +209,24 @@ extension TrainingGroup {
   fileprivate var steps: Int { trainers.reduce(0) { $0 + $1.step } }
 }
 
-/// Runs all of `group` with one progress line.
+/// Runs all of `group` as a `stage` of the command `label`, with one progress line.
 func runWithProgress(
-  _ group: TrainingGroup, label: String, interruption: Interruption
+  _ group: TrainingGroup, label: String, stage: String = "", interruption: Interruption
 ) throws(Failure) -> TrainingOutcome {
   func rows(_ count: (Trainer) -> Int) -> Int {
     group.trainers.reduce(0) { $0 + count($1) * $1.configuration.batch }
   }
-  var line = ProgressLine(
-    label, unit: "rows", total: rows(\.configuration.steps), done: rows(\.step))
-  defer { line.clear() }
-  let isFirst = Launch.isFirst
+  let line = ProgressLine(label, isQuiet: !Launch.isFirst)
+  defer { line.end() }
+  line.begin(stage, unit: "rows", total: rows(\.configuration.steps), done: rows(\.step))
   return try group.run(
     interruption: interruption,
     warn: {
-      if isFirst { report((StandardStream.errors.isTerminal ? "\r\u{1B}[K" : "") + "hsae: \($0)") }
+      line.clear()
+      if Launch.isFirst { report("hsae: \($0)") }
     }
   ) { _ in
-    if isFirst { line.update(rows(\.step), note: progressNote(group.trainers)) }
+    line.update(rows(\.step), note: progressNote(group.trainers))
   }
 }
 
@@ -345,9 +285,9 @@ func resolve(
   _ options: TrainingOptions, _ source: any RowSource
 ) throws(Failure) -> TrainingConfiguration {
   guard source.rowCount > 0 else { throw .data("\(source.path): there are no rows to train on.") }
-  let absolute = URL(fileURLWithPath: source.path).standardizedFileURL.path
   let data = DataDescription(
-    path: absolute, fingerprint: source.fingerprint, rows: source.rowCount, width: source.width,
+    path: absolute(source.path), fingerprint: source.fingerprint, rows: source.rowCount,
+    width: source.width,
     tensor: (source as? MappedRows)?.tensor,
     giantNorms: (source as? ActivationStore)?.giantNorms == .keep ? .keep : nil)
   var options = options
@@ -355,7 +295,7 @@ func resolve(
   guard let file = options.initialWeights else {
     return try TrainingConfiguration(options, data: data)
   }
-  options.initialWeights = URL(fileURLWithPath: file).standardizedFileURL.path
+  options.initialWeights = absolute(file)
   let initial = try WeightsFile.shape(of: file)
   return try TrainingConfiguration(
     options, data: data, initialShape: initial.shape, initialHasBias: initial.hasBias)

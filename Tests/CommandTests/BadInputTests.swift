@@ -193,9 +193,8 @@ import Testing
       let again = try runHSAE(fixture.training("run", ["--steps", "4"]))
       expectRefusal(again, 73, ["--resume", fixture.path("run")])
       #expect(fixture.weights("run") == weights)
-      // The settings are the run's own.
       let changed = try runHSAE(fixture.resuming("run") + ["--steps", "4"])
-      expectRefusal(changed, 64, ["--resume"])
+      expectRefusal(changed, 64, ["--steps 3, not 4"])
       // Resume on other rows.
       let other = fixture.path("other.npy")
       try writeNumpy([Float](repeating: 1, count: 300 * 20), width: 20, to: other)

@@ -1,4 +1,4 @@
-// Results that cannot be printed: the error says so, and the exit code is 74.
+// What commands print: results that are lost (exit code 74), and where long work is.
 
 import HSAESupport
 import HSAETestSupport
@@ -27,6 +27,38 @@ import Testing
           "/bin/sh", ["-c", "exec \"$0\" \"$@\" > /dev/full", hsaeExecutable] + arguments
         ).result()
         #expect(help.code == 74 && help.errors.hasPrefix("hsae: standard output: "))
+      }
+    }
+  }
+
+  /// Standard error is a file here, as in a batch job.
+  @Test func longWorkSaysWhereItIs() throws {
+    try withTemporaryFolder { folder in
+      let corpus = Path.join(folder, "corpus.txt")
+      let store = Path.join(folder, "store")
+      let run = Path.join(folder, "run")
+      try DurableFile.write(
+        (0..<200).map { "the w\($0 % 17) of w\($0 % 23)\n" }.joined(), to: corpus)
+      let environment = ["HSAE_CACHE": folder, "HSAE_PROGRESS_SECONDS": "0"]
+      for (command, arguments) in [
+        ("collect", ["synthetic", "--layer", "3", "--text", corpus, "--out", store]),
+        ("train", [store, "--out", run, "--steps", "9"] + CommandFixture.small),
+        ("evaluate", [run, "--model", "synthetic", "--loss-tokens", "100"]),
+        ("bench", ["--from", run, "--block-steps", "1", "--blocks", "1"]),
+      ] {
+        let result = try runHSAE([command] + arguments, environment: environment)
+        #expect(result.code == 0, "\(result.errors)")
+        let lines = result.errors.split(separator: "\n")
+          .filter { $0.hasPrefix("hsae \(command): after ") }
+        #expect(!lines.isEmpty, "\(result.errors)")
+        if command == "train" {
+          #expect(lines.last?.contains(": 576/576 rows, 100 %, ") == true, "\(lines)")
+        }
+        // Short work says nothing.
+        if command == "evaluate" {
+          let short = try runHSAE([command] + arguments)
+          #expect(!short.errors.contains("after "), "\(short.errors)")
+        }
       }
     }
   }

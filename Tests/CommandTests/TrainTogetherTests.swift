@@ -136,12 +136,12 @@ import Testing
     }
   }
 
-  @Test func resumingTakesFoldersOnly() throws {
+  @Test func resumingNeedsTheSameRuns() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       #expect(try runHSAE(together(fixture, ["--steps", "2"])).code == 0)
       let settings = fixture.resuming("run") + ["--also", fixture.path("flat") + ":k=2"]
-      expectRefusal(try runHSAE(settings), 64, ["config.json"])
+      expectRefusal(try runHSAE(settings), 64, [fixture.path("flat"), "--k 3, not 2"])
       let none = fixture.resuming("run") + ["--also", fixture.path("none")]
       expectRefusal(try runHSAE(none), 66, [fixture.path("none")])
     }

@@ -1,4 +1,4 @@
-// Numbers with suffixes, and the text of the progress line.
+// Numbers with suffixes, and failures as other code sees them.
 
 import Foundation
 import HSAETestSupport
@@ -52,17 +52,6 @@ struct ArgumentTests {
   @Test func failuresAreLocalized() {
     let error: any Error = Failure.data("rows.npy: it was cut short.")
     #expect(error.localizedDescription == "rows.npy: it was cut short.")
-  }
-
-  @Test func theProgressLineSaysRateAndTimeLeft() {
-    let text = ProgressLine.text(
-      label: "Training", unit: "steps", done: 1200, total: 5000, first: 200, seconds: 10,
-      note: "loss 0.7")
-    #expect(text == "Training  1,200/5,000 steps  24 %  100 steps/s  38 s left  loss 0.7")
-    let open = ProgressLine.text(
-      label: "Reading", unit: "rows", done: 0, total: nil, first: 0, seconds: 0, note: "")
-    #expect(open == "Reading  0 rows")
-    #expect(grouped(-1_234_567) == "-1,234,567")
   }
 }
 

@@ -122,6 +122,37 @@ private struct GroupFixture {
     }
   }
 
+  /// Runs that are missing begin beside one that is continued, and are as if they had been alone.
+  @Test func aGroupBeginsWhatIsMissing() throws {
+    try withTemporaryFolder { folder in
+      let runs = try GroupFixture(in: folder)
+      let fixture = runs.fixture
+      let alone = try runs.alone()
+      let stopped = try runs.create(["flat"])
+      _ = try stopped.run { trainer in
+        if trainer.step == 9 {
+          #expect(throws: Never.self) {
+            try copyAll(fixture.path("flat"), to: fixture.path("later-flat"))
+          }
+        }
+      }
+      let group = try TrainingGroup(
+        runs.all.map {
+          (
+            fixture.path("later-" + $0.name), try fixture.configuration($0.options),
+            $0.name == "flat"
+          )
+        }, source: fixture.source(), with: TrainingResources(threads: 2))
+      #expect(
+        group.trainers.map { Path.name($0.path) } == ["later-h", "later-flat", "later-other"])
+      #expect(group.trainers.map(\.step) == [0, 7, 0])
+      #expect(try group.run { _ in } == .finished)
+      for (name, _) in runs.all {
+        #expect(try fixture.result("later-" + name) == alone[name], "\(name)")
+      }
+    }
+  }
+
   @Test func aRunThatDivergesLeavesTheOthersAlone() throws {
     try withTemporaryFolder { folder in
       let fixture = try TrainingFixture(in: folder)

@@ -30,11 +30,8 @@ public enum AbsorptionSuite: EvaluationSuite {
     settings.maxWords = input.options.maxWords
     settings.examples = input.options.examples
     settings.seed = input.options.seed
-    var reported = 0
-    let task = try FirstLetterTask(model: model, settings: settings, ranks: ranks) { done, all in
-      guard done * 10 / all > reported else { return }
-      reported = done * 10 / all
-      input.say("absorption: \(grouped(done)) of about \(grouped(all)) prompts")
+    let task = try FirstLetterTask(model: model, settings: settings, ranks: ranks) {
+      input.progress($0, $1, "prompts")
     }
     var results: [SuiteResult] = []
     for run in runs {

@@ -139,6 +139,8 @@ extension EvaluationInput {
     }
     let shares = sharesOfWork(contexts.map(\.tokens.count), among: ranks.size)
     var kept = Matrix(rows: groups.count, columns: model.description.width)
+    let total = contexts[shares[ranks.rank]].reduce(0) { $0 + $1.tokens.count }
+    var done = 0
     try ranks.agree { () throws(Failure) in
       for index in shares[ranks.rank] {
         let tokens = contexts[index].tokens
@@ -151,6 +153,8 @@ extension EvaluationInput {
           for column in row.indices { target[column] = row[column] }
           place += 1
         }
+        done += tokens.count
+        progress(done, total, "tokens")
       }
     }
     ranks.gather(&kept, rows: shares.map { starts[$0.lowerBound]..<starts[$0.upperBound] })

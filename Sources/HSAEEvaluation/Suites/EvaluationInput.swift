@@ -48,8 +48,8 @@ public final class EvaluationInput {
   public let ranks: any Communicator
   /// Called with a few words for each piece of work that begins.
   public let say: (String) -> Void
-  /// Called with the number of tokens that the model has read, and their total.
-  public let progress: (_ done: Int, _ total: Int) -> Void
+  /// Called with the number of `units` (such as "tokens") that are done, and their total.
+  public let progress: (_ done: Int, _ total: Int, _ units: String) -> Void
 
   /// An input with the given parts; `layer` is the block, if no store names it.
   public init(
@@ -57,7 +57,7 @@ public final class EvaluationInput {
     text: [Document]? = nil, textName: String = "", layer: Int? = nil, loader: ModelLoader? = nil,
     sentences: SentenceSource? = nil, ranks: any Communicator = SingleProcess(),
     say: @escaping (String) -> Void = { _ in },
-    progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in }
+    progress: @escaping (_ done: Int, _ total: Int, _ units: String) -> Void = { _, _, _ in }
   ) {
     (self.options, self.source, self.text, self.textName) = (options, source, text, textName)
     (self.layer, self.loader, self.say, self.progress) = (layer, loader, say, progress)

@@ -40,10 +40,12 @@ struct TopicResults {
       input.say("hierarchy: \(run.name)")
       var association = TopicAssociation(
         shape: run.shape, subThreshold: run.dictionary.activation.subThreshold)
+      let total = rows.chunks.last?.upperBound ?? 0
       for range in rows.chunks {
         let codes = run.dictionary.encode(
           try rows.matrix(range, for: run), threads: input.options.threads)
         association.add(codes, documents: range.map { Int32(part.place($0)?.document ?? -1) })
+        input.progress(range.upperBound, total, "rows")
       }
       results.append(result(run, association, rows.description))
     }

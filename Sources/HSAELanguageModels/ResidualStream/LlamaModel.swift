@@ -44,6 +44,13 @@ public final class LlamaModel: ResidualStreamModel {
     guard file.isCausal else {
       throw .data("\(path): this is not a causal language model; give one that predicts tokens.")
     }
+    LlamaAbort.explain(path)
+    if file.string("tokenizer.ggml.model") == "gpt2", file.string("tokenizer.ggml.pre") == nil {
+      say(
+        "\(path) does not say how text is split before it is tokenised (tokenizer.ggml.pre), like files from before May"
+          + " 2024; tokens may be others than those the model was trained on; a newer file of the model is better"
+      )
+    }
     let vocabulary = try file.vocabulary()
     let sha256 = try file.sha256()
     let prepared = try PreparedWeights(

@@ -131,11 +131,10 @@ extension TrainingConfiguration {
     let epochs = options.epochs ?? CompleteOptions(options: paper).epochs
     batch = options.batch ?? Self.batch(rows: epochs * Double(data.rows))
     if let complaint = Self.complaint(batch: batch, shape) { throw .usage(complaint) }
-    let wanted = (epochs * Double(data.rows) / Double(batch)).rounded(.up)
-    guard options.steps != nil || wanted < 1e12 else {
-      throw .usage("--epochs \(epochs) make too many steps.")
-    }
-    steps = options.steps ?? max(1, Int(wanted))
+    guard
+      let steps = options.steps ?? Self.steps(epochs: epochs, rows: data.rows, batch: batch)
+    else { throw .usage("--epochs \(epochs) make too many steps.") }
+    self.steps = steps
 
     let shortWarmup = min(1_000, max(1, steps / 20))
     learningRate = LearningRateSchedule(
@@ -197,7 +196,7 @@ extension TrainingConfiguration {
     if batch.multipliedReportingOverflow(by: steps).overflow {
       return "--steps \(steps) of \(batch) rows are too many."
     }
-    if let (name, complaint) = numbers.complaint { return "--\(name) \(complaint)" }
+    if let (name, complaint) = options.complaint { return "--\(name) \(complaint)" }
     let dead = batch.multipliedReportingOverflow(by: objective.auxkActive)
     if objective.auxk > 0, dead.overflow || dead.partialValue > Int(Int32.max) {
       return "--auxk-k \(objective.auxkActive) with --batch \(batch) is too large."
@@ -205,29 +204,15 @@ extension TrainingConfiguration {
     return activation.complaint
   }
 
-  /// The resolved values of options that have bounds.
-  private var numbers: TrainingOptions {
-    var options = TrainingOptions()
-    (options.steps, options.batch, options.clip) = (steps, batch, clip)
-    options.learningRate = learningRate.peak
-    options.learningRateStart = learningRate.start
-    options.learningRateFloor = learningRate.floor
-    (options.warmup, options.regularizerWarmup) = (learningRate.warmup, regularizerWarmup.steps)
-    options.beta = Double(objective.beta)
-    options.ortho = Double(objective.ortho)
-    options.l1 = Double(objective.l1)
-    options.auxk = Double(objective.auxk)
-    options.auxkK = objective.auxk > 0 ? objective.auxkActive : nil
-    options.deadWindow = deadWindow
-    options.checkpointEvery = checkpointEvery
-    options.recordEvery = recordEvery
-    options.keep = keep
-    return options
-  }
-
   /// What is wrong with a file of layout `format`.
   static func complaint(format: Int) -> String? {
     format == 1 ? nil : "The layout is version \(format); this program knows version 1."
+  }
+
+  /// The steps that make `epochs` passes over `rows` rows, at least 1; nil if they are too many.
+  static func steps(epochs: Double, rows: Int, batch: Int) -> Int? {
+    let wanted = (epochs * Double(rows) / Double(max(1, batch))).rounded(.up)
+    return wanted < 1e12 ? Int(max(1, wanted)) : nil
   }
 
   /// What is wrong with batches of `batch` rows.

@@ -9,6 +9,8 @@ package protocol OptionValue: Codable, Hashable, Sendable {
   init?(option text: String)
   /// The values to choose from; empty for numbers and texts.
   static var choices: [String] { get }
+  /// The value as a command line writes it.
+  var optionText: String { get }
 }
 
 extension OptionValue {
@@ -17,16 +19,24 @@ extension OptionValue {
 
 extension OptionValue where Self: LosslessStringConvertible {
   package init?(option text: String) { self.init(text) }
+  package var optionText: String { description }
 }
 
 extension OptionValue where Self: CaseIterable & RawRepresentable<String> {
   package init?(option text: String) { self.init(rawValue: text) }
   package static var choices: [String] { allCases.map(\.rawValue) }
+  package var optionText: String { rawValue }
 }
 
 extension Int: OptionValue {}
 extension UInt64: OptionValue {}
-extension Double: OptionValue {}
+extension Double: OptionValue {
+  /// The shortest text; a number in single precision has the digits it was written with.
+  package var optionText: String {
+    let text = Double(Float(self)) == self ? "\(Float(self))" : "\(self)"
+    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+  }
+}
 extension String: OptionValue {}
 
 /// A coding key that is the name of an option or of a metric.
@@ -92,6 +102,11 @@ package struct TrainingOption: Sendable {
   /// Sets the option, unless it is set, to its value in other options.
   let fill: @Sendable (inout TrainingOptions, _ other: TrainingOptions) -> Void
   let decode: @Sendable (inout TrainingOptions, KeyedDecodingContainer<NameKey>) throws -> Void
+  /// Whether the option is set.
+  let isSet: @Sendable (TrainingOptions) -> Bool
+  /// The values in two groups of options, as a command line writes them, if the first is set and the second is another;
+  /// settings in single precision are equal to what they were rounded from.
+  let difference: @Sendable (TrainingOptions, TrainingOptions) -> (given: String, own: String?)?
   let encode: @Sendable (TrainingOptions, inout KeyedEncodingContainer<NameKey>) throws -> Void
 
   init<Value: OptionValue>(
@@ -114,6 +129,14 @@ package struct TrainingOption: Sendable {
     complaint = { $0[keyPath: path].flatMap(bounds.complaint) }
     fill = { $0[keyPath: path] = $0[keyPath: path] ?? $1[keyPath: path] }
     decode = { $0[keyPath: path] = try $1.decodeIfPresent(Value.self, forKey: key) }
+    isSet = { $0[keyPath: path] != nil }
+    difference = {
+      guard let given = $0[keyPath: path] else { return nil }
+      let own = $1[keyPath: path]
+      if given == own { return nil }
+      if let wide = given as? Double, Double(Float(wide)) == own as? Double { return nil }
+      return (given.optionText, own?.optionText)
+    }
     encode = { try $1.encodeIfPresent($0[keyPath: path], forKey: key) }
   }
 

@@ -91,6 +91,14 @@ extension Ranks {
         + " in a folder that all machines share.")
   }
 
+  /// Waits until this rank sees the run at `path`, which rank 0 sees: a folder on a network may need a moment. Fails if
+  /// it does not appear.
+  package func waitForRun(at path: String) throws(Failure) {
+    let file = RunDirectory.configurationFile(path)
+    for _ in 0..<100 where world.size > 1 && !Path.exists(file) { pause(.milliseconds(100)) }
+    guard Path.exists(file) else { throw Self.unshared(path, rank: world.rank) }
+  }
+
   /// The folder of the newest checkpoint of `run` whose files are whole, as rank 0 finds it; nil if there is
   /// none.
   package func newestWholeCheckpoint(

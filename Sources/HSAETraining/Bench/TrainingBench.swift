@@ -50,14 +50,20 @@ public struct TrainingBench {
     (self.configuration, self.source, self.threads) = (configuration, source, threads)
   }
 
+  /// The blocks of steps that `plan` times, unless memory is too small for the comparison.
+  public func blocks(_ plan: BenchPlan) -> Int {
+    plan.blocks * (plan.comparisonBatch == nil || configuration.shape.isFlat ? 1 : 3)
+  }
+
   /// Measures according to `plan`. If the dictionary is flat or memory is too small, it leaves out the
-  /// comparison; in the second case it calls `note` with the reason.
+  /// comparison; in the second case it calls `note` with the reason. `progress` is called between blocks with the
+  /// number of those done.
   public func measure(
-    _ plan: BenchPlan, note: (String) -> Void = { _ in }
+    _ plan: BenchPlan, note: (String) -> Void = { _ in }, progress: (_ done: Int) -> Void = { _ in }
   ) throws(Failure) -> BenchResult {
     let before = rates()
-    let (blocks, above) = try steps(plan)
-    let pairs = try compare(plan, note: note)
+    let (blocks, above) = try steps(plan, progress: progress)
+    let pairs = try compare(plan, note: note, progress: progress)
     let rates = before.best(rates())
 
     let (shape, batch) = (configuration.shape, Double(configuration.batch))
@@ -104,19 +110,24 @@ public struct TrainingBench {
 
   /// Times blocks of steps of the run's dictionary. Also returns the share of its latents above the
   /// threshold.
-  private func steps(_ plan: BenchPlan) throws(Failure) -> (blocks: [Block], above: Double?) {
+  private func steps(
+    _ plan: BenchPlan, progress: (_ done: Int) -> Void
+  ) throws(Failure) -> (blocks: [Block], above: Double?) {
     let timed = TimedTraining(
       try trained(configuration), configuration, source, step: state.step)
     try timed.block(plan.warmSteps)
     var blocks: [Block] = []
-    for _ in 0..<plan.blocks { blocks.append(try timed.block(plan.blockSteps)) }
+    for done in 0..<plan.blocks {
+      progress(done)
+      blocks.append(try timed.block(plan.blockSteps))
+    }
     return (blocks, timed.aboveThreshold)
   }
 
   /// Times the run's dictionary and the flat one with the same E and D, in alternating blocks, so that other
   /// work on the machine affects both alike. Returns the seconds of a step in each pair of blocks.
   private func compare(
-    _ plan: BenchPlan, note: (String) -> Void
+    _ plan: BenchPlan, note: (String) -> Void, progress: (_ done: Int) -> Void
   ) throws(Failure) -> [(hierarchical: Double, flat: Double)] {
     guard let batch = plan.comparisonBatch, !configuration.shape.isFlat else { return [] }
     var larger = configuration
@@ -137,7 +148,8 @@ public struct TrainingBench {
     try first.block(plan.warmSteps)
     try second.block(plan.warmSteps)
     var pairs: [(hierarchical: Double, flat: Double)] = []
-    for _ in 0..<plan.blocks {
+    for pair in 0..<plan.blocks {
+      progress(plan.blocks + 2 * pair)
       let seconds = try first.block(plan.blockSteps).seconds
       pairs.append((seconds, try second.block(plan.blockSteps).seconds))
     }

@@ -175,12 +175,7 @@ extension Trainer {
       }
       try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
     }
-    let world = ranks.world
-    try world.agree { () throws(Failure) in
-      let file = RunDirectory.configurationFile(path)
-      for _ in 0..<100 where world.size > 1 && !Path.exists(file) { pause(.milliseconds(100)) }
-      guard Path.exists(file) else { throw Ranks.unshared(path, rank: world.rank) }
-    }
+    try ranks.world.agree { () throws(Failure) in try ranks.waitForRun(at: path) }
   }
 
   /// Removes the run again if this process began it and it has not taken a step. Then the run can be begun

@@ -15,39 +15,56 @@ public final class TrainingGroup {
   public let trainers: [Trainer]
   private let ranks: Ranks
 
-  /// Begins a run at each path (`Trainer.begin`). All runs must read the same batches.
+  /// A run to train: its folder, its settings, and whether it has begun there and is continued.
+  public typealias Run = (path: String, configuration: TrainingConfiguration, hasBegun: Bool)
+
+  /// Continues the runs that have begun (`Trainer.init(resuming:)`), which may stand at different steps, and begins the
+  /// others (`Trainer.begin`). All runs must read the same batches.
+  ///
+  /// Either all of the others begin or none does. `warn` is called with a message for each checkpoint that is skipped.
+  public convenience init(
+    _ runs: [Run], source: any RowSource, with resources: TrainingResources,
+    warn: (String) -> Void = { _ in }
+  ) throws(Failure) {
+    let ranks = resources.ranks
+    try ranks.requireAlike(runs.map(\.configuration))
+    try Self.refuseMismatch(runs.map { ($0.path, $0.configuration) })
+    try Trainer.checkMachine(runs.map(\.configuration), resources)
+    var trainers: [String: Trainer] = [:]
+    for run in runs where run.hasBegun {
+      trainers[run.path] = try Trainer(
+        resuming: run.path, source: source, with: resources, warn: warn)
+    }
+    // All that can fail before this has not begun anything.
+    let others = runs.filter { !$0.hasBegun }.map { ($0.path, $0.configuration) }
+    if !others.isEmpty {
+      for trainer in try Trainer.beginAlike(others, source: source, with: resources) {
+        trainers[trainer.path] = trainer
+      }
+    }
+    self.init(runs.compactMap { trainers[$0.path] }, ranks: ranks)
+  }
+
+  /// Begins a run at each path. All runs must read the same batches.
   public convenience init(
     beginning runs: [(path: String, configuration: TrainingConfiguration)],
     source: any RowSource, with resources: TrainingResources
   ) throws(Failure) {
-    try resources.ranks.requireAlike(runs.map(\.configuration))
-    try Self.refuseMismatch(runs)
-    self.init(
-      try Trainer.beginAlike(runs, source: source, with: resources), ranks: resources.ranks)
+    try self.init(
+      runs.map { ($0.path, $0.configuration, false) }, source: source, with: resources)
   }
 
-  /// Continues the runs at `paths`, which may stand at different steps (`Trainer.init(resuming:)`).
+  /// Continues the runs at `paths`.
   public convenience init(
     resuming paths: [String], source: any RowSource, with resources: TrainingResources,
     warn: (String) -> Void = { _ in }
   ) throws(Failure) {
-    let ranks = resources.ranks
-    let runs = try ranks.world.agree { () throws(Failure) in
-      var runs: [(path: String, configuration: TrainingConfiguration)] = []
-      for path in paths {
-        runs.append((path, try RunDirectory(path: path).trainingConfiguration()))
+    let runs = try resources.ranks.world.agree { () throws(Failure) in
+      try paths.map { (path) throws(Failure) -> Run in
+        (path, try RunDirectory(path: path).trainingConfiguration(), true)
       }
-      return runs
     }
-    try ranks.requireAlike(runs.map(\.configuration))
-    try Self.refuseMismatch(runs)
-    try Trainer.checkMachine(runs.map(\.configuration), resources)
-    var trainers: [Trainer] = []
-    for path in paths {
-      trainers.append(
-        try Trainer(resuming: path, source: source, with: resources, warn: warn))
-    }
-    self.init(trainers, ranks: ranks)
+    try self.init(runs, source: source, with: resources, warn: warn)
   }
 
   /// A group of `trainers`, which must read the same batches on the same ranks.

@@ -28,7 +28,8 @@ public enum CoreSuite: EvaluationSuite {
     var results: [SuiteResult] = []
     for (index, run) in runs.enumerated() {
       let measured = try RowMeasurement(
-        run, on: rows, threads: options.threads, ranks: input.ranks)
+        run, on: rows, threads: options.threads, ranks: input.ranks,
+        progress: { input.progress($0, $1, "rows of \(run.name)") })
       var numbers = measured.numbers(
         resamples: options.resamples, seed: options.seed, threads: options.threads)
       let spliced = losses?.numbers(

@@ -48,10 +48,12 @@ public struct RowMeasurement: Sendable {
   let width: Int
 
   /// Measures `run` on `rows`; each of `ranks` measures some of the chunks. The result does not depend on
-  /// `threads`. It depends on the number of ranks only by the rounding of sums.
+  /// `threads`. It depends on the number of ranks only by the rounding of sums. `progress` is called with the number
+  /// of rows done and the number this rank measures.
   public init(
     _ run: LoadedRun, on rows: EvaluationRows, threads: Int,
-    ranks: any Communicator = SingleProcess()
+    ranks: any Communicator = SingleProcess(),
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(Failure) {
     let dictionary = run.dictionary
     let chunks = rows.chunks[ranks.share(of: rows.chunks.count)]
@@ -61,6 +63,8 @@ public struct RowMeasurement: Sendable {
       shape: dictionary.shape, subThreshold: dictionary.activation.subThreshold)
     var fullRows = 0
     var variance = 0.0
+    let total = chunks.reduce(0) { $0 + $1.count }
+    var done = 0
     try ranks.agree { () throws(Failure) in
       for range in chunks {
         let x = try rows.matrix(range, for: run)
@@ -102,6 +106,8 @@ public struct RowMeasurement: Sendable {
             sublatents: Double(active))
           sums.add(quantities.values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
         }
+        done += range.count
+        progress(done, total)
       }
     }
     var counts = [variance, Double(fullRows)]

@@ -77,7 +77,7 @@ public struct SplicedLosses: Sendable {
           }
           done += context.tokens.count
         }
-        input.progress(done, total)
+        input.progress(done, total, "tokens")
       }
     }
     sums.sum(over: ranks)

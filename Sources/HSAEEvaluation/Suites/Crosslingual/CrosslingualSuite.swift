@@ -99,7 +99,7 @@ private struct CapturedSentences: ~Copyable {
           row += 1
         }
         done += all.count
-        input.progress(done, total)
+        input.progress(done, total, "tokens")
       }
     }
     ranks.gather(&rows, rows: shares.map { starts[$0.lowerBound]..<starts[$0.upperBound] })
