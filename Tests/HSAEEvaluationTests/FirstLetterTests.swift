@@ -44,7 +44,7 @@ import Testing
     }
     let prompt = try FirstLetterPrompt(
       word: words[0], examples: Array(words[1...]), tokenizer: model.tokenizer, pieces: pieces,
-      prefix: [])
+      prefix: [256])
     let text = FirstLetterPrompt.text(word: words[0], examples: Array(words[1...]))
     #expect(
       text
