@@ -99,6 +99,11 @@ public func openRows(
         return try MappedRows(
           SafetensorsFile(path: Path.join(path, indices[0]), tensor: tensor), tensor: tensor)
       }
+      if [".zarray", ".zgroup"].contains(where: { Path.exists(Path.join(path, $0)) }) {
+        throw .data(
+          "\(path): this is Zarr version 2, and hsae reads version 3; write it again with zarr_format=3."
+        )
+      }
       throw .data(
         "\(path): this folder has no zarr.json, so it is not an activation store; give a store, a Zarr"
           + " v3 array, a .npy or a .safetensors file, or the index of several of these.")

@@ -22,6 +22,7 @@ struct GGUFHeader: Hashable {
           ? "\(path) is empty, not a GGUF model; fetch it again."
           : "\(path) has \(fileSize) bytes, too few for a GGUF model; fetch it again.")
     }
+    try Failure.refusePointer(bytes, path: path)
     guard bytes.starts(with: Array("GGUF".utf8)) else {
       throw .data(
         "\(path) is not a GGUF model: it starts with \(hexadecimal(Array(bytes[..<4]))), not with "

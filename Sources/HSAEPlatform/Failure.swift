@@ -51,3 +51,14 @@ extension Failure: LocalizedError {
   /// The message, for code that shows errors by their `localizedDescription`.
   public var errorDescription: String? { message }
 }
+
+extension Failure {
+  /// Fails with `.data` if `bytes`, the beginning of the file at `path`, are those of a Git LFS pointer: the few lines
+  /// that a clone without Git LFS has in place of a large file.
+  public static func refusePointer(_ bytes: [UInt8], path: String) throws(Failure) {
+    guard bytes.starts(with: Array("version https://git-lfs.github.com/spec/".utf8)) else { return }
+    throw .data(
+      "\(path) is a Git LFS pointer, not the file itself; run git lfs pull in its folder, or fetch the file again."
+    )
+  }
+}

@@ -17,10 +17,12 @@ public final class MappedFile: @unchecked Sendable {
   /// - Safety: `count` bytes are mapped until `deinit` and never written.
   @unsafe public let start: UnsafeRawPointer?
 
-  /// Maps the file at `path`. A missing or unreadable file is `.missing`, a folder `.data`.
+  /// Maps the file at `path`. A missing or unreadable file is `.missing`; a folder, or a Git LFS pointer in place of a
+  /// file, is `.data`.
   public init(path: String) throws(Failure) {
     let file = try Descriptor(reading: path)
     let count = try file.size()
+    if count < 1024 { try Failure.refusePointer(file.bytes(min(count, 64), at: 0), path: path) }
     self.path = path
     self.count = count
     if count == 0 {

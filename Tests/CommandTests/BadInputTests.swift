@@ -23,6 +23,11 @@ import Testing
       ("huge", numpyBytes(shape: [Int.max, 4], content: zeros(800)), "cut short"),
       ("text", Array("1,2,3\n4,5,6\n".utf8), "neither"),
       ("empty", [], "neither"),
+      (
+        "pointer",
+        Array("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n".utf8),
+        "git lfs pull"
+      ),
     ]
   }()
 

@@ -79,6 +79,17 @@ struct SafetensorsTests {
     }
   }
 
+  /// A matrix without elements is not one to choose.
+  @Test func emptyTensorsAreNoRows() throws {
+    var data: [UInt8] = []
+    for value in [Float(1), -2] { appendBytes(of: value.bitPattern, to: &data) }
+    let header =
+      #"{"empty":{"dtype":"F32","shape":[10,0],"data_offsets":[0,0]},"#
+      + #""w":{"dtype":"F32","shape":[2,1],"data_offsets":[0,8]}}"#
+    let file = try open(safetensors(header, data: data))
+    #expect(try MappedRows(file).matrix(rows: 0..<2).elements == [1, -2])
+  }
+
   /// Types that are not read, known or not, and of less than a byte, leave the other tensors readable.
   @Test(arguments: [
     ("C64", 1, 8), ("F8_E8M0", 3, 3), ("F4", 4, 2), ("F8_E4M3", 2, 2), ("NEW9", 5, 7),

@@ -169,6 +169,19 @@ struct ZarrTests {
     }
   }
 
+  /// Folders of Zarr that are not what hsae reads are called what they are.
+  @Test func otherZarrFolders() throws {
+    try withTemporaryFolder { folder in
+      try DurableFile.write(#"{"zarr_format": 2}"#, to: folder + "/.zarray")
+      let old = failure { _ = try openRows(path: folder) }
+      #expect(old?.message.contains("Zarr version 2") == true)
+      try DurableFile.write(
+        #"{"zarr_format": 3, "node_type": "group", "attributes": {}}"#, to: folder + "/zarr.json")
+      let group = failure { _ = try openRows(path: folder) }
+      #expect(group?.message.contains("give the array in it") == true)
+    }
+  }
+
   @Test func aFolderWithoutMetadata() throws {
     try withTemporaryFolder { folder in
       #expect(failure { _ = try openRows(path: folder) }?.kind == .data)

@@ -1,6 +1,7 @@
 // Tests the import of SAELens's and sparsify's folders: the imported dictionary computes the same, and
 // unsupported settings are rejected by name.
 
+import Foundation
 import HSAEActivations
 import HSAEInterop
 import HSAEModels
@@ -92,6 +93,29 @@ struct SAELensImportTests {
       #expect(old.origin.prependsBOS == false)
       #expect(try imported("older", ["metadata": nil]).origin.prependsBOS == true)
       #expect(try imported("silent", [:]).origin.prependsBOS == nil)
+    }
+  }
+
+  /// Before version 6.48 SAELens saved the logarithm of the threshold during training. Positions that training left out
+  /// are noted.
+  @Test func logarithmsOfThresholds() throws {
+    try withTemporaryFolder { folder in
+      var source = SourceSAE(seed: 22, unitDecoder: false)
+      source.threshold = (0..<source.latents).map { 0.1 + 0.05 * Double($0) }
+      try source.writeSAELens(to: folder + "/end")
+      let end = try DictionaryImport(path: folder + "/end")
+      try source.writeSAELens(
+        to: folder + "/training", ["seqpos_slice": .array([.integer(1), .null])])
+      let tensors = source.saelensTensors.map { tensor in
+        tensor.name == "threshold"
+          ? ("log_threshold", tensor.shape, tensor.values.map { log($0) }) : tensor
+      }
+      try SourceSAE.write(tensors, to: folder + "/training/sae_weights.safetensors")
+      let training = try DictionaryImport(path: folder + "/training")
+      #expect(training.origin.notes.contains { $0.contains("seqpos_slice") })
+      let ours = try #require(training.dictionary.thresholds?.threshold)
+      let theirs = try #require(end.dictionary.thresholds?.threshold)
+      #expect(zip(ours, theirs).allSatisfy { abs($0 - $1) <= 1e-6 * $1 })
     }
   }
 

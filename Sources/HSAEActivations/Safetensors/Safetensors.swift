@@ -118,7 +118,7 @@ public struct SafetensorsFile: Sendable {
 
   /// The tensors that can be read as rows.
   public var matrices: [SafetensorsTensor] {
-    tensors.filter { $0.shape.count == 2 && $0.type?.elementType != nil }
+    tensors.filter { $0.shape.count == 2 && $0.count > 0 && $0.type?.elementType != nil }
   }
 
   /// All elements of the tensor called `name`, row-major.

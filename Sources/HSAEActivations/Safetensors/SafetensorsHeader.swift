@@ -95,7 +95,12 @@ struct SafetensorsHeader {
     }
     var claimed: UInt64 = 0
     for (index, byte) in file.copy(0..<8).enumerated() { claimed |= UInt64(byte) << (8 * index) }
-    guard claimed <= UInt64(Self.maximumLength), claimed <= UInt64(bytes.byteCount - 8) else {
+    guard claimed <= UInt64(Self.maximumLength) || claimed > UInt64(bytes.byteCount - 8) else {
+      throw .data(
+        "\(path), byte 0: the header has \(claimed) bytes; the format allows \(Self.maximumLength)."
+      )
+    }
+    guard claimed <= UInt64(bytes.byteCount - 8) else {
       throw .data(
         "\(path), byte 0: a header of \(claimed) bytes is too long for this file; it was cut short"
           + " or is not a .safetensors file.")

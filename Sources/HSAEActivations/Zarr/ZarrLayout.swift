@@ -25,8 +25,8 @@ enum ZarrNode {
   case group
   case array(ZarrLayout)
 
-  /// Reads the metadata of the node in the folder `path`. Fails with `.missing` if it has none and
-  /// `.data` if this project cannot read it.
+  /// Reads the metadata of the node in the folder `path`. Fails with `.missing` if it has none, and with `.data` if
+  /// hsae cannot read it or if it is a group that is not an activation store.
   init(path: String) throws(Failure) {
     let file = Path.join(path, "zarr.json")
     // Attributes that Python wrote may contain NaN.
@@ -37,7 +37,13 @@ enum ZarrNode {
       throw .data("\(file): this is not Zarr format 3; convert the array to that format.")
     }
     switch object["node_type"]?.string {
-    case "group": self = .group
+    case "group":
+      guard object["attributes"]?["kind"] != nil else {
+        throw .data(
+          "\(path): this is a Zarr group, but not an activation store of hsae; give the array in it that has the"
+            + " rows.")
+      }
+      self = .group
     case "array": self = .array(try ZarrLayout(object, file: file))
     default: throw .data("\(file): \"node_type\" is neither \"array\" nor \"group\".")
     }

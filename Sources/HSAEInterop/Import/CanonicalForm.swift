@@ -131,7 +131,8 @@ struct CanonicalDictionary: ~Copyable {
       if !threshold.isEmpty { threshold[latent] = Float(Double(threshold[latent]) * norm) }
     }
     if dead > 0 {
-      origin.notes.append("\(counted(dead, "latent")) with a decoder row of zeros are dead.")
+      origin.notes.append(
+        "\(counted(dead, "latent")) with a decoder row of zeros \(dead == 1 ? "is" : "are") dead.")
     }
     if case .topK(rescaled: true) = rule {
       origin.notes.append(

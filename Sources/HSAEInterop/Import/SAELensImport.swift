@@ -1,6 +1,7 @@
 // Imports folders of SAELens (version 6 or older) and of `hsae export`: cfg.json, sae_weights.safetensors.
 // SAELens defines the settings in its `saes/sae.py` and `loading/pretrained_sae_loaders.py`.
 
+import Foundation
 import HSAEActivations
 import HSAEModels
 import HSAERuns
@@ -61,6 +62,13 @@ struct SAELensImport {
     }
     if let head = (metadata["hook_head_index"] ?? configuration["hook_head_index"])?.integer {
       source.origin.notes.append("It is for rows of attention head \(head) alone.")
+    }
+    if let slice = source.origin.metadata?["seqpos_slice"]?.array,
+      slice.contains(where: { $0 != .null })
+    {
+      source.origin.notes.append(
+        "It was trained on a part of each context's positions (seqpos_slice); rows that hsae collects are of all"
+          + " positions, unless collect has --min-position.")
     }
     if let note = configuration.note(ofKeysBeside: SAELensKeys.known) {
       source.origin.notes.append(note)
@@ -167,9 +175,18 @@ struct SAELensImport {
       origin: origin)
     source.encoderBias = file.has("b_enc") ? try file.vector("b_enc", count: latents) : []
     source.threshold =
-      architecture == "jumprelu" ? try file.vector("threshold", count: latents) : trained
+      architecture == "jumprelu" ? try jumpReLUThresholds(file, count: latents) : trained
     source.subtractsBias = try configuration.flag("apply_b_dec_to_input", default: true)
     return source
+  }
+
+  /// The thresholds of a jumprelu SAE. Before version 6.48 SAELens trained their logarithms and saved those during
+  /// training.
+  private func jumpReLUThresholds(_ file: SafetensorsFile, count: Int) throws(Failure) -> [Float] {
+    guard !file.has("threshold"), file.has("log_threshold") else {
+      return try file.vector("threshold", count: count)
+    }
+    return try file.vector("log_threshold", count: count).map { Float(exp(Double($0))) }
   }
 
   /// The thresholds of a batchtopk SAE for inference, as SAELens's `save_inference_model` computes them: one
