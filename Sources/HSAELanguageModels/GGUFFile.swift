@@ -65,6 +65,21 @@ public struct GGUFFile: ~Copyable, Sendable {
     index(of: key, GGUF_TYPE_BOOL).map { unsafe gguf_get_val_bool(context, $0) }
   }
 
+  /// Whether there is metadata under `key`.
+  func has(_ key: String) -> Bool {
+    // Safe: ggml only reads the context.
+    unsafe gguf_find_key(context, key) >= 0
+  }
+
+  /// The number of transformer blocks; nil if the file does not state it.
+  var blockCount: Int? {
+    let key = architecture.map { "\($0).block_count" }
+    // Safe: ggml only reads the context, at an index it has just returned and of that type.
+    return key.flatMap { index(of: $0, GGUF_TYPE_UINT32) }.map {
+      unsafe Int(gguf_get_val_u32(context, $0))
+    }
+  }
+
   /// Whether tokens see only earlier ones, as in models that predict the next token.
   var isCausal: Bool {
     architecture.flatMap { boolean("\($0).attention.causal") } ?? true
@@ -170,11 +185,10 @@ public struct GGUFFile: ~Copyable, Sendable {
   /// The file says which of the two has an epsilon. If it states both or neither, a bias decides, because only
   /// LayerNorms have one.
   public var lastNormCentres: Bool {
-    func has(_ key: String) -> Bool {
-      // Safe: ggml only reads the context.
-      architecture.map { unsafe gguf_find_key(context, "\($0).attention.\(key)") >= 0 } ?? false
-    }
-    let (centres, scales) = (has("layer_norm_epsilon"), has("layer_norm_rms_epsilon"))
+    let prefix = (architecture ?? "") + ".attention."
+    let (centres, scales) = (
+      has(prefix + "layer_norm_epsilon"), has(prefix + "layer_norm_rms_epsilon")
+    )
     return centres != scales ? centres : place(of: "output_norm.bias") != nil
   }
 

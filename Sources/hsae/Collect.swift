@@ -206,7 +206,7 @@ struct Collect: ParsableCommand, RunsOnRanks {
     if model == "synthetic" { return SyntheticModel(contextLength: context) }
     return try LlamaModel(
       path: ModelFetcher(say: say).resolve(model), weights: weights, contextLength: context,
-      threads: threading.count, say: say)
+      block: layer, threads: threading.count, say: say)
   }
 
   private func prepare(
@@ -255,7 +255,8 @@ struct Collect: ParsableCommand, RunsOnRanks {
       + " \(counted(collection.documentCount, "document")); \(attributes.modelName)"
       + " (\(attributes.weightsType ?? "?")), \(attributes.hookPoint)"
     if let median = collection.medianNorm, let flagged = collection.flaggedRows {
-      text += "; median norm \(Int(median.rounded())), \(counted(flagged, "row")) flagged"
+      text +=
+        "; median norm \(grouped(Double(median), digits: 4)), \(counted(flagged, "row")) flagged"
     }
     if !attributes.complete { text += "; incomplete" }
     try output(text + "\n")

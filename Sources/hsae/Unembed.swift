@@ -1,6 +1,7 @@
 // hsae unembed: writes a model's unembedding matrix as a store to train on. `UnembeddingRows` does the work.
 
 import ArgumentParser
+import Foundation
 import HSAEActivations
 import HSAELanguageModels
 import HSAESupport
@@ -89,8 +90,7 @@ struct Unembed: ParsableCommand {
 
   private func text(_ report: CleaningReport) -> String {
     func number(_ value: Float) -> String {
-      let tenths = Int((value * 10).rounded())
-      return "\(tenths / 10).\(tenths % 10)"
+      String(format: "%.1f", value)
     }
     func lines(_ group: CleaningReport.Group) -> [String] {
       guard group.count > 0 else { return [] }

@@ -205,8 +205,26 @@ import Testing
       #expect(found?.kind == .data && found?.message.contains(words) == true, "\(words)")
       #expect(found?.message.contains("space") == false)
     }
+    let path = try scratch.file("good.gguf", SplitModel.builder().bytes())
+    let block = #expect(throws: Failure.self) {
+      _ = try LlamaModel(
+        path: path, weights: .type(.q8), contextLength: 8, block: 2, threads: 1,
+        cache: ModelCache(folder: scratch.path + "/cache"))
+    }
+    #expect(block?.kind == .usage && block?.message.contains("blocks 0 to 1") == true)
     let weights = scratch.path + "/cache/weights"
     let left = Path.exists(weights) ? try Path.list(weights) : []
     #expect(left.allSatisfy { $0.hasSuffix(".lock") }, "\(left)")
+  }
+
+  /// If a file does not name the end of text, llama.cpp assumes token 2, which is a word here.
+  @Test(arguments: [false, true]) func aWordThatLlamaAssumesIsTheEndKeepsItsRows(namesEnd: Bool)
+    throws
+  {
+    let builder = SplitModel.builder(kinds: [2, 3, 1]) {
+      if namesEnd { $0.add("tokenizer.ggml.eos_token_id", UInt32(2)) }
+    }
+    let model = try load(scratch.file("end.gguf", builder.bytes()), .keep)
+    #expect(model.tokenizer.isSpecial(2) == namesEnd && model.tokenizer.isSpecial(1))
   }
 }

@@ -16,11 +16,12 @@ enum SplitModel {
   /// Element `column` of the last norm's gain.
   static func gain(_ column: Int) -> Float { 0.5 + Float(column) / 16 }
 
-  /// The model; `seed` draws the weights of its blocks and nothing else. `prepare` may add to the metadata
+  /// The model; `seed` draws the weights of its blocks and nothing else. `kinds` are those of the first three
+  /// tokens. `prepare` may add to the metadata
   /// before the vocabulary.
   static func builder(
     seed: UInt64 = 0, hasVocabulary: Bool = true, architecture: String = "llama",
-    prepare: (inout GGUFBuilder) -> Void = { _ in }
+    kinds: [Int32] = [2, 3, 3], prepare: (inout GGUFBuilder) -> Void = { _ in }
   ) -> GGUFBuilder {
     var model = GGUFBuilder()
     model.add("general.architecture", text: architecture)
@@ -35,7 +36,7 @@ enum SplitModel {
     }
     model.add("\(architecture).attention.layer_norm_rms_epsilon", Float(1e-5))
     prepare(&model)
-    if hasVocabulary { addVocabulary(to: &model) }
+    if hasVocabulary { addVocabulary(to: &model, kinds: kinds) }
     var generator = SeededGenerator(seed: seed)
     func matrix(_ rows: Int, _ columns: Int) -> [[Float]] {
       (0..<rows).map { _ in (0..<columns).map { _ in Float(generator.nextSymmetric()) * 0.2 } }
@@ -59,14 +60,15 @@ enum SplitModel {
     return model
   }
 
-  private static func addVocabulary(to model: inout GGUFBuilder) {
+  private static func addVocabulary(to model: inout GGUFBuilder, kinds first: [Int32]) {
     let bytes = (0..<256).map { "<0x" + hexadecimal([UInt8($0)]).uppercased() + ">" }
     let pieces =
-      ["<unk>", "<s>", "</s>"] + bytes + ["▁dog", "▁cat", "▁a"] + "abcdefghij".map(String.init)
+      ["<unk>", "<s>", first[2] == 1 ? "word" : "</s>"] + bytes + ["▁dog", "▁cat", "▁a"]
+      + "abcdefghij".map(String.init)
     model.add("tokenizer.ggml.model", text: "llama")
     model.add("tokenizer.ggml.tokens", texts: pieces.map { Array($0.utf8) })
-    let kinds = [2, 3, 3] + bytes.map { _ in 6 } + pieces.dropFirst(259).map { _ in 1 }
-    model.add("tokenizer.ggml.token_type", integers: kinds.map { Int32($0) })
+    let kinds = first + bytes.map { _ in 6 } + pieces.dropFirst(259).map { _ in 1 }
+    model.add("tokenizer.ggml.token_type", integers: kinds)
   }
 
   /// Writes `parts` into `scratch` under their names; the paths.

@@ -27,13 +27,14 @@ public final class LlamaModel: ResidualStreamModel {
   /// Tokens in a batch whose tokens all have logits, which take memory.
   private static let batchTokensWithLogits = 256
 
-  /// Loads the model in the GGUF file at `path`, or in it and the other parts of a split model, for contexts of up to `contextLength` tokens.
+  /// Loads the model in the GGUF file at `path`, or in it and the other parts of a split model, for contexts
+  /// of up to `contextLength` tokens.
   ///
   /// `weights` chooses the type to compute with; weights of another type than the file's are made once and
   /// kept in `cache`. Fails with `.missing` or `.data` if llama.cpp cannot use the file, and with `.usage`
-  /// if the model was made for shorter contexts.
+  /// if the model was made for shorter contexts or has no block `block`.
   public init(
-    path: String, weights choice: WeightsChoice = .auto, contextLength: Int,
+    path: String, weights choice: WeightsChoice = .auto, contextLength: Int, block: Int? = nil,
     threads: Int = processorCount, cache: ModelCache = ModelCache(),
     say: @escaping @Sendable (String) -> Void = { _ in }
   ) throws(Failure) {
@@ -51,6 +52,9 @@ public final class LlamaModel: ResidualStreamModel {
           + " 2024; tokens may be others than those the model was trained on; a newer file of the model is better"
       )
     }
+    if let block, let count = file.blockCount, block >= count {
+      throw .usage("There is no block \(block) in \(path): it has blocks 0 to \(count - 1).")
+    }
     let vocabulary = try file.vocabulary()
     let sha256 = try file.sha256()
     let prepared = try PreparedWeights(
@@ -61,7 +65,8 @@ public final class LlamaModel: ResidualStreamModel {
         "\(path): this model was made for contexts of at most \(weights.longestContext) tokens, not"
           + " \(contextLength).")
     }
-    tokenizer = try LlamaTokenizer(weights, vocabulary: vocabulary)
+    tokenizer = try LlamaTokenizer(
+      weights, vocabulary: vocabulary, namesEnd: file.has("tokenizer.ggml.eos_token_id"))
     description = ModelDescription(
       name: file.name ?? Path.name(path), sha256: sha256, weightsType: prepared.type,
       width: weights.width, blockCount: weights.blockCount, longestContext: weights.longestContext)

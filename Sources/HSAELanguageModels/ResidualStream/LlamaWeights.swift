@@ -81,13 +81,15 @@ final class LlamaWeights: @unchecked Sendable {
   // Safe: llama.cpp only reads the vocabulary.
   var addsBOS: Bool { unsafe llama_vocab_get_add_bos(vocabulary) }
 
-  /// Whether each token marks a beginning, an end or a turn, or stands for unknown text.
-  var specials: [Bool] {
+  /// Whether each token marks a beginning, an end or a turn, or stands for unknown text. `namesEnd`: the file names an
+  /// end-of-text token. If it does not, llama.cpp assumes a number, which may be a word's.
+  func specials(namesEnd: Bool) -> [Bool] {
     // Safe: llama.cpp only reads the vocabulary, at tokens that it has.
-    (0..<Int32(tokenCount)).map { token in
+    let assumed = unsafe namesEnd ? -1 : llama_vocab_eos(vocabulary)
+    return (0..<Int32(tokenCount)).map { token in
       let attributes = unsafe llama_vocab_get_attr(vocabulary, token).rawValue
       return unsafe llama_vocab_is_control(vocabulary, token)
-        || llama_vocab_is_eog(vocabulary, token)
+        || token != assumed && llama_vocab_is_eog(vocabulary, token)
         || attributes & LLAMA_TOKEN_ATTR_UNKNOWN.rawValue != 0
     }
   }
@@ -121,7 +123,7 @@ struct LlamaTokenizer: Tokenizer {
   private let specials: [Bool]
   private let weights: LlamaWeights
 
-  init(_ weights: LlamaWeights, vocabulary: Vocabulary) throws(Failure) {
+  init(_ weights: LlamaWeights, vocabulary: Vocabulary, namesEnd: Bool) throws(Failure) {
     guard vocabulary.count == weights.tokenCount else {
       throw .data(
         "\(weights.path): its vocabulary has \(vocabulary.count) tokens, and llama.cpp reads"
@@ -129,7 +131,7 @@ struct LlamaTokenizer: Tokenizer {
     }
     self.weights = weights
     pieces = vocabulary.pieces
-    let (token, specials) = (weights.bos, weights.specials)
+    let (token, specials) = (weights.bos, weights.specials(namesEnd: namesEnd))
     self.specials = specials
     let declared = weights.addsBOS ? token : nil
     prefix = declared.map { [$0] } ?? []
