@@ -108,6 +108,10 @@ import Testing
       for part in ["output of block 3", "output of block 1", "with BOS", "without BOS"] {
         #expect(result.errors.contains(part), "\(part) in \(result.errors)")
       }
+      for more in [[], ["--model", "synthetic"]] {
+        expectRefusal(
+          try runHSAE(["lookup", runs[0], "the"] + more), 65, ["not trained on a vocabulary"])
+      }
       // An export states what the run records, with another store and without any.
       for (number, more) in [["--store", other], []].enumerated() {
         if number == 1 { try FileManager.default.moveItem(atPath: store, toPath: store + "-moved") }
