@@ -80,6 +80,15 @@ extension RowSource {
   }
 }
 
+/// Opens the activation store at `path`; nil if something else is there. Fails with `.missing` if nothing is.
+public func openStore(
+  path: String, allowIncomplete: Bool = false
+) throws(Failure) -> ActivationStore? {
+  guard Path.exists(path) else { throw .missing("\(path): there is no such store.") }
+  guard Path.exists(Path.join(path, "zarr.json")) else { return nil }
+  return try openRows(path: path, allowIncomplete: allowIncomplete) as? ActivationStore
+}
+
 /// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix or the index of several files, an
 /// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name. A folder may also hold one
 /// index of `.safetensors` files.

@@ -2,8 +2,8 @@
 
 extension WordLookup {
   /// The look-up as lines of at most `width` columns: each active expert with its code and words, and under
-  /// it the chosen sublatent.
-  public func rendered(width: Int = 80) -> String {
+  /// it the chosen sublatent. `takesModel`: a model can encode tokens that cleaning dropped, and the text says so.
+  public func rendered(width: Int = 80, takesModel: Bool = true) -> String {
     let width = max(40, width)
     guard let text, let token else {
       var lines = ["\(readableToken(word)): not a token of this model."]
@@ -15,7 +15,9 @@ extension WordLookup {
     }
     var lines = ["\(readableToken(text))  (token \(token), \(visible(text)))"]
     guard isEncoded else {
-      lines.append("  cleaning dropped this token; add --model MODEL to look it up all the same")
+      lines.append(
+        "  cleaning dropped this token"
+          + (takesModel ? "; add --model MODEL to look it up all the same" : ""))
       return lines.map { clipped($0, to: width) }.joined(separator: "\n") + "\n"
     }
     if !isKept { lines.append("  not among the rows the dictionary was trained on") }

@@ -157,6 +157,16 @@ extension LoadedRun {
   public func difference(from place: RowsPlace?) throws(Failure) -> String? {
     try place?.difference(from: description, of: path)
   }
+
+  /// The block whose output the dictionary is for, as the run or the files it was imported from record it; nil if they
+  /// record none.
+  public func block() throws(Failure) -> Int? {
+    guard let origin = description.origin else {
+      return try RunDirectory.storeAttributes(of: path)?.layer
+    }
+    guard case .output(let block)? = origin.hook.flatMap(HookPlace.init) else { return nil }
+    return block
+  }
 }
 
 extension String {

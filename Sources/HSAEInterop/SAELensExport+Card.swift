@@ -49,7 +49,8 @@ extension SAELensExport {
 
   /// The rows, from the attributes of their store.
   private var data: String? {
-    guard let attributes, attributes.rowCount > 0 else { return nil }
+    // Nothing is known of the rows that an imported dictionary was trained on.
+    guard run.description.origin == nil, let attributes, attributes.rowCount > 0 else { return nil }
     guard attributes.kind == .residualStream else {
       let preprocessing = attributes.preprocessing.map { ", \($0)" } ?? ""
       return
@@ -112,9 +113,8 @@ extension SAELensExport {
 
   private var summary: String {
     let shape = dictionary.shape
-    let of =
-      attributes.map { "\(modelName ?? $0.modelName), \($0.hookPoint)" }
-      ?? "rows of width \(shape.width)"
+    let place = attributes == nil ? [] : [model, sourceHook].compactMap(\.self)
+    let of = place.isEmpty ? "rows of width \(shape.width)" : place.joined(separator: ", ")
     let isUnbounded = run.description.origin?.isUnbounded == true
     let kind =
       isUnbounded

@@ -21,7 +21,8 @@ public struct SAELensExport {
   /// The dictionary of its newest complete checkpoint.
   let dictionary: SparseAutoencoder
   let step: Int
-  /// The attributes of the store of its rows; nil if they are not known.
+  /// The attributes of the store of its rows; nil if they are not known. What an imported run's files say takes
+  /// precedence.
   let attributes: StoreAttributes?
   /// Whether sublatents are left out.
   let topLevelOnly: Bool
@@ -34,7 +35,8 @@ public struct SAELensExport {
   ///
   /// - Parameters:
   ///   - run: the run.
-  ///   - attributes: those of the store of the run's rows; they name the model and the hook point.
+  ///   - attributes: those of the store of the run's rows; they name the model and the hook point, unless the run
+  ///     was imported from files that do.
   ///   - modelName: the model's name in other tools, if it differs from the name in the store.
   ///   - modelLicence: the model's licence, for the card.
   ///   - topLevelOnly: whether sublatents are left out, so that SAELens reads the folder without hsae's module.
@@ -61,7 +63,7 @@ public struct SAELensExport {
   }
 
   /// The model's name, if it is known.
-  var model: String? { modelName ?? attributes?.modelName ?? run.description.origin?.model }
+  var model: String? { modelName ?? run.description.origin?.model ?? attributes?.modelName }
 
   /// Whether the folder has a second level.
   var hasSublatents: Bool { !dictionary.shape.isFlat && !topLevelOnly }
@@ -166,14 +168,13 @@ public struct SAELensExport {
     return .object(members)
   }
 
-  /// The hook point as the store or the imported files name it.
-  private var sourceHook: String? {
-    attributes.map(\.hookPoint) ?? run.description.origin?.hook
-  }
+  /// The hook point as the imported files or the store name it.
+  var sourceHook: String? { run.description.origin?.hook ?? attributes?.hookPoint }
 
   /// TransformerLens's name of the hook point; nil if it has none.
   private var hookName: String? {
-    attributes?.layer.map { "blocks.\($0).hook_resid_post" }
+    let layer = run.description.origin?.hook == nil ? attributes?.layer : nil
+    return layer.map { "blocks.\($0).hook_resid_post" }
       ?? sourceHook.flatMap(HookName.transformerLens)
   }
 

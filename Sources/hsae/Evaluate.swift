@@ -54,7 +54,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     completion: .file())
   var text: [String] = []
 
-  @Option(help: "The block whose output the rows are, if no store records it.")
+  @Option(help: "The block whose output the rows are, if neither a store nor the run records it.")
   var layer: Int?
 
   @Option(help: "Rows to reconstruct, at most.")
@@ -179,10 +179,15 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     (options.examples, options.wordNet) = (examples, wordnet)
     options.sentences = sentenceCount
     let say = { @Sendable (text: String) in sayFirst("hsae evaluate: \(text)") }
+    let source = try source(runs, suites)
+    // A store names the block itself.
+    var block = layer
+    if block == nil, !(source is ActivationStore) { block = try recordedBlock(of: runs) }
     var (units, isDone) = ("", true)
     return EvaluationInput(
-      options: options, source: try source(runs, suites), text: try documents(),
-      textName: text.map(Path.name).joined(separator: ", "), layer: layer,
+      options: options, source: source, text: try documents(),
+      textName: text.map(Path.name).joined(separator: ", "),
+      layer: block,
       loader: try loader(say, threads: threads),
       sentences: { () throws(Failure) in
         if let sentences { return try ParallelSentences(path: sentences) }
@@ -218,6 +223,21 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     // Rows stay at unit norm: a suite gives them their lengths where a run needs them.
     return try runs[0].openRows(
       at: store, tensor: tensor, restoresLengths: false, advice: "name them with --store.")
+  }
+
+  /// The block that the runs record; nil if none records one. Fails with `.usage` if they record different ones.
+  private func recordedBlock(of runs: [LoadedRun]) throws(Failure) -> Int? {
+    var found: (block: Int, run: String)?
+    for run in runs {
+      guard let block = try run.block() else { continue }
+      if let found, found.block != block {
+        throw .usage(
+          "\(found.run) is for the output of block \(found.block), and \(run.path) for that of block"
+            + " \(block); evaluate each by itself.")
+      }
+      found = (block, run.path)
+    }
+    return found?.block
   }
 
   private func documents() throws(Failure) -> [Document]? {

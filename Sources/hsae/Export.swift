@@ -30,14 +30,16 @@ struct Export: ParsableCommand {
   var topLevel = false
 
   @Option(
-    help: "The store to take the model's name and the hook point from (default: the run's own).",
-    completion: .directory)
+    help: """
+      The store to take the model's name and the hook point from, where neither the run nor the files it \
+      was imported from record them.
+      """, completion: .directory)
   var store: String?
 
   @Option(
     help: """
       The model's name in other tools, such as google/gemma-3-270m (default: its name on the Hub if \
-      hsae fetch knows the model, else the store's).
+      hsae fetch knows the model, else the one that the run's store or files record).
       """)
   var modelName: String?
 
@@ -45,13 +47,14 @@ struct Export: ParsableCommand {
     let directory = try RunDirectory(path: path)
     try Path.requireParent(of: out)
     let attributes = try attributes(of: directory)
+    // An imported run keeps the model's name from its files.
+    let imported = directory.description.origin?.model
     let known = ModelCatalogue.model(
-      sha256: attributes?.modelSHA256,
-      orNamed: modelName ?? attributes?.modelName ?? directory.description.origin?.model)
+      sha256: imported == nil ? attributes?.modelSHA256 : nil,
+      orNamed: modelName ?? imported ?? attributes?.modelName)
     let export = try SAELensExport(
       directory, attributes: attributes,
-      // An imported run keeps the model's name from its files.
-      modelName: modelName ?? (attributes == nil ? nil : known?.hubName),
+      modelName: modelName ?? (imported == nil && attributes != nil ? known?.hubName : nil),
       modelLicence: known?.licence, topLevelOnly: topLevel, warn: { report("hsae export: \($0)") })
     try export.write(to: out)
     for note in export.notes { report("hsae export: \(note)") }
@@ -60,38 +63,47 @@ struct Export: ParsableCommand {
         + " \(counted(export.latentCount, "latent"))\n")
   }
 
-  /// The attributes of the run's store; nil if there is none, and then the folder names no model.
+  /// The attributes of the store that the run was trained on, or else of the given store; nil if there is neither, and
+  /// then the folder names no model.
   private func attributes(of run: RunDirectory) throws(Failure) -> StoreAttributes? {
-    let width = run.description.shape.width
+    let own = try RunDirectory.storeAttributes(of: run.path)
+    let data = run.description.data
+    let opened: ActivationStore?
     if let store {
-      guard let opened = try openRows(path: store, allowIncomplete: true) as? ActivationStore else {
-        throw .data("\(store): not an activation store; leave out --store, or name the run's.")
+      opened = try named(store, for: run)
+    } else if run.description.knowsRows, let data {
+      opened = (try? openStore(path: data.path, allowIncomplete: true)) ?? nil
+      if opened == nil, own == nil {
+        let what = Path.exists(data.path) ? "is not an activation store" : "is gone"
+        report("hsae export: \(data.path) \(what), so cfg.json names no model and no hook point.")
       }
-      guard opened.width == width else {
-        throw .data(
-          "\(store): its rows have the width \(opened.width), and the dictionary of \(run.path) is for"
-            + " \(width); name the store it was trained on.")
-      }
-      let place = try RowsPlace(opened)
-      if let note = try place?.difference(from: run.description, of: run.path) {
-        report("hsae export: note: \(note)")
-      }
-      return try attributes(of: opened)
+    } else {
+      opened = nil
     }
-    guard run.description.knowsRows, let data = run.description.data else { return nil }
-    guard Path.isDirectory(data.path),
-      let opened = try? openRows(path: data.path, allowIncomplete: true) as? ActivationStore
-    else {
-      let what = Path.exists(data.path) ? "is not an activation store" : "is gone"
-      report("hsae export: \(data.path) \(what), so cfg.json names no model and no hook point.")
-      return nil
+    guard var attributes = own ?? opened?.attributes else { return nil }
+    // Older stores do not record it, so their tokens decide. The tokens of another store say nothing about the run.
+    if let opened, own == nil || opened.fingerprint == data?.fingerprint {
+      attributes.collection?.beginsWithBOS = try opened.beginsWithBOS()
     }
-    return try attributes(of: opened)
+    return attributes
   }
 
-  private func attributes(of store: ActivationStore) throws(Failure) -> StoreAttributes {
-    var attributes = store.attributes
-    attributes.collection?.beginsWithBOS = try store.beginsWithBOS()
-    return attributes
+  /// The store that --store names; a note says how it differs from the run's own.
+  private func named(_ store: String, for run: RunDirectory) throws(Failure) -> ActivationStore {
+    let width = run.description.shape.width
+    guard let opened = try openStore(path: store, allowIncomplete: true) else {
+      throw .data(
+        "\(store): this is not an activation store; leave out --store, or name the run's.")
+    }
+    guard opened.width == width else {
+      throw .data(
+        "\(store): its rows have the width \(opened.width), and the dictionary of \(run.path) is for"
+          + " \(width); name the store it was trained on.")
+    }
+    let place = try RowsPlace(opened)
+    if let note = try place?.difference(from: run.description, of: run.path) {
+      report("hsae export: note: \(note)")
+    }
+    return opened
   }
 }

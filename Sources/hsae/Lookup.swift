@@ -2,7 +2,9 @@
 // the work.
 
 import ArgumentParser
+import HSAEActivations
 import HSAEEvaluation
+import HSAERuns
 import HSAESupport
 import HSAETensors
 
@@ -57,13 +59,10 @@ struct LookUp: ParsableCommand {
   }
 
   func run() throws {
+    try requireVocabulary()
     let trained = try TrainedRun(
       path: folder, store: store, threads: threading.count, warn: { report("hsae: \($0)") })
-    guard trained.hasWords else {
-      throw Failure.data(
-        "\(folder): it was trained on rows without words; look words up in a run on a store that hsae"
-          + " unembed wrote.")
-    }
+    guard trained.hasWords else { throw notVocabulary(folder) }
     let raw = try model.map {
       try rawRowEncoder(
         model: $0, run: trained.directory, dictionary: trained.dictionary)
@@ -74,9 +73,33 @@ struct LookUp: ParsableCommand {
       try output(JSONFile.encode(results))
     } else {
       let width = terminalWidth()
-      try output(results.map { $0.rendered(width: width) }.joined(separator: "\n"))
+      let takesModel = try trained.directory.vocabulary()?.mean != nil
+      try output(
+        results.map { $0.rendered(width: width, takesModel: takesModel) }.joined(separator: "\n"))
     }
     if results.allSatisfy({ $0.token == nil }) { throw ExitCode(Failure.Kind.data.rawValue) }
+  }
+
+  /// Fails unless the rows are those of a vocabulary, before anything large is read.
+  private func requireVocabulary() throws(Failure) {
+    let run = try RunDirectory(path: folder)
+    if let store {
+      guard let opened = try openStore(path: store), opened.attributes.kind == .unembedding,
+        !opened.vocabulary.isEmpty
+      else {
+        throw .data(
+          "\(store): this is not a store with a vocabulary, which lookup needs; name one that hsae unembed"
+            + " wrote.")
+      }
+    } else if let own = try RunDirectory.storeAttributes(of: run.path), own.kind != .unembedding {
+      throw notVocabulary(folder)
+    }
+  }
+
+  private func notVocabulary(_ run: String) -> Failure {
+    .data(
+      "\(run): the run was not trained on a vocabulary, which lookup needs; look words up in a run on a store"
+        + " that hsae unembed wrote.")
   }
 }
 

@@ -82,7 +82,7 @@ struct Steer: ParsableCommand {
   @Option(help: "The latent's maximum; it is then not measured.")
   var maxActivation: Float?
 
-  @Option(help: "The block whose output the rows are, if no store records it.")
+  @Option(help: "The block whose output the rows are, if neither a store nor the run records it.")
   var layer: Int?
 
   @OptionGroup var threading: ThreadsOption
@@ -133,21 +133,24 @@ struct Steer: ParsableCommand {
     let run = try LoadedRun(
       path: folder, name: runNames([folder])[0], warn: { report("hsae: \($0)") })
     let chosen = try chosenLatent(in: run)
-    let source = try source(of: run)
-    let stored = (source as? ActivationStore)?.attributes
+    let recorded = try run.block()
+    let source = try source(of: run, block: layer ?? recorded)
+    let store = (source as? ActivationStore)?.attributes
+    // If the store is gone, the run's copy of its attributes says what they were.
+    let stored = try store ?? RunDirectory.storeAttributes(of: folder)
     if let stored, stored.kind != .residualStream {
       throw Failure.data(
         "\(folder): the run is on a model's vocabulary; steering needs one on its residual stream (hsae"
           + " collect).")
     }
-    guard let block = layer ?? stored?.layer else {
+    guard let block = layer ?? store?.layer ?? recorded else {
       throw Failure.usage(
         "\(folder): no store records which block's output the rows are; name the store with --store, or"
           + " the block with --layer.")
     }
     let targets = try targets(chosen, run, source, needsMaximum: !strengths.isEmpty)
     let model = try openModel(stored)
-    try check(run, block: block, of: model, stored)
+    try check(run, block: block, of: model, store)
     let bos = try stored.map { $0.collection?.bos ?? .auto } ?? run.bos() ?? .auto
     let place = try source.flatMap { (source) throws(Failure) in try RowsPlace(source) }
     if let note = try note(on: run, place, by: model, block: block, bos) {
@@ -176,15 +179,18 @@ struct Steer: ParsableCommand {
   }
 
   /// The rows to measure on; nil if the run's rows are gone and nothing needs them.
-  private func source(of run: LoadedRun) throws(Failure) -> (any RowSource)? {
-    if store == nil, layer != nil, maxActivation != nil,
+  private func source(
+    of run: LoadedRun, block: Int?
+  ) throws(Failure) -> (any RowSource)? {
+    if store == nil, block != nil, maxActivation != nil,
       !Path.exists(run.description.data?.path ?? "")
     {
       return nil
     }
     return try run.openRows(
       at: store, tensor: tensor,
-      advice: "name them with --store, or give --layer and --max-activation.")
+      advice: "name them with --store, or give "
+        + (block == nil ? "--layer and --max-activation." : "--max-activation."))
   }
 
   private func targets(
@@ -241,7 +247,8 @@ struct Steer: ParsableCommand {
     }
     guard (0..<description.blockCount).contains(block) else {
       throw .usage(
-        "--layer \(block): \(description.name) has blocks 0 to \(description.blockCount - 1).")
+        "\(layer == nil ? "\(folder): it is for the output of block" : "--layer") \(block):"
+          + " \(description.name) has blocks 0 to \(description.blockCount - 1).")
     }
   }
 

@@ -98,6 +98,15 @@ import Testing
         let named = try runHSAE(command + ["--tensor", "half"])
         #expect(named.code == 0 && named.output.contains("150"), "\(named.errors)")
       }
+      // Commands that need a store do not ask for a tensor.
+      for (command, part) in [
+        (["export", other, "--out", fixture.path("out")], "not an activation store"),
+        (["lookup", other, "dog"], "not a store with a vocabulary"),
+      ] {
+        let refused = try runHSAE(command + ["--store", two])
+        expectRefusal(refused, 65, [two, part])
+        #expect(!refused.errors.contains("--tensor"), "\(refused.errors)")
+      }
       #expect(try runHSAE(["evaluate", other, "--tensor", "half"]).code == 64)
       expectRefusal(
         try runHSAE(["evaluate", other, "--store", two, "--tensor", "x"]), 65, ["\"x\""])

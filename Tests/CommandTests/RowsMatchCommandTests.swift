@@ -1,6 +1,7 @@
 // Every command that joins a dictionary with rows or a model notes once what differs between their metadata, and
 // refuses what cannot be right.
 
+import Foundation
 import HSAESupport
 import HSAETestSupport
 import Testing
@@ -107,6 +108,23 @@ import Testing
       for part in ["output of block 3", "output of block 1", "with BOS", "without BOS"] {
         #expect(result.errors.contains(part), "\(part) in \(result.errors)")
       }
+      for more in [[], ["--model", "synthetic"]] {
+        expectRefusal(
+          try runHSAE(["lookup", runs[0], "the"] + more), 65, ["not trained on a vocabulary"])
+      }
+      // An export states what the run records, with another store and without any.
+      for (number, more) in [["--store", other], []].enumerated() {
+        if number == 1 { try FileManager.default.moveItem(atPath: store, toPath: store + "-moved") }
+        let out = Path.join(folder, "saelens-\(number)")
+        let result = try runHSAE(["export", runs[1], "--out", out] + more)
+        #expect(result.code == 0, "\(result.errors)")
+        #expect(result.errors.contains("note: ") == (number == 0), "\(result.errors)")
+        #expect(!result.errors.contains("names no model"), "\(result.errors)")
+        let metadata = try JSONFile.readTree(from: Path.join(out, "cfg.json"))["metadata"]
+        #expect(metadata?["hook_name"]?.string == "blocks.3.hook_resid_post")
+        #expect(metadata?["prepend_bos"]?.bool == true)
+      }
+      try FileManager.default.moveItem(atPath: store + "-moved", toPath: store)
       let own = try runHSAE(["encode", runs[0], store, "--rows", "2"])
       #expect(own.code == 0 && own.errors.isEmpty, "\(own.errors)")
     }

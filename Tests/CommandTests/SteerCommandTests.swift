@@ -55,6 +55,16 @@ import Testing
       let said = try runHSAE(
         steer + ["--strength", "1", "--layer", "3", "--max-activation", "0.5"])
       #expect(said.code == 0 && said.output.contains("at most 0.5"), "\(said.errors)")
+      // The run itself records the block.
+      let recorded = try runHSAE(steer + ["--strength", "1", "--max-activation", "0.5"])
+      #expect(recorded.code == 0 && recorded.output == said.output, "\(recorded.errors)")
+      let evaluate = [
+        "evaluate", run, "--model", "synthetic", "--suite", "core", "--loss-tokens", "500",
+        "--text",
+        Path.join(Path.parent(run), "corpus.txt"),
+      ]
+      let (known, named) = (try runHSAE(evaluate), try runHSAE(evaluate + ["--layer", "3"]))
+      #expect(known.code == 0 && known.output == named.output, "\(known.errors)")
     }
   }
 

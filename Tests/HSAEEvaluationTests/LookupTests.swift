@@ -62,6 +62,8 @@ import Testing
     #expect(missing.rendered().contains("Did you mean: puppy"))
     let dropped = lookup.lookup("<unused1>") { Array(Self.codes[$0]) }
     #expect(dropped.token == 5 && !dropped.isKept && dropped.experts.isEmpty)
+    #expect(dropped.rendered().contains("--model"))
+    #expect(!dropped.rendered(takesModel: false).contains("--model"))
     let encoded = lookup.lookup(
       "<unused1>", codes: { Array(Self.codes[$0]) },
       encode: { _ in [Code(expert: 1, value: 1, sublatent: 1, subValue: 0)] })

@@ -52,12 +52,24 @@ struct HookNameTests {
         #expect(
           export.notes.allSatisfy { $0.contains("hook_name") && $0.contains("\"\(hook ?? "")\"") })
       }
-      let attributes = StoreAttributes(
+      // A store gives what the files leave out, and no more: run 0 has a hook point, run 3 has none.
+      var stream = StoreAttributes(
+        kind: .residualStream, modelName: "m", modelSHA256: "0", hookPoint: "output of block 2")
+      stream.layer = 2
+      let vocabulary = StoreAttributes(
         kind: .unembedding, modelName: "m", modelSHA256: "0", hookPoint: "unembedding")
-      let export = try SAELensExport(RunDirectory(path: folder + "/run-0"), attributes: attributes)
-      try export.write(to: folder + "/vocabulary")
-      let tree = try JSONFile.readTree(from: folder + "/vocabulary/cfg.json")
-      #expect(tree["metadata"]?["hook_name"] == nil && export.notes.count == 1)
+      for (run, attributes, expected) in [
+        (0, stream, "blocks.10.hook_resid_post"), (0, vocabulary, "blocks.10.hook_resid_post"),
+        (3, stream, "blocks.2.hook_resid_post"), (3, vocabulary, nil),
+      ] as [(Int, StoreAttributes, String?)] {
+        let export = try SAELensExport(
+          RunDirectory(path: folder + "/run-\(run)"), attributes: attributes)
+        let out = folder + "/\(run)-\(attributes.kind)"
+        try export.write(to: out)
+        let tree = try JSONFile.readTree(from: out + "/cfg.json")
+        #expect(tree["metadata"]?["hook_name"]?.string == expected)
+        #expect(export.notes.count == (expected == nil ? 1 : 0))
+      }
     }
   }
 }
