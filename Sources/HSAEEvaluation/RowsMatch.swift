@@ -60,7 +60,9 @@ public struct RowsPlace: Sendable {
   /// Whether the model may be the one that other tools call `name`.
   private func isOfModel(_ name: String) -> Bool {
     let known = ModelCatalogue.model(sha256: modelSHA256, orNamed: modelName)
-    let names = [modelName, known?.name, known?.hubName].compactMap(\.self)
+    // A name with an owner is the hub's, where hsae's short name may be that of another model.
+    let short = name.contains("/") ? nil : known?.name
+    let names = [modelName, short, known?.hubName].compactMap(\.self)
     return names.isEmpty || names.contains { Self.plain($0) == Self.plain(name) }
   }
 
@@ -93,7 +95,10 @@ extension RowsPlace {
     }
     if let hook = origin.hook {
       switch HookPlace(hook) {
-      case .vocabulary where isVocabulary, nil: break
+      case .vocabulary where isVocabulary: break
+      case nil:
+        theirs.append("the hook point \(hook.spelledPlainly), which hsae does not know")
+        ours.append(point)
       case .output(let other) where !isVocabulary:
         guard let block, block != other else { break }
         theirs.append(hook)

@@ -49,6 +49,21 @@ struct ConfigurationKeyTests {
     }
   }
 
+  /// An array that the architecture does not use would be dropped, and weights of SAELens under another name would be
+  /// read as Gemma Scope's.
+  @Test func arraysOfOtherArchitecturesAreRefused() throws {
+    try withTemporaryFolder { folder in
+      try SourceSAE.jumpReLU(seed: 3).writeSAELens(
+        to: folder + "/sae", ["architecture": "standard"])
+      let found = failure { _ = try DictionaryImport(path: folder + "/sae") }
+      #expect(found?.message.contains("\"threshold\"") == true, "\(found?.message ?? "")")
+      try DurableFile.write(
+        fileBytes(folder + "/sae/sae_weights.safetensors"), to: folder + "/sae/layer3.safetensors")
+      let renamed = failure { _ = try DictionaryImport(path: folder + "/sae/layer3.safetensors") }
+      #expect(renamed?.message.contains("sae_weights.safetensors") == true)
+    }
+  }
+
   @Test func otherKeysAreInANote() throws {
     try withTemporaryFolder { folder in
       try topK.writeSAELens(
@@ -60,7 +75,7 @@ struct ConfigurationKeyTests {
           "d_out": .integer(12),
         ])
       let notes = try DictionaryImport(path: folder + "/sae").origin.notes
-      #expect(notes.count == 1 && notes[0].contains("no number: \"strange\"."), "\(notes)")
+      #expect(notes.count == 1 && notes[0].contains("no number: \"off\", \"strange\"."), "\(notes)")
       try topK.writeSparsify(
         to: folder + "/layers.3",
         ["strange": "yes", "n_targets": .integer(0), "signed": .bool(false)])

@@ -24,11 +24,14 @@ struct CanonicalDictionary: ~Copyable {
   var norms: [Float] = []
   /// Whether the k largest codes are chosen before codes are multiplied by `norms`.
   private var selectsBeforeNorms = false
+  /// Whether the source's codes are already multiplied by the norms of decoder rows.
+  private var codesIncludeNorms = false
 
   /// Converts `source`. Fails with `.data` if that would change which latents are active.
   init(_ source: consuming SourceDictionary) throws(Failure) {
     let (path, rule, scale) = (source.path, source.rule, source.inputScale)
     let (subtractsBias, scalesRows) = (source.subtractsBias, source.scalesRows)
+    codesIncludeNorms = source.codesIncludeNorms || source.rule == .topK(rescaled: true)
     activation = source.activation
     var encoderBias = source.encoderBias
     var threshold = source.threshold
@@ -134,7 +137,7 @@ struct CanonicalDictionary: ~Copyable {
       origin.notes.append(
         "\(counted(dead, "latent")) with a decoder row of zeros \(dead == 1 ? "is" : "are") dead.")
     }
-    if case .topK(rescaled: true) = rule {
+    if codesIncludeNorms {
       origin.notes.append(
         "Norms of decoder rows were folded into the encoder; the source's codes already include them."
       )

@@ -98,6 +98,13 @@ struct ImportPlace {
         self.format = format
       } else {
         self.format = try Self.format(ofArrays: Self.arrays(file))
+        let other = Path.join(Path.parent(file), SAELensImport.configurationFile)
+        if self.format == .gemmaScope, Path.exists(other) {
+          throw .data(
+            "\(file): its arrays are those of Gemma Scope, but \(SAELensImport.configurationFile) beside it is of"
+              + " another tool. Name weights of SAELens \(SAELensImport.weightsFile), or give --format gemma-scope."
+          )
+        }
       }
       let configuration =
         self.format == .gemmaScope ? try GemmaScopeImport.configuration(beside: file) : nil

@@ -51,8 +51,7 @@ struct FolderConfiguration {
 
   /// A note that lists the keys outside `known`; nil if there are none.
   func note(ofKeysBeside known: Set<String>) -> String? {
-    let unknown = members.keys.filter { !known.contains($0) && members[$0]?.saysNo == false }
-      .sorted()
+    let unknown = members.keys.filter { !known.contains($0) && members[$0] != .null }.sorted()
     guard !unknown.isEmpty else { return nil }
     let names = unknown.prefix(Self.mostNames).map { "\"\($0.prefix(60))\"" }
     let more =

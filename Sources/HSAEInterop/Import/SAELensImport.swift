@@ -147,7 +147,12 @@ struct SAELensImport {
   private func flat(
     _ file: SafetensorsFile, _ architecture: String, width: Int, latents: Int
   ) throws(Failure) -> SourceDictionary {
-    try file.refuseArrays(beside: SAELensKeys.arrays, of: "SAEs of SAELens")
+    // Thresholds that the architecture does not use would be dropped.
+    let thresholds: Set<String> =
+      Self.trained.contains(architecture)
+      ? ["topk_threshold"] : architecture == "jumprelu" ? ["threshold", "log_threshold"] : []
+    try file.refuseArrays(
+      beside: SAELensKeys.arrays.union(thresholds), of: "\(architecture) SAEs of SAELens")
     let factors = ["scaling_factor", "finetuning_scaling_factor"].filter(file.has)
     let isFinetuned = configuration["finetuning_scaling_factor"].map { $0 != .bool(false) } ?? false
     if factors.isEmpty, isFinetuned {
@@ -173,6 +178,7 @@ struct SAELensImport {
     var source = SourceDictionary(
       parameters, isTopK ? .topK(rescaled: rescaled) : .threshold, path: file.path,
       origin: origin)
+    source.codesIncludeNorms = rescaled && Self.trained.contains(architecture)
     source.encoderBias = file.has("b_enc") ? try file.vector("b_enc", count: latents) : []
     source.threshold =
       architecture == "jumprelu" ? try jumpReLUThresholds(file, count: latents) : trained

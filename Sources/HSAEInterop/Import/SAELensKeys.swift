@@ -14,7 +14,7 @@ enum SAELensKeys {
 
   /// The arrays of an SAE. Others are parts of architectures that are refused, or of none that is known.
   static let arrays: Set<String> = [
-    "W_enc", "b_enc", "W_dec", "b_dec", "threshold", "log_threshold", "topk_threshold",
+    "W_enc", "b_enc", "W_dec", "b_dec",
     "scaling_factor",
     "finetuning_scaling_factor",
   ]

@@ -24,6 +24,8 @@ struct SourceDictionary: ~Copyable {
   var threshold: [Float] = []
   /// Thresholds and slopes of both levels, if the dictionary has them.
   var activation = ActivationFunction(threshold: 0, subThreshold: 0, slope: 0, subSlope: 0)
+  /// Whether codes are multiplied by the norms of decoder rows before a threshold is applied.
+  var codesIncludeNorms = false
   /// Whether the encoder sees x − b (true) or x (false).
   var subtractsBias = true
   /// ρ: the encoder sees ρx, or ρx/‖x‖ if `scalesRows`.

@@ -84,7 +84,11 @@ extension LoadedRun {
 
   /// How rows of the model are scaled for the dictionary. `ofStore`: the run's other rows come from a store, whose
   /// rows have unit norm.
-  public func rowScale(ofStore: Bool) -> RowScale { description.rowScale(ofStore: ofStore) }
+  public func rowScale(ofStore: Bool) -> RowScale {
+    // A run keeps the vocabulary of the store it was trained on, whose rows have unit norm.
+    let hadStore = Path.exists(RunDirectory.vocabularyFolder(path))
+    return description.rowScale(ofStore: ofStore || hadStore)
+  }
 
   /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a
   /// store's rows are.
