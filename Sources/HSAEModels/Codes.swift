@@ -21,7 +21,7 @@ public struct Code: Hashable, Sendable, BitwiseCopyable {
   }
 
   /// The sublatent if it is active: chosen, with a code of at least `threshold`
-  /// (``ActivationFunction/subThreshold``). Nil if not, and in a flat dictionary.
+  /// (`ActivationFunction.subThreshold`). Nil if not, and in a flat dictionary.
   @inlinable public func activeSublatent(threshold: Float) -> Int? {
     sublatent >= 0 && subValue >= threshold ? sublatent : nil
   }
