@@ -95,10 +95,7 @@ extension RowsPlace {
     }
     if let hook = origin.hook {
       switch HookPlace(hook) {
-      case .vocabulary where isVocabulary: break
-      case nil:
-        theirs.append("the hook point \(hook.spelledPlainly), which hsae does not know")
-        ours.append(point)
+      case .vocabulary where isVocabulary, nil: break
       case .output(let other) where !isVocabulary:
         guard let block, block != other else { break }
         theirs.append(hook)

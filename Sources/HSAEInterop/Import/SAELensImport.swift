@@ -147,10 +147,12 @@ struct SAELensImport {
   private func flat(
     _ file: SafetensorsFile, _ architecture: String, width: Int, latents: Int
   ) throws(Failure) -> SourceDictionary {
-    // Thresholds that the architecture does not use would be dropped.
+    // Thresholds that the architecture does not use would be dropped. A checkpoint of training without its own
+    // threshold is refused further down, with what to do.
     let thresholds: Set<String> =
       Self.trained.contains(architecture)
-      ? ["topk_threshold"] : architecture == "jumprelu" ? ["threshold", "log_threshold"] : []
+      ? [file.has("topk_threshold") ? "topk_threshold" : "threshold"]
+      : architecture == "jumprelu" ? ["threshold", "log_threshold"] : []
     try file.refuseArrays(
       beside: SAELensKeys.arrays.union(thresholds), of: "\(architecture) SAEs of SAELens")
     let factors = ["scaling_factor", "finetuning_scaling_factor"].filter(file.has)
