@@ -1,5 +1,6 @@
 // Compares what is known of a dictionary's own rows with the rows or the model that it is joined with: the model, the
-// hook point, BOS. Every command that joins them notes differences once, and refuses what cannot be right.
+// hook point, BOS. Every command that joins them notes differences once, and refuses
+// rows that the dictionary cannot be for.
 
 public import HSAEActivations
 public import HSAELanguageModels

@@ -1,5 +1,5 @@
 // Every command that joins a dictionary with rows or a model notes once what differs between their metadata, and
-// refuses what cannot be right.
+// refuses rows that the dictionary cannot be for.
 
 import Foundation
 import HSAESupport

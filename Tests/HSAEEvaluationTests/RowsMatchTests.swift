@@ -1,4 +1,4 @@
-// What is noted, and what is refused, if a dictionary is joined with rows or a model of which something else is known.
+// A dictionary that is joined with rows or a model: which differences hsae notes, and which rows it refuses.
 
 import HSAEActivations
 import HSAELanguageModels

@@ -189,7 +189,7 @@ import Testing
     #expect(rows[0] != rows[1] && hashes.count == 2)
   }
 
-  /// What cannot be used is refused before it is converted.
+  /// hsae refuses a file that it cannot use before it converts it.
   @Test func nothingIsConvertedInVain() throws {
     let files = [
       ("no vocabulary", SplitModel.builder(hasVocabulary: false)),

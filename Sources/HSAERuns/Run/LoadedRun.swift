@@ -84,10 +84,12 @@ extension LoadedRun {
 
   /// How rows of the model are scaled for the dictionary. `ofStore`: the run's other rows come from a store, whose
   /// rows have unit norm.
-  public func rowScale(ofStore: Bool) -> RowScale {
-    // A run keeps the vocabulary of the store it was trained on, whose rows have unit norm.
-    let hadStore = Path.exists(RunDirectory.vocabularyFolder(path))
-    return description.rowScale(ofStore: ofStore || hadStore)
+  public func rowScale(ofStore: Bool) -> RowScale { description.rowScale(ofStore: ofStore) }
+
+  /// The same for rows that a language model computes now. A run that was trained on a store keeps its vocabulary,
+  /// so this is known after the store is gone. It looks at the disk: call it once, not for each batch.
+  public func modelRowScale(ofStore: Bool) -> RowScale {
+    rowScale(ofStore: ofStore || Path.exists(RunDirectory.vocabularyFolder(path)))
   }
 
   /// Whether the dictionary sees rows scaled to unit norm: because it was trained to scale them, or because a

@@ -174,9 +174,10 @@ private struct Splicer {
 
   /// The reconstruction by `run` of rows scaled as in training, scaled back to the rows' own lengths.
   func reconstruction(by run: LoadedRun, topLevelOnly: Bool) -> Splice {
-    Splice(afterBlock: block) { rows, places in
+    let scale = run.modelRowScale(ofStore: rowsAreUnit)
+    return Splice(afterBlock: block) { rows, places in
       var input = rows.copy()
-      let scaling = run.rowScale(ofStore: rowsAreUnit).apply(to: &input)
+      let scaling = scale.apply(to: &input)
       let codes = run.dictionary.encode(input, threads: threads)
       let rebuilt = run.dictionary.decode(codes, topLevelOnly: topLevelOnly, threads: threads)
       put(rebuilt, scaling, places, into: &rows)

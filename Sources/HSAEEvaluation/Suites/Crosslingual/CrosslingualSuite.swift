@@ -138,7 +138,7 @@ private struct CapturedSentences: ~Copyable {
     _ run: LoadedRun, rowsAreUnit: Bool, _ threads: Int
   ) -> [[StrongestLatents]] {
     var x = rows.copy()
-    _ = run.rowScale(ofStore: rowsAreUnit).apply(to: &x)
+    _ = run.modelRowScale(ofStore: rowsAreUnit).apply(to: &x)
     let codes = run.dictionary.encode(x, threads: threads)
     return ranges.map { language in
       language.map { StrongestLatents(codes, $0, count: CrosslingualSuite.strongest) }
