@@ -18,8 +18,16 @@ extension Parameters {
   public static func initial(
     shape: DictionaryShape, seed: UInt64, hasBias: Bool = false, firstExpert: Int = 0
   ) -> Parameters {
+    initial(
+      shape: shape, seed: seed, vectors: hasBias ? .inputBias : [], firstExpert: firstExpert)
+  }
+
+  /// The same with `vectors`, which are all 0; the caller sets them.
+  public static func initial(
+    shape: DictionaryShape, seed: UInt64, vectors: TrainedVectors, firstExpert: Int = 0
+  ) -> Parameters {
     precondition(shape.complaint == nil, "These sizes are not valid: \(shape).")
-    var result = Parameters(shape: shape, hasBias: hasBias)
+    var result = Parameters(shape: shape, vectors: vectors)
     let root = SeededGenerator(seed: seed)
     let bound = (6 / Double(shape.width)).squareRoot()
     let subBound = (6 / Double(max(1, shape.subspace))).squareRoot()

@@ -16,7 +16,7 @@ package final class Moments: Sendable {
   }
 
   package let shape: DictionaryShape
-  package let hasBias: Bool
+  package let vectors: TrainedVectors
   package let format: Precision
   package let first: Arrays
   package let second: Arrays
@@ -27,16 +27,17 @@ package final class Moments: Sendable {
 
   /// Moments that are zero. `seed` is the seed of their rounding.
   package init(
-    shape: DictionaryShape, hasBias: Bool, format: Precision, seed: UInt64, firstExpert: Int = 0
+    shape: DictionaryShape, vectors: TrainedVectors, format: Precision, seed: UInt64,
+    firstExpert: Int = 0
   ) {
     self.shape = shape
     self.firstExpert = firstExpert
-    self.hasBias = hasBias
+    self.vectors = vectors
     self.format = format
     self.seed = seed
     generator = SeededGenerator(seed: seed).split(0x6D6F_6D65_6E74)
     func arrays() -> Arrays {
-      let counts = Part.allCases.map { $0.count(shape, hasBias: hasBias) }
+      let counts = Part.allCases.map { $0.count(shape, vectors) }
       switch format {
       case .float32: return Arrays(float32: counts.map { Buffer($0) })
       case .bfloat16: return Arrays(bfloat16: counts.map { Buffer($0) })
@@ -49,7 +50,7 @@ package final class Moments: Sendable {
   /// A copy with its own memory.
   package func copy() -> Moments {
     let result = Moments(
-      shape: shape, hasBias: hasBias, format: format, seed: seed, firstExpert: firstExpert)
+      shape: shape, vectors: vectors, format: format, seed: seed, firstExpert: firstExpert)
     for (from, to) in [(first, result.first), (second, result.second)] {
       for (a, b) in zip(from.float32, to.float32) { b.assign(from: a) }
       for (a, b) in zip(from.bfloat16, to.bfloat16) { b.assign(from: a) }
@@ -59,7 +60,7 @@ package final class Moments: Sendable {
 
   /// The place in the whole dictionary's part where the elements of this part begin.
   package func origin(_ part: Part) -> Int {
-    part == .bias ? 0 : part.count(shape, hasBias: hasBias) / shape.experts * firstExpert
+    part.isByExpert ? part.count(shape, vectors) / shape.experts * firstExpert : 0
   }
 
   /// The key of the random rounding of a part in a step.
@@ -71,7 +72,7 @@ package final class Moments: Sendable {
   /// One fp32 moment in the layout of the weights.
   package func parameters(_ moment: Arrays) -> Parameters {
     precondition(format == .float32, "Moments in bf16.")
-    var result = Parameters(shape: shape, hasBias: hasBias)
+    var result = Parameters(shape: shape, vectors: vectors)
     for part in Part.allCases {
       var target = result[part].mutableSpan
       let source = moment.float32[part.rawValue].elements

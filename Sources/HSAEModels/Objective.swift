@@ -17,13 +17,30 @@ public struct Objective: Hashable, Codable, Sendable {
   public var auxk: Float
   /// The most dead latents that may explain one row's error, k_aux.
   public var auxkActive: Int
+  /// What the auxiliary loss is divided by; nil: the variance of the error.
+  public var auxkScale: AuxiliaryScale?
+  /// The numbers of experts whose reconstructions are compared with the row too, rising (Matryoshka, Bussmann et
+  /// al. 2503.17547). The last is the whole dictionary. Nil: the whole dictionary alone.
+  public var prefixes: [Int]?
+  /// The weights of the prefixes' errors, in their order; nil: 1 each.
+  public var prefixWeights: [Float]?
+  /// Whether dead latents of each prefix explain what that prefix left over, in place of dead latents of the whole
+  /// dictionary (SAELens's `use_matryoshka_aux_loss`).
+  public var auxkByPrefix: Bool?
 
   /// Whether the sparsity penalty counts latents outside the top k.
   package var penalisesAll: Bool { l1 > 0 && l1Scope == .all }
 
-  /// The reconstructions that the loss compares with the row (eqs. 3.2 and 3.3), the whole one first.
+  /// The reconstructions that the loss compares with the row (eqs. 3.2 and 3.3), the whole one first; then the
+  /// top level, then the prefixes of both levels, the smallest first.
   public var reconstructions: [ReconstructionTerm] {
-    [.init(part: .whole, weight: 1), .init(part: .topLevel, weight: Double(beta))]
+    [
+      .init(part: .whole, weight: Double(prefixWeights?.last ?? 1)),
+      .init(part: .topLevel, weight: Double(beta)),
+    ]
+      + (prefixes ?? []).dropLast().enumerated().map { level, experts in
+        .init(part: .whole, experts: experts, weight: Double(prefixWeights?[level] ?? 1))
+      }
   }
 
   /// An objective with the given coefficients.
@@ -38,6 +55,14 @@ public struct Objective: Hashable, Codable, Sendable {
     self.auxk = auxk
     self.auxkActive = auxkActive
   }
+}
+
+/// What the auxiliary loss of dead latents is divided by.
+public enum AuxiliaryScale: String, Hashable, Codable, Sendable, CaseIterable {
+  /// The variance of the error about its mean over the batch (Gao et al.).
+  case variance
+  /// The share of k_aux that is dead, at most 1, multiplies it, and nothing divides it (SAELens).
+  case deadShare = "dead-share"
 }
 
 /// The settings that change from step to step.
@@ -90,6 +115,10 @@ public struct StepReport: Hashable, Sendable {
   public var explainedVariance = Double.nan
   /// Mean number of active experts.
   public var l0 = 0.0
+  /// JumpReLU's sparsity penalty and its penalty on dead latents, with their weights in force.
+  public var jumpPenalty = 0.0
+  /// The running threshold of BatchTopK after this step, or the mean θ of JumpReLU before it; NaN without one.
+  public var threshold = Double.nan
   /// Mean share of latents at or above the threshold; NaN unless the penalty needs it.
   public var aboveThreshold = Double.nan
   /// Global norm of the gradient after the projection, before clipping.

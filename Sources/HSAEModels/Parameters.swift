@@ -20,40 +20,65 @@ public struct Parameters: ~Copyable, Sendable {
   public var subEncoder: Matrix
   /// Sub-decoder rows, each of unit norm: m·a × s.
   public var subDecoder: Matrix
-  /// Input bias: 1 × d, or 0 × d without one.
+  /// Input bias b_dec: 1 × d, or 0 × d without one.
   public var bias: Matrix
+  /// Encoder bias b_enc of the top-level latents: 1 × m, or 0 × m without one.
+  public var encoderBias: Matrix
+  /// Learned thresholds θ of the top-level latents (JumpReLU): 1 × m, or 0 × m without them.
+  public var thresholds: Matrix
 
-  /// Parameters that are all zero, with room for a bias if `hasBias`.
+  /// Parameters that are all zero, with room for an input bias if `hasBias`.
   public init(shape: DictionaryShape, hasBias: Bool = false) {
+    self.init(shape: shape, vectors: hasBias ? .inputBias : [])
+  }
+
+  /// Parameters that are all zero, with room for `vectors`.
+  public init(shape: DictionaryShape, vectors: TrainedVectors) {
     self.shape = shape
     let rows = shape.experts * shape.rowsPerExpert
     encoderSide = Matrix(rows: rows, columns: shape.width)
     decoderSide = Matrix(rows: rows, columns: shape.width)
     subEncoder = Matrix(rows: shape.experts * shape.sublatents, columns: shape.subspace)
     subDecoder = Matrix(rows: shape.experts * shape.sublatents, columns: shape.subspace)
-    bias = Matrix(rows: hasBias ? 1 : 0, columns: shape.width)
+    bias = Matrix(rows: vectors.contains(.inputBias) ? 1 : 0, columns: shape.width)
+    encoderBias = Matrix(rows: vectors.contains(.encoderBias) ? 1 : 0, columns: shape.experts)
+    thresholds = Matrix(rows: vectors.contains(.thresholds) ? 1 : 0, columns: shape.experts)
   }
 
   /// Whether there is an input bias.
   public var hasBias: Bool { bias.rows == 1 }
 
+  /// The vectors that there are.
+  public var vectors: TrainedVectors {
+    var result: TrainedVectors = []
+    if bias.rows == 1 { result.insert(.inputBias) }
+    if encoderBias.rows == 1 { result.insert(.encoderBias) }
+    if thresholds.rows == 1 { result.insert(.thresholds) }
+    return result
+  }
+
   /// A second set of parameters with the same values.
   public func copy() -> Parameters {
-    var result = Parameters(shape: shape, hasBias: hasBias)
+    var result = Parameters(shape: shape, vectors: vectors)
     for part in Part.allCases { result[part].assign(from: self[part]) }
     return result
   }
 
   /// The matrices, each of which holds one or two of the tensors.
   package enum Part: Int, CaseIterable, Sendable {
-    case encoderSide, decoderSide, subEncoder, subDecoder, bias
+    case encoderSide, decoderSide, subEncoder, subDecoder, bias, encoderBias, thresholds
 
-    /// The number of elements of this matrix.
-    package func count(_ shape: DictionaryShape, hasBias: Bool) -> Int {
+    /// Whether each expert has elements of its own in this matrix.
+    package var isByExpert: Bool { self != .bias }
+
+    /// The number of elements of this matrix in a dictionary with `vectors`.
+    package func count(_ shape: DictionaryShape, _ vectors: TrainedVectors) -> Int {
       switch self {
       case .encoderSide, .decoderSide: shape.experts * shape.rowsPerExpert * shape.width
       case .subEncoder, .subDecoder: shape.experts * shape.sublatents * shape.subspace
-      case .bias: hasBias ? shape.width : 0
+      case .bias: vectors.contains(.inputBias) ? shape.width : 0
+      case .encoderBias: vectors.contains(.encoderBias) ? shape.experts : 0
+      case .thresholds: vectors.contains(.thresholds) ? shape.experts : 0
       }
     }
   }
@@ -67,6 +92,8 @@ public struct Parameters: ~Copyable, Sendable {
       case .subEncoder: yield subEncoder
       case .subDecoder: yield subDecoder
       case .bias: yield bias
+      case .encoderBias: yield encoderBias
+      case .thresholds: yield thresholds
       }
     }
     _modify {
@@ -76,9 +103,26 @@ public struct Parameters: ~Copyable, Sendable {
       case .subEncoder: yield &subEncoder
       case .subDecoder: yield &subDecoder
       case .bias: yield &bias
+      case .encoderBias: yield &encoderBias
+      case .thresholds: yield &thresholds
       }
     }
   }
+}
+
+/// The vectors that a dictionary may have beside its matrices.
+public struct TrainedVectors: OptionSet, Hashable, Sendable {
+  /// One bit for each vector.
+  public let rawValue: Int
+  /// The vectors with the bits of `rawValue`.
+  public init(rawValue: Int) { self.rawValue = rawValue }
+
+  /// The input bias b_dec, subtracted from a row and added to its reconstruction.
+  public static let inputBias = TrainedVectors(rawValue: 1)
+  /// The encoder bias b_enc of the top-level latents.
+  public static let encoderBias = TrainedVectors(rawValue: 2)
+  /// The learned thresholds θ of the top-level latents.
+  public static let thresholds = TrainedVectors(rawValue: 4)
 }
 
 /// The tensors of a dictionary by their names in files (`docs/method.md`, "Parameters").
@@ -97,6 +141,10 @@ public enum ParameterName: String, CaseIterable, Sendable {
   case subDecoder = "sub_W_dec"
   /// Input bias: d.
   case bias = "b_dec"
+  /// Encoder bias of the top-level latents: m.
+  case encoderBias = "b_enc"
+  /// Learned thresholds of the top-level latents: m.
+  case thresholds = "threshold"
 
   /// The tensor's shape in a dictionary of `shape`, slowest dimension first.
   public func dimensions(in shape: DictionaryShape) -> [Int] {
@@ -105,14 +153,19 @@ public enum ParameterName: String, CaseIterable, Sendable {
     case .down, .up: [shape.experts, shape.subspace, shape.width]
     case .subEncoder, .subDecoder: [shape.experts, shape.sublatents, shape.subspace]
     case .bias: [shape.width]
+    case .encoderBias, .thresholds: [shape.experts]
     }
   }
 
-  /// The tensors of a dictionary of `shape`.
-  public static func names(in shape: DictionaryShape, hasBias: Bool) -> [ParameterName] {
+  /// The tensors of a dictionary of `shape` with `vectors`.
+  public static func names(
+    in shape: DictionaryShape, vectors: TrainedVectors
+  ) -> [ParameterName] {
     var names: [ParameterName] = [.encoder, .decoder]
     if !shape.isFlat { names += [.down, .up, .subEncoder, .subDecoder] }
-    if hasBias { names.append(.bias) }
+    if vectors.contains(.inputBias) { names.append(.bias) }
+    if vectors.contains(.encoderBias) { names.append(.encoderBias) }
+    if vectors.contains(.thresholds) { names.append(.thresholds) }
     return names
   }
 }
@@ -141,6 +194,8 @@ package struct RowLayout {
       case .subEncoder: (.subEncoder, sub, sub, 0)
       case .subDecoder: (.subDecoder, sub, sub, 0)
       case .bias: (.bias, d, 0, 0)
+      case .encoderBias: (.encoderBias, 1, 1, 0)
+      case .thresholds: (.thresholds, 1, 1, 0)
       }
   }
 

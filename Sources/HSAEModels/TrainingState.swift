@@ -15,6 +15,9 @@ public struct TrainingState: ~Copyable, Sendable {
   public var usage: Usage
   /// Steps taken.
   public var step: Int
+  /// The running threshold of BatchTopK: the moving average of the smallest active code of a batch; 0 before the
+  /// first step, and without BatchTopK.
+  public var batchThreshold = 0.0
 
   /// The sizes of the dictionary, or of the part of it that one rank owns.
   public var shape: DictionaryShape { parameters.shape }
@@ -22,7 +25,8 @@ public struct TrainingState: ~Copyable, Sendable {
   /// A second state with the same numbers.
   public func copy() -> TrainingState {
     TrainingState(
-      parameters: parameters.copy(), moments: moments.copy(), usage: usage, step: step)
+      parameters: parameters.copy(), moments: moments.copy(), usage: usage, step: step,
+      batchThreshold: batchThreshold)
   }
 }
 
@@ -39,7 +43,7 @@ extension TrainingState {
     firstExpert: Int = 0
   ) {
     let moments = Moments(
-      shape: parameters.shape, hasBias: parameters.hasBias, format: momentFormat, seed: seed,
+      shape: parameters.shape, vectors: parameters.vectors, format: momentFormat, seed: seed,
       firstExpert: firstExpert)
     let usage = Usage(shape: parameters.shape)
     self.init(parameters: parameters, moments: moments, usage: usage, step: 0)

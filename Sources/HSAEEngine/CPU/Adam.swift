@@ -35,7 +35,7 @@ extension Moments {
     _ g: UnsafePointer<Float>
   ) {
     // Safe: `Moments.init` gave both buffers of a part `part.count` elements, and `range` lies within them.
-    precondition(range.lowerBound >= 0 && range.upperBound <= part.count(shape, hasBias: hasBias))
+    precondition(range.lowerBound >= 0 && range.upperBound <= part.count(shape, vectors))
     let (start, index) = (range.lowerBound, part.rawValue)
     switch format {
     case .float32:

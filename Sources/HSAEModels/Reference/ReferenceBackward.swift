@@ -11,7 +11,7 @@ extension ReferenceParameters {
     let (d, m) = (shape.width, shape.experts)
     let batch = Double(pass.codes.count)
     let centred = centre(rows)
-    var gradient = ReferenceParameters(shape: shape, hasBias: hasBias)
+    var gradient = ReferenceParameters(shape: shape, vectors: vectors)
     for row in pass.codes.indices {
       let x = Array(centred[row * d..<(row + 1) * d])
       // Gradients with respect to what sublatents and what experts add. Experts take part in all terms.

@@ -22,9 +22,18 @@ public struct ReferenceParameters: Hashable, Sendable {
   public var subDecoder: [Double]
   /// Input bias: d, or empty without one.
   public var bias: [Double]
+  /// Encoder bias: m, or empty without one.
+  public var encoderBias: [Double]
+  /// Learned thresholds: m, or empty without them.
+  public var thresholds: [Double]
 
-  /// Parameters that are all zero.
+  /// Parameters that are all zero, with room for an input bias if `hasBias`.
   public init(shape: DictionaryShape, hasBias: Bool = false) {
+    self.init(shape: shape, vectors: hasBias ? .inputBias : [])
+  }
+
+  /// Parameters that are all zero, with room for `vectors`.
+  public init(shape: DictionaryShape, vectors: TrainedVectors) {
     self.shape = shape
     func zeros(_ name: ParameterName) -> [Double] {
       [Double](repeating: 0, count: name.dimensions(in: shape).reduce(1, *))
@@ -35,14 +44,25 @@ public struct ReferenceParameters: Hashable, Sendable {
     up = zeros(.up)
     subEncoder = zeros(.subEncoder)
     subDecoder = zeros(.subDecoder)
-    bias = hasBias ? zeros(.bias) : []
+    bias = vectors.contains(.inputBias) ? zeros(.bias) : []
+    encoderBias = vectors.contains(.encoderBias) ? zeros(.encoderBias) : []
+    thresholds = vectors.contains(.thresholds) ? zeros(.thresholds) : []
   }
 
   /// Whether there is an input bias.
   public var hasBias: Bool { !bias.isEmpty }
 
+  /// The vectors that there are.
+  public var vectors: TrainedVectors {
+    var result: TrainedVectors = []
+    if !bias.isEmpty { result.insert(.inputBias) }
+    if !encoderBias.isEmpty { result.insert(.encoderBias) }
+    if !thresholds.isEmpty { result.insert(.thresholds) }
+    return result
+  }
+
   /// The tensors that this dictionary has.
-  public var names: [ParameterName] { ParameterName.names(in: shape, hasBias: hasBias) }
+  public var names: [ParameterName] { ParameterName.names(in: shape, vectors: vectors) }
 
   /// The tensor called `name`; empty if there is none. A new value must have as many elements as the old one.
   public subscript(name: ParameterName) -> [Double] {
@@ -64,12 +84,14 @@ public struct ReferenceParameters: Hashable, Sendable {
     case .subEncoder: \.subEncoder
     case .subDecoder: \.subDecoder
     case .bias: \.bias
+    case .encoderBias: \.encoderBias
+    case .thresholds: \.thresholds
     }
   }
 
   /// The numbers of `parameters` in double precision.
   public init(_ parameters: borrowing Parameters) {
-    self.init(shape: parameters.shape, hasBias: parameters.hasBias)
+    self.init(shape: parameters.shape, vectors: parameters.vectors)
     for name in names {
       let layout = RowLayout(name, shape)
       let elements = parameters[layout.part].elements
@@ -79,7 +101,7 @@ public struct ReferenceParameters: Hashable, Sendable {
 
   /// The same numbers in the engine's layout, rounded to single precision.
   public func rounded() -> Parameters {
-    var result = Parameters(shape: shape, hasBias: hasBias)
+    var result = Parameters(shape: shape, vectors: vectors)
     for name in names {
       let (layout, values) = (RowLayout(name, shape), self[name])
       var target = result[layout.part].mutableSpan

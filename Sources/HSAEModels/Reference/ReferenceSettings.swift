@@ -76,9 +76,9 @@ public struct ReferenceSettings: Hashable, Sendable {
   /// The weight of the error of one reconstruction (in the method 1 for x̂ and β for x̂_high); 0 where no term
   /// has it.
   public subscript(part: ReconstructionTerm.Part) -> Double {
-    get { terms.first { $0.part == part }?.weight ?? 0 }
+    get { terms.first { $0.part == part && $0.experts == nil }?.weight ?? 0 }
     set {
-      if let index = terms.firstIndex(where: { $0.part == part }) {
+      if let index = terms.firstIndex(where: { $0.part == part && $0.experts == nil }) {
         terms[index].weight = newValue
       } else {
         terms.append(ReconstructionTerm(part: part, weight: newValue))

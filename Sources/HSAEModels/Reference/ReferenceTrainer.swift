@@ -49,7 +49,7 @@ public struct ReferenceTrainer: Sendable {
   /// A run that starts from `parameters`, whose decoder rows must have unit norm.
   public init(parameters: ReferenceParameters) {
     self.parameters = parameters
-    firstMoments = ReferenceParameters(shape: parameters.shape, hasBias: parameters.hasBias)
+    firstMoments = ReferenceParameters(shape: parameters.shape, vectors: parameters.vectors)
     secondMoments = firstMoments
   }
 

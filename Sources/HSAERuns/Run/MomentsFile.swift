@@ -15,7 +15,7 @@ extension Moments {
   var declarations: [SafetensorsWriter.Tensor] {
     prefixed.flatMap { prefix, _ in
       WeightsFile.declarations(
-        shape, hasBias: hasBias, prefix: prefix,
+        shape, vectors, prefix: prefix,
         type: format == .bfloat16 ? .bfloat16 : .float32)
     }
   }
@@ -23,7 +23,7 @@ extension Moments {
   /// Appends all moments to `writer`, which has declared them.
   func append(to writer: inout SafetensorsWriter) throws(Failure) {
     for (prefix, arrays) in prefixed {
-      for name in ParameterName.names(in: shape, hasBias: hasBias) {
+      for name in ParameterName.names(in: shape, vectors: vectors) {
         let (layout, full) = (RowLayout(name, shape), prefix + name.rawValue)
         let index = layout.part.rawValue
         for range in (0..<layout.experts).map(layout.target) {
@@ -48,7 +48,7 @@ extension Moments {
     from shards: TensorShards, _ experts: Range<Int>, of whole: DictionaryShape
   ) throws(Failure) {
     for (prefix, arrays) in prefixed {
-      for name in ParameterName.names(in: shape, hasBias: hasBias) {
+      for name in ParameterName.names(in: shape, vectors: vectors) {
         try shards.forEachExpert(of: experts, name, prefix: prefix, in: whole) {
           file, tensor, layout, place, expert throws(Failure) in
           let index = layout.part.rawValue

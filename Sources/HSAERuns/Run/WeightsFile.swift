@@ -8,18 +8,18 @@ internal import HSAETensors
 
 /// Reads and writes weights in files.
 public enum WeightsFile {
-  /// The sizes that follow from the tensors of the file at `path`, with k 0, and whether there is a bias.
+  /// The sizes that follow from the tensors of the file at `path`, with k 0, and the vectors that there are.
   ///
   /// Fails with `.data` and the tensor's name if a tensor that a dictionary of these sizes has is missing, or
   /// if there is one that it does not have.
   public static func shape(of path: String) throws(Failure) -> (
-    shape: DictionaryShape, hasBias: Bool
+    shape: DictionaryShape, vectors: TrainedVectors
   ) {
     let shards = try TensorShards(path: path)
     let file = shards.parts[0].file
     var shape = try shape(of: file)
-    let hasBias = file[ParameterName.bias.rawValue] != nil
-    let names = ParameterName.names(in: shape, hasBias: hasBias).map(\.rawValue)
+    let vectors = vectors(of: file)
+    let names = ParameterName.names(in: shape, vectors: vectors).map(\.rawValue)
     let others = file.tensors.map(\.name).filter { !names.contains($0) }
     // A misspelt tensor also seems missing, but its name is what has to be corrected.
     if let unknown = others.first(where: { ParameterName(rawValue: $0) == nil }) {
@@ -35,7 +35,16 @@ public enum WeightsFile {
     }
     for name in names { _ = try file.tensor(name) }
     if let experts = shards.experts { shape.experts = experts }
-    return (shape, hasBias)
+    return (shape, vectors)
+  }
+
+  /// The vectors whose tensors are in `file`.
+  static func vectors(of file: SafetensorsFile) -> TrainedVectors {
+    var result: TrainedVectors = []
+    if file[ParameterName.bias.rawValue] != nil { result.insert(.inputBias) }
+    if file[ParameterName.encoderBias.rawValue] != nil { result.insert(.encoderBias) }
+    if file[ParameterName.thresholds.rawValue] != nil { result.insert(.thresholds) }
+    return result
   }
 
   package static func shape(of file: SafetensorsFile) throws(Failure) -> DictionaryShape {
@@ -68,13 +77,13 @@ public enum WeightsFile {
     from path: String, shape: DictionaryShape, experts: Range<Int>? = nil
   ) throws(Failure) -> Parameters {
     let shards = try TensorShards(path: path)
-    let hasBias = shards.parts[0].file[ParameterName.bias.rawValue] != nil
+    let vectors = vectors(of: shards.parts[0].file)
     let wanted = experts ?? 0..<shape.experts
     var own = shape
     own.experts = wanted.count
     own.activeExperts = min(shape.activeExperts, wanted.count)
-    var parameters = Parameters(shape: own, hasBias: hasBias)
-    for name in ParameterName.names(in: shape, hasBias: hasBias) {
+    var parameters = Parameters(shape: own, vectors: vectors)
+    for name in ParameterName.names(in: shape, vectors: vectors) {
       try shards.forEachExpert(of: wanted, name, in: shape) {
         file, tensor, layout, place, expert throws(Failure) in
         var span = parameters[layout.part].mutableSpan
@@ -89,9 +98,10 @@ public enum WeightsFile {
 
   /// The tensors of a dictionary, as a writer declares them.
   package static func declarations(
-    _ shape: DictionaryShape, hasBias: Bool, prefix: String = "", type: SafetensorsType = .float32
+    _ shape: DictionaryShape, _ vectors: TrainedVectors, prefix: String = "",
+    type: SafetensorsType = .float32
   ) -> [SafetensorsWriter.Tensor] {
-    ParameterName.names(in: shape, hasBias: hasBias).map { name in
+    ParameterName.names(in: shape, vectors: vectors).map { name in
       SafetensorsWriter.Tensor(
         prefix + name.rawValue, shape: name.dimensions(in: shape), type: type)
     }
@@ -107,7 +117,8 @@ public enum WeightsFile {
     names: [ParameterName: String] = [:], bias: [Float]? = nil
   ) throws(Failure) -> String {
     let shape = parameters.shape
-    let own = ParameterName.names(in: shape, hasBias: parameters.hasBias || bias != nil)
+    let own = ParameterName.names(
+      in: shape, vectors: bias == nil ? parameters.vectors : parameters.vectors.union(.inputBias))
     var writer = try SafetensorsWriter(
       path: path,
       tensors: own.map { .init(names[$0] ?? $0.rawValue, shape: $0.dimensions(in: shape)) },
