@@ -95,7 +95,7 @@ extension TrainingEngine {
     gatherDead(work)
     encodeDead(work, active: min(work.active, work.latents.count))
     ranks?.chooseDead(work, most: min(objective.auxkActive, total))
-    let loss = explainResidual(work)
+    let loss = explainResidual(work, total: total)
     guard loss.isFinite else {
       for latent in work.latents { work.place[Int(latent)] = -1 }
       return (0, 0)
@@ -167,12 +167,13 @@ extension TrainingEngine {
   }
 
   /// Computes ê and the loss, and replaces ê by the gradient of the weighted loss with respect to it.
-  private func explainResidual(_ work: AuxiliaryLoss) -> Double {
+  private func explainResidual(_ work: AuxiliaryLoss, total: Int) -> Double {
     // Safe: a piece reads and writes whole rows of its own in `reconstruction` and `low` [batch × d], and its
     // own two `sums`. A pair's position is below the number of dead latents, for which `decoder` has rows.
     let d = shape.width
-    // ∂L/∂x̂ = (2/B)(x̂ − x), so e = −(B/2) · ∂L/∂x̂.
-    let back = -Float(share.batch) / 2
+    // ∂L/∂x̂ = (2w/B)(x̂ − x) with the weight w of the whole dictionary's error, so e = −(B/2w) · ∂L/∂x̂.
+    let back = -Float(share.batch) / 2 / levelWeights[levelWeights.count - 1]
+    let low = unsafe self.low.base + (levelEnds.count - 1) * batch * d
     let isAlone = ranks == nil
     let size = AuxiliaryLoss.tileRows
     let pieces = pieceCount(batch, size: size)
@@ -183,7 +184,7 @@ extension TrainingEngine {
         let target = unsafe work.reconstruction.base + row * d
         let base = row * work.active
         if isAlone {
-          unsafe kernels.scale(target, low.base + row * d, -back, d)  // −e
+          unsafe kernels.scale(target, low + row * d, -back, d)  // −e
           unsafe squares += kernels.sum_squares(target, d)
         } else {
           unsafe target.update(repeating: 0, count: d)
@@ -207,13 +208,12 @@ extension TrainingEngine {
     if let ranks { (error, squares) = ranks.explainResidual(self, work, scale: -back) }
     var mean = [Double](repeating: 0, count: d)
     for row in ownRows {
-      for column in 0..<d { unsafe mean[column] += Double(back * low.base[row * d + column]) }
+      for column in 0..<d { unsafe mean[column] += Double(back * low[row * d + column]) }
     }
     if ranks != nil { share.world.sum(&mean) }
     let variance = squares - mean.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
-    let loss = error / variance
+    let (loss, scale) = auxiliaryScale(error: error, variance: variance, dead: total)
     guard loss.isFinite, variance > squares * 1e-6 else { return .nan }
-    let scale = Float(2 * Double(objective.auxk) / variance)
     parallelFor(pieces, threads: threads) { piece, _ in
       let rows = pieceRange(piece, size: size, count: batch)
       let start = unsafe work.reconstruction.base + rows.lowerBound * d
@@ -221,6 +221,18 @@ extension TrainingEngine {
     }
     unsafe ranks?.gatherRows(work.reconstruction.base, rowBytes: d * MemoryLayout<Float>.stride)
     return loss
+  }
+
+  /// The loss from Σ‖ê − e‖² and Σ‖e − ē‖² over the batch, and the factor that turns ê − e into the gradient of the
+  /// weighted loss with respect to ê. `dead` is the number of dead latents.
+  private func auxiliaryScale(error: Double, variance: Double, dead: Int) -> (Double, Float) {
+    let weight = 2 * Double(objective.auxk)
+    switch objective.auxkScale ?? .variance {
+    case .variance: return (error / variance, Float(weight / variance))
+    case .deadShare:
+      let share = min(1, Double(dead) / Double(objective.auxkActive)) / Double(self.share.batch)
+      return (share * error, Float(weight * share))
+    }
   }
 
   /// Sorts the pairs by dead latent, and by row within a latent: a counting sort.
@@ -282,25 +294,28 @@ extension TrainingEngine {
   }
 
   /// Adds the gradients of the auxiliary loss to rows e_j and d_j of `expert`, if that latent is dead, and to
-  /// `bias` [d].
+  /// `bias` [d]. Returns Σ ∂L/∂u over all rows, which is needed where there are vectors; else 0.
   func addAuxiliary(
     _ expert: Int, _ gradient: MutableWeightPointers, _ weights: WeightPointers,
     bias: UnsafeMutablePointer<Float>?
-  ) {
+  ) -> Double {
     // Safe: `place` is below the number of dead latents, and `block` is where the expert's rows begin in all
     // four arrays. Only the piece of `backward` that owns the expert calls this, with the bias sum of that
     // piece.
-    guard let work = auxiliary, work.place[expert] >= 0 else { return }
+    guard let work = auxiliary, work.place[expert] >= 0 else { return 0 }
     let d = shape.width
     let place = Int(work.place[expert])
     let block = expert * shape.rowsPerExpert * d
     unsafe kernels.axpy(gradient.encoderSide + block, work.encoderGradient.base + place * d, 1, d)
     unsafe kernels.axpy(gradient.decoderSide + block, work.decoderGradient.base + place * d, 1, d)
-    guard let bias = unsafe bias else { return }
+    guard !recipe.vectors.isEmpty else { return 0 }
     var sum = 0.0
     for pair in unsafe Int(work.starts.base[place])..<Int(work.starts.base[place + 1]) {
       unsafe sum += Double(work.sortedGradients.base[pair])
     }
-    unsafe kernels.axpy(bias, weights.encoderSide + block, Float(-sum), d)
+    if let bias = unsafe bias {
+      unsafe kernels.axpy(bias, weights.encoderSide + block, Float(-sum), d)
+    }
+    return sum
   }
 }

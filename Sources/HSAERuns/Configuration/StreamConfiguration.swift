@@ -1,5 +1,6 @@
 // The configuration of a run whose rows come from a program, batch by batch, instead of from a file.
 
+internal import HSAEModels
 public import HSAESupport
 
 extension DataDescription {
@@ -39,7 +40,7 @@ extension TrainingConfiguration {
       path: "", fingerprint: DataDescription.streamFingerprint, rows: 2_048_000, width: width)
     try self.init(
       options, data: nominal, initialShape: initial?.shape,
-      initialHasBias: initial?.hasBias ?? false)
+      initialHasBias: initial?.vectors.contains(.inputBias) ?? false)
     data.rows = batch * steps
   }
 }

@@ -85,7 +85,7 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   /// The parts of the settings that a backend needs.
   public var recipe: Recipe {
     Recipe(
-      shape: shape, activation: activation, objective: objective, hasBias: bias != .none,
+      shape: shape, activation: activation, objective: objective, vectors: bias != .none ? .inputBias : [],
       precision: precision, momentFormat: moments ?? .float32, seed: seed)
   }
 
