@@ -24,9 +24,6 @@ public struct Objective: Hashable, Codable, Sendable {
   public var prefixes: [Int]?
   /// The weights of the prefixes' errors, in their order; nil: 1 each.
   public var prefixWeights: [Float]?
-  /// Whether dead latents of each prefix explain what that prefix left over, in place of dead latents of the whole
-  /// dictionary (SAELens's `use_matryoshka_aux_loss`).
-  public var auxkByPrefix: Bool?
 
   /// Whether the sparsity penalty counts latents outside the top k.
   package var penalisesAll: Bool { l1 > 0 && l1Scope == .all }

@@ -117,6 +117,9 @@ public struct ReconstructionTerm: Hashable, Sendable {
   /// The weight of the mean squared error.
   public var weight: Double
 
+  /// Whether `expert` takes part.
+  public func includes(_ expert: Int) -> Bool { experts.map { expert < $0 } ?? true }
+
   /// A term of the given parts.
   public init(part: Part, experts: Int? = nil, weight: Double) {
     (self.part, self.experts, self.weight) = (part, experts, weight)

@@ -152,7 +152,8 @@ extension TopLevelEncoder {
           width, width + 16)
         unsafe list.append(keys, count: found, row: rows.lowerBound + row)
       }
-      if list.items.count >= 2 * most + 4096, let border = list.keepStrongest(most, slack: 2 * error)
+      if list.items.count >= 2 * most + 4096,
+        let border = list.keepStrongest(most, slack: 2 * error)
       {
         floor = max(floor, border - 2 * error)
       }

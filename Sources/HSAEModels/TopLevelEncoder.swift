@@ -239,7 +239,8 @@ public final class TopLevelEncoder {
 
   /// u without b_enc of the rows `rows` and the latents `latents`, into the tile `u`.
   func multiply(
-    _ batch: EncodedBatch, rows: Range<Int>, latents: Range<Int>, into u: UnsafeMutablePointer<Float>,
+    _ batch: EncodedBatch, rows: Range<Int>, latents: Range<Int>,
+    into u: UnsafeMutablePointer<Float>,
     worker: Int
   ) {
     // Safe: the batch has whole tiles of rows, and `latents` are below m, for which the caller of `run` gives

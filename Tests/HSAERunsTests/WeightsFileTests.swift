@@ -22,7 +22,7 @@ import Testing
     let parameters = ReferenceParameters(
       Parameters.initial(shape: shape, seed: 3, hasBias: hasBias))
     var tensors: Tensors = [:]
-    for name in ParameterName.names(in: shape, hasBias: hasBias) {
+    for name in ParameterName.names(in: shape, vectors: hasBias ? .inputBias : []) {
       tensors[name] = parameters[name].map(Float.init)
     }
     if hasBias { tensors[.bias] = (0..<shape.width).map { Float($0) / 8 } }
@@ -54,7 +54,7 @@ import Testing
       var expected = shape
       expected.activeExperts = 0
       #expect(described.shape == expected)
-      #expect(described.hasBias == hasBias)
+      #expect(described.vectors == (hasBias ? .inputBias : []))
       let read = try WeightsFile.read(from: first, shape: shape)
       #expect(read.hasBias == hasBias)
       // Written again, the tensors are the same, and the hash is the file's.
@@ -134,7 +134,7 @@ import Testing
         #expect(refused == nil || refused?.kind == .data)
         return refused?.message
       }
-      let all = ParameterName.names(in: Self.hierarchical, hasBias: false)
+      let all = ParameterName.names(in: Self.hierarchical, vectors: [])
       func named(_ change: [ParameterName: String]) -> [(String, ParameterName)] {
         all.map { (change[$0] ?? $0.rawValue, $0) }
       }
@@ -173,7 +173,7 @@ import Testing
     }
   }
 
-  @Test(arguments: ParameterName.names(in: hierarchical, hasBias: true))
+  @Test(arguments: ParameterName.names(in: hierarchical, vectors: .inputBias))
   func wrongShapesAreRefused(_ name: ParameterName) throws {
     let refused = try refusal(hasBias: true) { tensors, shapes in
       // One more in the last dimension, and elements to match.
@@ -189,14 +189,14 @@ import Testing
     }
   }
 
-  @Test(arguments: ParameterName.names(in: hierarchical, hasBias: false))
+  @Test(arguments: ParameterName.names(in: hierarchical, vectors: []))
   func missingTensorsAreNamed(_ name: ParameterName) throws {
     let refused = try refusal { tensors, _ in tensors[name] = nil }
     #expect(refused?.kind == .data)
     #expect(refused?.message.contains(name.rawValue) == true, "\(refused?.message ?? "")")
   }
 
-  @Test(arguments: ParameterName.names(in: hierarchical, hasBias: true), [Float.nan, .infinity])
+  @Test(arguments: ParameterName.names(in: hierarchical, vectors: .inputBias), [Float.nan, .infinity])
   func nonFiniteWeightsAreRefused(_ name: ParameterName, _ value: Float) throws {
     let refused = try refusal(hasBias: true) { tensors, _ in tensors[name]?[4] = value }
     #expect(refused?.kind == .data)

@@ -20,16 +20,15 @@ extension TrainingEngine: StepBackend {
     case .thresholds:
       return "The CPU backend cannot train with fixed thresholds of latents."
     }
-    if objective.auxk > 0, objective.auxkByPrefix == true {
-      return "The CPU backend has no --auxk-scope prefixes yet; leave it out."
-    }
     if !share.isAlone {
       let option: String? =
-        if recipe.selection != .topK { "--activation \(recipe.selection.name)" }
-        else if objective.prefixes != nil { "--matryoshka" }
-        else if recipe.vectors.contains(.encoderBias) { "--encoder-bias" }
-        else if objective.auxkScale == .deadShare { "--auxk-scale dead-share" }
-        else { nil }
+        if recipe.selection != .topK {
+          "--activation \(recipe.selection.name)"
+        } else if objective.prefixes != nil {
+          "--matryoshka"
+        } else if recipe.vectors.contains(.encoderBias) {
+          "--encoder-bias"
+        } else if objective.auxkScale == .deadShare { "--auxk-scale dead-share" } else { nil }
       if let option {
         return "\(option) trains in one process; leave out mpirun, or leave out \(option)."
       }

@@ -224,7 +224,8 @@ extension TrainingEngine {
   /// Reads one expert's encoder side for some of its pairs: e_j and Π↓_j give z and y, and the sub-dictionary
   /// gives q, c and v = c·D[q].
   private func readExpert(
-    _ expert: Int, _ pairs: Range<Int>, _ encoder: UnsafePointer<Float>, _ subDictionary: hsae_sub_expert
+    _ expert: Int, _ pairs: Range<Int>, _ encoder: UnsafePointer<Float>,
+    _ subDictionary: hsae_sub_expert
   ) {
     // Safe: `pairs` lies within the arrays of pairs, whose entries have 1, s or 1 + s elements. In a flat
     // dictionary s is 0, and the arrays that are empty then are not read.

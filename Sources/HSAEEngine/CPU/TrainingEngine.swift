@@ -217,7 +217,8 @@ public final class TrainingEngine {
     penalty =
       encoder.mask.count > 0
       ? PenaltyWorkspace(
-        shape: shape, batch: batch, precision: precision, hasBias: !vectors.isEmpty, threads: threads)
+        shape: shape, batch: batch, precision: precision, hasBias: !vectors.isEmpty,
+        threads: threads)
       : nil
     orthogonality =
       objective.ortho > 0 && share.shape.experts > 1
@@ -267,7 +268,8 @@ public final class TrainingEngine {
     // Σ‖x − x̂‖², Σ‖x − x̂_high‖², active pairs, the penalty of latents and of sublatents, and pairs at or
     // above the threshold: over all rows and experts.
     var sums = [
-      squares.full, squares.top, Double(activeCount(0..<pairTotal)), penalisesAll ? above.sum : activePenalty(),
+      squares.full, squares.top, Double(activeCount(0..<pairTotal)),
+      penalisesAll ? above.sum : activePenalty(),
       squares.subPenalty, Double(above.count),
     ]
     if ranks != nil { share.world.sum(&sums) }

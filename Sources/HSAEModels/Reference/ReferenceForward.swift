@@ -30,6 +30,8 @@ public struct ReferenceLoss: Hashable, Sendable {
   public var reconstruction = 0.0
   /// ‖x − x̂_high‖².
   public var topLevel = 0.0
+  /// JumpReLU's penalties, with their weights.
+  public var jump = 0.0
   /// L_ortho.
   public var orthogonality = 0.0
   /// L_sparse = `sparsityTop` + `sparsitySub`.
@@ -39,7 +41,7 @@ public struct ReferenceLoss: Hashable, Sendable {
   /// The sublatents' part of L_sparse.
   public var sparsitySub = 0.0
   /// AuxK's term: ‖e − ê‖² over the variance of e about its batch mean, with e = x − x̂; 0 if that is not a
-  /// number.
+  /// number. Or ‖e − ê‖² times the share of k_aux that is dead (`AuxiliaryScale`).
   public var auxiliary = 0.0
 }
 
@@ -49,6 +51,8 @@ public struct ReferenceForward: Sendable {
   public var preActivations: [Double] = []
   /// The active experts of each row, strongest first.
   public var codes: [[ReferenceCode]] = []
+  /// With JumpReLU, the experts of each row whose u is within ε/2 of their θ, active or not; the value is u.
+  public var windows: [[ReferenceCode]] = []
   /// The reconstruction of each of the settings' terms, bias included: B × d each.
   public var reconstructions: [[Double]] = []
   /// x̂, by both levels: B × d.
@@ -82,18 +86,25 @@ extension ReferenceParameters {
     let centred = centre(rows)
     var pass = ReferenceForward()
     pass.reconstructions = Array(repeating: [], count: settings.terms.count)
+    let x = (0..<batch).map { Array(centred[$0 * d..<($0 + 1) * d]) }
+    let u = x.map { x in
+      (0..<m).map { latent in
+        let bias = encoderBias.isEmpty ? 0 : encoderBias[latent]
+        let product = dot(encoder, latent * d, x, 0, d) + bias
+        return settings.selection.thresholds?.apply(product, latent: latent) ?? product
+      }
+    }
+    pass.preActivations = u.flatMap(\.self)
+    let active = select(u, settings)
     for row in 0..<batch {
-      let x = Array(centred[row * d..<(row + 1) * d])
-      let products = (0..<m).map { dot(encoder, $0 * d, x, 0, d) }
-      let (u, active) = select(products, settings)
-      let codes = activeCodes(of: x, u, active, settings)
-      pass.preActivations += u
+      let codes = activeCodes(of: x[row], u[row], active[row], settings)
       pass.codes.append(codes)
       for term in settings.terms.indices {
-        pass.reconstructions[term] += decode(
-          codes, withSublatents: settings.terms[term].part.includesSublatents)
+        pass.reconstructions[term] += decode(codes, settings.terms[term])
       }
-      pass.reconstruction += decode(codes, withSublatents: true)
+      pass.reconstruction += decode(codes, ReconstructionTerm(part: .whole, weight: 1))
+      pass.windows.append(
+        window(u[row], settings).map { code(of: x[row], $0, u[row][$0], settings) })
     }
     measure(rows, settings, auxiliaryTarget, &pass)
     return pass
@@ -104,17 +115,39 @@ extension ReferenceParameters {
     bias.isEmpty ? rows : rows.indices.map { rows[$0] - bias[$0 % shape.width] }
   }
 
-  /// Computes the pre-activations u of one row from its products with the encoder, and its active experts,
-  /// strongest first.
-  private func select(
-    _ products: [Double], _ settings: ReferenceSettings
-  ) -> (u: [Double], active: [Int]) {
-    var u = products
-    if let thresholds = settings.selection.thresholds {
-      for latent in u.indices { u[latent] = thresholds.apply(products[latent], latent: latent) }
+  /// The active experts of every row, given the pre-activations u of all rows, strongest first.
+  private func select(_ u: [[Double]], _ settings: ReferenceSettings) -> [[Int]] {
+    switch settings.selection {
+    case .topK, .thresholds:
+      return u.map { u in
+        let z = u.map(settings.activate)
+        return largest(shape.activeExperts, of: z).filter { z[$0] > 0 }
+      }
+    case .batchTopK(let batchTopK):
+      let z = u.flatMap { $0.map(settings.activate) }
+      let active = largest(batchTopK.pairs(rows: u.count), of: z).filter { z[$0] > 0 }
+      return byRow(active, rows: u.count)
+    case .jumpReLU:
+      // At most k · B pairs have room, those that exceed their threshold most.
+      let excess = u.flatMap { u in u.indices.map { u[$0] - thresholds[$0] } }
+      let active = largest(shape.activeExperts * u.count, of: excess).filter { excess[$0] > 0 }
+      return byRow(active, rows: u.count).enumerated().map { row, own in
+        own.sorted { (u[row][$1], $0) < (u[row][$0], $1) }
+      }
     }
-    let z = u.map(settings.activate)
-    return (u, largest(shape.activeExperts, of: z).filter { z[$0] > 0 })
+  }
+
+  /// Divides places in a B × m matrix into the columns of each row, in their order.
+  private func byRow(_ places: [Int], rows: Int) -> [[Int]] {
+    var result = [[Int]](repeating: [], count: rows)
+    for place in places { result[place / shape.experts].append(place % shape.experts) }
+    return result
+  }
+
+  /// The latents whose u is within ε/2 of their θ; none without JumpReLU.
+  private func window(_ u: [Double], _ settings: ReferenceSettings) -> [Int] {
+    guard case .jumpReLU(let jump) = settings.selection else { return [] }
+    return u.indices.filter { abs(u[$0] - thresholds[$0]) < jump.bandwidth / 2 }
   }
 
   /// The codes of the active experts of the row `x` [d], whose pre-activations are `u`, strongest first.
@@ -132,13 +165,13 @@ extension ReferenceParameters {
       .sorted { ($1.value, $0.expert) < ($0.value, $1.expert) }
   }
 
-  /// The reconstruction of one row [d] from its codes, bias included.
-  private func decode(_ codes: [ReferenceCode], withSublatents: Bool) -> [Double] {
+  /// The reconstruction of one row [d] from those of its codes that take part in `term`, bias included.
+  private func decode(_ codes: [ReferenceCode], _ term: ReconstructionTerm) -> [Double] {
     let (d, s) = (shape.width, shape.subspace)
     var result = bias.isEmpty ? [Double](repeating: 0, count: d) : bias
-    for code in codes {
+    for code in codes where term.includes(code.expert) {
       add(code.value, decoder, code.expert * d, to: &result, 0, d)
-      guard withSublatents, !shape.isFlat else { continue }
+      guard term.part.includesSublatents, !shape.isFlat else { continue }
       let atom = (code.expert * shape.sublatents + code.sublatent) * s
       for axis in 0..<s {
         add(
@@ -174,7 +207,8 @@ extension ReferenceParameters {
       rows.indices.reduce(0) { $0 + square(rows[$1] - reconstruction[$1]) / batch }
     }
     func error(_ part: ReconstructionTerm.Part) -> Double {
-      settings.terms.firstIndex { $0.part == part }.map { loss.errors[$0] } ?? 0
+      settings.terms.firstIndex { $0.part == part && $0.experts == nil }
+        .map { loss.errors[$0] } ?? 0
     }
     loss.reconstruction = error(.whole)
     loss.topLevel = error(.topLevel)
@@ -195,13 +229,45 @@ extension ReferenceParameters {
       for index in rows.indices {
         error += square(pass.auxiliaryTarget[index] - pass.auxiliaryReconstruction[index]) / batch
       }
-      loss.auxiliary = error / pass.auxiliaryVariance
+      loss.auxiliary = error * auxiliaryFactor(pass, settings)
     }
+    loss.jump = jumpPenalty(pass, settings)
     loss.total =
       zip(settings.terms, loss.errors).reduce(0) { $0 + $1.0.weight * $1.1 }
       + settings.orthogonality * loss.orthogonality + settings.sparsity * loss.sparsity
-      + settings.auxiliary * loss.auxiliary
+      + settings.auxiliary * loss.auxiliary + loss.jump
     pass.loss = loss
+  }
+
+  /// What ‖e − ê‖² is multiplied by in AuxK's term.
+  func auxiliaryFactor(_ pass: ReferenceForward, _ settings: ReferenceSettings) -> Double {
+    switch settings.auxiliaryScale {
+    case .variance: 1 / pass.auxiliaryVariance
+    case .deadShare:
+      min(1, Double(settings.dead.count { $0 }) / Double(settings.auxiliaryCount))
+    }
+  }
+
+  /// JumpReLU's penalties on the number of active latents and on dead latents, with their weights.
+  private func jumpPenalty(_ pass: ReferenceForward, _ settings: ReferenceSettings) -> Double {
+    guard case .jumpReLU(let jump) = settings.selection else { return 0 }
+    let batch = Double(pass.codes.count)
+    var penalty = 0.0
+    for row in pass.codes.indices {
+      let count = Double(pass.codes[row].count)
+      let own = jump.target.map { 2 / $0 * square(count - $0) } ?? count
+      penalty += settings.jumpSparsity * own / batch
+      for latent in settings.dead.indices where settings.dead[latent] {
+        let missing = thresholds[latent] - pass.preActivations[row * shape.experts + latent]
+        penalty += settings.jumpDead * max(0, missing) * norm(ofDecoderRow: latent) / batch
+      }
+    }
+    return penalty
+  }
+
+  /// ‖d_j‖; 1 in training.
+  func norm(ofDecoderRow latent: Int) -> Double {
+    dot(decoder, latent * shape.width, decoder, latent * shape.width, shape.width).squareRoot()
   }
 
   /// The top-level latents that pay the sparsity penalty for row `row`.

@@ -33,8 +33,20 @@ public struct ReferenceSettings: Hashable, Sendable {
   /// Which top-level latents L_sparse counts. It counts the sublatents of every active expert in either
   /// scope.
   public var scope = L1Scope.all
+  /// Weight of JumpReLU's sparsity penalty, and of its penalty on dead latents.
+  public var jumpSparsity = 0.0
+  /// The same for dead latents.
+  public var jumpDead = 0.0
+  /// The weights that are not trained.
+  public var frozen: FrozenPart?
+  /// The least cosine between a decoder row and its first value; nil for no bound.
+  public var decoderCosine: Double?
+  /// The first decoder rows [m × d], if `decoderCosine` is not nil.
+  public var firstDecoder: [Double] = []
   /// Weight of AuxK's term.
   public var auxiliary = 0.0
+  /// What AuxK's term is divided by.
+  public var auxiliaryScale = AuxiliaryScale.variance
   /// The most dead latents that explain one residual (d/2 in the method). The number of dead latents also
   /// bounds it.
   public var auxiliaryCount = 0
@@ -71,6 +83,17 @@ public struct ReferenceSettings: Hashable, Sendable {
     scope = objective.l1Scope
     auxiliary = Double(objective.auxk)
     auxiliaryCount = objective.auxkActive
+    auxiliaryScale = objective.auxkScale ?? .variance
+    if case .jumpReLU(let jump) = selection {
+      (jumpSparsity, jumpDead) = (jump.sparsity * Double(regularizerScale), jump.deadPenalty)
+    }
+    (frozen, decoderCosine) = (recipe.frozen, recipe.decoderCosine)
+    if recipe.decoderCosine != nil {
+      firstDecoder =
+        ReferenceParameters(
+          Parameters.initial(shape: recipe.shape, seed: recipe.seed)
+        ).decoder
+    }
   }
 
   /// The weight of the error of one reconstruction (in the method 1 for x̂ and β for x̂_high); 0 where no term
