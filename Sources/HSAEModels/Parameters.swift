@@ -57,6 +57,16 @@ public struct Parameters: ~Copyable, Sendable {
     return result
   }
 
+  /// The same matrices and input bias in a dictionary of `shape`, which may have another k. Encoder bias and
+  /// thresholds are left out: after training they are part of the `Selection`.
+  public consuming func forInference(shape: DictionaryShape) -> Parameters {
+    var result = Parameters(shape: shape, hasBias: hasBias)
+    for part in Part.allCases where part != .encoderBias && part != .thresholds {
+      result[part].assign(from: self[part])
+    }
+    return result
+  }
+
   /// A second set of parameters with the same values.
   public func copy() -> Parameters {
     var result = Parameters(shape: shape, vectors: vectors)

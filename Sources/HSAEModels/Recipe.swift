@@ -163,26 +163,26 @@ public struct Recipe: Hashable, Sendable {
   }
 }
 
-extension Recipe {
+extension Selection {
   /// How a dictionary with `parameters` selects latents of a row that is encoded alone, after training.
   /// `batchThreshold` is the running threshold of BatchTopK.
   public func inference(
     _ parameters: borrowing Parameters, batchThreshold: Double
   ) -> Selection {
     let encoderBias = Array(parameters.encoderBias.elements)
-    switch selection {
+    switch self {
     case .topK:
       return encoderBias.isEmpty ? .topK : .thresholds(LatentThresholds(encoderBias: encoderBias))
     case .batchTopK:
       return .thresholds(
         LatentThresholds(
           encoderBias: encoderBias,
-          threshold: [Float](repeating: Float(batchThreshold), count: shape.experts)))
+          threshold: [Float](repeating: Float(batchThreshold), count: parameters.shape.experts)))
     case .jumpReLU:
       return .thresholds(
         LatentThresholds(
           encoderBias: encoderBias, threshold: Array(parameters.thresholds.elements)))
-    case .thresholds: return selection
+    case .thresholds: return self
     }
   }
 }

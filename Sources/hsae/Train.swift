@@ -298,5 +298,5 @@ func resolve(
   options.initialWeights = absolute(file)
   let initial = try WeightsFile.shape(of: file)
   return try TrainingConfiguration(
-    options, data: data, initialShape: initial.shape, initialHasBias: initial.hasBias)
+    options, data: data, initialShape: initial.shape, initialVectors: initial.vectors)
 }

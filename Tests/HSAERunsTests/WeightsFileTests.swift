@@ -196,7 +196,8 @@ import Testing
     #expect(refused?.message.contains(name.rawValue) == true, "\(refused?.message ?? "")")
   }
 
-  @Test(arguments: ParameterName.names(in: hierarchical, vectors: .inputBias), [Float.nan, .infinity])
+  @Test(
+    arguments: ParameterName.names(in: hierarchical, vectors: .inputBias), [Float.nan, .infinity])
   func nonFiniteWeightsAreRefused(_ name: ParameterName, _ value: Float) throws {
     let refused = try refusal(hasBias: true) { tensors, _ in tensors[name]?[4] = value }
     #expect(refused?.kind == .data)

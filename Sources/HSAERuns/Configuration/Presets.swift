@@ -100,6 +100,7 @@ extension TrainingOptions {
     options.slopeSub = 0.01
     options.bias = BiasOption.none
     options.auxk = 0
+    options.activation = .topk
     options.checkpointEvery = 1_000
     options.keep = 2
     return options

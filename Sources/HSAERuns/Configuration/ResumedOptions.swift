@@ -28,7 +28,8 @@ extension TrainingConfiguration {
   /// Options that resolve to these settings, if the rows are the same.
   package var options: TrainingOptions {
     var options = TrainingOptions()
-    (options.experts, options.k) = (shape.experts, shape.activeExperts)
+    options.experts = shape.experts
+    addRecipe(to: &options)
     (options.sublatents, options.subspace) = (shape.sublatents, shape.subspace)
     (options.steps, options.batch, options.clip) = (steps, batch, clip)
     (options.seed, options.orderSeed) = (seed, rowSeed)

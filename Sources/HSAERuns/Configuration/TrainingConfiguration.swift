@@ -47,6 +47,16 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   public var activation: ActivationFunction
   /// Coefficients of the loss.
   public var objective: Objective
+  /// The settings of BatchTopK; nil for other selections.
+  public var batchTopK: BatchTopK?
+  /// The settings of JumpReLU; nil for other selections.
+  public var jumpReLU: JumpReLU?
+  /// Encoder bias of the top-level latents; nil for none.
+  public var encoderBias: EncoderBiasOption?
+  /// The weights that are not trained.
+  public var freeze: FrozenPart?
+  /// The least cosine between a decoder row and its first value.
+  public var decoderCosine: Double?
   /// Input bias.
   public var bias: BiasOption
   /// Number of steps.
@@ -85,8 +95,9 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   /// The parts of the settings that a backend needs.
   public var recipe: Recipe {
     Recipe(
-      shape: shape, activation: activation, objective: objective, vectors: bias != .none ? .inputBias : [],
-      precision: precision, momentFormat: moments ?? .float32, seed: seed)
+      shape: shape, selection: selection, activation: activation, objective: objective,
+      vectors: vectors, frozen: freeze, decoderCosine: decoderCosine, precision: precision,
+      momentFormat: moments ?? .float32, seed: seed)
   }
 
   /// The seed of the order of rows.
@@ -110,11 +121,11 @@ private struct CompleteOptions {
 extension TrainingConfiguration {
   /// Resolves `given` for `data`.
   ///
-  /// `initialShape` are the sizes of the file that `--init` names, without k; `initialHasBias` says whether that
-  /// file holds a bias. Fails with `.usage` and the option's name if values do not fit together.
+  /// `initialShape` are the sizes of the file that `--init` names, without k; `initialVectors` are the vectors that the
+  /// file holds. Fails with `.usage` and the option's name if values do not fit together.
   public init(
     _ given: TrainingOptions, data: DataDescription, initialShape: DictionaryShape? = nil,
-    initialHasBias: Bool = false
+    initialVectors: TrainedVectors = []
   ) throws(Failure) {
     if let (name, complaint) = given.complaint { throw .usage("--\(name) \(complaint)") }
     if given.steps != nil, given.epochs != nil {
@@ -154,10 +165,11 @@ extension TrainingConfiguration {
       beta: Float(all.beta), ortho: Float(all.ortho), l1: Float(all.l1), l1Scope: all.l1Scope,
       auxk: Float(all.auxk),
       auxkActive: min(options.auxkK ?? max(1, shape.width / 2), shape.experts))
-    bias = given.bias ?? (initialHasBias ? .geometricMedian : all.bias)
-    if initialShape != nil, initialHasBias != (bias != .none) {
+    let hasInitialBias = initialVectors.contains(.inputBias)
+    bias = given.bias ?? (hasInitialBias ? .geometricMedian : all.bias)
+    if initialShape != nil, hasInitialBias != (bias != .none) {
       throw .usage(
-        initialHasBias
+        hasInitialBias
           ? "--bias none contradicts --init, whose file has a bias (b_dec); leave out --bias."
           : "--bias \(bias.rawValue) contradicts --init, whose file has no bias (b_dec).")
     }
@@ -179,6 +191,10 @@ extension TrainingConfiguration {
     checkpointEvery = all.checkpointEvery
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
     keep = all.keep
+    try setRecipe(given, options)
+    if initialShape != nil, let complaint = initialComplaint(initialVectors) {
+      throw .usage(complaint)
+    }
     if let complaint { throw .usage(complaint) }
   }
 
@@ -201,7 +217,21 @@ extension TrainingConfiguration {
     if objective.auxk > 0, dead.overflow || dead.partialValue > Int(Int32.max) {
       return "--auxk-k \(objective.auxkActive) with --batch \(batch) is too large."
     }
-    return activation.complaint
+    return recipeComplaint ?? activation.complaint
+  }
+
+  /// Why the vectors `found` in the file of `--init` do not fit, as a sentence; nil if they do.
+  private func initialComplaint(_ found: TrainedVectors) -> String? {
+    let names: [(TrainedVectors, String, String)] = [
+      (.encoderBias, "an encoder bias (b_enc)", "--encoder-bias zero"),
+      (.thresholds, "thresholds", "--activation jumprelu"),
+    ]
+    for (vector, text, option) in names where found.contains(vector) != vectors.contains(vector) {
+      return found.contains(vector)
+        ? "The file of --init has \(text); add \(option)."
+        : "The file of --init has no \(text.replacing("an ", with: "")); leave out \(option)."
+    }
+    return nil
   }
 
   /// What is wrong with a file of layout `format`.
@@ -253,7 +283,13 @@ extension TrainingConfiguration {
         width: width, experts: all.experts, sublatents: filled.sublatents ?? 0,
         subspace: given.subspace ?? min(filled.subspace ?? 0, width), activeExperts: 0)
     }
-    shape.activeExperts = all.k
+    let k = all.k
+    guard k.isFinite, k <= 1e9 else { throw .usage("--k \(k.optionText) is too large.") }
+    if filled.activation != .batchtopk, k.rounded() != k {
+      throw .usage(
+        "--k \(k.optionText) must be a whole number; only --activation batchtopk takes a fraction.")
+    }
+    shape.activeExperts = Int(k.rounded(.up))
     if let complaint = shape.complaint { throw .usage(complaint) }
     return shape
   }

@@ -69,8 +69,36 @@ public struct TrainingOptions: Hashable, Sendable {
   public var sublatents: Int?
   /// s, the dimension of each subspace.
   public var subspace: Int?
-  /// k, the active experts of each row.
-  public var k: Int?
+  /// k, the active experts of each row; of a row on average with BatchTopK, and then it may be a fraction.
+  public var k: Double?
+  /// How active latents are selected.
+  public var activation: SelectionOption?
+  /// The weight of a new batch in BatchTopK's running threshold.
+  public var batchTopKRate: Double?
+  /// BatchTopK's running threshold before the first step.
+  public var batchTopKStart: Double?
+  /// ε, the width of JumpReLU's kernel.
+  public var jumpBandwidth: Double?
+  /// JumpReLU's thresholds before the first step.
+  public var jumpStart: Double?
+  /// The weight of JumpReLU's sparsity penalty.
+  public var l0Weight: Double?
+  /// The number of active latents of a row that JumpReLU is pulled to.
+  public var l0Target: Double?
+  /// The weight of JumpReLU's penalty on dead latents.
+  public var deadPenalty: Double?
+  /// The most active latents of a row, on average over a batch, that JumpReLU has room for in training.
+  public var mostActive: Int?
+  /// The numbers of experts whose reconstructions are compared with the row too (Matryoshka).
+  public var matryoshka: NumberList<Int>?
+  /// The weights of their errors.
+  public var matryoshkaWeights: NumberList<Double>?
+  /// The encoder bias of the top-level latents.
+  public var encoderBias: EncoderBiasOption?
+  /// The weights that are not trained.
+  public var freeze: FrozenPart?
+  /// The least cosine between a decoder row and its first value.
+  public var decoderCosine: Double?
   /// Length of the run in steps.
   public var steps: Int?
   /// Length of the run in passes over the data.
@@ -127,6 +155,8 @@ public struct TrainingOptions: Hashable, Sendable {
   public var auxk: Double?
   /// Dead latents that may explain one row's error.
   public var auxkK: Int?
+  /// What the auxiliary loss is divided by.
+  public var auxkScale: AuxiliaryScale?
   /// Rows without activity after which the auxiliary loss takes a latent for dead.
   public var deadWindow: Int?
   /// Steps between checkpoints; 0 for only one at the end.
@@ -151,7 +181,59 @@ public struct TrainingOptions: Hashable, Sendable {
     .init("experts", \.experts, "Top-level latents, m (16k is 16384).", as: .size),
     .init("sublatents", \.sublatents, "Sublatents of each expert, a; 0 for a flat dictionary."),
     .init("subspace", \.subspace, "Dimension of each expert's subspace, s."),
-    .init("k", \.k, "Active experts for each row, k."),
+    .init(
+      "k", \.k,
+      "Active experts for each row, k; with batchtopk on average, and it may be a fraction.",
+      .positive),
+    .init(
+      "activation", \.activation,
+      "How active latents are selected: topk (default; the k largest of each row), batchtopk (the k·B largest of a batch) or jumprelu (all above learned thresholds)."
+    ),
+    .init(
+      "batchtopk-rate", \.batchTopKRate,
+      "Weight of a new batch in batchtopk's running threshold, which is used after training (default 0.01).",
+      .positive),
+    .init(
+      "batchtopk-start", \.batchTopKStart,
+      "The running threshold before the first step (default 0).", .notNegative),
+    .init(
+      "l0-target", \.l0Target,
+      "Active latents of a row that jumprelu is pulled to; without it the penalty grows with their number.",
+      .positive),
+    .init(
+      "l0-weight", \.l0Weight, "Weight of jumprelu's sparsity penalty (default 1/d).",
+      .notNegative),
+    .init(
+      "jumprelu-bandwidth", \.jumpBandwidth,
+      "Width of jumprelu's kernel, ε (default 0.05/√d, for rows of unit norm).", .positive),
+    .init(
+      "jumprelu-start", \.jumpStart,
+      "Jumprelu's thresholds before the first step (default 0.01/√d).", .notNegative),
+    .init(
+      "dead-penalty", \.deadPenalty,
+      "Weight of jumprelu's penalty that pulls dead latents back (default 0).", .notNegative),
+    .init(
+      "most-active", \.mostActive,
+      "Active latents of a row, on average over a batch, that jumprelu has memory for in training (default 4 · l0-target + 64, or 512); more are cut off, the weakest first.",
+      .positive),
+    .init(
+      "matryoshka", \.matryoshka,
+      "Numbers of experts, such as 512,1024,2048: the reconstruction by the first so many is compared with the row too."
+    ),
+    .init(
+      "matryoshka-weights", \.matryoshkaWeights,
+      "Weights of these errors, one for each number (default 1)."),
+    .init(
+      "encoder-bias", \.encoderBias,
+      "Encoder bias of the latents: none (default) or zero (trained from 0; default for jumprelu)."
+    ),
+    .init(
+      "freeze", \.freeze,
+      "A control: leave decoder or encoder as they were drawn, and train the rest."),
+    .init(
+      "decoder-cosine", \.decoderCosine,
+      "A control: keep each decoder row within this cosine of its first value, such as 0.8.",
+      .positive),
     .init("steps", \.steps, "Length of the run in steps.", as: .count, .positive),
     .init("epochs", \.epochs, "Length of the run in passes over the data (default 4).", .positive),
     .init("batch", \.batch, "Rows in a batch.", as: .count, .positive),
@@ -200,6 +282,10 @@ public struct TrainingOptions: Hashable, Sendable {
       .notNegative),
     .init(
       "auxk-k", \.auxkK, "Dead latents that may explain one row's error (default d/2).", .positive),
+    .init(
+      "auxk-scale", \.auxkScale,
+      "What the auxiliary loss is divided by: variance (of the error; default) or dead-share (as in SAELens)."
+    ),
     .init(
       "dead-window", \.deadWindow,
       "Rows without activity after which the auxiliary loss takes a latent for dead.", as: .count,

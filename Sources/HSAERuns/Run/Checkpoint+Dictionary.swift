@@ -35,7 +35,7 @@ public struct StoredDictionary: Sendable {
       throw .data("\(description): \(complaint)")
     }
     model = try Checkpoint.dictionary(
-      path, state: state, shape: own.shape, activation: own.activation)
+      path, state: state, shape: own.shape, activation: own.activation, selection: own.selection)
     normalize = own.normalize
     step = state.step
   }
@@ -43,10 +43,14 @@ public struct StoredDictionary: Sendable {
 
 extension Checkpoint {
   /// The dictionary in the checkpoint `path`, which `verify` has checked.
+  ///
+  /// A dictionary that was trained with another selection than TopK, or with an encoder bias, selects by thresholds,
+  /// and any number of its latents may be active for a row.
   package static func dictionary(
-    _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction
+    _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction,
+    selection: Selection
   ) throws(Failure) -> SparseAutoencoder {
-    let parameters = try WeightsFile.read(
+    var parameters = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
     let thresholds =
       state.hashes[CheckpointName.thresholds] != nil
@@ -55,8 +59,18 @@ extension Checkpoint {
       throw .data(
         "\(path): a dictionary with thresholds of latents must have slope 0; it is damaged.")
     }
+    if let thresholds {
+      return SparseAutoencoder(
+        parameters: parameters, activation: activation, selection: .thresholds(thresholds))
+    }
+    let inference = selection.inference(
+      parameters, batchThreshold: state.batchThreshold ?? 0)
+    var own = shape
+    if selection != .topK { own.activeExperts = shape.experts }
+    if own != shape || parameters.vectors.subtracting(.inputBias) != [] {
+      parameters = parameters.forInference(shape: own)
+    }
     return SparseAutoencoder(
-      parameters: parameters, activation: activation,
-      selection: thresholds.map(Selection.thresholds) ?? .topK)
+      parameters: parameters, activation: activation, selection: inference)
   }
 }

@@ -26,6 +26,9 @@ public struct DictionaryDescription: Codable, Hashable, Sendable {
   public var shape: DictionaryShape
   /// Thresholds and slopes.
   public var activation: ActivationFunction
+  /// How latents were selected in training, if not by TopK.
+  public var batchTopK: BatchTopK?
+  public var jumpReLU: JumpReLU?
   /// The normalisation that its input rows need.
   public var normalize: Normalisation
   /// Whether the weights include an input bias.
@@ -34,6 +37,13 @@ public struct DictionaryDescription: Codable, Hashable, Sendable {
   public var step: Int
   /// The number of rows it has seen.
   public var tokens: Int
+}
+
+extension DictionaryDescription {
+  /// How latents were selected in training.
+  var selection: Selection {
+    batchTopK.map(Selection.batchTopK) ?? jumpReLU.map(Selection.jumpReLU) ?? .topK
+  }
 }
 
 /// The progress of a run: `trainer_state.json`.
@@ -47,6 +57,8 @@ package struct TrainerState: Codable, Hashable, Sendable {
   package var seconds: Double
   /// Weight of the usage averages.
   package var rateWeight: Double
+  /// The running threshold of BatchTopK; nil for other selections.
+  package var batchThreshold: Double?
   /// SHA-256 of the other files, by name.
   package var hashes: [String: String]
   /// SHA-256 of this file without this line.
@@ -106,9 +118,11 @@ package enum Checkpoint {
     let hashes = try writeTensors(state, share, into: partialPath)
     let rest = TrainerState(
       step: state.step, tokens: state.usage.rows, seconds: seconds,
-      rateWeight: state.usage.rateWeight, hashes: hashes)
+      rateWeight: state.usage.rateWeight,
+      batchThreshold: configuration.batchTopK == nil ? nil : state.batchThreshold, hashes: hashes)
     let description = DictionaryDescription(
       shape: configuration.shape, activation: configuration.activation,
+      batchTopK: configuration.batchTopK, jumpReLU: configuration.jumpReLU,
       normalize: configuration.normalize, hasBias: configuration.bias != .none, step: rest.step,
       tokens: rest.tokens)
     try world.onFirst { () throws(Failure) in
@@ -171,8 +185,8 @@ package enum Checkpoint {
     let whole = configuration.shape
     let weights = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: whole, experts: share.experts)
-    guard weights.hasBias == (configuration.bias != .none) else {
-      throw .data("\(path): the checkpoint's bias does not fit config.json.")
+    guard weights.vectors == configuration.vectors else {
+      throw .data("\(path): the checkpoint's biases and thresholds do not fit config.json.")
     }
     var result = TrainingState(
       parameters: weights, momentFormat: configuration.moments ?? .float32,
@@ -198,6 +212,7 @@ package enum Checkpoint {
     }
     result.usage = usage
     result.step = state.step
+    result.batchThreshold = state.batchThreshold ?? 0
     return result
   }
 

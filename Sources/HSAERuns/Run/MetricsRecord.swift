@@ -26,6 +26,10 @@ public struct MetricsRecord: Hashable, Sendable {
   public var explainedVariance: Double?
   /// Mean number of active experts.
   public var l0 = 0.0
+  /// JumpReLU's penalties on active and on dead latents, with their weights; nil for other selections.
+  public var jumpPenalty: Double?
+  /// The running threshold of BatchTopK, or the mean threshold of JumpReLU; nil for other selections.
+  public var threshold: Double?
   /// Mean share of latents at or above the threshold; nil unless the sparsity penalty reaches all latents.
   public var aboveThreshold: Double?
   /// Latents that were not active for any of the last million rows; 0 until a million rows were seen.
@@ -70,6 +74,14 @@ public struct MetricsRecord: Hashable, Sendable {
       "1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on the batch; absent if all its rows are equal",
       tag: "quality/explained_variance"),
     .init("l0", \.l0, "mean number of active experts of a row", tag: "latents/l0"),
+    .init(
+      "jumpPenalty", \.jumpPenalty,
+      "JumpReLU's penalties on active and on dead latents, weighted; absent for other selections",
+      tag: "loss/jump_penalty"),
+    .init(
+      "threshold", \.threshold,
+      "running threshold of BatchTopK, or the mean θ of JumpReLU; absent for other selections",
+      tag: "latents/threshold"),
     .init(
       "aboveThreshold", \.aboveThreshold,
       "mean share of latents at or above the threshold; absent unless the sparsity penalty reaches all",

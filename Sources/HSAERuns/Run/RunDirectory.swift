@@ -132,7 +132,8 @@ public struct RunDirectory: Sendable {
   ) throws(Failure) -> (model: SparseAutoencoder, step: Int) {
     let (folder, state) = try requireWholeCheckpoint(warn: warn)
     let model = try Checkpoint.dictionary(
-      folder, state: state, shape: description.shape, activation: description.activation)
+      folder, state: state, shape: description.shape, activation: description.activation,
+      selection: description.training?.selection ?? .topK)
     return (model, state.step)
   }
 }

@@ -233,8 +233,13 @@ extension Trainer {
           from: file, shape: configuration.shape, experts: share.experts)
       } else {
         parameters = Parameters.initial(
-          shape: share.ownShape, seed: configuration.seed, hasBias: configuration.bias != .none,
+          shape: share.ownShape, seed: configuration.seed, vectors: configuration.vectors,
           firstExpert: share.experts.lowerBound)
+        if let jump = configuration.jumpReLU {
+          for latent in 0..<share.ownShape.experts {
+            parameters.thresholds[0, latent] = Float(jump.thresholdStart)
+          }
+        }
         if configuration.bias == .geometricMedian, let source {
           try setBias(&parameters, configuration, source: source)
         }

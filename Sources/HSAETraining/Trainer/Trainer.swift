@@ -167,6 +167,8 @@ public final class Trainer {
     record.auxk = report.auxk
     record.explainedVariance = report.explainedVariance.isFinite ? report.explainedVariance : nil
     record.l0 = report.l0
+    if configuration.jumpReLU != nil { record.jumpPenalty = report.jumpPenalty }
+    record.threshold = report.threshold.isFinite ? report.threshold : nil
     record.aboveThreshold = report.aboveThreshold.isFinite ? report.aboveThreshold : nil
     (record.deadLatents, record.deadSublatents) = backend.deadCounts()
     record.learningRate = Double(settings.learningRate)
