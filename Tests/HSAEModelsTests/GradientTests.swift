@@ -11,7 +11,11 @@ import Testing
 struct GradientCase: CustomTestStringConvertible, Sendable {
   var testDescription: String
   var shape = DictionaryShape(width: 5, experts: 6, sublatents: 3, subspace: 2, activeExperts: 3)
-  var hasBias = false
+  var vectors: TrainedVectors = []
+  var hasBias: Bool {
+    get { vectors.contains(.inputBias) }
+    set { vectors = newValue ? vectors.union(.inputBias) : vectors.subtracting(.inputBias) }
+  }
   var settings = ReferenceSettings.paper(width: 5)
 
   /// Every dictionary with each of its terms alone, and with all of them together.
@@ -47,7 +51,42 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
     regularised.settings.sparsity = 0.05
     regularised.settings.orthogonality = 0.5
     return [hierarchical, sloped, wide, flat, biased, regularised].flatMap { $0.separately + [$0] }
+      + selections(hierarchical, flat: biased)
   }()
+
+  /// The other selections, prefixes and scales, with the whole loss.
+  private static func selections(_ wide: GradientCase, flat: GradientCase) -> [GradientCase] {
+    var batch = wide
+    batch.testDescription = "H-SAE, batchtopk, both biases"
+    batch.settings.selection = .batchTopK(BatchTopK(active: 2.3))
+    batch.vectors = [.inputBias, .encoderBias]
+    var flatBatch = flat
+    flatBatch.testDescription = "flat, batchtopk, encoder bias, AuxK by share of dead latents"
+    flatBatch.settings.selection = .batchTopK(BatchTopK(active: 1.6))
+    flatBatch.settings.auxiliaryScale = .deadShare
+    flatBatch.settings.auxiliaryCount = 5
+    flatBatch.vectors = [.inputBias, .encoderBias]
+    var nested = wide
+    nested.testDescription = "H-SAE, matryoshka, bias"
+    nested.hasBias = true
+    nested.settings.terms += [
+      .init(part: .whole, experts: 2, weight: 0.5), .init(part: .whole, experts: 4, weight: 2),
+    ]
+    var jump = wide
+    jump.testDescription = "H-SAE, jumprelu, quadratic, dead penalty"
+    (jump.settings.threshold, jump.settings.sparsity) = (0, 0)
+    jump.settings.selection = .jumpReLU(JumpReLU(bandwidth: 0.4, target: 2))
+    (jump.settings.jumpSparsity, jump.settings.jumpDead) = (0.3, 0.7)
+    jump.settings.dead = [true, false, false, true, false, false]
+    jump.vectors = [.inputBias, .encoderBias, .thresholds]
+    var flatJump = flat
+    flatJump.testDescription = "flat, jumprelu, step, matryoshka"
+    flatJump.settings.selection = .jumpReLU(JumpReLU(bandwidth: 0.3))
+    flatJump.settings.jumpSparsity = 0.2
+    flatJump.settings.terms.append(.init(part: .whole, experts: 3, weight: 1))
+    flatJump.vectors = [.encoderBias, .thresholds]
+    return [batch, flatBatch, nested, jump, flatJump]
+  }
 
   /// This case with one term of the loss at a time.
   var separately: [GradientCase] {
@@ -70,13 +109,14 @@ struct GradientTests {
   func finiteDifferencesAgree(_ example: GradientCase) {
     let shape = example.shape
     var generator = SeededGenerator(seed: 11)
-    let weights = drawWeights(shape, example.hasBias, &generator)
+    let weights = drawWeights(shape, example.vectors, &generator)
     let rows = drawRows(7, weights, example.settings, &generator)
     let pass = weights.forward(rows, example.settings)
     let gradient = weights.gradients(rows, example.settings, pass)
     let largest = gradient.names.flatMap { gradient[$0] }.reduce(0) { max($0, abs($1)) }
     #expect(largest > 0)
-    for name in weights.names {
+    // The thresholds of JumpReLU have a gradient that is no derivative: `JumpReLUTests` compares it.
+    for name in weights.names where name != .thresholds {
       for index in weights[name].indices {
         // Central, fourth order: exact for polynomials of degree 4.
         func loss(_ offset: Double) -> Double {
@@ -102,7 +142,7 @@ struct GradientTests {
     var found = Set<String>()
     for example in GradientCase.all {
       var generator = SeededGenerator(seed: 11)
-      let weights = drawWeights(example.shape, example.hasBias, &generator)
+      let weights = drawWeights(example.shape, example.vectors, &generator)
       let rows = drawRows(7, weights, example.settings, &generator)
       let pass = weights.forward(rows, example.settings)
       for (row, codes) in pass.codes.enumerated() {
@@ -136,7 +176,7 @@ struct GradientTests {
       var generator = SeededGenerator(seed: UInt64(seed))
       let shape = DictionaryShape(
         width: width, experts: experts, sublatents: 0, subspace: 0, activeExperts: 1)
-      let weights = drawWeights(shape, false, &generator)
+      let weights = drawWeights(shape, [], &generator)
       let (gram, direct) = (weights.orthogonalityByGram(), weights.orthogonalityDirectly())
       #expect(abs(gram.value - direct.value) <= 1e-12 * direct.value)
       let scale = direct.encoder.reduce(0) { max($0, abs($1)) }
@@ -150,13 +190,15 @@ struct GradientTests {
 
 /// Weights drawn evenly from (-1, 1), with decoder rows of unit norm.
 func drawWeights(
-  _ shape: DictionaryShape, _ hasBias: Bool, _ generator: inout SeededGenerator
+  _ shape: DictionaryShape, _ vectors: TrainedVectors, _ generator: inout SeededGenerator
 ) -> ReferenceParameters {
-  var weights = ReferenceParameters(shape: shape, hasBias: hasBias)
+  var weights = ReferenceParameters(shape: shape, vectors: vectors)
   for name in weights.names {
     weights[name] = weights[name].map { _ in generator.nextSymmetric() }
   }
   weights.bias = weights.bias.map { 0.3 * $0 }
+  weights.encoderBias = weights.encoderBias.map { 0.2 * $0 }
+  weights.thresholds = weights.thresholds.map { 0.3 + 0.2 * $0 }
   weights.renormaliseDecoders()
   return weights
 }
@@ -166,13 +208,27 @@ func drawRows(
   _ count: Int, _ weights: ReferenceParameters, _ settings: ReferenceSettings,
   _ generator: inout SeededGenerator
 ) -> [Double] {
-  var rows: [Double] = []
-  for _ in 0..<10_000 where rows.count < count * weights.shape.width {
-    let row = (0..<weights.shape.width).map { _ in generator.nextSymmetric() }
-    if margin(row, weights, settings) > 0.01 { rows += row }
+  for _ in 0..<100 {
+    var rows: [Double] = []
+    for _ in 0..<10_000 where rows.count < count * weights.shape.width {
+      let row = (0..<weights.shape.width).map { _ in generator.nextSymmetric() }
+      if margin(row, weights, settings) > 0.01 { rows += row }
+    }
+    precondition(rows.count == count * weights.shape.width, "Too few rows away from every choice.")
+    if batchMargin(rows, weights, settings) > 0.01 { return rows }
   }
-  precondition(rows.count == count * weights.shape.width, "Too few rows away from every choice.")
-  return rows
+  preconditionFailure("No batch whose choice is far from a tie.")
+}
+
+/// The distance between the last code that a batch takes and the first that it leaves out; infinite if rows choose
+/// alone.
+private func batchMargin(
+  _ rows: [Double], _ weights: ReferenceParameters, _ settings: ReferenceSettings
+) -> Double {
+  guard case .batchTopK(let batchTopK) = settings.selection else { return .infinity }
+  let u = weights.forward(rows, settings).preActivations.sorted(by: >)
+  let taken = batchTopK.pairs(rows: rows.count / weights.shape.width)
+  return u[taken - 1] - u[taken]
 }
 
 /// The distance of `row` from the nearest threshold, zero, or tie.
@@ -182,13 +238,16 @@ func margin(
   let pass = weights.forward(row, settings)
   let u = pass.preActivations
   var nearest = u.map { min(abs($0 - settings.threshold), abs($0)) }.min() ?? .infinity
+  for (u, threshold) in zip(u, weights.thresholds) { nearest = min(nearest, abs(u - threshold)) }
   /// The distance between the last positive value taken and the first one left out.
   func gap(_ values: [Double], _ taken: Int) -> Double {
     let sorted = values.sorted(by: >)
     guard taken > 0, taken < sorted.count, sorted[taken - 1] > 0 else { return .infinity }
     return sorted[taken - 1] - sorted[taken]
   }
-  nearest = min(nearest, gap(u.map(settings.activate), weights.shape.activeExperts))
+  if settings.selection == .topK {
+    nearest = min(nearest, gap(u.map(settings.activate), weights.shape.activeExperts))
+  }
   let dead = settings.dead.indices.filter { settings.dead[$0] }
   nearest = min(nearest, gap(dead.map { max(0, u[$0]) }, settings.auxiliaryCount))
   for code in pass.codes[0] {

@@ -34,6 +34,10 @@ import Testing
       { ($0.auxk, $0.auxkK, $0.deadWindow) = (1.0 / 30, 50_000, 12_345) },
       { ($0.auxkK, $0.bias) = (12, .geometricMedian) },
       { ($0.checkpointEvery, $0.recordEvery, $0.keep, $0.threads) = (0, 3, 5, 7) },
+      { ($0.activation, $0.k, $0.encoderBias) = (.batchtopk, 1.5, .zero) },
+      { ($0.activation, $0.l0Target, $0.mostActive) = (.jumprelu, 3, 7) },
+      { ($0.matryoshka, $0.matryoshkaWeights) = ([5, 9], [1, 2, 3]) },
+      { ($0.auxkScale, $0.decoderCosine) = (.deadShare, 0.8) }, { $0.freeze = .encoder },
     ]
     for preset in [nil] + Preset.allCases {
       for width in [3, 640] {

@@ -28,6 +28,27 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
       ($0.sublatents, $0.subspace, $0.auxk, $0.auxkK) = (0, 0, 0.03, 6)
       ($0.deadWindow, $0.experts, $0.bias) = (77, 120, .geometricMedian)
     },
+    BackendCase(name: "batchtopk") {
+      ($0.activation, $0.k, $0.encoderBias) = (.batchtopk, 2.5, .zero)
+      ($0.batchTopKStart, $0.bias) = (0.1, .geometricMedian)
+    },
+    BackendCase(name: "flat matryoshka, batchtopk, AuxK by share") {
+      ($0.activation, $0.k, $0.sublatents, $0.subspace) = (.batchtopk, 3, 0, 0)
+      ($0.matryoshka, $0.matryoshkaWeights) = ([5, 20], [2, 1, 0.5])
+      ($0.auxk, $0.auxkK, $0.auxkScale, $0.deadWindow) = (0.03, 6, .deadShare, 77)
+      $0.encoderBias = .zero
+    },
+    BackendCase(name: "matryoshka") { $0.matryoshka = [7, 21] },
+    BackendCase(name: "jumprelu") {
+      ($0.activation, $0.k, $0.l1) = (.jumprelu, nil, nil)
+      ($0.l0Target, $0.l0Weight, $0.jumpStart, $0.jumpBandwidth) = (3, 1e-3, 0.1, 0.1)
+    },
+    BackendCase(name: "flat jumprelu") {
+      ($0.activation, $0.k, $0.l1, $0.sublatents, $0.subspace) = (.jumprelu, nil, nil, 0, 0)
+      ($0.l0Weight, $0.jumpStart, $0.jumpBandwidth) = (1e-3, 0.1, 0.1)
+    },
+    BackendCase(name: "frozen decoder") { $0.freeze = .decoder },
+    BackendCase(name: "bounded decoder") { $0.decoderCosine = 0.999 },
   ]
 }
 

@@ -81,6 +81,13 @@ extension TrainingOptions {
     if run.order == .file { given.orderSeed = nil }
     given.auxkK = own.auxkK == nil ? nil : given.auxkK.map { min($0, run.shape.experts) }
     (given.threads, given.tensor) = (nil, nil)
+    if run.jumpReLU != nil {
+      // JumpReLU does not take these from a preset.
+      (given.k, given.l1, given.threshold, given.slopeTop) = (k, l1, threshold, slopeTop)
+    }
+    if let prefixes = given.matryoshka?.numbers, prefixes.last != run.shape.experts {
+      given.matryoshka = NumberList(prefixes + [run.shape.experts])
+    }
     return Self.table.compactMap { row in
       guard let (value, ownValue) = row.difference(given, own) else { return nil }
       let source =

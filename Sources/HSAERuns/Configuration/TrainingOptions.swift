@@ -183,8 +183,7 @@ public struct TrainingOptions: Hashable, Sendable {
     .init("subspace", \.subspace, "Dimension of each expert's subspace, s."),
     .init(
       "k", \.k,
-      "Active experts for each row, k; with batchtopk on average, and it may be a fraction.",
-      .positive),
+      "Active experts for each row, k; with batchtopk on average, and it may be a fraction."),
     .init(
       "activation", \.activation,
       "How active latents are selected: topk (default; the k largest of each row), batchtopk (the k·B largest of a batch) or jumprelu (all above learned thresholds)."

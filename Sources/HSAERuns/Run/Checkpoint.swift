@@ -26,8 +26,9 @@ public struct DictionaryDescription: Codable, Hashable, Sendable {
   public var shape: DictionaryShape
   /// Thresholds and slopes.
   public var activation: ActivationFunction
-  /// How latents were selected in training, if not by TopK.
+  /// The settings of BatchTopK, if latents were selected by it in training.
   public var batchTopK: BatchTopK?
+  /// The settings of JumpReLU, if latents were selected by it in training.
   public var jumpReLU: JumpReLU?
   /// The normalisation that its input rows need.
   public var normalize: Normalisation
