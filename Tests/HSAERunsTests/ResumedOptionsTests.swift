@@ -94,6 +94,21 @@ import Testing
       ({ $0.deadWindow = 8 }, "--dead-window 200038, not 8"),
       ({ $0.checkpointEvery = 10 }, "--checkpoint-every 1000, not 10"),
       ({ $0.recordEvery = 1 }, "--record-every 39, not 1"), ({ $0.keep = 9 }, "--keep 2, not 9"),
+      ({ $0.activation = .batchtopk }, "--activation topk, not batchtopk"),
+      ({ $0.batchTopKRate = 0.5 }, "no --batchtopk-rate, not 0.5"),
+      ({ $0.batchTopKStart = 0.5 }, "no --batchtopk-start, not 0.5"),
+      ({ $0.l0Target = 5 }, "no --l0-target, not 5"),
+      ({ $0.l0Weight = 0.5 }, "no --l0-weight, not 0.5"),
+      ({ $0.jumpBandwidth = 0.5 }, "no --jumprelu-bandwidth, not 0.5"),
+      ({ $0.jumpStart = 0.5 }, "no --jumprelu-start, not 0.5"),
+      ({ $0.deadPenalty = 0.5 }, "no --dead-penalty, not 0.5"),
+      ({ $0.mostActive = 5 }, "no --most-active, not 5"),
+      ({ $0.matryoshka = [5] }, "no --matryoshka, not 5,16384"),
+      ({ $0.matryoshkaWeights = [0.5, 1] }, "no --matryoshka-weights, not 0.5,1"),
+      ({ $0.encoderBias = .zero }, "--encoder-bias none, not zero"),
+      ({ $0.freeze = .decoder }, "no --freeze, not decoder"),
+      ({ $0.decoderCosine = 0.5 }, "no --decoder-cosine, not 0.5"),
+      ({ $0.auxkScale = .deadShare }, "--auxk-scale variance, not dead-share"),
     ]
     for (change, text) in expected { #expect(try differences(change) == [text]) }
     // Every option is tried, but for those that name no setting, have no effect here or depend on the machine.

@@ -150,8 +150,8 @@ import Testing
       #expect(without.contains("but none called \"sub_W_enc\""), "\(without)")
       let noDecoder = try refusal(Self.flat, [("W_enc", .encoder)]) ?? ""
       #expect(noDecoder.contains("no tensor \"W_dec\""), "\(noDecoder)")
-      let flatBias = [("W_enc", ParameterName.encoder), ("W_dec", .decoder), ("b_enc", .bias)]
-      #expect(try refusal(Self.flat, flatBias)?.contains("\"b_enc\"") == true)
+      let flatBias = [("W_enc", ParameterName.encoder), ("W_dec", .decoder), ("b_pre", .bias)]
+      #expect(try refusal(Self.flat, flatBias)?.contains("\"b_pre\"") == true)
     }
   }
 

@@ -22,6 +22,8 @@ final class AuxiliaryLoss {
   /// The dead latents of this step. `place` has each latent's position among them, or −1.
   var latents: [Int32] = []
   var place: [Int32]
+  /// The encoder biases of the dead latents, in whole tiles; empty without one.
+  let encoderBias: Buffer<Float>
   /// Rows e_j and d_j of the dead latents, and their gradients [dead × d]. `encoder` has whole tiles.
   let encoder: Buffer<Float>
   let decoder: Buffer<Float>
@@ -47,12 +49,16 @@ final class AuxiliaryLoss {
   /// Σ‖ê − e‖² and Σ‖e‖² for each piece of rows.
   let sums: Buffer<Double>
 
-  init(shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, threads: Int) {
+  init(
+    shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, hasEncoderBias: Bool,
+    threads: Int
+  ) {
     self.active = min(active, shape.experts)
     let d = shape.width
     let padded = pieceCount(shape.experts, size: Self.tileLatents) * Self.tileLatents
     place = [Int32](repeating: -1, count: shape.experts)
     latents.reserveCapacity(shape.experts)
+    encoderBias = Buffer(hasEncoderBias ? padded : 0)
     encoder = Buffer(padded * d)
     decoder = Buffer(shape.experts * d)
     encoderGradient = Buffer(shape.experts * d)
@@ -114,12 +120,19 @@ extension TrainingEngine {
     let count = work.latents.count
     unsafe state.parameters.withUnsafePointers { weights in
       for (place, latent) in work.latents.enumerated() {
+        if work.encoderBias.count > 0 {
+          unsafe work.encoderBias.base[place] = weights.encoderBias[Int(latent)]
+        }
         let block = Int(latent) * shape.rowsPerExpert * d
         unsafe (work.encoder.base + place * d).update(from: weights.encoderSide + block, count: d)
         unsafe (work.decoder.base + place * d).update(from: weights.decoderSide + block, count: d)
       }
     }
     let tiles = pieceCount(count, size: AuxiliaryLoss.tileLatents)
+    if work.encoderBias.count > 0 {
+      unsafe (work.encoderBias.base + count).update(
+        repeating: 0, count: tiles * AuxiliaryLoss.tileLatents - count)
+    }
     unsafe (work.encoder.base + count * d).update(
       repeating: 0, count: (tiles * AuxiliaryLoss.tileLatents - count) * d)
   }
@@ -146,6 +159,9 @@ extension TrainingEngine {
               rows: tile, columns: width, a: batchRows.base + rows.lowerBound * d,
               b: work.encoder.base + first * d, c: u, worker: worker)
             for row in 0..<rows.count {
+              if work.encoderBias.count > 0 {
+                unsafe kernels.axpy(u + row * width, work.encoderBias.base + first, 1, width)
+              }
               unsafe counts[row] = kernels.scan(
                 u + row * width, width, Int32(first), 0, nil, &sum, &floors[row],
                 keys + row * work.keyCapacity, counts[row], active, work.keyCapacity)

@@ -227,7 +227,8 @@ public final class TrainingEngine {
       objective.auxk > 0 && objective.auxkActive > 0
       ? AuxiliaryLoss(
         shape: shape, batch: batch, paddedBatch: encoder.paddedCapacity,
-        active: objective.auxkActive, threads: threads)
+        active: objective.auxkActive, hasEncoderBias: vectors.contains(.encoderBias),
+        threads: threads)
       : nil
     if case .jumpReLU(let settings) = recipe.selection {
       jump = JumpWorkspace(settings, pairs: pairs, batch: batch)
