@@ -46,8 +46,16 @@ public final class ReferenceBackend: StepBackend {
     if case .thresholds = recipe.selection {
       return "--backend reference cannot train with fixed thresholds of latents."
     }
-    if case .jumpReLU = recipe.selection, recipe.objective.l1 > 0 {
-      return "--activation jumprelu has a sparsity penalty of its own; set --l1 0."
+    if case .jumpReLU = recipe.selection {
+      if recipe.objective.l1 > 0 {
+        return "--activation jumprelu has a sparsity penalty of its own; set --l1 0."
+      }
+      if recipe.activation.threshold > 0 || recipe.activation.slope > 0 {
+        return "--activation jumprelu learns its thresholds; set --threshold 0 and --slope-top 0."
+      }
+      if !recipe.vectors.contains(.thresholds) {
+        return "--activation jumprelu needs thresholds among the vectors of its recipe."
+      }
     }
     return nil
   }

@@ -123,7 +123,7 @@ struct GradientTests {
           var moved = weights
           moved[name][index] += offset
           return moved.forward(
-            rows, example.settings, auxiliaryTarget: pass.auxiliaryTarget
+            rows, example.settings, auxiliaryTargets: pass.auxiliaries.map(\.target)
           ).loss.total
         }
         let h = 1e-3
@@ -148,7 +148,10 @@ struct GradientTests {
       for (row, codes) in pass.codes.enumerated() {
         let active = Set(codes.map(\.expert))
         if codes.count < example.shape.activeExperts { found.insert("fewer than k active") }
-        if !pass.auxiliaryLatents[row].isEmpty { found.insert("dead latent in use") }
+        for latent in pass.auxiliaries.flatMap({ $0.latents[row] }) {
+          let u = pass.preActivations[row * example.shape.experts + latent]
+          found.insert(u > 0 ? "dead latent in use" : "dead latent in use below 0")
+        }
         for latent in weights.penalised(row, pass, example.settings)
         where !active.contains(latent) {
           found.insert("penalised outside the top k")

@@ -149,22 +149,22 @@ extension ReferenceParameters {
     }
   }
 
-  /// Adds AuxK's gradients for one row. AuxK's target and variance are constants.
+  /// Adds AuxK's gradients for one row. AuxK's targets and factors are constants.
   private func auxiliaryBackward(
     _ row: Int, _ settings: ReferenceSettings, _ pass: ReferenceForward,
     _ gradient: inout ReferenceParameters, _ gradientU: inout [Double]
   ) {
-    guard settings.auxiliary != 0, pass.auxiliaryVariance > 0 else { return }
     let (d, m) = (shape.width, shape.experts)
-    let factor =
-      2 * settings.auxiliary * auxiliaryFactor(pass, settings) / Double(pass.codes.count)
-    let gradientOutput = (0..<d).map {
-      factor * (pass.auxiliaryReconstruction[row * d + $0] - pass.auxiliaryTarget[row * d + $0])
-    }
-    for latent in pass.auxiliaryLatents[row] {
-      let value = pass.preActivations[row * m + latent]
-      add(value, gradientOutput, 0, to: &gradient.decoder, latent * d, d)
-      gradientU[latent] += dot(decoder, latent * d, gradientOutput, 0, d)
+    for part in pass.auxiliaries {
+      let factor = 2 * settings.auxiliary * part.factor / Double(pass.codes.count)
+      let gradientOutput = (row * d..<(row + 1) * d).map {
+        factor * (part.reconstruction[$0] - part.target[$0])
+      }
+      for latent in part.latents[row] {
+        let value = pass.preActivations[row * m + latent]
+        add(value, gradientOutput, 0, to: &gradient.decoder, latent * d, d)
+        gradientU[latent] += dot(decoder, latent * d, gradientOutput, 0, d)
+      }
     }
   }
 }

@@ -41,13 +41,26 @@ public struct ReferenceLoss: Hashable, Sendable {
   /// The sublatents' part of L_sparse.
   public var sparsitySub = 0.0
   /// AuxK's term: ‖e − ê‖² over the variance of e about its batch mean, with e = x − x̂; 0 if that is not a
-  /// number. Or ‖e − ê‖² times the share of k_aux that is dead (`AuxiliaryScale`).
+  /// number. Or ‖e − ê‖² times the share of k_aux that is dead (`AuxiliaryScale`). With levels, their sum.
   public var auxiliary = 0.0
+}
+
+/// Dead latents of one level of the dictionary and what they explain (AuxK). The gradient treats `target` and
+/// `factor` as constants.
+public struct ReferenceAuxiliary: Hashable, Sendable {
+  /// The dead latents that each row uses, strongest first. Their codes are their pre-activations.
+  public var latents: [[Int]]
+  /// e = x − x̂, with the latents of this level and of those before it: B × d.
+  public var target: [Double]
+  /// ê, decoded without the bias: B × d.
+  public var reconstruction: [Double]
+  /// What the mean of ‖e − ê‖² is multiplied by; 0 if no latent is dead.
+  public var factor = 0.0
 }
 
 /// A forward pass over a batch of B rows.
 public struct ReferenceForward: Sendable {
-  /// u = (x − b) Eᵀ: B × m.
+  /// u = (x − b) Eᵀ + b_enc: B × m.
   public var preActivations: [Double] = []
   /// The active experts of each row, strongest first.
   public var codes: [[ReferenceCode]] = []
@@ -57,15 +70,8 @@ public struct ReferenceForward: Sendable {
   public var reconstructions: [[Double]] = []
   /// x̂, by both levels: B × d.
   public var reconstruction: [Double] = []
-  /// The dead latents that AuxK uses for each row, strongest first. Their codes are their pre-activations,
-  /// greater than 0.
-  public var auxiliaryLatents: [[Int]] = []
-  /// AuxK's target e: B × d. The gradient treats it as a constant.
-  public var auxiliaryTarget: [Double] = []
-  /// AuxK's reconstruction ê: B × d.
-  public var auxiliaryReconstruction: [Double] = []
-  /// The mean of ‖e − ē‖² over the batch. The gradient treats it as a constant.
-  public var auxiliaryVariance = 0.0
+  /// AuxK's parts: one, or one for each of the settings' levels.
+  public var auxiliaries: [ReferenceAuxiliary] = []
   /// The loss.
   public var loss = ReferenceLoss()
 }
@@ -74,10 +80,10 @@ extension ReferenceParameters {
   /// The forward pass and the loss for `rows` [B × d].
   ///
   /// Ties in top-k and argmax go to the lowest index. With a bias, the encoders see x − b, and x̂ and x̂_high
-  /// include b. `auxiliaryTarget` [B × d] replaces AuxK's target x − x̂, so that finite differences can keep
-  /// it constant, as the gradient does.
+  /// include b. `auxiliaryTargets` [B × d for each part] replace AuxK's targets, so that finite differences can
+  /// keep them constant, as the gradient does.
   public func forward(
-    _ rows: [Double], _ settings: ReferenceSettings, auxiliaryTarget: [Double]? = nil
+    _ rows: [Double], _ settings: ReferenceSettings, auxiliaryTargets: [[Double]]? = nil
   ) -> ReferenceForward {
     let (d, m) = (shape.width, shape.experts)
     precondition(rows.count % d == 0, "\(rows.count) numbers do not divide into rows of \(d).")
@@ -106,7 +112,7 @@ extension ReferenceParameters {
       pass.windows.append(
         window(u[row], settings).map { code(of: x[row], $0, u[row][$0], settings) })
     }
-    measure(rows, settings, auxiliaryTarget, &pass)
+    measure(rows, settings, auxiliaryTargets, &pass)
     return pass
   }
 
@@ -198,7 +204,7 @@ extension ReferenceParameters {
 
   /// Adds the loss and AuxK's part to `pass`.
   private func measure(
-    _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
+    _ rows: [Double], _ settings: ReferenceSettings, _ targets: [[Double]]?,
     _ pass: inout ReferenceForward
   ) {
     let batch = Double(pass.codes.count)
@@ -223,13 +229,11 @@ extension ReferenceParameters {
     }
     loss.sparsity = loss.sparsityTop + loss.sparsitySub
     loss.orthogonality = orthogonalityByGram().value
-    measureAuxiliary(rows, settings, target, &pass)
-    if pass.auxiliaryVariance > 0 {
-      var error = 0.0
-      for index in rows.indices {
-        error += square(pass.auxiliaryTarget[index] - pass.auxiliaryReconstruction[index]) / batch
+    measureAuxiliary(rows, settings, targets, &pass)
+    for part in pass.auxiliaries {
+      for (e, explained) in zip(part.target, part.reconstruction) {
+        loss.auxiliary += part.factor * square(e - explained) / batch
       }
-      loss.auxiliary = error * auxiliaryFactor(pass, settings)
     }
     loss.jump = jumpPenalty(pass, settings)
     loss.total =
@@ -237,15 +241,6 @@ extension ReferenceParameters {
       + settings.orthogonality * loss.orthogonality + settings.sparsity * loss.sparsity
       + settings.auxiliary * loss.auxiliary + loss.jump
     pass.loss = loss
-  }
-
-  /// What ‖e − ê‖² is multiplied by in AuxK's term.
-  func auxiliaryFactor(_ pass: ReferenceForward, _ settings: ReferenceSettings) -> Double {
-    switch settings.auxiliaryScale {
-    case .variance: 1 / pass.auxiliaryVariance
-    case .deadShare:
-      min(1, Double(settings.dead.count { $0 }) / Double(settings.auxiliaryCount))
-    }
   }
 
   /// JumpReLU's penalties on the number of active latents and on dead latents, with their weights.
@@ -281,34 +276,60 @@ extension ReferenceParameters {
     }
   }
 
-  /// AuxK: lets dead latents explain the residual x − x̂. Each row uses its largest positive pre-activations
-  /// among the dead latents, decoded without the bias. `auxiliaryVariance` stays 0 if there are no dead
-  /// latents or the variance is 0.
+  /// AuxK: lets the dead latents of each level explain what the levels up to it leave over.
   private func measureAuxiliary(
-    _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
+    _ rows: [Double], _ settings: ReferenceSettings, _ targets: [[Double]]?,
     _ pass: inout ReferenceForward
   ) {
+    var start = 0
+    let ends = settings.auxiliaryLevels.isEmpty ? [shape.experts] : settings.auxiliaryLevels
+    for (level, end) in ends.enumerated() {
+      let part = ReconstructionTerm(part: .whole, experts: end, weight: 1)
+      let target =
+        targets?[level]
+        ?? zip(rows, pass.codes.flatMap { decode($0, part) }).map { $0 - $1 }
+      let dead = settings.dead.indices.filter { settings.dead[$0] && start <= $0 && $0 < end }
+      pass.auxiliaries.append(auxiliary(of: dead, target, settings, pass))
+      start = end
+    }
+  }
+
+  /// The part of AuxK that the latents `dead` play. Each row uses its k_aux largest pre-activations among them:
+  /// those above 0 if the variance divides the loss (Gao et al.), all of them otherwise (SAELens).
+  private func auxiliary(
+    of dead: [Int], _ target: [Double], _ settings: ReferenceSettings, _ pass: ReferenceForward
+  ) -> ReferenceAuxiliary {
     let (d, m, batch) = (shape.width, shape.experts, pass.codes.count)
-    pass.auxiliaryTarget = target ?? rows.indices.map { rows[$0] - pass.reconstruction[$0] }
-    pass.auxiliaryReconstruction = [Double](repeating: 0, count: rows.count)
-    pass.auxiliaryLatents = [[Int]](repeating: [], count: batch)
-    let dead = settings.dead.indices.filter { settings.dead[$0] }
-    guard !dead.isEmpty, settings.auxiliaryCount > 0 else { return }
+    var result = ReferenceAuxiliary(
+      latents: Array(repeating: [], count: batch), target: target,
+      reconstruction: Array(repeating: 0, count: target.count))
+    guard !dead.isEmpty, settings.auxiliaryCount > 0 else { return result }
     for row in 0..<batch {
-      let u = dead.map { max(0, pass.preActivations[row * m + $0]) }
-      for index in largest(min(settings.auxiliaryCount, dead.count), of: u) where u[index] > 0 {
-        pass.auxiliaryLatents[row].append(dead[index])
-        add(
-          u[index], decoder, dead[index] * d, to: &pass.auxiliaryReconstruction, row * d, d)
+      let u = dead.map { pass.preActivations[row * m + $0] }
+      for index in largest(settings.auxiliaryCount, of: u)
+      where u[index] > 0 || settings.auxiliaryScale == .deadShare {
+        result.latents[row].append(dead[index])
+        add(u[index], decoder, dead[index] * d, to: &result.reconstruction, row * d, d)
       }
     }
-    for column in 0..<d {
-      var mean = 0.0
-      for row in 0..<batch { mean += pass.auxiliaryTarget[row * d + column] / Double(batch) }
-      for row in 0..<batch {
-        pass.auxiliaryVariance +=
-          square(pass.auxiliaryTarget[row * d + column] - mean) / Double(batch)
-      }
+    switch settings.auxiliaryScale {
+    case .variance:
+      let variance = variance(target, rows: batch)
+      result.factor = variance > 0 ? 1 / variance : 0
+    case .deadShare:
+      result.factor = min(1, Double(dead.count) / Double(settings.auxiliaryCount))
     }
+    return result
+  }
+
+  /// The mean of ‖e − ē‖² over the rows of `values` [rows × d], with ē their mean.
+  private func variance(_ values: [Double], rows: Int) -> Double {
+    var result = 0.0
+    for column in 0..<shape.width {
+      let own = (0..<rows).map { values[$0 * shape.width + column] }
+      let mean = own.reduce(0) { $0 + $1 / Double(rows) }
+      for value in own { result += square(value - mean) / Double(rows) }
+    }
+    return result
   }
 }

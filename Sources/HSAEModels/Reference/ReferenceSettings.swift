@@ -33,9 +33,9 @@ public struct ReferenceSettings: Hashable, Sendable {
   /// Which top-level latents L_sparse counts. It counts the sublatents of every active expert in either
   /// scope.
   public var scope = L1Scope.all
-  /// Weight of JumpReLU's sparsity penalty, and of its penalty on dead latents.
+  /// Weight of JumpReLU's sparsity penalty.
   public var jumpSparsity = 0.0
-  /// The same for dead latents.
+  /// Weight of JumpReLU's penalty on dead latents.
   public var jumpDead = 0.0
   /// The weights that are not trained.
   public var frozen: FrozenPart?
@@ -50,6 +50,9 @@ public struct ReferenceSettings: Hashable, Sendable {
   /// The most dead latents that explain one residual (d/2 in the method). The number of dead latents also
   /// bounds it.
   public var auxiliaryCount = 0
+  /// Where the levels of AuxK end, rising to m: the dead latents of each level explain what the latents up to its
+  /// end leave over (SAELens's `use_matryoshka_aux_loss`). Empty: the whole dictionary is one level.
+  public var auxiliaryLevels: [Int] = []
   /// Which top-level latents count as dead in this step: m flags, or an empty array for none.
   public var dead: [Bool] = []
 
