@@ -79,16 +79,8 @@ test: lint models browser examples ## What continuous integration runs; the summ
 	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
 	  swift test $(TEST) --disable-xctest
 
-soak: models bench-check test-mpi ## The long tests: kills, a million mutated inputs, sanitizers, counts.
-	@if [ "$$(id -u)" -eq 0 ] && ip netns list >/dev/null 2>&1; then \
-	  runs/two-hosts.sh .build-mpi/release/hsae; \
-	else echo "soak: skipped make two-hosts, which needs root and iproute2."; fi
-	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
-	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
-	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
-	  --filter 'HSAE(Platform|Support|Activations|LanguageModels|Tensors|Runs|Engine|Training|Interop)Tests'
-	swift test -c release --scratch-path .build-tsan --sanitize thread \
-	  --filter 'HSAE(Tensors|Models|Engine|Training)Tests'
+soak: models ## The long tests in parts: kills, a million mutated inputs, sanitizers, counts. Passed parts are skipped.
+	@scripts/soak.sh $(PARTS)
 
 bench: build ## Training speed, compared with the machine's limit.
 	$(HSAE) bench
