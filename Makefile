@@ -15,7 +15,7 @@ SOURCES := Package.swift Sources Tests Benchmarks Snippets Examples/Package.swif
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
+.PHONY: setup build demo demo-activations test test-build models soak bench valgrind bench-check \
   bench-record format lint clean mpi test-mpi two-hosts install deb site docs examples
 
 setup: ## Installs what is missing and builds llama.cpp, once.
@@ -65,19 +65,14 @@ models: test-build ## The models that tests read.
 	@$(HSAE_EXECUTABLE) fetch gemma-3-270m
 	@$(HSAE_EXECUTABLE) fetch smollm2-135m
 
-browser: setup
-	@HSAE_BROWSER=1 scripts/setup.sh
-
 docs: test-build ## The library's documentation as a static site: out/docs.
 	scripts/docs.sh site .build-test/release out/docs
 
 examples: setup ## Builds the package in Examples as a user would, and tries it.
 	scripts/examples.sh
 
-test: lint models browser examples ## What continuous integration runs; the summary comes last.
-	scripts/docs.sh check .build-test/release
-	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
-	  swift test $(TEST) --disable-xctest
+test: lint setup ## What continuous integration runs; the summary comes last.
+	@scripts/test.sh $(TEST)
 
 soak: models ## The long tests in parts: kills, a million mutated inputs, sanitizers, counts. Passed parts are skipped.
 	@scripts/soak.sh $(PARTS)

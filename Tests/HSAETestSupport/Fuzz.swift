@@ -1,5 +1,5 @@
 // Shared by the fuzz suites: the number of damaged inputs, their seed, and the limit of memory.
-// An input takes at most 0.3 ms of one core, so a million take at most five minutes; keep it so.
+// An input takes at most about 0.3 ms of one core, so that a million take about five minutes; keep it so.
 // HSAE_FUZZ_ITERATIONS sets the number of inputs for each reader (default 10,000), HSAE_FUZZ_SEED the first
 // seed.
 
