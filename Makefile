@@ -55,7 +55,8 @@ demo-activations: build ## From a model's residual stream over Wikipedia to a pa
 	scripts/demo-activations.sh $(HSAE)
 
 # Tests have a build folder of their own (`.build-test`), because @testable changes the generated code.
-TEST := --configuration release --scratch-path .build-test
+# TEST_OPTIONS adds options of `swift test`.
+TEST := --configuration release --scratch-path .build-test $(TEST_OPTIONS)
 export HSAE_EXECUTABLE := $(CURDIR)/.build-test/release/hsae
 
 test-build: setup
