@@ -25,6 +25,10 @@ public struct Objective: Hashable, Codable, Sendable {
   /// The weights of the prefixes' errors, in their order; nil: 1 each.
   public var prefixWeights: [Float]?
 
+  /// Whether the dead latents of each prefix explain what that prefix leaves over, in place of all dead latents what the
+  /// whole dictionary does (SAELens's `use_matryoshka_aux_loss`); nil: no.
+  public var auxkByPrefix: Bool?
+
   /// Whether the sparsity penalty counts latents outside the top k.
   package var penalisesAll: Bool { l1 > 0 && l1Scope == .all }
 

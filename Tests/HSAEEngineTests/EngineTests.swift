@@ -145,6 +145,21 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
       },
       selection: .batchTopK(BatchTopK(active: 4)), vectors: [.inputBias, .encoderBias]),
     EngineCase(
+      name: "flat, matryoshka, AuxK by prefix and share",
+      shape: DictionaryShape(width: 40, experts: 600, sublatents: 0, subspace: 0, activeExperts: 4),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: .with(auxk: 0.5, auxkActive: 60) {
+        ($0.prefixes, $0.prefixWeights) = ([10, 300, 600], [0.5, 2, 1.5])
+        ($0.auxkByPrefix, $0.auxkScale) = (true, .deadShare)
+      },
+      selection: .batchTopK(BatchTopK(active: 4)), vectors: [.inputBias, .encoderBias]),
+    EngineCase(
+      name: "hierarchical, matryoshka, AuxK by prefix",
+      shape: DictionaryShape(width: 40, experts: 300, sublatents: 6, subspace: 3, activeExperts: 4),
+      objective: .with(beta: 0.2, auxk: 0.05, auxkActive: 12) {
+        ($0.prefixes, $0.auxkByPrefix) = ([77, 300], true)
+      }),
+    EngineCase(
       name: "hierarchical, matryoshka",
       shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5),
       objective: .with(beta: 0.2, ortho: 0.1, l1: 1e-2) { $0.prefixes = [5, 6, 33, 70] },

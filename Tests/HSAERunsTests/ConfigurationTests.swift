@@ -270,6 +270,7 @@ func resolve(
     (
       "--matryoshka-weights", { ($0.matryoshka, $0.matryoshkaWeights) = ([5, 16_384], [1, 0]) }
     ),
+    ("--auxk-scope", { $0.auxkScope = .prefixes }),
     ("--decoder-cosine", { $0.decoderCosine = 1.1 }),
     ("--decoder-cosine", { ($0.decoderCosine, $0.freeze) = (0.8, .decoder) }),
   ]

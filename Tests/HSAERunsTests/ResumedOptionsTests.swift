@@ -108,6 +108,7 @@ import Testing
       ({ $0.encoderBias = .zero }, "--encoder-bias none, not zero"),
       ({ $0.freeze = .decoder }, "no --freeze, not decoder"),
       ({ $0.decoderCosine = 0.5 }, "no --decoder-cosine, not 0.5"),
+      ({ $0.auxkScope = .prefixes }, "--auxk-scope all, not prefixes"),
       ({ $0.auxkScale = .deadShare }, "--auxk-scale variance, not dead-share"),
     ]
     for (change, text) in expected { #expect(try differences(change) == [text]) }

@@ -36,7 +36,7 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
       ($0.activation, $0.k, $0.sublatents, $0.subspace) = (.batchtopk, 3, 0, 0)
       ($0.matryoshka, $0.matryoshkaWeights) = ([5, 20], [2, 1, 0.5])
       ($0.auxk, $0.auxkK, $0.auxkScale, $0.deadWindow) = (0.03, 6, .deadShare, 77)
-      $0.encoderBias = .zero
+      ($0.encoderBias, $0.auxkScope) = (.zero, .prefixes)
     },
     BackendCase(name: "matryoshka") { $0.matryoshka = [7, 21] },
     BackendCase(name: "jumprelu") {

@@ -87,6 +87,7 @@ public struct ReferenceSettings: Hashable, Sendable {
     auxiliary = Double(objective.auxk)
     auxiliaryCount = objective.auxkActive
     auxiliaryScale = objective.auxkScale ?? .variance
+    auxiliaryLevels = objective.auxkByPrefix == true ? objective.prefixes ?? [] : []
     if case .jumpReLU(let jump) = selection {
       (jumpSparsity, jumpDead) = (jump.sparsity * Double(regularizerScale), jump.deadPenalty)
     }

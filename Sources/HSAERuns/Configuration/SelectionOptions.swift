@@ -22,7 +22,16 @@ public enum EncoderBiasOption: String, Codable, Sendable, CaseIterable {
   case zero
 }
 
+/// The dead latents and the errors of the auxiliary loss.
+public enum AuxiliaryScope: String, Codable, Sendable, CaseIterable {
+  /// All dead latents explain the error of the whole dictionary.
+  case all
+  /// The dead latents of each prefix explain what that prefix leaves over.
+  case prefixes
+}
+
 extension SelectionOption: OptionValue {}
+extension AuxiliaryScope: OptionValue {}
 extension EncoderBiasOption: OptionValue {}
 extension FrozenPart: OptionValue {}
 extension AuxiliaryScale: OptionValue {}
@@ -138,8 +147,11 @@ extension TrainingConfiguration {
     if let prefixes = options.matryoshka?.numbers {
       objective.prefixes = prefixes.last == shape.experts ? prefixes : prefixes + [shape.experts]
       objective.prefixWeights = options.matryoshkaWeights?.numbers.map(Float.init)
+      objective.auxkByPrefix = options.auxkScope == .prefixes ? true : nil
     } else if options.matryoshkaWeights != nil {
       throw .usage("--matryoshka-weights needs --matryoshka.")
+    } else if options.auxkScope == .prefixes {
+      throw .usage("--auxk-scope prefixes needs --matryoshka.")
     }
     (freeze, decoderCosine) = (options.freeze, options.decoderCosine)
     if decoderCosine != nil, options.initialWeights != nil {
@@ -207,6 +219,9 @@ extension TrainingConfiguration {
     if !weights.allSatisfy({ $0 >= 0 && $0 <= 1e30 }) || !((weights.last ?? 0) > 0) {
       return "--matryoshka-weights must be numbers from 0 to 1e30, and the last must be above 0."
     }
+    if objective.auxkByPrefix == true, weights.contains(0) {
+      return "--auxk-scope prefixes needs --matryoshka-weights above 0."
+    }
     return nil
   }
 
@@ -225,6 +240,7 @@ extension TrainingConfiguration {
     }
     options.encoderBias = encoderBias ?? EncoderBiasOption.none
     options.auxkScale = objective.auxkScale ?? .variance
+    options.auxkScope = objective.auxkByPrefix == true ? .prefixes : AuxiliaryScope.all
     options.matryoshka = objective.prefixes.map { NumberList($0) }
     options.matryoshkaWeights = objective.prefixWeights.map { NumberList($0.map(Double.init)) }
     (options.freeze, options.decoderCosine) = (freeze, decoderCosine)

@@ -155,6 +155,8 @@ public struct TrainingOptions: Hashable, Sendable {
   public var auxk: Double?
   /// Dead latents that may explain one row's error.
   public var auxkK: Int?
+  /// Which dead latents explain which error in the auxiliary loss.
+  public var auxkScope: AuxiliaryScope?
   /// What the auxiliary loss is divided by.
   public var auxkScale: AuxiliaryScale?
   /// Rows without activity after which the auxiliary loss takes a latent for dead.
@@ -281,6 +283,10 @@ public struct TrainingOptions: Hashable, Sendable {
       .notNegative),
     .init(
       "auxk-k", \.auxkK, "Dead latents that may explain one row's error (default d/2).", .positive),
+    .init(
+      "auxk-scope", \.auxkScope,
+      "Which error dead latents explain: all (of the whole dictionary; default) or prefixes (each that of its own matryoshka prefix)."
+    ),
     .init(
       "auxk-scale", \.auxkScale,
       "What the auxiliary loss is divided by: variance (of the error; default) or dead-share (as in SAELens)."
