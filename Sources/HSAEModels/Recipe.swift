@@ -163,6 +163,28 @@ public struct Recipe: Hashable, Sendable {
   }
 }
 
+extension Recipe {
+  /// The dictionary with the trained `parameters`, as it is used: encoder bias and thresholds become part of its
+  /// selection, and where a threshold decides, any number of a row's latents may be active. So the codes of a row do
+  /// not depend on other rows. `batchThreshold` is the running threshold of BatchTopK.
+  ///
+  /// - Precondition: without TopK, and with an encoder bias, the slope of the top level is 0.
+  public func dictionary(
+    _ parameters: consuming Parameters, batchThreshold: Double
+  ) -> SparseAutoencoder {
+    let inference = selection.inference(parameters, batchThreshold: batchThreshold)
+    var own = parameters.shape
+    switch selection {
+    case .batchTopK, .jumpReLU: own.activeExperts = own.experts
+    case .topK, .thresholds: break
+    }
+    let needsCopy = own != parameters.shape || !parameters.vectors.subtracting(.inputBias).isEmpty
+    return SparseAutoencoder(
+      parameters: needsCopy ? parameters.forInference(shape: own) : parameters,
+      activation: activation, selection: inference)
+  }
+}
+
 extension Selection {
   /// How a dictionary with `parameters` selects latents of a row that is encoded alone, after training.
   /// `batchThreshold` is the running threshold of BatchTopK.

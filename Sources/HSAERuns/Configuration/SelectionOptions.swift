@@ -92,14 +92,6 @@ extension TrainingConfiguration {
     return result
   }
 
-  /// What the selection is called in lines for people: "32 active", "32 active on average (batchtopk)".
-  public var activeText: String {
-    if let batchTopK { return "\(batchTopK.active.optionText) active on average (batchtopk)" }
-    guard let jumpReLU else { return "\(shape.activeExperts) active" }
-    let target = jumpReLU.target.map { ", \($0.optionText) active wanted" } ?? ""
-    return "jumprelu\(target)"
-  }
-
   /// Sets what `given`, with the defaults in `options`, says of selection, prefixes and controls. The shape has its
   /// sizes already.
   mutating func setRecipe(
@@ -191,6 +183,10 @@ extension TrainingConfiguration {
     if let target = jumpReLU?.target, target > Double(shape.experts) {
       return
         "--l0-target \(target.optionText) asks for more active latents than there are (--experts \(shape.experts))."
+    }
+    if activation.slope > 0, encoderBias != nil || batchTopK != nil {
+      return
+        "--slope-top goes with --activation topk without an encoder bias only; leave it out."
     }
     if let complaint = prefixComplaint { return complaint }
     if let cosine = decoderCosine {

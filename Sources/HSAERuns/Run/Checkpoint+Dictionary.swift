@@ -50,7 +50,7 @@ extension Checkpoint {
     _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction,
     selection: Selection
   ) throws(Failure) -> SparseAutoencoder {
-    var parameters = try WeightsFile.read(
+    let parameters = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
     let thresholds =
       state.hashes[CheckpointName.thresholds] != nil
@@ -63,14 +63,29 @@ extension Checkpoint {
       return SparseAutoencoder(
         parameters: parameters, activation: activation, selection: .thresholds(thresholds))
     }
-    let inference = selection.inference(
-      parameters, batchThreshold: state.batchThreshold ?? 0)
-    var own = shape
-    if selection != .topK { own.activeExperts = shape.experts }
-    if own != shape || parameters.vectors.subtracting(.inputBias) != [] {
-      parameters = parameters.forInference(shape: own)
+    if let complaint = complaint(parameters.vectors, state, activation, selection) {
+      throw .data("\(path): \(complaint); it is damaged.")
     }
-    return SparseAutoencoder(
-      parameters: parameters, activation: activation, selection: inference)
+    let recipe = Recipe(
+      shape: shape, selection: selection, activation: activation,
+      objective: Objective(beta: 0, ortho: 0, l1: 0))
+    return recipe.dictionary(parameters, batchThreshold: state.batchThreshold ?? 0)
+  }
+
+  /// What a dictionary that was trained with `selection` lacks, as the beginning of a sentence; nil if nothing.
+  private static func complaint(
+    _ vectors: TrainedVectors, _ state: TrainerState, _ activation: ActivationFunction,
+    _ selection: Selection
+  ) -> String? {
+    if activation.slope > 0, selection != .topK || vectors.contains(.encoderBias) {
+      return "a dictionary with thresholds or an encoder bias must have slope 0"
+    }
+    switch selection {
+    case .batchTopK where state.batchThreshold == nil:
+      return "trainer_state.json lacks the running threshold of batchtopk"
+    case .jumpReLU where !vectors.contains(.thresholds):
+      return "the weights lack the thresholds of jumprelu"
+    default: return nil
+    }
   }
 }
