@@ -85,7 +85,16 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
     flatJump.settings.jumpSparsity = 0.2
     flatJump.settings.terms.append(.init(part: .whole, experts: 3, weight: 1))
     flatJump.vectors = [.encoderBias, .thresholds]
-    return [batch, flatBatch, nested, jump, flatJump]
+    var levels = flatBatch
+    levels.testDescription = "flat, matryoshka, batchtopk, AuxK by levels"
+    levels.settings.terms.append(.init(part: .whole, experts: 3, weight: 0.5))
+    levels.settings.auxiliaryLevels = [3, 6]
+    levels.settings.auxiliaryCount = 1
+    var divided = levels
+    divided.testDescription = "flat, matryoshka, AuxK by levels, divided by the variance"
+    divided.settings.selection = .topK
+    divided.settings.auxiliaryScale = .variance
+    return [batch, flatBatch, nested, jump, flatJump, levels, divided]
   }
 
   /// This case with one term of the loss at a time.
@@ -115,7 +124,7 @@ struct GradientTests {
     let gradient = weights.gradients(rows, example.settings, pass)
     let largest = gradient.names.flatMap { gradient[$0] }.reduce(0) { max($0, abs($1)) }
     #expect(largest > 0)
-    // The thresholds of JumpReLU have a gradient that is no derivative: `JumpReLUTests` compares it.
+    // The thresholds of JumpReLU have a gradient that is no derivative: `SelectionTests` compares it.
     for name in weights.names where name != .thresholds {
       for index in weights[name].indices {
         // Central, fourth order: exact for polynomials of degree 4.
@@ -168,7 +177,8 @@ struct GradientTests {
     }
     #expect(
       found.isSuperset(of: [
-        "fewer than k active", "dead latent in use", "penalised outside the top k",
+        "fewer than k active", "dead latent in use", "dead latent in use below 0",
+        "penalised outside the top k",
         "active below threshold", "chosen sublatent above", "chosen sublatent below",
         "other sublatent above", "other sublatent below", "other sublatent negative",
       ]), "found only \(found.sorted())")
@@ -242,17 +252,26 @@ func margin(
   let u = pass.preActivations
   var nearest = u.map { min(abs($0 - settings.threshold), abs($0)) }.min() ?? .infinity
   for (u, threshold) in zip(u, weights.thresholds) { nearest = min(nearest, abs(u - threshold)) }
-  /// The distance between the last positive value taken and the first one left out.
-  func gap(_ values: [Double], _ taken: Int) -> Double {
+  /// The distance between the last value above `floor` taken and the first one left out.
+  func gap(_ values: [Double], _ taken: Int, above floor: Double = 0) -> Double {
     let sorted = values.sorted(by: >)
-    guard taken > 0, taken < sorted.count, sorted[taken - 1] > 0 else { return .infinity }
+    guard taken > 0, taken < sorted.count, sorted[taken - 1] > floor else { return .infinity }
     return sorted[taken - 1] - sorted[taken]
   }
   if settings.selection == .topK {
     nearest = min(nearest, gap(u.map(settings.activate), weights.shape.activeExperts))
   }
-  let dead = settings.dead.indices.filter { settings.dead[$0] }
-  nearest = min(nearest, gap(dead.map { max(0, u[$0]) }, settings.auxiliaryCount))
+  var start = 0
+  for end in settings.auxiliaryLevels.isEmpty ? [u.count] : settings.auxiliaryLevels {
+    let dead = settings.dead.indices.filter { settings.dead[$0] && start <= $0 && $0 < end }
+    let isByVariance = settings.auxiliaryScale == .variance
+    nearest = min(
+      nearest,
+      gap(
+        dead.map { isByVariance ? max(0, u[$0]) : u[$0] }, settings.auxiliaryCount,
+        above: isByVariance ? 0 : -.infinity))
+    start = end
+  }
   for code in pass.codes[0] {
     for v in code.subPreActivations {
       nearest = min(nearest, abs(v - settings.subThreshold), abs(v))

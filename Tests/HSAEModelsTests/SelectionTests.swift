@@ -1,5 +1,5 @@
 // Selections other than TopK, prefixes and controls: known answers of the reference twin, worked out by hand or from
-// the formulas in field.md's terms (`Recipe.swift`).
+// the formulas in `Recipe.swift`.
 
 import HSAETensors
 import Testing
@@ -101,6 +101,112 @@ import Testing
     }
     #expect(expected.contains { $0 != 0 })
     for (own, other) in zip(gradient.thresholds, expected) { #expect(abs(own - other) < 1e-12) }
+  }
+
+  @Test func theThresholdsGradientCountsBothLevels() {
+    // One expert with one sublatent: u = x₀, d = axis 0, y = x₁, v = x₁ along axis 1.
+    let shape = DictionaryShape(
+      width: 2, experts: 1, sublatents: 1, subspace: 1, activeExperts: 1)
+    var weights = ReferenceParameters(shape: shape, vectors: .thresholds)
+    (weights.encoder, weights.decoder) = ([1, 0], [1, 0])
+    (weights.down, weights.up) = ([0, 1], [0, 1])
+    (weights.subEncoder, weights.subDecoder, weights.thresholds) = ([1], [1], [1])
+    var settings = ReferenceSettings()
+    settings.selection = .jumpReLU(JumpReLU(bandwidth: 0.5, target: 2))
+    settings.jumpSparsity = 0.1
+    settings[.topLevel] = 3
+    // Three rows: active and near θ, inactive and near θ, active and far from it.
+    let rows = [1.2, 0.5, 0.9, 0.4, 1.3, 0.7]
+    let pass = weights.forward(rows, settings)
+    #expect(pass.codes.map(\.count) == [1, 0, 1])
+    #expect(pass.windows.map(\.count) == [1, 1, 0])
+    // x̂ = x where the expert is active, and x̂_high = (x₀, 0), so the first row's error is that of x̂_high along
+    // axis 1, where d has no part. The second row's x̂ and x̂_high are 0: ∂L/∂x̂ = (2/3)(−0.9, −0.4), three times that
+    // for x̂_high. The penalty is 0.1 (L0 − 2)²: its slope is 0.2 (L0 − 2) / 3.
+    let second = 1.0 * (1 + 3) * (2 / 3.0) * -0.9 + 0.4 * (2 / 3.0) * -0.4 + 0.2 * (0 - 2) / 3
+    let first = 0.2 * (1 - 2) / 3
+    let gradient = weights.gradients(rows, settings, pass)
+    #expect(abs(gradient.thresholds[0] + (first + second) / 0.5) < 1e-12)
+  }
+
+  @Test func thePenaltyOnDeadLatentsPullsThemBack() {
+    var weights = weights([.thresholds, .encoderBias])
+    weights.thresholds = [0.5, 0.5, 0.5]
+    weights.decoder[2] = 0
+    weights.decoder[3] = 2
+    var settings = ReferenceSettings()
+    settings.selection = .jumpReLU(JumpReLU())
+    settings.jumpDead = 0.3
+    settings.dead = [false, true, true]
+    settings[.whole] = 0
+    // u = −1, −0.25 and −0.8; 1, −0.25 and 0.4. Latent 1 lacks 0.75 twice, its row has norm 2. Latent 2 lacks 1.3 and
+    // 0.1. Latent 0 lives.
+    let rows = [-1, -0.25, 1, -0.25]
+    let pass = weights.forward(rows, settings)
+    #expect(abs(pass.loss.jump - 0.3 * (0.75 * 2 + 0.75 * 2 + 1.3 + 0.1) / 2) < 1e-12)
+    let gradient = weights.gradients(rows, settings, pass)
+    for (own, other) in zip(gradient.thresholds, [0, 0.6, 0.3]) {
+      #expect(abs(own - other) < 1e-12)
+    }
+    for (own, other) in zip(gradient.encoderBias, [0, -0.6, -0.3]) {
+      #expect(abs(own - other) < 1e-12)
+    }
+    #expect(abs(gradient.decoder[3] - 0.3 * 0.75) < 1e-12)
+  }
+
+  @Test func thresholdsDoNotFallBelowZero() {
+    var weights = weights([.thresholds])
+    weights.thresholds = [0.01, 0.5, 0.5]
+    var settings = ReferenceSettings()
+    settings.selection = .jumpReLU(JumpReLU())
+    var trainer = ReferenceTrainer(parameters: weights)
+    // u₀ = 0.005 is in the window of θ₀, and latent 0 is wanted: Adam moves θ₀ down by about 0.1.
+    _ = trainer.step([0.005, -3], settings, learningRate: 0.1, clip: 0)
+    #expect(trainer.parameters.thresholds == [0, 0.5, 0.5])
+  }
+
+  @Test func jumpReLUHasRoomForItsShape() {
+    var weights = ReferenceParameters(
+      shape: DictionaryShape(width: 2, experts: 3, sublatents: 0, subspace: 0, activeExperts: 1),
+      vectors: .thresholds)
+    weights.encoder = [1, 0, 0, 1, 0.6, 0.8]
+    weights.decoder = weights.encoder
+    weights.thresholds = [0.1, 0.1, 1]
+    var settings = ReferenceSettings()
+    settings.selection = .jumpReLU(JumpReLU())
+    // u − θ = 1.9, 0.4 and 0.6; 0.2, 0.9 and −0.02. There is room for two.
+    let pass = weights.forward([2, 0.5, 0.3, 1], settings)
+    #expect(pass.codes.map { $0.map(\.expert) } == [[0], [1]])
+  }
+
+  @Test func auxiliaryLossByShareKeepsLatentsBelowZero() {
+    var settings = ReferenceSettings()
+    settings.terms[0].weight = 0
+    (settings.auxiliary, settings.auxiliaryScale) = (1, .deadShare)
+    settings.auxiliaryCount = 4
+    settings.dead = [true, true, false]
+    // u = −1, 2 and 1; the third is 1 · (0.6, 0.8), the second is active too: x̂ = (0.6, 2.8), e = (−1.6, −0.8).
+    // ê = −1 · axis 0 + 2 · axis 1 = (−1, 2). Half of the four places are dead.
+    let pass = weights().forward([-1, 2], settings)
+    #expect(pass.auxiliaries[0].latents == [[1, 0]])
+    #expect(abs(pass.loss.auxiliary - 0.5 * (0.6 * 0.6 + 2.8 * 2.8)) < 1e-12)
+    settings.auxiliaryScale = .variance
+    #expect(weights().forward([-1, 2], settings).auxiliaries[0].latents == [[1]])
+  }
+
+  @Test func auxiliaryLossByLevelsExplainsWhatEachLeavesOver() {
+    var settings = ReferenceSettings()
+    (settings.auxiliary, settings.auxiliaryScale) = (1, .deadShare)
+    (settings.auxiliaryCount, settings.auxiliaryLevels) = (2, [1, 2, 3])
+    settings.dead = [true, false, true]
+    // z = 3, 4 and 5. The first level leaves (3, 4) − (3, 0) = (0, 4), its dead latent says (3, 0). The second has
+    // none dead. The third leaves (3, 4) − (6, 8) = (−3, −4), its dead latent says (3, 4). Each has one of two places.
+    let pass = weights().forward([3, 4], settings)
+    #expect(pass.auxiliaries.map(\.latents) == [[[0]], [[]], [[2]]])
+    for (own, other) in zip(pass.auxiliaries.flatMap(\.target), [0.0, 4, 0, 0, -3, -4]) {
+      #expect(abs(own - other) < 1e-12)
+    }
+    #expect(abs(pass.loss.auxiliary - 0.5 * (9 + 16) - 0.5 * (36 + 64)) < 1e-12)
   }
 
   @Test func frozenWeightsHaveNoGradient() {
