@@ -271,7 +271,8 @@ extension TrainingEngine {
     if ranks != nil { share.world.sum(&mean) }
     let variance = squares - mean.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
     let (loss, scale) = auxiliaryScale(error: error, variance: variance, dead: total)
-    guard loss.isFinite, variance > squares * 1e-6 else { return .nan }
+    let hasVariance = objective.auxkScale == .deadShare || variance > squares * 1e-6
+    guard loss.isFinite, hasVariance else { return .nan }
     parallelFor(pieces, threads: threads) { piece, _ in
       let rows = pieceRange(piece, size: size, count: batch)
       let start = unsafe work.reconstruction.base + rows.lowerBound * d
