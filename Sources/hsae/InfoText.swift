@@ -111,7 +111,7 @@ struct Description {
       ? "any number active"
         + (shape.activeExperts < shape.experts
           ? " (the strongest \(grouped(shape.activeExperts)) are kept)" : "")
-      : try run.description.training?.activeText(threshold: last?.threshold)
+      : run.description.training?.activeText(threshold: last?.threshold)
         ?? "\(shape.activeExperts) active"
     let kind = run.description.origin == nil ? "run" : "imported run"
     var lines = [
