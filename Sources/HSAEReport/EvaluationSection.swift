@@ -95,7 +95,7 @@ private func numberTable(
 /// The differences of hierarchical runs from flat ones; nil if there are none.
 private func comparison(_ suite: String, _ names: [String], _ results: [SuiteResult]) -> Markup? {
   let compared = zip(names, results).compactMap { name, result in
-    result.comparison.map { (name: "\(name) − \($0.baseline)", numbers: $0.numbers) }
+    result.comparison.map { (name: $0.title(of: name), numbers: $0.numbers) }
   }
   guard !compared.isEmpty else { return nil }
   let rows = numberLines(compared.map(\.numbers)).map { line -> TableRow in

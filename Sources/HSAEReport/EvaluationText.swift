@@ -15,7 +15,7 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
     text += places.map { "  on \($0)\n" }.joined()
     text += numberTable(results.map { ($0.0, $0.1?.numbers ?? []) }, width: width)
     let compared = results.compactMap { name, result in
-      result?.comparison.map { ("\(name) − \($0.baseline)", $0.numbers) }
+      result?.comparison.map { ($0.title(of: name), $0.numbers) }
     }
     if !compared.isEmpty {
       text += "\n  \(comparisonTitle), on the same samples\n"
@@ -31,7 +31,7 @@ public func evaluationText(_ evaluation: Evaluation, width: Int) -> String {
 }
 
 /// The title of differences between runs.
-let comparisonTitle = "H-SAE minus SAE of equal m and k"
+let comparisonTitle = "H-SAE minus SAE of equal m"
 
 /// A number with its interval and unit as text.
 func numberText(_ number: EvaluationNumber) -> String {

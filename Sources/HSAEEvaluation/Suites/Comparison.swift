@@ -1,7 +1,8 @@
-// Compares a hierarchical run with the flat run of equal m and k: differences of their numbers with
-// intervals. Both are measured on the same documents, so these intervals are much narrower than the runs'
+// Compares a hierarchical run with a flat run of equal m, if possible at equal codes of a row: differences of their
+// numbers with intervals. Both are measured on the same documents, so these intervals are much narrower than the runs'
 // own.
 
+internal import Foundation
 import HSAEModels
 internal import HSAERuns
 
@@ -11,10 +12,24 @@ public struct Comparison: Hashable, Sendable, Codable {
   public var baseline: String
   /// The differences of the numbers that have a better direction and samples.
   public var numbers: [EvaluationNumber]
+  /// The codes of a row of the run and of the other; nil in files of older versions, and where they were not measured.
+  public var codes: [Double]?
+
+  /// "h − flat", with the codes of a row if they differ: "h − flat (64.0 − 32.0 codes a row)".
+  public func title(of name: String) -> String {
+    let plain = "\(name) − \(baseline)"
+    guard let codes, codes.count == 2, !Self.areEqual(codes[0], codes[1]) else { return plain }
+    return plain + String(format: " (%.1f − %.1f codes a row)", codes[0], codes[1])
+  }
+
+  /// Whether two numbers of codes of a row are close enough to be called equal: to within 2 %.
+  static func areEqual(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 0.02 * max(a, b) }
 
   /// The numbers of `result` minus those of `baseline`, the result of the run called `name`, sample by sample.
   init(_ result: SuiteResult, less baseline: SuiteResult, name: String) {
     self.baseline = name
+    let measured = [result, baseline].compactMap { $0["codes_row"]?.value }
+    codes = measured.count == 2 ? measured : nil
     numbers = result.numbers.compactMap { number in
       guard let other = baseline[number.key], number.better != nil, !number.samples.isEmpty,
         number.samples.count == other.samples.count
@@ -26,17 +41,30 @@ public struct Comparison: Hashable, Sendable, Codable {
     }
   }
 
-  /// The index in `runs` of the flat run with the m, k, seed and normalisation of run `index`; nil if there
-  /// is none, or run `index` is flat.
-  static func baseline(of index: Int, among runs: [LoadedRun]) -> Int? {
+  /// The index in `runs` of a flat run with the m, seed and normalisation of run `index`: one that spends as many codes
+  /// on a row by `results`, or else one with the same k; nil if there is none, or run `index` is flat.
+  static func baseline(
+    of index: Int, among runs: [LoadedRun], _ results: [SuiteResult] = []
+  ) -> Int? {
     let run = runs[index]
     guard !run.shape.isFlat else { return nil }
-    return runs.firstIndex {
-      $0.shape.isFlat && $0.shape.experts == run.shape.experts
-        && $0.shape.activeExperts == run.shape.activeExperts
-        && $0.description.training?.seed == run.description.training?.seed
+    let candidates = runs.indices.filter {
+      runs[$0].shape.isFlat && runs[$0].shape.experts == run.shape.experts
+        && runs[$0].description.training?.seed == run.description.training?.seed
         // With another normalisation the same keys would be about other rows.
-        && $0.description.normalize == run.description.normalize
+        && runs[$0].description.normalize == run.description.normalize
     }
+    func codes(_ index: Int) -> Double? {
+      results.indices.contains(index) ? results[index]["codes_row"]?.value : nil
+    }
+    let equal = candidates.first { other in
+      guard let own = codes(index), let others = codes(other) else { return false }
+      return areEqual(own, others)
+    }
+    return equal
+      ?? candidates.first {
+        runs[$0].description.training?.selection == run.description.training?.selection
+          && runs[$0].shape.activeExperts == run.shape.activeExperts
+      }
   }
 }

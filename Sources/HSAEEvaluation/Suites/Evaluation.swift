@@ -60,7 +60,7 @@ public struct Evaluation: Hashable, Sendable, Codable {
       }
       for (index, result) in results.enumerated() {
         var result = result
-        if let flat = Comparison.baseline(of: index, among: runs) {
+        if let flat = Comparison.baseline(of: index, among: runs, results) {
           let comparison = Comparison(result, less: results[flat], name: runs[flat].name)
           if !comparison.numbers.isEmpty { result.comparison = comparison }
         }

@@ -1,6 +1,7 @@
 // The suite `core`: how well runs rebuild held-out rows, how their latents are used, and, with a model, how
 // reconstructions change its losses.
 
+import Foundation
 import HSAEModels
 public import HSAERuns
 public import HSAESupport
@@ -67,7 +68,33 @@ public enum CoreSuite: EvaluationSuite {
       result.saeBench = saeBench(result, run, rows)
       results.append(result)
     }
+    if let note = unequalCodes(results) { results[0].notes.insert(note, at: 0) }
     return results
+  }
+
+  /// A sentence about runs that spend different numbers of codes on a row, or have different numbers of parameters; nil
+  /// if they are alike.
+  static func unequalCodes(_ results: [SuiteResult]) -> String? {
+    func values(_ key: String) -> [Double] { results.compactMap { $0[key]?.value } }
+    func differ(_ values: [Double], by share: Double) -> Bool {
+      guard let low = values.min(), let high = values.max() else { return false }
+      return high > low * (1 + share)
+    }
+    let (codes, parameters) = (values("codes_row"), values("parameters"))
+    var sentences: [String] = []
+    if differ(codes, by: 0.02) {
+      let text = codes.map { String(format: "%.1f", $0) }.uniqued(by: \.self).joined(
+        separator: ", ")
+      sentences.append(
+        "These dictionaries spend different numbers of codes on a row (\(text)), so their explained variance and CE"
+          + " loss are not at equal cost.")
+    }
+    if differ(parameters, by: 0.1) {
+      let text = parameters.map { String(format: "%.1f", $0 / 1e6) }.uniqued(by: \.self)
+        .joined(separator: ", ")
+      sentences.append("They have different numbers of parameters (in millions: \(text)).")
+    }
+    return sentences.isEmpty ? nil : sentences.joined(separator: " ")
   }
 
   /// The result in SAEBench's terms, as SAEBench measures the exported dictionary: rows have their lengths in
@@ -98,8 +125,7 @@ public enum CoreSuite: EvaluationSuite {
       metrics[category, default: [:]][name] = value(key)
     }
     metrics["token_stats"] = ["total_tokens_eval_sparsity_variance": Double(rows.count)]
-    // Every active expert has chosen a sublatent, whose code is not zero.
-    metrics["sparsity"] = ["l0": value("l0") * (shape.isFlat ? 1 : 2)]
+    metrics["sparsity"] = ["l0": value("codes_row")]
     let dead =
       value("dead_latents")
       + (shape.isFlat ? 0 : Double(shape.sublatents) * value("dead_sublatents"))

@@ -17,11 +17,15 @@ struct RowQuantities {
   var experts: Double
   /// Active sublatents.
   var sublatents: Double
+  /// Sublatents whose code is not 0. Their codes take part in the reconstruction, also below the threshold.
+  var sublatentCodes: Double
 
-  static let count = 2 * ReconstructionSums.count + 2
+  static let count = 2 * ReconstructionSums.count + 3
 
   /// All quantities, as `GroupedSums` adds them up.
-  var values: [Double] { seen.values + unscaled.values + [experts, sublatents] }
+  var values: [Double] {
+    seen.values + unscaled.values + [experts, sublatents, sublatentCodes]
+  }
 }
 
 extension RowQuantities {
@@ -31,6 +35,7 @@ extension RowQuantities {
     seen = ReconstructionSums(values[..<size])
     unscaled = ReconstructionSums(values[size..<2 * size])
     (experts, sublatents) = (values[2 * size], values[2 * size + 1])
+    sublatentCodes = values[2 * size + 2]
   }
 }
 
@@ -103,7 +108,9 @@ public struct RowMeasurement: Sendable {
           if codes[row].count == dictionary.shape.activeExperts { fullRows += 1 }
           let quantities = RowQuantities(
             seen: seen, unscaled: unscaled, experts: Double(codes[row].count),
-            sublatents: Double(active))
+            sublatents: Double(active),
+            sublatentCodes: Double(
+              codes[row].count { $0.chosenSublatent != nil && $0.subValue != 0 }))
           sums.add(quantities.values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
         }
         done += range.count

@@ -49,6 +49,17 @@ extension RowMeasurement {
           $0.sublatents / $0.seen[.rows]
         })
     }
+    let (m, a) = (Double(usage.shape.experts), Double(max(1, usage.shape.sublatents)))
+    result += [
+      number("codes_row", "codes a row, both levels", digits: 2) {
+        ($0.experts + $0.sublatentCodes) / $0.seen[.rows]
+      },
+      number("index_bits", "bits of a row's indices", digits: 1) {
+        ($0.experts * log2(m) + $0.sublatentCodes * log2(a)) / $0.seen[.rows]
+      },
+      EvaluationNumber(
+        "parameters", "parameters", Double(usage.shape.parameterCount), digits: 0),
+    ]
     result += pair("cosine", "cosine of x and x̂", better: .higher) { $0.seen.cosine($1) }
     result += pair("norm_ratio", "norm ratio ‖x̂‖ / ‖x‖") { $0.seen.normRatio($1) }
     result += pair("relative_reconstruction_bias", "relative reconstruction bias") {
