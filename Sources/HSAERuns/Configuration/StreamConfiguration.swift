@@ -39,7 +39,7 @@ extension TrainingConfiguration {
       path: "", fingerprint: DataDescription.streamFingerprint, rows: 2_048_000, width: width)
     try self.init(
       options, data: nominal, initialShape: initial?.shape,
-      initialHasBias: initial?.hasBias ?? false)
+      initialVectors: initial?.vectors ?? [])
     data.rows = batch * steps
   }
 }

@@ -47,8 +47,18 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   public var activation: ActivationFunction
   /// Coefficients of the loss.
   public var objective: Objective
+  /// The settings of BatchTopK; nil without it.
+  public var batchTopK: BatchTopK?
+  /// The settings of JumpReLU; nil without it. Without either the k largest codes of a row are active.
+  public var jumpReLU: JumpReLU?
   /// Input bias.
   public var bias: BiasOption
+  /// Encoder bias; nil: none.
+  public var encoderBias: EncoderBiasOption?
+  /// The weights that are not trained; nil: all are.
+  public var frozen: FrozenPart?
+  /// The least cosine between a decoder row and its first value; nil for no bound.
+  public var decoderCosine: Double?
   /// Number of steps.
   public var steps: Int
   /// Rows in a batch.
@@ -82,13 +92,6 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   /// Checkpoints kept.
   public var keep: Int
 
-  /// The parts of the settings that a backend needs.
-  public var recipe: Recipe {
-    Recipe(
-      shape: shape, activation: activation, objective: objective, hasBias: bias != .none,
-      precision: precision, momentFormat: moments ?? .float32, seed: seed)
-  }
-
   /// The seed of the order of rows.
   public var rowSeed: UInt64 { orderSeed ?? seed }
 
@@ -110,13 +113,15 @@ private struct CompleteOptions {
 extension TrainingConfiguration {
   /// Resolves `given` for `data`.
   ///
-  /// `initialShape` are the sizes of the file that `--init` names, without k; `initialHasBias` says whether that
-  /// file holds a bias. Fails with `.usage` and the option's name if values do not fit together.
+  /// `initialShape` are the sizes of the file that `--init` names, without k, and `initialVectors` the vectors that it
+  /// holds. `isStore` says whether the rows come from a store, which keeps them at unit norm. Fails with `.usage` and
+  /// the option's name if values do not fit together.
   public init(
     _ given: TrainingOptions, data: DataDescription, initialShape: DictionaryShape? = nil,
-    initialHasBias: Bool = false
+    initialVectors: TrainedVectors = [], isStore: Bool = false
   ) throws(Failure) {
     if let (name, complaint) = given.complaint { throw .usage("--\(name) \(complaint)") }
+    if let contradiction = given.contradiction { throw .usage(contradiction) }
     if given.steps != nil, given.epochs != nil {
       throw .usage("--steps and --epochs both set the length of the run; give one.")
     }
@@ -124,13 +129,14 @@ extension TrainingConfiguration {
     let preset = (given.preset?.options ?? TrainingOptions()).filled(from: paper)
     self.data = data
     shape = try Self.shape(given, given.filled(from: preset), data.width, initial: initialShape)
-    let options = given.filled(from: shape.isFlat ? .flatDefaults : TrainingOptions())
-      .filled(from: preset)
+    let options = given.filled(
+      from: .defaults(isFlat: shape.isFlat, given.activation ?? preset.activation ?? .topK)
+    )
+    .filled(from: preset)
     let all = CompleteOptions(options: options)
 
     let epochs = options.epochs ?? CompleteOptions(options: paper).epochs
     batch = options.batch ?? Self.batch(rows: epochs * Double(data.rows))
-    if let complaint = Self.complaint(batch: batch, shape) { throw .usage(complaint) }
     guard
       let steps = options.steps ?? Self.steps(epochs: epochs, rows: data.rows, batch: batch)
     else { throw .usage("--epochs \(epochs) make too many steps.") }
@@ -154,13 +160,19 @@ extension TrainingConfiguration {
       beta: Float(all.beta), ortho: Float(all.ortho), l1: Float(all.l1), l1Scope: all.l1Scope,
       auxk: Float(all.auxk),
       auxkActive: min(options.auxkK ?? max(1, shape.width / 2), shape.experts))
-    bias = given.bias ?? (initialHasBias ? .geometricMedian : all.bias)
-    if initialShape != nil, initialHasBias != (bias != .none) {
-      throw .usage(
-        initialHasBias
-          ? "--bias none contradicts --init, whose file has a bias (b_dec); leave out --bias."
-          : "--bias \(bias.rawValue) contradicts --init, whose file has no bias (b_dec).")
+    normalize = all.normalize
+    let seesUnitRows =
+      normalize == .unit || normalize == .layerNorm || normalize == .none && isStore
+    switch Self.selection(options, width: data.width, seesUnitRows: seesUnitRows) {
+    case .batchTopK(let settings): batchTopK = settings
+    case .jumpReLU(let settings): jumpReLU = settings
+    case .topK, .thresholds: break
     }
+    (frozen, decoderCosine) = (options.freeze, options.decoderCosine)
+    let hasBias = initialVectors.contains(.inputBias)
+    bias = given.bias ?? (hasBias ? .geometricMedian : all.bias)
+    let hasEncoderBias = given.encoderBias.map { $0 == .zero } ?? (all.encoderBias == .zero)
+    encoderBias = hasEncoderBias || initialVectors.contains(.encoderBias) ? .zero : nil
 
     seed = all.seed
     switch all.precision {
@@ -171,7 +183,6 @@ extension TrainingConfiguration {
     moments = all.moments
     order = all.order
     orderSeed = order == .file || options.orderSeed == seed ? nil : options.orderSeed
-    normalize = all.normalize
     initialWeights = options.initialWeights
     let total = batch.multipliedReportingOverflow(by: steps)
     deadWindow =
@@ -179,6 +190,8 @@ extension TrainingConfiguration {
     checkpointEvery = all.checkpointEvery
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
     keep = all.keep
+    if initialShape != nil { try requireFit(initialVectors, given) }
+    try setPrefixes(options)
     if let complaint { throw .usage(complaint) }
   }
 
@@ -188,7 +201,7 @@ extension TrainingConfiguration {
   /// damaged.
   public var complaint: String? {
     if let complaint = Self.complaint(format: format) ?? shape.complaint { return complaint }
-    if let complaint = Self.complaint(batch: batch, shape) { return complaint }
+    if let complaint = complaint(batch: batch) { return complaint }
     guard shape.width == data.width, data.rows >= 1 else {
       return "The data, \(data.rows) rows of width \(data.width), do not fit the dictionary."
     }
@@ -197,6 +210,7 @@ extension TrainingConfiguration {
       return "--steps \(steps) of \(batch) rows are too many."
     }
     if let (name, complaint) = options.complaint { return "--\(name) \(complaint)" }
+    if let recipeComplaint { return recipeComplaint }
     let dead = batch.multipliedReportingOverflow(by: objective.auxkActive)
     if objective.auxk > 0, dead.overflow || dead.partialValue > Int(Int32.max) {
       return "--auxk-k \(objective.auxkActive) with --batch \(batch) is too large."
@@ -216,12 +230,13 @@ extension TrainingConfiguration {
   }
 
   /// What is wrong with batches of `batch` rows.
-  private static func complaint(batch: Int, _ shape: DictionaryShape) -> String? {
+  private func complaint(batch: Int) -> String? {
     if batch < 1 { return "--batch must be at least 1, not \(batch)." }
     if batch > 1 << 22 { return "--batch \(batch) is too large; 4194304 rows are the limit." }
     let pairs = batch.multipliedReportingOverflow(by: shape.activeExperts)
     if pairs.overflow || pairs.partialValue > Int(Int32.max) {
-      return "--batch \(batch) with --k \(shape.activeExperts) is too large."
+      let name = jumpReLU == nil ? "--k" : "--most-active"
+      return "--batch \(batch) with \(name) \(shape.activeExperts) is too large."
     }
     return nil
   }
@@ -253,7 +268,7 @@ extension TrainingConfiguration {
         width: width, experts: all.experts, sublatents: filled.sublatents ?? 0,
         subspace: given.subspace ?? min(filled.subspace ?? 0, width), activeExperts: 0)
     }
-    shape.activeExperts = all.k
+    shape.activeExperts = try activeExperts(filled, of: shape.experts)
     if let complaint = shape.complaint { throw .usage(complaint) }
     return shape
   }

@@ -35,28 +35,55 @@ public struct StoredDictionary: Sendable {
       throw .data("\(description): \(complaint)")
     }
     model = try Checkpoint.dictionary(
-      path, state: state, shape: own.shape, activation: own.activation)
+      path, state: state, shape: own.shape, activation: own.activation,
+      selection: own.selection ?? .topK)
     normalize = own.normalize
     step = state.step
   }
 }
 
 extension Checkpoint {
-  /// The dictionary in the checkpoint `path`, which `verify` has checked.
+  /// The dictionary in the checkpoint `path`, which `verify` has checked. `selection` is that of its training.
   package static func dictionary(
-    _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction
+    _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction,
+    selection: SelectionKind
   ) throws(Failure) -> SparseAutoencoder {
     let parameters = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
     let thresholds =
       state.hashes[CheckpointName.thresholds] != nil
       ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil
-    if thresholds != nil, activation.slope > 0 {
+    let vectors = parameters.vectors
+    if thresholds != nil || selection != .topK || vectors.contains(.encoderBias),
+      activation.slope > 0
+    {
       throw .data(
         "\(path): a dictionary with thresholds of latents must have slope 0; it is damaged.")
     }
-    return SparseAutoencoder(
-      parameters: parameters, activation: activation,
-      selection: thresholds.map(Selection.thresholds) ?? .topK)
+    guard (selection == .jumpReLU) == vectors.contains(.thresholds),
+      (selection == .batchTopK) == (state.batchThreshold != nil)
+    else {
+      throw .data(
+        "\(path): the thresholds do not fit the selection \(selection.rawValue); it is damaged.")
+    }
+    if let thresholds {
+      return SparseAutoencoder(
+        parameters: parameters, activation: activation, selection: .thresholds(thresholds))
+    }
+    let recipe = Recipe(
+      shape: shape, selection: selection.usual(active: shape.activeExperts),
+      activation: activation, objective: Objective(beta: 0, ortho: 0, l1: 0))
+    return recipe.dictionary(parameters, batchThreshold: state.batchThreshold ?? 0)
+  }
+}
+
+extension SelectionKind {
+  /// A selection of this kind with usual settings: after training only the kind matters.
+  fileprivate func usual(active: Int) -> Selection {
+    switch self {
+    case .topK: .topK
+    case .batchTopK: .batchTopK(BatchTopK(active: Double(active)))
+    case .jumpReLU: .jumpReLU(JumpReLU())
+    }
   }
 }

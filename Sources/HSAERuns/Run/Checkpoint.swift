@@ -28,6 +28,9 @@ public struct DictionaryDescription: Codable, Hashable, Sendable {
   public var activation: ActivationFunction
   /// The normalisation that its input rows need.
   public var normalize: Normalisation
+  /// How latents were selected in training; nil: the k largest of each row. For a row alone, a latent is active if its
+  /// code exceeds `batchThreshold` of trainer_state.json (batchtopk), or the tensor `threshold` (jumprelu).
+  public var selection: SelectionKind?
   /// Whether the weights include an input bias.
   public var hasBias: Bool
   /// The number of steps it was trained for.
@@ -47,6 +50,8 @@ package struct TrainerState: Codable, Hashable, Sendable {
   package var seconds: Double
   /// Weight of the usage averages.
   package var rateWeight: Double
+  /// The running threshold of BatchTopK; nil without it.
+  package var batchThreshold: Double?
   /// SHA-256 of the other files, by name.
   package var hashes: [String: String]
   /// SHA-256 of this file without this line.
@@ -106,11 +111,13 @@ package enum Checkpoint {
     let hashes = try writeTensors(state, share, into: partialPath)
     let rest = TrainerState(
       step: state.step, tokens: state.usage.rows, seconds: seconds,
-      rateWeight: state.usage.rateWeight, hashes: hashes)
+      rateWeight: state.usage.rateWeight,
+      batchThreshold: configuration.batchTopK == nil ? nil : state.batchThreshold, hashes: hashes)
+    let kind = configuration.selectionKind
     let description = DictionaryDescription(
       shape: configuration.shape, activation: configuration.activation,
-      normalize: configuration.normalize, hasBias: configuration.bias != .none, step: rest.step,
-      tokens: rest.tokens)
+      normalize: configuration.normalize, selection: kind == .topK ? nil : kind,
+      hasBias: configuration.bias != .none, step: rest.step, tokens: rest.tokens)
     try world.onFirst { () throws(Failure) in
       guard let directory = directory.take() else { return }
       try writeRest(rest, description, into: directory.partialPath)
@@ -171,8 +178,10 @@ package enum Checkpoint {
     let whole = configuration.shape
     let weights = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: whole, experts: share.experts)
-    guard weights.hasBias == (configuration.bias != .none) else {
-      throw .data("\(path): the checkpoint's bias does not fit config.json.")
+    guard weights.vectors == configuration.vectors,
+      (state.batchThreshold != nil) == (configuration.batchTopK != nil)
+    else {
+      throw .data("\(path): the checkpoint's biases or thresholds do not fit config.json.")
     }
     var result = TrainingState(
       parameters: weights, momentFormat: configuration.moments ?? .float32,
@@ -198,6 +207,7 @@ package enum Checkpoint {
     }
     result.usage = usage
     result.step = state.step
+    result.batchThreshold = state.batchThreshold ?? 0
     return result
   }
 
