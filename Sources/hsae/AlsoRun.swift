@@ -25,7 +25,16 @@ struct AlsoRun {
     }
     var arguments: [String] = []
     var config: String?
+    var pairs: [Substring] = []
     for setting in parts[1].split(separator: ",") {
+      // A number alone continues a list, as in matryoshka=512,1024.
+      if let last = pairs.last, !setting.contains("="), setting.first?.isNumber == true {
+        pairs[pairs.count - 1] = last + "," + setting
+      } else {
+        pairs.append(setting)
+      }
+    }
+    for setting in pairs {
       let sides = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard sides.count == 2, let first = sides[0].first, first != "-" else {
         throw .usage(

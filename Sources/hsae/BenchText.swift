@@ -3,6 +3,7 @@
 import Foundation
 import HSAEEngine
 import HSAEModels
+import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETraining
@@ -10,8 +11,12 @@ import HSAETraining
 /// The result as text, one figure on each line.
 func benchText(_ result: BenchResult, data: String, run: String, _ plan: BenchPlan) -> String {
   let shape = result.shape
+  let active =
+    result.selection == SelectionKind.topK.rawValue
+    ? "k \(shape.activeExperts)"
+    : result.selection + String(format: " with L0 %.1f", result.l0)
   var lines = [
-    "width \(shape.width), experts \(shape.experts), k \(shape.activeExperts), subspace"
+    "width \(shape.width), experts \(shape.experts), \(active), subspace"
       + " \(shape.subspace), sublatents \(shape.sublatents); batch \(result.batch),"
       + " \(result.precision), \(result.threads) threads, kernels \(kernelsName)",
     "weights after \(grouped(result.trainedSteps)) steps (\(run)) on \(data)",

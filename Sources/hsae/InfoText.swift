@@ -111,7 +111,8 @@ struct Description {
       ? "any number active"
         + (shape.activeExperts < shape.experts
           ? " (the strongest \(grouped(shape.activeExperts)) are kept)" : "")
-      : "\(shape.activeExperts) active"
+      : try run.description.training?.activeText(threshold: run.batchThreshold() ?? last?.threshold)
+        ?? "\(shape.activeExperts) active"
     let kind = run.description.origin == nil ? "run" : "imported run"
     var lines = [
       "\(path): \(kind), "
@@ -131,11 +132,14 @@ struct Description {
           + " \(counted(configuration.batch, "row")) each, seed \(configuration.seed), order"
           + " \(configuration.order.rawValue)",
       ]
+      lines += configuration.recipeLines
     }
     if let last {
       lines.append(
         "last record, step \(grouped(last.step)): loss \(String(format: "%.5f", last.loss))"
           + (last.explainedVariance.map { String(format: ", explained variance %.4f", $0) } ?? "")
+          + (run.description.training.map { $0.selectionKind != .topK } ?? false
+            ? String(format: ", L0 %.1f", last.l0) : "")
           // Latents are not called dead before a million rows were seen.
           + (last.tokens >= Usage.reportingWindow
             ? ", \(counted(last.deadLatents, "latent")) dead for a million rows" : ""))
@@ -236,6 +240,41 @@ struct Description {
           + " in \(counted(corpus.files, "file"))"
       ] + (named.isEmpty ? [] : ["languages: " + named.joined(separator: ", ")])
     self.init(lines + corpus.lines, Corpus(summary: corpus, languages: languages))
+  }
+}
+
+extension TrainingConfiguration {
+  /// How many latents are active in a row: "32 active", "batchtopk, 32 active on average (threshold 0.123)".
+  func activeText(threshold: Double?) -> String {
+    let now = threshold.map { short($0) }
+    if let batchTopK {
+      return "batchtopk, \(short(batchTopK.active)) active on average"
+        + (now.map { " (threshold \($0))" } ?? "")
+    }
+    if let jumpReLU {
+      return "jumprelu, "
+        + (jumpReLU.target.map { "\(short($0)) active wanted" } ?? "any number active")
+        + (now.map { " (mean threshold \($0))" } ?? "")
+    }
+    return "\(shape.activeExperts) active"
+  }
+
+  /// A line for each of the prefixes and the controls that there are.
+  var recipeLines: [String] {
+    var lines: [String] = []
+    if let prefixes = objective.prefixes {
+      let weights = objective.prefixWeights.map { values in
+        " with weights " + values.map { short(Double($0)) }.joined(separator: ", ")
+      }
+      lines.append(
+        "prefixes: " + prefixes.map { grouped($0) }.joined(separator: ", ") + (weights ?? ""))
+    }
+    if let frozen { lines.append("control: the \(frozen.rawValue) was left as it was drawn") }
+    if let decoderCosine {
+      lines.append(
+        "control: decoder rows kept within cosine \(short(decoderCosine)) of their first values")
+    }
+    return lines
   }
 }
 

@@ -231,16 +231,20 @@ func runWithProgress(
 }
 
 private func progressNote(_ trainers: [Trainer]) -> String {
-  guard trainers.count > 1 else { return progressNote(trainers[0].lastRecord) }
-  return trainers.map { "\(Path.name($0.path)) " + progressNote($0.lastRecord) }
-    .joined(separator: "  ")
+  func note(_ trainer: Trainer) -> String {
+    progressNote(trainer.lastRecord, hasL0: trainer.configuration.selectionKind != .topK)
+  }
+  guard trainers.count > 1 else { return note(trainers[0]) }
+  return trainers.map { "\(Path.name($0.path)) " + note($0) }.joined(separator: "  ")
 }
 
-private func progressNote(_ record: MetricsRecord) -> String {
+/// `hasL0`: the number of active latents changes while training.
+private func progressNote(_ record: MetricsRecord, hasL0: Bool) -> String {
   var note = String(format: "loss %.4f", record.loss)
   if let variance = record.explainedVariance {
     note += String(format: "  explained %.3f", variance)
   }
+  if hasL0 { note += String(format: "  L0 %.1f", record.l0) }
   if record.deadLatents > 0 { note += "  dead \(record.deadLatents)" }
   return note
 }
@@ -262,6 +266,9 @@ func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
     "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps)",
     "\(counted(last.tokens, "row"))", quality + " on training rows",
   ]
+  if trainer.configuration.selectionKind != .topK {
+    parts.append(String(format: "L0 %.1f", last.l0))
+  }
   // Latents are not called dead before a million rows were seen.
   if last.tokens >= Usage.reportingWindow {
     let latents = "\(grouped(last.deadLatents)) of \(counted(shape.experts, "latent"))"
@@ -292,11 +299,13 @@ func resolve(
     giantNorms: (source as? ActivationStore)?.giantNorms == .keep ? .keep : nil)
   var options = options
   options.order = options.order ?? (source.isShuffled ? .chunks : .shuffled)
+  let isStore = source is ActivationStore
   guard let file = options.initialWeights else {
-    return try TrainingConfiguration(options, data: data)
+    return try TrainingConfiguration(options, data: data, isStore: isStore)
   }
   options.initialWeights = absolute(file)
   let initial = try WeightsFile.shape(of: file)
   return try TrainingConfiguration(
-    options, data: data, initialShape: initial.shape, initialHasBias: initial.hasBias)
+    options, data: data, initialShape: initial.shape, initialVectors: initial.vectors,
+    isStore: isStore)
 }

@@ -6,6 +6,10 @@ public import HSAEModels
 public struct BenchResult: Codable, Hashable, Sendable {
   /// The dictionary's sizes.
   public var shape: DictionaryShape
+  /// How active latents are selected: topk, batchtopk or jumprelu.
+  public var selection: String
+  /// Mean number of active experts of a row in the last step.
+  public var l0: Double
   /// Rows in a batch.
   public var batch: Int
   /// Arithmetic of the dense products.

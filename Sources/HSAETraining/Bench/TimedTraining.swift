@@ -22,6 +22,7 @@ final class TimedTraining {
   private let reader: BatchReader
   private var step: Int
   private(set) var aboveThreshold: Double?
+  private(set) var l0 = 0.0
 
   init(
     _ backend: any StepBackend, _ configuration: TrainingConfiguration, _ source: any RowSource,
@@ -61,6 +62,7 @@ final class TimedTraining {
       throw .data("The loss of step \(step + 1) is not finite; measure with other weights.")
     }
     aboveThreshold = report.aboveThreshold.isFinite ? report.aboveThreshold : nil
+    l0 = report.l0
     step += 1
   }
 }

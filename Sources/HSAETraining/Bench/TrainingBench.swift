@@ -62,7 +62,7 @@ public struct TrainingBench {
     _ plan: BenchPlan, note: (String) -> Void = { _ in }, progress: (_ done: Int) -> Void = { _ in }
   ) throws(Failure) -> BenchResult {
     let before = rates()
-    let (blocks, above) = try steps(plan, progress: progress)
+    let (blocks, above, l0) = try steps(plan, progress: progress)
     let pairs = try compare(plan, note: note, progress: progress)
     let rates = before.best(rates())
 
@@ -73,12 +73,18 @@ public struct TrainingBench {
     let limitFloat32 = configuration.limitSeconds(
       product: rates.productFloat32, bandwidth: rates.bandwidth)
     let product = 2 * batch * Double(shape.experts) * Double(shape.width)
+    // With other selections than TopK the shape has no k but a bound.
+    var active = shape
+    if configuration.selectionKind != .topK {
+      active.activeExperts = min(shape.experts, max(1, Int(l0.rounded())))
+    }
     let cost = RowCost(
-      shape: shape, batch: configuration.batch, precision: configuration.precision,
+      shape: active, batch: configuration.batch, precision: configuration.precision,
       moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
       aboveThreshold: above ?? 0)
     var result = BenchResult(
-      shape: shape, batch: configuration.batch, precision: configuration.precision.rawValue,
+      shape: shape, selection: configuration.selectionKind.rawValue, l0: l0,
+      batch: configuration.batch, precision: configuration.precision.rawValue,
       threads: threads, trainedSteps: state.step, tokensPerSecond: batch / seconds,
       secondsPerStep: seconds,
       secondsRange: [
@@ -109,10 +115,10 @@ public struct TrainingBench {
   }
 
   /// Times blocks of steps of the run's dictionary. Also returns the share of its latents above the
-  /// threshold.
+  /// threshold, and the mean number of active experts of a row.
   private func steps(
     _ plan: BenchPlan, progress: (_ done: Int) -> Void
-  ) throws(Failure) -> (blocks: [Block], above: Double?) {
+  ) throws(Failure) -> (blocks: [Block], above: Double?, l0: Double) {
     let timed = TimedTraining(
       try trained(configuration), configuration, source, step: state.step)
     try timed.block(plan.warmSteps)
@@ -121,7 +127,7 @@ public struct TrainingBench {
       progress(done)
       blocks.append(try timed.block(plan.blockSteps))
     }
-    return (blocks, timed.aboveThreshold)
+    return (blocks, timed.aboveThreshold, timed.l0)
   }
 
   /// Times the run's dictionary and the flat one with the same E and D, in alternating blocks, so that other
@@ -141,9 +147,10 @@ public struct TrainingBench {
     }
     let flat = larger.flatCounterpart
     let first = TimedTraining(try trained(larger), larger, source, step: state.step)
-    let flatState = TrainingState(
+    var flatState = TrainingState(
       parameters: try flatParameters(flat), momentFormat: flat.recipe.momentFormat,
       seed: flat.seed)
+    flatState.batchThreshold = state.batchThreshold ?? 0
     let second = TimedTraining(engine(flatState, flat), flat, source, step: state.step)
     try first.block(plan.warmSteps)
     try second.block(plan.warmSteps)
@@ -174,11 +181,11 @@ public struct TrainingBench {
       share: RankShare(shape: configuration.shape, batch: configuration.batch), threads: threads)
   }
 
-  /// The checkpoint's E, D and bias.
+  /// The checkpoint's E, D and vectors.
   private func flatParameters(_ flat: TrainingConfiguration) throws(Failure) -> Parameters {
     let whole = try WeightsFile.read(
       from: Path.join(checkpoint, CheckpointName.weights), shape: configuration.shape)
-    var result = Parameters(shape: flat.shape, hasBias: whole.hasBias)
+    var result = Parameters(shape: flat.shape, vectors: whole.vectors)
     for expert in 0..<flat.shape.experts {
       let row = expert * whole.shape.rowsPerExpert
       for column in 0..<flat.shape.width {
@@ -187,6 +194,8 @@ public struct TrainingBench {
       }
     }
     result.bias.assign(from: whole.bias)
+    result.encoderBias.assign(from: whole.encoderBias)
+    result.thresholds.assign(from: whole.thresholds)
     return result
   }
 

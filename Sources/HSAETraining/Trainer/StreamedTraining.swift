@@ -111,8 +111,8 @@ extension Trainer {
   /// A copy of the dictionary as it is now.
   package func dictionary() -> SparseAutoencoder {
     backend.withState {
-      SparseAutoencoder(
-        parameters: $0.parameters.copy(), activation: configuration.activation)
+      configuration.recipe.dictionary(
+        $0.parameters.copy(), batchThreshold: $0.batchThreshold)
     }
   }
 }

@@ -227,22 +227,33 @@ extension Trainer {
     let share = RankShare(
       shape: configuration.shape, batch: configuration.batch, ranks: resources.ranks)
     return try resources.ranks.world.agree { () throws(Failure) in
+      let recipe = configuration.recipe
       var parameters: Parameters
+      var hasThresholds = false
       if let file = configuration.initialWeights {
         parameters = try WeightsFile.read(
           from: file, shape: configuration.shape, experts: share.experts)
+        hasThresholds = parameters.vectors.contains(.thresholds)
+        if parameters.vectors != recipe.vectors {
+          parameters = parameters.copy(with: recipe.vectors)
+        }
       } else {
         parameters = Parameters.initial(
-          shape: share.ownShape, seed: configuration.seed, hasBias: configuration.bias != .none,
+          shape: share.ownShape, seed: configuration.seed, vectors: recipe.vectors,
           firstExpert: share.experts.lowerBound)
         if configuration.bias == .geometricMedian, let source {
           try setBias(&parameters, configuration, source: source)
         }
       }
-      let recipe = configuration.recipe
-      let state = TrainingState(
+      if !hasThresholds, recipe.vectors.contains(.thresholds) {
+        for latent in 0..<parameters.shape.experts {
+          parameters.thresholds[0, latent] = Float(configuration.thresholdStart)
+        }
+      }
+      var state = TrainingState(
         parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed,
         firstExpert: share.experts.lowerBound)
+      state.batchThreshold = configuration.batchTopK?.thresholdStart ?? 0
       return resources.backend.type.init(
         state, recipe: recipe, share: share, threads: resources.threads)
     }

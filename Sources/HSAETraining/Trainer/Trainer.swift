@@ -166,7 +166,9 @@ public final class Trainer {
     record.l1 = report.l1
     record.auxk = report.auxk
     record.explainedVariance = report.explainedVariance.isFinite ? report.explainedVariance : nil
+    record.jumpPenalty = configuration.jumpReLU == nil ? nil : report.jumpPenalty
     record.l0 = report.l0
+    record.threshold = report.threshold.isFinite ? report.threshold : nil
     record.aboveThreshold = report.aboveThreshold.isFinite ? report.aboveThreshold : nil
     (record.deadLatents, record.deadSublatents) = backend.deadCounts()
     record.learningRate = Double(settings.learningRate)
