@@ -21,6 +21,9 @@ struct Train: ParsableCommand, RunsOnRanks {
       two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 trains a flat \
       TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
+      --activation, --matryoshka, --freeze and --decoder-cosine train the dictionaries and controls that \
+      others compare: BatchTopK, JumpReLU, Matryoshka (docs/method.md). All but --freeze need one process.
+
       Every option except --out, --also, --resume, --config, --backend, --dictionary-ranks, --giant-norms, --tensorboard, \
       --allow-incomplete and --json is also a key of a --config file (JSON), by its long name; the command line wins.
 

@@ -20,7 +20,7 @@ enum EvaluationFixture {
     var options = TrainingOptions()
     (options.experts, options.sublatents) = (shape.experts, shape.sublatents)
     (options.subspace, options.k, options.steps, options.batch) =
-      (shape.subspace, shape.activeExperts, 10, 16)
+      (shape.subspace, Double(shape.activeExperts), 10, 16)
     options.normalize = normalize
     let configuration = try TrainingConfiguration(
       options,

@@ -18,7 +18,7 @@ import Testing
     let shape = dictionary.shape
     var options = TrainingOptions()
     (options.experts, options.sublatents) = (shape.experts, shape.sublatents)
-    (options.subspace, options.k) = (shape.subspace, shape.activeExperts)
+    (options.subspace, options.k) = (shape.subspace, Double(shape.activeExperts))
     (options.steps, options.batch) = (1, 16)
     return LoadedRun(
       name: name, path: name,

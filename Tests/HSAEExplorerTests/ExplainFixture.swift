@@ -56,7 +56,7 @@ struct ExplainFixture {
     var options = TrainingOptions()
     (options.experts, options.sublatents) = (shape.experts, shape.sublatents)
     (options.subspace, options.k, options.steps, options.batch) =
-      (shape.subspace, shape.activeExperts, 10, 16)
+      (shape.subspace, Double(shape.activeExperts), 10, 16)
     let configuration = try TrainingConfiguration(
       options,
       data: DataDescription(path: "rows", fingerprint: "", rows: 100, width: shape.width))

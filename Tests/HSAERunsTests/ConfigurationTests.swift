@@ -169,7 +169,7 @@ func resolve(
       change(&options)
       return try TrainingConfiguration(
         options, data: DataDescription(path: "/d", fingerprint: "f", rows: 10, width: width),
-        initialShape: initial, initialHasBias: bias)
+        initialShape: initial, initialVectors: bias ? .inputBias : [])
     }
     let plain = try resolve { _ in }
     #expect(plain.shape.experts == 100 && plain.shape.activeExperts == 4 && plain.bias == .none)
@@ -278,7 +278,7 @@ func resolve(
       var one = TrainingOptions()
       let text =
         switch row.notation {
-        case .count, .size: "2k"
+        case .count, .size, .sizes: "2k"
         case .plain, .file: row.type.choices.last ?? "3"
         }
       try row.set(&one, text)
@@ -304,6 +304,8 @@ func resolve(
   @Test func presetsAndDefaultsAreWithinBounds() {
     for preset in Preset.allCases { #expect(preset.options.complaint == nil) }
     #expect(TrainingOptions.paperDefaults.complaint == nil)
-    #expect(TrainingOptions.flatDefaults.complaint == nil)
+    for kind in SelectionKind.allCases {
+      #expect(TrainingOptions.defaults(isFlat: true, kind).complaint == nil)
+    }
   }
 }

@@ -39,7 +39,7 @@ struct LibraryFixture {
   var arguments: [String] {
     let sizes = [
       "--experts": options.experts, "--sublatents": options.sublatents,
-      "--subspace": options.subspace, "--k": options.k, "--steps": options.steps,
+      "--subspace": options.subspace, "--k": options.k.map { Int($0) }, "--steps": options.steps,
       "--batch": options.batch, "--seed": options.seed.map(Int.init),
       "--record-every": options.recordEvery, "--checkpoint-every": options.checkpointEvery,
     ]

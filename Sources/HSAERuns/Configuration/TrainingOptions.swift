@@ -167,7 +167,7 @@ public struct TrainingOptions: Hashable, Sendable {
       .notNegative, of: .jumpReLU),
     .init(
       "most-active", \.mostActive,
-      "Most active latents for a row, on average of a training batch (default 256, or 8 × target).",
+      "Room for active latents of a row, on average in training (default 256, or 8 × the target).",
       .positive, of: .jumpReLU),
     .init("steps", \.steps, "Length of the run in steps.", as: .count, .positive),
     .init("epochs", \.epochs, "Length of the run in passes over the data (default 4).", .positive),
@@ -236,7 +236,7 @@ public struct TrainingOptions: Hashable, Sendable {
       "Dead latents explain the error of the whole dictionary (all) or of each of the prefixes."),
     .init(
       "auxk-scale", \.auxkScale,
-      "The auxiliary loss is divided by the error's variance, or multiplied by the dead-share of k."
+      "Divide the auxiliary loss by the error's variance, or multiply it by dead latents over their k."
     ),
     .init(
       "dead-window", \.deadWindow,
