@@ -37,7 +37,7 @@ import Testing
       { ($0.activation, $0.k, $0.thresholdRate, $0.encoderBias) = (.batchTopK, 2.5, 0.03, .zero) },
       { ($0.activation, $0.l0Target, $0.bandwidth) = (.jumpReLU, 12.5, 0.001) },
       { ($0.matryoshka, $0.matryoshkaWeights) = ([16, 64, 100], [1, 0.1, 0.3, 2]) },
-      { ($0.matryoshka, $0.auxkScope, $0.auxkScale) = ([2_048], .prefixes, .deadShare) },
+      { ($0.matryoshka, $0.auxkScope, $0.auxkScale) = ([1_024], .prefixes, .deadShare) },
       { $0.matryoshka = [512] },
       { ($0.freeze, $0.encoderBias) = (.encoder, .zero) }, { $0.decoderCosine = 0.8 },
     ]
