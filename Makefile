@@ -15,7 +15,7 @@ SOURCES := Package.swift Sources Tests Benchmarks Snippets Examples/Package.swif
 
 .DEFAULT_GOAL := build
 .NOTPARALLEL:
-.PHONY: setup build demo demo-activations test test-build models browser soak bench valgrind bench-check \
+.PHONY: setup build demo demo-activations test test-build models soak bench valgrind bench-check \
   bench-record format lint clean mpi test-mpi two-hosts install deb site docs examples
 
 setup: ## Installs what is missing and builds llama.cpp, once.
@@ -55,7 +55,8 @@ demo-activations: build ## From a model's residual stream over Wikipedia to a pa
 	scripts/demo-activations.sh $(HSAE)
 
 # Tests have a build folder of their own (`.build-test`), because @testable changes the generated code.
-TEST := --configuration release --scratch-path .build-test
+# TEST_OPTIONS adds options of `swift test`.
+TEST := --configuration release --scratch-path .build-test $(TEST_OPTIONS)
 export HSAE_EXECUTABLE := $(CURDIR)/.build-test/release/hsae
 
 test-build: setup
@@ -65,30 +66,17 @@ models: test-build ## The models that tests read.
 	@$(HSAE_EXECUTABLE) fetch gemma-3-270m
 	@$(HSAE_EXECUTABLE) fetch smollm2-135m
 
-browser: setup
-	@HSAE_BROWSER=1 scripts/setup.sh
-
 docs: test-build ## The library's documentation as a static site: out/docs.
 	scripts/docs.sh site .build-test/release out/docs
 
 examples: setup ## Builds the package in Examples as a user would, and tries it.
 	scripts/examples.sh
 
-test: lint models browser examples ## What continuous integration runs; the summary comes last.
-	scripts/docs.sh check .build-test/release
-	HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) \
-	  swift test $(TEST) --disable-xctest
+test: lint setup ## What continuous integration runs; the summary comes last.
+	@scripts/test.sh $(TEST)
 
-soak: models bench-check test-mpi ## The long tests: kills, a million mutated inputs, sanitizers, counts.
-	@if [ "$$(id -u)" -eq 0 ] && ip netns list >/dev/null 2>&1; then \
-	  runs/two-hosts.sh .build-mpi/release/hsae; \
-	else echo "soak: skipped make two-hosts, which needs root and iproute2."; fi
-	HSAE_SOAK=1 HSAE_INTEROP_PYTHON=$$(scripts/interop-python.sh) swift test $(TEST) --disable-xctest
-	HSAE_FUZZ_ITERATIONS=1000000 swift test $(TEST) --disable-xctest --no-parallel --filter Fuzz
-	ASAN_OPTIONS=detect_leaks=0 swift test -c release --scratch-path .build-asan --sanitize address \
-	  --filter 'HSAE(Platform|Support|Activations|LanguageModels|Tensors|Runs|Engine|Training|Interop)Tests'
-	swift test -c release --scratch-path .build-tsan --sanitize thread \
-	  --filter 'HSAE(Tensors|Models|Engine|Training)Tests'
+soak: models ## The long tests in parts: kills, a million mutated inputs, sanitizers, counts. Passed parts are skipped.
+	@scripts/soak.sh $(PARTS)
 
 bench: build ## Training speed, compared with the machine's limit.
 	$(HSAE) bench

@@ -31,6 +31,9 @@ public final class ReferenceBackend: StepBackend {
     self.recipe = recipe
     self.share = share
     self.state = state
+    if case .batchTopK(let settings) = recipe.selection, self.state.step == 0 {
+      self.state.batchThreshold = settings.thresholdStart
+    }
     batchRows = Buffer(share.batch * share.shape.width)
   }
 
@@ -40,9 +43,19 @@ public final class ReferenceBackend: StepBackend {
     if recipe.momentFormat != .float32 {
       return "--backend reference keeps moments in float32; leave out --moments bfloat16."
     }
-    if recipe.selection != .topK {
-      return
-        "--backend reference trains with the selection topk, not \(recipe.selection.name)."
+    if case .thresholds = recipe.selection {
+      return "--backend reference cannot train with fixed thresholds of latents."
+    }
+    if case .jumpReLU = recipe.selection {
+      if recipe.objective.l1 > 0 {
+        return "--activation jumprelu has a sparsity penalty of its own; set --l1 0."
+      }
+      if recipe.activation.threshold > 0 || recipe.activation.slope > 0 {
+        return "--activation jumprelu learns its thresholds; set --threshold 0 and --slope-top 0."
+      }
+      if !recipe.vectors.contains(.thresholds) {
+        return "--activation jumprelu needs thresholds among the vectors of its recipe."
+      }
     }
     return nil
   }
@@ -73,7 +86,7 @@ public final class ReferenceBackend: StepBackend {
     var reference = ReferenceSettings(recipe, regularizerScale: settings.regularizerScale)
     // Without the penalty there is no pass over all latents, so the report sums over the active ones.
     if recipe.objective.l1 == 0 { reference.scope = .topK }
-    if reference.auxiliary > 0 {
+    if reference.auxiliary > 0 || reference.jumpDead > 0 {
       reference.dead = (0..<recipe.shape.experts).map {
         state.usage.isDead($0, window: settings.deadWindow)
       }
@@ -86,9 +99,16 @@ public final class ReferenceBackend: StepBackend {
     guard report.loss.isFinite, report.gradientNorm.isFinite else { return report }
     var next = trainer.state()
     next.usage = state.usage
+    next.batchThreshold = state.batchThreshold
     state = next
     countUsage(step.pass)
-    return report
+    var result = report
+    if case .batchTopK(let batchTopK) = recipe.selection {
+      let least = step.pass.codes.joined().map(\.value).min()
+      state.batchThreshold = batchTopK.threshold(after: state.batchThreshold, least: least)
+      result.threshold = state.batchThreshold
+    }
+    return result
   }
 
   private func report(
@@ -105,6 +125,11 @@ public final class ReferenceBackend: StepBackend {
     report.auxk = step.loss.auxiliary
     report.auxkLatents = reference.dead.count { $0 }
     report.gradientNorm = step.gradientNorm
+    report.jumpPenalty = step.loss.jump
+    if case .jumpReLU = recipe.selection {
+      let thresholds = state.parameters.thresholds.elements
+      report.threshold = thresholds.reduce(0) { $0 + Double($1) } / Double(thresholds.count)
+    }
     report.l0 = Double(step.pass.codes.reduce(0) { $0 + $1.count }) / batch
     if recipe.objective.penalisesAll {
       let above = step.pass.preActivations.count { $0 >= reference.threshold }

@@ -24,8 +24,9 @@ public struct Objective: Hashable, Codable, Sendable {
   public var prefixes: [Int]?
   /// The weights of the prefixes' errors, in their order; nil: 1 each.
   public var prefixWeights: [Float]?
-  /// Whether dead latents of each prefix explain what that prefix left over, in place of dead latents of the whole
-  /// dictionary (SAELens's `use_matryoshka_aux_loss`).
+
+  /// Whether the dead latents of each prefix explain what that prefix leaves over, in place of all dead latents what the
+  /// whole dictionary does (SAELens's `use_matryoshka_aux_loss`); nil: no.
   public var auxkByPrefix: Bool?
 
   /// Whether the sparsity penalty counts latents outside the top k.

@@ -11,7 +11,7 @@ public import HSAETensors
 /// `subDecoder`, each of width s.
 public struct Parameters: ~Copyable, Sendable {
   /// The sizes of the dictionary.
-  public internal(set) var shape: DictionaryShape
+  public let shape: DictionaryShape
   /// [e_j; Π↓_j] for every expert j: m·(1+s) × d.
   public var encoderSide: Matrix
   /// [d_j; Π↑_j] for every expert j: m·(1+s) × d. Row d_j has unit norm.
@@ -54,6 +54,16 @@ public struct Parameters: ~Copyable, Sendable {
     if bias.rows == 1 { result.insert(.inputBias) }
     if encoderBias.rows == 1 { result.insert(.encoderBias) }
     if thresholds.rows == 1 { result.insert(.thresholds) }
+    return result
+  }
+
+  /// The same matrices and input bias in a dictionary of `shape`, which may have another k. Encoder bias and
+  /// thresholds are left out: after training they are part of the `Selection`.
+  public consuming func forInference(shape: DictionaryShape) -> Parameters {
+    var result = Parameters(shape: shape, hasBias: hasBias)
+    for part in Part.allCases where part != .encoderBias && part != .thresholds {
+      result[part].assign(from: self[part])
+    }
     return result
   }
 

@@ -117,6 +117,9 @@ public struct ReconstructionTerm: Hashable, Sendable {
   /// The weight of the mean squared error.
   public var weight: Double
 
+  /// Whether `expert` takes part.
+  public func includes(_ expert: Int) -> Bool { experts.map { expert < $0 } ?? true }
+
   /// A term of the given parts.
   public init(part: Part, experts: Int? = nil, weight: Double) {
     (self.part, self.experts, self.weight) = (part, experts, weight)
@@ -161,25 +164,47 @@ public struct Recipe: Hashable, Sendable {
 }
 
 extension Recipe {
+  /// The dictionary with the trained `parameters`, as it is used: encoder bias and thresholds become part of its
+  /// selection, and where a threshold decides, any number of a row's latents may be active. So the codes of a row do
+  /// not depend on other rows. `batchThreshold` is the running threshold of BatchTopK.
+  ///
+  /// - Precondition: without TopK, and with an encoder bias, the slope of the top level is 0.
+  public func dictionary(
+    _ parameters: consuming Parameters, batchThreshold: Double
+  ) -> SparseAutoencoder {
+    let inference = selection.inference(parameters, batchThreshold: batchThreshold)
+    var own = parameters.shape
+    switch selection {
+    case .batchTopK, .jumpReLU: own.activeExperts = own.experts
+    case .topK, .thresholds: break
+    }
+    let needsCopy = own != parameters.shape || !parameters.vectors.subtracting(.inputBias).isEmpty
+    return SparseAutoencoder(
+      parameters: needsCopy ? parameters.forInference(shape: own) : parameters,
+      activation: activation, selection: inference)
+  }
+}
+
+extension Selection {
   /// How a dictionary with `parameters` selects latents of a row that is encoded alone, after training.
   /// `batchThreshold` is the running threshold of BatchTopK.
   public func inference(
     _ parameters: borrowing Parameters, batchThreshold: Double
   ) -> Selection {
     let encoderBias = Array(parameters.encoderBias.elements)
-    switch selection {
+    switch self {
     case .topK:
       return encoderBias.isEmpty ? .topK : .thresholds(LatentThresholds(encoderBias: encoderBias))
     case .batchTopK:
       return .thresholds(
         LatentThresholds(
           encoderBias: encoderBias,
-          threshold: [Float](repeating: Float(batchThreshold), count: shape.experts)))
+          threshold: [Float](repeating: Float(batchThreshold), count: parameters.shape.experts)))
     case .jumpReLU:
       return .thresholds(
         LatentThresholds(
           encoderBias: encoderBias, threshold: Array(parameters.thresholds.elements)))
-    case .thresholds: return selection
+    case .thresholds: return self
     }
   }
 }

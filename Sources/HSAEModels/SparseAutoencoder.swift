@@ -178,24 +178,3 @@ public final class SparseAutoencoder: Sendable {
     }
   }
 }
-
-extension Recipe {
-  /// The dictionary with the trained `parameters`, as it is used: the encoder bias and the thresholds become part of
-  /// its selection (``inference(_:batchThreshold:)``), and where a threshold decides, any number of a row's latents
-  /// may be active. So the codes of a row do not depend on other rows.
-  ///
-  /// - Precondition: without TopK, and with an encoder bias, the slope of the top level is 0.
-  public func dictionary(
-    _ parameters: consuming Parameters, batchThreshold: Double
-  ) -> SparseAutoencoder {
-    let inference = inference(parameters, batchThreshold: batchThreshold)
-    var own = parameters
-    own.encoderBias = Matrix(rows: 0, columns: own.shape.experts)
-    own.thresholds = Matrix(rows: 0, columns: own.shape.experts)
-    switch selection {
-    case .batchTopK, .jumpReLU: own.shape.activeExperts = own.shape.experts
-    case .topK, .thresholds: break
-    }
-    return SparseAutoencoder(parameters: own, activation: activation, selection: inference)
-  }
-}

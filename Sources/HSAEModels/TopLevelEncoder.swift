@@ -46,23 +46,26 @@ public final class TopLevelEncoder {
 
   let shape: DictionaryShape
   let activation: ActivationFunction
-  private let precision: Precision
-  private let threads: Int
-  private let tile: Int
+  let precision: Precision
+  let threads: Int
+  let tile: Int
   let encoderStride: Int
-  private let product: TileProduct
+  let product: TileProduct
   private let keep: Int
   private let keyCapacity: Int
-  private let preActivations: Buffer<Float>
-  private let keys: Buffer<UInt64>
+  let preActivations: Buffer<Float>
+  let keys: Buffer<UInt64>
+  /// The choice over a whole batch; nil if each row chooses its own latents.
+  let batchChoice: BatchChoice?
   private let keyCounts: Buffer<Int>
   private let floors: Buffer<Float>
   /// How far rounding may have moved each row's u.
   private let errors: Buffer<Float>
-  private let tileSums: Buffer<Double>
-  /// b_enc and θ of every latent; empty if latents have no thresholds of their own.
-  private let latentBias: Buffer<Float>
-  private let latentThresholds: Buffer<Float>
+  let tileSums: Buffer<Double>
+  /// b_enc of every latent; empty if there is none. Training sets it before each batch.
+  public let latentBias: Buffer<Float>
+  /// θ of every latent; empty if latents have no thresholds of their own. Training sets it before each batch.
+  public let latentThresholds: Buffer<Float>
   /// What the code of every latent is multiplied by after the choice; empty for 1.
   private let codeScales: Buffer<Float>
 
@@ -71,8 +74,9 @@ public final class TopLevelEncoder {
   /// - Parameters:
   ///   - shape: the dictionary's sizes.
   ///   - activation: its thresholds and slopes.
-  ///   - selection: how each row's active latents are selected. Thresholds of latents need fp32, no mask and
-  ///     slope 0.
+  ///   - selection: how active latents are selected. Thresholds of latents need fp32, no mask and slope 0. With
+  ///     JumpReLU the pairs include those within the kernel's width of their threshold.
+  ///   - hasEncoderBias: whether u has a bias in training, which the caller puts into `latentBias`.
   ///   - capacity: the most rows.
   ///   - encoderStride: elements between the encoder rows e_j in fp32 (in bf16 they are contiguous).
   ///   - precision: arithmetic of the products.
@@ -82,8 +86,8 @@ public final class TopLevelEncoder {
   ///   - threads: how many threads; results do not depend on it.
   public init(
     shape: DictionaryShape, activation: ActivationFunction, selection: Selection = .topK,
-    capacity: Int, encoderStride: Int, precision: Precision, wantsMask: Bool,
-    isShared: Bool = false, threads: Int
+    hasEncoderBias: Bool = false, capacity: Int, encoderStride: Int, precision: Precision,
+    wantsMask: Bool, isShared: Bool = false, threads: Int
   ) {
     precondition(capacity >= 1 && threads >= 1)
     let m = shape.experts
@@ -96,8 +100,10 @@ public final class TopLevelEncoder {
       precondition(thresholds.codeScale.isEmpty || !isShared, "Scales are not shared.")
     }
     // Safe: with thresholds the first two buffers have m elements, and each part has m or none.
-    latentBias = Buffer(thresholds == nil ? 0 : m)
-    latentThresholds = Buffer(thresholds == nil ? 0 : m)
+    batchChoice = BatchChoice(selection, shape: shape)
+    latentBias = Buffer(thresholds == nil && !hasEncoderBias ? 0 : m)
+    let hasThresholds = thresholds != nil || batchChoice?.window != nil
+    latentThresholds = Buffer(hasThresholds ? m : 0)
     for (latent, bias) in (thresholds?.encoderBias ?? []).enumerated() {
       unsafe latentBias.base[latent] = bias
     }
@@ -118,8 +124,8 @@ public final class TopLevelEncoder {
     paddedCapacity = pieceCount(pieceCount(capacity, size: tile) * tile, size: 64) * 64
     keep =
       precision == .float32 ? active : min(shape.experts, active + max(8, active / 2))
-    keyCapacity = 2 * keep + 64
     let width = min(Self.tileLatents, shape.experts)
+    keyCapacity = batchChoice == nil ? 2 * keep + 64 : width + 16
     product = TileProduct(
       rowSizes: [tile], columnSizes: [width, shape.experts % width], depth: shape.width,
       a: .rows(shape.width),
@@ -128,14 +134,14 @@ public final class TopLevelEncoder {
     counts = Buffer(capacity)
     starts = Buffer(capacity)
     // Safe: `starts` has `capacity` elements.
-    for row in 0..<capacity { unsafe starts.base[row] = row * active }
+    if batchChoice == nil { for row in 0..<capacity { unsafe starts.base[row] = row * active } }
     experts = Buffer(capacity * active)
     values = Buffer(capacity * active)
     scores = Buffer(isShared ? capacity * active : 0)
     roundingErrors = Buffer(isShared ? capacity : 0)
     mask = Buffer(wantsMask ? paddedCapacity * maskWords : 0)
     preActivations = Buffer(threads * tile * width)
-    keys = Buffer(threads * tile * keyCapacity)
+    keys = Buffer(threads * (batchChoice == nil ? tile : 1) * keyCapacity)
     keyCounts = Buffer(threads * tile)
     floors = Buffer(threads * tile)
     errors = Buffer(threads * tile)
@@ -171,11 +177,13 @@ public final class TopLevelEncoder {
   ) -> Double {
     // Safe: a tile of rows belongs to one thread, and `tileSums` has an element for each tile.
     precondition(count <= capacity)
+    let batch = unsafe EncodedBatch(
+      count: count, rows: rows, rowsBF16: rowsBF16, encoder: encoder, encoderBF16: encoderBF16,
+      encoderSpread: encoderSpread)
+    if let batchChoice { return unsafe choose(in: batch, batchChoice) }
     let tiles = pieceCount(count, size: tile)
     parallelFor(tiles, threads: threads) { piece, worker in
-      unsafe self.runTile(
-        piece, worker: worker, count: count, batch: rows, batchBF16: rowsBF16,
-        encoder: encoder, encoderBF16: encoderBF16, encoderSpread: encoderSpread)
+      unsafe self.runTile(piece, worker: worker, batch)
     }
     var sum = 0.0
     for piece in 0..<tiles { unsafe sum += tileSums.base[piece] }
@@ -183,11 +191,7 @@ public final class TopLevelEncoder {
   }
 
   /// Encodes one tile of rows.
-  private func runTile(
-    _ piece: Int, worker: Int, count: Int, batch: UnsafePointer<Float>,
-    batchBF16: UnsafePointer<UInt16>?, encoder: UnsafePointer<Float>,
-    encoderBF16: UnsafePointer<UInt16>?, encoderSpread: Float
-  ) {
+  private func runTile(_ piece: Int, worker: Int, _ batch: EncodedBatch) {
     // Safe: the batch has whole tiles of rows, and latents first ..< first + latents are below m. The worker
     // has its own tile of pre-activations, and for each row of a tile `keyCapacity` keys (at least the keep +
     // 16 of `scan`), a count, a floor and an error. `first` is a multiple of 64 or 0, so the mask words from
@@ -195,7 +199,7 @@ public final class TopLevelEncoder {
     let d = shape.width
     let m = shape.experts
     let width = min(Self.tileLatents, m)
-    let rows = pieceRange(piece, size: tile, count: count)
+    let rows = unsafe pieceRange(piece, size: tile, count: batch.count)
     let u = unsafe preActivations.base + worker * tile * width
     let keys = unsafe self.keys.base + worker * tile * keyCapacity
     let keyCounts = unsafe self.keyCounts.base + worker * tile
@@ -204,27 +208,14 @@ public final class TopLevelEncoder {
     let keepsMask = mask.count > 0
     let table = unsafe kernels
     for row in 0..<rows.count {
-      let x = unsafe batch + (rows.lowerBound + row) * d
       unsafe keyCounts[row] = 0
-      unsafe errors[row] =
-        precision == .float32
-        ? 0
-        : Self.roundingBound * encoderSpread
-          * table.fourth_powers(x, d).squareRoot().squareRoot()
+      unsafe errors[row] = roundingError(batch, row: rows.lowerBound + row)
       unsafe floors[row] = startingFloor(errors[row])
     }
     var sum = 0.0
     for first in stride(from: 0, to: m, by: width) {
       let latents = min(width, m - first)
-      if precision == .bfloat16, let xb = unsafe batchBF16, let eb = unsafe encoderBF16 {
-        unsafe product.run(
-          rows: tile, columns: latents, a: xb + rows.lowerBound * d, b: eb + first * d, c: u,
-          worker: worker)
-      } else {
-        unsafe product.run(
-          rows: tile, columns: latents, a: batch + rows.lowerBound * d,
-          b: encoder + first * encoderStride, c: u, worker: worker)
-      }
+      unsafe multiply(batch, rows: rows, latents: first..<first + latents, into: u, worker: worker)
       if latentBias.count > 0 {
         unsafe applyThresholds(u, rows: rows.count, width, first..<first + latents)
       }
@@ -240,14 +231,43 @@ public final class TopLevelEncoder {
     for row in 0..<rows.count {
       unsafe choose(
         row: rows.lowerBound + row, keys: keys + row * keyCapacity, count: keyCounts[row],
-        error: errors[row], x: batch + (rows.lowerBound + row) * d, encoder: encoder,
+        error: errors[row], x: batch.rows + (rows.lowerBound + row) * d, encoder: batch.encoder,
         table: table)
     }
     unsafe tileSums.base[piece] = sum
   }
 
+  /// u without b_enc of the rows `rows` and the latents `latents`, into the tile `u`.
+  func multiply(
+    _ batch: EncodedBatch, rows: Range<Int>, latents: Range<Int>,
+    into u: UnsafeMutablePointer<Float>,
+    worker: Int
+  ) {
+    // Safe: the batch has whole tiles of rows, and `latents` are below m, for which the caller of `run` gives
+    // weights. `u` is the worker's tile.
+    let d = shape.width
+    if precision == .bfloat16, let xb = unsafe batch.rowsBF16, let eb = unsafe batch.encoderBF16 {
+      unsafe product.run(
+        rows: tile, columns: latents.count, a: xb + rows.lowerBound * d,
+        b: eb + latents.lowerBound * d, c: u, worker: worker)
+    } else {
+      unsafe product.run(
+        rows: tile, columns: latents.count, a: batch.rows + rows.lowerBound * d,
+        b: batch.encoder + latents.lowerBound * encoderStride, c: u, worker: worker)
+    }
+  }
+
+  /// How far rounding to bf16 may have moved the pre-activations of row `row`; 0 in fp32.
+  func roundingError(_ batch: EncodedBatch, row: Int) -> Float {
+    // Safe: the batch has this row.
+    if precision == .float32 { return 0 }
+    let x = unsafe batch.rows + row * shape.width
+    let spread = unsafe kernels.fourth_powers(x, shape.width).squareRoot().squareRoot()
+    return unsafe Self.roundingBound * batch.encoderSpread * spread
+  }
+
   /// Adds b_enc to the first `count` rows of a tile of latents, and sets what does not pass θ to 0: only a
-  /// value above 0 can be active.
+  /// value above 0 can be active. In training there are no thresholds here, and u below 0 stays.
   private func applyThresholds(
     _ u: UnsafeMutablePointer<Float>, rows count: Int, _ width: Int, _ latents: Range<Int>
   ) {
@@ -256,6 +276,10 @@ public final class TopLevelEncoder {
     let threshold = unsafe latentThresholds.base + latents.lowerBound
     for row in 0..<count {
       let values = unsafe u + row * width
+      if latentThresholds.count == 0 {
+        for index in 0..<latents.count { unsafe values[index] += bias[index] }
+        continue
+      }
       for index in 0..<latents.count {
         let value = unsafe values[index] + bias[index]
         unsafe values[index] = value > threshold[index] ? value : 0
@@ -269,7 +293,7 @@ public final class TopLevelEncoder {
   private static let roundingBound: Float = 6 * 0.45 * 1.4143 / 512
 
   /// The value that a pre-activation must exceed to matter, if rounding may have moved it by `error`.
-  private func startingFloor(_ error: Float) -> Float {
+  func startingFloor(_ error: Float) -> Float {
     if activation.slope > 0 { return 0 }
     return max(0, activation.threshold.nextDown - error)
   }
@@ -339,8 +363,20 @@ public final class TopLevelEncoder {
       let nearThreshold = abs(u - activation.threshold) <= error || abs(u) <= error
       guard mayLeave || mayEnter || nearThreshold else { continue }
       let expert = unsafe hsae_key_index(keys[index])
-      let exact = unsafe table.dot(x, encoder + Int(expert) * encoderStride, shape.width)
+      var exact = unsafe table.dot(x, encoder + Int(expert) * encoderStride, shape.width)
+      if latentBias.count > 0 { unsafe exact += latentBias.base[Int(expert)] }
       unsafe keys[index] = hsae_key(exact, expert)
     }
   }
+}
+
+/// A batch and the weights that encode it, as `TopLevelEncoder.run` was given them.
+@unsafe
+struct EncodedBatch {
+  var count: Int
+  var rows: UnsafePointer<Float>
+  var rowsBF16: UnsafePointer<UInt16>?
+  var encoder: UnsafePointer<Float>
+  var encoderBF16: UnsafePointer<UInt16>?
+  var encoderSpread: Float
 }

@@ -61,11 +61,15 @@ public enum JSONFile {
   static let maximumSize = 256 << 20
 
   private static func bytes(of path: String) throws(Failure) -> [UInt8] {
-    let file = try MappedFile(path: path)
-    guard file.count <= maximumSize else {
-      throw .data("\(path): \(file.count) bytes are too many for a JSON file of this kind.")
+    let file = try Descriptor(reading: path)
+    let count = try file.size()
+    guard count <= maximumSize else {
+      throw .data("\(path): \(count) bytes are too many for a JSON file of this kind.")
     }
-    return file.copy()
+    // Reading a small file is quicker than mapping it, and it may be shortened meanwhile.
+    let bytes = try file.bytes(count, at: 0)
+    try Failure.refusePointer(bytes, path: path)
+    return bytes
   }
 
   /// Fails if the object `tree` has a key that is not among `known`; `source` names the file.

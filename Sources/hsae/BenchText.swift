@@ -3,7 +3,6 @@
 import Foundation
 import HSAEEngine
 import HSAEModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETraining
@@ -12,7 +11,7 @@ import HSAETraining
 func benchText(_ result: BenchResult, data: String, run: String, _ plan: BenchPlan) -> String {
   let shape = result.shape
   let active =
-    result.selection == SelectionKind.topK.rawValue
+    result.selection == Selection.topK.name
     ? "k \(shape.activeExperts)"
     : result.selection + String(format: " with L0 %.1f", result.l0)
   var lines = [

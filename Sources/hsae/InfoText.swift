@@ -111,7 +111,7 @@ struct Description {
       ? "any number active"
         + (shape.activeExperts < shape.experts
           ? " (the strongest \(grouped(shape.activeExperts)) are kept)" : "")
-      : try run.description.training?.activeText(threshold: run.batchThreshold() ?? last?.threshold)
+      : run.description.training?.activeText(threshold: last?.threshold)
         ?? "\(shape.activeExperts) active"
     let kind = run.description.origin == nil ? "run" : "imported run"
     var lines = [
@@ -138,7 +138,7 @@ struct Description {
       lines.append(
         "last record, step \(grouped(last.step)): loss \(String(format: "%.5f", last.loss))"
           + (last.explainedVariance.map { String(format: ", explained variance %.4f", $0) } ?? "")
-          + (run.description.training.map { $0.selectionKind != .topK } ?? false
+          + (run.description.training.map { $0.selection != .topK } ?? false
             ? String(format: ", L0 %.1f", last.l0) : "")
           // Latents are not called dead before a million rows were seen.
           + (last.tokens >= Usage.reportingWindow
@@ -269,7 +269,7 @@ extension TrainingConfiguration {
       lines.append(
         "prefixes: " + prefixes.map { grouped($0) }.joined(separator: ", ") + (weights ?? ""))
     }
-    if let frozen { lines.append("control: the \(frozen.rawValue) was left as it was drawn") }
+    if let freeze { lines.append("control: the \(freeze.rawValue) was left as it was drawn") }
     if let decoderCosine {
       lines.append(
         "control: decoder rows kept within cosine \(short(decoderCosine)) of their first values")

@@ -21,9 +21,6 @@ struct Train: ParsableCommand, RunsOnRanks {
       two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 trains a flat \
       TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      --activation, --matryoshka, --freeze and --decoder-cosine train the dictionaries and controls that \
-      others compare: BatchTopK, JumpReLU, Matryoshka (docs/method.md). All but --freeze need one process.
-
       Every option except --out, --also, --resume, --config, --backend, --dictionary-ranks, --giant-norms, --tensorboard, \
       --allow-incomplete and --json is also a key of a --config file (JSON), by its long name; the command line wins.
 
@@ -235,7 +232,7 @@ func runWithProgress(
 
 private func progressNote(_ trainers: [Trainer]) -> String {
   func note(_ trainer: Trainer) -> String {
-    progressNote(trainer.lastRecord, hasL0: trainer.configuration.selectionKind != .topK)
+    progressNote(trainer.lastRecord, hasL0: trainer.configuration.selection != .topK)
   }
   guard trainers.count > 1 else { return note(trainers[0]) }
   return trainers.map { "\(Path.name($0.path)) " + note($0) }.joined(separator: "  ")
@@ -269,7 +266,7 @@ func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
     "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps)",
     "\(counted(last.tokens, "row"))", quality + " on training rows",
   ]
-  if trainer.configuration.selectionKind != .topK {
+  if trainer.configuration.selection != .topK {
     parts.append(String(format: "L0 %.1f", last.l0))
   }
   // Latents are not called dead before a million rows were seen.

@@ -48,7 +48,7 @@ extension Train {
     let also = try also.map { (text) throws(Failure) in try AlsoRun(text) }
     var options = try given.options()
     (options.threads, options.tensor) = (threads, tensor)
-    if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
+    if let config { options = options.given(over: try TrainingOptions.read(from: config)) }
     let paths = [out] + also.map(\.path)
     var settings: [String: TrainingConfiguration] = [:]
     // Without DATA no run can begin, so each must be there.
@@ -141,8 +141,8 @@ extension Train {
 
 /// Says so if the whole dictionary was added to the prefixes of --matryoshka.
 private func sayLastPrefix(_ options: TrainingOptions, _ configuration: TrainingConfiguration) {
-  guard let given = options.matryoshka, let all = configuration.objective.prefixes, given != all,
-    Launch.isFirst
+  guard let given = options.matryoshka?.numbers, let all = configuration.objective.prefixes,
+    given != all, Launch.isFirst
   else { return }
   report(
     "hsae: --matryoshka: the whole dictionary, \(configuration.shape.experts) experts, is the last prefix"

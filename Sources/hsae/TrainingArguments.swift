@@ -66,7 +66,7 @@ extension TrainingOption {
   /// The type of the text on the command line. Counts with suffixes are parsed by `set`, which has better messages.
   fileprivate var argumentType: any OptionValue.Type {
     switch notation {
-    case .count, .size, .sizes: String.self
+    case .count, .size: String.self
     case .plain, .file: type
     }
   }

@@ -148,7 +148,7 @@ import Testing
       let topics = ["evaluate"] + runs + ["--suite", "core,hierarchy"]
       expectOneSentence(
         try start([(2, [], topics)]).result(), 64,
-        ["hierarchy", "without mpirun", "2 were started"])
+        ["hierarchy", "without mpirun", "2 processes"])
       expectOneSentence(
         try start([(1, [], command), (1, [], command + ["--seed", "2"])]).result(), 64,
         ["Rank 1", "options"])

@@ -1,5 +1,5 @@
-// What shells use: version, completions, manual pages. Tests for shells and tools that this machine does not have
-// are skipped; bash and Python are always there.
+// What shells use: version, completions, manual pages; and the script of the long tests. Tests for shells and tools that
+// this machine does not have are skipped; bash and Python are always there.
 
 import Foundation
 import HSAESupport
@@ -104,6 +104,28 @@ import Testing
       let options = ["-ww", "-b", "-z", "-K", "utf8", "-T", "utf8", "-man"]
       let checked = try Self.run(groff, options + paths)
       #expect(checked.code == 0 && checked.errors.isEmpty, "\(checked.errors.prefix(500))")
+    }
+  }
+
+  /// `make soak`, with true and false as the parts' programs.
+  @Test func partsOfTheLongTestsThatPassedAreSkipped() throws {
+    try withTemporaryFolder { folder in
+      func bash(_ script: String) throws -> CommandResult {
+        try Self.run("/bin/bash", ["-c", "cd '\(folder)' && \(script)"])
+      }
+      let made = try bash(
+        "mkdir scripts Tests && cp '\(Self.tree)/scripts/soak.sh' scripts && echo '.build*' >.gitignore"
+          + " && git init -q && git add . && git -c user.name=a -c user.email=a@b.c commit -qm a")
+      #expect(made.code == 0, "\(made.errors)")
+      let passed = try bash("MAKE=true scripts/soak.sh bench-check")
+      #expect(passed.code == 0 && passed.output.contains("passed   bench-check"), "\(passed)")
+      let next = try bash("MAKE=false scripts/soak.sh bench-check test-mpi")
+      #expect(next.code == 1, "\(next)")
+      #expect(next.output.contains("skipped  bench-check"))
+      #expect(next.output.contains("failed   test-mpi"))
+      let changed = try bash("touch Tests/a && MAKE=true scripts/soak.sh bench-check")
+      #expect(changed.code == 0 && changed.output.contains("passed   bench-check"), "\(changed)")
+      #expect(try bash("scripts/soak.sh everything").code == 64)
     }
   }
 }

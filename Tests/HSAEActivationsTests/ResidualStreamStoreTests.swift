@@ -47,7 +47,7 @@ func writeResidualStore(
 
 /// Writes such a store of 100 rows with its corpus: ten documents of ten tokens. Document i is in language
 /// "en" or "fr" and called "Title i".
-func writeCollectedStore(at path: String) throws {
+func writeCollectedStore(at path: String, chunkRows: Int = 16) throws {
   var attributes = StoreAttributes(
     kind: .residualStream, modelName: "tiny", modelSHA256: "0",
     hookPoint: "output of block 3, counting from 0")
@@ -66,7 +66,7 @@ func writeCollectedStore(at path: String) throws {
   try manifest.commit(
     attributes: attributes, vocabulary: (0..<7).map { "\u{2581}token\($0)" })
   let collected = try JSONFile.read(StoreGroup.self, from: path + "/zarr.json").attributes
-  try writeResidualStore(at: path, count: 100, chunkRows: 16, flags: [3: 1])
+  try writeResidualStore(at: path, count: 100, chunkRows: chunkRows, flags: [3: 1])
   attributes = collected
   attributes.complete = true
   try JSONFile.write(StoreGroup(attributes: attributes), to: Path.join(path, "zarr.json"))

@@ -53,6 +53,25 @@ struct SafetensorsIndexTests {
     }
   }
 
+  @Test func theIndexOfAFileIsFoundByItsName() throws {
+    try withTemporaryFolder { folder in
+      let index = folder + "/model.safetensors.index.json"
+      try DurableFile.write("{}", to: index)
+      for name in ["model", "model-00001-of-00002", "model-99999-of-99999"] {
+        #expect(SafetensorsIndex.path(for: "\(folder)/\(name).safetensors") == index)
+      }
+      let others = [
+        "model-0001-of-00002", "model-00001-of-0000x", "model_00001-of-00002",
+        "model-00001-of-00002-00001-of-00002",
+        "-00001-of-00002", "mod", "",
+      ]
+      for name in others {
+        #expect(SafetensorsIndex.path(for: "\(folder)/\(name).safetensors") == nil, "\(name)")
+      }
+      #expect(SafetensorsIndex.path(for: folder + "/model.npz") == nil)
+    }
+  }
+
   @Test func whatIsMissingIsNamed() throws {
     try withTemporaryFolder { folder in
       let index = try write(to: folder)

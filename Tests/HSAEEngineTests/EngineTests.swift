@@ -17,7 +17,10 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
   var shape: DictionaryShape
   var activation = ActivationFunction(threshold: 0.05, subThreshold: 0.05)
   var objective = Objective(beta: 0.1, ortho: 0.1, l1: 1e-2)
-  var hasBias = false
+  var selection = Selection.topK
+  var vectors: TrainedVectors = []
+  var frozen: FrozenPart?
+  var decoderCosine: Double?
   var batch = 96
   var seed: UInt64 = 1
 
@@ -25,8 +28,9 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
 
   func recipe(_ precision: Precision = .float32) -> Recipe {
     Recipe(
-      shape: shape, activation: activation, objective: objective, hasBias: hasBias,
-      precision: precision, seed: seed)
+      shape: shape, selection: selection, activation: activation, objective: objective,
+      vectors: vectors, frozen: frozen, decoderCosine: decoderCosine, precision: precision,
+      seed: seed)
   }
 
   var settings: ReferenceSettings { ReferenceSettings(recipe()) }
@@ -48,8 +52,13 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
   }
 
   func parameters() -> Parameters {
-    var parameters = Parameters.initial(shape: shape, seed: seed, hasBias: hasBias)
-    if hasBias {
+    var parameters = Parameters.initial(shape: shape, seed: seed, vectors: vectors)
+    for latent in 0..<shape.experts {
+      let wave = Float(latent % 7) / 7
+      if vectors.contains(.encoderBias) { parameters.encoderBias[0, latent] = 0.1 * (wave - 0.5) }
+      if vectors.contains(.thresholds) { parameters.thresholds[0, latent] = 0.25 + 0.1 * wave }
+    }
+    if vectors.contains(.inputBias) {
       var generator = SeededGenerator(seed: seed).split(99)
       for column in 0..<shape.width {
         parameters.bias[0, column] = Float(generator.nextSymmetric()) * 0.05
@@ -85,7 +94,7 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
     EngineCase(
       name: "hierarchical with a bias",
       shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5),
-      hasBias: true),
+      vectors: .inputBias),
     EngineCase(
       name: "flat",
       shape: DictionaryShape(width: 40, experts: 70, sublatents: 0, subspace: 0, activeExperts: 5),
@@ -95,7 +104,8 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
       name: "flat with a bias and AuxK",
       shape: DictionaryShape(width: 40, experts: 700, sublatents: 0, subspace: 0, activeExperts: 4),
       activation: ActivationFunction(threshold: 0, subThreshold: 0),
-      objective: Objective(beta: 0, ortho: 0, l1: 0, auxk: 0.1, auxkActive: 20), hasBias: true),
+      objective: Objective(beta: 0, ortho: 0, l1: 0, auxk: 0.1, auxkActive: 20),
+      vectors: .inputBias),
     EngineCase(
       name: "hierarchical with AuxK",
       shape: DictionaryShape(width: 40, experts: 300, sublatents: 6, subspace: 3, activeExperts: 4),
@@ -104,7 +114,100 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
       name: "one expert",
       shape: DictionaryShape(width: 5, experts: 1, sublatents: 2, subspace: 2, activeExperts: 1),
       batch: 3),
+    EngineCase(
+      name: "flat, topk with both biases",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 0, subspace: 0, activeExperts: 5),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: Objective(beta: 0, ortho: 0, l1: 1e-2), vectors: [.inputBias, .encoderBias]),
+    EngineCase(
+      name: "flat, batchtopk of several tiles, AuxK by share",
+      shape: DictionaryShape(width: 24, experts: 600, sublatents: 0, subspace: 0, activeExperts: 3),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: .with(auxk: 0.1, auxkActive: 30) { $0.auxkScale = .deadShare },
+      selection: .batchTopK(BatchTopK(active: 2.6)), vectors: [.inputBias, .encoderBias],
+      batch: 700),
+    EngineCase(
+      name: "hierarchical, batchtopk, penalty on all latents",
+      shape: DictionaryShape(width: 40, experts: 300, sublatents: 6, subspace: 3, activeExperts: 5),
+      selection: .batchTopK(BatchTopK(active: 4.5, thresholdRate: 0.3, thresholdStart: 0.2)),
+      vectors: .inputBias),
+    EngineCase(
+      name: "batchtopk with more places than codes",
+      shape: DictionaryShape(width: 9, experts: 12, sublatents: 2, subspace: 2, activeExperts: 12),
+      objective: Objective(beta: 0.1, ortho: 0, l1: 0),
+      selection: .batchTopK(BatchTopK(active: 12)), batch: 70),
+    EngineCase(
+      name: "flat, matryoshka, batchtopk, AuxK",
+      shape: DictionaryShape(width: 40, experts: 300, sublatents: 0, subspace: 0, activeExperts: 4),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: .with(auxk: 0.05, auxkActive: 12) {
+        ($0.prefixes, $0.prefixWeights) = ([10, 77, 300], [0.5, 2, 1.5])
+      },
+      selection: .batchTopK(BatchTopK(active: 4)), vectors: [.inputBias, .encoderBias]),
+    EngineCase(
+      name: "flat, matryoshka, AuxK by prefix and share",
+      shape: DictionaryShape(width: 40, experts: 600, sublatents: 0, subspace: 0, activeExperts: 4),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: .with(auxk: 0.5, auxkActive: 60) {
+        ($0.prefixes, $0.prefixWeights) = ([10, 300, 600], [0.5, 2, 1.5])
+        ($0.auxkByPrefix, $0.auxkScale) = (true, .deadShare)
+      },
+      selection: .batchTopK(BatchTopK(active: 4)), vectors: [.inputBias, .encoderBias]),
+    EngineCase(
+      name: "hierarchical, matryoshka, AuxK by prefix",
+      shape: DictionaryShape(width: 40, experts: 300, sublatents: 6, subspace: 3, activeExperts: 4),
+      objective: .with(beta: 0.2, auxk: 0.05, auxkActive: 12) {
+        ($0.prefixes, $0.auxkByPrefix) = ([77, 300], true)
+      }),
+    EngineCase(
+      name: "hierarchical, matryoshka",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5),
+      objective: .with(beta: 0.2, ortho: 0.1, l1: 1e-2) { $0.prefixes = [5, 6, 33, 70] },
+      vectors: .inputBias),
+    EngineCase(
+      name: "flat, jumprelu, quadratic",
+      shape: DictionaryShape(
+        width: 40, experts: 300, sublatents: 0, subspace: 0, activeExperts: 60),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: Objective(beta: 0, ortho: 0, l1: 0),
+      selection: .jumpReLU(JumpReLU(bandwidth: 0.15, sparsity: 0.02, target: 9)),
+      vectors: [.inputBias, .encoderBias, .thresholds]),
+    EngineCase(
+      name: "hierarchical, jumprelu, step",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 30),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0.05),
+      objective: Objective(beta: 0.1, ortho: 0.1, l1: 0),
+      selection: .jumpReLU(JumpReLU(bandwidth: 0.1, sparsity: 0.01)),
+      vectors: [.encoderBias, .thresholds]),
+    EngineCase(
+      name: "hierarchical, frozen decoder",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5),
+      vectors: .inputBias, frozen: .decoder),
+    EngineCase(
+      name: "hierarchical, frozen encoder",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 6, subspace: 3, activeExperts: 5),
+      frozen: .encoder),
+    EngineCase(
+      name: "flat, bounded decoder",
+      shape: DictionaryShape(width: 40, experts: 70, sublatents: 0, subspace: 0, activeExperts: 5),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: Objective(beta: 0, ortho: 0, l1: 0), decoderCosine: 0.99999),
   ]
+
+  /// The case called `name`.
+  static func named(_ name: String) -> EngineCase { all.first { $0.name == name } ?? all[0] }
+}
+
+extension Objective {
+  /// An objective whose further coefficients `change` sets.
+  static func with(
+    beta: Float = 0, ortho: Float = 0, l1: Float = 0, auxk: Float = 0, auxkActive: Int = 0,
+    _ change: (inout Objective) -> Void
+  ) -> Objective {
+    var result = Objective(beta: beta, ortho: ortho, l1: l1, auxk: auxk, auxkActive: auxkActive)
+    change(&result)
+    return result
+  }
 }
 
 extension TrainingEngine {
@@ -120,6 +223,7 @@ extension TrainingEngine {
     var twin = ReferenceTrainer(parameters: ReferenceParameters(example.parameters()))
     // AuxK needs dead latents. With a window of one batch there are some from the second step on.
     let window = example.batch
+    var least: Double?
     for step in 1...3 {
       let rows = example.rows(UInt64(step))
       var settings = example.settings
@@ -146,6 +250,16 @@ extension TrainingEngine {
         abs(report.l1 - reference.loss.sparsity) <= 1e-3 * max(1, reference.loss.sparsity)
           || example.objective.l1 == 0)
       #expect(abs(report.auxk - reference.loss.auxiliary) < 1e-3)
+      #expect(
+        abs(report.jumpPenalty - reference.loss.jump) <= 1e-4 * max(1, reference.loss.jump))
+      let active = reference.pass.codes.joined().count
+      #expect(report.l0 == Double(active) / Double(example.batch))
+      if case .batchTopK(let batchTopK) = example.selection {
+        least = batchTopK.threshold(
+          after: least ?? batchTopK.thresholdStart,
+          least: reference.pass.codes.joined().map(\.value).min())
+        #expect(abs(report.threshold - (least ?? .nan)) < 1e-6)
+      }
       if step > 1, example.objective.auxk > 0 { #expect(report.auxkLatents > 0) }
       if example.objective.ortho > 0, example.shape.experts > 1 {
         #expect(
@@ -165,7 +279,7 @@ extension TrainingEngine {
     }
   }
 
-  @Test(arguments: [Precision.float32, .bfloat16], [0, 1, 2, 4, 6])
+  @Test(arguments: [Precision.float32, .bfloat16], [0, 1, 2, 4, 6, 10, 11, 13, 14, 15, 16])
   func bitsDoNotDependOnThreads(_ precision: Precision, _ index: Int) {
     let example = EngineCase.all[index]
     let one = example.engine(threads: 1, precision: precision)
@@ -183,8 +297,12 @@ extension TrainingEngine {
     for name in a.names { #expect(a[name] == b[name], "\(name.rawValue)") }
   }
 
-  @Test func bfloat16ChoosesTheSameLatents() {
-    var example = EngineCase.all[2]
+  @Test(arguments: [
+    "hierarchical, several tiles", "flat, batchtopk of several tiles, AuxK by share",
+    "flat, jumprelu, quadratic",
+  ])
+  func bfloat16ChoosesTheSameLatents(_ name: String) {
+    var example = EngineCase.named(name)
     example.shape.width = 256
     let exact = example.engine(threads: 2)
     let fast = example.engine(threads: 2, precision: .bfloat16)
@@ -231,7 +349,9 @@ extension TrainingEngine {
     for row in 0..<exact.batch {
       let chosen = [exact, fast].map { engine in
         Set(
-          engine.encoder.slots(of: row).map { unsafe engine.encoder.experts.base[$0] })
+          engine.encoder.slots(of: row)
+            .filter { unsafe engine.jump == nil || engine.encoder.values.base[$0] > 0 }
+            .map { unsafe engine.encoder.experts.base[$0] })
       }
       equal += chosen[0].intersection(chosen[1]).count
       total += chosen[0].count

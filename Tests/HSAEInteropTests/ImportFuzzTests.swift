@@ -30,7 +30,7 @@ struct ImportFuzzTests {
   }
 
   @Test func archives() throws {
-    try withTemporaryFolder { folder in
+    try Fuzz.withFolder { folder in
       var originals: [[UInt8]] = []
       let path = folder + "/params.npz"
       for compressed in [false, true] {
@@ -51,7 +51,7 @@ struct ImportFuzzTests {
 
   @Test(arguments: ["a.npz", "a.safetensors"])
   func authorsArrays(_ name: String) throws {
-    try withTemporaryFolder { folder in
+    try Fuzz.withFolder { folder in
       let shape = DictionaryShape(
         width: 10, experts: 6, sublatents: 4, subspace: 3, activeExperts: 2)
       var options = ImportOptions()
@@ -81,7 +81,7 @@ struct ImportFuzzTests {
 
   /// Damages the file `name` of the folder that `write` fills.
   private func damage(_ name: String, _ write: (String) throws -> Void) throws {
-    try withTemporaryFolder { folder in
+    try Fuzz.withFolder { folder in
       try write(folder)
       let path = folder + "/" + name
       let original = try MappedFile(path: path).copy()
@@ -102,7 +102,7 @@ struct ImportFuzzTests {
 
   @Test(arguments: ["cfg.json", "sae_weights.safetensors"])
   func exportedFolders(_ name: String) throws {
-    try withTemporaryFolder { folder in
+    try Fuzz.withFolder { folder in
       let run = try SourceSAE.hierarchicalRun(folder)
       let path = folder + "/exported"
       try SAELensExport(run, attributes: nil).write(to: path)

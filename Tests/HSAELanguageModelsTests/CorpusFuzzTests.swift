@@ -23,7 +23,7 @@ struct CorpusFuzzTests {
       let bytes = try MappedFile(path: Path.join(folder, name)).copy()
       if bytes.count < 10_000 { originals.append(bytes) }
     }
-    try withTemporaryFolder { scratch in
+    try Fuzz.withFolder { scratch in
       let path = Path.join(scratch, "a" + suffix)
       var format = CorpusFormat()
       format.maximumBytes = 1 << 20

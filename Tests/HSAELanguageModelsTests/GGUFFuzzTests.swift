@@ -49,7 +49,7 @@ struct GGUFFuzzTests {
 
   /// One part is damaged at a time; the others stay whole.
   @Test func splitModel() throws {
-    try withTemporaryFolder { folder in
+    try Fuzz.withFolder { folder in
       let paths = (0..<3).map { Path.join(folder, SplitModel.name($0, of: 3)) }
       for (path, part) in zip(paths, Self.parts) { try Fuzz.put(part, at: path) }
       try read(paths[0])
@@ -66,7 +66,7 @@ struct GGUFFuzzTests {
 
   @Test func model() throws {
     let whole = GGUFFileTests.small(.q8)
-    try withTemporaryFolder { folder in
+    try Fuzz.withFolder { folder in
       let path = Path.join(folder, "m.gguf")
       let growth = try inputs.feed([whole]) { _, bytes in
         try Fuzz.put(bytes, at: path)

@@ -11,7 +11,11 @@ import Testing
 struct GradientCase: CustomTestStringConvertible, Sendable {
   var testDescription: String
   var shape = DictionaryShape(width: 5, experts: 6, sublatents: 3, subspace: 2, activeExperts: 3)
-  var hasBias = false
+  var vectors: TrainedVectors = []
+  var hasBias: Bool {
+    get { vectors.contains(.inputBias) }
+    set { vectors = newValue ? vectors.union(.inputBias) : vectors.subtracting(.inputBias) }
+  }
   var settings = ReferenceSettings.paper(width: 5)
 
   /// Every dictionary with each of its terms alone, and with all of them together.
@@ -47,7 +51,51 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
     regularised.settings.sparsity = 0.05
     regularised.settings.orthogonality = 0.5
     return [hierarchical, sloped, wide, flat, biased, regularised].flatMap { $0.separately + [$0] }
+      + selections(hierarchical, flat: biased)
   }()
+
+  /// The other selections, prefixes and scales, with the whole loss.
+  private static func selections(_ wide: GradientCase, flat: GradientCase) -> [GradientCase] {
+    var batch = wide
+    batch.testDescription = "H-SAE, batchtopk, both biases"
+    batch.settings.selection = .batchTopK(BatchTopK(active: 2.3))
+    batch.vectors = [.inputBias, .encoderBias]
+    var flatBatch = flat
+    flatBatch.testDescription = "flat, batchtopk, encoder bias, AuxK by share of dead latents"
+    flatBatch.settings.selection = .batchTopK(BatchTopK(active: 1.6))
+    flatBatch.settings.auxiliaryScale = .deadShare
+    flatBatch.settings.auxiliaryCount = 5
+    flatBatch.vectors = [.inputBias, .encoderBias]
+    var nested = wide
+    nested.testDescription = "H-SAE, matryoshka, bias"
+    nested.hasBias = true
+    nested.settings.terms += [
+      .init(part: .whole, experts: 2, weight: 0.5), .init(part: .whole, experts: 4, weight: 2),
+    ]
+    var jump = wide
+    jump.testDescription = "H-SAE, jumprelu, quadratic, dead penalty"
+    (jump.settings.threshold, jump.settings.sparsity) = (0, 0)
+    jump.settings.selection = .jumpReLU(JumpReLU(bandwidth: 0.4, target: 2))
+    (jump.settings.jumpSparsity, jump.settings.jumpDead) = (0.3, 0.7)
+    jump.settings.dead = [true, false, false, true, false, false]
+    jump.vectors = [.inputBias, .encoderBias, .thresholds]
+    var flatJump = flat
+    flatJump.testDescription = "flat, jumprelu, step, matryoshka"
+    flatJump.settings.selection = .jumpReLU(JumpReLU(bandwidth: 0.3))
+    flatJump.settings.jumpSparsity = 0.2
+    flatJump.settings.terms.append(.init(part: .whole, experts: 3, weight: 1))
+    flatJump.vectors = [.encoderBias, .thresholds]
+    var levels = flatBatch
+    levels.testDescription = "flat, matryoshka, batchtopk, AuxK by levels"
+    levels.settings.terms.append(.init(part: .whole, experts: 3, weight: 0.5))
+    levels.settings.auxiliaryLevels = [3, 6]
+    levels.settings.auxiliaryCount = 1
+    var divided = levels
+    divided.testDescription = "flat, matryoshka, AuxK by levels, divided by the variance"
+    divided.settings.selection = .topK
+    divided.settings.auxiliaryScale = .variance
+    return [batch, flatBatch, nested, jump, flatJump, levels, divided]
+  }
 
   /// This case with one term of the loss at a time.
   var separately: [GradientCase] {
@@ -70,20 +118,21 @@ struct GradientTests {
   func finiteDifferencesAgree(_ example: GradientCase) {
     let shape = example.shape
     var generator = SeededGenerator(seed: 11)
-    let weights = drawWeights(shape, example.hasBias, &generator)
+    let weights = drawWeights(shape, example.vectors, &generator)
     let rows = drawRows(7, weights, example.settings, &generator)
     let pass = weights.forward(rows, example.settings)
     let gradient = weights.gradients(rows, example.settings, pass)
     let largest = gradient.names.flatMap { gradient[$0] }.reduce(0) { max($0, abs($1)) }
     #expect(largest > 0)
-    for name in weights.names {
+    // The thresholds of JumpReLU have a gradient that is no derivative: `SelectionTests` compares it.
+    for name in weights.names where name != .thresholds {
       for index in weights[name].indices {
         // Central, fourth order: exact for polynomials of degree 4.
         func loss(_ offset: Double) -> Double {
           var moved = weights
           moved[name][index] += offset
           return moved.forward(
-            rows, example.settings, auxiliaryTarget: pass.auxiliaryTarget
+            rows, example.settings, auxiliaryTargets: pass.auxiliaries.map(\.target)
           ).loss.total
         }
         let h = 1e-3
@@ -102,13 +151,16 @@ struct GradientTests {
     var found = Set<String>()
     for example in GradientCase.all {
       var generator = SeededGenerator(seed: 11)
-      let weights = drawWeights(example.shape, example.hasBias, &generator)
+      let weights = drawWeights(example.shape, example.vectors, &generator)
       let rows = drawRows(7, weights, example.settings, &generator)
       let pass = weights.forward(rows, example.settings)
       for (row, codes) in pass.codes.enumerated() {
         let active = Set(codes.map(\.expert))
         if codes.count < example.shape.activeExperts { found.insert("fewer than k active") }
-        if !pass.auxiliaryLatents[row].isEmpty { found.insert("dead latent in use") }
+        for latent in pass.auxiliaries.flatMap({ $0.latents[row] }) {
+          let u = pass.preActivations[row * example.shape.experts + latent]
+          found.insert(u > 0 ? "dead latent in use" : "dead latent in use below 0")
+        }
         for latent in weights.penalised(row, pass, example.settings)
         where !active.contains(latent) {
           found.insert("penalised outside the top k")
@@ -125,7 +177,8 @@ struct GradientTests {
     }
     #expect(
       found.isSuperset(of: [
-        "fewer than k active", "dead latent in use", "penalised outside the top k",
+        "fewer than k active", "dead latent in use", "dead latent in use below 0",
+        "penalised outside the top k",
         "active below threshold", "chosen sublatent above", "chosen sublatent below",
         "other sublatent above", "other sublatent below", "other sublatent negative",
       ]), "found only \(found.sorted())")
@@ -136,7 +189,7 @@ struct GradientTests {
       var generator = SeededGenerator(seed: UInt64(seed))
       let shape = DictionaryShape(
         width: width, experts: experts, sublatents: 0, subspace: 0, activeExperts: 1)
-      let weights = drawWeights(shape, false, &generator)
+      let weights = drawWeights(shape, [], &generator)
       let (gram, direct) = (weights.orthogonalityByGram(), weights.orthogonalityDirectly())
       #expect(abs(gram.value - direct.value) <= 1e-12 * direct.value)
       let scale = direct.encoder.reduce(0) { max($0, abs($1)) }
@@ -150,13 +203,15 @@ struct GradientTests {
 
 /// Weights drawn evenly from (-1, 1), with decoder rows of unit norm.
 func drawWeights(
-  _ shape: DictionaryShape, _ hasBias: Bool, _ generator: inout SeededGenerator
+  _ shape: DictionaryShape, _ vectors: TrainedVectors, _ generator: inout SeededGenerator
 ) -> ReferenceParameters {
-  var weights = ReferenceParameters(shape: shape, hasBias: hasBias)
+  var weights = ReferenceParameters(shape: shape, vectors: vectors)
   for name in weights.names {
     weights[name] = weights[name].map { _ in generator.nextSymmetric() }
   }
   weights.bias = weights.bias.map { 0.3 * $0 }
+  weights.encoderBias = weights.encoderBias.map { 0.2 * $0 }
+  weights.thresholds = weights.thresholds.map { 0.3 + 0.2 * $0 }
   weights.renormaliseDecoders()
   return weights
 }
@@ -166,13 +221,27 @@ func drawRows(
   _ count: Int, _ weights: ReferenceParameters, _ settings: ReferenceSettings,
   _ generator: inout SeededGenerator
 ) -> [Double] {
-  var rows: [Double] = []
-  for _ in 0..<10_000 where rows.count < count * weights.shape.width {
-    let row = (0..<weights.shape.width).map { _ in generator.nextSymmetric() }
-    if margin(row, weights, settings) > 0.01 { rows += row }
+  for _ in 0..<100 {
+    var rows: [Double] = []
+    for _ in 0..<10_000 where rows.count < count * weights.shape.width {
+      let row = (0..<weights.shape.width).map { _ in generator.nextSymmetric() }
+      if margin(row, weights, settings) > 0.01 { rows += row }
+    }
+    precondition(rows.count == count * weights.shape.width, "Too few rows away from every choice.")
+    if batchMargin(rows, weights, settings) > 0.01 { return rows }
   }
-  precondition(rows.count == count * weights.shape.width, "Too few rows away from every choice.")
-  return rows
+  preconditionFailure("No batch whose choice is far from a tie.")
+}
+
+/// The distance between the last code that a batch takes and the first that it leaves out; infinite if rows choose
+/// alone.
+private func batchMargin(
+  _ rows: [Double], _ weights: ReferenceParameters, _ settings: ReferenceSettings
+) -> Double {
+  guard case .batchTopK(let batchTopK) = settings.selection else { return .infinity }
+  let u = weights.forward(rows, settings).preActivations.sorted(by: >)
+  let taken = batchTopK.pairs(rows: rows.count / weights.shape.width)
+  return u[taken - 1] - u[taken]
 }
 
 /// The distance of `row` from the nearest threshold, zero, or tie.
@@ -182,15 +251,27 @@ func margin(
   let pass = weights.forward(row, settings)
   let u = pass.preActivations
   var nearest = u.map { min(abs($0 - settings.threshold), abs($0)) }.min() ?? .infinity
-  /// The distance between the last positive value taken and the first one left out.
-  func gap(_ values: [Double], _ taken: Int) -> Double {
+  for (u, threshold) in zip(u, weights.thresholds) { nearest = min(nearest, abs(u - threshold)) }
+  /// The distance between the last value above `floor` taken and the first one left out.
+  func gap(_ values: [Double], _ taken: Int, above floor: Double = 0) -> Double {
     let sorted = values.sorted(by: >)
-    guard taken > 0, taken < sorted.count, sorted[taken - 1] > 0 else { return .infinity }
+    guard taken > 0, taken < sorted.count, sorted[taken - 1] > floor else { return .infinity }
     return sorted[taken - 1] - sorted[taken]
   }
-  nearest = min(nearest, gap(u.map(settings.activate), weights.shape.activeExperts))
-  let dead = settings.dead.indices.filter { settings.dead[$0] }
-  nearest = min(nearest, gap(dead.map { max(0, u[$0]) }, settings.auxiliaryCount))
+  if settings.selection == .topK {
+    nearest = min(nearest, gap(u.map(settings.activate), weights.shape.activeExperts))
+  }
+  var start = 0
+  for end in settings.auxiliaryLevels.isEmpty ? [u.count] : settings.auxiliaryLevels {
+    let dead = settings.dead.indices.filter { settings.dead[$0] && start <= $0 && $0 < end }
+    let isByVariance = settings.auxiliaryScale == .variance
+    nearest = min(
+      nearest,
+      gap(
+        dead.map { isByVariance ? max(0, u[$0]) : u[$0] }, settings.auxiliaryCount,
+        above: isByVariance ? 0 : -.infinity))
+    start = end
+  }
   for code in pass.codes[0] {
     for v in code.subPreActivations {
       nearest = min(nearest, abs(v - settings.subThreshold), abs(v))

@@ -126,7 +126,7 @@ struct KnownAnswerTests {
     settings.auxiliary = 1
     settings.auxiliaryCount = 1
     settings.dead = [false, false, true, true]
-    #expect(identity.forward([0.5, 0.5, 0.5, 0.5], settings).auxiliaryLatents == [[2]])
+    #expect(identity.forward([0.5, 0.5, 0.5, 0.5], settings).auxiliaries[0].latents == [[2]])
   }
 
   @Test func l1ScopeDecidesWhichLatentsThePenaltyCounts() {
@@ -156,7 +156,7 @@ struct KnownAnswerTests {
     // Two rows with the residuals (0, 0, 0.7, 0.2) and (0, 0, 0.3, 0.1): the dead latents explain both
     // exactly.
     let pair = identity.forward([0.9, 0.8, 0.7, 0.2, 0.9, 0.8, 0.3, 0.1], settings)
-    #expect(pair.auxiliaryVariance > 0)
+    #expect(pair.auxiliaries[0].factor > 0)
     #expect(pair.loss.auxiliary == 0)
     settings.auxiliaryCount = 1
     let half = identity.forward([0.9, 0.8, 0.7, 0.2, 0.9, 0.8, 0.3, 0.1], settings)

@@ -245,7 +245,72 @@ func resolve(
     ("--dead-window", { $0.deadWindow = 0 }),
     ("--checkpoint-every", { $0.checkpointEvery = -1 }),
     ("--record-every", { $0.recordEvery = 0 }), ("--keep", { $0.keep = 0 }),
+    ("--k 2.5", { $0.k = 2.5 }), ("--k", { $0.k = .nan }), ("--k", { $0.k = 1e300 }),
+    ("--k", { ($0.activation, $0.k) = (.batchtopk, 16_384.5) }),
+    ("--k", { ($0.activation, $0.k, $0.batch) = (.batchtopk, 0.001, 100) }),
+    ("--batchtopk-rate", { ($0.activation, $0.batchTopKRate) = (.batchtopk, 1.5) }),
+    ("--batchtopk-rate needs --activation batchtopk", { $0.batchTopKRate = 0.5 }),
+    ("--l0-target needs --activation jumprelu", { $0.l0Target = 9 }),
+    (
+      "--l0-target needs --activation jumprelu", { ($0.activation, $0.l0Target) = (.batchtopk, 9) }
+    ),
+    ("--l0-target", { ($0.activation, $0.l0Target) = (.jumprelu, 17_000) }),
+    ("--k", { ($0.activation, $0.k) = (.jumprelu, 9) }),
+    ("--l1", { ($0.activation, $0.l1) = (.jumprelu, 9) }),
+    ("--threshold", { ($0.activation, $0.threshold) = (.jumprelu, 0.1) }),
+    ("--most-active", { ($0.activation, $0.mostActive) = (.jumprelu, 0) }),
+    ("--matryoshka 5,5", { $0.matryoshka = [5, 5] }),
+    ("--matryoshka 0", { $0.matryoshka = [0, 5] }),
+    ("--matryoshka 5,20000", { $0.matryoshka = [5, 20_000] }),
+    ("--matryoshka-weights", { $0.matryoshkaWeights = [1, 2] }),
+    (
+      "--matryoshka-weights",
+      { ($0.matryoshka, $0.matryoshkaWeights) = ([5, 16_384], [1, 2, 3]) }
+    ),
+    (
+      "--matryoshka-weights", { ($0.matryoshka, $0.matryoshkaWeights) = ([5, 16_384], [1, 0]) }
+    ),
+    ("--auxk-scope", { $0.auxkScope = .prefixes }),
+    ("--decoder-cosine", { $0.decoderCosine = 1.1 }),
+    ("--decoder-cosine", { ($0.decoderCosine, $0.freeze) = (0.8, .decoder) }),
   ]
+
+  @Test func otherSelectionsAndPrefixes() throws {
+    let batch = try resolve {
+      ($0.activation, $0.k, $0.matryoshka) = (.batchtopk, 31.5, [512, 2_048])
+    }
+    #expect(batch.selection == .batchTopK(BatchTopK(active: 31.5)))
+    #expect(batch.shape.activeExperts == 32 && batch.objective.prefixes == [512, 2_048, 16_384])
+    #expect(batch.vectors == [] && batch.recipe.objective.reconstructions.count == 4)
+    let jump = try resolve {
+      ($0.activation, $0.l0Target, $0.preset, $0.experts) = (
+        .jumprelu, 32, .residualStream, 2_048
+      )
+    }
+    #expect(jump.vectors == [.inputBias, .encoderBias, .thresholds])
+    #expect(jump.objective.l1 == 0 && jump.activation.threshold == 0)
+    #expect(jump.shape.activeExperts == 192 && jump.jumpReLU?.target == 32)
+    #expect(abs((jump.jumpReLU?.bandwidth ?? 0) - 0.05 / 640.0.squareRoot()) < 1e-12)
+    let plain = try resolve { ($0.encoderBias, $0.freeze) = (.zero, .decoder) }
+    #expect(plain.selection == .topK && plain.vectors == .encoderBias)
+    #expect(plain.recipe.frozen == .decoder)
+    for configuration in [batch, jump, plain] {
+      let bytes = Array(try JSONFile.encode(configuration).utf8)
+      let read = try JSONFile.decode(TrainingConfiguration.self, from: bytes, source: "text")
+      #expect(read == configuration && read.complaint == nil)
+    }
+    // Settings of the paper's recipe have none of the new keys.
+    let text = try JSONFile.encode(try resolve())
+    for key in ["batchTopK", "jumpReLU", "prefixes", "freeze", "encoderBias", "auxkScale"] {
+      #expect(!text.contains(key), "\(key)")
+    }
+  }
+
+  @Test func listsAreWrittenWithCommasOrSlashes() {
+    #expect(NumberList<Int>(option: "512,1024/2048") == [512, 1024, 2048])
+    #expect(NumberList<Double>(option: "0.5")?.optionText == "0.5")
+    for text in ["", "1,", "1,,2", "1 2", "a"] { #expect(NumberList<Int>(option: text) == nil) }
+  }
 
   @Test(arguments: refusals.indices)
   func invalidOptionsAreRefused(_ index: Int) {
@@ -278,7 +343,7 @@ func resolve(
       var one = TrainingOptions()
       let text =
         switch row.notation {
-        case .count, .size, .sizes: "2k"
+        case .count, .size: "2k"
         case .plain, .file: row.type.choices.last ?? "3"
         }
       try row.set(&one, text)
@@ -304,8 +369,6 @@ func resolve(
   @Test func presetsAndDefaultsAreWithinBounds() {
     for preset in Preset.allCases { #expect(preset.options.complaint == nil) }
     #expect(TrainingOptions.paperDefaults.complaint == nil)
-    for kind in SelectionKind.allCases {
-      #expect(TrainingOptions.defaults(isFlat: true, kind).complaint == nil)
-    }
+    #expect(TrainingOptions.flatDefaults.complaint == nil)
   }
 }

@@ -39,8 +39,8 @@ import Testing
       """
     #expect(text == always)
     (record.ortho, record.explainedVariance, record.aboveThreshold) = (1, 0.25, 0.125)
+    (record.threshold, record.jumpPenalty) = (0.5, 2)
     text = String(decoding: try encoded(record), as: UTF8.self)
-    #expect(!text.contains("threshold\"") && !text.contains("jumpPenalty"))
     #expect(text.hasPrefix(#"{"aboveThreshold":0.125,"auxk":0,"#))
     #expect(text.contains(#","explainedVariance":0.25,"#) && text.contains(#","ortho":1,"#))
     #expect(

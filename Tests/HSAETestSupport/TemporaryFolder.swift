@@ -3,11 +3,13 @@
 import FoundationEssentials
 public import HSAESupport
 
-/// Calls `body` with the path of a new, empty folder, and then removes the folder with its content.
-public func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
-  let path = FileManager.default.temporaryDirectory.appendingPathComponent(
-    "hsae-test-\(UUID().uuidString)"
-  ).path
+/// Calls `body` with the path of a new, empty folder in `parent` or where the system has temporary files, and then
+/// removes the folder with its content.
+public func withTemporaryFolder<Result>(
+  in parent: String? = nil, _ body: (String) throws -> Result
+) throws -> Result {
+  let parent = parent.map { URL(filePath: $0) } ?? FileManager.default.temporaryDirectory
+  let path = parent.appendingPathComponent("hsae-test-\(UUID().uuidString)").path
   try Path.createDirectories(path)
   defer { Path.removeAll(path) }
   return try body(path)

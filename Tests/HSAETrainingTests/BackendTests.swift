@@ -28,6 +28,38 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
       ($0.sublatents, $0.subspace, $0.auxk, $0.auxkK) = (0, 0, 0.03, 6)
       ($0.deadWindow, $0.experts, $0.bias) = (77, 120, .geometricMedian)
     },
+    BackendCase(name: "batchtopk") {
+      ($0.activation, $0.k, $0.encoderBias) = (.batchtopk, 2.5, .zero)
+      ($0.batchTopKStart, $0.bias) = (0.1, .geometricMedian)
+    },
+    BackendCase(name: "flat matryoshka, batchtopk, AuxK by share") {
+      ($0.activation, $0.k, $0.sublatents, $0.subspace) = (.batchtopk, 3, 0, 0)
+      ($0.matryoshka, $0.matryoshkaWeights) = ([5, 20], [2, 1, 0.5])
+      ($0.auxk, $0.auxkK, $0.auxkScale, $0.deadWindow) = (0.03, 6, .deadShare, 77)
+      ($0.encoderBias, $0.auxkScope) = (.zero, .prefixes)
+    },
+    BackendCase(name: "matryoshka") { $0.matryoshka = [7, 21] },
+    BackendCase(name: "jumprelu") {
+      ($0.activation, $0.k, $0.l1) = (.jumprelu, nil, nil)
+      ($0.l0Target, $0.l0Weight, $0.jumpStart, $0.jumpBandwidth) = (3, 1e-3, 0.1, 0.1)
+    },
+    BackendCase(name: "flat jumprelu") {
+      ($0.activation, $0.k, $0.l1, $0.sublatents, $0.subspace) = (.jumprelu, nil, nil, 0, 0)
+      ($0.l0Weight, $0.jumpStart, $0.jumpBandwidth) = (1e-3, 0.1, 0.1)
+    },
+    BackendCase(name: "flat jumprelu, AuxK, matryoshka") {
+      ($0.activation, $0.k, $0.l1, $0.sublatents, $0.subspace) = (.jumprelu, nil, nil, 0, 0)
+      ($0.l0Weight, $0.jumpStart, $0.jumpBandwidth) = (1e-3, 0.1, 0.1)
+      ($0.auxk, $0.auxkK, $0.deadWindow, $0.matryoshka) = (0.03, 6, 77, [9])
+    },
+    BackendCase(name: "batchtopk, matryoshka with weights, AuxK") {
+      ($0.activation, $0.k, $0.encoderBias) = (.batchtopk, 2.5, .zero)
+      ($0.matryoshka, $0.matryoshkaWeights) = ([7, 21], [0.5, 1, 2])
+      ($0.auxk, $0.auxkK, $0.deadWindow) = (0.03, 6, 77)
+    },
+    BackendCase(name: "frozen decoder") { $0.freeze = .decoder },
+    BackendCase(name: "frozen encoder") { $0.freeze = .encoder },
+    BackendCase(name: "bounded decoder") { $0.decoderCosine = 0.999 },
   ]
 }
 
@@ -138,6 +170,60 @@ extension TrainingFixture {
       #expect(trainer.backend.withState { ReferenceParameters($0.parameters) } == before)
       #expect(trainer.backend.withState { $0.step } == 0)
     }
+  }
+
+  @Test(arguments: Backend.allCases)
+  func theRunningThresholdFollowsTheBatches(_ backend: Backend) throws {
+    try withTemporaryFolder { folder in
+      let fixture = try TrainingFixture(in: folder)
+      var options = fixture.options
+      (options.activation, options.k, options.batchTopKRate) = (.batchtopk, 2.5, 0.25)
+      (options.batchTopKStart, options.precision) = (0.4, .float32)
+      let trainer = try Trainer.begin(
+        at: "", configuration: try fixture.configuration(options), source: try fixture.source(),
+        with: TrainingResources(threads: 1, backend: backend))
+      #expect(trainer.backend.withState { $0.batchThreshold } == 0.4)
+      /// Makes a batch of zeros whose first number is `first`.
+      func fill(_ first: Float) {
+        let batch = trainer.backend.batchRows
+        batch.withMutableSpan(0..<batch.count) { rows in
+          for index in rows.indices { rows[index] = index == 0 ? first : 0 }
+        }
+      }
+      // A batch of zeros has no active code.
+      fill(0)
+      let silent = trainer.backend.step(StepSettings(number: 1, learningRate: 1e-3))
+      #expect(silent.threshold == 0.4 && silent.l0 == 0)
+      // One row has codes, fewer than there are places. With a rate of 1/4, the threshold moves by a quarter.
+      fill(1)
+      let recipe = trainer.backend.recipe
+      let least = trainer.backend.withState { state in
+        (0..<recipe.shape.experts).map {
+          state.parameters.encoderSide[$0 * recipe.shape.rowsPerExpert, 0]
+        }.filter { $0 > 0 && $0 >= recipe.activation.threshold }.min()
+      }
+      let step = trainer.backend.step(StepSettings(number: 2, learningRate: 1e-3))
+      #expect(abs(step.threshold - (0.3 + 0.25 * Double(try #require(least)))) < 1e-6)
+      #expect(trainer.backend.withState { $0.batchThreshold } == step.threshold)
+    }
+  }
+
+  @Test func theReferenceRefusesASecondThresholdWithJumpReLU() throws {
+    let shape = DictionaryShape(
+      width: 4, experts: 6, sublatents: 0, subspace: 0, activeExperts: 6)
+    func complaint(_ change: (inout Recipe) -> Void) -> String? {
+      var recipe = Recipe(
+        shape: shape, selection: .jumpReLU(JumpReLU(deadPenalty: 0.1)),
+        activation: ActivationFunction(threshold: 0, subThreshold: 0),
+        objective: Objective(beta: 0, ortho: 0, l1: 0), vectors: .thresholds)
+      change(&recipe)
+      return ReferenceBackend.complaint(recipe, share: RankShare(shape: shape, batch: 8))
+    }
+    #expect(complaint { _ in } == nil)
+    #expect(complaint { $0.activation.threshold = 0.1 }?.contains("--threshold") == true)
+    #expect(complaint { $0.activation.slope = 0.1 }?.contains("--slope-top") == true)
+    #expect(complaint { $0.objective.l1 = 0.1 }?.contains("--l1") == true)
+    #expect(complaint { $0.vectors = [] }?.contains("thresholds") == true)
   }
 
   @Test(arguments: Backend.allCases)

@@ -16,11 +16,11 @@ import Testing
   typealias Change = @Sendable (inout TrainingOptions) -> Void
 
   static let recipes: [(name: String, change: Change)] = [
-    ("batchtopk", { ($0.activation, $0.k, $0.encoderBias) = (.batchTopK, 2.5, .zero) }),
+    ("batchtopk", { ($0.activation, $0.k, $0.encoderBias) = (.batchtopk, 2.5, .zero) }),
     (
       "flat batchtopk, prefixes, AuxK by prefix",
       {
-        ($0.activation, $0.k, $0.thresholdRate, $0.thresholdStart) = (.batchTopK, 2.5, 0.1, 0.05)
+        ($0.activation, $0.k, $0.batchTopKRate, $0.batchTopKStart) = (.batchtopk, 2.5, 0.1, 0.05)
         ($0.sublatents, $0.subspace, $0.bias) = (0, 0, .geometricMedian)
         ($0.matryoshka, $0.auxkScope, $0.auxkScale) = ([10, 20, 40], .prefixes, .deadShare)
         ($0.auxk, $0.deadWindow) = (0.1, 77)
@@ -30,8 +30,8 @@ import Testing
     (
       "jumprelu",
       {
-        ($0.activation, $0.k, $0.l0Target, $0.deadPenalty) = (.jumpReLU, nil, 4, 0.1)
-        ($0.l1, $0.deadWindow) = (nil, 77)
+        ($0.activation, $0.k, $0.l0Target, $0.l1) = (.jumprelu, nil, 4, nil)
+        ($0.auxk, $0.deadWindow, $0.mostActive) = (0.1, 77, 40)
       }
     ),
     ("frozen", { $0.freeze = .decoder }), ("soft-frozen", { $0.decoderCosine = 0.9 }),
@@ -58,12 +58,11 @@ import Testing
       let configuration = try fixture.configuration()
       #expect(whole.thresholds.allSatisfy { ($0 != nil) == (configuration.batchTopK != nil) })
       for record in whole.records {
-        #expect((record.threshold != nil) == (configuration.selectionKind != .topK))
+        #expect((record.threshold != nil) == (configuration.selection != .topK))
         #expect((record.jumpPenalty != nil) == (configuration.jumpReLU != nil))
       }
       if configuration.batchTopK != nil {
-        let kept = try RunDirectory(path: fixture.path("whole")).batchThreshold()
-        #expect(kept == whole.records.last?.threshold)
+        #expect(whole.thresholds.last == whole.records.last?.threshold)
       }
       for stop in stops {
         let threads = stop % 3 + 1
@@ -110,7 +109,7 @@ import Testing
       #expect(
         step == 7
           && dictionary.parameters.vectors == (configuration.vectors.intersection(.inputBias)))
-      let kind = configuration.selectionKind
+      let kind = configuration.selection
       #expect(dictionary.shape.activeExperts == (kind == .topK ? 3 : 40))
       var rows = Matrix(rows: 90, columns: 20)
       let planted = PlantedHierarchy(
@@ -175,7 +174,7 @@ import Testing
   @Test func runsBeginWithTheirFirstThresholds() throws {
     try withTemporaryFolder { folder in
       var fixture = try fixture(3, in: folder)
-      fixture.options.jumpThreshold = 0.25
+      fixture.options.jumpStart = 0.25
       func begun(_ fixture: TrainingFixture) throws -> any StepBackend {
         try Trainer.freshBackend(
           fixture.configuration(), source: fixture.source(),
@@ -219,7 +218,6 @@ import Testing
   @Test func ranksRefuseByNameBeforeAnythingStarts() throws {
     for (index, option) in [
       (0, "--activation batchtopk"), (2, "--matryoshka"), (3, "--activation jumprelu"),
-      (5, "--decoder-cosine"),
     ] {
       try withTemporaryFolder { folder in
         let fixture = try fixture(index, in: folder)

@@ -50,11 +50,21 @@ package struct SafetensorsIndex: Sendable {
   /// `model.safetensors` and `model-00001-of-00002.safetensors` may have `model.safetensors.index.json`. Nil if no such
   /// index is there.
   package static func path(for path: String) -> String? {
-    guard let match = path.wholeMatch(of: /(.*?)(-[0-9]{5}-of-[0-9]{5})?\.safetensors/) else {
-      return nil
-    }
-    let index = String(match.1) + suffix
+    guard path.hasSuffix(".safetensors") else { return nil }
+    let index = String(withoutNumber(path.dropLast(12))) + suffix
     return Path.exists(index) ? index : nil
+  }
+
+  /// `stem` without "-00001-of-00002", or another shard's number, at its end. It is not a regular expression because
+  /// every opened file comes here, and making the expression would take longer than all the rest.
+  private static func withoutNumber(_ stem: Substring) -> Substring {
+    let example = "-00001-of-00002".utf8
+    let end = stem.utf8.suffix(example.count)
+    func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
+    let isNumber =
+      end.count == example.count
+      && zip(end, example).allSatisfy { isDigit($1) ? isDigit($0) : $0 == $1 }
+    return isNumber ? stem.dropLast(example.count) : stem
   }
 
   /// `path`, or if nothing is there the index that stands in for it.

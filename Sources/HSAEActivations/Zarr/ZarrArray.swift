@@ -33,8 +33,13 @@ struct ZarrArray: Sendable {
   }
 
   private static func map(_ path: String, _ layout: ZarrLayout) throws(Failure) -> MappedFile? {
-    guard Path.exists(path) else { return nil }
-    let file = try MappedFile(path: path)
+    let file: MappedFile
+    do throws(Failure) {
+      file = try MappedFile(path: path)
+    } catch {
+      if error.kind == .missing, !Path.exists(path) { return nil }
+      throw error
+    }
     guard file.count == layout.chunkBytes else {
       throw .data(
         "\(path): this chunk has \(file.count) bytes and should have \(layout.chunkBytes); it was cut"

@@ -4,6 +4,13 @@
 //
 //   e = x − x̂, without gradient;  ê = Σ over the k_aux largest positive u of dead latents of u d_j
 //   L_aux = mean ‖e − ê‖² / mean ‖e − ē‖², NaN → 0, ē the batch's mean of e
+//
+// or, as SAELens has it (`AuxiliaryScale.deadShare`), with u below 0 too:
+//
+//   L_aux = min(#dead / k_aux, 1) · mean ‖e − ê‖²
+//
+// With `auxkByPrefix` the dead latents of each prefix that are not in the one before it explain what that prefix leaves
+// over, and the losses are added.
 
 internal import CHSAEKernels
 internal import HSAEDistribution
@@ -19,14 +26,20 @@ final class AuxiliaryLoss {
 
   /// The most dead latents that may explain one row, k_aux.
   let active: Int
-  /// The dead latents of this step. `place` has each latent's position among them, or −1.
+  /// The dead latents of the prefix that is being handled, and the number of those of the prefixes before it. `place`
+  /// has each latent's position among all of them, or −1.
   var latents: [Int32] = []
+  var offset = 0
   var place: [Int32]
-  /// Rows e_j and d_j of the dead latents, and their gradients [dead × d]. `encoder` has whole tiles.
+  /// The encoder biases of the dead latents, in whole tiles; empty without one.
+  let encoderBias: Buffer<Float>
+  /// Rows e_j and d_j of the prefix's dead latents [dead × d], in whole tiles for `encoder`; the gradients of all dead
+  /// latents, and for each Σ ∂L/∂u over the rows.
   let encoder: Buffer<Float>
   let decoder: Buffer<Float>
   let encoderGradient: Buffer<Float>
   let decoderGradient: Buffer<Float>
+  let slopes: Buffer<Double>
   /// The pairs of a row and a dead latent, row by row: how many a row has, then their positions in `latents`
   /// and their pre-activations u [batch × k_aux].
   let counts: Buffer<Int32>
@@ -47,16 +60,21 @@ final class AuxiliaryLoss {
   /// Σ‖ê − e‖² and Σ‖e‖² for each piece of rows.
   let sums: Buffer<Double>
 
-  init(shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, threads: Int) {
+  init(
+    shape: DictionaryShape, batch: Int, paddedBatch: Int, active: Int, hasEncoderBias: Bool,
+    threads: Int
+  ) {
     self.active = min(active, shape.experts)
     let d = shape.width
     let padded = pieceCount(shape.experts, size: Self.tileLatents) * Self.tileLatents
     place = [Int32](repeating: -1, count: shape.experts)
     latents.reserveCapacity(shape.experts)
+    encoderBias = Buffer(hasEncoderBias ? padded : 0)
     encoder = Buffer(padded * d)
     decoder = Buffer(shape.experts * d)
     encoderGradient = Buffer(shape.experts * d)
     decoderGradient = Buffer(shape.experts * d)
+    slopes = Buffer(shape.experts)
     counts = Buffer(batch)
     places = Buffer(batch * self.active)
     values = Buffer(batch * self.active)
@@ -84,10 +102,30 @@ extension TrainingEngine {
   /// Computes the auxiliary loss of this step. Its gradients stay in `auxiliary` until `backward` adds them.
   func auxiliaryLoss(_ settings: StepSettings) -> (loss: Double, latents: Int) {
     guard let work = auxiliary else { return (0, 0) }
+    var (loss, total) = (0.0, 0)
+    work.offset = 0
+    let last = levelEnds.count - 1
+    for level in (objective.auxkByPrefix == true ? 0 : last)...last {
+      let first = level == last && objective.auxkByPrefix != true ? 0 : levelStart(level)
+      let own = auxiliaryLoss(of: first..<levelEnds[level], level, work, settings)
+      loss += own.loss
+      total += own.latents
+      work.offset += work.latents.count
+    }
+    return (loss, total)
+  }
+
+  /// The first expert of level `level`.
+  private func levelStart(_ level: Int) -> Int { level == 0 ? 0 : levelEnds[level - 1] }
+
+  /// The auxiliary loss of the dead latents among `candidates`, which explain what the prefix `level` leaves over.
+  private func auxiliaryLoss(
+    of candidates: Range<Int>, _ level: Int, _ work: AuxiliaryLoss, _ settings: StepSettings
+  ) -> (loss: Double, latents: Int) {
     work.latents.removeAll(keepingCapacity: true)
-    for latent in 0..<shape.experts {
+    for latent in candidates {
       let dead = state.usage.isDead(latent, window: settings.deadWindow)
-      work.place[latent] = dead ? Int32(work.latents.count) : -1
+      work.place[latent] = dead ? Int32(work.offset + work.latents.count) : -1
       if dead { work.latents.append(Int32(latent)) }
     }
     let total = Int(share.dictionary.sum(Double(work.latents.count)))
@@ -95,7 +133,7 @@ extension TrainingEngine {
     gatherDead(work)
     encodeDead(work, active: min(work.active, work.latents.count))
     ranks?.chooseDead(work, most: min(objective.auxkActive, total))
-    let loss = explainResidual(work)
+    let loss = explainResidual(work, level, total: total)
     guard loss.isFinite else {
       for latent in work.latents { work.place[Int(latent)] = -1 }
       return (0, 0)
@@ -114,17 +152,25 @@ extension TrainingEngine {
     let count = work.latents.count
     unsafe state.parameters.withUnsafePointers { weights in
       for (place, latent) in work.latents.enumerated() {
+        if work.encoderBias.count > 0 {
+          unsafe work.encoderBias.base[place] = weights.encoderBias[Int(latent)]
+        }
         let block = Int(latent) * shape.rowsPerExpert * d
         unsafe (work.encoder.base + place * d).update(from: weights.encoderSide + block, count: d)
         unsafe (work.decoder.base + place * d).update(from: weights.decoderSide + block, count: d)
       }
     }
     let tiles = pieceCount(count, size: AuxiliaryLoss.tileLatents)
+    if work.encoderBias.count > 0 {
+      unsafe (work.encoderBias.base + count).update(
+        repeating: 0, count: tiles * AuxiliaryLoss.tileLatents - count)
+    }
     unsafe (work.encoder.base + count * d).update(
       repeating: 0, count: (tiles * AuxiliaryLoss.tileLatents - count) * d)
   }
 
-  /// Finds the k_aux largest positive pre-activations of dead latents for every row.
+  /// Finds the k_aux largest pre-activations of dead latents for every row: those above 0, or all with SAELens's
+  /// scale.
   private func encodeDead(_ work: AuxiliaryLoss, active: Int) {
     // Safe: `batchRows` and `encoder` have whole tiles. Each worker has a tile of pre-activations and `tile`
     // lists of `keyCapacity` keys. A row writes its own `counts` element and at most `active` pairs from row
@@ -132,6 +178,7 @@ extension TrainingEngine {
     let d = shape.width
     let tile = work.product.maxRows
     let width = AuxiliaryLoss.tileLatents
+    let least: Float = objective.auxkScale == .deadShare ? -.infinity : 0
     parallelFor(pieceCount(batch, size: tile), threads: threads) { piece, worker in
       let rows = pieceRange(piece, size: tile, count: batch)
       let u = unsafe work.preActivations.base + worker * tile * width
@@ -139,15 +186,20 @@ extension TrainingEngine {
       unsafe withUnsafeTemporaryAllocation(of: Int.self, capacity: tile) { counts in
         unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: tile) { floors in
           unsafe counts.initialize(repeating: 0)
-          unsafe floors.initialize(repeating: 0)
+          unsafe floors.initialize(repeating: least)
           var sum = 0.0
           for first in stride(from: 0, to: work.latents.count, by: width) {
             unsafe work.product.run(
               rows: tile, columns: width, a: batchRows.base + rows.lowerBound * d,
               b: work.encoder.base + first * d, c: u, worker: worker)
+            // Columns after the last dead latent are not candidates.
+            let latents = min(width, work.latents.count - first)
             for row in 0..<rows.count {
+              if work.encoderBias.count > 0 {
+                unsafe kernels.axpy(u + row * width, work.encoderBias.base + first, 1, width)
+              }
               unsafe counts[row] = kernels.scan(
-                u + row * width, width, Int32(first), 0, nil, &sum, &floors[row],
+                u + row * width, latents, Int32(first), 0, nil, &sum, &floors[row],
                 keys + row * work.keyCapacity, counts[row], active, work.keyCapacity)
             }
           }
@@ -167,12 +219,15 @@ extension TrainingEngine {
   }
 
   /// Computes ê and the loss, and replaces ê by the gradient of the weighted loss with respect to it.
-  private func explainResidual(_ work: AuxiliaryLoss) -> Double {
+  private func explainResidual(_ work: AuxiliaryLoss, _ level: Int, total: Int) -> Double {
     // Safe: a piece reads and writes whole rows of its own in `reconstruction` and `low` [batch × d], and its
     // own two `sums`. A pair's position is below the number of dead latents, for which `decoder` has rows.
     let d = shape.width
-    // ∂L/∂x̂ = (2/B)(x̂ − x), so e = −(B/2) · ∂L/∂x̂.
-    let back = -Float(share.batch) / 2
+    // ∂L/∂x̂ = (2w/B)(x̂ − x) with the weight w of the prefix's error, so e = −(B/2w) · ∂L/∂x̂. The buffer of a prefix
+    // has the gradients of the larger ones too, which are the next buffer.
+    let back = -Float(share.batch) / 2 / levelWeights[level]
+    let low = unsafe self.low.base + level * batch * d
+    let isLast = level == levelEnds.count - 1
     let isAlone = ranks == nil
     let size = AuxiliaryLoss.tileRows
     let pieces = pieceCount(batch, size: size)
@@ -183,7 +238,8 @@ extension TrainingEngine {
         let target = unsafe work.reconstruction.base + row * d
         let base = row * work.active
         if isAlone {
-          unsafe kernels.scale(target, low.base + row * d, -back, d)  // −e
+          unsafe kernels.scale(target, low + row * d, -back, d)  // −e
+          if !isLast { unsafe kernels.axpy(target, low + (batch + row) * d, back, d) }
           unsafe squares += kernels.sum_squares(target, d)
         } else {
           unsafe target.update(repeating: 0, count: d)
@@ -207,13 +263,16 @@ extension TrainingEngine {
     if let ranks { (error, squares) = ranks.explainResidual(self, work, scale: -back) }
     var mean = [Double](repeating: 0, count: d)
     for row in ownRows {
-      for column in 0..<d { unsafe mean[column] += Double(back * low.base[row * d + column]) }
+      for column in 0..<d {
+        let larger = unsafe isLast ? 0 : low[(batch + row) * d + column]
+        unsafe mean[column] += Double(back * (low[row * d + column] - larger))
+      }
     }
     if ranks != nil { share.world.sum(&mean) }
     let variance = squares - mean.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
-    let loss = error / variance
-    guard loss.isFinite, variance > squares * 1e-6 else { return .nan }
-    let scale = Float(2 * Double(objective.auxk) / variance)
+    let (loss, scale) = auxiliaryScale(error: error, variance: variance, dead: total)
+    let hasVariance = objective.auxkScale == .deadShare || variance > squares * 1e-6
+    guard loss.isFinite, hasVariance else { return .nan }
     parallelFor(pieces, threads: threads) { piece, _ in
       let rows = pieceRange(piece, size: size, count: batch)
       let start = unsafe work.reconstruction.base + rows.lowerBound * d
@@ -221,6 +280,18 @@ extension TrainingEngine {
     }
     unsafe ranks?.gatherRows(work.reconstruction.base, rowBytes: d * MemoryLayout<Float>.stride)
     return loss
+  }
+
+  /// The loss from Σ‖ê − e‖² and Σ‖e − ē‖² over the batch, and the factor that turns ê − e into the gradient of the
+  /// weighted loss with respect to ê. `dead` is the number of dead latents.
+  private func auxiliaryScale(error: Double, variance: Double, dead: Int) -> (Double, Float) {
+    let weight = 2 * Double(objective.auxk)
+    switch objective.auxkScale ?? .variance {
+    case .variance: return (error / variance, Float(weight / variance))
+    case .deadShare:
+      let share = min(1, Double(dead) / Double(objective.auxkActive)) / Double(self.share.batch)
+      return (share * error, Float(weight * share))
+    }
   }
 
   /// Sorts the pairs by dead latent, and by row within a latent: a counting sort.
@@ -266,8 +337,8 @@ extension TrainingEngine {
         let first = unsafe Int(work.starts.base[place])
         let number = unsafe Int(work.starts.base[place + 1]) - first
         let own = unsafe work.sortedRows.base + first
-        let encoder = unsafe work.encoderGradient.base + place * d
-        let decoder = unsafe work.decoderGradient.base + place * d
+        let encoder = unsafe work.encoderGradient.base + (work.offset + place) * d
+        let decoder = unsafe work.decoderGradient.base + (work.offset + place) * d
         unsafe encoder.update(repeating: 0, count: d)
         unsafe decoder.update(repeating: 0, count: d)
         unsafe kernels.rows_dot(
@@ -277,30 +348,34 @@ extension TrainingEngine {
           decoder, 1, d, work.sortedValues.base + first, work.reconstruction.base, d, own, number)
         unsafe kernels.outer(
           encoder, 1, d, work.sortedGradients.base + first, batchRows.base, d, own, number)
+        var slope = 0.0
+        for pair in first..<first + number {
+          unsafe slope += Double(work.sortedGradients.base[pair])
+        }
+        unsafe work.slopes.base[work.offset + place] = slope
       }
     }
   }
 
   /// Adds the gradients of the auxiliary loss to rows e_j and d_j of `expert`, if that latent is dead, and to
-  /// `bias` [d].
+  /// `bias` [d]. Returns Σ ∂L/∂u over all rows.
   func addAuxiliary(
     _ expert: Int, _ gradient: MutableWeightPointers, _ weights: WeightPointers,
     bias: UnsafeMutablePointer<Float>?
-  ) {
+  ) -> Double {
     // Safe: `place` is below the number of dead latents, and `block` is where the expert's rows begin in all
     // four arrays. Only the piece of `backward` that owns the expert calls this, with the bias sum of that
     // piece.
-    guard let work = auxiliary, work.place[expert] >= 0 else { return }
+    guard let work = auxiliary, work.place[expert] >= 0 else { return 0 }
     let d = shape.width
     let place = Int(work.place[expert])
     let block = expert * shape.rowsPerExpert * d
     unsafe kernels.axpy(gradient.encoderSide + block, work.encoderGradient.base + place * d, 1, d)
     unsafe kernels.axpy(gradient.decoderSide + block, work.decoderGradient.base + place * d, 1, d)
-    guard let bias = unsafe bias else { return }
-    var sum = 0.0
-    for pair in unsafe Int(work.starts.base[place])..<Int(work.starts.base[place + 1]) {
-      unsafe sum += Double(work.sortedGradients.base[pair])
+    let sum = unsafe work.slopes.base[place]
+    if let bias = unsafe bias {
+      unsafe kernels.axpy(bias, weights.encoderSide + block, Float(-sum), d)
     }
-    unsafe kernels.axpy(bias, weights.encoderSide + block, Float(-sum), d)
+    return sum
   }
 }

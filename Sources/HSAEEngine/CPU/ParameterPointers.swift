@@ -11,6 +11,9 @@ struct WeightPointers {
   var decoderSide: UnsafePointer<Float>
   var subEncoder: UnsafePointer<Float>
   var subDecoder: UnsafePointer<Float>
+  /// [m], if the recipe has them.
+  var encoderBias: UnsafePointer<Float>
+  var thresholds: UnsafePointer<Float>
 }
 
 /// The arrays of a `Parameters`, to write.
@@ -20,28 +23,35 @@ struct MutableWeightPointers {
   var decoderSide: UnsafeMutablePointer<Float>
   var subEncoder: UnsafeMutablePointer<Float>
   var subDecoder: UnsafeMutablePointer<Float>
+  /// [m], if the recipe has them.
+  var encoderBias: UnsafeMutablePointer<Float>
+  var thresholds: UnsafeMutablePointer<Float>
 
   /// The same arrays, to read.
   var reading: WeightPointers {
     // Safe: the copies are lent to the same closure as these pointers.
     unsafe WeightPointers(
       encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
-      subDecoder: subDecoder)
+      subDecoder: subDecoder, encoderBias: encoderBias, thresholds: thresholds)
   }
 }
 
 extension Parameters {
   /// Lends the arrays to `body`, which must not keep the pointers.
   func withUnsafePointers<Result>(_ body: (WeightPointers) -> Result) -> Result {
-    // Safe: the four matrices stay borrowed until `body` returns, and nothing here keeps the pointers.
+    // Safe: the matrices stay borrowed until `body` returns, and nothing here keeps the pointers.
     unsafe encoderSide.withUnsafePointer { encoderSide in
       unsafe decoderSide.withUnsafePointer { decoderSide in
         unsafe subEncoder.withUnsafePointer { subEncoder in
           unsafe subDecoder.withUnsafePointer { subDecoder in
-            unsafe body(
-              WeightPointers(
-                encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
-                subDecoder: subDecoder))
+            unsafe encoderBias.withUnsafePointer { encoderBias in
+              unsafe thresholds.withUnsafePointer { thresholds in
+                unsafe body(
+                  WeightPointers(
+                    encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
+                    subDecoder: subDecoder, encoderBias: encoderBias, thresholds: thresholds))
+              }
+            }
           }
         }
       }
@@ -57,10 +67,14 @@ extension Parameters {
       unsafe decoderSide.withUnsafeMutablePointer { decoderSide in
         unsafe subEncoder.withUnsafeMutablePointer { subEncoder in
           unsafe subDecoder.withUnsafeMutablePointer { subDecoder in
-            unsafe body(
-              MutableWeightPointers(
-                encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
-                subDecoder: subDecoder))
+            unsafe encoderBias.withUnsafeMutablePointer { encoderBias in
+              unsafe thresholds.withUnsafeMutablePointer { thresholds in
+                unsafe body(
+                  MutableWeightPointers(
+                    encoderSide: encoderSide, decoderSide: decoderSide, subEncoder: subEncoder,
+                    subDecoder: subDecoder, encoderBias: encoderBias, thresholds: thresholds))
+              }
+            }
           }
         }
       }

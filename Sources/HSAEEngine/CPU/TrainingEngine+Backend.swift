@@ -9,8 +9,29 @@ internal import HSAETensors
 extension TrainingEngine: StepBackend {
   /// Why the engine cannot train `recipe` on this machine; nil if it can.
   public static func complaint(_ recipe: Recipe, share: RankShare) -> String? {
-    if recipe.selection != .topK {
-      return "The CPU backend trains with the selection topk, not \(recipe.selection.name)."
+    let objective = recipe.objective
+    switch recipe.selection {
+    case .topK, .batchTopK: break
+    case .jumpReLU where objective.l1 > 0:
+      return "--activation jumprelu has a sparsity penalty of its own; set --l1 0."
+    case .jumpReLU(let jump) where jump.deadPenalty > 0:
+      return "The CPU backend has no --dead-penalty yet; leave it out, or use --auxk."
+    case .jumpReLU: break
+    case .thresholds:
+      return "The CPU backend cannot train with fixed thresholds of latents."
+    }
+    if !share.isAlone {
+      let option: String? =
+        if recipe.selection != .topK {
+          "--activation \(recipe.selection.name)"
+        } else if objective.prefixes != nil {
+          "--matryoshka"
+        } else if recipe.vectors.contains(.encoderBias) {
+          "--encoder-bias"
+        } else if objective.auxkScale == .deadShare { "--auxk-scale dead-share" } else { nil }
+      if let option {
+        return "\(option) trains in one process; leave out mpirun, or leave out \(option)."
+      }
     }
     if recipe.precision == .bfloat16, Precision.best != .bfloat16 {
       return "This processor does not multiply bf16 in hardware; use --precision float32 or auto."
@@ -42,6 +63,7 @@ extension TrainingEngine: StepBackend {
   ) -> MemoryNeed {
     var need = MemoryNeed()
     let (shape, objective) = (share.ownShape, recipe.objective)
+    let levels = Double(objective.prefixes?.count ?? 1)
     let (d, s) = (Double(shape.width), Double(shape.subspace))
     let (m, a) = (Double(shape.experts), Double(shape.sublatents))
     let rows = Double(share.rows.count)
@@ -59,7 +81,13 @@ extension TrainingEngine: StepBackend {
 
     // x, x̂ and x̂_high (in bf16 with copies), active pairs, the threshold mask and the panels of the
     // penalty.
-    need.batch += rows * d * (isHalf ? 18 : 12)
+    need.batch += rows * d * (isHalf ? 6 + 12 * levels : 4 + 8 * levels)
+    if recipe.selection != .topK {
+      // Candidates of the batch and of every thread's tile; with JumpReLU u − θ of every pair.
+      need.batch += rows * Double(shape.activeExperts) * 2 * 16 * 2 + Double(threads) * 0x1p16
+      need.batch += rows * Double(shape.activeExperts) * 4
+    }
+    if recipe.decoderCosine != nil { need.weights += 4 * m * d }
     need.batch += rows * Double(shape.activeExperts) * (36 + 20 * s)
     if objective.penalisesAll {
       need.batch += rows * (m / 8 + d * (isHalf ? 2 : 4))

@@ -31,6 +31,8 @@ extension TrainingEngine {
     let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
     let d = shape.width
     let hasBias = state.parameters.hasBias
+    let hasVectors = !recipe.vectors.isEmpty
+    let hasEncoderBias = recipe.vectors.contains(.encoderBias)
     unsafe state.parameters.withUnsafePointers { weights in
       unsafe gradients.withUnsafeMutablePointers { gradient in
         parallelFor(pieces, threads: threads) { piece, worker in
@@ -40,10 +42,15 @@ extension TrainingEngine {
           for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
             unsafe clearExpert(expert, gradient, keepsDecoder: orthoDone)
             unsafe backwardPairs(expert, weights, gradient, l1: l1, worker: worker)
+            var slope = 0.0
+            if hasVectors { slope = preActivationGradient(expert, l1: l1) }
             if let biasPart = unsafe biasPart {
-              unsafe biasGradient(expert, weights, l1: l1, into: biasPart)
+              unsafe biasGradient(expert, weights, slope, into: biasPart)
             }
-            if hasAuxiliary { unsafe addAuxiliary(expert, gradient, weights, bias: biasPart) }
+            if hasAuxiliary {
+              unsafe slope += addAuxiliary(expert, gradient, weights, bias: biasPart)
+            }
+            if hasEncoderBias { unsafe gradient.encoderBias[expert] = Float(slope) }
             unsafe squares += finishExpert(expert, weights, gradient, orthoScale: orthoScale)
           }
           unsafe pieceSums.base[piece] = squares
@@ -68,6 +75,7 @@ extension TrainingEngine {
     let sub = shape.sublatents * shape.subspace
     unsafe (gradient.subEncoder + expert * sub).update(repeating: 0, count: sub)
     unsafe (gradient.subDecoder + expert * sub).update(repeating: 0, count: sub)
+    if jump != nil { unsafe gradient.thresholds[expert] = 0 }
   }
 
   /// Adds the gradients of one expert's pairs, in blocks whose rows and gradients stay in cache between the
@@ -103,29 +111,36 @@ extension TrainingEngine {
     let dz = unsafe pairValueGradients.base + first
     let z = unsafe pairValues.base + first
 
+    let level = levelOffset(of: expert)
+
     // ∂L/∂z = (g + g_high)·d_j, plus the penalty in scope `topk`.
-    unsafe products(dz, weights.decoderSide + block, 1, .high, own, count)
+    unsafe products(dz, weights.decoderSide + block, 1, .high, level, own, count)
     let penalisesActive = objective.l1 > 0 && objective.l1Scope == .topK
     for pair in 0..<count {
       let above = unsafe activation.reaches(z[pair])
       if penalisesActive && above { unsafe dz[pair] += l1 }
       if !above { unsafe dz[pair] *= activation.slope }
     }
+    let dv = unsafe pairStepGradients.base + first * s
+    let sub = expert * shape.sublatents * s
+    if s > 0 { unsafe products(dv, weights.decoderSide + block + d, s, .low, level, own, count) }
+    if let jump {
+      unsafe gradient.thresholds[expert] += Float(
+        thresholdGradient(
+          range, theta: weights.thresholds[expert], subDecoder: weights.subDecoder + sub, jump))
+    }
     guard s > 0 else {
-      unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
-      unsafe outer(gradient.encoderSide + block, 1, dz, .inputs, own, count)
+      unsafe outer(gradient.decoderSide + block, 1, z, .high, level, own, count)
+      unsafe outer(gradient.encoderSide + block, 1, dz, .inputs, 0, own, count)
       return
     }
 
     // ∂L/∂v = Π↑ g, then through the sub-dictionary to ∂L/∂y.
-    let dv = unsafe pairStepGradients.base + first * s
     let dy = unsafe pairCoordinateGradients.base + first * s
-    let sub = expert * shape.sublatents * s
-    unsafe products(dv, weights.decoderSide + block + d, s, .low, own, count)
     unsafe fetchRows(own, count)
-    unsafe outer(gradient.decoderSide + block, 1, z, .high, own, count)
+    unsafe outer(gradient.decoderSide + block, 1, z, .high, level, own, count)
     unsafe outer(
-      gradient.decoderSide + block + d, s, pairSteps.base + first * s, .low, own, count)
+      gradient.decoderSide + block + d, s, pairSteps.base + first * s, .low, level, own, count)
     var subDictionary = unsafe subExpert(
       expert, encoder: weights.subEncoder, decoder: weights.subDecoder, worker: worker)
     unsafe kernels.sub_backward(
@@ -138,7 +153,7 @@ extension TrainingEngine {
       unsafe coefficients[pair * (1 + s)] = dz[pair]
       for axis in 0..<s { unsafe coefficients[pair * (1 + s) + 1 + axis] = dy[pair * s + axis] }
     }
-    unsafe outer(gradient.encoderSide + block, 1 + s, coefficients, .inputs, own, count)
+    unsafe outer(gradient.encoderSide + block, 1 + s, coefficients, .inputs, 0, own, count)
   }
 
   /// The rows that the backward pass reads: x, ∂L/∂x̂ + ∂L/∂x̂_high, and ∂L/∂x̂. In bf16 precision it reads
@@ -161,34 +176,37 @@ extension TrainingEngine {
     }
   }
 
-  /// out[t·count + r] = weights[r] · row own[t] of `rows`.
+  /// out[t·count + r] = weights[r] · row own[t] of `rows`, which begin at `offset`.
   private func products(
     _ out: UnsafeMutablePointer<Float>, _ weights: UnsafePointer<Float>, _ count: Int, _ rows: Rows,
-    _ own: UnsafePointer<Int32>, _ pairs: Int
+    _ offset: Int, _ own: UnsafePointer<Int32>, _ pairs: Int
   ) {
     // Safe: callers give `count` rows of weights and room for pairs · count products; the rows `own` are
     // below `batch`.
     let d = shape.width
     if precision == .bfloat16 {
-      unsafe kernels.rows_dot_bfloat16(out, weights, count, d, copies(rows).base, d, own, pairs)
+      unsafe kernels.rows_dot_bfloat16(
+        out, weights, count, d, copies(rows).base + offset, d, own, pairs)
     } else {
-      unsafe kernels.rows_dot(out, weights, count, d, originals(rows).base, d, own, pairs)
+      unsafe kernels.rows_dot(
+        out, weights, count, d, originals(rows).base + offset, d, own, pairs)
     }
   }
 
-  /// gradient[r] += Σ_t coefficients[t·count + r] · row own[t] of `rows`.
+  /// gradient[r] += Σ_t coefficients[t·count + r] · row own[t] of `rows`, which begin at `offset`.
   private func outer(
     _ gradient: UnsafeMutablePointer<Float>, _ count: Int, _ coefficients: UnsafePointer<Float>,
-    _ rows: Rows, _ own: UnsafePointer<Int32>, _ pairs: Int
+    _ rows: Rows, _ offset: Int, _ own: UnsafePointer<Int32>, _ pairs: Int
   ) {
     // Safe: callers give `count` gradient rows of their own expert and pairs · count coefficients; the rows
     // `own` are below `batch`.
     let d = shape.width
     if precision == .bfloat16 {
       unsafe kernels.outer_bfloat16(
-        gradient, count, d, coefficients, copies(rows).base, d, own, pairs)
+        gradient, count, d, coefficients, copies(rows).base + offset, d, own, pairs)
     } else {
-      unsafe kernels.outer(gradient, count, d, coefficients, originals(rows).base, d, own, pairs)
+      unsafe kernels.outer(
+        gradient, count, d, coefficients, originals(rows).base + offset, d, own, pairs)
     }
   }
 
@@ -206,20 +224,27 @@ extension TrainingEngine {
     }
   }
 
-  /// Adds −Σ ∂L/∂(x − b) over this expert's pairs to `part` [d]: the encoder's part of the bias gradient.
-  private func biasGradient(
-    _ expert: Int, _ weights: WeightPointers, l1: Float, into part: UnsafeMutablePointer<Float>
-  ) {
-    // Safe: the pairs are this expert's, `counts` has m elements where there is a bias, and `part` belongs to
-    // the piece.
-    let d = shape.width
-    let s = shape.subspace
-    let block = expert * shape.rowsPerExpert * d
+  /// Σ ∂L/∂u over all rows, without the auxiliary loss: the gradient of the expert's encoder bias.
+  private func preActivationGradient(_ expert: Int, l1: Float) -> Double {
+    // Safe: the pairs are this expert's, and `counts` has m elements where there is a bias.
     var value = 0.0
     for pair in pairs(of: expert) { unsafe value += Double(pairValueGradients.base[pair]) }
     if penalisesAll, let penalty, l1 > 0 {
       unsafe value += Double(l1) * Double(penalty.counts.base[expert])
     }
+    return value
+  }
+
+  /// Adds −Σ ∂L/∂(x − b) over this expert's pairs to `part` [d]: the encoder's part of the bias gradient. `value` is
+  /// Σ ∂L/∂u.
+  private func biasGradient(
+    _ expert: Int, _ weights: WeightPointers, _ value: Double,
+    into part: UnsafeMutablePointer<Float>
+  ) {
+    // Safe: the pairs are this expert's, and `part` belongs to the piece.
+    let d = shape.width
+    let s = shape.subspace
+    let block = expert * shape.rowsPerExpert * d
     unsafe kernels.axpy(part, weights.encoderSide + block, Float(-value), d)
     for axis in 0..<s {
       var sum = 0.0
@@ -255,7 +280,20 @@ extension TrainingEngine {
       for axis in 0..<s { unsafe along += own[axis] * row[axis] }
       for axis in 0..<s { unsafe own[axis] -= along * row[axis] }
     }
+    if let frozen = recipe.frozen { unsafe freeze(frozen, expert, gradient) }
     return unsafe squaredNorm(expert, gradient)
+  }
+
+  /// Sets the gradients of what is not trained to 0, so that Adam leaves the weights where they are.
+  private func freeze(_ part: FrozenPart, _ expert: Int, _ gradient: MutableWeightPointers) {
+    // Safe: only this expert's rows are written.
+    let side = shape.rowsPerExpert * shape.width
+    let sub = shape.sublatents * shape.subspace
+    let (rows, codes) =
+      unsafe part == .decoder
+      ? (gradient.decoderSide, gradient.subDecoder) : (gradient.encoderSide, gradient.subEncoder)
+    unsafe (rows + expert * side).update(repeating: 0, count: side)
+    unsafe (codes + expert * sub).update(repeating: 0, count: sub)
   }
 
   /// The squared norm of one expert's gradient.
@@ -263,7 +301,16 @@ extension TrainingEngine {
     // Safe: the expert has (1 + s)·d elements of each side and a·s of each sub-dictionary.
     let sub = shape.sublatents * shape.subspace
     let side = shape.rowsPerExpert * shape.width
-    return unsafe kernels.sum_squares(gradient.encoderSide + expert * side, side)
+    var vectors = 0.0
+    if recipe.vectors.contains(.encoderBias) {
+      let own = unsafe Double(gradient.encoderBias[expert])
+      vectors += own * own
+    }
+    if recipe.vectors.contains(.thresholds) {
+      let own = unsafe Double(gradient.thresholds[expert])
+      vectors += own * own
+    }
+    return unsafe vectors + kernels.sum_squares(gradient.encoderSide + expert * side, side)
       + kernels.sum_squares(gradient.decoderSide + expert * side, side)
       + kernels.sum_squares(gradient.subEncoder + expert * sub, sub)
       + kernels.sum_squares(gradient.subDecoder + expert * sub, sub)

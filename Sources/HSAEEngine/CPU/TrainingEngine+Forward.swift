@@ -44,6 +44,12 @@ extension TrainingEngine {
       largest = unsafe max(largest, encoderFourthPowers.base[expert])
     }
     if ranks != nil, precision == .bfloat16 { largest = share.dictionary.max(largest) }
+    for latent in 0..<encoder.latentBias.count {
+      unsafe encoder.latentBias.base[latent] = state.parameters.encoderBias[0, latent]
+    }
+    for latent in 0..<encoder.latentThresholds.count {
+      unsafe encoder.latentThresholds.base[latent] = state.parameters.thresholds[0, latent]
+    }
     let sum = unsafe state.parameters.encoderSide.withUnsafePointer { weights in
       unsafe encoder.run(
         count: batch, rows: batchRows.base,
@@ -129,8 +135,9 @@ extension TrainingEngine {
       scratch: subScratch.base + worker * subScratchCount)
   }
 
-  /// Computes z, subspace coordinates and sublatents of all pairs, both reconstructions, the residuals, and
-  /// the gradients with respect to the reconstructions. Returns Σ‖x − x̂‖², Σ‖x − x̂_high‖² and Σ Σ_a |c_a|.
+  /// Computes z, subspace coordinates and sublatents of all pairs, both reconstructions of every prefix, the
+  /// residuals, and the gradients with respect to the reconstructions. Returns Σ‖x − x̂‖², Σ‖x − x̂_high‖² and
+  /// Σ Σ_a |c_a|.
   ///
   /// A piece is a chunk of the batch. It visits the experts in order, and each expert adds its part to the
   /// reconstructions of its rows. So a weight is read once for each chunk, and a row's sums do not depend on
@@ -142,18 +149,28 @@ extension TrainingEngine {
       parallelFor(chunkCount, threads: threads) { chunk, worker in
         let d = shape.width
         let rows = pieceRange(chunk, size: chunkRows, count: batch)
-        unsafe (high.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
-        unsafe (low.base + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
-        unsafe visitExperts(of: chunk, fetching: weights.encoderSide) { expert, rows, pairs in
+        let whole = (levelEnds.count - 1) * batch * d
+        let (high, low) = unsafe (self.high.base + whole, self.low.base + whole)
+        unsafe (high + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
+        unsafe (low + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
+        unsafe visitExperts(
+          0..<shape.experts, of: chunk, fetching: weights.encoderSide
+        ) { expert, rows, pairs in
           let own = unsafe subExpert(
             expert, encoder: weights.subEncoder, decoder: weights.subDecoder, worker: worker)
-          unsafe readExpert(pairs, rows, own)
+          unsafe readExpert(expert, pairs, rows, own)
         }
-        unsafe visitExperts(of: chunk, fetching: weights.decoderSide) { _, rows, pairs in
-          let first = pairs.lowerBound
-          unsafe kernels.spread(
-            high.base, low.base, rows, shape.rowsPerExpert, d, pairValues.base + first,
-            pairSteps.base + first * shape.subspace, groupRows.base + first, pairs.count)
+        var first = 0
+        for (level, end) in levelEnds.enumerated() {
+          unsafe visitExperts(first..<end, of: chunk, fetching: weights.decoderSide) {
+            _, rows, pairs in
+            let first = pairs.lowerBound
+            unsafe kernels.spread(
+              high, low, rows, shape.rowsPerExpert, d, pairValues.base + first,
+              pairSteps.base + first * shape.subspace, groupRows.base + first, pairs.count)
+          }
+          first = end
+          if level < levelEnds.count - 1 { unsafe keepPrefix(level, rows, high, low) }
         }
         if ranks == nil { residuals(rows) }
       }
@@ -172,10 +189,21 @@ extension TrainingEngine {
     return (full, top, penalty)
   }
 
-  /// Calls `body` for every expert that rows of a chunk chose, with the expert's rows of `side` and its
-  /// pairs. Meanwhile the processor fetches the rows of the expert after next.
+  /// Copies what the experts so far have added to `rows` into the buffers of `level`.
+  private func keepPrefix(
+    _ level: Int, _ rows: Range<Int>, _ high: UnsafePointer<Float>, _ low: UnsafePointer<Float>
+  ) {
+    // Safe: `level` is below the number of levels, for which the buffers have `batch` rows each.
+    let (d, start) = (shape.width, (level * batch + rows.lowerBound) * shape.width)
+    let (count, source) = (rows.count * d, rows.lowerBound * d)
+    unsafe (self.high.base + start).update(from: high + source, count: count)
+    unsafe (self.low.base + start).update(from: low + source, count: count)
+  }
+
+  /// Calls `body` for every expert among `experts` that rows of a chunk chose, with the expert's rows of `side` and
+  /// its pairs. Meanwhile the processor fetches the rows of the expert after next.
   private func visitExperts(
-    of chunk: Int, fetching side: UnsafePointer<Float>,
+    _ experts: Range<Int>, of chunk: Int, fetching side: UnsafePointer<Float>,
     _ body: (_ expert: Int, _ rows: UnsafePointer<Float>, _ pairs: Range<Int>) -> Void
   ) {
     // Safe: experts are below m, for which `side` has rows.
@@ -184,7 +212,7 @@ extension TrainingEngine {
       let place = expert * chunkCount + chunk
       return unsafe Int(groupStarts.base[place])..<Int(groupStarts.base[place + 1])
     }
-    for expert in 0..<shape.experts {
+    for expert in experts {
       if expert + 2 < shape.experts, !pairs(expert + 2).isEmpty {
         unsafe kernels.fetch(side + (expert + 2) * block, block * MemoryLayout<Float>.stride)
       }
@@ -196,7 +224,8 @@ extension TrainingEngine {
   /// Reads one expert's encoder side for some of its pairs: e_j and Π↓_j give z and y, and the sub-dictionary
   /// gives q, c and v = c·D[q].
   private func readExpert(
-    _ pairs: Range<Int>, _ encoder: UnsafePointer<Float>, _ subDictionary: hsae_sub_expert
+    _ expert: Int, _ pairs: Range<Int>, _ encoder: UnsafePointer<Float>,
+    _ subDictionary: hsae_sub_expert
   ) {
     // Safe: `pairs` lies within the arrays of pairs, whose entries have 1, s or 1 + s elements. In a flat
     // dictionary s is 0, and the arrays that are empty then are not read.
@@ -207,45 +236,92 @@ extension TrainingEngine {
     let dots = unsafe pairCoefficients.base + first * (1 + s)
     unsafe kernels.rows_dot(
       dots, encoder, 1 + s, d, batchRows.base, d, groupRows.base + first, pairs.count)
+    let bias = recipe.vectors.contains(.encoderBias) ? state.parameters.encoderBias[0, expert] : 0
     for pair in 0..<pairs.count {
-      let u = unsafe dots[pair * (1 + s)]
+      let u = unsafe dots[pair * (1 + s)] + bias
       unsafe z[pair] = activation.code(u)
       for axis in 0..<s {
         unsafe pairCoordinates.base[(first + pair) * s + axis] = dots[pair * (1 + s) + 1 + axis]
       }
+    }
+    if let jump {
+      unsafe gate(
+        z, first: first, count: pairs.count, theta: state.parameters.thresholds[0, expert], jump)
     }
     if s > 0 {
       var subDictionary = unsafe subDictionary
       unsafe kernels.sub_forward(
         &subDictionary, pairCoordinates.base + first * s, pairs.count, pairSublatents.base + first,
         pairCodes.base + first, pairSteps.base + first * s, pairPenalties.base + first)
+      if let jump { gateSublatents(first: first, count: pairs.count, jump) }
     }
   }
 
   /// Computes the residuals of `rows` (whole pieces). It turns the buffers of the reconstructions into the
-  /// gradients with respect to x̂ and x̂_high, and makes their bf16 copies.
+  /// gradients with respect to what each level's experts add, and makes their bf16 copies.
   func residuals(_ rows: Range<Int>) {
-    // Safe: a piece changes its own rows of the buffers and its own two elements of `pieceSums`. Callers give
-    // every piece to one thread.
+    // Safe: a piece changes its own rows of the buffers and its own elements of `pieceSums` and `levelSums`. Callers
+    // give every piece to one thread.
     let d = shape.width
     let a = 2 / Float(share.batch)
-    let b = objective.beta * a
     let size = Self.rowsPerPiece
+    let last = levelEnds.count - 1
+    let pieces = pieceCount(batch, size: size)
     for piece in rows.lowerBound / size..<pieceCount(rows.upperBound, size: size) {
-      unsafe pieceSums.base[2 * piece] = 0
-      unsafe pieceSums.base[2 * piece + 1] = 0
-      for row in pieceRange(piece, size: size, count: batch) {
-        unsafe kernels.residuals(
-          high.base + row * d, low.base + row * d, batchRows.base + row * d, a, b, d,
-          pieceSums.base + 2 * piece)
-        if highBF16.count > 0 {
-          unsafe kernels.to_bfloat16(highBF16.base + row * d, high.base + row * d, d)
-        }
-        if lowBF16.count > 0 {
-          unsafe kernels.to_bfloat16(lowBF16.base + row * d, low.base + row * d, d)
+      let own = pieceRange(piece, size: size, count: batch)
+      // From the whole dictionary down: the gradient of a level is its own and that of the levels that contain it.
+      for level in stride(from: last, through: 0, by: -1) {
+        let sums =
+          unsafe level == last
+          ? pieceSums.base + 2 * piece : levelSums.base + 2 * (level * pieces + piece)
+        unsafe sums.update(repeating: 0, count: 2)
+        let weight = levelWeights[level] * a
+        for row in own {
+          let place = (level * batch + row) * d
+          unsafe kernels.residuals(
+            high.base + place, low.base + place, batchRows.base + row * d, weight,
+            level == last ? objective.beta * a : 0, d, sums)
+          if level < last {
+            unsafe kernels.axpy(high.base + place, high.base + place + batch * d, 1, d)
+            unsafe kernels.axpy(low.base + place, low.base + place + batch * d, 1, d)
+          }
+          if highBF16.count > 0 {
+            unsafe kernels.to_bfloat16(highBF16.base + place, high.base + place, d)
+          }
+          if lowBF16.count > 0 {
+            unsafe kernels.to_bfloat16(lowBF16.base + place, low.base + place, d)
+          }
         }
       }
     }
+  }
+
+  /// The weighted mean squared errors of all prefixes but the whole dictionary.
+  func prefixErrors() -> Double {
+    // Safe: `levelSums` has two elements for each prefix but the last and each piece.
+    let pieces = pieceCount(batch, size: Self.rowsPerPiece)
+    var sum = 0.0
+    for level in 0..<levelEnds.count - 1 {
+      var own = 0.0
+      for piece in 0..<pieces { unsafe own += levelSums.base[2 * (level * pieces + piece)] }
+      sum += Double(levelWeights[level]) * own / Double(batch)
+    }
+    return sum
+  }
+
+  /// The place in `high` and `low` where the gradients of `expert` begin: those of its level.
+  func levelOffset(of expert: Int) -> Int {
+    var level = 0
+    while levelEnds[level] <= expert { level += 1 }
+    return level * batch * shape.width
+  }
+
+  /// The smallest code of an active pair; nil if there is none.
+  func leastCode() -> Double? {
+    // Safe: `pairValues` has an element for each pair.
+    var least = Float.infinity
+    for pair in 0..<pairTotal { least = unsafe min(least, pairValues.base[pair]) }
+    return least.isFinite ? Double(least) : nil
   }
 
   /// The rows whose reconstructions this engine completes: all rows if it is alone.

@@ -26,6 +26,7 @@ extension TrainingEngine {
     let adam = AdamStep(
       number: settings.number, clip: clip, rate: rate, epsilon: epsilon)
     let moments = state.moments
+    let vectors = recipe.vectors
     let side = shape.rowsPerExpert * d
     let sub = shape.sublatents * s
     unsafe state.parameters.withUnsafeMutablePointers { p in
@@ -41,8 +42,20 @@ extension TrainingEngine {
           unsafe moments.step(adam, .decoderSide, rows, p.decoderSide, g.decoderSide)
           unsafe moments.step(adam, .subEncoder, codes, p.subEncoder, g.subEncoder)
           unsafe moments.step(adam, .subDecoder, codes, p.subDecoder, g.subDecoder)
+          if vectors.contains(.encoderBias) {
+            unsafe moments.step(adam, .encoderBias, experts, p.encoderBias, g.encoderBias)
+          }
+          if vectors.contains(.thresholds) {
+            unsafe moments.step(adam, .thresholds, experts, p.thresholds, g.thresholds)
+            for expert in experts { unsafe p.thresholds[expert] = max(0, p.thresholds[expert]) }
+          }
+          if recipe.frozen == .decoder {
+            for expert in experts { unsafe copyExpert(expert, p.reading) }
+            return
+          }
           for expert in experts {
             unsafe renormalise(p.decoderSide + expert * side, d)
+            if firstDecoder.count > 0 { unsafe boundTurn(p.decoderSide + expert * side, expert) }
             for sublatent in expert * shape.sublatents..<(expert + 1) * shape.sublatents {
               unsafe renormalise(p.subDecoder + sublatent * s, s)
             }
@@ -64,6 +77,39 @@ extension TrainingEngine {
     // Safe: callers give a whole row of the weights that their piece owns.
     let norm = unsafe kernels.sum_squares(row, width).squareRoot()
     if norm > 0 { unsafe kernels.scale(row, row, Float(1 / norm), width) }
+  }
+
+  /// Moves the unit row `row` of `expert` to the nearest unit vector whose cosine with the expert's first decoder row
+  /// is the recipe's `decoderCosine`, if it is below that.
+  private func boundTurn(_ row: UnsafeMutablePointer<Float>, _ expert: Int) {
+    // Safe: callers give a decoder row of their piece; `firstDecoder` has a row for each expert.
+    guard let least = recipe.decoderCosine.map(Float.init) else { return }
+    let d = shape.width
+    let first = unsafe firstDecoder.base + expert * d
+    let cosine = unsafe kernels.dot(row, first, d)
+    guard cosine < least else { return }
+    unsafe kernels.axpy(row, first, -cosine, d)
+    let norm = unsafe kernels.sum_squares(row, d).squareRoot()
+    guard norm > 1e-6 else {
+      unsafe row.update(from: first, count: d)
+      return
+    }
+    unsafe kernels.scale(row, row, (1 - least * least).squareRoot() / Float(norm), d)
+    unsafe kernels.axpy(row, first, least, d)
+  }
+
+  /// Fills `firstDecoder` with the decoder rows that the recipe's seed gives a new dictionary.
+  func fillFirstDecoder() {
+    // Safe: `firstDecoder` has a row of d elements for each expert.
+    let d = shape.width
+    let initial = Parameters.initial(
+      shape: shape, seed: recipe.seed, firstExpert: share.experts.lowerBound)
+    unsafe initial.decoderSide.withUnsafePointer { rows in
+      for expert in 0..<shape.experts {
+        unsafe (firstDecoder.base + expert * d).update(
+          from: rows + expert * shape.rowsPerExpert * d, count: d)
+      }
+    }
   }
 
   /// Updates the bf16 copies of one expert's e_j and d_j, and Σ e⁴.

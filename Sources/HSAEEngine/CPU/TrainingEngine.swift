@@ -108,9 +108,18 @@ public final class TrainingEngine {
   let pairStepGradients: Buffer<Float>
   let pairCoordinateGradients: Buffer<Float>
   let pairCoefficients: Buffer<Float>
-  /// x̂_high, later ∂L/∂x̂ + ∂L/∂x̂_high; and x̂_low, later ∂L/∂x̂ [batch × d].
+  /// What both levels of experts add up to, later the gradients with respect to it [levels × batch × d]. `high` is
+  /// x̂_high, later ∂L/∂x̂ + ∂L/∂x̂_high; `low` is x̂_low, later ∂L/∂x̂. There is one level for each prefix of the
+  /// dictionary whose reconstruction the loss knows (`Objective.prefixes`); the last is the whole dictionary. The
+  /// gradients of a level are those of its own experts: the sum over all prefixes that they belong to.
   let high: Buffer<Float>
   let low: Buffer<Float>
+  /// The number of experts in each prefix, rising; the last is m.
+  let levelEnds: [Int]
+  /// The weight of each prefix's squared error.
+  let levelWeights: [Float]
+  /// Σ‖x − x̂‖² of each prefix but the last, and a second number, for each piece [levels − 1 × pieces × 2].
+  let levelSums: Buffer<Double>
   /// bf16 copies of the two gradients, which the backward pass reads; empty in fp32.
   let highBF16: Buffer<UInt16>
   let lowBF16: Buffer<UInt16>
@@ -125,6 +134,10 @@ public final class TrainingEngine {
   let orthogonality: OrthogonalityWorkspace?
   let penalty: PenaltyWorkspace?
   let auxiliary: AuxiliaryLoss?
+  /// What JumpReLU needs beside the pairs.
+  let jump: JumpWorkspace?
+  /// The first values of the decoder rows d_j [m × d], if the recipe bounds how far they may turn; else empty.
+  let firstDecoder: Buffer<Float>
   /// Whether latents outside the top k are penalised.
   var penalisesAll: Bool { objective.penalisesAll }
 
@@ -138,7 +151,9 @@ public final class TrainingEngine {
     precondition(batch >= 1, "A batch needs at least one row.")
     let shape = state.shape
     precondition(shape == share.ownShape, "The state belongs to other experts.")
-    let hasBias = state.parameters.hasBias
+    let vectors = state.parameters.vectors
+    let hasBias = vectors.contains(.inputBias)
+    precondition(vectors == recipe.vectors, "The state has other vectors than the recipe.")
     self.share = share
     self.recipe = recipe
     self.shape = shape
@@ -146,13 +161,20 @@ public final class TrainingEngine {
     self.threads = threads
     (activation, objective, precision) = (recipe.activation, recipe.objective, recipe.precision)
     self.state = state
-    gradients = Parameters(shape: shape, hasBias: hasBias)
+    if case .batchTopK(let settings) = recipe.selection, self.state.step == 0 {
+      self.state.batchThreshold = settings.thresholdStart
+    }
+    gradients = Parameters(shape: shape, vectors: vectors)
+    levelEnds = objective.prefixes ?? [shape.experts]
+    levelWeights = objective.prefixWeights ?? levelEnds.map { _ in 1 }
+    let levels = levelEnds.count
 
     let d = shape.width
     let s = shape.subspace
     let bf16 = precision == .bfloat16
     encoder = TopLevelEncoder(
-      shape: shape, activation: activation, selection: recipe.selection, capacity: batch,
+      shape: shape, activation: activation, selection: recipe.selection,
+      hasEncoderBias: vectors.contains(.encoderBias), capacity: batch,
       encoderStride: shape.rowsPerExpert * d, precision: precision,
       wantsMask: objective.penalisesAll, isShared: share.dictionary.size > 1,
       threads: threads)
@@ -179,10 +201,11 @@ public final class TrainingEngine {
     pairStepGradients = Buffer(pairs * s)
     pairCoordinateGradients = Buffer(pairs * s)
     pairCoefficients = Buffer(pairs * (1 + s))
-    high = Buffer(batch * d)
-    low = Buffer(batch * d)
-    highBF16 = Buffer(bf16 ? batch * d : 0)
-    lowBF16 = Buffer(bf16 && !shape.isFlat ? batch * d : 0)
+    high = Buffer(levels * batch * d)
+    low = Buffer(levels * batch * d)
+    highBF16 = Buffer(bf16 ? levels * batch * d : 0)
+    lowBF16 = Buffer(bf16 && !shape.isFlat ? levels * batch * d : 0)
+    levelSums = Buffer(2 * (levels - 1) * pieceCount(batch, size: Self.rowsPerPiece))
     let pieces = max(
       pieceCount(shape.experts, size: Self.expertsPerPiece),
       pieceCount(batch, size: Self.rowsPerPiece))
@@ -194,7 +217,8 @@ public final class TrainingEngine {
     penalty =
       encoder.mask.count > 0
       ? PenaltyWorkspace(
-        shape: shape, batch: batch, precision: precision, hasBias: hasBias, threads: threads)
+        shape: shape, batch: batch, precision: precision, hasBias: !vectors.isEmpty,
+        threads: threads)
       : nil
     orthogonality =
       objective.ortho > 0 && share.shape.experts > 1
@@ -203,8 +227,16 @@ public final class TrainingEngine {
       objective.auxk > 0 && objective.auxkActive > 0
       ? AuxiliaryLoss(
         shape: shape, batch: batch, paddedBatch: encoder.paddedCapacity,
-        active: objective.auxkActive, threads: threads)
+        active: objective.auxkActive, hasEncoderBias: vectors.contains(.encoderBias),
+        threads: threads)
       : nil
+    if case .jumpReLU(let settings) = recipe.selection {
+      jump = JumpWorkspace(settings, pairs: pairs, batch: batch)
+    } else {
+      jump = nil
+    }
+    firstDecoder = Buffer(recipe.decoderCosine == nil ? 0 : shape.experts * d)
+    if recipe.decoderCosine != nil { fillFirstDecoder() }
     refreshCopies()
   }
 
@@ -222,6 +254,7 @@ public final class TrainingEngine {
     }
     timed(.group) { groupPairs() }
     let squares = timed(.forward) { forward() }
+    if jump != nil { measureJump(settings, report: &report) }
     let aux = timed(.auxiliary) { auxiliaryLoss(settings) }
     let orthoScale = timed(.orthogonality) { orthogonality(weight: ortho, report: &report) }
     timed(.penalty) {
@@ -236,7 +269,8 @@ public final class TrainingEngine {
     // Σ‖x − x̂‖², Σ‖x − x̂_high‖², active pairs, the penalty of latents and of sublatents, and pairs at or
     // above the threshold: over all rows and experts.
     var sums = [
-      squares.full, squares.top, Double(pairTotal), penalisesAll ? above.sum : activePenalty(),
+      squares.full, squares.top, Double(activeCount(0..<pairTotal)),
+      penalisesAll ? above.sum : activePenalty(),
       squares.subPenalty, Double(above.count),
     ]
     if ranks != nil { share.world.sum(&sums) }
@@ -252,7 +286,9 @@ public final class TrainingEngine {
     report.auxk = aux.loss
     report.auxkLatents = aux.latents
     report.gradientNorm = squaredNorm.squareRoot()
-    report.loss = report.reconstruction + Double(objective.beta) * report.topReconstruction
+    report.loss = Double(levelWeights[levelWeights.count - 1]) * report.reconstruction
+    report.loss += Double(objective.beta) * report.topReconstruction
+    report.loss += prefixErrors() + report.jumpPenalty
     report.loss += Double(l1) * report.l1
     report.loss += Double(objective.auxk) * report.auxk
     if ortho > 0 { report.loss += Double(ortho) * report.ortho }
@@ -260,6 +296,10 @@ public final class TrainingEngine {
       timed(.update) { update(settings, norm: report.gradientNorm) }
       timed(.usage) { countUsage() }
       state.step = settings.number
+      if case .batchTopK(let batchTopK) = recipe.selection {
+        state.batchThreshold = batchTopK.threshold(after: state.batchThreshold, least: leastCode())
+        report.threshold = state.batchThreshold
+      }
     }
     return report
   }
@@ -279,9 +319,10 @@ public final class TrainingEngine {
     var counts = [Float](repeating: 0, count: shape.experts * (1 + a))
     for expert in 0..<shape.experts {
       let range = pairs(of: expert)
-      counts[expert] = Float(range.count)
+      counts[expert] = Float(activeCount(range))
       // Safe: if there are sublatents, both buffers have an element for each pair.
-      for pair in range where unsafe a > 0 && activation.reachesSub(pairCodes.base[pair]) {
+      for pair in range
+      where unsafe a > 0 && activation.reachesSub(pairCodes.base[pair]) && isActive(pair) {
         unsafe counts[shape.experts + expert * a + Int(pairSublatents.base[pair])] += 1
       }
     }
@@ -305,12 +346,13 @@ public final class TrainingEngine {
     var subRates = sublatentRates.mutableSpan
     for expert in 0..<shape.experts {
       let range = pairs(of: expert)
-      if range.isEmpty { continue }
+      let count = activeCount(range)
+      if count == 0 { continue }
       last[expert] = now
-      rates[expert] += weight * Float(range.count)
+      rates[expert] += weight * Float(count)
       if a == 0 { continue }
       // Safe: both buffers have an element for each pair.
-      for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) {
+      for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) && isActive(pair) {
         let place = unsafe expert * a + Int(pairSublatents.base[pair])
         subLast[place] = now
         subRates[place] += weight

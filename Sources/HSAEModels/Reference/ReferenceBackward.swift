@@ -14,22 +14,28 @@ extension ReferenceParameters {
     var gradient = ReferenceParameters(shape: shape, vectors: vectors)
     for row in pass.codes.indices {
       let x = Array(centred[row * d..<(row + 1) * d])
-      // Gradients with respect to what sublatents and what experts add. Experts take part in all terms.
-      var gradientLow = [Double](repeating: 0, count: d)
-      var gradientHigh = [Double](repeating: 0, count: d)
-      for (term, reconstruction) in zip(settings.terms, pass.reconstructions) {
-        for column in 0..<d {
-          let error = reconstruction[row * d + column] - rows[row * d + column]
-          let slope = 2 * term.weight * error / batch
-          gradientHigh[column] += slope
-          if term.part.includesSublatents { gradientLow[column] += slope }
+      // The gradient with respect to the reconstruction of each term.
+      let slopes = zip(settings.terms, pass.reconstructions).map { term, reconstruction in
+        (0..<d).map { column in
+          2 * term.weight * (reconstruction[row * d + column] - rows[row * d + column]) / batch
         }
+      }
+      /// The gradients with respect to what the sublatents and what the top level of `expert` add.
+      func gradients(_ expert: Int) -> (low: [Double], high: [Double]) {
+        var low = [Double](repeating: 0, count: d)
+        var high = low
+        for (term, slope) in zip(settings.terms, slopes) where term.includes(expert) {
+          add(1, slope, 0, to: &high, 0, d)
+          if term.part.includesSublatents { add(1, slope, 0, to: &low, 0, d) }
+        }
+        return (low, high)
       }
       // ∂L/∂u, and ∂L/∂(x − b), which is needed for a bias only.
       var gradientU = [Double](repeating: 0, count: m)
       var gradientX = [Double](repeating: 0, count: d)
       for code in pass.codes[row] {
         let expert = code.expert
+        let (gradientLow, gradientHigh) = gradients(expert)
         add(code.value, gradientHigh, 0, to: &gradient.decoder, expert * d, d)
         gradientU[expert] +=
           dot(decoder, expert * d, gradientHigh, 0, d)
@@ -45,13 +51,15 @@ extension ReferenceParameters {
           settings.sparsity * sign(settings.activate(u)) * settings.derivative(u) / batch
       }
       auxiliaryBackward(row, settings, pass, &gradient, &gradientU)
+      jumpBackward(row, settings, pass, gradients, &gradient, &gradientU)
+      if !encoderBias.isEmpty { add(1, gradientU, 0, to: &gradient.encoderBias, 0, m) }
       for latent in 0..<m where gradientU[latent] != 0 {
         add(gradientU[latent], x, 0, to: &gradient.encoder, latent * d, d)
         add(gradientU[latent], encoder, latent * d, to: &gradientX, 0, d)
       }
       if hasBias {
-        // b is added to x̂_high and subtracted from x.
-        add(1, gradientHigh, 0, to: &gradient.bias, 0, d)
+        // b is added to every reconstruction and subtracted from x.
+        for slope in slopes { add(1, slope, 0, to: &gradient.bias, 0, d) }
         add(-1, gradientX, 0, to: &gradient.bias, 0, d)
       }
     }
@@ -60,7 +68,51 @@ extension ReferenceParameters {
       add(settings.orthogonality, part.encoder, 0, to: &gradient.encoder, 0, m * d)
       add(settings.orthogonality, part.decoder, 0, to: &gradient.decoder, 0, m * d)
     }
+    let frozen: [ParameterName] =
+      switch settings.frozen {
+      case .decoder: [.decoder, .up, .subDecoder]
+      case .encoder: [.encoder, .down, .subEncoder]
+      case nil: []
+      }
+    for name in frozen { gradient[name] = gradient[name].map { _ in 0 } }
     return gradient
+  }
+
+  /// Adds JumpReLU's gradients for one row: those of θ, by the rectangle kernel, and those of the penalty on dead
+  /// latents. `gradients` gives the gradients with respect to what both levels of an expert add.
+  private func jumpBackward(
+    _ row: Int, _ settings: ReferenceSettings, _ pass: ReferenceForward,
+    _ gradients: (Int) -> (low: [Double], high: [Double]),
+    _ gradient: inout ReferenceParameters, _ gradientU: inout [Double]
+  ) {
+    guard case .jumpReLU(let jump) = settings.selection else { return }
+    let (d, s, m, batch) = (shape.width, shape.subspace, shape.experts, Double(pass.codes.count))
+    // The derivative of the penalty by the number of active latents of this row.
+    let count = Double(pass.codes[row].count)
+    let slope = settings.jumpSparsity / batch * (jump.target.map { 4 / $0 * (count - $0) } ?? 1)
+    for code in pass.windows[row] {
+      let expert = code.expert
+      let (low, high) = gradients(expert)
+      // What the expert adds at its threshold.
+      var step = [Double](repeating: 0, count: d)
+      for axis in 0..<s {
+        let atom = (expert * shape.sublatents + code.sublatent) * s + axis
+        add(code.subValue * subDecoder[atom], up, (expert * s + axis) * d, to: &step, 0, d)
+      }
+      let change =
+        thresholds[expert] * dot(decoder, expert * d, high, 0, d) + dot(step, 0, low, 0, d) + slope
+      gradient.thresholds[expert] -= change / jump.bandwidth
+    }
+    guard settings.jumpDead != 0 else { return }
+    for latent in settings.dead.indices where settings.dead[latent] {
+      let missing = thresholds[latent] - pass.preActivations[row * m + latent]
+      guard missing > 0 else { continue }
+      let norm = norm(ofDecoderRow: latent)
+      let weight = settings.jumpDead / batch
+      gradient.thresholds[latent] += weight * norm
+      gradientU[latent] -= weight * norm
+      add(weight * missing / norm, decoder, latent * d, to: &gradient.decoder, latent * d, d)
+    }
   }
 
   /// Adds the gradients of one active expert's second level. `gradientLow` [d] is ∂L/∂x̂_low, `penalty` is λ₂
@@ -97,21 +149,22 @@ extension ReferenceParameters {
     }
   }
 
-  /// Adds AuxK's gradients for one row. AuxK's target and variance are constants.
+  /// Adds AuxK's gradients for one row. AuxK's targets and factors are constants.
   private func auxiliaryBackward(
     _ row: Int, _ settings: ReferenceSettings, _ pass: ReferenceForward,
     _ gradient: inout ReferenceParameters, _ gradientU: inout [Double]
   ) {
-    guard settings.auxiliary != 0, pass.auxiliaryVariance > 0 else { return }
     let (d, m) = (shape.width, shape.experts)
-    let factor = 2 * settings.auxiliary / (Double(pass.codes.count) * pass.auxiliaryVariance)
-    let gradientOutput = (0..<d).map {
-      factor * (pass.auxiliaryReconstruction[row * d + $0] - pass.auxiliaryTarget[row * d + $0])
-    }
-    for latent in pass.auxiliaryLatents[row] {
-      let value = pass.preActivations[row * m + latent]
-      add(value, gradientOutput, 0, to: &gradient.decoder, latent * d, d)
-      gradientU[latent] += dot(decoder, latent * d, gradientOutput, 0, d)
+    for part in pass.auxiliaries {
+      let factor = 2 * settings.auxiliary * part.factor / Double(pass.codes.count)
+      let gradientOutput = (row * d..<(row + 1) * d).map {
+        factor * (part.reconstruction[$0] - part.target[$0])
+      }
+      for latent in part.latents[row] {
+        let value = pass.preActivations[row * m + latent]
+        add(value, gradientOutput, 0, to: &gradient.decoder, latent * d, d)
+        gradientU[latent] += dot(decoder, latent * d, gradientOutput, 0, d)
+      }
     }
   }
 }

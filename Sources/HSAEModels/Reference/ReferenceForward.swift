@@ -30,6 +30,8 @@ public struct ReferenceLoss: Hashable, Sendable {
   public var reconstruction = 0.0
   /// ‖x − x̂_high‖².
   public var topLevel = 0.0
+  /// JumpReLU's penalties, with their weights.
+  public var jump = 0.0
   /// L_ortho.
   public var orthogonality = 0.0
   /// L_sparse = `sparsityTop` + `sparsitySub`.
@@ -39,29 +41,37 @@ public struct ReferenceLoss: Hashable, Sendable {
   /// The sublatents' part of L_sparse.
   public var sparsitySub = 0.0
   /// AuxK's term: ‖e − ê‖² over the variance of e about its batch mean, with e = x − x̂; 0 if that is not a
-  /// number.
+  /// number. Or ‖e − ê‖² times the share of k_aux that is dead (`AuxiliaryScale`). With levels, their sum.
   public var auxiliary = 0.0
+}
+
+/// Dead latents of one level of the dictionary and what they explain (AuxK). The gradient treats `target` and
+/// `factor` as constants.
+public struct ReferenceAuxiliary: Hashable, Sendable {
+  /// The dead latents that each row uses, strongest first. Their codes are their pre-activations.
+  public var latents: [[Int]]
+  /// e = x − x̂, with the latents of this level and of those before it: B × d.
+  public var target: [Double]
+  /// ê, decoded without the bias: B × d.
+  public var reconstruction: [Double]
+  /// What the mean of ‖e − ê‖² is multiplied by; 0 if no latent is dead.
+  public var factor = 0.0
 }
 
 /// A forward pass over a batch of B rows.
 public struct ReferenceForward: Sendable {
-  /// u = (x − b) Eᵀ: B × m.
+  /// u = (x − b) Eᵀ + b_enc: B × m.
   public var preActivations: [Double] = []
   /// The active experts of each row, strongest first.
   public var codes: [[ReferenceCode]] = []
+  /// With JumpReLU, the experts of each row whose u is within ε/2 of their θ, active or not; the value is u.
+  public var windows: [[ReferenceCode]] = []
   /// The reconstruction of each of the settings' terms, bias included: B × d each.
   public var reconstructions: [[Double]] = []
   /// x̂, by both levels: B × d.
   public var reconstruction: [Double] = []
-  /// The dead latents that AuxK uses for each row, strongest first. Their codes are their pre-activations,
-  /// greater than 0.
-  public var auxiliaryLatents: [[Int]] = []
-  /// AuxK's target e: B × d. The gradient treats it as a constant.
-  public var auxiliaryTarget: [Double] = []
-  /// AuxK's reconstruction ê: B × d.
-  public var auxiliaryReconstruction: [Double] = []
-  /// The mean of ‖e − ē‖² over the batch. The gradient treats it as a constant.
-  public var auxiliaryVariance = 0.0
+  /// AuxK's parts: one, or one for each of the settings' levels.
+  public var auxiliaries: [ReferenceAuxiliary] = []
   /// The loss.
   public var loss = ReferenceLoss()
 }
@@ -70,10 +80,10 @@ extension ReferenceParameters {
   /// The forward pass and the loss for `rows` [B × d].
   ///
   /// Ties in top-k and argmax go to the lowest index. With a bias, the encoders see x − b, and x̂ and x̂_high
-  /// include b. `auxiliaryTarget` [B × d] replaces AuxK's target x − x̂, so that finite differences can keep
-  /// it constant, as the gradient does.
+  /// include b. `auxiliaryTargets` [B × d for each part] replace AuxK's targets, so that finite differences can
+  /// keep them constant, as the gradient does.
   public func forward(
-    _ rows: [Double], _ settings: ReferenceSettings, auxiliaryTarget: [Double]? = nil
+    _ rows: [Double], _ settings: ReferenceSettings, auxiliaryTargets: [[Double]]? = nil
   ) -> ReferenceForward {
     let (d, m) = (shape.width, shape.experts)
     precondition(rows.count % d == 0, "\(rows.count) numbers do not divide into rows of \(d).")
@@ -82,20 +92,27 @@ extension ReferenceParameters {
     let centred = centre(rows)
     var pass = ReferenceForward()
     pass.reconstructions = Array(repeating: [], count: settings.terms.count)
+    let x = (0..<batch).map { Array(centred[$0 * d..<($0 + 1) * d]) }
+    let u = x.map { x in
+      (0..<m).map { latent in
+        let bias = encoderBias.isEmpty ? 0 : encoderBias[latent]
+        let product = dot(encoder, latent * d, x, 0, d) + bias
+        return settings.selection.thresholds?.apply(product, latent: latent) ?? product
+      }
+    }
+    pass.preActivations = u.flatMap(\.self)
+    let active = select(u, settings)
     for row in 0..<batch {
-      let x = Array(centred[row * d..<(row + 1) * d])
-      let products = (0..<m).map { dot(encoder, $0 * d, x, 0, d) }
-      let (u, active) = select(products, settings)
-      let codes = activeCodes(of: x, u, active, settings)
-      pass.preActivations += u
+      let codes = activeCodes(of: x[row], u[row], active[row], settings)
       pass.codes.append(codes)
       for term in settings.terms.indices {
-        pass.reconstructions[term] += decode(
-          codes, withSublatents: settings.terms[term].part.includesSublatents)
+        pass.reconstructions[term] += decode(codes, settings.terms[term])
       }
-      pass.reconstruction += decode(codes, withSublatents: true)
+      pass.reconstruction += decode(codes, ReconstructionTerm(part: .whole, weight: 1))
+      pass.windows.append(
+        window(u[row], settings).map { code(of: x[row], $0, u[row][$0], settings) })
     }
-    measure(rows, settings, auxiliaryTarget, &pass)
+    measure(rows, settings, auxiliaryTargets, &pass)
     return pass
   }
 
@@ -104,17 +121,39 @@ extension ReferenceParameters {
     bias.isEmpty ? rows : rows.indices.map { rows[$0] - bias[$0 % shape.width] }
   }
 
-  /// Computes the pre-activations u of one row from its products with the encoder, and its active experts,
-  /// strongest first.
-  private func select(
-    _ products: [Double], _ settings: ReferenceSettings
-  ) -> (u: [Double], active: [Int]) {
-    var u = products
-    if let thresholds = settings.selection.thresholds {
-      for latent in u.indices { u[latent] = thresholds.apply(products[latent], latent: latent) }
+  /// The active experts of every row, given the pre-activations u of all rows, strongest first.
+  private func select(_ u: [[Double]], _ settings: ReferenceSettings) -> [[Int]] {
+    switch settings.selection {
+    case .topK, .thresholds:
+      return u.map { u in
+        let z = u.map(settings.activate)
+        return largest(shape.activeExperts, of: z).filter { z[$0] > 0 }
+      }
+    case .batchTopK(let batchTopK):
+      let z = u.flatMap { $0.map(settings.activate) }
+      let active = largest(batchTopK.pairs(rows: u.count), of: z).filter { z[$0] > 0 }
+      return byRow(active, rows: u.count)
+    case .jumpReLU:
+      // At most k · B pairs have room, those that exceed their threshold most.
+      let excess = u.flatMap { u in u.indices.map { u[$0] - thresholds[$0] } }
+      let active = largest(shape.activeExperts * u.count, of: excess).filter { excess[$0] > 0 }
+      return byRow(active, rows: u.count).enumerated().map { row, own in
+        own.sorted { (u[row][$1], $0) < (u[row][$0], $1) }
+      }
     }
-    let z = u.map(settings.activate)
-    return (u, largest(shape.activeExperts, of: z).filter { z[$0] > 0 })
+  }
+
+  /// Divides places in a B × m matrix into the columns of each row, in their order.
+  private func byRow(_ places: [Int], rows: Int) -> [[Int]] {
+    var result = [[Int]](repeating: [], count: rows)
+    for place in places { result[place / shape.experts].append(place % shape.experts) }
+    return result
+  }
+
+  /// The latents whose u is within ε/2 of their θ; none without JumpReLU.
+  private func window(_ u: [Double], _ settings: ReferenceSettings) -> [Int] {
+    guard case .jumpReLU(let jump) = settings.selection else { return [] }
+    return u.indices.filter { abs(u[$0] - thresholds[$0]) < jump.bandwidth / 2 }
   }
 
   /// The codes of the active experts of the row `x` [d], whose pre-activations are `u`, strongest first.
@@ -132,13 +171,13 @@ extension ReferenceParameters {
       .sorted { ($1.value, $0.expert) < ($0.value, $1.expert) }
   }
 
-  /// The reconstruction of one row [d] from its codes, bias included.
-  private func decode(_ codes: [ReferenceCode], withSublatents: Bool) -> [Double] {
+  /// The reconstruction of one row [d] from those of its codes that take part in `term`, bias included.
+  private func decode(_ codes: [ReferenceCode], _ term: ReconstructionTerm) -> [Double] {
     let (d, s) = (shape.width, shape.subspace)
     var result = bias.isEmpty ? [Double](repeating: 0, count: d) : bias
-    for code in codes {
+    for code in codes where term.includes(code.expert) {
       add(code.value, decoder, code.expert * d, to: &result, 0, d)
-      guard withSublatents, !shape.isFlat else { continue }
+      guard term.part.includesSublatents, !shape.isFlat else { continue }
       let atom = (code.expert * shape.sublatents + code.sublatent) * s
       for axis in 0..<s {
         add(
@@ -165,7 +204,7 @@ extension ReferenceParameters {
 
   /// Adds the loss and AuxK's part to `pass`.
   private func measure(
-    _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
+    _ rows: [Double], _ settings: ReferenceSettings, _ targets: [[Double]]?,
     _ pass: inout ReferenceForward
   ) {
     let batch = Double(pass.codes.count)
@@ -174,7 +213,8 @@ extension ReferenceParameters {
       rows.indices.reduce(0) { $0 + square(rows[$1] - reconstruction[$1]) / batch }
     }
     func error(_ part: ReconstructionTerm.Part) -> Double {
-      settings.terms.firstIndex { $0.part == part }.map { loss.errors[$0] } ?? 0
+      settings.terms.firstIndex { $0.part == part && $0.experts == nil }
+        .map { loss.errors[$0] } ?? 0
     }
     loss.reconstruction = error(.whole)
     loss.topLevel = error(.topLevel)
@@ -189,19 +229,40 @@ extension ReferenceParameters {
     }
     loss.sparsity = loss.sparsityTop + loss.sparsitySub
     loss.orthogonality = orthogonalityByGram().value
-    measureAuxiliary(rows, settings, target, &pass)
-    if pass.auxiliaryVariance > 0 {
-      var error = 0.0
-      for index in rows.indices {
-        error += square(pass.auxiliaryTarget[index] - pass.auxiliaryReconstruction[index]) / batch
+    measureAuxiliary(rows, settings, targets, &pass)
+    for part in pass.auxiliaries {
+      for (e, explained) in zip(part.target, part.reconstruction) {
+        loss.auxiliary += part.factor * square(e - explained) / batch
       }
-      loss.auxiliary = error / pass.auxiliaryVariance
     }
+    loss.jump = jumpPenalty(pass, settings)
     loss.total =
       zip(settings.terms, loss.errors).reduce(0) { $0 + $1.0.weight * $1.1 }
       + settings.orthogonality * loss.orthogonality + settings.sparsity * loss.sparsity
-      + settings.auxiliary * loss.auxiliary
+      + settings.auxiliary * loss.auxiliary + loss.jump
     pass.loss = loss
+  }
+
+  /// JumpReLU's penalties on the number of active latents and on dead latents, with their weights.
+  private func jumpPenalty(_ pass: ReferenceForward, _ settings: ReferenceSettings) -> Double {
+    guard case .jumpReLU(let jump) = settings.selection else { return 0 }
+    let batch = Double(pass.codes.count)
+    var penalty = 0.0
+    for row in pass.codes.indices {
+      let count = Double(pass.codes[row].count)
+      let own = jump.target.map { 2 / $0 * square(count - $0) } ?? count
+      penalty += settings.jumpSparsity * own / batch
+      for latent in settings.dead.indices where settings.dead[latent] {
+        let missing = thresholds[latent] - pass.preActivations[row * shape.experts + latent]
+        penalty += settings.jumpDead * max(0, missing) * norm(ofDecoderRow: latent) / batch
+      }
+    }
+    return penalty
+  }
+
+  /// ‖d_j‖; 1 in training.
+  func norm(ofDecoderRow latent: Int) -> Double {
+    dot(decoder, latent * shape.width, decoder, latent * shape.width, shape.width).squareRoot()
   }
 
   /// The top-level latents that pay the sparsity penalty for row `row`.
@@ -215,34 +276,60 @@ extension ReferenceParameters {
     }
   }
 
-  /// AuxK: lets dead latents explain the residual x − x̂. Each row uses its largest positive pre-activations
-  /// among the dead latents, decoded without the bias. `auxiliaryVariance` stays 0 if there are no dead
-  /// latents or the variance is 0.
+  /// AuxK: lets the dead latents of each level explain what the levels up to it leave over.
   private func measureAuxiliary(
-    _ rows: [Double], _ settings: ReferenceSettings, _ target: [Double]?,
+    _ rows: [Double], _ settings: ReferenceSettings, _ targets: [[Double]]?,
     _ pass: inout ReferenceForward
   ) {
+    var start = 0
+    let ends = settings.auxiliaryLevels.isEmpty ? [shape.experts] : settings.auxiliaryLevels
+    for (level, end) in ends.enumerated() {
+      let part = ReconstructionTerm(part: .whole, experts: end, weight: 1)
+      let target =
+        targets?[level]
+        ?? zip(rows, pass.codes.flatMap { decode($0, part) }).map { $0 - $1 }
+      let dead = settings.dead.indices.filter { settings.dead[$0] && start <= $0 && $0 < end }
+      pass.auxiliaries.append(auxiliary(of: dead, target, settings, pass))
+      start = end
+    }
+  }
+
+  /// The part of AuxK that the latents `dead` play. Each row uses its k_aux largest pre-activations among them:
+  /// those above 0 if the variance divides the loss (Gao et al.), all of them otherwise (SAELens).
+  private func auxiliary(
+    of dead: [Int], _ target: [Double], _ settings: ReferenceSettings, _ pass: ReferenceForward
+  ) -> ReferenceAuxiliary {
     let (d, m, batch) = (shape.width, shape.experts, pass.codes.count)
-    pass.auxiliaryTarget = target ?? rows.indices.map { rows[$0] - pass.reconstruction[$0] }
-    pass.auxiliaryReconstruction = [Double](repeating: 0, count: rows.count)
-    pass.auxiliaryLatents = [[Int]](repeating: [], count: batch)
-    let dead = settings.dead.indices.filter { settings.dead[$0] }
-    guard !dead.isEmpty, settings.auxiliaryCount > 0 else { return }
+    var result = ReferenceAuxiliary(
+      latents: Array(repeating: [], count: batch), target: target,
+      reconstruction: Array(repeating: 0, count: target.count))
+    guard !dead.isEmpty, settings.auxiliaryCount > 0 else { return result }
     for row in 0..<batch {
-      let u = dead.map { max(0, pass.preActivations[row * m + $0]) }
-      for index in largest(min(settings.auxiliaryCount, dead.count), of: u) where u[index] > 0 {
-        pass.auxiliaryLatents[row].append(dead[index])
-        add(
-          u[index], decoder, dead[index] * d, to: &pass.auxiliaryReconstruction, row * d, d)
+      let u = dead.map { pass.preActivations[row * m + $0] }
+      for index in largest(settings.auxiliaryCount, of: u)
+      where u[index] > 0 || settings.auxiliaryScale == .deadShare {
+        result.latents[row].append(dead[index])
+        add(u[index], decoder, dead[index] * d, to: &result.reconstruction, row * d, d)
       }
     }
-    for column in 0..<d {
-      var mean = 0.0
-      for row in 0..<batch { mean += pass.auxiliaryTarget[row * d + column] / Double(batch) }
-      for row in 0..<batch {
-        pass.auxiliaryVariance +=
-          square(pass.auxiliaryTarget[row * d + column] - mean) / Double(batch)
-      }
+    switch settings.auxiliaryScale {
+    case .variance:
+      let variance = variance(target, rows: batch)
+      result.factor = variance > 0 ? 1 / variance : 0
+    case .deadShare:
+      result.factor = min(1, Double(dead.count) / Double(settings.auxiliaryCount))
     }
+    return result
+  }
+
+  /// The mean of ‖e − ē‖² over the rows of `values` [rows × d], with ē their mean.
+  private func variance(_ values: [Double], rows: Int) -> Double {
+    var result = 0.0
+    for column in 0..<shape.width {
+      let own = (0..<rows).map { values[$0 * shape.width + column] }
+      let mean = own.reduce(0) { $0 + $1 / Double(rows) }
+      for value in own { result += square(value - mean) / Double(rows) }
+    }
+    return result
   }
 }

@@ -33,11 +33,26 @@ public struct ReferenceSettings: Hashable, Sendable {
   /// Which top-level latents L_sparse counts. It counts the sublatents of every active expert in either
   /// scope.
   public var scope = L1Scope.all
+  /// Weight of JumpReLU's sparsity penalty.
+  public var jumpSparsity = 0.0
+  /// Weight of JumpReLU's penalty on dead latents.
+  public var jumpDead = 0.0
+  /// The weights that are not trained.
+  public var frozen: FrozenPart?
+  /// The least cosine between a decoder row and its first value; nil for no bound.
+  public var decoderCosine: Double?
+  /// The first decoder rows [m × d], if `decoderCosine` is not nil.
+  public var firstDecoder: [Double] = []
   /// Weight of AuxK's term.
   public var auxiliary = 0.0
+  /// What AuxK's term is divided by.
+  public var auxiliaryScale = AuxiliaryScale.variance
   /// The most dead latents that explain one residual (d/2 in the method). The number of dead latents also
   /// bounds it.
   public var auxiliaryCount = 0
+  /// Where the levels of AuxK end, rising to m: the dead latents of each level explain what the latents up to its
+  /// end leave over (SAELens's `use_matryoshka_aux_loss`). Empty: the whole dictionary is one level.
+  public var auxiliaryLevels: [Int] = []
   /// Which top-level latents count as dead in this step: m flags, or an empty array for none.
   public var dead: [Bool] = []
 
@@ -71,6 +86,18 @@ public struct ReferenceSettings: Hashable, Sendable {
     scope = objective.l1Scope
     auxiliary = Double(objective.auxk)
     auxiliaryCount = objective.auxkActive
+    auxiliaryScale = objective.auxkScale ?? .variance
+    auxiliaryLevels = objective.auxkByPrefix == true ? objective.prefixes ?? [] : []
+    if case .jumpReLU(let jump) = selection {
+      (jumpSparsity, jumpDead) = (jump.sparsity * Double(regularizerScale), jump.deadPenalty)
+    }
+    (frozen, decoderCosine) = (recipe.frozen, recipe.decoderCosine)
+    if recipe.decoderCosine != nil {
+      firstDecoder =
+        ReferenceParameters(
+          Parameters.initial(shape: recipe.shape, seed: recipe.seed)
+        ).decoder
+    }
   }
 
   /// The weight of the error of one reconstruction (in the method 1 for x̂ and β for x̂_high); 0 where no term

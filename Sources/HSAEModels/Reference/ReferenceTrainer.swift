@@ -64,7 +64,9 @@ public struct ReferenceTrainer: Sendable {
     let norm = gradient.norm
     if clip > 0, norm > clip { gradient.scale(by: clip / norm) }
     adam(gradient, learningRate)
-    parameters.renormaliseDecoders()
+    if settings.frozen != .decoder { parameters.renormaliseDecoders() }
+    parameters.boundDecoders(settings)
+    parameters.thresholds = parameters.thresholds.map { max(0, $0) }
     return ReferenceStep(loss: pass.loss, gradientNorm: norm, pass: pass)
   }
 
@@ -115,6 +117,22 @@ extension ReferenceParameters {
   public mutating func renormaliseDecoders() {
     normalise(&decoder, shape.width)
     normalise(&subDecoder, shape.subspace)
+  }
+
+  /// Moves each decoder row whose cosine with its first value is below the bound to the nearest unit vector at the
+  /// bound.
+  mutating func boundDecoders(_ settings: ReferenceSettings) {
+    guard let least = settings.decoderCosine else { return }
+    let d = shape.width
+    for start in stride(from: 0, to: decoder.count, by: d) {
+      let cosine = dot(decoder, start, settings.firstDecoder, start, d)
+      guard cosine < least else { continue }
+      add(-cosine, settings.firstDecoder, start, to: &decoder, start, d)
+      let norm = dot(decoder, start, decoder, start, d).squareRoot()
+      let factor = norm > 1e-6 ? (1 - least * least).squareRoot() / norm : 0
+      for index in start..<start + d { decoder[index] *= factor }
+      add(norm > 1e-6 ? least : 1, settings.firstDecoder, start, to: &decoder, start, d)
+    }
   }
 
   private func project(_ gradient: inout [Double], along rows: [Double], _ width: Int) {

@@ -80,7 +80,6 @@ extension TrainingOptions {
     options.experts = 16_384
     options.sublatents = 16
     options.subspace = 4
-    options.activation = .topK
     options.k = 32
     options.epochs = 4
     options.seed = 0
@@ -100,35 +99,15 @@ extension TrainingOptions {
     options.slopeTop = 0
     options.slopeSub = 0.01
     options.bias = BiasOption.none
-    options.encoderBias = EncoderBiasOption.none
     options.auxk = 0
-    options.auxkScope = .all
-    options.auxkScale = .variance
+    options.activation = .topk
     options.checkpointEvery = 1_000
     options.keep = 2
     return options
   }
 
-  /// What a flat dictionary, and one with learned thresholds, have instead of the values of presets and paper.
-  static func defaults(isFlat: Bool, _ activation: SelectionKind) -> TrainingOptions {
-    let flat = isFlat ? flatDefaults : TrainingOptions()
-    return activation == .jumpReLU ? jumpReLUDefaults.filled(from: flat) : flat
-  }
-
-  /// With learned thresholds the penalty is on their number of active latents, and α would be a second threshold
-  /// (`method.md`, "Other selections").
-  private static var jumpReLUDefaults: TrainingOptions {
-    var options = TrainingOptions()
-    options.activation = .jumpReLU
-    options.l1 = 0
-    options.threshold = 0
-    options.encoderBias = .zero
-    options.auxk = 0
-    return options
-  }
-
   /// What a flat dictionary has instead of the values of presets and paper (`method.md`, "Flat baseline").
-  private static var flatDefaults: TrainingOptions {
+  static var flatDefaults: TrainingOptions {
     var options = TrainingOptions()
     options.beta = 0
     options.ortho = 0

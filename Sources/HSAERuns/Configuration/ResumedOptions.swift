@@ -29,7 +29,7 @@ extension TrainingConfiguration {
   package var options: TrainingOptions {
     var options = TrainingOptions()
     options.experts = shape.experts
-    selectionOptions(&options)
+    addRecipe(to: &options)
     (options.sublatents, options.subspace) = (shape.sublatents, shape.subspace)
     (options.steps, options.batch, options.clip) = (steps, batch, clip)
     (options.seed, options.orderSeed) = (seed, rowSeed)
@@ -50,33 +50,11 @@ extension TrainingConfiguration {
     (options.l1, options.l1Scope) = (Double(objective.l1), objective.l1Scope)
     options.auxk = Double(objective.auxk)
     options.auxkK = objective.auxk > 0 ? objective.auxkActive : nil
-    options.auxkScope = objective.auxkByPrefix == true ? .prefixes : .all
-    options.auxkScale = objective.auxkScale ?? .variance
-    options.matryoshka = objective.prefixes
-    options.matryoshkaWeights = objective.prefixWeights?.map(Double.init)
-    options.encoderBias = encoderBias ?? EncoderBiasOption.none
-    (options.freeze, options.decoderCosine) = (frozen, decoderCosine)
     options.deadWindow = deadWindow
     options.checkpointEvery = checkpointEvery
     options.recordEvery = recordEvery
     options.keep = keep
     return options
-  }
-
-  private func selectionOptions(_ options: inout TrainingOptions) {
-    options.activation = selectionKind
-    if let batchTopK {
-      options.k = batchTopK.active
-      options.thresholdRate = batchTopK.thresholdRate
-      options.thresholdStart = batchTopK.thresholdStart
-    } else if let jumpReLU {
-      (options.bandwidth, options.jumpThreshold) = (jumpReLU.bandwidth, jumpReLU.thresholdStart)
-      (options.l0Weight, options.l0Target) = (jumpReLU.sparsity, jumpReLU.target)
-      options.deadPenalty = jumpReLU.deadPenalty
-      options.mostActive = shape.activeExperts
-    } else {
-      options.k = Double(shape.activeExperts)
-    }
   }
 }
 
@@ -102,11 +80,18 @@ extension TrainingOptions {
     if given.precision == .auto { given.precision = nil }
     if run.order == .file { given.orderSeed = nil }
     given.auxkK = own.auxkK == nil ? nil : given.auxkK.map { min($0, run.shape.experts) }
-    given.matryoshka = given.matryoshka.flatMap { prefixes in
-      let all = (prefixes.last ?? 0) < run.shape.experts ? prefixes + [run.shape.experts] : prefixes
-      return all.count == 1 && given.matryoshkaWeights == nil ? nil : all
-    }
     (given.threads, given.tensor) = (nil, nil)
+    if run.jumpReLU != nil {
+      // JumpReLU does not take these from a preset.
+      (given.k, given.l1, given.threshold, given.slopeTop) = (k, l1, threshold, slopeTop)
+    }
+    if let prefixes = given.matryoshka?.numbers {
+      if prefixes.last != run.shape.experts {
+        given.matryoshka = NumberList(prefixes + [run.shape.experts])
+      } else if prefixes.count == 1, given.matryoshkaWeights == nil {
+        (given.matryoshka, given.auxkScope) = (nil, nil)
+      }
+    }
     return Self.table.compactMap { row in
       guard let (value, ownValue) = row.difference(given, own) else { return nil }
       let source =
@@ -125,7 +110,7 @@ extension TrainingOptions {
     if initialWeights != nil {
       (named.experts, named.sublatents, named.subspace) = (nil, nil, nil)
     }
-    let values = filled(from: .defaults(isFlat: run.shape.isFlat, run.selectionKind))
+    let values = filled(from: run.shape.isFlat ? .flatDefaults : TrainingOptions())
       .filled(from: named)
     var result = self
     result.preset = nil

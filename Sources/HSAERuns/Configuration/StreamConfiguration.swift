@@ -1,5 +1,6 @@
 // The configuration of a run whose rows come from a program, batch by batch, instead of from a file.
 
+internal import HSAEModels
 public import HSAESupport
 
 extension DataDescription {

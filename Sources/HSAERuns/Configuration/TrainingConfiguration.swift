@@ -47,18 +47,18 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   public var activation: ActivationFunction
   /// Coefficients of the loss.
   public var objective: Objective
-  /// The settings of BatchTopK; nil without it.
+  /// The settings of BatchTopK; nil for other selections.
   public var batchTopK: BatchTopK?
-  /// The settings of JumpReLU; nil without it. Without either the k largest codes of a row are active.
+  /// The settings of JumpReLU; nil for other selections.
   public var jumpReLU: JumpReLU?
+  /// Encoder bias of the top-level latents; nil for none.
+  public var encoderBias: EncoderBiasOption?
+  /// The weights that are not trained.
+  public var freeze: FrozenPart?
+  /// The least cosine between a decoder row and its first value.
+  public var decoderCosine: Double?
   /// Input bias.
   public var bias: BiasOption
-  /// Encoder bias; nil: none.
-  public var encoderBias: EncoderBiasOption?
-  /// The weights that are not trained; nil: all are.
-  public var frozen: FrozenPart?
-  /// The least cosine between a decoder row and its first value; nil for no bound.
-  public var decoderCosine: Double?
   /// Number of steps.
   public var steps: Int
   /// Rows in a batch.
@@ -92,6 +92,14 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   /// Checkpoints kept.
   public var keep: Int
 
+  /// The parts of the settings that a backend needs.
+  public var recipe: Recipe {
+    Recipe(
+      shape: shape, selection: selection, activation: activation, objective: objective,
+      vectors: vectors, frozen: freeze, decoderCosine: decoderCosine, precision: precision,
+      momentFormat: moments ?? .float32, seed: seed)
+  }
+
   /// The seed of the order of rows.
   public var rowSeed: UInt64 { orderSeed ?? seed }
 
@@ -113,15 +121,14 @@ private struct CompleteOptions {
 extension TrainingConfiguration {
   /// Resolves `given` for `data`.
   ///
-  /// `initialShape` are the sizes of the file that `--init` names, without k, and `initialVectors` the vectors that it
-  /// holds. `isStore` says whether the rows come from a store, which keeps them at unit norm. Fails with `.usage` and
-  /// the option's name if values do not fit together.
+  /// `initialShape` are the sizes of the file that `--init` names, without k; `initialVectors` are the vectors that the
+  /// file holds. `isStore` says whether the rows come from a store, which keeps them at unit norm. Fails with `.usage`
+  /// and the option's name if values do not fit together.
   public init(
     _ given: TrainingOptions, data: DataDescription, initialShape: DictionaryShape? = nil,
     initialVectors: TrainedVectors = [], isStore: Bool = false
   ) throws(Failure) {
     if let (name, complaint) = given.complaint { throw .usage("--\(name) \(complaint)") }
-    if let contradiction = given.contradiction { throw .usage(contradiction) }
     if given.steps != nil, given.epochs != nil {
       throw .usage("--steps and --epochs both set the length of the run; give one.")
     }
@@ -129,14 +136,13 @@ extension TrainingConfiguration {
     let preset = (given.preset?.options ?? TrainingOptions()).filled(from: paper)
     self.data = data
     shape = try Self.shape(given, given.filled(from: preset), data.width, initial: initialShape)
-    let options = given.filled(
-      from: .defaults(isFlat: shape.isFlat, given.activation ?? preset.activation ?? .topK)
-    )
-    .filled(from: preset)
+    let options = given.filled(from: shape.isFlat ? .flatDefaults : TrainingOptions())
+      .filled(from: preset)
     let all = CompleteOptions(options: options)
 
     let epochs = options.epochs ?? CompleteOptions(options: paper).epochs
     batch = options.batch ?? Self.batch(rows: epochs * Double(data.rows))
+    if let complaint = Self.complaint(batch: batch, shape) { throw .usage(complaint) }
     guard
       let steps = options.steps ?? Self.steps(epochs: epochs, rows: data.rows, batch: batch)
     else { throw .usage("--epochs \(epochs) make too many steps.") }
@@ -160,19 +166,14 @@ extension TrainingConfiguration {
       beta: Float(all.beta), ortho: Float(all.ortho), l1: Float(all.l1), l1Scope: all.l1Scope,
       auxk: Float(all.auxk),
       auxkActive: min(options.auxkK ?? max(1, shape.width / 2), shape.experts))
-    normalize = all.normalize
-    let seesUnitRows =
-      normalize == .unit || normalize == .layerNorm || normalize == .none && isStore
-    switch Self.selection(options, width: data.width, seesUnitRows: seesUnitRows) {
-    case .batchTopK(let settings): batchTopK = settings
-    case .jumpReLU(let settings): jumpReLU = settings
-    case .topK, .thresholds: break
+    let hasInitialBias = initialVectors.contains(.inputBias)
+    bias = given.bias ?? (hasInitialBias ? .geometricMedian : all.bias)
+    if initialShape != nil, hasInitialBias != (bias != .none) {
+      throw .usage(
+        hasInitialBias
+          ? "--bias none contradicts --init, whose file has a bias (b_dec); leave out --bias."
+          : "--bias \(bias.rawValue) contradicts --init, whose file has no bias (b_dec).")
     }
-    (frozen, decoderCosine) = (options.freeze, options.decoderCosine)
-    let hasBias = initialVectors.contains(.inputBias)
-    bias = given.bias ?? (hasBias ? .geometricMedian : all.bias)
-    let hasEncoderBias = given.encoderBias.map { $0 == .zero } ?? (all.encoderBias == .zero)
-    encoderBias = hasEncoderBias || initialVectors.contains(.encoderBias) ? .zero : nil
 
     seed = all.seed
     switch all.precision {
@@ -183,6 +184,7 @@ extension TrainingConfiguration {
     moments = all.moments
     order = all.order
     orderSeed = order == .file || options.orderSeed == seed ? nil : options.orderSeed
+    normalize = all.normalize
     initialWeights = options.initialWeights
     let total = batch.multipliedReportingOverflow(by: steps)
     deadWindow =
@@ -190,8 +192,20 @@ extension TrainingConfiguration {
     checkpointEvery = all.checkpointEvery
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
     keep = all.keep
-    if initialShape != nil { try requireFit(initialVectors, given) }
-    try setPrefixes(options)
+    let seesUnitRows =
+      normalize == .unit || normalize == .layerNorm || normalize == .none && isStore
+    try setRecipe(given, options, seesUnitRows: seesUnitRows)
+    if initialVectors.contains(.encoderBias) {
+      if given.encoderBias == EncoderBiasOption.none {
+        throw .usage(
+          "--encoder-bias none contradicts --init, whose file has an encoder bias (b_enc); leave it out."
+        )
+      }
+      encoderBias = .zero
+    }
+    if initialVectors.contains(.thresholds), jumpReLU == nil {
+      throw .usage("The file of --init has learned thresholds; add --activation jumprelu.")
+    }
     if let complaint { throw .usage(complaint) }
   }
 
@@ -201,7 +215,7 @@ extension TrainingConfiguration {
   /// damaged.
   public var complaint: String? {
     if let complaint = Self.complaint(format: format) ?? shape.complaint { return complaint }
-    if let complaint = complaint(batch: batch) { return complaint }
+    if let complaint = Self.complaint(batch: batch, shape) { return complaint }
     guard shape.width == data.width, data.rows >= 1 else {
       return "The data, \(data.rows) rows of width \(data.width), do not fit the dictionary."
     }
@@ -210,12 +224,11 @@ extension TrainingConfiguration {
       return "--steps \(steps) of \(batch) rows are too many."
     }
     if let (name, complaint) = options.complaint { return "--\(name) \(complaint)" }
-    if let recipeComplaint { return recipeComplaint }
     let dead = batch.multipliedReportingOverflow(by: objective.auxkActive)
     if objective.auxk > 0, dead.overflow || dead.partialValue > Int(Int32.max) {
       return "--auxk-k \(objective.auxkActive) with --batch \(batch) is too large."
     }
-    return activation.complaint
+    return recipeComplaint ?? activation.complaint
   }
 
   /// What is wrong with a file of layout `format`.
@@ -230,13 +243,12 @@ extension TrainingConfiguration {
   }
 
   /// What is wrong with batches of `batch` rows.
-  private func complaint(batch: Int) -> String? {
+  private static func complaint(batch: Int, _ shape: DictionaryShape) -> String? {
     if batch < 1 { return "--batch must be at least 1, not \(batch)." }
     if batch > 1 << 22 { return "--batch \(batch) is too large; 4194304 rows are the limit." }
     let pairs = batch.multipliedReportingOverflow(by: shape.activeExperts)
     if pairs.overflow || pairs.partialValue > Int(Int32.max) {
-      let name = jumpReLU == nil ? "--k" : "--most-active"
-      return "--batch \(batch) with \(name) \(shape.activeExperts) is too large."
+      return "--batch \(batch) with --k \(shape.activeExperts) is too large."
     }
     return nil
   }
@@ -268,7 +280,13 @@ extension TrainingConfiguration {
         width: width, experts: all.experts, sublatents: filled.sublatents ?? 0,
         subspace: given.subspace ?? min(filled.subspace ?? 0, width), activeExperts: 0)
     }
-    shape.activeExperts = try activeExperts(filled, of: shape.experts)
+    let k = all.k
+    guard k.isFinite, k <= 1e9 else { throw .usage("--k \(k.optionText) is too large.") }
+    if filled.activation != .batchtopk, k.rounded() != k {
+      throw .usage(
+        "--k \(k.optionText) must be a whole number; only --activation batchtopk takes a fraction.")
+    }
+    shape.activeExperts = Int(k.rounded(.up))
     if let complaint = shape.complaint { throw .usage(complaint) }
     return shape
   }

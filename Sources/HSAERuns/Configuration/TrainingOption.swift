@@ -57,8 +57,6 @@ package struct TrainingOption: Sendable {
     case count
     /// The size of a dictionary: 16k is 16,384.
     case size
-    /// Sizes with commas between them.
-    case sizes
     /// The path of a file whose name ends in one of these.
     case file(extensions: [String])
   }
@@ -66,14 +64,10 @@ package struct TrainingOption: Sendable {
   /// The numbers that are allowed.
   package enum Bounds: Sendable {
     case any, notNegative, positive
-    /// A whole or decimal number of things.
-    case number
     case range(ClosedRange<Int>)
 
     /// What is wrong with `value`, as the end of a sentence; nil if nothing is.
     fileprivate func complaint(_ value: some OptionValue) -> String? {
-      if let list = value as? [Int] { return list.lazy.compactMap { complaint($0) }.first }
-      if let list = value as? [Double] { return list.lazy.compactMap { complaint($0) }.first }
       let whole = value as? Int
       guard let number = whole.map({ Double($0) }) ?? value as? Double else { return nil }
       // Single precision: resolved values are compared again after they were rounded to it.
@@ -86,9 +80,6 @@ package struct TrainingOption: Sendable {
       case .positive where whole != nil: return "must be at least 1, not \(value)."
       case .notNegative: return "must be a number between 0 and 1e30, not \(value)."
       case .positive: return "must be a number greater than 0 and at most 1e30, not \(value)."
-      case .number where number > 0 && number <= Double(Int32.max): return nil
-      case .number:
-        return "must be a number greater than 0 and not too large, not \(value.optionText)."
       case .range(let range) where whole.map(range.contains) ?? false: return nil
       case .range(let range):
         return "must be between \(range.lowerBound) and \(range.upperBound), not \(value)."
@@ -105,15 +96,11 @@ package struct TrainingOption: Sendable {
   package let type: any OptionValue.Type
   /// Whether the option is the same in all commands that train. If not, each command that has it declares it.
   package let isShared: Bool
-  /// The selection that the option belongs to; nil if it goes with all.
-  let selection: SelectionKind?
   private let parse: @Sendable (inout TrainingOptions, _ text: String) throws(Failure) -> Void
   /// What is wrong with the value, as the end of a sentence; nil if nothing is.
   let complaint: @Sendable (TrainingOptions) -> String?
   /// Sets the option, unless it is set, to its value in other options.
   let fill: @Sendable (inout TrainingOptions, _ other: TrainingOptions) -> Void
-  /// Sets the option to nil.
-  let clear: @Sendable (inout TrainingOptions) -> Void
   let decode: @Sendable (inout TrainingOptions, KeyedDecodingContainer<NameKey>) throws -> Void
   /// Whether the option is set.
   let isSet: @Sendable (TrainingOptions) -> Bool
@@ -124,21 +111,16 @@ package struct TrainingOption: Sendable {
 
   init<Value: OptionValue>(
     _ name: String, _ path: any WritableKeyPath<TrainingOptions, Value?> & Sendable,
-    _ help: String, as notation: Notation = .plain, _ bounds: Bounds = .any, isShared: Bool = true,
-    of selection: SelectionKind? = nil
+    _ help: String, as notation: Notation = .plain, _ bounds: Bounds = .any, isShared: Bool = true
   ) {
     (self.name, self.help, self.notation, type) = (name, help, notation, Value.self)
-    (self.isShared, self.selection) = (isShared, selection)
+    self.isShared = isShared
     let key = NameKey(stringValue: name)
     parse = { (options, text) throws(Failure) in
       let value: Value? =
         switch notation {
         case .count: try SizeArgument.count(text) as? Value
         case .size: try SizeArgument.dictionarySize(text) as? Value
-        case .sizes:
-          try text.split(separator: ",", omittingEmptySubsequences: false).map {
-            (size) throws(Failure) in try SizeArgument.dictionarySize(String(size))
-          } as? Value
         case .plain, .file: Value(option: text)
         }
       guard let value else { throw .usage("\"\(text)\" is not a valid value.") }
@@ -146,7 +128,6 @@ package struct TrainingOption: Sendable {
     }
     complaint = { $0[keyPath: path].flatMap(bounds.complaint) }
     fill = { $0[keyPath: path] = $0[keyPath: path] ?? $1[keyPath: path] }
-    clear = { $0[keyPath: path] = nil }
     decode = { $0[keyPath: path] = try $1.decodeIfPresent(Value.self, forKey: key) }
     isSet = { $0[keyPath: path] != nil }
     difference = {
@@ -154,9 +135,6 @@ package struct TrainingOption: Sendable {
       let own = $1[keyPath: path]
       if given == own { return nil }
       if let wide = given as? Double, Double(Float(wide)) == own as? Double { return nil }
-      if let wide = given as? [Double], wide.map({ Double(Float($0)) }) == own as? [Double] {
-        return nil
-      }
       return (given.optionText, own?.optionText)
     }
     encode = { try $1.encodeIfPresent($0[keyPath: path], forKey: key) }
@@ -174,16 +152,6 @@ package struct TrainingOption: Sendable {
   func complaint(json value: JSONValue) -> String? {
     if !type.choices.isEmpty, !type.choices.contains(value.string ?? "") {
       return "must be one of \(type.choices.joined(separator: ", "))."
-    }
-    if type is [Int].Type || type is [Double].Type {
-      let numbers = value.array?.compactMap(\.number) ?? []
-      let areWhole = numbers.allSatisfy { $0.rounded() == $0 && abs($0) < 0x1p62 }
-      if !numbers.isEmpty, numbers.count == value.array?.count, areWhole || type is [Double].Type {
-        return nil
-      }
-      return type is [Int].Type
-        ? "must be a list of whole numbers, such as [512, 1024]."
-        : "must be a list of numbers, such as [1, 0.5]."
     }
     guard type is Int.Type || type is UInt64.Type else { return nil }
     let (least, limit) = type is Int.Type ? (-0x1p62, 0x1p62) : (0, 0x1p64)

@@ -6,6 +6,57 @@ public import HSAEModels
 public import HSAESupport
 public import HSAETensors
 
+/// The order in which rows are read.
+public enum RowOrder: String, Codable, Sendable, CaseIterable {
+  /// Every epoch reads all rows in a new seeded order.
+  case shuffled
+  /// Every epoch reads chunks in a new seeded order, several at a time, and mixes their rows. This is for rows that
+  /// were shuffled when they were written and are too many for random reads from a disk.
+  case chunks
+  /// As they are stored, again from the start at the end.
+  case file
+}
+
+/// How a row is scaled before training.
+public enum Normalisation: String, Codable, Sendable, CaseIterable {
+  /// Not at all. Rows of an activation store are stored at unit norm.
+  case none
+  /// x / ‖x‖; a row of zeros stays as it is.
+  case unit
+  /// Rows of an activation store get back the lengths they had in the model; other rows stay as they are.
+  case original
+  /// Rows of a store get back their lengths; then (x − μ) / (‖x − μ‖ + √(d − 1)·1e-5), with the mean μ of a row's
+  /// numbers. Times √(d − 1) this is SAELens's `layer_norm`.
+  case layerNorm = "layer-norm"
+}
+
+/// The input bias and its first value.
+public enum BiasOption: String, Codable, Sendable, CaseIterable {
+  /// No bias.
+  case none
+  /// The geometric median of a sample of rows (Gao et al.).
+  case geometricMedian = "geometric-median"
+}
+
+/// The arithmetic asked for.
+public enum PrecisionOption: String, Codable, Sendable, CaseIterable {
+  /// fp32 throughout.
+  case float32
+  /// Dense products in bf16 with fp32 sums.
+  case bfloat16
+  /// bf16 where the processor has it.
+  case auto
+}
+
+extension Preset: OptionValue {}
+extension RowOrder: OptionValue {}
+extension Normalisation: OptionValue {}
+extension BiasOption: OptionValue {}
+extension PrecisionOption: OptionValue {}
+extension Precision: OptionValue {}
+extension L1Scope: OptionValue {}
+extension LearningRateSchedule.Form: OptionValue {}
+
 /// The options of training; nil means the default.
 ///
 /// In a file of options each has the name of its long option: `{"experts": 2048, "l1-scope": "all"}`.
@@ -18,26 +69,36 @@ public struct TrainingOptions: Hashable, Sendable {
   public var sublatents: Int?
   /// s, the dimension of each subspace.
   public var subspace: Int?
-  /// How the active experts of a row are selected.
-  public var activation: SelectionKind?
-  /// k, the active experts of each row; with BatchTopK on average, so that it may be a fraction.
+  /// k, the active experts of each row; of a row on average with BatchTopK, and then it may be a fraction.
   public var k: Double?
-  /// BatchTopK: the weight of a new batch in the running threshold.
-  public var thresholdRate: Double?
-  /// BatchTopK: the running threshold before the first step.
-  public var thresholdStart: Double?
-  /// JumpReLU: ε, the width of the kernel that stands for the gradient of the step.
-  public var bandwidth: Double?
-  /// JumpReLU: θ before the first step.
-  public var jumpThreshold: Double?
-  /// JumpReLU: λ, the weight of the penalty on the number of active latents.
+  /// How active latents are selected.
+  public var activation: SelectionOption?
+  /// The weight of a new batch in BatchTopK's running threshold.
+  public var batchTopKRate: Double?
+  /// BatchTopK's running threshold before the first step.
+  public var batchTopKStart: Double?
+  /// ε, the width of JumpReLU's kernel.
+  public var jumpBandwidth: Double?
+  /// JumpReLU's thresholds before the first step.
+  public var jumpStart: Double?
+  /// The weight of JumpReLU's sparsity penalty.
   public var l0Weight: Double?
-  /// JumpReLU: L0*, the number of active latents that a row should have.
+  /// The number of active latents of a row that JumpReLU is pulled to.
   public var l0Target: Double?
-  /// JumpReLU: the weight of the penalty that pulls dead latents back.
+  /// The weight of JumpReLU's penalty on dead latents.
   public var deadPenalty: Double?
-  /// JumpReLU: the most latents that are active in a row on average while training.
+  /// The most active latents of a row, on average over a batch, that JumpReLU has room for in training.
   public var mostActive: Int?
+  /// The numbers of experts whose reconstructions are compared with the row too (Matryoshka).
+  public var matryoshka: NumberList<Int>?
+  /// The weights of their errors.
+  public var matryoshkaWeights: NumberList<Double>?
+  /// The encoder bias of the top-level latents.
+  public var encoderBias: EncoderBiasOption?
+  /// The weights that are not trained.
+  public var freeze: FrozenPart?
+  /// The least cosine between a decoder row and its first value.
+  public var decoderCosine: Double?
   /// Length of the run in steps.
   public var steps: Int?
   /// Length of the run in passes over the data.
@@ -58,10 +119,6 @@ public struct TrainingOptions: Hashable, Sendable {
   public var normalize: Normalisation?
   /// A `.safetensors` file with the initial weights, which also set the sizes.
   public var initialWeights: String?
-  /// The weights that are not trained.
-  public var freeze: FrozenPart?
-  /// The least cosine between a decoder row and its first value.
-  public var decoderCosine: Double?
   /// Peak learning rate.
   public var learningRate: Double?
   /// Learning rate of step 0, if there is a warm-up.
@@ -94,17 +151,11 @@ public struct TrainingOptions: Hashable, Sendable {
   public var slopeSub: Double?
   /// Input bias.
   public var bias: BiasOption?
-  /// Encoder bias.
-  public var encoderBias: EncoderBiasOption?
-  /// The numbers of experts whose reconstructions are compared with the row, rising (Matryoshka).
-  public var matryoshka: [Int]?
-  /// The weights of their errors.
-  public var matryoshkaWeights: [Double]?
   /// Weight of the auxiliary loss of dead latents.
   public var auxk: Double?
   /// Dead latents that may explain one row's error.
   public var auxkK: Int?
-  /// The dead latents that explain what is left over.
+  /// Which dead latents explain which error in the auxiliary loss.
   public var auxkScope: AuxiliaryScope?
   /// What the auxiliary loss is divided by.
   public var auxkScale: AuxiliaryScale?
@@ -133,42 +184,57 @@ public struct TrainingOptions: Hashable, Sendable {
     .init("sublatents", \.sublatents, "Sublatents of each expert, a; 0 for a flat dictionary."),
     .init("subspace", \.subspace, "Dimension of each expert's subspace, s."),
     .init(
+      "k", \.k,
+      "Active experts for each row, k; with batchtopk on average, and it may be a fraction."),
+    .init(
       "activation", \.activation,
-      "How a row's active experts are selected: topk (default), batchtopk or jumprelu."),
+      "How active latents are selected: topk (default; the k largest of each row), batchtopk (the k·B largest of a batch) or jumprelu (all above learned thresholds)."
+    ),
     .init(
-      "k", \.k, "Active experts for each row, k; with batchtopk on average, so 12.5 is possible.",
-      .number),
+      "batchtopk-rate", \.batchTopKRate,
+      "Weight of a new batch in batchtopk's running threshold, which is used after training (default 0.01).",
+      .positive),
     .init(
-      "threshold-rate", \.thresholdRate,
-      "Weight of a new batch in the running threshold (default 0.01).", .notNegative,
-      of: .batchTopK),
-    .init(
-      "threshold-start", \.thresholdStart,
-      "Running threshold before the first step (default 0).", .notNegative, of: .batchTopK),
-    .init(
-      "bandwidth", \.bandwidth,
-      "Width of the kernel of the threshold's gradient, ε (default 0.05; unit rows: 0.05/√d).",
-      .positive, of: .jumpReLU),
-    .init(
-      "jump-threshold", \.jumpThreshold,
-      "Each latent's threshold before the first step, θ (default 0.01; unit rows: 0.01/√d).",
-      .notNegative, of: .jumpReLU),
-    .init(
-      "l0-weight", \.l0Weight,
-      "Weight of the penalty on the number of active latents, λ (default 1; unit rows: 1/d).",
-      .notNegative, of: .jumpReLU),
+      "batchtopk-start", \.batchTopKStart,
+      "The running threshold before the first step (default 0).", .notNegative),
     .init(
       "l0-target", \.l0Target,
-      "Active latents that a row should have (default: none; the penalty is then their number).",
-      .positive, of: .jumpReLU),
+      "Active latents of a row that jumprelu is pulled to; without it the penalty grows with their number.",
+      .positive),
+    .init(
+      "l0-weight", \.l0Weight, "Weight of jumprelu's sparsity penalty (default 1/d).",
+      .notNegative),
+    .init(
+      "jumprelu-bandwidth", \.jumpBandwidth,
+      "Width of jumprelu's kernel, ε (default 0.05/√d, for rows of unit norm).", .positive),
+    .init(
+      "jumprelu-start", \.jumpStart,
+      "Jumprelu's thresholds before the first step (default 0.01/√d).", .notNegative),
     .init(
       "dead-penalty", \.deadPenalty,
-      "Weight of the penalty that pulls dead latents to their thresholds (default 0).",
-      .notNegative, of: .jumpReLU),
+      "Weight of jumprelu's penalty that pulls dead latents back (default 0).", .notNegative),
     .init(
       "most-active", \.mostActive,
-      "Room for active latents of a row, on average in training (default 256, or 8 × the target).",
-      .positive, of: .jumpReLU),
+      "Active latents of a row, on average over a batch, that jumprelu has memory for in training (default 4 · l0-target + 64, or 512); more are cut off, the weakest first.",
+      .positive),
+    .init(
+      "matryoshka", \.matryoshka,
+      "Numbers of experts, such as 512,1024,2048: the reconstruction by the first so many is compared with the row too."
+    ),
+    .init(
+      "matryoshka-weights", \.matryoshkaWeights,
+      "Weights of these errors, one for each number (default 1)."),
+    .init(
+      "encoder-bias", \.encoderBias,
+      "Encoder bias of the latents: none (default) or zero (trained from 0; default for jumprelu)."
+    ),
+    .init(
+      "freeze", \.freeze,
+      "A control: leave decoder or encoder as they were drawn, and train the rest."),
+    .init(
+      "decoder-cosine", \.decoderCosine,
+      "A control: keep each decoder row within this cosine of its first value, such as 0.8.",
+      .positive),
     .init("steps", \.steps, "Length of the run in steps.", as: .count, .positive),
     .init("epochs", \.epochs, "Length of the run in passes over the data (default 4).", .positive),
     .init("batch", \.batch, "Rows in a batch.", as: .count, .positive),
@@ -187,10 +253,6 @@ public struct TrainingOptions: Hashable, Sendable {
     .init(
       "init", \.initialWeights, "Take sizes and weights from a .safetensors file.",
       as: .file(extensions: ["safetensors"])),
-    .init("freeze", \.freeze, "Leave the decoder or the encoder as it was drawn, as a control."),
-    .init(
-      "decoder-cosine", \.decoderCosine,
-      "Least cosine between a decoder row and its first value, as a control.", .positive),
     .init("learning-rate", \.learningRate, "Peak learning rate.", .positive),
     .init(
       "learning-rate-start", \.learningRateStart,
@@ -217,26 +279,17 @@ public struct TrainingOptions: Hashable, Sendable {
     ),
     .init("bias", \.bias, "Input bias: none or geometric-median."),
     .init(
-      "encoder-bias", \.encoderBias,
-      "Encoder bias of latents: none (default) or zero, its first value (default of jumprelu)."),
-    .init(
-      "matryoshka", \.matryoshka,
-      "Prefixes of the dictionary that must explain rows alone, such as 512,1024,2048.",
-      as: .sizes),
-    .init(
-      "matryoshka-weights", \.matryoshkaWeights,
-      "Weights of the prefixes' errors, in the same order (default 1 each).", .notNegative),
-    .init(
       "auxk", \.auxk, "Weight of the auxiliary loss of dead latents (flat: 1/30, else 0).",
       .notNegative),
     .init(
       "auxk-k", \.auxkK, "Dead latents that may explain one row's error (default d/2).", .positive),
     .init(
       "auxk-scope", \.auxkScope,
-      "Dead latents explain the error of the whole dictionary (all) or of each of the prefixes."),
+      "Which error dead latents explain: all (of the whole dictionary; default) or prefixes (each that of its own matryoshka prefix)."
+    ),
     .init(
       "auxk-scale", \.auxkScale,
-      "Divide the auxiliary loss by the error's variance, or multiply it by dead latents over their k."
+      "What the auxiliary loss is divided by: variance (of the error; default) or dead-share (as in SAELens)."
     ),
     .init(
       "dead-window", \.deadWindow,
@@ -305,20 +358,6 @@ public struct TrainingOptions: Hashable, Sendable {
     }
     // Steps and epochs are one setting.
     if steps != nil || epochs != nil { (other.steps, other.epochs) = (nil, nil) }
-    // Options of another selection have no meaning with the one that is given.
-    if let activation, activation != (other.activation ?? .topK) {
-      for option in Self.table where option.selection.map({ $0 != activation }) ?? false {
-        option.clear(&other)
-      }
-      if activation == .jumpReLU { other.k = nil }
-    }
-    // A frozen decoder and one that is bound to its first value are two controls.
-    if freeze == .decoder { other.decoderCosine = nil }
-    if decoderCosine != nil, other.freeze == .decoder { other.freeze = nil }
-    // The weights of other prefixes.
-    if let matryoshka, other.matryoshkaWeights?.count != matryoshka.count {
-      other.matryoshkaWeights = nil
-    }
     for option in Self.table { option.fill(&result, other) }
     return result
   }

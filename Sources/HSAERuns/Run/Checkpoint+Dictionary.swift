@@ -35,55 +35,57 @@ public struct StoredDictionary: Sendable {
       throw .data("\(description): \(complaint)")
     }
     model = try Checkpoint.dictionary(
-      path, state: state, shape: own.shape, activation: own.activation,
-      selection: own.selection ?? .topK)
+      path, state: state, shape: own.shape, activation: own.activation, selection: own.selection)
     normalize = own.normalize
     step = state.step
   }
 }
 
 extension Checkpoint {
-  /// The dictionary in the checkpoint `path`, which `verify` has checked. `selection` is that of its training.
+  /// The dictionary in the checkpoint `path`, which `verify` has checked.
+  ///
+  /// A dictionary that was trained with another selection than TopK, or with an encoder bias, selects by thresholds,
+  /// and any number of its latents may be active for a row.
   package static func dictionary(
     _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction,
-    selection: SelectionKind
+    selection: Selection
   ) throws(Failure) -> SparseAutoencoder {
     let parameters = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
     let thresholds =
       state.hashes[CheckpointName.thresholds] != nil
       ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil
-    let vectors = parameters.vectors
-    if thresholds != nil || selection != .topK || vectors.contains(.encoderBias),
-      activation.slope > 0
-    {
+    if thresholds != nil, activation.slope > 0 {
       throw .data(
         "\(path): a dictionary with thresholds of latents must have slope 0; it is damaged.")
-    }
-    guard (selection == .jumpReLU) == vectors.contains(.thresholds),
-      (selection == .batchTopK) == (state.batchThreshold != nil)
-    else {
-      throw .data(
-        "\(path): the thresholds do not fit the selection \(selection.rawValue); it is damaged.")
     }
     if let thresholds {
       return SparseAutoencoder(
         parameters: parameters, activation: activation, selection: .thresholds(thresholds))
     }
+    if let complaint = complaint(parameters.vectors, state, activation, selection) {
+      throw .data("\(path): \(complaint); it is damaged.")
+    }
     let recipe = Recipe(
-      shape: shape, selection: selection.usual(active: shape.activeExperts),
-      activation: activation, objective: Objective(beta: 0, ortho: 0, l1: 0))
+      shape: shape, selection: selection, activation: activation,
+      objective: Objective(beta: 0, ortho: 0, l1: 0))
     return recipe.dictionary(parameters, batchThreshold: state.batchThreshold ?? 0)
   }
-}
 
-extension SelectionKind {
-  /// A selection of this kind with usual settings: after training only the kind matters.
-  fileprivate func usual(active: Int) -> Selection {
-    switch self {
-    case .topK: .topK
-    case .batchTopK: .batchTopK(BatchTopK(active: Double(active)))
-    case .jumpReLU: .jumpReLU(JumpReLU())
+  /// What a dictionary that was trained with `selection` lacks, as the beginning of a sentence; nil if nothing.
+  private static func complaint(
+    _ vectors: TrainedVectors, _ state: TrainerState, _ activation: ActivationFunction,
+    _ selection: Selection
+  ) -> String? {
+    if activation.slope > 0, selection != .topK || vectors.contains(.encoderBias) {
+      return "a dictionary with thresholds or an encoder bias must have slope 0"
+    }
+    switch selection {
+    case .batchTopK where state.batchThreshold == nil:
+      return "trainer_state.json lacks the running threshold of batchtopk"
+    case .jumpReLU where !vectors.contains(.thresholds):
+      return "the weights lack the thresholds of jumprelu"
+    default: return nil
     }
   }
 }

@@ -26,17 +26,25 @@ public struct DictionaryDescription: Codable, Hashable, Sendable {
   public var shape: DictionaryShape
   /// Thresholds and slopes.
   public var activation: ActivationFunction
+  /// The settings of BatchTopK, if latents were selected by it in training.
+  public var batchTopK: BatchTopK?
+  /// The settings of JumpReLU, if latents were selected by it in training.
+  public var jumpReLU: JumpReLU?
   /// The normalisation that its input rows need.
   public var normalize: Normalisation
-  /// How latents were selected in training; nil: the k largest of each row. For a row alone, a latent is active if its
-  /// code exceeds `batchThreshold` of trainer_state.json (batchtopk), or the tensor `threshold` (jumprelu).
-  public var selection: SelectionKind?
   /// Whether the weights include an input bias.
   public var hasBias: Bool
   /// The number of steps it was trained for.
   public var step: Int
   /// The number of rows it has seen.
   public var tokens: Int
+}
+
+extension DictionaryDescription {
+  /// How latents were selected in training.
+  var selection: Selection {
+    batchTopK.map(Selection.batchTopK) ?? jumpReLU.map(Selection.jumpReLU) ?? .topK
+  }
 }
 
 /// The progress of a run: `trainer_state.json`.
@@ -50,7 +58,7 @@ package struct TrainerState: Codable, Hashable, Sendable {
   package var seconds: Double
   /// Weight of the usage averages.
   package var rateWeight: Double
-  /// The running threshold of BatchTopK; nil without it.
+  /// The running threshold of BatchTopK; nil for other selections.
   package var batchThreshold: Double?
   /// SHA-256 of the other files, by name.
   package var hashes: [String: String]
@@ -113,11 +121,11 @@ package enum Checkpoint {
       step: state.step, tokens: state.usage.rows, seconds: seconds,
       rateWeight: state.usage.rateWeight,
       batchThreshold: configuration.batchTopK == nil ? nil : state.batchThreshold, hashes: hashes)
-    let kind = configuration.selectionKind
     let description = DictionaryDescription(
       shape: configuration.shape, activation: configuration.activation,
-      normalize: configuration.normalize, selection: kind == .topK ? nil : kind,
-      hasBias: configuration.bias != .none, step: rest.step, tokens: rest.tokens)
+      batchTopK: configuration.batchTopK, jumpReLU: configuration.jumpReLU,
+      normalize: configuration.normalize, hasBias: configuration.bias != .none, step: rest.step,
+      tokens: rest.tokens)
     try world.onFirst { () throws(Failure) in
       guard let directory = directory.take() else { return }
       try writeRest(rest, description, into: directory.partialPath)
@@ -181,7 +189,7 @@ package enum Checkpoint {
     guard weights.vectors == configuration.vectors,
       (state.batchThreshold != nil) == (configuration.batchTopK != nil)
     else {
-      throw .data("\(path): the checkpoint's biases or thresholds do not fit config.json.")
+      throw .data("\(path): the checkpoint's biases and thresholds do not fit config.json.")
     }
     var result = TrainingState(
       parameters: weights, momentFormat: configuration.moments ?? .float32,

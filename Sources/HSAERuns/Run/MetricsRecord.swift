@@ -24,12 +24,11 @@ public struct MetricsRecord: Hashable, Sendable {
   /// 1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on this batch of training rows. It is a share of the batch's variance, so it is nil if
   /// all rows are equal, as in a batch of one row.
   public var explainedVariance: Double?
-  /// JumpReLU's penalties on the number of active latents and on dead latents, with their weights in force; nil
-  /// without JumpReLU.
-  public var jumpPenalty: Double?
   /// Mean number of active experts.
   public var l0 = 0.0
-  /// BatchTopK's running threshold after this step, or the mean of JumpReLU's thresholds; nil without either.
+  /// JumpReLU's penalties on active and on dead latents, with their weights; nil for other selections.
+  public var jumpPenalty: Double?
+  /// The running threshold of BatchTopK, or the mean threshold of JumpReLU; nil for other selections.
   public var threshold: Double?
   /// Mean share of latents at or above the threshold; nil unless the sparsity penalty reaches all latents.
   public var aboveThreshold: Double?
@@ -71,17 +70,17 @@ public struct MetricsRecord: Hashable, Sendable {
     .init("l1", \.l1, "L_sparse, unweighted", tag: "loss/l1"),
     .init("auxk", \.auxk, "the auxiliary loss, unweighted", tag: "loss/auxk"),
     .init(
-      "jumpPenalty", \.jumpPenalty,
-      "JumpReLU's penalties on active and on dead latents, with the weights in force; absent without it",
-      tag: "loss/jump_penalty"),
-    .init(
       "explainedVariance", \.explainedVariance,
       "1 − Σ‖x−x̂‖² / Σ‖x−x̄‖² on the batch; absent if all its rows are equal",
       tag: "quality/explained_variance"),
     .init("l0", \.l0, "mean number of active experts of a row", tag: "latents/l0"),
     .init(
+      "jumpPenalty", \.jumpPenalty,
+      "JumpReLU's penalties on active and on dead latents, weighted; absent for other selections",
+      tag: "loss/jump_penalty"),
+    .init(
       "threshold", \.threshold,
-      "BatchTopK's running threshold after the step, or the mean of JumpReLU's before it; absent without",
+      "running threshold of BatchTopK, or the mean θ of JumpReLU; absent for other selections",
       tag: "latents/threshold"),
     .init(
       "aboveThreshold", \.aboveThreshold,

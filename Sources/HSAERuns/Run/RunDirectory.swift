@@ -126,12 +126,6 @@ public struct RunDirectory: Sendable {
       "\(path): the run has no whole checkpoint yet; train it further (hsae train --resume).")
   }
 
-  /// BatchTopK's running threshold in the newest checkpoint; nil without one.
-  public func batchThreshold() throws(Failure) -> Double? {
-    guard let step = try checkpointSteps().last else { return nil }
-    return try Checkpoint.state(of: checkpoint(step: step)).batchThreshold
-  }
-
   /// The dictionary in the newest whole checkpoint, and the number of steps it was trained for.
   public func dictionary(
     warn: (String) -> Void = { _ in }
@@ -139,7 +133,7 @@ public struct RunDirectory: Sendable {
     let (folder, state) = try requireWholeCheckpoint(warn: warn)
     let model = try Checkpoint.dictionary(
       folder, state: state, shape: description.shape, activation: description.activation,
-      selection: description.training?.selectionKind ?? .topK)
+      selection: description.training?.selection ?? .topK)
     return (model, state.step)
   }
 }

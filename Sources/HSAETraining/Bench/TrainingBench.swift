@@ -75,7 +75,7 @@ public struct TrainingBench {
     let product = 2 * batch * Double(shape.experts) * Double(shape.width)
     // With other selections than TopK the shape has no k but a bound.
     var active = shape
-    if configuration.selectionKind != .topK {
+    if configuration.selection != .topK {
       active.activeExperts = min(shape.experts, max(1, Int(l0.rounded())))
     }
     let cost = RowCost(
@@ -83,7 +83,7 @@ public struct TrainingBench {
       moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
       aboveThreshold: above ?? 0)
     var result = BenchResult(
-      shape: shape, selection: configuration.selectionKind.rawValue, l0: l0,
+      shape: shape, selection: configuration.selection.name, l0: l0,
       batch: configuration.batch, precision: configuration.precision.rawValue,
       threads: threads, trainedSteps: state.step, tokensPerSecond: batch / seconds,
       secondsPerStep: seconds,

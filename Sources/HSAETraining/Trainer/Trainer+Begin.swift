@@ -227,33 +227,32 @@ extension Trainer {
     let share = RankShare(
       shape: configuration.shape, batch: configuration.batch, ranks: resources.ranks)
     return try resources.ranks.world.agree { () throws(Failure) in
-      let recipe = configuration.recipe
       var parameters: Parameters
       var hasThresholds = false
       if let file = configuration.initialWeights {
         parameters = try WeightsFile.read(
           from: file, shape: configuration.shape, experts: share.experts)
         hasThresholds = parameters.vectors.contains(.thresholds)
-        if parameters.vectors != recipe.vectors {
-          parameters = parameters.copy(with: recipe.vectors)
+        if parameters.vectors != configuration.vectors {
+          parameters = parameters.copy(with: configuration.vectors)
         }
       } else {
         parameters = Parameters.initial(
-          shape: share.ownShape, seed: configuration.seed, vectors: recipe.vectors,
+          shape: share.ownShape, seed: configuration.seed, vectors: configuration.vectors,
           firstExpert: share.experts.lowerBound)
         if configuration.bias == .geometricMedian, let source {
           try setBias(&parameters, configuration, source: source)
         }
       }
-      if !hasThresholds, recipe.vectors.contains(.thresholds) {
-        for latent in 0..<parameters.shape.experts {
-          parameters.thresholds[0, latent] = Float(configuration.thresholdStart)
+      if let jump = configuration.jumpReLU, !hasThresholds {
+        for latent in 0..<share.ownShape.experts {
+          parameters.thresholds[0, latent] = Float(jump.thresholdStart)
         }
       }
-      var state = TrainingState(
+      let recipe = configuration.recipe
+      let state = TrainingState(
         parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed,
         firstExpert: share.experts.lowerBound)
-      state.batchThreshold = configuration.batchTopK?.thresholdStart ?? 0
       return resources.backend.type.init(
         state, recipe: recipe, share: share, threads: resources.threads)
     }

@@ -166,8 +166,8 @@ public final class Trainer {
     record.l1 = report.l1
     record.auxk = report.auxk
     record.explainedVariance = report.explainedVariance.isFinite ? report.explainedVariance : nil
-    record.jumpPenalty = configuration.jumpReLU == nil ? nil : report.jumpPenalty
     record.l0 = report.l0
+    if configuration.jumpReLU != nil { record.jumpPenalty = report.jumpPenalty }
     record.threshold = report.threshold.isFinite ? report.threshold : nil
     record.aboveThreshold = report.aboveThreshold.isFinite ? report.aboveThreshold : nil
     (record.deadLatents, record.deadSublatents) = backend.deadCounts()
