@@ -53,7 +53,8 @@ import Testing
       "regularizer-warmup", "threshold", "threshold-sub", "slope-top", "slope-sub", "bias", "auxk",
       "auxk-k", "dead-window", "preset", "checkpoint-every", "keep", "out", "resume", "config",
       "also", "moments", "order-seed", "activation", "batchtopk-rate", "batchtopk-start",
-      "jumprelu-bandwidth", "jumprelu-start", "l0-weight", "l0-target", "dead-penalty", "most-active",
+      "jumprelu-bandwidth", "jumprelu-start", "l0-weight", "l0-target", "dead-penalty",
+      "most-active",
       "freeze", "decoder-cosine", "encoder-bias", "matryoshka", "matryoshka-weights", "auxk-scope",
       "auxk-scale",
     ] {

@@ -106,6 +106,21 @@ import Testing
     #expect(plain?.kind == .usage && plain?.message.contains("--activation jumprelu") == true)
   }
 
+  /// JumpReLU has no k: the paper's 32 does not count in a smaller dictionary, and messages name its own option.
+  @Test func jumpReLUHasNoK() throws {
+    let small = try resolve { ($0.activation, $0.experts) = (.jumprelu, 20) }
+    #expect(small.shape.activeExperts == 20 && small.complaint == nil)
+    #expect(
+      try resolve { ($0.activation, $0.mostActive) = (.jumprelu, 77) }.shape.activeExperts == 77)
+    let large = failure {
+      _ = try resolve { ($0.activation, $0.mostActive, $0.batch) = (.jumprelu, 1_000, 1 << 22) }
+    }
+    #expect(large?.message.contains("--most-active 1000 is too large") == true)
+    for k in [-1e300, -.infinity, .nan, 1e300] {
+      #expect(failure { _ = try resolve { $0.k = k } }?.message.hasPrefix("--k ") == true)
+    }
+  }
+
   @Test func aRoomThatIsTooSmallIsRefused() {
     let refusal = failure {
       _ = try resolve { ($0.activation, $0.mostActive, $0.l0Target) = (.jumprelu, 9, 10) }

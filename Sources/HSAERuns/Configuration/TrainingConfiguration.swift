@@ -215,7 +215,8 @@ extension TrainingConfiguration {
   /// damaged.
   public var complaint: String? {
     if let complaint = Self.complaint(format: format) ?? shape.complaint { return complaint }
-    if let complaint = Self.complaint(batch: batch, shape) { return complaint }
+    let room = jumpReLU == nil ? "--k" : "--most-active"
+    if let complaint = Self.complaint(batch: batch, shape, room) { return complaint }
     guard shape.width == data.width, data.rows >= 1 else {
       return "The data, \(data.rows) rows of width \(data.width), do not fit the dictionary."
     }
@@ -242,13 +243,15 @@ extension TrainingConfiguration {
     return wanted < 1e12 ? Int(max(1, wanted)) : nil
   }
 
-  /// What is wrong with batches of `batch` rows.
-  private static func complaint(batch: Int, _ shape: DictionaryShape) -> String? {
+  /// What is wrong with batches of `batch` rows; `room` is the option that says how many latents of a row are active.
+  private static func complaint(
+    batch: Int, _ shape: DictionaryShape, _ room: String = "--k"
+  ) -> String? {
     if batch < 1 { return "--batch must be at least 1, not \(batch)." }
     if batch > 1 << 22 { return "--batch \(batch) is too large; 4194304 rows are the limit." }
     let pairs = batch.multipliedReportingOverflow(by: shape.activeExperts)
     if pairs.overflow || pairs.partialValue > Int(Int32.max) {
-      return "--batch \(batch) with --k \(shape.activeExperts) is too large."
+      return "--batch \(batch) with \(room) \(shape.activeExperts) is too large."
     }
     return nil
   }
@@ -280,8 +283,9 @@ extension TrainingConfiguration {
         width: width, experts: all.experts, sublatents: filled.sublatents ?? 0,
         subspace: given.subspace ?? min(filled.subspace ?? 0, width), activeExperts: 0)
     }
-    let k = all.k
-    guard k.isFinite, k <= 1e9 else { throw .usage("--k \(k.optionText) is too large.") }
+    // JumpReLU has no k; `setRecipe` sets the room for its active latents.
+    let k = filled.activation == .jumprelu ? given.k ?? 1 : all.k
+    guard abs(k) <= 1e9 else { throw .usage("--k \(k.optionText) is no possible number.") }
     if filled.activation != .batchtopk, k.rounded() != k {
       throw .usage(
         "--k \(k.optionText) must be a whole number; only --activation batchtopk takes a fraction.")
