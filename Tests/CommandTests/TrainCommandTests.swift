@@ -131,7 +131,7 @@ import Testing
       let fixture = try CommandFixture(in: folder)
       for (options, part) in [
         (["--activation", "jumprelu"], "--k does not go with --activation jumprelu"),
-        (["--l0-target", "4"], "--l0-target goes only with --activation jumprelu"),
+        (["--l0-target", "4"], "--l0-target needs --activation jumprelu"),
         (["--matryoshka", "20,10"], "--matryoshka 20,10"),
         (["--decoder-cosine", "0.8", "--freeze", "decoder"], "--decoder-cosine"),
       ] {
