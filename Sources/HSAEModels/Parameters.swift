@@ -68,9 +68,14 @@ public struct Parameters: ~Copyable, Sendable {
   }
 
   /// A second set of parameters with the same values.
-  public func copy() -> Parameters {
+  public func copy() -> Parameters { copy(with: vectors) }
+
+  /// A second set with the same values and other vectors: those that are new are 0.
+  public func copy(with vectors: TrainedVectors) -> Parameters {
     var result = Parameters(shape: shape, vectors: vectors)
-    for part in Part.allCases { result[part].assign(from: self[part]) }
+    for part in Part.allCases where result[part].rows == self[part].rows {
+      result[part].assign(from: self[part])
+    }
     return result
   }
 

@@ -54,13 +54,13 @@ struct AlsoRun {
     } catch {
       throw .usage("--also \(path): \(TrainingArguments.message(for: error))")
     }
-    if let config { own = own.filled(from: try TrainingOptions.read(from: config)) }
+    if let config { own = own.given(over: try TrainingOptions.read(from: config)) }
     settings = own
   }
 
   /// The settings that are given for this run: its own, filled from `options`, those of the first run.
   func options(from options: TrainingOptions) -> TrainingOptions {
-    (settings ?? TrainingOptions()).filled(from: options)
+    (settings ?? TrainingOptions()).given(over: options)
   }
 
   /// The settings of this run, filled from `options`, those of the first run. Batch, order and normalisation

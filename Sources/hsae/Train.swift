@@ -299,11 +299,13 @@ func resolve(
     giantNorms: (source as? ActivationStore)?.giantNorms == .keep ? .keep : nil)
   var options = options
   options.order = options.order ?? (source.isShuffled ? .chunks : .shuffled)
+  let isStore = source is ActivationStore
   guard let file = options.initialWeights else {
-    return try TrainingConfiguration(options, data: data)
+    return try TrainingConfiguration(options, data: data, isStore: isStore)
   }
   options.initialWeights = absolute(file)
   let initial = try WeightsFile.shape(of: file)
   return try TrainingConfiguration(
-    options, data: data, initialShape: initial.shape, initialVectors: initial.vectors)
+    options, data: data, initialShape: initial.shape, initialVectors: initial.vectors,
+    isStore: isStore)
 }

@@ -48,7 +48,7 @@ extension Train {
     let also = try also.map { (text) throws(Failure) in try AlsoRun(text) }
     var options = try given.options()
     (options.threads, options.tensor) = (threads, tensor)
-    if let config { options = options.filled(from: try TrainingOptions.read(from: config)) }
+    if let config { options = options.given(over: try TrainingOptions.read(from: config)) }
     let paths = [out] + also.map(\.path)
     var settings: [String: TrainingConfiguration] = [:]
     // Without DATA no run can begin, so each must be there.
@@ -62,12 +62,16 @@ extension Train {
     }
     if settings.count < paths.count {
       let fresh = try resolve(options, source)
+      if settings[out] == nil { sayLastPrefix(options, fresh) }
       if let first = settings[out] { try requireWhole(options, fresh, as: first) }
       let first = settings[out] ?? fresh
       settings[out] = first
       for run in also where settings[run.path] == nil {
         do throws(Failure) {
-          settings[run.path] = try resolve(run.options(beside: options, first), source)
+          let own = run.options(beside: options, first)
+          let resolved = try resolve(own, source)
+          if own.matryoshka != options.matryoshka { sayLastPrefix(own, resolved) }
+          settings[run.path] = resolved
         } catch { throw Failure(error.kind, "--also \(run.path): \(error.message)") }
       }
     }
@@ -133,6 +137,16 @@ extension Train {
       "\(out): a run of --also can begin beside it only with all its options, and it was begun with"
         + " \(differences.map(\.text).joined(separator: "; ")); give these too.")
   }
+}
+
+/// Says so if the whole dictionary was added to the prefixes of --matryoshka.
+private func sayLastPrefix(_ options: TrainingOptions, _ configuration: TrainingConfiguration) {
+  guard let given = options.matryoshka?.numbers, let all = configuration.objective.prefixes,
+    given != all, Launch.isFirst
+  else { return }
+  report(
+    "hsae: --matryoshka: the whole dictionary, \(configuration.shape.experts) experts, is the last prefix"
+      + " too.")
 }
 
 /// `path` made absolute, as a run's settings have it.

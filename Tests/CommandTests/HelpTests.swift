@@ -52,7 +52,11 @@ import Testing
       "learning-rate-floor", "warmup", "schedule", "clip", "beta", "ortho", "l1", "l1-scope",
       "regularizer-warmup", "threshold", "threshold-sub", "slope-top", "slope-sub", "bias", "auxk",
       "auxk-k", "dead-window", "preset", "checkpoint-every", "keep", "out", "resume", "config",
-      "also", "moments", "order-seed",
+      "also", "moments", "order-seed", "activation", "batchtopk-rate", "batchtopk-start",
+      "jumprelu-bandwidth", "jumprelu-start", "l0-weight", "l0-target", "dead-penalty",
+      "most-active",
+      "freeze", "decoder-cosine", "encoder-bias", "matryoshka", "matryoshka-weights", "auxk-scope",
+      "auxk-scale",
     ] {
       #expect(help.contains("--\(option) ") || help.contains("--\(option)\n"), "--\(option)")
     }

@@ -89,4 +89,56 @@ import Testing
       #expect(first.result().signal == SIGKILL)
     }
   }
+
+  /// BatchTopK, JumpReLU and prefixes side by side: what is said of them, and what info says of their runs.
+  @Test func otherSelectionsAreTrainedAndDescribed() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let options = ["--steps", "6", "--activation", "batchtopk", "--k", "2.5", "--batch", "64"]
+      let sizes = ["--experts", "40", "--sublatents", "4", "--subspace", "3"]
+      let jump = fixture.path("jump") + ":activation=jumprelu,l0-target=4"
+      let prefixes = fixture.path("prefixes") + ":activation=topk,k=3,matryoshka=10,20"
+      let result = try runHSAE(
+        ["train", fixture.data, "--out", fixture.path("batch"), "--also", jump, "--also", prefixes]
+          + sizes + options)
+      #expect(result.code == 0, "\(result.errors)")
+      #expect(result.complaints.count == 1)
+      #expect(result.errors.contains("the whole dictionary, 40 experts, is the last prefix too."))
+      let lines = result.output.split(separator: "\n")
+      #expect(lines.map { $0.contains(", L0 ") } == [true, true, false], "\(result.output)")
+      for (name, parts) in [
+        ("batch", ["batchtopk, 2.5 active on average (threshold ", ", L0 "]),
+        ("jump", ["jumprelu, 4 active wanted (mean threshold ", ", L0 "]),
+        ("prefixes", ["3 active", "prefixes: 10, 20, 40"]),
+      ] {
+        let told = try runHSAE(["info", fixture.path(name)])
+        #expect(told.code == 0, "\(told.errors)")
+        for part in parts { #expect(told.output.contains(part), "\(part): \(told.output)") }
+        #expect(try runHSAE(fixture.resuming(name)).code == 0)
+        let codes = try runHSAE(["encode", fixture.path(name), fixture.data])
+        #expect(codes.code == 0, "\(codes.errors)")
+      }
+      let alone = ["--steps", "6", "--activation", "jumprelu", "--l0-target", "4", "--batch", "64"]
+      let apart = try runHSAE(
+        ["train", fixture.data, "--out", fixture.path("jump-alone")] + sizes + alone)
+      #expect(apart.code == 0, "\(apart.errors)")
+      #expect(fixture.weights("jump") == fixture.weights("jump-alone"))
+    }
+  }
+
+  @Test func settingsOfAnotherSelectionAreRefusedBeforeAnythingIsWritten() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      for (options, part) in [
+        (["--activation", "jumprelu"], "--k does not go with --activation jumprelu"),
+        (["--l0-target", "4"], "--l0-target needs --activation jumprelu"),
+        (["--matryoshka", "20,10"], "--matryoshka 20,10"),
+        (["--decoder-cosine", "0.8", "--freeze", "decoder"], "--decoder-cosine"),
+      ] {
+        let result = try runHSAE(fixture.training("run", ["--steps", "2"] + options))
+        expectRefusal(result, 64, [part])
+        #expect(!Path.exists(fixture.path("run")))
+      }
+    }
+  }
 }

@@ -55,20 +55,20 @@ struct TrainingFixture {
 
   /// Begins the run `name`.
   func create(
-    _ name: String, options: TrainingOptions? = nil, threads: Int = 2
+    _ name: String, options: TrainingOptions? = nil, threads: Int = 2, backend: Backend = .cpu
   ) throws(Failure) -> Trainer {
     try Trainer.begin(
       at: path(name), configuration: configuration(options), source: source(),
-      with: TrainingResources(threads: threads))
+      with: TrainingResources(threads: threads, backend: backend))
   }
 
   /// Trains the run `name` to its end; `each` is called after every step.
   @discardableResult
   func train(
-    _ name: String, options: TrainingOptions? = nil, threads: Int = 2,
+    _ name: String, options: TrainingOptions? = nil, threads: Int = 2, backend: Backend = .cpu,
     each: (Int, MetricsRecord) -> Void = { _, _ in }
   ) throws(Failure) -> Trainer {
-    let trainer = try create(name, options: options, threads: threads)
+    let trainer = try create(name, options: options, threads: threads, backend: backend)
     let outcome = try trainer.run(progress: each)
     #expect(outcome == .finished)
     return trainer
@@ -76,10 +76,13 @@ struct TrainingFixture {
 
   /// Resumes the run `name` and trains it to its end. Returns the warnings.
   @discardableResult
-  func resume(_ name: String, threads: Int = 2) throws(Failure) -> [String] {
+  func resume(
+    _ name: String, threads: Int = 2, backend: Backend = .cpu
+  ) throws(Failure) -> [String] {
     var warnings: [String] = []
     let trainer = try Trainer(
-      resuming: path(name), source: source(), with: TrainingResources(threads: threads),
+      resuming: path(name), source: source(),
+      with: TrainingResources(threads: threads, backend: backend),
       warn: { warnings.append($0) })
     let outcome = try trainer.run { _, _ in }
     #expect(outcome == .finished)
@@ -100,6 +103,8 @@ struct RunResult: Equatable {
   var checkpoints: [Int]
   /// The bytes of the files of each checkpoint.
   var files: [[UInt8]]
+  /// The running threshold of each checkpoint.
+  var thresholds: [Double?]
   var records: [MetricsRecord]
   /// Names in the run directory and below `checkpoints`.
   var names: [String]
@@ -108,7 +113,9 @@ struct RunResult: Equatable {
     let run = try RunDirectory(path: path)
     checkpoints = try run.checkpointSteps()
     files = []
+    thresholds = []
     for step in checkpoints {
+      thresholds.append(try Checkpoint.state(of: run.checkpoint(step: step)).batchThreshold)
       for name in [CheckpointName.description, CheckpointName.weights, CheckpointName.optimizer] {
         files.append(fileBytes(Path.join(run.checkpoint(step: step), name)))
       }

@@ -17,7 +17,7 @@ func run(_ matrix: String, into folder: String, experts: Int, steps: Int) async 
   var options = TrainingOptions()
   options.preset = .residualStream
   options.experts = experts
-  options.k = min(8, experts)
+  options.k = Double(min(8, experts))
   options.steps = steps
   options.batch = 512
   let training = try Training(options, width: file.width, run: folder)

@@ -85,8 +85,12 @@ extension TrainingOptions {
       // JumpReLU does not take these from a preset.
       (given.k, given.l1, given.threshold, given.slopeTop) = (k, l1, threshold, slopeTop)
     }
-    if let prefixes = given.matryoshka?.numbers, prefixes.last != run.shape.experts {
-      given.matryoshka = NumberList(prefixes + [run.shape.experts])
+    if let prefixes = given.matryoshka?.numbers {
+      if prefixes.last != run.shape.experts {
+        given.matryoshka = NumberList(prefixes + [run.shape.experts])
+      } else if prefixes.count == 1, given.matryoshkaWeights == nil {
+        (given.matryoshka, given.auxkScope) = (nil, nil)
+      }
     }
     return Self.table.compactMap { row in
       guard let (value, ownValue) = row.difference(given, own) else { return nil }

@@ -93,9 +93,9 @@ extension TrainingConfiguration {
   }
 
   /// Sets what `given`, with the defaults in `options`, says of selection, prefixes and controls. The shape has its
-  /// sizes already.
+  /// sizes already. `seesUnitRows`: the dictionary's rows have unit norm.
   mutating func setRecipe(
-    _ given: TrainingOptions, _ options: TrainingOptions
+    _ given: TrainingOptions, _ options: TrainingOptions, seesUnitRows: Bool
   ) throws(Failure) {
     let kind = options.activation ?? .topk
     for (owner, names) in Self.ownOptions where owner != kind {
@@ -103,7 +103,8 @@ extension TrainingConfiguration {
         throw .usage("--\(row.name) needs --activation \(owner.rawValue).")
       }
     }
-    let root = 1 / Double(shape.width).squareRoot()
+    // SAELens's settings of jumprelu are for rows of norm √d.
+    let root = seesUnitRows ? 1 / Double(shape.width).squareRoot() : 1
     switch kind {
     case .topk: break
     case .batchtopk:
@@ -128,7 +129,7 @@ extension TrainingConfiguration {
       jumpReLU = JumpReLU(
         bandwidth: options.jumpBandwidth ?? 0.05 * root,
         thresholdStart: options.jumpStart ?? 0.01 * root,
-        sparsity: options.l0Weight ?? 1 / Double(shape.width), target: options.l0Target,
+        sparsity: options.l0Weight ?? root * root, target: options.l0Target,
         deadPenalty: options.deadPenalty ?? 0)
       let most = options.l0Target.map { Int(min(4 * $0, 1e6)) + 64 } ?? 512
       shape.activeExperts = min(shape.experts, options.mostActive ?? most)
@@ -140,6 +141,10 @@ extension TrainingConfiguration {
       objective.prefixes = prefixes.last == shape.experts ? prefixes : prefixes + [shape.experts]
       objective.prefixWeights = options.matryoshkaWeights?.numbers.map(Float.init)
       objective.auxkByPrefix = options.auxkScope == .prefixes ? true : nil
+      // The whole dictionary alone is no prefix.
+      if prefixes == [shape.experts], options.matryoshkaWeights == nil {
+        (objective.prefixes, objective.auxkByPrefix) = (nil, nil)
+      }
     } else if options.matryoshkaWeights != nil {
       throw .usage("--matryoshka-weights needs --matryoshka.")
     } else if options.auxkScope == .prefixes {
@@ -179,10 +184,18 @@ extension TrainingConfiguration {
       if !(batchTopK.thresholdRate > 0 && batchTopK.thresholdRate <= 1) {
         return "--batchtopk-rate must be above 0 and at most 1."
       }
+      if Int(k.rounded(.up)) != shape.activeExperts {
+        return "--k \(k.optionText) is not that of the shape, \(shape.activeExperts)."
+      }
     }
-    if let target = jumpReLU?.target, target > Double(shape.experts) {
-      return
-        "--l0-target \(target.optionText) asks for more active latents than there are (--experts \(shape.experts))."
+    if let target = jumpReLU?.target {
+      if target > Double(shape.experts) {
+        return
+          "--l0-target \(target.optionText) asks for more active latents than there are (--experts \(shape.experts))."
+      }
+      if target > Double(shape.activeExperts) {
+        return "--most-active \(shape.activeExperts) is below --l0-target \(target.optionText)."
+      }
     }
     if activation.slope > 0, encoderBias != nil || batchTopK != nil {
       return
@@ -240,5 +253,30 @@ extension TrainingConfiguration {
     options.matryoshka = objective.prefixes.map { NumberList($0) }
     options.matryoshkaWeights = objective.prefixWeights.map { NumberList($0.map(Double.init)) }
     (options.freeze, options.decoderCosine) = (freeze, decoderCosine)
+  }
+}
+
+extension TrainingOptions {
+  /// These options over `other`: a command line over a file, or the settings of a run over those of the run beside it.
+  /// They are ``filled(from:)`` it, but where they name another selection or control, what belongs to that of `other`
+  /// is left out.
+  public func given(over other: TrainingOptions) -> TrainingOptions {
+    var other = other
+    if let activation, activation != (other.activation ?? .topk) {
+      if activation != .batchtopk { (other.batchTopKRate, other.batchTopKStart) = (nil, nil) }
+      if activation == .jumprelu {
+        (other.k, other.l1, other.threshold, other.slopeTop) = (nil, nil, nil, nil)
+      } else {
+        (other.jumpBandwidth, other.jumpStart, other.deadPenalty) = (nil, nil, nil)
+        (other.l0Weight, other.l0Target, other.mostActive) = (nil, nil, nil)
+      }
+    }
+    if freeze == .decoder { other.decoderCosine = nil }
+    if decoderCosine != nil, other.freeze == .decoder { other.freeze = nil }
+    // Weights of other prefixes.
+    if let matryoshka, matryoshka.numbers.count != other.matryoshkaWeights?.numbers.count {
+      other.matryoshkaWeights = nil
+    }
+    return filled(from: other)
   }
 }

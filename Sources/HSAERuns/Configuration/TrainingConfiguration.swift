@@ -122,10 +122,11 @@ extension TrainingConfiguration {
   /// Resolves `given` for `data`.
   ///
   /// `initialShape` are the sizes of the file that `--init` names, without k; `initialVectors` are the vectors that the
-  /// file holds. Fails with `.usage` and the option's name if values do not fit together.
+  /// file holds. `isStore` says whether the rows come from a store, which keeps them at unit norm. Fails with `.usage`
+  /// and the option's name if values do not fit together.
   public init(
     _ given: TrainingOptions, data: DataDescription, initialShape: DictionaryShape? = nil,
-    initialVectors: TrainedVectors = []
+    initialVectors: TrainedVectors = [], isStore: Bool = false
   ) throws(Failure) {
     if let (name, complaint) = given.complaint { throw .usage("--\(name) \(complaint)") }
     if given.steps != nil, given.epochs != nil {
@@ -191,9 +192,19 @@ extension TrainingConfiguration {
     checkpointEvery = all.checkpointEvery
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
     keep = all.keep
-    try setRecipe(given, options)
-    if initialShape != nil, let complaint = initialComplaint(initialVectors) {
-      throw .usage(complaint)
+    let seesUnitRows =
+      normalize == .unit || normalize == .layerNorm || normalize == .none && isStore
+    try setRecipe(given, options, seesUnitRows: seesUnitRows)
+    if initialVectors.contains(.encoderBias) {
+      if given.encoderBias == EncoderBiasOption.none {
+        throw .usage(
+          "--encoder-bias none contradicts --init, whose file has an encoder bias (b_enc); leave it out."
+        )
+      }
+      encoderBias = .zero
+    }
+    if initialVectors.contains(.thresholds), jumpReLU == nil {
+      throw .usage("The file of --init has learned thresholds; add --activation jumprelu.")
     }
     if let complaint { throw .usage(complaint) }
   }
@@ -204,7 +215,8 @@ extension TrainingConfiguration {
   /// damaged.
   public var complaint: String? {
     if let complaint = Self.complaint(format: format) ?? shape.complaint { return complaint }
-    if let complaint = Self.complaint(batch: batch, shape) { return complaint }
+    let room = jumpReLU == nil ? "--k" : "--most-active"
+    if let complaint = Self.complaint(batch: batch, shape, room) { return complaint }
     guard shape.width == data.width, data.rows >= 1 else {
       return "The data, \(data.rows) rows of width \(data.width), do not fit the dictionary."
     }
@@ -220,20 +232,6 @@ extension TrainingConfiguration {
     return recipeComplaint ?? activation.complaint
   }
 
-  /// Why the vectors `found` in the file of `--init` do not fit, as a sentence; nil if they do.
-  private func initialComplaint(_ found: TrainedVectors) -> String? {
-    let names: [(TrainedVectors, String, String)] = [
-      (.encoderBias, "an encoder bias (b_enc)", "--encoder-bias zero"),
-      (.thresholds, "thresholds", "--activation jumprelu"),
-    ]
-    for (vector, text, option) in names where found.contains(vector) != vectors.contains(vector) {
-      return found.contains(vector)
-        ? "The file of --init has \(text); add \(option)."
-        : "The file of --init has no \(text.replacing("an ", with: "")); leave out \(option)."
-    }
-    return nil
-  }
-
   /// What is wrong with a file of layout `format`.
   static func complaint(format: Int) -> String? {
     format == 1 ? nil : "The layout is version \(format); this program knows version 1."
@@ -245,13 +243,15 @@ extension TrainingConfiguration {
     return wanted < 1e12 ? Int(max(1, wanted)) : nil
   }
 
-  /// What is wrong with batches of `batch` rows.
-  private static func complaint(batch: Int, _ shape: DictionaryShape) -> String? {
+  /// What is wrong with batches of `batch` rows; `room` is the option that says how many latents of a row are active.
+  private static func complaint(
+    batch: Int, _ shape: DictionaryShape, _ room: String = "--k"
+  ) -> String? {
     if batch < 1 { return "--batch must be at least 1, not \(batch)." }
     if batch > 1 << 22 { return "--batch \(batch) is too large; 4194304 rows are the limit." }
     let pairs = batch.multipliedReportingOverflow(by: shape.activeExperts)
     if pairs.overflow || pairs.partialValue > Int(Int32.max) {
-      return "--batch \(batch) with --k \(shape.activeExperts) is too large."
+      return "--batch \(batch) with \(room) \(shape.activeExperts) is too large."
     }
     return nil
   }
@@ -283,8 +283,9 @@ extension TrainingConfiguration {
         width: width, experts: all.experts, sublatents: filled.sublatents ?? 0,
         subspace: given.subspace ?? min(filled.subspace ?? 0, width), activeExperts: 0)
     }
-    let k = all.k
-    guard k.isFinite, k <= 1e9 else { throw .usage("--k \(k.optionText) is too large.") }
+    // JumpReLU has no k; `setRecipe` sets the room for its active latents.
+    let k = filled.activation == .jumprelu ? given.k ?? 1 : all.k
+    guard abs(k) <= 1e9 else { throw .usage("--k \(k.optionText) is no possible number.") }
     if filled.activation != .batchtopk, k.rounded() != k {
       throw .usage(
         "--k \(k.optionText) must be a whole number; only --activation batchtopk takes a fraction.")

@@ -202,14 +202,16 @@ public struct TrainingOptions: Hashable, Sendable {
       "Active latents of a row that jumprelu is pulled to; without it the penalty grows with their number.",
       .positive),
     .init(
-      "l0-weight", \.l0Weight, "Weight of jumprelu's sparsity penalty (default 1/d).",
+      "l0-weight", \.l0Weight,
+      "Weight of jumprelu's sparsity penalty (default 1; rows of unit norm: 1/d).",
       .notNegative),
     .init(
       "jumprelu-bandwidth", \.jumpBandwidth,
-      "Width of jumprelu's kernel, ε (default 0.05/√d, for rows of unit norm).", .positive),
+      "Width of jumprelu's kernel, ε (default 0.05; rows of unit norm: 0.05/√d).", .positive),
     .init(
       "jumprelu-start", \.jumpStart,
-      "Jumprelu's thresholds before the first step (default 0.01/√d).", .notNegative),
+      "Jumprelu's thresholds before the first step (default 0.01; rows of unit norm: 0.01/√d).",
+      .notNegative),
     .init(
       "dead-penalty", \.deadPenalty,
       "Weight of jumprelu's penalty that pulls dead latents back (default 0).", .notNegative),

@@ -186,7 +186,9 @@ package enum Checkpoint {
     let whole = configuration.shape
     let weights = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: whole, experts: share.experts)
-    guard weights.vectors == configuration.vectors else {
+    guard weights.vectors == configuration.vectors,
+      (state.batchThreshold != nil) == (configuration.batchTopK != nil)
+    else {
       throw .data("\(path): the checkpoint's biases and thresholds do not fit config.json.")
     }
     var result = TrainingState(

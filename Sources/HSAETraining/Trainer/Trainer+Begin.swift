@@ -228,20 +228,25 @@ extension Trainer {
       shape: configuration.shape, batch: configuration.batch, ranks: resources.ranks)
     return try resources.ranks.world.agree { () throws(Failure) in
       var parameters: Parameters
+      var hasThresholds = false
       if let file = configuration.initialWeights {
         parameters = try WeightsFile.read(
           from: file, shape: configuration.shape, experts: share.experts)
+        hasThresholds = parameters.vectors.contains(.thresholds)
+        if parameters.vectors != configuration.vectors {
+          parameters = parameters.copy(with: configuration.vectors)
+        }
       } else {
         parameters = Parameters.initial(
           shape: share.ownShape, seed: configuration.seed, vectors: configuration.vectors,
           firstExpert: share.experts.lowerBound)
-        if let jump = configuration.jumpReLU {
-          for latent in 0..<share.ownShape.experts {
-            parameters.thresholds[0, latent] = Float(jump.thresholdStart)
-          }
-        }
         if configuration.bias == .geometricMedian, let source {
           try setBias(&parameters, configuration, source: source)
+        }
+      }
+      if let jump = configuration.jumpReLU, !hasThresholds {
+        for latent in 0..<share.ownShape.experts {
+          parameters.thresholds[0, latent] = Float(jump.thresholdStart)
         }
       }
       let recipe = configuration.recipe
