@@ -3,18 +3,16 @@
 # imports them, and codes and reconstructions of the same rows are compared. dev/LOG.md has results.
 #
 #   runs/import.sh FOLDER           made-up SAEs of SAELens and Gemma Scope, every kind and setting that can be
-#                                   imported, on 500 made-up rows: two minutes
+#                                   imported, on 500 made-up rows: one minute
 #   runs/import.sh FOLDER STORE     SAEs that SAELens and sparsify train on rows of STORE, 10,000 of which are
 #                                   compared: 10 minutes on two cores
 #
-# All output goes to FOLDER. SAELens and sparsify come from PyPI, pinned in runs/peers/requirements.txt, into the cache
-# (2.3 GB; VENV names another environment).
+# All output goes to FOLDER. SAELens and sparsify are in the environment of runs/peers/python.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1 store=${2:-}
 hsae=${HSAE:-.build/release/hsae}
-python=${VENV:+$VENV/bin/python}
-python=${python:-$(runs/peers/python.sh)}
+python=$(runs/peers/python.sh)
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} TQDM_DISABLE=1
 mkdir -p "$folder/theirs" "$folder/runs"
 
@@ -23,6 +21,7 @@ if [ -n "$store" ]; then
   [ -e "$rows" ] || "$python" runs/interop/rows.py "$store" "$rows" 10000
   "$python" runs/interop/train_others.py "$rows" "$folder/theirs"
 elif [ ! -e "$rows" ]; then
+  rm -rf "$folder/theirs" && mkdir "$folder/theirs"
   "$python" runs/interop/make_saelens.py "$rows" "$folder/theirs"
 fi
 triples=()

@@ -154,11 +154,11 @@ def main():
     path, folder = Path(sys.argv[1]), Path(sys.argv[2])
     warnings.simplefilter("ignore")
     rows = make_rows()
-    np.save(path, rows)
     inference(folder)
     trained(folder, torch.from_numpy(rows))
     old(folder)
     gemma_scope(folder)
+    np.save(path, rows)  # Last: they say that all is there.
 
 
 main()
