@@ -31,7 +31,7 @@ while read -r path; do
   rm -rf "$folder/runs/$name"
   # Without a k all latents may be active, so keep all of them for the comparison.
   all=()
-  grep -Eqs '"k": [0-9]+[,}]' "$path/cfg.json" || all=(--max-active 2048)
+  grep -Eqs '"architecture": "topk"|"activation_fn_kwargs": \{"k"|"num_latents"' "$path/cfg.json" || all=(--max-active 2048)
   if [[ $name = *-refused ]]; then
     if "$hsae" import "$path" --out "$folder/runs/$name"; then
       echo "$0: $name was imported, and had to be refused" >&2
