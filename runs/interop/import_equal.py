@@ -1,8 +1,8 @@
 """Whether hsae computes from imported runs what SAELens and sparsify compute: codes and reconstructions of the
 same rows, as a table. Called by runs/import.sh with the rows (float32 .npy) and triples FOLDER RUN CODES, CODES being
-the output of `hsae encode RUN --reconstruct`. Exits 1 where a difference exceeds 1e-5 of the row's strongest code, or
-of the largest number of its reconstruction, rows apart in which a latent is at its threshold or two tie (at most 1 in
-100)."""
+the output of `hsae encode RUN --reconstruct`. Exits 1 where a relative error exceeds 1e-5, or a single difference 1e-5
+of the largest number of its row (of the median row's, where the row's is smaller: float32 rounds a weak code of a long
+row by more), rows apart in which a latent is at its threshold or two tie (at most 1 in 100)."""
 
 import json
 import sys
@@ -119,7 +119,7 @@ def compare(x, folder, run, path):
         scale = load_file(gate).get("code_scale", scale)
     name, both = open_source(Path(folder))
     factor, shift = own_scale(x, config["normalize"])
-    squares, largest, ties, gap, active = [0.0] * 4, [0.0, 0.0], 0, 0.0, 0
+    squares, errors, sizes, ties, gap, active = [0.0] * 4, ([], []), ([], []), 0, 0.0, 0
     with open(path) as file, torch.no_grad():
         for start in range(0, len(x), 500):
             part = slice(start, start + 500)
@@ -136,19 +136,21 @@ def compare(x, folder, run, path):
             differs = (codes != 0) != (theirs != 0)
             tied = differs.any(axis=1)
             ties += int(tied.sum())
-            gap = max(gap, 0, *(np.abs(np.where(differs, codes - theirs, 0)).max(axis=1)[tied]
-                                / theirs.max(axis=1)[tied]))
+            # Of two that tie one is here and the other there.
+            gap = max(gap, 0, *(np.abs(np.where(differs, codes - theirs, 0).sum(axis=1))[tied]
+                                / np.maximum(theirs, codes).max(axis=1)[tied]))
             same = ~tied
             for place, (ours, right) in enumerate([(codes, theirs), (own, back)]):
                 error, size = (ours - right)[same], right[same]
                 squares[2 * place] += float((error**2).sum())
                 squares[2 * place + 1] += float((size**2).sum())
-                strongest = np.maximum(np.abs(size).max(axis=1), 1e-30)
-                largest[place] = max(largest[place], 0, *(np.abs(error).max(axis=1) / strongest))
+                errors[place].extend(np.abs(error).max(axis=1))
+                sizes[place].extend(np.abs(size).max(axis=1))
     if active == 0:
         sys.exit(f"{folder}: no latent is ever active, so there is nothing to compare")
     # Where no row has the same active latents, nothing was compared.
     codes, rows = ((squares[i] / squares[i + 1]) ** 0.5 if squares[i + 1] else np.inf for i in (0, 2))
+    largest = [max(np.array(e) / np.maximum(s, np.median(s)), default=np.inf) for e, s in zip(errors, sizes)]
     return SimpleNamespace(
         tool=name, active=active / len(x), errors=(codes, rows), largest=largest, ties=ties, gap=gap)
 
@@ -158,7 +160,7 @@ def main():
     x = np.load(sys.argv[1])
     triples = list(zip(sys.argv[2::3], sys.argv[3::3], sys.argv[4::3]))
     print(f"{len(triples)} SAEs, {len(x)} rows. Relative errors of codes and of reconstructions; the largest difference,"
-          " as a share of the row's largest number; rows with other active latents, whose codes are at most `gap` of the"
+          " as a share of the row's largest number; rows with other active latents, whose codes differ by `gap` of the"
           " strongest")
     print("| SAE | opened by | active | codes | largest | reconstructions | largest | other | gap |")
     print("|---|---|---|---|---|---|---|---|---|")
