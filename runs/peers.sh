@@ -6,8 +6,7 @@
 #   runs/peers.sh [FOLDER] [WHAT…]      WHAT: hsae, sae_lens, sparsify:8192, plain_hsae:2048:bf16, table …
 #
 # Without WHAT everything is measured. Results are kept in FOLDER (default out/peers), one line each, so you can
-# measure in parts; the table has all results there. The other tools come from PyPI, pinned in
-# runs/peers/requirements.txt, into FOLDER/venv (about 2 GB, 3 minutes; VENV names another).
+# measure in parts; the table has all results there. The other tools are in the environment of runs/peers/python.sh.
 #
 #   JAX_STEP=PROGRAM     the authors' step, which is on no package index. It is called with --width
 #                        --experts --k --subspace --sublatents --batch and prints rows per second last
@@ -19,7 +18,6 @@ cd "$(dirname "$0")/.."
 folder=${1:-out/peers}
 shift || true
 hsae=${HSAE:-.build/release/hsae}
-venv=${VENV:-$folder/venv}
 sizes=(--width "${WIDTH:-640}" --experts "${EXPERTS:-16384}" --k "${K:-32}"
   --subspace "${SUBSPACE:-4}" --sublatents "${SUBLATENTS:-16}")
 mkdir -p "$folder"
@@ -34,18 +32,6 @@ settings=(
   plain_hsae:1024: plain_hsae:2048: plain_hsae:2048:bf16 plain_hsae:4096:bf16
 )
 [ -z "${JAX_STEP:-}" ] || settings+=(jax:512: jax:2048:)
-
-install() {
-  [ ! -f "$venv/installed" ] || return 0
-  if ! "${PYTHON:-python3}" -m venv "$venv" ||
-    ! "$venv/bin/pip" install --quiet -r runs/peers/requirements.txt; then
-    echo "$0: the other tools' packages could not be installed in $venv" >&2
-    exit 69
-  fi
-  # A dependency of a dependency that nothing here needs; with a CPU build of torch it fails to load.
-  "$venv/bin/pip" uninstall --quiet --yes torchvision
-  touch "$venv/installed"
-}
 
 # measure NAME BATCH SETTINGS: a line of JSON in FOLDER; a setting that fails is reported and skipped.
 measure() {
@@ -63,10 +49,10 @@ measure() {
         sed "s/.*/{\"name\": \"jax\", \"variant\": \"\", \"batch\": $batch, \"tokensPerSecond\": &}/" \
           >"$out.part" ;;
     *)
-      install
+      python=${python:-$(runs/peers/python.sh)} || exit 69
       # Keep a step's memory for the next step instead of returning it to the system.
       MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 \
-        "$venv/bin/python" runs/peers/peer.py "$name" "${sizes[@]}" --batch "$batch" \
+        "$python" runs/peers/peer.py "$name" "${sizes[@]}" --batch "$batch" \
         --variant "$variant" --seconds "${SECONDS_EACH:-15}" 2>"$out.log" | tail -n 1 \
         >"$out.part" ;;
   esac && [ -s "$out.part" ] && mv "$out.part" "$out" || {

@@ -6,25 +6,20 @@
 #
 # TEXT holds JSON lines, documents that no RUN was trained on; the first CONTEXTS (16) of at least 1,200
 # characters are read, 128 tokens of each. SAEBench 0.6.0, which declares no licence, comes from PyPI into
-# FOLDER/saebench, beside SAELens from runs/peers/requirements.txt in FOLDER/venv (2 GB; VENV names another).
+# FOLDER/saebench, beside the environment of runs/peers/python.sh, which has SAELens.
 # COSINES=1 also compares all latents with all, which takes longer than the rest. Memory: 8 GB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1 text=$2
 shift 2
 hsae=${HSAE:-.build/release/hsae}
-venv=${VENV:-$folder/venv}
 threads=${THREADS:-2}
 cache=${HSAE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hsae}
 mkdir -p "$folder"
-if [ ! -f "$venv/installed" ] && [ -z "${VENV:-}" ]; then
-  "${PYTHON:-python3}" -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --requirement runs/peers/requirements.txt
-  : >"$venv/installed"
-fi
+python=$(runs/peers/python.sh)
 # Without its declared dependencies: the core evaluation needs only those of SAELens, in older versions.
 if [ ! -e "$folder/saebench/installed" ]; then
-  "$venv/bin/python" -m pip install --quiet --no-deps --target "$folder/saebench" \
+  "$python" -m pip install --quiet --no-deps --target "$folder/saebench" \
     sae-bench==0.6.0 tabulate==0.10.0 gguf==0.19.0
   : >"$folder/saebench/installed"
 fi
@@ -38,7 +33,7 @@ for run in "$@"; do
 done
 
 if [ ! -e "$folder/rows.store" ]; then
-  "$venv/bin/python" - "$text" "${CONTEXTS:-16}" >"$folder/text.jsonl" <<'EOF'
+  "$python" - "$text" "${CONTEXTS:-16}" >"$folder/text.jsonl" <<'EOF'
 import json, sys
 lines = (line for line in open(sys.argv[1]) if len(json.loads(line)["text"]) >= 1200)
 for _, line in zip(range(int(sys.argv[2])), lines):
@@ -48,10 +43,10 @@ EOF
   "$hsae" collect gemma-3-270m --layer "$layer" --text "$folder/text.jsonl" --context 128 --holdout 0 \
     --giant-norm 100 --weights f32 --threads "$threads" --out "$folder/rows.store"
 fi
-rows=$("$hsae" info "$folder/rows.store" --json | "$venv/bin/python" -c 'import json, sys; print(json.load(sys.stdin)["rows"])')
+rows=$("$hsae" info "$folder/rows.store" --json | "$python" -c 'import json, sys; print(json.load(sys.stdin)["rows"])')
 
 "$hsae" evaluate "$@" --suite core --store "$folder/rows.store" --model gemma-3-270m --loss-tokens 1M \
   --threads "$threads" --out "$folder/hsae.json" >"$folder/hsae.txt"
-PYTHONPATH=$folder/saebench THREADS=$threads "$venv/bin/python" runs/interop/saebench_core.py \
+PYTHONPATH=$folder/saebench THREADS=$threads "$python" runs/interop/saebench_core.py \
   "$cache/models/gemma-3-270m-q4_k_m.gguf" "$folder/model" "$folder/rows.store" "$folder/results" "${folders[@]}"
-"$venv/bin/python" runs/interop/saebench_table.py "$folder/hsae.json" "$folder/results" "$rows" "${folders[@]}"
+"$python" runs/interop/saebench_table.py "$folder/hsae.json" "$folder/results" "$rows" "${folders[@]}"

@@ -4,22 +4,17 @@
 #
 #   runs/saelens.sh FOLDER STORE RUN…     FOLDER for all output
 #
-# SAELens comes from PyPI, pinned in runs/peers/requirements.txt, into FOLDER/venv (2 GB; VENV names another).
+# SAELens is in the environment of runs/peers/python.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1 store=$2
 shift 2
 hsae=${HSAE:-.build/release/hsae}
-venv=${VENV:-$folder/venv}
 mkdir -p "$folder"
-if [ ! -f "$venv/installed" ] && [ -z "${VENV:-}" ]; then
-  "${PYTHON:-python3}" -m venv "$venv"
-  "$venv/bin/python" -m pip install --quiet --requirement runs/peers/requirements.txt
-  : >"$venv/installed"
-fi
+python=$(runs/peers/python.sh)
 
 rows=$folder/rows.npy
-[ -e "$rows" ] || "$venv/bin/python" runs/interop/rows.py "$store" "$rows" 10000
+[ -e "$rows" ] || "$python" runs/interop/rows.py "$store" "$rows" 10000
 pairs=()
 for run in "$@"; do
   name=$(basename "$run")
@@ -28,4 +23,4 @@ for run in "$@"; do
   "$hsae" encode "$run" "$rows" --reconstruct >"$folder/$name.jsonl"
   pairs+=("$folder/$name" "$folder/$name.jsonl")
 done
-"$venv/bin/python" runs/interop/saelens_equal.py "$rows" "${pairs[@]}"
+"$python" runs/interop/saelens_equal.py "$rows" "${pairs[@]}"

@@ -95,6 +95,14 @@ struct NormalisationImportTests {
             }
           }
           folded.expectEqual(imported)
+          // A training checkpoint of a batchtopk SAE: the threshold and the codes include the same norms.
+          try source.writeSAELens(to: path + "-trained", ["architecture": .string("batchtopk")])
+          try SourceSAE.write(
+            source.saelensTensors + [("topk_threshold", [], [0.6])],
+            to: path + "-trained/sae_weights.safetensors")
+          folded.k = nil
+          folded.threshold = Array(repeating: Double(Float(0.6)), count: source.latents)
+          folded.expectEqual(try DictionaryImport(path: path + "-trained"))
         } else {
           source.expectEqual(imported)
         }

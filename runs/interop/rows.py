@@ -11,4 +11,6 @@ if count > chunk:
     sys.exit(f"At most {chunk} rows, the first chunk's.")
 rows = np.fromfile(f"{store}/directions/c/0/0", np.float16, count * width).astype(np.float32)
 norms = np.fromfile(f"{store}/norms/c/0", np.float32, count)
+if not norms.all():
+    sys.exit(f"{store} has rows of length 0; has its collection ended?")
 np.save(path, rows.reshape(count, width) * norms[:, None])

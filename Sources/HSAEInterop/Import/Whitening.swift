@@ -47,17 +47,19 @@ struct Whitening {
   ///
   ///     e' = M·e,  d' = d·M⁻¹,  b_dec' = b_dec·M⁻¹ + mean,  b_enc' = b_enc − mean·e' − b_dec·e
   ///
-  /// and an encoder that does not subtract b_dec'. If pre-activations are multiplied by the norms of decoder rows, these
-  /// are the norms before the change, so they go into the encoder first.
+  /// and an encoder that does not subtract b_dec'. If pre-activations or codes are multiplied by the norms of decoder
+  /// rows, these are the norms before the change, so they go into the encoder and the thresholds first.
   func fold(into source: inout SourceDictionary) throws(Failure) {
     let shape = source.parameters.shape
     let latents = shape.experts
     var bias = source.encoderBias.map(Double.init)
     if bias.isEmpty { bias = [Double](repeating: 0, count: latents) }
     var norms = [Double](repeating: 1, count: latents)
-    if source.rule == .topK(rescaled: true) {
+    if source.rule == .topK(rescaled: true) || source.codesIncludeNorms {
       norms = source.parameters.decoderSide.rowNorms().map { max(Double($0), 1e-8) }
-      source.rule = .topK(rescaled: false)
+      if source.rule == .topK(rescaled: true) { source.rule = .topK(rescaled: false) }
+      source.codesIncludeNorms = false
+      source.threshold = zip(source.threshold, norms).map { Float(Double($0) * $1) }
     }
     let decoderBias = (0..<width).map {
       source.parameters.hasBias ? Double(source.parameters.bias[0, $0]) : 0
