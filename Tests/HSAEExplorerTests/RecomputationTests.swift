@@ -175,16 +175,27 @@ import Testing
       let expected = try ExplainFixture.dump(fixture.features)
       let other = Path.join(folder, "other")
       var rounds = 0
+      var last: (stage: Explainer.Stage, done: Int)?
+      var stopped: (stage: Explainer.Stage, done: Int)?
       while true {
-        // Each round goes further than the last one.
+        // Each round goes further than the last one, and a stage begins with what earlier rounds have done of it, if it
+        // has parts.
         var steps = 0
+        var first: [Explainer.Stage: Int] = [:]
         let summary = try fixture.explainer(
           run, to: other,
-          progress: { _, _, _ in
+          progress: { stage, done, _ in
             steps += 1
-            return steps <= 3 + rounds
+            if first[stage] == nil { first[stage] = done }
+            if steps <= 3 + rounds { return true }
+            last = (stage, done)
+            return false
           }
         ).explain()
+        if let (stage, done) = stopped, ![.scores, .matched, .postings].contains(stage) {
+          #expect(first[stage] == done, "\(stage)")
+        }
+        stopped = last
         if summary != nil { break }
         rounds += 1
         let database = try FeatureDatabase(path: other)

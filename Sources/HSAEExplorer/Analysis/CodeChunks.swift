@@ -15,17 +15,18 @@ struct CodeChunks: Sendable {
 
   /// Encodes the rows whose files are missing in `folder`, and opens all files.
   ///
-  /// `progress` receives the number of rows done and returns whether to go on; if not, the result is nil.
+  /// `progress` receives the number of rows done, those of files that were there included, and returns whether to go
+  /// on; if not, the result is nil.
   static func make(
     _ run: LoadedRun, rows: ExplainedRows, folder: String, chunkRows: Int = chunkRows,
     threads: Int, progress: (_ done: Int) -> Bool
   ) throws(Failure) -> CodeChunks? {
     var chunks: [CodeChunk] = []
     for start in stride(from: 0, to: rows.count, by: chunkRows) {
-      guard progress(start) else { return nil }
       let range = start..<min(rows.count, start + chunkRows)
       let path = Path.join(folder, "codes-\(start / chunkRows)")
       if !Path.exists(path) {
+        guard progress(start) else { return nil }
         rows.source.prefetch(range)
         var batch = try rows.source.matrix(rows: range)
         run.prepare(&batch)

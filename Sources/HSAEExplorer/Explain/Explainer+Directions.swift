@@ -29,8 +29,8 @@ extension Explainer {
   ) throws(Failure) -> Bool {
     for part in 0..<pieceCount(latents.count, size: size) {
       let range = pieceRange(part, size: size, count: latents.count)
-      guard goesOn(stage, range.lowerBound, latents.count) else { return false }
       if try writer.isDone(runID, stage, part) { continue }
+      guard goesOn(stage, range.lowerBound, latents.count) else { return false }
       let write = try body(latents[range])
       try writer.write(runID, stage, part, write)
     }

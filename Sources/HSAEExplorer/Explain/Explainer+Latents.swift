@@ -21,8 +21,8 @@ extension Explainer {
     let experts = run.shape.experts
     for block in 0..<pieceCount(experts, size: options.blockSize) {
       let range = pieceRange(block, size: options.blockSize, count: experts)
-      guard goesOn(.latents, range.lowerBound, experts) else { return false }
       if try writer.isDone(runID, .latents, block) { continue }
+      guard goesOn(.latents, range.lowerBound, experts) else { return false }
       let found = Mutex<[Int: [(ExpertSummary.Member, String)]]>([:])
       let (rows, shape, settings) = (rows, run.shape, options.contexts)
       let subThreshold = run.dictionary.activation.subThreshold

@@ -95,7 +95,8 @@ public final class Explainer {
   ///   - effects: returns what finds promoted tokens; nil to leave them out.
   ///   - folder: the folder of the database.
   ///   - options: the options.
-  ///   - progress: receives the progress of a stage and returns whether to go on.
+  ///   - progress: receives the progress of a stage and returns whether to go on. Its first call in a stage has what
+  ///     an earlier call of ``explain()`` has done.
   public init(
     _ run: LoadedRun, weights: String, rows: ExplainedRows, model: String?,
     centres: Bool = false, effects: (() throws(Failure) -> TokenEffects)?, folder: String,
