@@ -47,7 +47,12 @@ extension SAELensExport {
     }
     try writer.append("b_dec", bias(parameters))
     if architecture == .jumprelu {
-      try writer.append("threshold", scaled(dictionary.thresholds?.threshold))
+      // A latent passes its own threshold, and the activation function's, which includes its border.
+      let least = dictionary.activation.threshold
+      let thresholds = dictionary.thresholds?.threshold.map {
+        least > 0 ? max($0, least.nextDown) : $0
+      }
+      try writer.append("threshold", scaled(thresholds))
     }
     _ = try writer.finish()
   }

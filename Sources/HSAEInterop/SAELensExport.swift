@@ -152,6 +152,13 @@ public struct SAELensExport {
       "training_tokens": .integer(step * (run.description.training?.batch ?? 0)),
       "hsae_code_scale": .number(Double(scale)),
     ]
+    if let training = run.description.training {
+      let isNested = training.objective.prefixes != nil
+      members["trained_as"] = .string((isNested ? "matryoshka_" : "") + training.selection.name)
+      if let prefixes = training.objective.prefixes {
+        members["matryoshka_widths"] = .array(prefixes.map { .integer($0) })
+      }
+    }
     if let model { members["model_name"] = .string(model) }
     if let attributes {
       if let length = attributes.contextLength { members["context_size"] = .integer(length) }

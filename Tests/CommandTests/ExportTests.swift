@@ -102,6 +102,52 @@ import Testing
     }
   }
 
+  /// BatchTopK and JumpReLU become SAELens's JumpReLU: f = u · [u > θ] with u = (x − b_dec) · e + b_enc.
+  @Test(arguments: [
+    (["--activation=batchtopk", "--k=2.5", "--matryoshka=9,20"], "matryoshka_batchtopk"),
+    (["--activation=batchtopk", "--k=3", "--threshold=0.05"], "batchtopk"),
+    (
+      ["--activation=jumprelu", "--l0-target=3", "--jumprelu-start=0.2", "--learning-rate=0.01"],
+      "jumprelu"
+    ),
+  ])
+  func otherSelectionsAreSAELensJumpReLU(_ options: [String], _ kind: String) throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let trained = try runHSAE(
+        [
+          "train", fixture.data, "--out", fixture.path("run"), "--experts=40", "--batch=64",
+          "--sublatents=0", "--bias=geometric-median", "--encoder-bias=zero", "--steps=60",
+        ] + options)
+      #expect(trained.code == 0, "\(trained.errors)")
+      let out = fixture.path("saelens")
+      let result = try runHSAE(["export", fixture.path("run"), "--out", out])
+      #expect(result.code == 0, "\(result.errors)")
+      let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
+      #expect(cfg["architecture"]?.string == "jumprelu" && cfg["d_sae"]?.integer == 40)
+      #expect(cfg["metadata"]?["trained_as"]?.string == kind)
+      let file = try SafetensorsFile(path: Path.join(out, "sae_weights.safetensors"))
+      let (encoder, decoder) = (try rows(file, "W_enc"), try rows(file, "W_dec"))
+      let (bias, before) = (try rows(file, "b_dec")[0], try rows(file, "b_enc")[0])
+      let thresholds = try rows(file, "threshold")[0]
+      #expect(before.contains { $0 != 0 } && thresholds.contains { $0 > 0 })
+      let expected = try encoded(fixture.path("run"), fixture.data, experts: 40, sublatents: 0)
+      #expect(Set(expected.map(\.codes.count)).count > 1)
+      for (index, row) in expected.enumerated() {
+        let x = zip(try scaledRow(fixture.data, index), bias).map { $0 - $1 }
+        let u = (0..<40).map { latent in
+          product(x, encoder.map { $0[latent] }) + before[latent]
+        }
+        let active = (0..<40).filter { u[$0] > max(0, thresholds[$0]) }
+        let codes = Dictionary(uniqueKeysWithValues: active.map { ($0, u[$0]) })
+        let rebuilt = (0..<20).map { column in
+          codes.reduce(bias[column]) { $0 + $1.value * decoder[$1.key][column] }
+        }
+        expectAlike(row, codes, rebuilt)
+      }
+    }
+  }
+
   @Test func hierarchicalTensorsUnfold() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)

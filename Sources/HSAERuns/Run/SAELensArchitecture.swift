@@ -9,7 +9,7 @@ public enum SAELensArchitecture: String, Codable, Hashable, Sendable {
   case topk
   /// SAELens's own ReLU, for an imported dictionary.
   case standard
-  /// SAELens's own JumpReLU, for an imported dictionary.
+  /// SAELens's own JumpReLU: for an imported dictionary, and for one level that was trained with BatchTopK or JumpReLU.
   case jumprelu
   /// Two levels, or thresholds: the class in `hsae_saelens.py`.
   case hsae
@@ -21,6 +21,13 @@ public enum SAELensArchitecture: String, Codable, Hashable, Sendable {
       self = dictionary.thresholds?.threshold.isEmpty ?? true ? .standard : .jumprelu
     } else {
       let hasOneLevel = dictionary.shape.isFlat || topLevelOnly
+      // SAELens saves BatchTopK as JumpReLU too: after training it has thresholds, and any number of latents is active.
+      if hasOneLevel, dictionary.thresholds?.threshold.isEmpty == false,
+        dictionary.shape.activeExperts == dictionary.shape.experts
+      {
+        self = .jumprelu
+        return
+      }
       self = hasOneLevel && dictionary.activation.threshold <= 0 ? .topk : .hsae
     }
   }

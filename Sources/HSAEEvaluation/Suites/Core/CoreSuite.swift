@@ -68,13 +68,12 @@ public enum CoreSuite: EvaluationSuite {
       result.saeBench = saeBench(result, run, rows)
       results.append(result)
     }
-    if let note = unequalCodes(results) { results[0].notes.insert(note, at: 0) }
+    if !results.isEmpty { results[0].notes.insert(contentsOf: unequalCosts(results), at: 0) }
     return results
   }
 
-  /// A sentence about runs that spend different numbers of codes on a row, or have different numbers of parameters; nil
-  /// if they are alike.
-  static func unequalCodes(_ results: [SuiteResult]) -> String? {
+  /// Sentences about runs that spend different numbers of codes on a row, or have different numbers of parameters.
+  static func unequalCosts(_ results: [SuiteResult]) -> [String] {
     func values(_ key: String) -> [Double] { results.compactMap { $0[key]?.value } }
     func differ(_ values: [Double], by share: Double) -> Bool {
       guard let low = values.min(), let high = values.max() else { return false }
@@ -86,15 +85,16 @@ public enum CoreSuite: EvaluationSuite {
       let text = codes.map { String(format: "%.1f", $0) }.uniqued(by: \.self).joined(
         separator: ", ")
       sentences.append(
-        "These dictionaries spend different numbers of codes on a row (\(text)), so their explained variance and CE"
-          + " loss are not at equal cost.")
+        "These dictionaries spend different numbers of codes on a row (\(text)): they are not compared at equal cost."
+      )
     }
     if differ(parameters, by: 0.1) {
       let text = parameters.map { String(format: "%.1f", $0 / 1e6) }.uniqued(by: \.self)
         .joined(separator: ", ")
-      sentences.append("They have different numbers of parameters (in millions: \(text)).")
+      sentences.append(
+        "These dictionaries have different numbers of parameters (in millions: \(text)).")
     }
-    return sentences.isEmpty ? nil : sentences.joined(separator: " ")
+    return sentences
   }
 
   /// The result in SAEBench's terms, as SAEBench measures the exported dictionary: rows have their lengths in
