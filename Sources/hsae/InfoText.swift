@@ -138,7 +138,8 @@ struct Description {
           + (last.explainedVariance.map { String(format: ", explained variance %.4f", $0) } ?? "")
           // Latents are not called dead before a million rows were seen.
           + (last.tokens >= Usage.reportingWindow
-            ? ", \(counted(last.deadLatents, "latent")) dead for a million rows" : ""))
+            ? ", \(counted(last.deadLatents, shape.isFlat ? "latent" : "expert")) dead for a million rows"
+            : ""))
     }
     self.init(
       lines, Run(configuration: run.description, checkpoints: checkpoints, last: last))

@@ -28,7 +28,7 @@ import Testing
         ["explain", runs[0], "--out", out], environment: ["HSAE_PROGRESS_SECONDS": "0"])
       #expect(first.code == 0, "\(first.errors)")
       #expect(first.errors.contains("hsae explain: after 0 s: texts, "), "\(first.errors)")
-      #expect(first.output.contains("live latents") && first.output.contains("rows/s"))
+      #expect(first.output.contains(" of 40 on these rows") && first.output.contains("rows/s"))
       let second = try runHSAE([
         "explain", runs[1], Path.join(store, "holdout"), "--out", out, "--json", "--name", "held",
       ])
