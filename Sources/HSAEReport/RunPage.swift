@@ -29,7 +29,7 @@ private func hierarchies(_ run: RunReport, hasIndex: Bool) -> Markup {
   let unit = run.rowKind.rawValue
   let search: Markup = """
     <form class="search" role="search" hidden>
-    <label for="query">Find a word among all \(grouped(run.index.count)) experts</label>
+    <label for="query">Find a word among all \(counted(run.index.count, "expert"))</label>
     <input id="query" type="search" autocomplete="off" spellcheck="false" enterkeyhint="search"
     placeholder="october, violin, 北京 …" aria-controls="results">
     <p id="status" role="status"></p>

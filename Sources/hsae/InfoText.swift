@@ -30,8 +30,8 @@ struct Description {
   init(features: FeatureDatabase) throws(Failure) {
     let runs = try features.runs()
     let lines = runs.map { run in
-      "  \(run.name): \(counted(run.shape.experts, "latent"))"
-        + (run.shape.isFlat ? "" : " × \(run.shape.sublatents) sublatents")
+      "  \(run.name): \(counted(run.shape.experts, run.shape.isFlat ? "latent" : "expert"))"
+        + (run.shape.isFlat ? "" : " × \(counted(run.shape.sublatents, "sublatent"))")
         + ", \(counted(run.rows, "row")) of \(run.storeName)"
         + (run.hookPoint.map { " (\(run.modelName ?? "?"), \($0))" } ?? "")
         + (run.isComplete ? "" : ", INCOMPLETE: hsae explain has not ended")
@@ -59,7 +59,7 @@ struct Description {
     let facts = [
       attributes.weightsType.map { "weights \($0)" },
       attributes.contextLength.map {
-        "contexts of \($0) tokens"
+        "contexts of \(counted($0, "token"))"
           + (store.beginsWithBOS.map { $0 ? " that begin with BOS" : " without BOS" } ?? "")
           + (attributes.collection?.bos.map { " (--bos \($0.rawValue))" } ?? "")
       },
@@ -117,7 +117,7 @@ struct Description {
       "\(path): \(kind), "
         + (shape.isFlat
           ? "flat dictionary of \(counted(shape.experts, "latent"))"
-          : "dictionary of \(grouped(shape.experts)) experts × \(shape.sublatents) sublatents in"
+          : "dictionary of \(counted(shape.experts, "expert")) × \(counted(shape.sublatents, "sublatent")) in"
             + " subspaces of \(shape.subspace)")
         + ", \(active), width \(shape.width)"
     ]

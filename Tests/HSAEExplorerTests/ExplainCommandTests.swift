@@ -51,6 +51,7 @@ import Testing
       let json = Path.join(folder, "json")
       let exported = try runHSAE(["export-features", out, "--run", "h", "--out", json])
       #expect(exported.code == 0, "\(exported.errors)")
+      #expect(exported.output.contains(" experts of h\n"), "\(exported.output)")
       let batch = try JSONFile.readTree(from: Path.join(json, "batch-0.json"))
       let features = try #require(batch["features"]?.array)
       #expect(try features.count == database.latents(LatentQuery(), in: records[0]).total)

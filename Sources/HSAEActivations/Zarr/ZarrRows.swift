@@ -22,7 +22,9 @@ public struct ZarrRows: RowSource {
   /// The path as the user wrote it.
   public var path: String { array.path }
   /// A description for people.
-  public var summary: String { "Zarr array, \(rowCount) rows of width \(width), \(type)" }
+  public var summary: String {
+    "Zarr array, \(counted(rowCount, "row")) of width \(width), \(type)"
+  }
 
   /// Opens the array in the folder `path`. Fails with `.data` unless it is a matrix of float16,
   /// bfloat16, float32 or float64, uncompressed.
