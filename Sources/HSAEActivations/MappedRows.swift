@@ -86,6 +86,9 @@ public struct MappedRows: RowSource {
       if !type.decode(numbers, into: &target) {
         throw notFinite(row: row, type.notFinite(in: numbers))
       }
+      if type.vanished(numbers, to: target.span) {
+        throw notFinite(row: row, ElementType.tooSmall)
+      }
     }
   }
 

@@ -81,6 +81,7 @@ public struct ZarrRows: RowSource {
       precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
       let first = row / chunkRows * chunkColumns
       let rowInChunk = row % chunkRows
+      var hasVanished = false
       for column in 0..<chunkColumns {
         let from = column * chunkWidth
         let count = min(chunkWidth, width - from)
@@ -98,6 +99,11 @@ public struct ZarrRows: RowSource {
         if !type.decode(bytes, into: &target) {
           throw notFinite(row: row, type.notFinite(in: bytes))
         }
+        hasVanished = hasVanished || type.vanished(bytes, to: target.span)
+      }
+      let whole = index * width..<(index + 1) * width
+      if hasVanished, whole.allSatisfy({ destination[$0] == 0 }) {
+        throw notFinite(row: row, ElementType.tooSmall)
       }
     }
   }
