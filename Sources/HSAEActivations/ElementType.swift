@@ -79,6 +79,19 @@ extension ElementType {
     return Self.notFinite
   }
 
+  /// What a row is that `vanished`, for messages.
+  static let tooSmall = "numbers below single precision (1e-45) only; scale the numbers"
+
+  /// Whether `decode` made only zeros, `floats`, of `bytes` that have other numbers. Such rows would be zero rows.
+  func vanished(_ bytes: RawSpan, to floats: Span<Float>) -> Bool {
+    guard self == .float64, floats.indices.allSatisfy({ floats[$0] == 0 }) else { return false }
+    return stride(from: 0, to: bytes.byteCount - 7, by: 8).contains { start in
+      // Safe: 8 bytes follow `start`, and any bits are an integer. The first bit is the sign.
+      unsafe bytes.unsafeLoadUnaligned(fromByteOffset: start, as: UInt64.self).littleEndian << 1
+        != 0
+    }
+  }
+
   /// Appends `floats` to `bytes` as little-endian elements of this type, rounded to nearest even.
   func encode(_ floats: Span<Float>, to bytes: inout [UInt8]) {
     for index in floats.indices {

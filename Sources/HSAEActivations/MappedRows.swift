@@ -22,7 +22,7 @@ public struct MappedRows: RowSource {
   /// A description for people.
   public var summary: String {
     let name = tensor.map { "safetensors matrix \"\($0)\"" } ?? "NumPy array"
-    return "\(name), \(rowCount) rows of width \(width), \(type)"
+    return "\(name), \(counted(rowCount, "row")) of width \(width), \(type)"
   }
 
   /// The matrix of `shape` that begins at byte `offset` of `file`. `path` is that of an index of several files, and `name`
@@ -85,6 +85,9 @@ public struct MappedRows: RowSource {
       let numbers = bytes.extracting(start..<start + rowBytes)
       if !type.decode(numbers, into: &target) {
         throw notFinite(row: row, type.notFinite(in: numbers))
+      }
+      if type.vanished(numbers, to: target.span) {
+        throw notFinite(row: row, ElementType.tooSmall)
       }
     }
   }

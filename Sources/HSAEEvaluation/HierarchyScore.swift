@@ -11,7 +11,7 @@ public struct HierarchyScore: Hashable, Sendable, Codable {
   /// The expert.
   public var expert: Int
   /// The score: `cohesion` · `margin` · √(`gain` · `richness` · `readability`); 0 unless there are
-  /// `HierarchyScoring.minimumSublatents` live sublatents.
+  /// `HierarchyScoring.minimumSublatents` judged sublatents.
   public var score = 0.0
   /// How similar words of different sublatents are: whether they share a parent.
   public var cohesion = 0.0
@@ -27,8 +27,8 @@ public struct HierarchyScore: Hashable, Sendable, Codable {
   public var withinCosine = 0.0
   /// Mean cosine of words of different sublatents, above that of random words.
   public var betweenCosine = 0.0
-  /// The sublatents with enough distinct words, most active rows first.
-  public var live: [Int] = []
+  /// The judged sublatents, those with enough distinct words, most active rows first.
+  public var judged: [Int] = []
 
   /// A score of 0 for `expert`.
   public init(expert: Int) { self.expert = expert }
@@ -36,11 +36,11 @@ public struct HierarchyScore: Hashable, Sendable, Codable {
 
 /// The constants of the score.
 public struct HierarchyScoring: Hashable, Sendable, Codable {
-  /// A sublatent is judged by this many of its strongest words.
+  /// A sublatent is judged by at most this many of its strongest words.
   public var wordsPerSublatent = 16
-  /// A sublatent is live if it is active for this many distinct words.
+  /// A sublatent is judged if it is active for this many distinct words.
   public var minimumWords = 5
-  /// A hierarchy with fewer live sublatents scores 0.
+  /// A hierarchy with fewer judged sublatents scores 0.
   public var minimumSublatents = 3
   /// The cosine (above that of random words) at which cohesion is one half.
   public var halfCohesion = 0.1
@@ -88,7 +88,7 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
     }
     children.sort { $0.active != $1.active ? $0.active > $1.active : $0.index < $1.index }
     var result = HierarchyScore(expert: expert)
-    result.live = children.map(\.index)
+    result.judged = children.map(\.index)
     guard children.count >= minimumSublatents else { return result }
 
     // Sums of unit rows give mean cosines within and between groups without visiting pairs.

@@ -78,7 +78,8 @@ public struct RowsPlace: Sendable {
 
 extension RowsPlace {
   /// How these rows differ from those that the dictionary of the run at `run` is for, as a sentence; nil if they do
-  /// not, as far as that is known.
+  /// not, as far as that is known. A hook point that hsae does not know is a difference, because nothing says whether the
+  /// rows are right.
   ///
   /// Fails with `.data` if the dictionary cannot be for such rows: it is for another hook point than a block's
   /// output.
@@ -94,9 +95,14 @@ extension RowsPlace {
       theirs.append(model)
       ours.append(modelName)
     }
+    var clauses: [String] = []
     if let hook = origin.hook {
       switch HookPlace(hook) {
-      case .vocabulary where isVocabulary, nil: break
+      case nil:
+        clauses.append(
+          "hook point \(hook.spelledPlainly) is not one that hsae knows; make sure that \(name) has its rows"
+        )
+      case .vocabulary where isVocabulary: break
       case .output(let other) where !isVocabulary:
         guard let block, block != other else { break }
         theirs.append(hook)
@@ -112,14 +118,13 @@ extension RowsPlace {
       theirs.append(Self.contexts(own))
       ours.append(Self.contexts(beginsWithBOS))
     }
-    var sentence = Self.sentence(run, theirs, name, ours)
     let changes = origin.modelChanges
     if !changes.isEmpty {
-      let clause =
+      clauses.append(
         "its model was loaded with \(changes.joined(separator: ", ").spelledPlainly), unlike that of \(name)"
-      sentence = sentence.map { "\($0.dropLast()); \(clause)." } ?? "\(run): \(clause)."
+      )
     }
-    return sentence
+    return Self.sentence(run, theirs, name, ours, clauses)
   }
 
   /// The same for a run that was trained here, on the rows `own`.
@@ -145,13 +150,17 @@ extension RowsPlace {
   }
 
   private static func sentence(
-    _ run: String, _ theirs: [String], _ name: String, _ ours: [String]
+    _ run: String, _ theirs: [String], _ name: String, _ ours: [String], _ clauses: [String] = []
   ) -> String? {
-    if theirs.isEmpty { return nil }
+    var clauses = clauses
     func list(_ parts: [String]) -> String {
       parts.map(\.spelledPlainly).joined(separator: ", ")
     }
-    return "\(run): its dictionary is for \(list(theirs)), and \(name) is of \(list(ours))."
+    if !theirs.isEmpty {
+      clauses.insert(
+        "its dictionary is for \(list(theirs)), and \(name) is of \(list(ours))", at: 0)
+    }
+    return clauses.isEmpty ? nil : "\(run): \(clauses.joined(separator: "; "))."
   }
 }
 

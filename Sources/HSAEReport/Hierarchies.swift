@@ -49,12 +49,12 @@ struct TreeList {
       <span class="head">\(parent.words.prefix(4).map { wordMarkup($0.text) }.joined(", "))</span>\
       <span class="strip" aria-hidden="true">\(strip.joined())</span>\
       <span class="meta"><span>\(counted(parent.count, unit.rawValue))</span>\
-      <span>\(counted(score.live.count, "sublatent"))</span></span><span class="score">\
+      <span>\(counted(score.judged.count, "judged sublatent"))</span></span><span class="score">\
       <span class="hush">score </span>\(decimal(score.score, 3))</span></summary>
       <p class="words">\(wordsMarkup(parent.words))</p>
       \(when(!items.isEmpty, "<ul class=\"subs\">\n\(items.joined())</ul>"))
       <p class="note">expert \(parent.index)\
-      \(when(hidden > 0, " · \(hidden) sublatents with fewer \(unit.rawValue)s not shown"))\
+      \(when(hidden > 0, " · \(counted(hidden, "sublatent")) with fewer \(unit.rawValue)s not shown"))\
       \(when(score.score > 0, factors))</p>
       </details>
 
@@ -70,10 +70,9 @@ struct TreeList {
 func scoreNote(_ unit: RowKind) -> Markup {
   """
   <details class="how"><summary>How the clearest are chosen</summary>
-  <p>By a score between 0 and 1, computed for every expert and never by hand. A sublatent counts as
-  live if it is active (its code reaches the threshold) for at least 5 distinct words; an expert
-  with fewer than 3 live sublatents scores 0. The 16 strongest distinct words of each live sublatent
-  are judged. <i>w</i> is the mean cosine of two words of one sublatent and <i>b</i> that of words
+  <p>By a score between 0 and 1, computed for every expert and never by hand. A sublatent is
+  <i>judged</i> if it is active (its code reaches the threshold) for at least 5 distinct words, by
+  its 16 strongest ones; an expert with fewer than 3 judged sublatents scores 0. <i>w</i> is the mean cosine of two words of one sublatent and <i>b</i> that of words
   of different sublatents of the expert, both above the mean cosine of random words:</p>
   <p class="formula">score = <b>cohesion</b> × <b>margin</b> ×
   √(<b>gain</b> × <b>richness</b> × <b>readability</b>)</p>
@@ -84,7 +83,7 @@ func scoreNote(_ unit: RowKind) -> Markup {
   than the whole</dd></div>
   <div><dt>gain</dt><dd><i>e</i> / (<i>e</i> + 0.05), where <i>e</i> is the share of squared error
   that the sublatents remove</dd></div>
-  <div><dt>richness</dt><dd>effective number of live sublatents less one, over 5, at most
+  <div><dt>richness</dt><dd>effective number of judged sublatents less one, over 5, at most
   1</dd></div>
   <div><dt>readability</dt><dd>share of the judged words that are whole words and not forms of one
   another</dd></div>

@@ -14,7 +14,7 @@ struct RunKind {
   let runs: [Evaluation.Run]
 
   /// The name of its line in a figure.
-  var series: String { sublatents == 0 ? "SAE" : "H-SAE, \(sublatents) sublatents" }
+  var series: String { sublatents == 0 ? "SAE" : "H-SAE, \(counted(sublatents, "sublatent"))" }
   /// The head of its column in a table.
   var column: String { "\(sublatents == 0 ? "SAE" : "H-\(sublatents)") \(grouped(experts))" }
 

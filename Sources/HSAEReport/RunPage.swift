@@ -29,7 +29,7 @@ private func hierarchies(_ run: RunReport, hasIndex: Bool) -> Markup {
   let unit = run.rowKind.rawValue
   let search: Markup = """
     <form class="search" role="search" hidden>
-    <label for="query">Find a word among all \(grouped(run.index.count)) experts</label>
+    <label for="query">Find a word among all \(counted(run.index.count, "expert"))</label>
     <input id="query" type="search" autocomplete="off" spellcheck="false" enterkeyhint="search"
     placeholder="october, violin, 北京 …" aria-controls="results">
     <p id="status" role="status"></p>
@@ -129,12 +129,15 @@ private func figures(
 ) -> [Markup] {
   let shape = run.shape
   let all = shape.experts * shape.sublatents
+  let flat = baseline.map {
+    ", those of the flat SAE \(short(Double($0.shape.parameterCount)))" as Markup
+  }
   var result = [
-    shape.isFlat
-      ? figure("latents", "\(grouped(shape.experts))", activeClause(run))
-      : figure(
-        "experts × sublatents", "\(grouped(shape.experts)) × \(shape.sublatents)",
-        activeClause(run))
+    figure(
+      shape.isFlat ? "latents" : "experts × sublatents",
+      shape.isFlat
+        ? "\(grouped(shape.experts))" : "\(grouped(shape.experts)) × \(shape.sublatents)",
+      "\(activeClause(run)); \(short(Double(shape.parameterCount))) parameters\(flat)")
   ]
   let heldOut = Headline(run, heldOutBy: evaluation)
   if let own = heldOut ?? Headline(run) {
@@ -148,7 +151,7 @@ private func figures(
     if let other, other > 0 {
       let change = 1 - own.squaredError / other
       aside =
-        "\(percent(abs(change))) \(change >= 0 ? "below" : "above") flat, \(readable(other, 3))"
+        "\(percent(abs(change))) \(change >= 0 ? "less" : "more") than the flat SAE’s \(readable(other, 3))"
     }
     let level = own.topLevel.map { "\(percent($0)) by the top level alone, " } ?? ""
     result += [
@@ -157,7 +160,8 @@ private func figures(
     ]
   }
   if let numbers = run.numbers {
-    let sublatents = counted(all - numbers.deadSublatents, "sublatent") + "; "
+    let sublatents =
+      "\(grouped(all - numbers.deadSublatents)) of \(counted(all, "sublatent")) live; "
     result.append(
       figure(
         shape.isFlat ? "live latents" : "live experts",
@@ -193,21 +197,24 @@ private func densities(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
   if let numbers = run.numbers {
     charts.append(
       densityChart(
-        "\(run.shape.isFlat ? "Latents" : "Experts"), \(run.name)", numbers.expertHistogram,
+        "\(run.shape.isFlat ? "Latents" : "Experts") active, \(run.name)", numbers.expertHistogram,
         color: 0))
     if !run.shape.isFlat {
-      charts.append(densityChart("Sublatents, \(run.name)", numbers.sublatentHistogram, color: 0))
+      charts.append(
+        densityChart("Sublatents chosen, \(run.name)", numbers.sublatentHistogram, color: 0))
     }
   }
   if let baseline, let numbers = baseline.numbers {
-    charts.append(densityChart("Latents, \(baseline.name)", numbers.expertHistogram, color: 1))
+    charts.append(
+      densityChart("Latents active, \(baseline.name)", numbers.expertHistogram, color: 1))
   }
   let drawn = charts.compactMap(\.self)
   guard !drawn.isEmpty else { return nil }
+  let places = evaluatedOn([run, baseline].compactMap(\.self))
   return """
     <p class="lead">How many latents are active, and how many sublatents are chosen, for what share of
-    the rows. A latent that is never active is dead; so is a sublatent whose code is always below the
-    threshold.</p>
+    the rows. A latent that is never active is dead. A sublatent that is chosen can be dead too, if its code
+    is always below the threshold.\(when(!places.isEmpty, " Counted on \(places)."))</p>
     <div class="charts">\(drawn.joined())</div>
     """
 }

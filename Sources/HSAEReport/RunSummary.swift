@@ -13,7 +13,7 @@ public struct HierarchySummary: Hashable, Sendable, Codable {
   public var score: Double
   /// Its strongest words.
   public var words: [String]
-  /// The strongest words of its live sublatents, by falling number of words.
+  /// The strongest words of its judged sublatents, by falling number of words.
   public var sublatents: [[String]]
 }
 
@@ -59,10 +59,10 @@ public struct RunSummary: Hashable, Sendable, Codable {
     seconds = length.seconds
     vectorsPerSecond = length.rate
     clearest = run.clearest.prefix(10).map { tree in
-      let live = Set(tree.score.live)
+      let judged = Set(tree.score.judged)
       return HierarchySummary(
         expert: tree.parent.index, score: tree.score.score, words: tree.parent.words.map(\.text),
-        sublatents: tree.children.filter { live.contains($0.index) }.map {
+        sublatents: tree.children.filter { judged.contains($0.index) }.map {
           $0.words.map(\.text)
         })
     }

@@ -135,7 +135,8 @@ let script = #"""
     }
     if (children.length) box.append(subs);
     box.append(make("p", "note", children.length > 12 ?
-      children.length - 12 + " sublatents with fewer " + unit + "s not shown" : ""));
+      children.length - 12 + (children.length === 13 ? " sublatent" : " sublatents") +
+      " with fewer " + unit + "s not shown" : ""));
     return box;
   };
 

@@ -14,7 +14,9 @@ func storeSection(_ store: StoreSummary) -> Markup {
     "\(attributes.hookPoint) of \(attributes.modelName)",
   ]
   if let weights = attributes.weightsType { parts.append("weights \(weights)") }
-  if let length = attributes.contextLength { parts.append("contexts of \(length) tokens") }
+  if let length = attributes.contextLength {
+    parts.append("contexts of \(counted(length, "token"))")
+  }
   if let documents = store.documents { parts.append("\(counted(documents, "document"))") }
   if let heldOut = store.heldOut { parts.append("\(counted(heldOut, "row")) held out") }
   if store.flagged > 0 {

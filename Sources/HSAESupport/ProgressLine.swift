@@ -24,12 +24,10 @@ public final class ProgressLine: Sendable {
     var write: @Sendable (String) -> Void
 
     static var standardError: Output {
-      let interval = environmentVariable("HSAE_PROGRESS_SECONDS").flatMap(Double.init) ?? 60
-      return Output(
+      Output(
         isTerminal: StandardStream.errors.isTerminal,
         columns: { StandardStream.errors.columns ?? 80 },
-        // Less than zero, a NaN and more than a century mean nothing.
-        interval: .seconds(interval >= 0 ? min(interval, 3e9) : 60),
+        interval: .seconds(ProgressLine.seconds(environmentVariable(ProgressLine.variable)) ?? 60),
         // A terminal that is gone is no reason to stop working.
         write: { try? StandardStream.errors.write($0) })
     }
@@ -61,6 +59,23 @@ public final class ProgressLine: Sendable {
   private let state: Mutex<State>
   /// A queue of its own: computing threads do not delay it.
   private let queue = DispatchQueue(label: "hsae.progress")
+
+  /// The environment variable that sets the seconds between lines.
+  private static let variable = "HSAE_PROGRESS_SECONDS"
+
+  /// The seconds that `text` sets, at most a century; nil if it sets none or is not a number of at least 0.
+  static func seconds(_ text: String?) -> Double? {
+    guard let number = text.flatMap(Double.init), number >= 0 else { return nil }
+    return min(number, 3e9)
+  }
+
+  /// Fails with `.usage` if the environment variable `HSAE_PROGRESS_SECONDS` is not a number of seconds.
+  public static func checkEnvironment() throws(Failure) {
+    guard let text = environmentVariable(variable), seconds(text) == nil else { return }
+    throw .usage(
+      "\(variable) is \"\(text.prefix(40))\"; set it to a number of seconds of at least 0, such as 60, or unset it."
+    )
+  }
 
   /// Says where `hsae COMMAND` is. A quiet one says nothing: it is for the processes that leave messages to another.
   public convenience init(_ command: String, isQuiet: Bool = false) {

@@ -17,8 +17,8 @@ func benchText(_ result: BenchResult, data: String, run: String, _ plan: BenchPl
   var lines = [
     "width \(shape.width), experts \(shape.experts), \(active), subspace"
       + " \(shape.subspace), sublatents \(shape.sublatents); batch \(result.batch),"
-      + " \(result.precision), \(result.threads) threads, kernels \(kernelsName)",
-    "weights after \(grouped(result.trainedSteps)) steps (\(run)) on \(data)",
+      + " \(result.precision), \(counted(result.threads, "thread")), kernels \(kernelsName)",
+    "weights after \(counted(result.trainedSteps, "step")) (\(run)) on \(data)",
   ]
   if let above = result.aboveThreshold {
     lines.append(String(format: "%.2f %% of latents at or above the threshold", above * 100))

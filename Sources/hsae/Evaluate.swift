@@ -272,9 +272,19 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
 
   private var isFolder: Bool { out.map { !$0.hasSuffix(".json") } ?? false }
 
+  /// Fails if --out cannot be written. It makes no folder, because the evaluation may still be refused.
   private func requireWritable(_ out: String) throws(Failure) {
-    let folder = isFolder ? out : Path.parent(out)
-    if isFolder { try Path.createDirectories(folder) } else { try Path.requireParent(of: out) }
+    guard !out.isEmpty else { throw .usage("--out is empty; name a folder or a .json file.") }
+    var folder = isFolder ? out : Path.parent(out)
+    if isFolder {
+      while !Path.exists(folder), Path.parent(folder) != folder { folder = Path.parent(folder) }
+      guard Path.isDirectory(folder) else {
+        throw Failure(
+          .cannotCreate, "\(folder): this is not a folder; name another one with --out.")
+      }
+    } else {
+      try Path.requireParent(of: out)
+    }
     guard Path.isWritable(folder) else {
       throw Failure(.cannotCreate, "\(folder): no permission to write here.")
     }
@@ -286,9 +296,9 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       report("hsae evaluate: wrote \(out)")
       return
     }
-    try JSONFile.write(evaluation, to: Path.join(out, Evaluation.fileName))
     let bench = Path.join(out, "saebench")
     try Path.createDirectories(bench)
+    try JSONFile.write(evaluation, to: Path.join(out, Evaluation.fileName))
     let milliseconds = Int(Date().timeIntervalSince1970 * 1000)
     for file in evaluation.saeBenchFiles(milliseconds: milliseconds) {
       try DurableFile.write(file.text, to: Path.join(bench, file.name))

@@ -245,11 +245,13 @@ extension Explainer.Summary {
     let rate = time > 0 ? Double(rows) / time : 0
     var lines = [
       "\(path): \(name), \(counted(rows, "row"))",
-      "  live latents          \(grouped(liveLatents)) of \(grouped(latents))",
+      (sublatents > 0 ? "  live experts          " : "  live latents          ")
+        + "\(grouped(liveLatents)) of \(grouped(latents)) on these rows",
     ]
     if sublatents > 0 {
       lines.append(
-        "  live sublatents       \(grouped(liveSublatents)) of \(grouped(sublatents))")
+        "  live sublatents       \(grouped(liveSublatents)) of \(grouped(sublatents)) on these rows"
+      )
     }
     lines.append("  database              \(grouped(bytes)) bytes")
     if wasThere {

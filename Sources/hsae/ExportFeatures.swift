@@ -45,13 +45,14 @@ struct ExportFeatures: ParsableCommand {
     try Path.createDirectories(out)
     let line = ProgressLine("export-features")
     defer { line.end() }
-    line.begin(unit: "latents")
+    let kind = sublatents ? "sublatent" : record.shape.isFlat ? "latent" : "expert"
+    line.begin(unit: kind + "s")
     let written = try database.exportForNeuronpedia(
       record, sublatents: sublatents, set: set ?? record.name, to: out
     ) { line.update($0) }
     line.end()
     try output(
-      "\(out): \(grouped(written)) \(sublatents ? "sublatents" : "latents") of \(record.name)\n")
+      "\(out): \(counted(written, kind)) of \(record.name)\n")
   }
 
   private func record(_ database: FeatureDatabase) throws(Failure) -> RunRecord {

@@ -30,8 +30,8 @@ struct Description {
   init(features: FeatureDatabase) throws(Failure) {
     let runs = try features.runs()
     let lines = runs.map { run in
-      "  \(run.name): \(counted(run.shape.experts, "latent"))"
-        + (run.shape.isFlat ? "" : " × \(run.shape.sublatents) sublatents")
+      "  \(run.name): \(counted(run.shape.experts, run.shape.isFlat ? "latent" : "expert"))"
+        + (run.shape.isFlat ? "" : " × \(counted(run.shape.sublatents, "sublatent"))")
         + ", \(counted(run.rows, "row")) of \(run.storeName)"
         + (run.hookPoint.map { " (\(run.modelName ?? "?"), \($0))" } ?? "")
         + (run.isComplete ? "" : ", INCOMPLETE: hsae explain has not ended")
@@ -59,7 +59,7 @@ struct Description {
     let facts = [
       attributes.weightsType.map { "weights \($0)" },
       attributes.contextLength.map {
-        "contexts of \($0) tokens"
+        "contexts of \(counted($0, "token"))"
           + (store.beginsWithBOS.map { $0 ? " that begin with BOS" : " without BOS" } ?? "")
           + (attributes.collection?.bos.map { " (--bos \($0.rawValue))" } ?? "")
       },
@@ -118,7 +118,7 @@ struct Description {
       "\(path): \(kind), "
         + (shape.isFlat
           ? "flat dictionary of \(counted(shape.experts, "latent"))"
-          : "dictionary of \(grouped(shape.experts)) experts × \(shape.sublatents) sublatents in"
+          : "dictionary of \(counted(shape.experts, "expert")) × \(counted(shape.sublatents, "sublatent")) in"
             + " subspaces of \(shape.subspace)")
         + ", \(active), width \(shape.width)"
     ]
@@ -142,7 +142,8 @@ struct Description {
             ? String(format: ", L0 %.1f", last.l0) : "")
           // Latents are not called dead before a million rows were seen.
           + (last.tokens >= Usage.reportingWindow
-            ? ", \(counted(last.deadLatents, "latent")) dead for a million rows" : ""))
+            ? ", \(counted(last.deadLatents, shape.isFlat ? "latent" : "expert")) dead for a million rows"
+            : ""))
     }
     self.init(
       lines, Run(configuration: run.description, checkpoints: checkpoints, last: last))

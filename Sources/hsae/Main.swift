@@ -48,6 +48,7 @@ struct Main: ParsableCommand {
       try requireKnownCommand()
       var command = try parseAsRoot()
       if !(command is any RunsOnRanks), !asksForHelp { try Launch.requireOne() }
+      try ProgressLine.checkEnvironment()
       try command.run()
       Launch.finish()
     } catch let failure as Failure {

@@ -114,7 +114,7 @@ struct Quickstart: ParsableCommand {
       let (steps, oldSeed) = (trainer.configuration.steps, trainer.configuration.seed)
       guard steps == options.steps, oldSeed == seed else {
         throw Failure.usage(
-          "\(path): an earlier run there has \(steps) steps and seed \(oldSeed); ask for the same, or"
+          "\(path): an earlier run there has \(counted(steps, "step")) and seed \(oldSeed); ask for the same, or"
             + " choose another --out.")
       }
     } else {
@@ -122,7 +122,9 @@ struct Quickstart: ParsableCommand {
         at: path, configuration: resolve(options, source), source: source, with: resources)
     }
     if trainer.step == trainer.configuration.steps { return }
-    report("hsae quickstart: training \(Path.name(path)), \(trainer.configuration.steps) steps")
+    report(
+      "hsae quickstart: training \(Path.name(path)), \(counted(trainer.configuration.steps, "step"))"
+    )
     let interruption = Interruption(notify: { _ in announceStop() })
     let outcome = try runWithProgress(
       TrainingGroup([trainer]), label: "quickstart", stage: Path.name(path),

@@ -271,11 +271,12 @@ func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
   }
   // Latents are not called dead before a million rows were seen.
   if last.tokens >= Usage.reportingWindow {
-    let latents = "\(grouped(last.deadLatents)) of \(counted(shape.experts, "latent"))"
-    let all = grouped(shape.experts * shape.sublatents)
+    let word = shape.isFlat ? "latent" : "expert"
+    let latents = "\(grouped(last.deadLatents)) of \(counted(shape.experts, word))"
+    let all = counted(shape.experts * shape.sublatents, "sublatent")
     parts.append(
       "dead for a million rows: " + latents
-        + (shape.isFlat ? "" : " and \(grouped(last.deadSublatents)) of \(all) sublatents"))
+        + (shape.isFlat ? "" : " and \(grouped(last.deadSublatents)) of \(all)"))
   }
   parts.append("\(grouped(Int(Double(last.tokens) / max(last.seconds, 1e-9)))) rows/s")
   return parts.joined(separator: ", ")

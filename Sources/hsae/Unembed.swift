@@ -78,7 +78,7 @@ struct Unembed: ParsableCommand {
     options.whiten = whiten
     options.threads = threading.count
     let rows = try UnembeddingRows(file: file, options: options, progress: say)
-    say("writing \(rows.directions.rows) rows to \(out)")
+    say("writing \(counted(rows.directions.rows, "row")) to \(out)")
     try rows.writeStore(
       at: out, modelSHA256: file.sha256(), shuffleSeed: seed, replacing: replace)
     if json {

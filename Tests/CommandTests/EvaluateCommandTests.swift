@@ -108,6 +108,14 @@ import Testing
         try runHSAE(["evaluate", runs[0], "--out", fixture.path("none/x.json")]), 73,
         ["no such folder"])
       expectRefusal(try runHSAE(["evaluate", runs[0], "--out", ""]), 64, ["empty"])
+      expectRefusal(
+        try runHSAE(["evaluate", runs[0], "--out", fixture.data + "/x"]), 73, [fixture.data])
+      // What is refused leaves no folder behind.
+      let unmade = fixture.path("unmade/folder")
+      expectRefusal(
+        try runHSAE(["evaluate", runs[0], "--model", fixture.path("none.gguf"), "--out", unmade]),
+        66, ["none.gguf"])
+      #expect(!Path.exists(fixture.path("unmade")))
       // Results of suites before the one that fails are printed.
       let partial = try runHSAE(["evaluate", runs[0], "--suite", "core,hierarchy"])
       #expect(partial.code == 65 && partial.output.contains("explained variance"))

@@ -93,6 +93,11 @@ import Testing
         try runHSAE(["import", made.runs[0] + "-saelens", "--out", run]), 73, [run])
       expectRefusal(
         try runHSAE(["import", made.runs[0] + "-saelens", "--out", path("no/x")]), 73, ["no such"])
+      for command in [
+        ["encode", made.runs[0] + "-saelens", made.store], ["evaluate", made.runs[0] + "-saelens"],
+      ] {
+        expectRefusal(try runHSAE(command), 65, ["dictionary of SAELens", "run hsae import"])
+      }
       // A file of no known format is reported as unknown, not as damaged.
       try DurableFile.write([UInt8](repeating: 0xA5, count: 4_000), to: path("x.npy"))
       expectRefusal(

@@ -39,6 +39,9 @@ import Testing
       let run = Path.join(folder, "run")
       try DurableFile.write(
         (0..<200).map { "the w\($0 % 17) of w\($0 % 23)\n" }.joined(), to: corpus)
+      expectRefusal(
+        try runHSAE(["info", corpus], environment: ["HSAE_PROGRESS_SECONDS": "a minute"]), 64,
+        ["HSAE_PROGRESS_SECONDS", "\"a minute\"", "60"])
       let environment = ["HSAE_CACHE": folder, "HSAE_PROGRESS_SECONDS": "0"]
       for (command, arguments) in [
         ("collect", ["synthetic", "--layer", "3", "--text", corpus, "--out", store]),

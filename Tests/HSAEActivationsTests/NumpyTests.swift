@@ -70,6 +70,41 @@ struct NumpyTests {
     #expect(found?.message.contains("row 1 (counting from 0) holds \(words)") == true)
   }
 
+  /// A row of doubles that single precision makes zeros is refused; a row of zeros, or with one larger number, is not.
+  @Test func rowsBelowSinglePrecisionAreRefused() throws {
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (3, 2), }\n"
+    for (last, isRefused) in [(1e-60, true), (-1e-60, true), (1e-30, false), (-0.0, false)] {
+      var data: [UInt8] = []
+      for number in [0, 0, 1, 1e-60, 0, last] { appendBytes(of: number.bitPattern, to: &data) }
+      try withTemporaryFolder { folder in
+        try DurableFile.write(npy(header, data: data), to: folder + "/rows.npy")
+        let metadata = #"""
+          {"zarr_format": 3, "node_type": "array", "shape": [3, 2], "data_type": "float64", "fill_value": 0.0,
+           "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [3, 1]}},
+           "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+           "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}], "attributes": {}}
+          """#
+        try Path.createDirectories(folder + "/zarr/c/0")
+        try DurableFile.write(metadata, to: folder + "/zarr/zarr.json")
+        for column in 0..<2 {
+          var chunk: [UInt8] = []
+          for row in 0..<3 {
+            let start = (row * 2 + column) * 8
+            chunk += data[start..<start + 8]
+          }
+          try DurableFile.write(chunk, to: folder + "/zarr/c/0/\(column)")
+        }
+        for name in ["rows.npy", "zarr"] {
+          let found = failure { _ = try openRows(path: folder + "/" + name).matrix(rows: 0..<3) }
+          #expect((found?.kind == .data) == isRefused, "\(name): \(found?.message ?? "")")
+          #expect(
+            !isRefused
+              || found?.message.contains("row 2 (counting from 0) holds numbers below") == true)
+        }
+      }
+    }
+  }
+
   @Test func everyTruncationIsRefused() {
     let bytes = Fixture.float32.bytes
     for count in 0..<bytes.count {

@@ -127,7 +127,13 @@ import Testing
         [wide, EvaluationFixture.changed(wide, "imported")], EvaluationFixture.input(store))
       #expect(held.map(\.isHeldOut) == [true, nil])
       #expect(held.allSatisfy { $0.evaluatedOn.hasSuffix("documents of store") })
-      #expect(held[0].notes == ["Without --model the model's losses are not measured."])
+      let count = try #require(held[0].evaluatedOn.split(separator: " ").first)
+      #expect(
+        held[0].notes == [
+          "Without --model the model's losses are not measured.",
+          "Dead latents are those that were active for none of the \(count) rows measured here; in more rows fewer"
+            + " are dead.",
+        ])
     }
   }
 

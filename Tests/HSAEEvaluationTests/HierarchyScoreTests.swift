@@ -77,7 +77,7 @@ private struct Planted {
 
   @Test func aPlantedHierarchyScoresHigh() {
     let score = planted.score()
-    #expect(score.live.count == 6)
+    #expect(score.judged.count == 6)
     #expect(score.richness > 0.999 && score.readability == 1)
     #expect(score.gain > 0.85)
     #expect(score.score > 0.4)
@@ -105,7 +105,7 @@ private struct Planted {
       let forms = ["▁" + word, word, word.uppercased(), "▁" + word.uppercased(), word + "s"]
       spelled.names[index] = forms[index % forms.count]
     }
-    #expect(spelled.score().score == 0 && spelled.score().live.isEmpty)
+    #expect(spelled.score().score == 0 && spelled.score().judged.isEmpty)
     // The same words in every sublatent, spelled differently in each.
     var repeated = planted
     let spellings: [(String) -> String] = [
@@ -113,7 +113,7 @@ private struct Planted {
       { "▁" + $0 + "s" },
     ]
     for index in 0..<72 { repeated.names[index] = spellings[index / 12](Planted.name(index % 12)) }
-    #expect(repeated.score().live.count == 6)
+    #expect(repeated.score().judged.count == 6)
     #expect(repeated.score().readability <= 1.0 / 6 + 1e-9)
   }
 

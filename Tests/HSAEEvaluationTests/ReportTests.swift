@@ -25,7 +25,7 @@ private func sampleTree(_ expert: Int, _ words: [String]) -> HierarchyTree {
   }
   var score = HierarchyScore(expert: expert)
   score.score = 0.25
-  score.live = [0, 1]
+  score.judged = [0, 1]
   return HierarchyTree(
     parent: TreeNode(index: expert, count: 40, words: weighted(words)),
     children: (0..<14).map {
@@ -180,7 +180,10 @@ private struct PageReader {
           name: run.name, shape: run.shape, step: 1, trainedRows: 1, results: [result]))
     }
     let heldOut = try cards(evaluation)
-    #expect(heldOut.contains("50 % below flat, 0.500, on held-out rows"))
+    #expect(heldOut.contains("50 % less than the flat SAE’s 0.500, on held-out rows"))
+    // The sizes stand beside the comparison: 16 · (2 · 3 · 8 + 2 · 14 · 2) numbers, and 16 · 2 · 8.
+    #expect(heldOut.contains("2 active for each row; 1.7 k parameters, those of the flat SAE 256<"))
+    #expect(heldOut.contains("of 16; 221 of 224 sublatents live; on training rows"))
     #expect(
       heldOut.contains("67 %") && heldOut.contains("41 % by the top level alone, on held-out"))
     let table = summaryTable(runs, evaluation)
@@ -213,7 +216,7 @@ private struct PageReader {
     #expect(theirs.contains("<dd>541,643,228</dd>") && theirs.contains("<td>541,643,228</td>"))
     #expect(theirs.contains("of rows at their own lengths, on rows it may have been trained on"))
     #expect(!theirs.contains("squared norm") && !theirs.contains("was not trained on"))
-    #expect(theirs.contains("2.0 active for a row on average<"))
+    #expect(theirs.contains("2.0 active for a row on average; 256 parameters<"))
     let other = try page {
       $0.isTrainingData = false
       $0.shape.activeExperts = 9
@@ -226,7 +229,9 @@ private struct PageReader {
       flat.seesUnitRows = isAlike
       let both = try makeReport(
         ReportInput(title: "t", subtitle: "", runs: [sampleRun("h"), flat]))
-      #expect(both.contains("below flat, 0.800") == isAlike && both.contains("Better values"))
+      #expect(
+        both.contains("less than the flat SAE’s 0.800") == isAlike && both.contains("Better values")
+      )
       #expect(both.contains("<td class=\"best\">0.7000</td>") == isAlike)
     }
   }
@@ -241,6 +246,10 @@ private struct PageReader {
       #expect(page.contains("the \(unit) it responds to most"))
       #expect(page.contains("data-unit=\"\(kind.rawValue)\""))
       #expect(page.contains("2 sublatents with fewer \(unit) not"))
+      run.clearest[0].children.removeLast()
+      let fewer = try makeReport(ReportInput(title: "t", subtitle: "", runs: [run]))
+      #expect(fewer.contains("1 sublatent with fewer \(unit) not"))
+      #expect(fewer.contains("Sublatents chosen, h") && fewer.contains("Counted on nine rows."))
     }
   }
 
@@ -295,7 +304,7 @@ private struct PageReader {
 
   @Test func aTreeAsHTML() {
     var score = HierarchyScore(expert: 7)
-    score.live = [2]
+    score.judged = [2]
     let tree = HierarchyTree(
       parent: TreeNode(
         index: 7, count: 4,
@@ -309,7 +318,7 @@ private struct PageReader {
         <details class="tree" id="e7">
         <summary><span class="rank">1</span><span class="head"><bdi>dog</bdi>, <bdi>·ging</bdi></span>\
         <span class="strip" aria-hidden="true"><i style="width:25.0%"></i></span><span class="meta">\
-        <span>4 words</span><span>1 sublatent</span></span><span class="score">\
+        <span>4 words</span><span>1 judged sublatent</span></span><span class="score">\
         <span class="hush">score </span>0.000</span></summary>
         <p class="words"><bdi>dog</bdi> <bdi class="b">·ging</bdi></p>
         <ul class="subs">

@@ -28,7 +28,7 @@ import Testing
         ["explain", runs[0], "--out", out], environment: ["HSAE_PROGRESS_SECONDS": "0"])
       #expect(first.code == 0, "\(first.errors)")
       #expect(first.errors.contains("hsae explain: after 0 s: texts, "), "\(first.errors)")
-      #expect(first.output.contains("live latents") && first.output.contains("rows/s"))
+      #expect(first.output.contains(" of 40 on these rows") && first.output.contains("rows/s"))
       let second = try runHSAE([
         "explain", runs[1], Path.join(store, "holdout"), "--out", out, "--json", "--name", "held",
       ])
@@ -51,6 +51,7 @@ import Testing
       let json = Path.join(folder, "json")
       let exported = try runHSAE(["export-features", out, "--run", "h", "--out", json])
       #expect(exported.code == 0, "\(exported.errors)")
+      #expect(exported.output.contains(" experts of h\n"), "\(exported.output)")
       let batch = try JSONFile.readTree(from: Path.join(json, "batch-0.json"))
       let features = try #require(batch["features"]?.array)
       #expect(try features.count == database.latents(LatentQuery(), in: records[0]).total)

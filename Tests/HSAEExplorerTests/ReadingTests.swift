@@ -225,8 +225,8 @@ import Testing
     }
   }
 
-  @Test func vocabulariesAndMatricesHaveTokensAndRows() throws {
-    try withTemporaryFolder { folder in
+  @Test func vocabulariesAndMatricesHaveTokensAndRows() async throws {
+    try await withTemporaryFolder { folder in
       let words = ["▁dog", "▁puppy", "cat", "Ω", "▁vet", "<0xE2>", "▁it's", "\u{202E}x"]
       var rows = Matrix(rows: 200, columns: 16)
       var generator = SeededGenerator(seed: 9)
@@ -283,6 +283,14 @@ import Testing
       #expect(plain.promoted == nil && plain.latent.words.isEmpty)
       #expect(plain.strongest.allSatisfy { $0.tokens[0].text == "row \($0.position)" })
       #expect(try database.search(contexts: "dog", in: runs[1]) == [])
+      // No run here can take a text apart, so there is no form to type one in.
+      for target in ["/text", "/text?runs=words", "/text?runs=words&text=dog"] {
+        let answer = await Explorer(database: database).respond(
+          to: WebRequest(method: "GET", target: target, headers: ["host": "localhost:1"]))
+        let page = String(decoding: answer.body, as: UTF8.self)
+        #expect(answer.status == 200 && !page.contains("<textarea"), "\(target)")
+        #expect(page.contains("Only complete runs on a language model’s residual stream"))
+      }
     }
   }
 }

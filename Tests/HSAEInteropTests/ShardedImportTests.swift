@@ -23,12 +23,28 @@ struct ShardedImportTests {
           "sae_weights.safetensors.index.json",
         ])
       #expect(imported.origin.hashes[Path.name(index)] == (try SHA256.hash(file: index)))
+      // The index stands for its folder; one of the files does not.
+      saelens.expectEqual(try DictionaryImport(path: index))
+      let one = folder + "/saelens/sae_weights-00001-of-00003.safetensors"
+      let refusal = failure { _ = try DictionaryImport(path: one) }
+      #expect(refusal?.kind == .data)
+      for part in [one, "one of several files", "give the folder", "safetensors.index.json"] {
+        #expect(refusal?.message.contains(part) == true, "\(refusal as Any)")
+      }
+      // Other commands say that it has to be imported.
+      for place in [folder + "/saelens", index] {
+        let found = failure { _ = try RunDirectory(path: place) }
+        #expect(found?.message.contains("dictionary of SAELens; run hsae import first") == true)
+      }
 
       var sparsify = SourceSAE(seed: 22, unitDecoder: true)
       sparsify.k = 5
       try sparsify.writeSparsify(to: folder + "/layers.10")
       try divideSafetensors(folder + "/layers.10/sae.safetensors", into: 2)
       sparsify.expectEqual(try DictionaryImport(path: folder + "/layers.10"))
+      let found = failure { _ = try RunDirectory(path: folder + "/layers.10") }
+      #expect(
+        found?.kind == .data && found?.message.contains("of sparsify; run hsae import") == true)
       // A part that is missing is named, and nothing is imported.
       let part = folder + "/layers.10/sae-00002-of-00002.safetensors"
       Path.removeAll(part)

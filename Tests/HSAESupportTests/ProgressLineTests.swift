@@ -74,6 +74,12 @@ private final class Recorder: Sendable {
     #expect(recorder.taken() == [])
   }
 
+  @Test func secondsBetweenLines() {
+    let texts = ["0", "0.5", "60", "1e300", "", "-1", "nan", "a minute", "60 s"]
+    #expect(texts.map { ProgressLine.seconds($0) } == [0, 0.5, 60, 3e9, nil, nil, nil, nil, nil])
+    #expect(ProgressLine.seconds(nil) == nil)
+  }
+
   @Test func aLateTickIsNoBurst() {
     let recorder = Recorder()
     let line = ProgressLine("collect", output: recorder.output(isTerminal: false))

@@ -48,8 +48,8 @@ public final class ActivationStore: RowSource {
   /// A description for people.
   public var summary: String {
     "activation store (\(attributes.kind.rawValue) of \(attributes.modelName),"
-      + " \(attributes.hookPoint)), \(rowCount) rows of width \(width)"
-      + (skippedCount > 0 ? ", \(skippedCount) flagged rows left out" : "")
+      + " \(attributes.hookPoint)), \(counted(rowCount, "row")) of width \(width)"
+      + (skippedCount > 0 ? ", \(counted(skippedCount, "flagged row")) left out" : "")
   }
 
   /// Opens the store in the folder `path`.

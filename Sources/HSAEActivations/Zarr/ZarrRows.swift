@@ -22,7 +22,9 @@ public struct ZarrRows: RowSource {
   /// The path as the user wrote it.
   public var path: String { array.path }
   /// A description for people.
-  public var summary: String { "Zarr array, \(rowCount) rows of width \(width), \(type)" }
+  public var summary: String {
+    "Zarr array, \(counted(rowCount, "row")) of width \(width), \(type)"
+  }
 
   /// Opens the array in the folder `path`. Fails with `.data` unless it is a matrix of float16,
   /// bfloat16, float32 or float64, uncompressed.
@@ -79,6 +81,7 @@ public struct ZarrRows: RowSource {
       precondition(row >= 0 && row < rowCount, "Row \(row) of \(rowCount).")
       let first = row / chunkRows * chunkColumns
       let rowInChunk = row % chunkRows
+      var hasVanished = false
       for column in 0..<chunkColumns {
         let from = column * chunkWidth
         let count = min(chunkWidth, width - from)
@@ -96,6 +99,11 @@ public struct ZarrRows: RowSource {
         if !type.decode(bytes, into: &target) {
           throw notFinite(row: row, type.notFinite(in: bytes))
         }
+        hasVanished = hasVanished || type.vanished(bytes, to: target.span)
+      }
+      let whole = index * width..<(index + 1) * width
+      if hasVanished, whole.allSatisfy({ destination[$0] == 0 }) {
+        throw notFinite(row: row, ElementType.tooSmall)
       }
     }
   }

@@ -61,7 +61,8 @@ struct TopicResults {
       documents.shuffled(seed: input.options.seed), threads: threads)
     var result = SuiteResult(
       suite: HierarchySuite.name,
-      evaluatedOn: evaluatedOn + ", topics within each of \(documents.stratumCount) languages",
+      evaluatedOn: evaluatedOn
+        + ", topics within each of \(counted(documents.stratumCount, "language"))",
       numbers: numbers("parent_purity", "topic purity of top-level latents", own, chance) {
         ($0.parentPure, $0.parentDocuments)
       })

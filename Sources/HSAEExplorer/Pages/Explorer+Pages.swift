@@ -68,7 +68,7 @@ extension Explorer {
     let latents: Markup =
       shape.isFlat
       ? "\(counted(shape.experts, "latent"))"
-      : "\(grouped(shape.experts)) experts with \(shape.sublatents) sublatents each"
+      : "\(counted(shape.experts, "expert")) with \(counted(shape.sublatents, "sublatent")) each"
     let place = [run.modelName, run.hookPoint].compactMap(\.self).joined(separator: ", ")
     let incomplete = when(
       !run.isComplete, " <strong>Incomplete: run hsae explain again to complete it.</strong>")

@@ -135,7 +135,7 @@ extension Explorer {
       \(when(cards.isEmpty, "<p class=\"empty\">None of its sublatents is active for any row.</p>"))
       <div class="cards">\(cards)</div>
       \(when(!rest.isEmpty, "<ul class=\"plainlist\">\(rest)</ul>"))
-      \(when(dead > 0, "<p class=\"small\">\(dead) of \(run.shape.sublatents) sublatents are dead: not active for any row here.</p>"))
+      \(when(dead > 0, "<p class=\"small\">\(dead) of \(counted(run.shape.sublatents, "sublatent")) \(dead == 1 ? "is" : "are") dead: not active for any row here.</p>"))
       </section>
       """
   }

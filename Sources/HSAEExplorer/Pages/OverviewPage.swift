@@ -17,14 +17,16 @@ extension Explorer {
     var figures = [
       figure(
         shape.isFlat ? "live latents" : "live experts", "\(grouped(numbers.live))",
-        "of \(grouped(shape.experts)); \(percent(Double(dead) / Double(shape.experts))) are dead")
+        "of \(grouped(shape.experts)); \(percent(Double(dead) / Double(shape.experts))) are dead on these rows"
+      )
     ]
     if !shape.isFlat {
       let all = shape.experts * shape.sublatents
       figures.append(
         figure(
           "live sublatents", "\(grouped(numbers.liveSublatents))",
-          "of \(grouped(all)), \(percent(Double(numbers.liveSublatents) / Double(max(1, all))))"))
+          "of \(grouped(all)), \(percent(Double(numbers.liveSublatents) / Double(max(1, all)))), on these rows"
+        ))
     }
     figures += [
       figure("active at a time", "\(shape.activeExperts)", "at most, in each row"),

@@ -16,6 +16,16 @@ extension Explorer {
   func textPage(_ request: WebRequest) async throws(Failure) -> Markup {
     let all = try database.runs()
     let usable = all.filter { $0.isComplete && $0.kind == .text && $0.layer != nil }
+    guard !usable.isEmpty else {
+      let named = all.first { request.value("runs") == $0.name }
+      return layout(
+        "Text",
+        """
+        <h1>Take a text apart</h1>
+        <p class="empty">Only complete runs on a language model’s residual stream can take a text apart, and none is
+        here.</p>
+        """, section: .text, run: named ?? all.first, runs: all)
+    }
     var names = request.query["runs"] ?? []
     for name in names where !usable.contains(where: { $0.name == name }) {
       _ = try run(name)
@@ -31,9 +41,7 @@ extension Explorer {
     }
     var body: Markup = ""
     var text = request.value("text")
-    if usable.isEmpty {
-      body = "<p class=\"empty\">No run here is of a language model’s residual stream.</p>"
-    } else if let given = text, !chosen.isEmpty {
+    if let given = text, !chosen.isEmpty {
       guard given.replacingOccurrences(of: "\r\n", with: "\n").utf16.count <= Self.longest else {
         throw .usage("This text is too long; give at most \(grouped(Self.longest)) characters.")
       }

@@ -75,7 +75,10 @@ struct ImportPlace {
   init(_ path: String, _ format: ImportFormat?) throws(Failure) {
     guard Path.exists(path) else { throw .missing("\(path): there is no such file or folder.") }
     // A configuration belongs to these files; given alone, they are read with it.
-    let isPart = !Path.isDirectory(path) && Self.weightsWithConfiguration.contains(Path.name(path))
+    let name = Path.name(path)
+    let isPart =
+      !Path.isDirectory(path)
+      && Self.weightsWithConfiguration.contains { [$0, $0 + ".index.json"].contains(name) }
     let folder = isPart && format != .gemmaScope && format != .authors ? Path.parent(path) : path
     // Weights may be in several files, which an index joins.
     func place(_ name: String) -> String { SafetensorsIndex.place(of: Path.join(folder, name)) }
@@ -138,6 +141,11 @@ struct ImportPlace {
 
   private static func unknown(_ path: String) -> Failure {
     if Path.isDirectory(path), let several = several(in: path) { return several }
+    if path.contains(/-[0-9]{5}-of-[0-9]{5}\.safetensors$/) {
+      return .data(
+        "\(path): this is one of several files that hold the weights; give the folder that has all of them with the"
+          + " configuration, or their index (\(SafetensorsIndex.suffix.dropFirst())).")
+    }
     if Path.exists(Path.join(path, "ae.pt")) {
       return .data(
         "\(path): dictionary_learning stores weights as a Python pickle, which hsae does not read; convert it to"

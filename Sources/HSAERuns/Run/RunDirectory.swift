@@ -39,6 +39,11 @@ public struct RunDirectory: Sendable {
   public init(path: String) throws(Failure) {
     let file = Self.configurationFile(path)
     guard Path.exists(path) else { throw .missing("\(path): there is no such run.") }
+    if let tool = Self.otherTool(path) {
+      throw .data(
+        "\(path): this is a dictionary of \(tool); run hsae import first, then give the run that it writes."
+      )
+    }
     guard Path.isDirectory(path) else {
       throw .missing(
         "\(path): this is a file, not a run; name the folder of a run (hsae train --out).")
@@ -49,6 +54,22 @@ public struct RunDirectory: Sendable {
     self.path = path
     description = try JSONFile.read(RunDescription.self, from: file)
     if let complaint = description.complaint { throw .data("\(file): \(complaint)") }
+  }
+
+  /// The tool that wrote the dictionary at `path`, a folder or a file, by the names of its files; nil for a run and all
+  /// else.
+  private static func otherTool(_ path: String) -> String? {
+    let isFolder = Path.isDirectory(path)
+    if isFolder, Path.exists(checkpointsFolder(path)) { return nil }
+    for (file, tool) in [
+      ("sae_weights.safetensors", "SAELens"), ("sae.safetensors", "sparsify"),
+      ("params.npz", "Gemma Scope"), ("params.safetensors", "Gemma Scope"),
+    ] {
+      for name in [file, file + ".index.json"] {
+        if isFolder ? Path.exists(Path.join(path, name)) : Path.name(path) == name { return tool }
+      }
+    }
+    return nil
   }
 
   package static func configurationFile(_ path: String) -> String { Path.join(path, "config.json") }

@@ -49,6 +49,13 @@ public enum CoreSuite: EvaluationSuite {
       if losses == nil {
         result.notes.append("Without --model the model's losses are not measured.")
       }
+      // In training a latent is dead if it was active for none of this many rows.
+      if rows.count < Usage.reportingWindow {
+        result.notes.append(
+          "Dead latents\(runs.allSatisfy(\.shape.isFlat) ? "" : " and sublatents") are those that were active for"
+            + " none of the \(counted(rows.count, "row")) measured here; in more rows fewer are dead."
+        )
+      }
       if run.description.origin?.isUnbounded == true, measured.fullRows > 0,
         run.shape.activeExperts < run.shape.experts
       {

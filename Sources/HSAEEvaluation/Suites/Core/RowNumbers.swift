@@ -121,9 +121,9 @@ extension RowMeasurement {
   }
 
   var histograms: [NamedHistogram] {
-    var result = [NamedHistogram(title: "Latents", histogram: usage.expertHistogram)]
+    var result = [NamedHistogram(title: "Latents active", histogram: usage.expertHistogram)]
     if !usage.shape.isFlat {
-      result.append(NamedHistogram(title: "Sublatents", histogram: usage.sublatentHistogram))
+      result.append(NamedHistogram(title: "Sublatents chosen", histogram: usage.sublatentHistogram))
     }
     return result
   }
