@@ -100,6 +100,7 @@ final class AuxiliaryLoss {
 // in `AuxiliaryLoss.init`.
 extension TrainingEngine {
   /// Computes the auxiliary loss of this step. Its gradients stay in `auxiliary` until `backward` adds them.
+  @inline(never)  // `make bench-check` counts its instructions.
   func auxiliaryLoss(_ settings: StepSettings) -> (loss: Double, latents: Int) {
     guard let work = auxiliary else { return (0, 0) }
     var (loss, total) = (0.0, 0)
@@ -107,7 +108,7 @@ extension TrainingEngine {
     let last = levelEnds.count - 1
     for level in (objective.auxkByPrefix == true ? 0 : last)...last {
       let first = level == last && objective.auxkByPrefix != true ? 0 : levelStart(level)
-      let own = auxiliaryLoss(of: first..<levelEnds[level], level, work, settings)
+      let own = explainPrefix(level, first..<levelEnds[level], work, settings)
       loss += own.loss
       total += own.latents
       work.offset += work.latents.count
@@ -119,8 +120,8 @@ extension TrainingEngine {
   private func levelStart(_ level: Int) -> Int { level == 0 ? 0 : levelEnds[level - 1] }
 
   /// The auxiliary loss of the dead latents among `candidates`, which explain what the prefix `level` leaves over.
-  private func auxiliaryLoss(
-    of candidates: Range<Int>, _ level: Int, _ work: AuxiliaryLoss, _ settings: StepSettings
+  private func explainPrefix(
+    _ level: Int, _ candidates: Range<Int>, _ work: AuxiliaryLoss, _ settings: StepSettings
   ) -> (loss: Double, latents: Int) {
     work.latents.removeAll(keepingCapacity: true)
     for latent in candidates {

@@ -32,7 +32,6 @@ extension TrainingEngine {
     let d = shape.width
     let hasBias = state.parameters.hasBias
     let hasVectors = !recipe.vectors.isEmpty
-    let hasEncoderBias = recipe.vectors.contains(.encoderBias)
     unsafe state.parameters.withUnsafePointers { weights in
       unsafe gradients.withUnsafeMutablePointers { gradient in
         parallelFor(pieces, threads: threads) { piece, worker in
@@ -75,7 +74,7 @@ extension TrainingEngine {
     let sub = shape.sublatents * shape.subspace
     unsafe (gradient.subEncoder + expert * sub).update(repeating: 0, count: sub)
     unsafe (gradient.subDecoder + expert * sub).update(repeating: 0, count: sub)
-    if jump != nil { unsafe gradient.thresholds[expert] = 0 }
+    if hasThresholds { unsafe gradient.thresholds[expert] = 0 }
   }
 
   /// Adds the gradients of one expert's pairs, in blocks whose rows and gradients stay in cache between the
@@ -124,7 +123,7 @@ extension TrainingEngine {
     let dv = unsafe pairStepGradients.base + first * s
     let sub = expert * shape.sublatents * s
     if s > 0 { unsafe products(dv, weights.decoderSide + block + d, s, .low, level, own, count) }
-    if let jump {
+    if hasThresholds, let jump {
       unsafe gradient.thresholds[expert] += Float(
         thresholdGradient(
           range, theta: weights.thresholds[expert], subDecoder: weights.subDecoder + sub, jump))
@@ -302,11 +301,11 @@ extension TrainingEngine {
     let sub = shape.sublatents * shape.subspace
     let side = shape.rowsPerExpert * shape.width
     var vectors = 0.0
-    if recipe.vectors.contains(.encoderBias) {
+    if hasEncoderBias {
       let own = unsafe Double(gradient.encoderBias[expert])
       vectors += own * own
     }
-    if recipe.vectors.contains(.thresholds) {
+    if hasThresholds {
       let own = unsafe Double(gradient.thresholds[expert])
       vectors += own * own
     }

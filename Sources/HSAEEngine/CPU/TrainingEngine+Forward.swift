@@ -236,7 +236,7 @@ extension TrainingEngine {
     let dots = unsafe pairCoefficients.base + first * (1 + s)
     unsafe kernels.rows_dot(
       dots, encoder, 1 + s, d, batchRows.base, d, groupRows.base + first, pairs.count)
-    let bias = recipe.vectors.contains(.encoderBias) ? state.parameters.encoderBias[0, expert] : 0
+    let bias = hasEncoderBias ? state.parameters.encoderBias[0, expert] : 0
     for pair in 0..<pairs.count {
       let u = unsafe dots[pair * (1 + s)] + bias
       unsafe z[pair] = activation.code(u)
@@ -244,7 +244,7 @@ extension TrainingEngine {
         unsafe pairCoordinates.base[(first + pair) * s + axis] = dots[pair * (1 + s) + 1 + axis]
       }
     }
-    if let jump {
+    if hasThresholds, let jump {
       unsafe gate(
         z, first: first, count: pairs.count, theta: state.parameters.thresholds[0, expert], jump)
     }
@@ -253,7 +253,7 @@ extension TrainingEngine {
       unsafe kernels.sub_forward(
         &subDictionary, pairCoordinates.base + first * s, pairs.count, pairSublatents.base + first,
         pairCodes.base + first, pairSteps.base + first * s, pairPenalties.base + first)
-      if let jump { gateSublatents(first: first, count: pairs.count, jump) }
+      if hasThresholds, let jump { gateSublatents(first: first, count: pairs.count, jump) }
     }
   }
 
@@ -311,6 +311,7 @@ extension TrainingEngine {
 
   /// The place in `high` and `low` where the gradients of `expert` begin: those of its level.
   func levelOffset(of expert: Int) -> Int {
+    if levelEnds.count == 1 { return 0 }
     var level = 0
     while levelEnds[level] <= expert { level += 1 }
     return level * batch * shape.width

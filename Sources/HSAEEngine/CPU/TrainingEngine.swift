@@ -138,6 +138,9 @@ public final class TrainingEngine {
   let jump: JumpWorkspace?
   /// The first values of the decoder rows d_j [m × d], if the recipe bounds how far they may turn; else empty.
   let firstDecoder: Buffer<Float>
+  /// Which vectors the recipe has, read in loops over experts.
+  let hasEncoderBias: Bool
+  let hasThresholds: Bool
   /// Whether latents outside the top k are penalised.
   var penalisesAll: Bool { objective.penalisesAll }
 
@@ -165,6 +168,8 @@ public final class TrainingEngine {
       self.state.batchThreshold = settings.thresholdStart
     }
     gradients = Parameters(shape: shape, vectors: vectors)
+    hasEncoderBias = vectors.contains(.encoderBias)
+    hasThresholds = vectors.contains(.thresholds)
     levelEnds = objective.prefixes ?? [shape.experts]
     levelWeights = objective.prefixWeights ?? levelEnds.map { _ in 1 }
     let levels = levelEnds.count
@@ -344,15 +349,17 @@ public final class TrainingEngine {
     var rates = latentRates.mutableSpan
     var subLast = sublatentLast.mutableSpan
     var subRates = sublatentRates.mutableSpan
+    let isGated = hasThresholds
     for expert in 0..<shape.experts {
       let range = pairs(of: expert)
-      let count = activeCount(range)
+      let count = isGated ? activeCount(range) : range.count
       if count == 0 { continue }
       last[expert] = now
       rates[expert] += weight * Float(count)
       if a == 0 { continue }
       // Safe: both buffers have an element for each pair.
-      for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) && isActive(pair) {
+      for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) {
+        if isGated, !isActive(pair) { continue }
         let place = unsafe expert * a + Int(pairSublatents.base[pair])
         subLast[place] = now
         subRates[place] += weight
