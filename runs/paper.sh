@@ -10,8 +10,10 @@
 # Environment (defaults in brackets):
 #   STORE     a store to train on; without it one is collected into FOLDER
 #   MODEL     the model of it [gemma-3-270m]          LAYER   its block [12]     TOKENS  rows [2M]
+#   KINDS     of dictionaries [flat h16 h64], see `kind` below; with numbers of codes of their own, such as
+#             "flat h16-16" or "batchtopk-64 h16-bk-24-sub-8", comparisons are at equal codes
 #   WIDTHS    top-level latents [2k 4k 8k]            SEEDS   [0]                K       active ones [32]
-#   EPOCHS    [4]       BATCH  [the trainer's choice] RATE    learning rate [2e-3]
+#   EPOCHS    [4]       BATCH  [the trainer's choice] RATE    learning rate [2e-3]; RATE_flat, RATE_h16_bk …: of a kind
 #   THRESHOLD of latents and sublatents [0]: with the paper's 1/√width most of them are inactive at width 640
 #   L1        λ₂ of H-SAEs [1e-4]: with the paper's 1e-3 half of 8,192 experts are dead here
 #   RATES     of the grid [2e-4 5e-4 1e-3 2e-3]       RATE_EPOCHS  [1]
@@ -31,27 +33,46 @@ folder=${1:-out/paper}
 model=${MODEL:-gemma-3-270m} layer=${LAYER:-12} tokens=${TOKENS:-2M}
 read -ra widths <<<"${WIDTHS:-2k 4k 8k}"
 read -ra seeds <<<"${SEEDS:-0}"
+read -ra kinds <<<"${KINDS:-flat h16 h64}"
 read -ra rates <<<"${RATES:-2e-4 5e-4 1e-3 2e-3}"
 read -ra suites <<<"${SUITES:-core absorption crosslingual cost}"
 read -ra options <<<"${OPTIONS:-}"
 read -ra evaluate <<<"${EVALUATE:-}"
 store=${STORE:-$folder/layer-$layer.store}
 figures=${FIGURES:-$folder/figures}
-common=(--k "${K:-32}" --bias "${BIAS:-geometric-median}" --keep 1)
+common=(--bias "${BIAS:-geometric-median}" --keep 1)
 common+=(--threshold "${THRESHOLD:-0}" --threshold-sub "${THRESHOLD:-0}")
 if [ -n "${BATCH:-}" ]; then common+=(--batch "$BATCH"); fi
 say() { printf 'paper: %s\n' "$*" >&2; }
 took() { say "$1: $((($(date +%s) - $2) / 60)) min"; }
 mkdir -p "$folder"
 
-# The settings of each kind of dictionary, for --also. Flat ones have AuxK and no penalty.
+# kind NAME WIDTH: the settings of a kind of dictionary, for --also. A number after a name is k. Flat kinds have AuxK and
+# no penalty. h16 and h64 have 16 and 64 sublatents; -bk: BatchTopK selects experts; -sub-N: N sublatents a row.
 kind() {
-  local l1=l1=${L1:-1e-4}
-  case $1 in
-  flat) echo sublatents=0,l1=0 ;;
-  h16) echo "sublatents=16,subspace=4,$l1" ;;
-  h64) echo "sublatents=64,subspace=8,$l1" ;;
+  local name=$1 l1=l1=${L1:-1e-4} settings experts=${2%k} k
+  case $2 in *k) experts=$((experts * 1024)) ;; esac
+  local prefixes=$((experts / 16))/$((experts / 4))/$experts
+  case $name in
+  flat*) settings=sublatents=0,l1=0 ;;
+  wide16*) settings=sublatents=0,l1=0 experts=$((experts * 5)) ;;  # as many parameters as h16
+  batchtopk*) settings=sublatents=0,l1=0,activation=batchtopk ;;
+  matryoshka*) settings=sublatents=0,l1=0,activation=batchtopk,matryoshka=$prefixes ;;
+  jumprelu*) settings=sublatents=0,activation=jumprelu ;;
+  frozen*) settings=sublatents=0,l1=0,freeze=decoder ;;
+  cosine*) settings=sublatents=0,l1=0,decoder-cosine=0.8 ;;
+  h16*) settings="sublatents=16,subspace=4,$l1" ;;
+  h64*) settings="sublatents=64,subspace=8,$l1" ;;
+  *) echo "paper: there is no kind $name" >&2 && exit 64 ;;
   esac
+  case $name in *-sub-*) settings+=,k-sub=${name##*-sub-} name=${name%-sub-*} ;; esac
+  case $name in *-bk*) settings+=,activation=batchtopk ;; esac
+  k=${name##*-}
+  case $k in '' | *[!0-9.]*) k=${K:-32} ;; esac
+  case $name in jumprelu*) settings+=,l0-target=$k ;; *) settings+=,k=$k ;; esac
+  local rate=RATE_${1%%-*}
+  case $1 in *-bk*) rate+=_bk ;; esac
+  echo "experts=$experts,$settings${!rate:+,learning-rate=${!rate}}"
 }
 
 # train RUN=SETTINGS… : trains these runs on the same batches; resumes those that were begun.
@@ -89,9 +110,9 @@ fi
 if [ "$task" = rates ]; then
   begin=$(date +%s)
   runs=()
-  for name in flat h16 h64; do
+  for name in "${kinds[@]}"; do
     for rate in "${rates[@]}"; do
-      runs+=("$folder/rates/$name-$rate=experts=${widths[0]},$(kind "$name"),learning-rate=$rate")
+      runs+=("$folder/rates/$name-$rate=$(kind "$name" "${widths[0]}"),learning-rate=$rate")
     done
   done
   mkdir -p "$folder/rates"
@@ -110,8 +131,8 @@ for seed in "${seeds[@]}"; do
   begin=$(date +%s)
   runs=()
   for width in "${widths[@]}"; do
-    for name in flat h16 h64; do
-      runs+=("$folder/$name-$width-seed$seed=experts=$width,$(kind "$name"),seed=$seed")
+    for name in "${kinds[@]}"; do
+      runs+=("$folder/$name-$width-seed$seed=$(kind "$name" "$width"),seed=$seed")
     done
   done
   train "${runs[@]}"

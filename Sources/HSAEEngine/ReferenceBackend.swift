@@ -83,7 +83,9 @@ public final class ReferenceBackend: StepBackend {
 
   /// Takes one step on the batch.
   public func step(_ settings: StepSettings) -> StepReport {
-    var reference = ReferenceSettings(recipe, regularizerScale: settings.regularizerScale)
+    let subThreshold = recipe.sublatentBudget.map { _ in Double(Float(state.subThreshold)) }
+    var reference = ReferenceSettings(
+      recipe, regularizerScale: settings.regularizerScale, subThreshold: subThreshold)
     // Without the penalty there is no pass over all latents, so the report sums over the active ones.
     if recipe.objective.l1 == 0 { reference.scope = .topK }
     if reference.auxiliary > 0 || reference.jumpDead > 0 {
@@ -99,14 +101,22 @@ public final class ReferenceBackend: StepBackend {
     guard report.loss.isFinite, report.gradientNorm.isFinite else { return report }
     var next = trainer.state()
     next.usage = state.usage
-    next.batchThreshold = state.batchThreshold
+    (next.batchThreshold, next.subThreshold) = (state.batchThreshold, state.subThreshold)
     state = next
-    countUsage(step.pass)
+    countUsage(step.pass, subThreshold: reference.subThreshold)
     var result = report
     if case .batchTopK(let batchTopK) = recipe.selection {
       let least = step.pass.codes.joined().map(\.value).min()
       state.batchThreshold = batchTopK.threshold(after: state.batchThreshold, least: least)
       result.threshold = state.batchThreshold
+    }
+    if let budget = recipe.sublatentBudget {
+      let active = step.pass.codes.joined().map(\.subValue)
+        .filter { $0 > 0 && $0 >= reference.subThreshold }
+      state.subThreshold = budget.threshold(
+        after: state.subThreshold, count: active.count, sum: active.reduce(0, +), rows: share.batch)
+      result.subL0 = Double(active.count) / Double(share.batch)
+      result.subThreshold = state.subThreshold
     }
     return result
   }
@@ -153,12 +163,12 @@ public final class ReferenceBackend: StepBackend {
     return spread > rows.reduce(0) { $0 + $1 * $1 } * 1e-6 ? spread : .nan
   }
 
-  private func countUsage(_ pass: ReferenceForward) {
+  private func countUsage(_ pass: ReferenceForward, subThreshold: Double) {
     let (m, a) = (recipe.shape.experts, recipe.shape.sublatents)
     var counts = [Float](repeating: 0, count: m * (1 + a))
     for code in pass.codes.joined() {
       counts[code.expert] += 1
-      if a > 0, code.subValue >= Double(recipe.activation.subThreshold) {
+      if a > 0, code.subValue >= subThreshold {
         counts[m + code.expert * a + code.sublatent] += 1
       }
     }

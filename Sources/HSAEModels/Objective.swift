@@ -120,6 +120,10 @@ public struct StepReport: Hashable, Sendable {
   public var jumpPenalty = 0.0
   /// The running threshold of BatchTopK after this step, or the mean θ of JumpReLU before it; NaN without one.
   public var threshold = Double.nan
+  /// Mean number of active sublatents; NaN without a budget of them.
+  public var subL0 = Double.nan
+  /// The threshold of sublatents after this step; NaN without a budget of them.
+  public var subThreshold = Double.nan
   /// Mean share of latents at or above the threshold; NaN unless the penalty needs it.
   public var aboveThreshold = Double.nan
   /// Global norm of the gradient after the projection, before clipping.

@@ -60,6 +60,33 @@ public struct BatchTopK: Hashable, Sendable, Codable {
   }
 }
 
+/// A budget of active sublatents: in place of one in every active expert, the strongest so many of a batch.
+///
+/// A sublatent is active if it is the strongest of its expert and its code reaches one threshold θ that all experts
+/// share. θ follows the budget from step to step and is not trained. A step uses the θ of the step before, so
+/// training, use after training and a row on its own all have the same rule.
+public struct SublatentBudget: Hashable, Sendable, Codable {
+  /// The active sublatents of a row on average.
+  public var active: Double
+  /// The share by which θ moves in a step whose number of active sublatents is off by the whole budget.
+  public var rate: Double
+
+  /// A budget of `active` sublatents a row.
+  public init(active: Double, rate: Double = 0.05) {
+    (self.active, self.rate) = (active, rate)
+  }
+
+  /// θ after a batch of `rows` rows that had `count` active sublatents, whose codes add up to `sum`. From 0 it begins
+  /// with a hundredth of the mean code.
+  public func threshold(
+    after threshold: Double, count: Int, sum: Double, rows: Int
+  ) -> Double {
+    // Rounded, so that it does not depend on the order in which ranks add up their codes.
+    if threshold == 0 { return count == 0 ? 0 : Double(Float(0.01 * sum / Double(count))) }
+    return threshold * (1 + rate * min(1, Double(count) / (active * Double(rows)) - 1))
+  }
+}
+
 /// The settings of JumpReLU (Rajamanoharan et al., 2407.14435).
 ///
 /// The step at θ has no gradient; in its place stands that of a step smeared over a width ε, the rectangle kernel
@@ -134,6 +161,9 @@ public struct Recipe: Hashable, Sendable {
   public var selection: Selection
   /// Thresholds and slopes.
   public var activation: ActivationFunction
+  /// The budget of active sublatents; nil: one in every active expert. With it the activation's threshold and slope of
+  /// sublatents are 0.
+  public var sublatentBudget: SublatentBudget?
   /// The terms of the loss and their coefficients.
   public var objective: Objective
   /// The vectors that are trained beside the matrices. JumpReLU needs `thresholds`.
@@ -152,13 +182,16 @@ public struct Recipe: Hashable, Sendable {
   /// A recipe of the given parts.
   public init(
     shape: DictionaryShape, selection: Selection = .topK, activation: ActivationFunction,
-    objective: Objective, vectors: TrainedVectors = [], frozen: FrozenPart? = nil,
+    sublatentBudget: SublatentBudget? = nil, objective: Objective, vectors: TrainedVectors = [],
+    frozen: FrozenPart? = nil,
     decoderCosine: Double? = nil, precision: Precision = .float32,
     momentFormat: Precision = .float32, seed: UInt64 = 0
   ) {
     (self.shape, self.selection, self.activation) = (shape, selection, activation)
     (self.objective, self.vectors, self.precision) = (objective, vectors, precision)
-    (self.frozen, self.decoderCosine) = (frozen, decoderCosine)
+    (self.frozen, self.decoderCosine, self.sublatentBudget) = (
+      frozen, decoderCosine, sublatentBudget
+    )
     (self.momentFormat, self.seed) = (momentFormat, seed)
   }
 }
@@ -166,12 +199,15 @@ public struct Recipe: Hashable, Sendable {
 extension Recipe {
   /// The dictionary with the trained `parameters`, as it is used: encoder bias and thresholds become part of its
   /// selection, and where a threshold decides, any number of a row's latents may be active. So the codes of a row do
-  /// not depend on other rows. `batchThreshold` is the running threshold of BatchTopK.
+  /// not depend on other rows. `batchThreshold` is the running threshold of BatchTopK, `subThreshold` that of a budget of
+  /// sublatents.
   ///
   /// - Precondition: without TopK, and with an encoder bias, the slope of the top level is 0.
   public func dictionary(
-    _ parameters: consuming Parameters, batchThreshold: Double
+    _ parameters: consuming Parameters, batchThreshold: Double, subThreshold: Double?
   ) -> SparseAutoencoder {
+    var activation = activation
+    if let subThreshold { activation.subThreshold = Float(subThreshold) }
     let inference = selection.inference(parameters, batchThreshold: batchThreshold)
     var own = parameters.shape
     switch selection {

@@ -18,6 +18,8 @@ public struct TrainingState: ~Copyable, Sendable {
   /// The running threshold of BatchTopK: the moving average of the smallest active code of a batch; 0 before the
   /// first step, and without BatchTopK.
   public var batchThreshold = 0.0
+  /// The threshold of sublatents that follows their budget; 0 before the first step, and without a budget.
+  public var subThreshold = 0.0
 
   /// The sizes of the dictionary, or of the part of it that one rank owns.
   public var shape: DictionaryShape { parameters.shape }
@@ -26,7 +28,7 @@ public struct TrainingState: ~Copyable, Sendable {
   public func copy() -> TrainingState {
     TrainingState(
       parameters: parameters.copy(), moments: moments.copy(), usage: usage, step: step,
-      batchThreshold: batchThreshold)
+      batchThreshold: batchThreshold, subThreshold: subThreshold)
   }
 }
 

@@ -108,7 +108,12 @@ let measures: [Measure] = [
     return (text, Double(shape.experts))
   },
   Measure(label: "subspace s, active k", better: nil) { run in
-    ("\(run.shape.isFlat ? "–" : "\(run.shape.subspace)"), \(run.shape.activeExperts)", 0)
+    // Where thresholds decide, k is no number of the shape.
+    let active =
+      run.shape.activeExperts < run.shape.experts
+      ? grouped(run.shape.activeExperts)
+      : run.numbers.map { decimal($0.reconstruction.l0, 1) } ?? "any"
+    return ("\(run.shape.isFlat ? "–" : "\(run.shape.subspace)"), \(active)", 0)
   },
   Measure(label: "parameters", better: nil) { run in
     (short(Double(run.shape.parameterCount)), Double(run.shape.parameterCount))

@@ -125,13 +125,15 @@ struct Info: ParsableCommand {
     let summary = reader.summary
     // Only lines that are not JSON, or JSON without the text: this is another kind of file, such as a settings file.
     let without = summary.count(.withoutField)
-    let strange = summary.count(.notJSON) + summary.count(.notUTF8) + without
+    let lists = summary.count(.list)
+    let strange = summary.count(.notJSON) + summary.count(.notUTF8) + without + lists
     if summary.documents == 0, strange > 0 {
       throw InfoKind.unknown(
         path,
         "none of its \(counted(strange, "line")) is a document of a corpus"
           + (without > 0
-            ? " with its text under \"\(reading.field)\" (--field names another member)" : ""))
+            ? " with its text under \"\(reading.field)\" (--field names another member)" : "")
+          + (lists > 0 ? "; of a JSON array, jq -c '.[]' makes a line for each document" : ""))
     }
     return Description(corpus: summary, languages: languages, path: path)
   }

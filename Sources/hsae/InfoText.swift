@@ -247,6 +247,11 @@ struct Description {
 extension TrainingConfiguration {
   /// How many latents are active in a row: "32 active", "batchtopk, 32 active on average (threshold 0.123)".
   func activeText(threshold: Double?) -> String {
+    topActiveText(threshold: threshold)
+      + (sublatentBudget.map { ", \(short($0.active)) of their sublatents on average" } ?? "")
+  }
+
+  private func topActiveText(threshold: Double?) -> String {
     let now = threshold.map { short($0) }
     if let batchTopK {
       return "batchtopk, \(short(batchTopK.active)) active on average"

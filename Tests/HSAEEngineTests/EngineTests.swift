@@ -192,6 +192,15 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
       shape: DictionaryShape(width: 40, experts: 70, sublatents: 0, subspace: 0, activeExperts: 5),
       activation: ActivationFunction(threshold: 0, subThreshold: 0),
       objective: Objective(beta: 0, ortho: 0, l1: 0), decoderCosine: 0.99999),
+    EngineCase(
+      name: "flat, jumprelu, penalty on dead latents",
+      shape: DictionaryShape(
+        width: 40, experts: 300, sublatents: 0, subspace: 0, activeExperts: 60),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: Objective(beta: 0, ortho: 0, l1: 0),
+      selection: .jumpReLU(
+        JumpReLU(bandwidth: 0.15, sparsity: 0.02, target: 9, deadPenalty: 0.03)),
+      vectors: [.inputBias, .encoderBias, .thresholds]),
   ]
 
   /// The case called `name`.
@@ -227,7 +236,7 @@ extension TrainingEngine {
     for step in 1...3 {
       let rows = example.rows(UInt64(step))
       var settings = example.settings
-      if example.objective.auxk > 0 {
+      if example.objective.auxk > 0 || settings.jumpDead > 0 {
         settings.dead = (0..<example.shape.experts).map {
           engine.state.usage.isDead($0, window: window)
         }

@@ -26,7 +26,8 @@ final class WordModel: ResidualStreamModel {
   }
 
   func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
+    shouldStop: (_ done: Int) -> Bool
   ) throws(Failure) -> Bool {
     var row = 0
     for context in contexts {

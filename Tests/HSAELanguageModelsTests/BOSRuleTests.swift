@@ -104,7 +104,7 @@ import Testing
 
     func capture(
       _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
-      shouldStop: () -> Bool
+      shouldStop: (_ done: Int) -> Bool
     ) throws(Failure) -> Bool {
       try inner.capture(contexts, afterBlock: block, into: &rows, shouldStop: shouldStop)
     }

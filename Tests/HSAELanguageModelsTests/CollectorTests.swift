@@ -151,16 +151,21 @@ func contents(_ folder: String) -> [String: [UInt8]] {
       _ = try other.prepare(documents: { DocumentList(documents) }, threads: 3)
       #expect(failure { _ = try ActivationStore(path: stopped) }?.kind == .data)
       var outcome = Collector.Outcome.stopped
-      var rounds = 0
+      var (rounds, reports) = (0, 0)
       while outcome == .stopped {
         var contexts = 0
+        var last = 0
         outcome = try other.run(shouldStop: {
           contexts += 1
           return contexts > 1000
-        })
+        }) { done, total in
+          #expect(last <= done && done <= total)
+          (last, reports) = (done, reports + 1)
+        }
         rounds += 1
       }
-      #expect(outcome == .complete && rounds > 2)
+      // Progress is reported within a unit too.
+      #expect(outcome == .complete && rounds > 2 && reports > 1000)
       #expect(contents(stopped) == contents(whole))
       #expect(!Path.exists(stopped + "/progress"))
       // Stop while the corpus is tokenised.
@@ -228,7 +233,7 @@ func contents(_ folder: String) -> [String: [UInt8]] {
 
     func capture(
       _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
-      shouldStop: () -> Bool
+      shouldStop: (_ done: Int) -> Bool
     ) throws(Failure) -> Bool {
       if fails { throw Failure(.software, "broken") }
       try inner.capture(contexts, afterBlock: block, into: &rows)

@@ -240,6 +240,26 @@ import Testing
     }
   }
 
+  /// Codes of 2,000 candidates lie evenly in 0 ..< 1, so n of them are above 1 − n / 2,000.
+  @Test(arguments: [50.0, 500, 1_500])
+  func theThresholdOfSublatentsFollowsItsBudget(_ active: Double) {
+    let budget = SublatentBudget(active: active / 100)
+    var generator = SeededGenerator(seed: 4)
+    var threshold = 0.0
+    for step in 0..<600 {
+      let codes = (0..<2_000).map { _ in generator.nextUniform() }
+        .filter { $0 >= threshold }
+      let last = threshold
+      threshold = budget.threshold(
+        after: threshold, count: codes.count, sum: codes.reduce(0, +), rows: 100)
+      if step == 0 { #expect(abs(threshold - 0.005) < 1e-3) }
+      #expect(threshold <= last * 1.05 + 0.011 && threshold >= last * 0.95)
+    }
+    #expect(abs(threshold - (1 - active / 2_000)) < 0.03)
+    #expect(budget.threshold(after: 0, count: 0, sum: 0, rows: 100) == 0)
+    #expect(abs(budget.threshold(after: 1, count: 0, sum: 0, rows: 100) - 0.95) < 1e-12)
+  }
+
   @Test func aRowAloneIsEncodedAsInCompany() {
     let shape = DictionaryShape(
       width: 12, experts: 40, sublatents: 3, subspace: 2, activeExperts: 40)

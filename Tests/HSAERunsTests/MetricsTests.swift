@@ -40,13 +40,14 @@ import Testing
     #expect(text == always)
     (record.ortho, record.explainedVariance, record.aboveThreshold) = (1, 0.25, 0.125)
     (record.threshold, record.jumpPenalty) = (0.5, 2)
+    (record.subL0, record.subThreshold) = (7.5, 0.125)
     text = String(decoding: try encoded(record), as: UTF8.self)
     #expect(text.hasPrefix(#"{"aboveThreshold":0.125,"auxk":0,"#))
     #expect(text.contains(#","explainedVariance":0.25,"#) && text.contains(#","ortho":1,"#))
     #expect(
       MetricsRecord.fields.compactMap(\.tag).sorted() == [
         "latents/above_threshold", "latents/dead", "latents/dead_sublatents", "latents/l0",
-        "latents/threshold", "loss/auxk", "loss/jump_penalty", "loss/l1", "loss/orthogonality",
+        "latents/sub_l0", "latents/sub_threshold", "latents/threshold", "loss/auxk", "loss/jump_penalty", "loss/l1", "loss/orthogonality",
         "loss/reconstruction",
         "loss/top_reconstruction", "loss/total", "quality/explained_variance",
         "training/gradient_norm", "training/learning_rate", "training/rows",

@@ -94,6 +94,7 @@ import Testing
       ({ $0.deadWindow = 8 }, "--dead-window 200038, not 8"),
       ({ $0.checkpointEvery = 10 }, "--checkpoint-every 1000, not 10"),
       ({ $0.recordEvery = 1 }, "--record-every 39, not 1"), ({ $0.keep = 9 }, "--keep 2, not 9"),
+      ({ $0.kSub = 5 }, "no --k-sub, not 5"),
       ({ $0.activation = .batchtopk }, "--activation topk, not batchtopk"),
       ({ $0.batchTopKRate = 0.5 }, "no --batchtopk-rate, not 0.5"),
       ({ $0.batchTopKStart = 0.5 }, "no --batchtopk-start, not 0.5"),
@@ -126,6 +127,11 @@ import Testing
     #expect(
       try differences({ $0.precision = .float32 }, begun: { $0.precision = .bfloat16 })
         == ["--precision bfloat16, not float32"])
+    let budget: Change = { ($0.preset, $0.kSub) = (.residualStream, 5) }
+    #expect(try differences(budget, begun: budget).isEmpty)
+    #expect(
+      try differences({ ($0.preset, $0.kSub) = (.residualStream, 6) }, begun: budget)
+        == ["--k-sub 5, not 6"])
     let auxiliary: Change = { $0.auxk = 0.1 }
     #expect(
       try differences({ $0.auxkK = 12 }, begun: auxiliary) == ["--auxk-k 320, not 12"])

@@ -38,6 +38,14 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
       ($0.auxk, $0.auxkK, $0.auxkScale, $0.deadWindow) = (0.03, 6, .deadShare, 77)
       ($0.encoderBias, $0.auxkScope) = (.zero, .prefixes)
     },
+    BackendCase(name: "budget of sublatents") {
+      ($0.kSub, $0.thresholdSub, $0.slopeSub) = (0.8, nil, nil)
+    },
+    BackendCase(name: "budget of sublatents, batchtopk, matryoshka, AuxK") {
+      ($0.kSub, $0.thresholdSub, $0.slopeSub) = (0.8, nil, nil)
+      ($0.activation, $0.k, $0.encoderBias, $0.matryoshka) = (.batchtopk, 2.5, .zero, [7, 21])
+      ($0.auxk, $0.auxkK, $0.deadWindow) = (0.03, 6, 77)
+    },
     BackendCase(name: "matryoshka") { $0.matryoshka = [7, 21] },
     BackendCase(name: "jumprelu") {
       ($0.activation, $0.k, $0.l1) = (.jumprelu, nil, nil)
@@ -46,6 +54,11 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
     BackendCase(name: "flat jumprelu") {
       ($0.activation, $0.k, $0.l1, $0.sublatents, $0.subspace) = (.jumprelu, nil, nil, 0, 0)
       ($0.l0Weight, $0.jumpStart, $0.jumpBandwidth) = (1e-3, 0.1, 0.1)
+    },
+    BackendCase(name: "jumprelu, penalty on dead latents") {
+      ($0.activation, $0.k, $0.l1, $0.bias) = (.jumprelu, nil, nil, .geometricMedian)
+      ($0.l0Target, $0.l0Weight, $0.jumpStart, $0.jumpBandwidth) = (3, 1e-3, 0.2, 0.1)
+      ($0.deadPenalty, $0.deadWindow) = (1e-3, 77)
     },
     BackendCase(name: "flat jumprelu, AuxK, matryoshka") {
       ($0.activation, $0.k, $0.l1, $0.sublatents, $0.subspace) = (.jumprelu, nil, nil, 0, 0)

@@ -34,6 +34,14 @@ import Testing
         ($0.auxk, $0.deadWindow, $0.mostActive) = (0.1, 77, 40)
       }
     ),
+    (
+      "budget of sublatents, batchtopk",
+      {
+        ($0.activation, $0.k, $0.kSub, $0.thresholdSub, $0.slopeSub) = (
+          .batchtopk, 2.5, 1, nil, nil
+        )
+      }
+    ),
     ("frozen", { $0.freeze = .decoder }), ("soft-frozen", { $0.decoderCosine = 0.9 }),
   ]
 
@@ -60,6 +68,7 @@ import Testing
       for record in whole.records {
         #expect((record.threshold != nil) == (configuration.selection != .topK))
         #expect((record.jumpPenalty != nil) == (configuration.jumpReLU != nil))
+        #expect((record.subL0 != nil) == (configuration.sublatentBudget != nil))
       }
       if configuration.batchTopK != nil {
         #expect(whole.thresholds.last == whole.records.last?.threshold)
@@ -89,7 +98,7 @@ import Testing
       }
     }
     var state = TrainingState(parameters: parameters, momentFormat: .float32, seed: 3)
-    (state.step, state.batchThreshold) = (7, threshold)
+    (state.step, state.batchThreshold, state.subThreshold) = (7, threshold, 0.3)
     let run = fixture.path("run")
     try Path.createDirectories(RunDirectory.checkpointsFolder(run))
     try JSONFile.write(configuration, to: RunDirectory.configurationFile(run))
@@ -141,9 +150,17 @@ import Testing
         }
       }
       #expect(kind == .topK || counts.count > 1)
+      if configuration.sublatentBudget != nil {
+        #expect(dictionary.activation.subThreshold == 0.3)
+        let codes = together.all.map(\.subValue)
+        #expect(
+          codes.contains(0) && codes.contains { $0 > 0.3 }
+            && !codes.contains { $0 != 0 && $0 < 0.3 })
+      }
       // The checkpoint alone is the same dictionary.
       let lone = try StoredDictionary(path: checkpoint)
       #expect(lone.model.selection == dictionary.selection && lone.model.shape == dictionary.shape)
+      #expect(lone.model.activation == dictionary.activation)
     }
   }
 

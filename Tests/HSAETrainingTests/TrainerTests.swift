@@ -114,6 +114,7 @@ import Testing
         $0.order = .file
       }
     ),
+    ("budget of sublatents", { ($0.kSub, $0.thresholdSub, $0.slopeSub) = (0.8, nil, nil) }),
   ]
 
   @Test(arguments: variants.indices)

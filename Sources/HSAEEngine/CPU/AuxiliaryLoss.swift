@@ -333,6 +333,7 @@ extension TrainingEngine {
     // `sortedGradients`. The rows it gathers have numbers below `batch`.
     let d = shape.width
     let count = work.latents.count
+    let needsSlopes = !recipe.vectors.isEmpty
     parallelFor(pieceCount(count, size: Self.expertsPerPiece), threads: threads) { piece, _ in
       for place in pieceRange(piece, size: Self.expertsPerPiece, count: count) {
         let first = unsafe Int(work.starts.base[place])
@@ -349,6 +350,7 @@ extension TrainingEngine {
           decoder, 1, d, work.sortedValues.base + first, work.reconstruction.base, d, own, number)
         unsafe kernels.outer(
           encoder, 1, d, work.sortedGradients.base + first, batchRows.base, d, own, number)
+        guard needsSlopes else { continue }
         var slope = 0.0
         for pair in first..<first + number {
           unsafe slope += Double(work.sortedGradients.base[pair])
@@ -359,7 +361,7 @@ extension TrainingEngine {
   }
 
   /// Adds the gradients of the auxiliary loss to rows e_j and d_j of `expert`, if that latent is dead, and to
-  /// `bias` [d]. Returns Σ ∂L/∂u over all rows.
+  /// `bias` [d]. Returns Σ ∂L/∂u over all rows, or 0 where no vector needs it.
   func addAuxiliary(
     _ expert: Int, _ gradient: MutableWeightPointers, _ weights: WeightPointers,
     bias: UnsafeMutablePointer<Float>?
@@ -373,6 +375,7 @@ extension TrainingEngine {
     let block = expert * shape.rowsPerExpert * d
     unsafe kernels.axpy(gradient.encoderSide + block, work.encoderGradient.base + place * d, 1, d)
     unsafe kernels.axpy(gradient.decoderSide + block, work.decoderGradient.base + place * d, 1, d)
+    guard !recipe.vectors.isEmpty else { return 0 }
     let sum = unsafe work.slopes.base[place]
     if let bias = unsafe bias {
       unsafe kernels.axpy(bias, weights.encoderSide + block, Float(-sum), d)

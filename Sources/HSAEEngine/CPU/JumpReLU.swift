@@ -2,6 +2,7 @@
 // pre-activation lies above its threshold or within half the kernel's width below it. Pairs below their threshold
 // add nothing to a reconstruction, but the gradient of the threshold counts them.
 
+internal import CHSAEKernels
 internal import HSAEModels
 internal import HSAERuns
 internal import HSAETensors
@@ -18,8 +19,23 @@ final class JumpWorkspace {
   let rowCounts: Buffer<Int32>
   let rowSlopes: Buffer<Float>
 
-  init(_ settings: JumpReLU, pairs: Int, batch: Int) {
+  /// For the penalty on dead latents, and empty without it: all rows' numbers [batch]; for each worker the distances
+  /// of a latent's rows from its threshold [threads × batch]; for each latent the rows below its threshold, 0 if it is
+  /// not dead [m], and the gradient of e_j [m × d].
+  let allRows: Buffer<Int32>
+  let missing: Buffer<Float>
+  let deadCounts: Buffer<Float>
+  let deadGradients: Buffer<Float>
+
+  init(_ settings: JumpReLU, pairs: Int, batch: Int, shape: DictionaryShape, threads: Int) {
     self.settings = settings
+    let hasDead = settings.deadPenalty > 0
+    allRows = Buffer(hasDead ? batch : 0)
+    missing = Buffer(hasDead ? threads * batch : 0)
+    deadCounts = Buffer(hasDead ? shape.experts : 0)
+    deadGradients = Buffer(hasDead ? shape.experts * shape.width : 0)
+    // Safe: the buffer has `batch` elements or none.
+    for row in 0..<allRows.count { unsafe allRows.base[row] = Int32(row) }
     window = Float(settings.bandwidth / 2)
     excess = Buffer(pairs)
     rowCounts = Buffer(batch)
@@ -90,6 +106,64 @@ extension TrainingEngine {
     report.jumpPenalty = penalty
     let thresholds = state.parameters.thresholds.elements
     report.threshold = thresholds.reduce(0) { $0 + Double($1) } / Double(thresholds.count)
+  }
+
+  /// Adds the penalty on dead latents, c · mean over rows of Σ max(0, θ − u), to the report, and keeps its gradients.
+  func penaliseDead(_ settings: StepSettings, report: inout StepReport) {
+    // Safe: a worker has `batch` elements of `missing`. A piece writes its own experts' elements of `deadCounts`, rows
+    // of `deadGradients` and element of `pieceSums`. Expert j's row e_j begins at j·(1 + s)·d.
+    guard let jump, jump.allRows.count > 0 else { return }
+    let d = shape.width
+    let weight = Float(jump.settings.deadPenalty / Double(batch))
+    let pieces = pieceCount(shape.experts, size: Self.expertsPerPiece)
+    unsafe state.parameters.withUnsafePointers { weights in
+      parallelFor(pieces, threads: threads) { piece, worker in
+        let missing = unsafe jump.missing.base + worker * batch
+        var sum = 0.0
+        for expert in pieceRange(piece, size: Self.expertsPerPiece, count: shape.experts) {
+          unsafe jump.deadCounts.base[expert] = 0
+          guard state.usage.isDead(expert, window: settings.deadWindow) else { continue }
+          unsafe kernels.rows_dot(
+            missing, weights.encoderSide + expert * shape.rowsPerExpert * d, 1, d, batchRows.base,
+            d, jump.allRows.base, batch)
+          let bias = unsafe hasEncoderBias ? weights.encoderBias[expert] : 0
+          let theta = unsafe weights.thresholds[expert]
+          for row in 0..<batch {
+            let own = unsafe theta - (missing[row] + bias)
+            if own > 0 {
+              sum += Double(own)
+              unsafe jump.deadCounts.base[expert] += 1
+            }
+            unsafe missing[row] = own > 0 ? -weight : 0
+          }
+          let gradient = unsafe jump.deadGradients.base + expert * d
+          unsafe gradient.update(repeating: 0, count: d)
+          unsafe kernels.outer(
+            gradient, 1, d, missing, batchRows.base, d, jump.allRows.base, batch)
+        }
+        unsafe pieceSums.base[piece] = sum
+      }
+    }
+    let sum = (0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] }
+    report.jumpPenalty += jump.settings.deadPenalty * sum / Double(batch)
+  }
+
+  /// Adds the gradients of the penalty on dead latents to row e_j and θ of `expert`, if it is dead, and to `bias` [d].
+  /// Returns Σ ∂L/∂u over all rows.
+  func addDeadPenalty(
+    _ expert: Int, _ jump: JumpWorkspace, _ gradient: MutableWeightPointers,
+    _ weights: WeightPointers, bias: UnsafeMutablePointer<Float>?
+  ) -> Double {
+    // Safe: only the piece of `backward` that owns the expert calls this, with the bias sum of that piece.
+    let count = unsafe jump.deadCounts.base[expert]
+    guard count > 0 else { return 0 }
+    let d = shape.width
+    let block = expert * shape.rowsPerExpert * d
+    let slope = count * Float(jump.settings.deadPenalty / Double(batch))
+    unsafe kernels.axpy(gradient.encoderSide + block, jump.deadGradients.base + expert * d, 1, d)
+    unsafe gradient.thresholds[expert] += slope
+    if let bias = unsafe bias { unsafe kernels.axpy(bias, weights.encoderSide + block, slope, d) }
+    return Double(-slope)
   }
 
   /// The gradient of θ over the pairs `pairs` of one expert, given ∂L/∂z without the gate. Then the gate closes:

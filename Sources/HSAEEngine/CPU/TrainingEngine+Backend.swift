@@ -14,8 +14,6 @@ extension TrainingEngine: StepBackend {
     case .topK, .batchTopK: break
     case .jumpReLU where objective.l1 > 0:
       return "--activation jumprelu has a sparsity penalty of its own; set --l1 0."
-    case .jumpReLU(let jump) where jump.deadPenalty > 0:
-      return "The CPU backend has no --dead-penalty yet; leave it out, or use --auxk."
     case .jumpReLU: break
     case .thresholds:
       return "The CPU backend cannot train with fixed thresholds of latents."
@@ -86,6 +84,9 @@ extension TrainingEngine: StepBackend {
       // Candidates of the batch and of every thread's tile; with JumpReLU u − θ of every pair.
       need.batch += rows * Double(shape.activeExperts) * 2 * 16 * 2 + Double(threads) * 0x1p16
       need.batch += rows * Double(shape.activeExperts) * 4
+    }
+    if case .jumpReLU(let jump) = recipe.selection, jump.deadPenalty > 0 {
+      need.batch += 4 * (m * (d + 1) + rows * Double(threads + 1))
     }
     if recipe.decoderCosine != nil { need.weights += 4 * m * d }
     need.batch += rows * Double(shape.activeExperts) * (36 + 20 * s)

@@ -49,6 +49,9 @@ extension TrainingEngine {
             if hasAuxiliary {
               unsafe slope += addAuxiliary(expert, gradient, weights, bias: biasPart)
             }
+            if let jump, jump.allRows.count > 0 {
+              unsafe slope += addDeadPenalty(expert, jump, gradient, weights, bias: biasPart)
+            }
             if hasEncoderBias { unsafe gradient.encoderBias[expert] = Float(slope) }
             unsafe squares += finishExpert(expert, weights, gradient, orthoScale: orthoScale)
           }

@@ -325,6 +325,19 @@ extension TrainingEngine {
     return least.isFinite ? Double(least) : nil
   }
 
+  /// The number of active sublatents of the batch with codes above 0, and the sum of these codes.
+  func activeSublatents() -> (count: Int, sum: Double) {
+    // Safe: in a hierarchical dictionary `pairCodes` has an element for each pair.
+    var (count, sum) = (0, 0.0)
+    for pair in 0..<pairTotal {
+      let code = unsafe pairCodes.base[pair]
+      guard code > 0, activation.reachesSub(code), isActive(pair) else { continue }
+      count += 1
+      sum += Double(code)
+    }
+    return (count, sum)
+  }
+
   /// The rows whose reconstructions this engine completes: all rows if it is alone.
   var ownRows: Range<Int> { ranks?.ownRows ?? 0..<batch }
 

@@ -53,7 +53,8 @@ public final class TrainingEngine {
   public let shape: DictionaryShape
   /// What is trained.
   public let recipe: Recipe
-  let activation: ActivationFunction
+  /// Thresholds and slopes. With a budget of sublatents their threshold is that of the step before.
+  private(set) var activation: ActivationFunction
   let objective: Objective
   /// The rows of a batch that this engine sees.
   public let batch: Int
@@ -236,7 +237,8 @@ public final class TrainingEngine {
         threads: threads)
       : nil
     if case .jumpReLU(let settings) = recipe.selection {
-      jump = JumpWorkspace(settings, pairs: pairs, batch: batch)
+      jump = JumpWorkspace(
+        settings, pairs: pairs, batch: batch, shape: shape, threads: threads)
     } else {
       jump = nil
     }
@@ -258,8 +260,12 @@ public final class TrainingEngine {
       return encode()
     }
     timed(.group) { groupPairs() }
+    if recipe.sublatentBudget != nil { activation.subThreshold = Float(state.subThreshold) }
     let squares = timed(.forward) { forward() }
-    if jump != nil { measureJump(settings, report: &report) }
+    if jump != nil {
+      measureJump(settings, report: &report)
+      penaliseDead(settings, report: &report)
+    }
     let aux = timed(.auxiliary) { auxiliaryLoss(settings) }
     let orthoScale = timed(.orthogonality) { orthogonality(weight: ortho, report: &report) }
     timed(.penalty) {
@@ -278,6 +284,10 @@ public final class TrainingEngine {
       penalisesAll ? above.sum : activePenalty(),
       squares.subPenalty, Double(above.count),
     ]
+    if recipe.sublatentBudget != nil {
+      let active = activeSublatents()
+      sums += [Double(active.count), active.sum]
+    }
     if ranks != nil { share.world.sum(&sums) }
     let count = Double(share.batch)
     report.reconstruction = sums[0] / count
@@ -304,6 +314,11 @@ public final class TrainingEngine {
       if case .batchTopK(let batchTopK) = recipe.selection {
         state.batchThreshold = batchTopK.threshold(after: state.batchThreshold, least: leastCode())
         report.threshold = state.batchThreshold
+      }
+      if let budget = recipe.sublatentBudget {
+        state.subThreshold = budget.threshold(
+          after: state.subThreshold, count: Int(sums[6]), sum: sums[7], rows: share.batch)
+        (report.subL0, report.subThreshold) = (sums[6] / count, state.subThreshold)
       }
     }
     return report

@@ -142,11 +142,7 @@ public final class EvaluationInput {
       )
     }
     let block = try block(suite: suite)
-    guard block < model.description.blockCount else {
-      throw .usage(
-        "\(model.description.name): there is no block \(block); it has blocks 0 to"
-          + " \(model.description.blockCount - 1).")
-    }
+    try model.description.requireBlock(block)
     if isNew, store == nil {
       let prefix = try prefix(for: runs, of: model)
       try noteDifferences(of: runs, from: RowsPlace(model, block: block, prefix: prefix))

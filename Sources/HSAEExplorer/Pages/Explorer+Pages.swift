@@ -69,11 +69,13 @@ extension Explorer {
       shape.isFlat
       ? "\(counted(shape.experts, "latent"))"
       : "\(counted(shape.experts, "expert")) with \(counted(shape.sublatents, "sublatent")) each"
+    let active =
+      shape.activeExperts < shape.experts ? grouped(shape.activeExperts) : "any number"
     let place = [run.modelName, run.hookPoint].compactMap(\.self).joined(separator: ", ")
     let incomplete = when(
       !run.isComplete, " <strong>Incomplete: run hsae explain again to complete it.</strong>")
     return """
-      \(latents), \(shape.activeExperts) active at a time; \(counted(run.rows, "row")) of \
+      \(latents), \(active) active at a time; \(counted(run.rows, "row")) of \
       \(place.isEmpty ? run.storeName : place).\(incomplete)
       """
   }

@@ -29,7 +29,9 @@ extension Explorer {
         ))
     }
     figures += [
-      figure("active at a time", "\(shape.activeExperts)", "at most, in each row"),
+      shape.activeExperts < shape.experts
+        ? figure("active at a time", "\(grouped(shape.activeExperts))", "at most, in each row")
+        : figure("active at a time", "any number", "of those above their thresholds"),
       figure("rows", "\(short(Double(run.rows)))", "\(run.storeName)"),
     ]
     let densities = (0...numbers.densities.count).map { index in

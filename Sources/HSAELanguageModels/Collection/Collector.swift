@@ -42,12 +42,7 @@ public struct Collector {
     model: any ResidualStreamModel, settings: CollectionSettings, path: String,
     corpus: [CollectionAttributes.Source]
   ) throws(Failure) {
-    let blocks = model.description.blockCount
-    guard (0..<blocks).contains(settings.block) else {
-      throw .usage(
-        "There is no block \(settings.block) in \(model.description.name): it has blocks 0 to"
-          + " \(blocks - 1).")
-    }
+    try model.description.requireBlock(settings.block)
     guard settings.bos != .always || model.tokenizer.bos != nil else {
       throw .usage(
         "--bos always: \(model.description.name) has no beginning-of-sequence token; leave out --bos."
@@ -185,7 +180,10 @@ public struct Collector {
     var isStopped = false
     progress(min(done, total), total)
     for unit in range where !writer.isDone(unit) {
-      isStopped = try !collect(unit, units, rule, into: writer, shouldStop)
+      isStopped = try !collect(unit, units, rule, into: writer) { part in
+        progress(min(done + part, total), total)
+        return shouldStop()
+      }
       if isStopped { break }
       done += tokens
       progress(min(done, total), total)
@@ -208,7 +206,7 @@ public struct Collector {
   /// Computes unit `unit` and gives its rows to `writer`; false if `shouldStop` interrupted it.
   private func collect(
     _ unit: Int, _ units: CollectionUnits, _ rule: TokenRule, into writer: ResidualStoreWriter,
-    _ shouldStop: () -> Bool
+    _ shouldStop: (_ done: Int) -> Bool
   ) throws(Failure) -> Bool {
     let contexts = try units.contexts(unit)
     let tokens = contexts.reduce(0) { $0 + $1.tokens.count }

@@ -175,6 +175,7 @@ public final class CorpusReader: DocumentSource {
     else {
       return skip(.notJSON, at: place)
     }
+    if case .array = value { return skip(.list, at: place) }
     guard let text = value[format.field]?.string else { return skip(.withoutField, at: place) }
     let utf8 = Array(text.utf8)
     if utf8.allSatisfy(isSpace) { return skip(.blank, at: place) }

@@ -21,6 +21,8 @@ public struct CorpusSummary: Codable, Hashable, Sendable {
     case notJSON
     /// A JSON value without the text field, or whose field is not a string.
     case withoutField
+    /// A JSON array in place of a document.
+    case list
     /// A compressed file that is damaged; it was read up to the damage.
     case damagedFile
 
@@ -38,6 +40,8 @@ public struct CorpusSummary: Codable, Hashable, Sendable {
       case .notJSON:
         counted(count, "line") + (count == 1 ? " that is" : " that are") + " not JSON, skipped"
       case .withoutField: "\(counted(count, "JSON value")) without the text field, skipped"
+      case .list:
+        "\(counted(count, "JSON array")), skipped: a corpus has one object a line, as jq -c '.[]' writes them"
       case .damagedFile:
         "\(counted(count, "damaged compressed file")), read up to the damage"
       }

@@ -52,8 +52,8 @@ public final class LlamaModel: ResidualStreamModel {
           + " 2024; tokens may be others than those the model was trained on; a newer file of the model is better"
       )
     }
-    if let block, let count = file.blockCount, block >= count {
-      throw .usage("There is no block \(block) in \(path): it has blocks 0 to \(count - 1).")
+    if let block, let count = file.blockCount {
+      try ModelDescription.requireBlock(block, of: count, in: path)
     }
     let vocabulary = try file.vocabulary()
     let sha256 = try file.sha256()
@@ -100,7 +100,8 @@ public final class LlamaModel: ResidualStreamModel {
 
   /// Reads the residual stream after block `block` (see `ResidualStreamModel`).
   public func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
+    shouldStop: (_ done: Int) -> Bool
   ) throws(Failure) -> Bool {
     check(contexts, block: block)
     var starts = [0]
@@ -115,14 +116,16 @@ public final class LlamaModel: ResidualStreamModel {
     // Safe: `rows` has its own place for each context, and `run` calls the closure before it returns.
     return try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
       nonisolated(unsafe) let target = unsafe target
+      var done = 0
       for batch in batches {
-        if shouldStop() { return false }
+        if shouldStop(done) { return false }
         try context.run(batch, of: contexts, logits: isLast, block: block) { rows in
           for (part, place) in rows.layout.parts.enumerated() {
             unsafe rows.read(part, into: target + starts[place.context] * width)
           }
           return false
         }
+        done += batch.contexts.reduce(0) { $0 + contexts[$1].count }
       }
       return true
     }

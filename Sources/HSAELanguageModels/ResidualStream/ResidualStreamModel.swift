@@ -25,6 +25,18 @@ public struct ModelDescription: Hashable, Sendable {
   public static func hookPoint(afterBlock block: Int) -> String {
     "output of block \(block), counting from 0"
   }
+
+  /// Fails with `.usage` if the model has no block `block`.
+  public func requireBlock(_ block: Int) throws(Failure) {
+    try Self.requireBlock(block, of: blockCount, in: name)
+  }
+
+  /// Fails with `.usage` if `block` is none of the `count` blocks of `model`.
+  static func requireBlock(_ block: Int, of count: Int, in model: String) throws(Failure) {
+    guard (0..<count).contains(block) else {
+      throw .usage("There is no block \(block) in \(model): it has blocks 0 to \(count - 1).")
+    }
+  }
 }
 
 /// A language model whose residual stream can be read and replaced.
@@ -43,10 +55,11 @@ public protocol ResidualStreamModel: AnyObject {
   /// from 0) into the first rows of `rows`: context after context, token after token.
   ///
   /// `rows` has `description.width` columns and at least one row for each token. Later blocks are not
-  /// computed. `shouldStop` is called before each batch; if it returns true, the result is false and rows
-  /// are missing. Fails with `.data` if the block cannot be read, with `.software` if computing fails.
+  /// computed. `shouldStop` is called before each batch with the number of tokens done; if it returns true, the
+  /// result is false and rows are missing. Fails with `.data` if the block cannot be read, with `.software` if computing fails.
   func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
+    shouldStop: (_ done: Int) -> Bool
   ) throws(Failure) -> Bool
 
   /// The cross-entropy of each next token, in nats. A context of n tokens has n - 1 numbers; the p-th is
@@ -93,7 +106,7 @@ extension ResidualStreamModel {
   public func capture(
     _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix
   ) throws(Failure) {
-    _ = try capture(contexts, afterBlock: block, into: &rows, shouldStop: { false })
+    _ = try capture(contexts, afterBlock: block, into: &rows, shouldStop: { _ in false })
   }
 }
 

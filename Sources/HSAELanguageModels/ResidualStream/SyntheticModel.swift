@@ -74,12 +74,13 @@ public final class SyntheticModel: ResidualStreamModel {
 
   /// Reads the residual stream after block `block` (see `ResidualStreamModel`).
   public func capture(
-    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, shouldStop: () -> Bool
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
+    shouldStop: (_ done: Int) -> Bool
   ) throws(Failure) -> Bool {
     precondition((0..<description.blockCount).contains(block), "There is no block \(block).")
     var row = 0
     for context in contexts {
-      if shouldStop() { return false }
+      if shouldStop(row) { return false }
       precondition((1...contextLength).contains(context.count), "The context does not fit.")
       for position in context.indices {
         var target = rows.mutableRow(row)

@@ -73,9 +73,10 @@ public struct ReferenceSettings: Hashable, Sendable {
   }
 
   /// The settings of a step with `recipe`, with the share `regularizerScale` of λ₁ and λ₂ in force.
-  public init(_ recipe: Recipe, regularizerScale: Float = 1) {
+  /// `subThreshold` is the present threshold of sublatents, if the recipe has a budget of them.
+  public init(_ recipe: Recipe, regularizerScale: Float = 1, subThreshold present: Double? = nil) {
     (threshold, subThreshold) = (
-      Double(recipe.activation.threshold), Double(recipe.activation.subThreshold)
+      Double(recipe.activation.threshold), present ?? Double(recipe.activation.subThreshold)
     )
     (slope, subSlope) = (Double(recipe.activation.slope), Double(recipe.activation.subSlope))
     selection = recipe.selection

@@ -85,6 +85,10 @@ extension TrainingOptions {
       // JumpReLU does not take these from a preset.
       (given.k, given.l1, given.threshold, given.slopeTop) = (k, l1, threshold, slopeTop)
     }
+    if run.sublatentBudget != nil {
+      // Nor does a budget of sublatents take these.
+      (given.thresholdSub, given.slopeSub) = (thresholdSub, slopeSub)
+    }
     if let prefixes = given.matryoshka?.numbers {
       if prefixes.last != run.shape.experts {
         given.matryoshka = NumberList(prefixes + [run.shape.experts])

@@ -134,6 +134,15 @@ extension TrainingConfiguration {
       let most = options.l0Target.map { Int(min(4 * $0, 1e6)) + 64 } ?? 512
       shape.activeExperts = min(shape.experts, options.mostActive ?? most)
     }
+    if let active = options.kSub {
+      if (given.thresholdSub ?? 0) > 0 || (given.slopeSub ?? 0) > 0 {
+        throw .usage(
+          "--threshold-sub and --slope-sub do not go with --k-sub, which sets one threshold for all sublatents;"
+            + " leave them out.")
+      }
+      (activation.subThreshold, activation.subSlope) = (0, 0)
+      sublatentBudget = SublatentBudget(active: active)
+    }
     encoderBias = options.encoderBias ?? (kind == .jumprelu ? .zero : EncoderBiasOption.none)
     if encoderBias == EncoderBiasOption.none { encoderBias = nil }
     objective.auxkScale = options.auxkScale == .variance ? nil : options.auxkScale
@@ -186,6 +195,19 @@ extension TrainingConfiguration {
       }
       if Int(k.rounded(.up)) != shape.activeExperts {
         return "--k \(k.optionText) is not that of the shape, \(shape.activeExperts)."
+      }
+    }
+    if let budget = sublatentBudget {
+      let text = "--k-sub \(budget.active.optionText)"
+      if shape.isFlat { return "\(text) needs sublatents, and a flat dictionary has none." }
+      let most = batchTopK?.active ?? Double(shape.activeExperts)
+      if !(budget.active > 0 && budget.active <= most) {
+        return
+          "\(text) must be above 0 and at most \(most.optionText), one for each active expert."
+      }
+      if !(budget.rate > 0 && budget.rate <= 1) { return "The rate of --k-sub must be in (0, 1]." }
+      if activation.subSlope > 0 || activation.subThreshold > 0 {
+        return "\(text) needs --slope-sub 0 and --threshold-sub 0."
       }
     }
     if let target = jumpReLU?.target {
@@ -247,6 +269,7 @@ extension TrainingConfiguration {
       (options.l0Weight, options.l0Target) = (jumpReLU.sparsity, jumpReLU.target)
       (options.deadPenalty, options.mostActive) = (jumpReLU.deadPenalty, shape.activeExperts)
     }
+    options.kSub = sublatentBudget?.active
     options.encoderBias = encoderBias ?? EncoderBiasOption.none
     options.auxkScale = objective.auxkScale ?? .variance
     options.auxkScope = objective.auxkByPrefix == true ? .prefixes : AuxiliaryScope.all
@@ -270,6 +293,10 @@ extension TrainingOptions {
         (other.jumpBandwidth, other.jumpStart, other.deadPenalty) = (nil, nil, nil)
         (other.l0Weight, other.l0Target, other.mostActive) = (nil, nil, nil)
       }
+    }
+    if kSub != nil { (other.thresholdSub, other.slopeSub) = (nil, nil) }
+    if thresholdSub != nil || slopeSub != nil || sublatents == 0 || subspace == 0 {
+      other.kSub = nil
     }
     if freeze == .decoder { other.decoderCosine = nil }
     if decoderCosine != nil, other.freeze == .decoder { other.freeze = nil }

@@ -51,6 +51,8 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   public var batchTopK: BatchTopK?
   /// The settings of JumpReLU; nil for other selections.
   public var jumpReLU: JumpReLU?
+  /// The budget of active sublatents; nil: one in each active expert.
+  public var sublatentBudget: SublatentBudget?
   /// Encoder bias of the top-level latents; nil for none.
   public var encoderBias: EncoderBiasOption?
   /// The weights that are not trained.
@@ -95,7 +97,8 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   /// The parts of the settings that a backend needs.
   public var recipe: Recipe {
     Recipe(
-      shape: shape, selection: selection, activation: activation, objective: objective,
+      shape: shape, selection: selection, activation: activation,
+      sublatentBudget: sublatentBudget, objective: objective,
       vectors: vectors, frozen: freeze, decoderCosine: decoderCosine, precision: precision,
       momentFormat: moments ?? .float32, seed: seed)
   }

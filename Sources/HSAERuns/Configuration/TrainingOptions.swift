@@ -71,6 +71,8 @@ public struct TrainingOptions: Hashable, Sendable {
   public var subspace: Int?
   /// k, the active experts of each row; of a row on average with BatchTopK, and then it may be a fraction.
   public var k: Double?
+  /// The active sublatents of a row on average; nil: one in each active expert.
+  public var kSub: Double?
   /// How active latents are selected.
   public var activation: SelectionOption?
   /// The weight of a new batch in BatchTopK's running threshold.
@@ -186,6 +188,10 @@ public struct TrainingOptions: Hashable, Sendable {
     .init(
       "k", \.k,
       "Active experts for each row, k; with batchtopk on average, and it may be a fraction."),
+    .init(
+      "k-sub", \.kSub,
+      "Active sublatents of a row on average: the strongest ones of a batch (default: one in each active expert).",
+      .positive),
     .init(
       "activation", \.activation,
       "How active latents are selected: topk (default; the k largest of each row), batchtopk (the k·B largest of a batch) or jumprelu (all above learned thresholds)."

@@ -50,6 +50,8 @@ extension Checkpoint {
     _ path: String, state: TrainerState, shape: DictionaryShape, activation: ActivationFunction,
     selection: Selection
   ) throws(Failure) -> SparseAutoencoder {
+    var activation = activation
+    if let threshold = state.subThreshold { activation.subThreshold = Float(threshold) }
     let parameters = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: shape)
     let thresholds =
@@ -69,7 +71,8 @@ extension Checkpoint {
     let recipe = Recipe(
       shape: shape, selection: selection, activation: activation,
       objective: Objective(beta: 0, ortho: 0, l1: 0))
-    return recipe.dictionary(parameters, batchThreshold: state.batchThreshold ?? 0)
+    return recipe.dictionary(
+      parameters, batchThreshold: state.batchThreshold ?? 0, subThreshold: state.subThreshold)
   }
 
   /// What a dictionary that was trained with `selection` lacks, as the beginning of a sentence; nil if nothing.

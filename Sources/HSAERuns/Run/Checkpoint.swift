@@ -60,6 +60,8 @@ package struct TrainerState: Codable, Hashable, Sendable {
   package var rateWeight: Double
   /// The running threshold of BatchTopK; nil for other selections.
   package var batchThreshold: Double?
+  /// The threshold of sublatents that follows their budget; nil without one.
+  package var subThreshold: Double?
   /// SHA-256 of the other files, by name.
   package var hashes: [String: String]
   /// SHA-256 of this file without this line.
@@ -120,9 +122,12 @@ package enum Checkpoint {
     let rest = TrainerState(
       step: state.step, tokens: state.usage.rows, seconds: seconds,
       rateWeight: state.usage.rateWeight,
-      batchThreshold: configuration.batchTopK == nil ? nil : state.batchThreshold, hashes: hashes)
+      batchThreshold: configuration.batchTopK == nil ? nil : state.batchThreshold,
+      subThreshold: configuration.sublatentBudget == nil ? nil : state.subThreshold, hashes: hashes)
+    var activation = configuration.activation
+    if let threshold = rest.subThreshold { activation.subThreshold = Float(threshold) }
     let description = DictionaryDescription(
-      shape: configuration.shape, activation: configuration.activation,
+      shape: configuration.shape, activation: activation,
       batchTopK: configuration.batchTopK, jumpReLU: configuration.jumpReLU,
       normalize: configuration.normalize, hasBias: configuration.bias != .none, step: rest.step,
       tokens: rest.tokens)
@@ -187,7 +192,8 @@ package enum Checkpoint {
     let weights = try WeightsFile.read(
       from: Path.join(path, CheckpointName.weights), shape: whole, experts: share.experts)
     guard weights.vectors == configuration.vectors,
-      (state.batchThreshold != nil) == (configuration.batchTopK != nil)
+      (state.batchThreshold != nil) == (configuration.batchTopK != nil),
+      (state.subThreshold != nil) == (configuration.sublatentBudget != nil)
     else {
       throw .data("\(path): the checkpoint's biases and thresholds do not fit config.json.")
     }
@@ -216,6 +222,7 @@ package enum Checkpoint {
     result.usage = usage
     result.step = state.step
     result.batchThreshold = state.batchThreshold ?? 0
+    result.subThreshold = state.subThreshold ?? 0
     return result
   }
 

@@ -30,6 +30,10 @@ public struct MetricsRecord: Hashable, Sendable {
   public var jumpPenalty: Double?
   /// The running threshold of BatchTopK, or the mean threshold of JumpReLU; nil for other selections.
   public var threshold: Double?
+  /// Mean number of active sublatents; nil without a budget of them.
+  public var subL0: Double?
+  /// The threshold of sublatents; nil without a budget of them.
+  public var subThreshold: Double?
   /// Mean share of latents at or above the threshold; nil unless the sparsity penalty reaches all latents.
   public var aboveThreshold: Double?
   /// Latents that were not active for any of the last million rows; 0 until a million rows were seen.
@@ -82,6 +86,14 @@ public struct MetricsRecord: Hashable, Sendable {
       "threshold", \.threshold,
       "running threshold of BatchTopK, or the mean θ of JumpReLU; absent for other selections",
       tag: "latents/threshold"),
+    .init(
+      "subL0", \.subL0,
+      "mean number of active sublatents of a row; absent without a budget of them (`--k-sub`)",
+      tag: "latents/sub_l0"),
+    .init(
+      "subThreshold", \.subThreshold,
+      "the threshold of sublatents that follows their budget; absent without one",
+      tag: "latents/sub_threshold"),
     .init(
       "aboveThreshold", \.aboveThreshold,
       "mean share of latents at or above the threshold; absent unless the sparsity penalty reaches all",

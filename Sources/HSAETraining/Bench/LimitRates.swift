@@ -36,6 +36,7 @@ extension TrainingConfiguration {
     var flat = self
     flat.shape = shape.flatCounterpart
     flat.activation.threshold = 0
+    flat.sublatentBudget = nil
     flat.objective = Objective(beta: 0, ortho: 0, l1: 0, l1Scope: objective.l1Scope)
     return flat
   }

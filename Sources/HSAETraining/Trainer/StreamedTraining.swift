@@ -112,7 +112,8 @@ extension Trainer {
   package func dictionary() -> SparseAutoencoder {
     backend.withState {
       configuration.recipe.dictionary(
-        $0.parameters.copy(), batchThreshold: $0.batchThreshold)
+        $0.parameters.copy(), batchThreshold: $0.batchThreshold,
+        subThreshold: configuration.sublatentBudget == nil ? nil : $0.subThreshold)
     }
   }
 }

@@ -168,6 +168,9 @@ public final class Trainer {
     record.explainedVariance = report.explainedVariance.isFinite ? report.explainedVariance : nil
     record.l0 = report.l0
     if configuration.jumpReLU != nil { record.jumpPenalty = report.jumpPenalty }
+    if configuration.sublatentBudget != nil {
+      (record.subL0, record.subThreshold) = (report.subL0, report.subThreshold)
+    }
     record.threshold = report.threshold.isFinite ? report.threshold : nil
     record.aboveThreshold = report.aboveThreshold.isFinite ? report.aboveThreshold : nil
     (record.deadLatents, record.deadSublatents) = backend.deadCounts()

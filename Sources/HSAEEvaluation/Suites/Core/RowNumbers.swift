@@ -55,7 +55,9 @@ extension RowMeasurement {
         ($0.experts + $0.sublatentCodes) / $0.seen[.rows]
       },
       number("index_bits", "bits of a row's indices", digits: 1) {
-        ($0.experts * log2(m) + $0.sublatentCodes * log2(a)) / $0.seen[.rows]
+        let flags = $0.experts * bits(ofShare: $0.sublatentCodes / max(1, $0.experts))
+        return ($0.experts * log2(m) + $0.sublatentCodes * log2(a) + (hasLevels ? flags : 0))
+          / $0.seen[.rows]
       },
       EvaluationNumber(
         "parameters", "parameters", Double(usage.shape.parameterCount), digits: 0),
@@ -147,4 +149,11 @@ extension LatentUsage {
     }
     return weight > 0 ? sum / weight : 0
   }
+}
+
+/// The entropy, in bits, of a yes that comes with probability `share`: what it costs to write which active experts have
+/// a sublatent's code.
+private func bits(ofShare share: Double) -> Double {
+  guard share > 0, share < 1 else { return 0 }
+  return -share * log2(share) - (1 - share) * log2(1 - share)
 }

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Trains the same kinds of dictionary with SAELens and with hsae, at SAELens's settings, on the same rows, three seeds
+# each, and measures all with hsae on held-out rows: explained variance, L0, dead latents. dev/LOG.md has results.
+#
+#   runs/saelens-train.sh FOLDER STORE      existing results are kept; about 20 minutes on two cores
+#
+# Rows are centred, and scaled to a mean norm of √d. Both train on the first 100,000 and are measured on the next 20,000.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+folder=$1 store=$2
+hsae=${HSAE:-.build/release/hsae}
+steps=${STEPS:-1500} batch=${BATCH:-1024} latents=${LATENTS:-512} k=${K:-32}
+python=$(runs/peers/python.sh)
+export TQDM_DISABLE=1
+mkdir -p "$folder/theirs" "$folder/runs" "$folder/measured"
+
+if [ ! -e "$folder/test.npy" ]; then
+  "$python" runs/interop/rows.py "$store" "$folder/all.npy" 120000
+  "$python" - "$folder" <<'P'
+import sys
+import numpy as np
+folder = sys.argv[1]
+rows = np.load(f"{folder}/all.npy")
+rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+rows -= rows[:100_000].mean(axis=0)
+rows *= np.sqrt(rows.shape[1]) / np.linalg.norm(rows[:100_000], axis=1).mean()
+np.save(f"{folder}/train.npy", rows[:100_000])
+np.save(f"{folder}/test.npy", rows[100_000:])
+P
+fi
+"$python" runs/interop/train_saelens.py "$folder/train.npy" "$folder/theirs" "$steps" "$batch" "$latents" "$k"
+
+# SAELens's trainer: Adam, 3e-4 throughout, no clipping, AuxK with the weight 1 and the share of dead latents.
+common=(--experts "$latents" --sublatents 0 --normalize none --steps "$steps" --batch "$batch" --precision float32
+  --learning-rate 3e-4 --schedule constant --warmup 0 --clip 0 --bias geometric-median --encoder-bias zero
+  --auxk-scale dead-share --dead-window $((200 * batch)) --keep 1)
+for seed in 0 1 2; do
+  for name in topk batchtopk matryoshka jumprelu; do
+    run=$folder/runs/$name-$seed
+    case $name in
+    topk) own=(--k "$k" --auxk 1) ;;
+    batchtopk) own=(--activation batchtopk --k "$k" --auxk 1) ;;
+    matryoshka)
+      own=(--activation batchtopk --k "$k" --auxk 1 --matryoshka "$((latents / 8)),$((latents / 2)),$latents") ;;
+    jumprelu) own=(--activation jumprelu --l0-target "$k" --auxk 0 --regularizer-warmup 0) ;;
+    esac
+    "$hsae" train "$folder/train.npy" "${common[@]}" "${own[@]}" --seed "$seed" --out "$run" --resume
+    theirs=$folder/runs/saelens-$name-$seed
+    [ -e "$theirs" ] || "$hsae" import "$folder/theirs/$name-$seed" --out "$theirs" --max-active "$latents" >&2
+    for each in "$run" "$theirs"; do
+      file=$folder/measured/$(basename "$each").json
+      [ -e "$file" ] || "$hsae" evaluate "$each" --store "$folder/test.npy" --suite core --out "$file" >&2
+    done
+  done
+done
+"$python" - "$folder/measured" <<'P'
+import json
+import sys
+from pathlib import Path
+
+def number(tree, key):
+    if isinstance(tree, dict):
+        if tree.get("key") == key:
+            return tree["value"]
+        tree = list(tree.values())
+    for each in tree if isinstance(tree, list) else []:
+        found = number(each, key)
+        if found is not None:
+            return found
+
+print("| kind | program | explained variance | L0 | dead latents |\n|---|---|---|---|---|")
+for kind in ["topk", "batchtopk", "matryoshka", "jumprelu"]:
+    for program, prefix in [("SAELens", "saelens-"), ("hsae", "")]:
+        trees = [json.loads(Path(sys.argv[1], f"{prefix}{kind}-{s}.json").read_text()) for s in range(3)]
+        cells = []
+        for key, digits in [("explained_variance", 4), ("l0", 2), ("dead_latents", 4)]:
+            values = [number(t, key) for t in trees]
+            cells.append(f"{sum(values) / 3:.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})")
+        print(f"| {kind} | {program} | {' | '.join(cells)} |")
+P
