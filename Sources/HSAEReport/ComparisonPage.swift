@@ -22,7 +22,7 @@ private func numbers(_ runs: [RunReport]) -> Markup {
   }
   return """
     \(scrolling("Table of runs", table(["run"] + shown.map(\.label), rows, styled: "numbers runs")))
-    <p class="small">\(evaluatedNote(runs)) The best value of a column is marked.</p>
+    <p class="small">\(evaluatedNote(runs)) The best value of a column is marked.\(unequalCodesNote(runs))</p>
 
     """
 }

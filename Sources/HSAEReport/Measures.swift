@@ -85,6 +85,8 @@ let measures: [Measure] = [
   quality("cosine of x and x̂", .higher, isOfLengths: false) { $0.full.cosine },
   quality("norm ratio ‖x̂‖ / ‖x‖", nil, isOfLengths: false) { $0.full.normRatio },
   Measure(label: "L0, active experts", better: nil, value: number(2) { $0.reconstruction.l0 }),
+  Measure(
+    label: "codes a row, both levels", better: nil, value: number(2) { $0.reconstruction.codes }),
   Measure(label: "dead latents", better: .lower) { run in
     run.numbers.map { count($0.deadExperts, of: run.shape.experts) }
   },
@@ -131,3 +133,12 @@ let measures: [Measure] = [
     RunLength(run.metrics).seconds.map { (duration($0), $0) }
   },
 ]
+
+/// A sentence about runs that spend different numbers of codes on a row, beyond 2 %; nothing if they do not.
+func unequalCodesNote(_ runs: [RunReport]) -> Markup {
+  let codes = runs.compactMap { $0.numbers?.reconstruction.codes }
+  guard let low = codes.min(), let high = codes.max(), high > low * 1.02 else { return "" }
+  let text = codes.map { decimal($0, 1) }.uniqued(by: \.self).joined(separator: ", ")
+  return
+    " These dictionaries spend different numbers of codes on a row (\(text)), so this is no comparison at equal cost."
+}

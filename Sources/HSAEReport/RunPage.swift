@@ -90,7 +90,8 @@ private func numbers(_ runs: [RunReport], hasEvaluation: Bool) -> Markup {
   return """
     \(scrolling("Table of numbers", table([hidden("measure")] + runs.map { "\($0.name)" }, rows)))
     <p class="small">\(evaluatedNote(runs))\(when(hasEvaluation, elsewhere))\
-    \(when(runs.count > 1, " Better values are marked where one is plainly better."))</p>
+    \(when(runs.count > 1, " Better values are marked where one is plainly better."))\
+    \(unequalCodesNote(runs))</p>
     """
 }
 
@@ -151,7 +152,7 @@ private func figures(
     if let other, other > 0 {
       let change = 1 - own.squaredError / other
       aside =
-        "\(percent(abs(change))) \(change >= 0 ? "less" : "more") than the flat SAE’s \(readable(other, 3))"
+        "\(percent(abs(change))) \(change >= 0 ? "less" : "more") than the flat SAE’s \(readable(other, 3))\(codesClause(run, baseline))"
     }
     let level = own.topLevel.map { "\(percent($0)) by the top level alone, " } ?? ""
     result += [
@@ -177,6 +178,14 @@ private func figures(
     result.append(figure("rows per second", "\(short(rate))", "\(time)"))
   }
   return result
+}
+
+/// ", with 64.0 codes a row for its 32.0" where a comparison is not at equal cost; nothing where it is.
+private func codesClause(_ run: RunReport, _ baseline: RunReport?) -> Markup {
+  guard let own = run.numbers?.reconstruction.codes,
+    let other = baseline?.numbers?.reconstruction.codes, abs(own - other) > 0.02 * max(own, other)
+  else { return "" }
+  return ", with \(decimal(own, 1)) codes a row for its \(decimal(other, 1))"
 }
 
 /// How many latents of the top level are active: the number measured if it is below the limit, else the limit.

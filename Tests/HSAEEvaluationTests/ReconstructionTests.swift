@@ -28,7 +28,7 @@ import Testing
       rows: rows.span, codes: codes([1, 2]), reconstruction: full.span, topLevel: top.span)
     let summary = metrics.summary
     #expect(summary.vectors == 2)
-    #expect(summary.l0 == 1.5)
+    #expect(summary.l0 == 1.5 && summary.codes == 1.5)
     #expect(summary.full.squaredError == 0.5)
     #expect(summary.full.explainedVariance == 1 - 1.0 / 2)
     #expect(summary.full.legacyExplainedVariance == 0.5)

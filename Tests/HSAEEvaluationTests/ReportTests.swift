@@ -59,7 +59,8 @@ private func sampleRun(_ name: String, flat: Bool = false, words: [String] = hos
       return record
     },
     numbers: EvaluationNumbers(
-      reconstruction: ReconstructionSummary(vectors: 9, l0: 2, full: quality, topLevel: quality),
+      reconstruction: ReconstructionSummary(
+        vectors: 9, l0: 2, codes: flat ? 2 : 4, full: quality, topLevel: quality),
       deadExperts: 1, neverChosenSublatents: 2, deadSublatents: 3,
       expertHistogram: DensityHistogram(counts: [0, 1, 5], vectors: 10),
       sublatentHistogram: DensityHistogram(counts: [1, 2], vectors: 10)),
@@ -180,7 +181,9 @@ private struct PageReader {
           name: run.name, shape: run.shape, step: 1, trainedRows: 1, results: [result]))
     }
     let heldOut = try cards(evaluation)
-    #expect(heldOut.contains("50 % less than the flat SAE’s 0.500, on held-out rows"))
+    #expect(
+      heldOut.contains(
+        "50 % less than the flat SAE’s 0.500, with 4.0 codes a row for its 2.0, on held-out rows"))
     // The sizes stand beside the comparison: 16 · (2 · 3 · 8 + 2 · 14 · 2) numbers, and 16 · 2 · 8.
     #expect(heldOut.contains("2 active for each row; 1.7 k parameters, those of the flat SAE 256<"))
     #expect(heldOut.contains("of 16; 221 of 224 sublatents live; on training rows"))
@@ -230,8 +233,8 @@ private struct PageReader {
       let both = try makeReport(
         ReportInput(title: "t", subtitle: "", runs: [sampleRun("h"), flat]))
       #expect(
-        both.contains("less than the flat SAE’s 0.800") == isAlike && both.contains("Better values")
-      )
+        both.contains("less than the flat SAE’s 0.800, with 4.0 codes a row for its 2.0") == isAlike
+          && both.contains("Better values"))
       #expect(both.contains("<td class=\"best\">0.7000</td>") == isAlike)
     }
   }
@@ -285,6 +288,10 @@ private struct PageReader {
     #expect(Set(reader.ids).count == reader.ids.count)
     #expect(page.contains("What differs between the runs") && page.contains("<code>l1</code>"))
     #expect(!page.contains("<code>k</code>"))
+    #expect(page.contains("different numbers of codes on a row (4.0, 2.0)"))
+    let alike = try makeReport(
+      ReportInput(title: "t", subtitle: "", runs: [sampleRun("a"), other, sampleRun("b")]))
+    #expect(!alike.contains("different numbers of codes"))
   }
 
   @Test func runsWithoutMeasurementsMakePages() throws {

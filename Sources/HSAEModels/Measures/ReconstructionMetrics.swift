@@ -22,6 +22,8 @@ public struct ReconstructionSummary: Hashable, Sendable, Codable {
   public var vectors: Int
   /// Mean number of active top-level latents of a row.
   public var l0: Double
+  /// Mean number of codes of a row, those of both levels.
+  public var codes: Double
   /// The reconstruction by both levels.
   public var full: ReconstructionQuality
   /// The reconstruction by the top level alone. A flat dictionary has only that level: here it equals
@@ -36,6 +38,7 @@ public struct ReconstructionMetrics: Sendable {
   /// Number of rows so far.
   public private(set) var count = 0
   private var active = 0
+  private var sublatentCodes = 0
   private var mean: [Double]
   /// `spread` is kept about the running mean, so that no large numbers cancel.
   private var sums = ReconstructionSums()
@@ -57,6 +60,7 @@ public struct ReconstructionMetrics: Sendable {
         && topLevel.count == rows.count, "The rows, codes and reconstructions differ in number.")
     guard chunk > 0 else { return }
     active += codes.all.count
+    sublatentCodes += codes.all.count { $0.chosenSublatent != nil && $0.subValue != 0 }
     let ranges = (0..<chunk).map { $0 * width..<($0 + 1) * width }
     var chunkMean = [Double](repeating: 0, count: width)
     for range in ranges { rows.extracting(range).add(to: &chunkMean) }
@@ -79,6 +83,7 @@ public struct ReconstructionMetrics: Sendable {
   public var summary: ReconstructionSummary {
     ReconstructionSummary(
       vectors: count, l0: count > 0 ? Double(active) / Double(count) : 0,
+      codes: count > 0 ? Double(active + sublatentCodes) / Double(count) : 0,
       full: sums.quality(.full), topLevel: sums.quality(.topLevel))
   }
 
