@@ -20,6 +20,7 @@
 #   BIAS      [geometric-median]: rows of a residual stream share a large mean, and without a bias a third
 #             of the latents die
 #   OPTIONS   further options of hsae train for all runs
+#   SENTENCES a file for the suite crosslingual, such as the authors' own (evals/translations.json of their repository)
 #   SUITES    [core absorption crosslingual cost]               EVALUATE  further options of hsae evaluate
 #   UNEMBEDDING_STEPS  of the study of the vocabulary [5000]; 0 leaves it out
 #   FIGURES   where figures and results go [FOLDER/figures]
@@ -148,6 +149,7 @@ for seed in "${seeds[@]}"; do
       begin=$(date +%s)
       given=(--model "$model")
       [ "$suite" = cost ] && given=()
+      [ "$suite" = crosslingual ] && [ -n "${SENTENCES:-}" ] && given+=(--sentences "$SENTENCES")
       "$hsae" evaluate "${paths[@]}" --store "$store" --suite "$suite" "${given[@]}" "${evaluate[@]}" \
         --out "$file" >"${file%.json}.txt"
       took "suite $suite, seed $seed" "$begin"

@@ -91,6 +91,20 @@ func resolve(
   }
 
   @Test func theResidualStreamPreset() throws {
+    let budget = try resolve(rows: 2_000_000) { $0.preset = .residualStreamBudget }
+    #expect(budget.sublatentBudget?.active == 8 && budget.shape.activeExperts == 24)
+    #expect(budget.activation.subThreshold == 0 && budget.activation.subSlope == 0)
+    // A flat dictionary has no sublatents to give a budget to, and a threshold is another rule.
+    let changes: [(inout TrainingOptions) -> Void] = [
+      { $0.sublatents = 0 }, { $0.thresholdSub = 0.1 },
+    ]
+    for change in changes {
+      let other = try resolve(rows: 2_000_000) {
+        $0.preset = .residualStreamBudget
+        change(&$0)
+      }
+      #expect(other.sublatentBudget == nil)
+    }
     let preset = try resolve(rows: 2_000_000) { $0.preset = .residualStream }
     #expect(preset.shape.experts == 4096 && preset.shape.activeExperts == 32)
     #expect(preset.activation.threshold == 0 && preset.activation.subThreshold == 0)

@@ -47,7 +47,8 @@ import Testing
     #expect(
       MetricsRecord.fields.compactMap(\.tag).sorted() == [
         "latents/above_threshold", "latents/dead", "latents/dead_sublatents", "latents/l0",
-        "latents/sub_l0", "latents/sub_threshold", "latents/threshold", "loss/auxk", "loss/jump_penalty", "loss/l1", "loss/orthogonality",
+        "latents/sub_l0", "latents/sub_threshold", "latents/threshold", "loss/auxk",
+        "loss/jump_penalty", "loss/l1", "loss/orthogonality",
         "loss/reconstruction",
         "loss/top_reconstruction", "loss/total", "quality/explained_variance",
         "training/gradient_norm", "training/learning_rate", "training/rows",

@@ -13,6 +13,9 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
   /// For residual streams of small models and a few million rows: 4,096 experts, a 16, s 4, k 32,
   /// no thresholds, a bias, learning rate 2e-3, λ₂ 1e-4 (docs/decisions/0008).
   case residualStream = "residual-stream"
+  /// As `residualStream`, but with a budget of sublatents, so that a row has about 32 codes: a 16, s 8, k 24, 8 sublatents
+  /// a row, β 1, no penalties (docs/method.md, "Other recipes").
+  case residualStreamBudget = "residual-stream-budget"
   /// For rows of Gemma 3 270M: 16,384 experts, a 16, s 4, k 32, batch 8,192.
   case gemma270M = "gemma-3-270m"
   /// The paper's settings with 8,192 experts, a 16, s 4.
@@ -28,7 +31,7 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
   /// if it is given no data.
   public var width: Int {
     switch self {
-    case .unembedding, .gemma270M, .residualStream: 640
+    case .unembedding, .gemma270M, .residualStream, .residualStreamBudget: 640
     case .paper, .paper8k, .paper16k16, .paper16k64, .paper32k64: 2_304
     }
   }
@@ -38,13 +41,17 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
     var options = TrainingOptions()
     switch self {
     case .gemma270M: options.batch = 8_192
-    case .residualStream:
+    case .residualStream, .residualStreamBudget:
       options.experts = 4_096
       options.learningRate = 2e-3
       options.l1 = 1e-4
       options.threshold = 0
       options.thresholdSub = 0
       options.bias = .geometricMedian
+      if self == .residualStreamBudget {
+        (options.k, options.kSub, options.subspace) = (24, 8, 8)
+        (options.beta, options.l1, options.ortho) = (1, 0, 0)
+      }
     case .paper, .paper8k, .paper16k16, .paper16k64, .paper32k64:
       options.batch = 32_512
       options.warmup = 1_000

@@ -92,6 +92,9 @@ extension TrainingConfiguration {
     return result
   }
 
+  /// The most active sublatents of a row, on average: one for each active expert.
+  var mostSublatents: Double { batchTopK?.active ?? Double(shape.activeExperts) }
+
   /// Sets what `given`, with the defaults in `options`, says of selection, prefixes and controls. The shape has its
   /// sizes already. `seesUnitRows`: the dictionary's rows have unit norm.
   mutating func setRecipe(
@@ -134,7 +137,11 @@ extension TrainingConfiguration {
       let most = options.l0Target.map { Int(min(4 * $0, 1e6)) + 64 } ?? 512
       shape.activeExperts = min(shape.experts, options.mostActive ?? most)
     }
-    if let active = options.kSub {
+    // A budget that a preset names is at most what there is, and is left out where another rule is given.
+    let hasOtherRule = shape.isFlat || given.thresholdSub != nil || given.slopeSub != nil
+    if let active = given.kSub
+      ?? (hasOtherRule ? nil : options.kSub.map { min($0, mostSublatents) })
+    {
       if (given.thresholdSub ?? 0) > 0 || (given.slopeSub ?? 0) > 0 {
         throw .usage(
           "--threshold-sub and --slope-sub do not go with --k-sub, which sets one threshold for all sublatents;"
@@ -200,10 +207,9 @@ extension TrainingConfiguration {
     if let budget = sublatentBudget {
       let text = "--k-sub \(budget.active.optionText)"
       if shape.isFlat { return "\(text) needs sublatents, and a flat dictionary has none." }
-      let most = batchTopK?.active ?? Double(shape.activeExperts)
-      if !(budget.active > 0 && budget.active <= most) {
+      if !(budget.active > 0 && budget.active <= mostSublatents) {
         return
-          "\(text) must be above 0 and at most \(most.optionText), one for each active expert."
+          "\(text) must be above 0 and at most \(mostSublatents.optionText), one for each active expert."
       }
       if !(budget.rate > 0 && budget.rate <= 1) { return "The rate of --k-sub must be in (0, 1]." }
       if activation.subSlope > 0 || activation.subThreshold > 0 {
