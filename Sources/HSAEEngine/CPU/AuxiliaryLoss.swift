@@ -264,9 +264,14 @@ extension TrainingEngine {
     if let ranks { (error, squares) = ranks.explainResidual(self, work, scale: -back) }
     var mean = [Double](repeating: 0, count: d)
     for row in ownRows {
-      for column in 0..<d {
-        let larger = unsafe isLast ? 0 : low[(batch + row) * d + column]
-        unsafe mean[column] += Double(back * (low[row * d + column] - larger))
+      let own = unsafe low + row * d
+      if isLast {
+        for column in 0..<d { unsafe mean[column] += Double(back * own[column]) }
+      } else {
+        let larger = unsafe own + batch * d
+        for column in 0..<d {
+          unsafe mean[column] += Double(back * (own[column] - larger[column]))
+        }
       }
     }
     if ranks != nil { share.world.sum(&mean) }

@@ -88,17 +88,19 @@ extension TrainingEngine {
   ) {
     // Safe: each block lies within the expert's pairs.
     let all = pairs(of: expert)
+    guard !all.isEmpty else { return }
+    let level = levelOffset(of: expert)
     var first = all.lowerBound
     while first < all.upperBound {
       let block = first..<min(all.upperBound, first + Self.pairsPerBlock)
-      unsafe backwardBlock(block, of: expert, weights, gradient, l1: l1, worker: worker)
+      unsafe backwardBlock(block, of: expert, level, weights, gradient, l1: l1, worker: worker)
       first = block.upperBound
     }
   }
 
-  /// The part of `backwardPairs` for the pairs `range`.
+  /// The part of `backwardPairs` for the pairs `range`; `level` is where the gradients of the expert's level begin.
   private func backwardBlock(
-    _ range: Range<Int>, of expert: Int, _ weights: WeightPointers,
+    _ range: Range<Int>, of expert: Int, _ level: Int, _ weights: WeightPointers,
     _ gradient: MutableWeightPointers, l1: Float, worker: Int
   ) {
     // Safe: `range` lies within this expert's pairs, and all that is written belongs to the expert or to
@@ -112,8 +114,6 @@ extension TrainingEngine {
     let own = unsafe groupRows.base + first
     let dz = unsafe pairValueGradients.base + first
     let z = unsafe pairValues.base + first
-
-    let level = levelOffset(of: expert)
 
     // ∂L/∂z = (g + g_high)·d_j, plus the penalty in scope `topk`.
     unsafe products(dz, weights.decoderSide + block, 1, .high, level, own, count)

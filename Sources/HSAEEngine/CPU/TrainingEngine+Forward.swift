@@ -130,7 +130,7 @@ extension TrainingEngine {
     // alone.
     let block = expert * shape.sublatents * shape.subspace
     return unsafe hsae_sub_expert(
-      subspace: shape.subspace, sublatents: shape.sublatents, threshold: activation.subThreshold,
+      subspace: shape.subspace, sublatents: shape.sublatents, threshold: subThreshold,
       slope: activation.subSlope, encoder: encoder + block, decoder: decoder + block,
       scratch: subScratch.base + worker * subScratchCount)
   }
@@ -328,10 +328,11 @@ extension TrainingEngine {
   /// The number of active sublatents of the batch with codes above 0, and the sum of these codes.
   func activeSublatents() -> (count: Int, sum: Double) {
     // Safe: in a hierarchical dictionary `pairCodes` has an element for each pair.
+    let least = subThreshold
     var (count, sum) = (0, 0.0)
     for pair in 0..<pairTotal {
       let code = unsafe pairCodes.base[pair]
-      guard code > 0, activation.reachesSub(code), isActive(pair) else { continue }
+      guard code > 0, code >= least, isActive(pair) else { continue }
       count += 1
       sum += Double(code)
     }

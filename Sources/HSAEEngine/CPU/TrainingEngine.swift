@@ -53,8 +53,9 @@ public final class TrainingEngine {
   public let shape: DictionaryShape
   /// What is trained.
   public let recipe: Recipe
-  /// Thresholds and slopes. With a budget of sublatents their threshold is that of the step before.
-  private(set) var activation: ActivationFunction
+  let activation: ActivationFunction
+  /// The threshold of sublatents: the activation's, or with a budget of them that of the step before.
+  private(set) var subThreshold: Float
   let objective: Objective
   /// The rows of a batch that this engine sees.
   public let batch: Int
@@ -164,6 +165,7 @@ public final class TrainingEngine {
     self.batch = batch
     self.threads = threads
     (activation, objective, precision) = (recipe.activation, recipe.objective, recipe.precision)
+    subThreshold = recipe.activation.subThreshold
     self.state = state
     if case .batchTopK(let settings) = recipe.selection, self.state.step == 0 {
       self.state.batchThreshold = settings.thresholdStart
@@ -260,7 +262,7 @@ public final class TrainingEngine {
       return encode()
     }
     timed(.group) { groupPairs() }
-    if recipe.sublatentBudget != nil { activation.subThreshold = Float(state.subThreshold) }
+    if recipe.sublatentBudget != nil { subThreshold = Float(state.subThreshold) }
     let squares = timed(.forward) { forward() }
     if jump != nil {
       measureJump(settings, report: &report)
@@ -342,7 +344,7 @@ public final class TrainingEngine {
       counts[expert] = Float(activeCount(range))
       // Safe: if there are sublatents, both buffers have an element for each pair.
       for pair in range
-      where unsafe a > 0 && activation.reachesSub(pairCodes.base[pair]) && isActive(pair) {
+      where unsafe a > 0 && pairCodes.base[pair] >= subThreshold && isActive(pair) {
         unsafe counts[shape.experts + expert * a + Int(pairSublatents.base[pair])] += 1
       }
     }
@@ -364,7 +366,7 @@ public final class TrainingEngine {
     var rates = latentRates.mutableSpan
     var subLast = sublatentLast.mutableSpan
     var subRates = sublatentRates.mutableSpan
-    let isGated = hasThresholds
+    let (isGated, least) = (hasThresholds, subThreshold)
     for expert in 0..<shape.experts {
       let range = pairs(of: expert)
       let count = isGated ? activeCount(range) : range.count
@@ -373,7 +375,7 @@ public final class TrainingEngine {
       rates[expert] += weight * Float(count)
       if a == 0 { continue }
       // Safe: both buffers have an element for each pair.
-      for pair in range where unsafe activation.reachesSub(pairCodes.base[pair]) {
+      for pair in range where unsafe pairCodes.base[pair] >= least {
         if isGated, !isActive(pair) { continue }
         let place = unsafe expert * a + Int(pairSublatents.base[pair])
         subLast[place] = now
