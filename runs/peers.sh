@@ -18,13 +18,14 @@ cd "$(dirname "$0")/.."
 folder=${1:-out/peers}
 shift || true
 hsae=${HSAE:-.build/release/hsae}
-sizes=(--width "${WIDTH:-640}" --experts "${EXPERTS:-16384}" --k "${K:-32}"
+sizes=(--width "${WIDTH:-640}" --experts "${EXPERTS:-16384}"
   --subspace "${SUBSPACE:-4}" --sublatents "${SUBLATENTS:-16}")
 mkdir -p "$folder"
 
 # Name, batch, settings. Memory limits the other tools' batches: dense codes are batch × experts × 4 bytes.
 settings=(
-  hsae:32768:
+  hsae:32768: hsae:32768:batchtopk hsae:32768:matryoshka hsae:32768:jumprelu
+  sae_lens:8192:batchtopk,bf16 sae_lens:8192:matryoshka,bf16 sae_lens:8192:jumprelu,bf16
   sae_lens:4096:bf16 sae_lens:8192:bf16 sae_lens:16384:bf16 sae_lens:8192:
   sparsify:2048:bf16 sparsify:8192:bf16 sparsify:8192: sparsify:8192:adam,bf16
   sparsify:16384:bf16 sparsify:32768:bf16,chunks
@@ -40,19 +41,25 @@ measure() {
   echo "$name, batch $batch${variant:+, $variant} …" >&2
   case $name in
     hsae)
+      local m=${EXPERTS:-16384} own=(--k "${K:-32}")
+      case $variant in
+      batchtopk) own+=(--activation batchtopk) ;;
+      matryoshka) own+=(--activation batchtopk --matryoshka "$((m / 16)),$((m / 4)),$m") ;;
+      jumprelu) own=(--activation jumprelu --l0-target "${K:-32}") ;;
+      esac
       # --width is for made-up rows; given rows have their own width.
-      "$hsae" bench ${DATA:+"$DATA"} --preset gemma-3-270m "${sizes[@]:${DATA:+2}}" \
+      "$hsae" bench ${DATA:+"$DATA"} --preset gemma-3-270m "${sizes[@]:${DATA:+2}}" "${own[@]}" \
         --batch "$batch" --comparison-batch "$batch" --warm-steps 1 --blocks 3 --block-steps 1 \
         --json 2>"$out.log" >"$out.part" ;;
     jax)
-      "$JAX_STEP" "${sizes[@]}" --batch "$batch" 2>"$out.log" | tail -n 1 |
+      "$JAX_STEP" "${sizes[@]}" --k "${K:-32}" --batch "$batch" 2>"$out.log" | tail -n 1 |
         sed "s/.*/{\"name\": \"jax\", \"variant\": \"\", \"batch\": $batch, \"tokensPerSecond\": &}/" \
           >"$out.part" ;;
     *)
       python=${python:-$(runs/peers/python.sh)} || exit 69
       # Keep a step's memory for the next step instead of returning it to the system.
       MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 \
-        "$python" runs/peers/peer.py "$name" "${sizes[@]}" --batch "$batch" \
+        "$python" runs/peers/peer.py "$name" "${sizes[@]}" --k "${K:-32}" --batch "$batch" \
         --variant "$variant" --seconds "${SECONDS_EACH:-15}" 2>"$out.log" | tail -n 1 \
         >"$out.part" ;;
   esac && [ -s "$out.part" ] && mv "$out.part" "$out" || {

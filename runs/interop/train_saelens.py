@@ -48,7 +48,7 @@ def main():
             torch.manual_seed(seed)
             trainer = SAETrainer(
                 SAETrainerConfig(
-                    total_training_samples=batch * steps, train_batch_size_samples=batch, device="cpu",
+                    total_training_samples=batch * steps, train_batch_size_samples=batch, device="cpu", lr_end=3e-5,
                     dead_feature_window=DEAD_STEPS, logger=LoggingConfig(log_to_wandb=False)),
                 kind(config), data_provider=batches(rows, batch, seed))
             trainer.fit().save_inference_model(target)

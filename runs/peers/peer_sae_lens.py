@@ -1,15 +1,31 @@
-"""SAELens's TopK SAE through its own SAETrainer. Variant: bf16 (autocast).
+"""SAELens's SAEs through its own SAETrainer: TopK, or the variant batchtopk, matryoshka or jumprelu. Variant: bf16
+(autocast).
 Its sparse codes (use_sparse_activations) do not run on a CPU with this version of PyTorch."""
 
 from sae_lens.config import SAETrainerConfig
+from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
+from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
+from sae_lens.saes.matryoshka_batchtopk_sae import (
+    MatryoshkaBatchTopKTrainingSAE,
+    MatryoshkaBatchTopKTrainingSAEConfig,
+)
 from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
 
 def trainer(options, variant):
-    sae = TopKTrainingSAE(TopKTrainingSAEConfig(
-        d_in=options.width, d_sae=options.experts, k=options.k, device="cpu", dtype="float32",
-    ))
+    common = dict(d_in=options.width, d_sae=options.experts, device="cpu", dtype="float32")
+    m, k = options.experts, options.k
+    if "batchtopk" in variant:
+        sae = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(**common, k=k))
+    elif "matryoshka" in variant:
+        sae = MatryoshkaBatchTopKTrainingSAE(MatryoshkaBatchTopKTrainingSAEConfig(
+            **common, k=k, matryoshka_widths=[m // 16, m // 4, m]))
+    elif "jumprelu" in variant:
+        sae = JumpReLUTrainingSAE(JumpReLUTrainingSAEConfig(
+            **common, jumprelu_sparsity_loss_mode="quadratic", target_l0=float(k)))
+    else:
+        sae = TopKTrainingSAE(TopKTrainingSAEConfig(**common, k=k))
     config = SAETrainerConfig(
         total_training_samples=options.batch * 100_000, train_batch_size_samples=options.batch,
         lr_end=3e-5, device="cpu", autocast="bf16" in variant,
