@@ -11,7 +11,8 @@ folder=$1 store=$2
 hsae=${HSAE:-.build/release/hsae}
 steps=${STEPS:-1500} batch=${BATCH:-1024} latents=${LATENTS:-512} k=${K:-32}
 python=$(runs/peers/python.sh)
-export TQDM_DISABLE=1
+# Keep the memory of a step for the next one instead of returning it to the system.
+export TQDM_DISABLE=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000
 mkdir -p "$folder/theirs" "$folder/runs" "$folder/measured"
 
 if [ ! -e "$folder/test.npy" ]; then

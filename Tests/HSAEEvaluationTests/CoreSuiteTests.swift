@@ -185,36 +185,6 @@ import Testing
     }
   }
 
-  /// 32 codes against 32.5 are alike, 32 against 64 are not; a pair at equal codes is preferred to one at equal k.
-  @Test func unequalCodesAreSaid() throws {
-    func result(_ codes: Double, _ parameters: Double) -> SuiteResult {
-      SuiteResult(
-        suite: "core", evaluatedOn: "rows",
-        numbers: [
-          EvaluationNumber("codes_row", "codes", codes),
-          EvaluationNumber("parameters", "parameters", parameters),
-        ])
-    }
-    #expect(CoreSuite.unequalCosts([result(32, 1e6), result(32.5, 1.05e6)]) == [])
-    let notes = CoreSuite.unequalCosts([result(32, 2.6e6), result(64, 13.4e6)])
-    #expect(notes.count == 2 && notes[0].contains("(32.0, 64.0)") && notes[1].contains("2.6, 13.4"))
-    #expect(CoreSuite.unequalCosts([]) == [])
-    let shape = DictionaryShape(width: 16, experts: 4, sublatents: 2, subspace: 1, activeExperts: 2)
-    func flat(_ active: Int) throws -> LoadedRun {
-      try EvaluationFixture.run(
-        "flat \(active)",
-        DictionaryShape(width: 16, experts: 4, sublatents: 0, subspace: 0, activeExperts: active))
-    }
-    let runs = [try EvaluationFixture.run("h", shape), try flat(2), try flat(4)]
-    let results = [result(4, 1), result(2, 1), result(4, 1)]
-    #expect(Comparison.baseline(of: 0, among: runs, results) == 2)
-    #expect(Comparison.baseline(of: 0, among: runs) == 1)
-    #expect(
-      Comparison(results[0], less: results[1], name: "f").title(of: "h")
-        == "h − f (4.0 − 2.0 codes a row)")
-    #expect(Comparison(results[0], less: results[2], name: "f").title(of: "h") == "h − f")
-  }
-
   /// Layer-normalised rows come back with their means: in the numbers of unscaled rows, and in splices.
   @Test func layerNormalisedRows() throws {
     try withTemporaryFolder { folder in

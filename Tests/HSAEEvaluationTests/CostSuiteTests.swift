@@ -27,6 +27,47 @@ import Testing
     #expect(try value("forward_over_flat") < 1.02)
   }
 
+  /// 32 codes against 32.5 are alike, 32 against 64 are not; a pair at equal codes is preferred to one at equal k.
+  @Test func unequalCodesAreNamed() throws {
+    func result(_ codes: Double, _ parameters: Double) -> SuiteResult {
+      SuiteResult(
+        suite: "core", evaluatedOn: "rows",
+        numbers: [
+          EvaluationNumber("codes_row", "codes", codes),
+          EvaluationNumber("parameters", "parameters", parameters),
+        ])
+    }
+    #expect(CoreSuite.unequalCosts([result(32, 1e6), result(32.5, 1.05e6)]) == [])
+    let notes = CoreSuite.unequalCosts([result(32, 2.6e6), result(64, 13.4e6)])
+    #expect(notes.count == 2 && notes[0].contains("(32.0, 64.0)") && notes[1].contains("2.6, 13.4"))
+    #expect(CoreSuite.unequalCosts([]) == [])
+    let shape = DictionaryShape(width: 16, experts: 4, sublatents: 2, subspace: 1, activeExperts: 2)
+    func flat(_ active: Int) throws -> LoadedRun {
+      try EvaluationFixture.run(
+        "flat \(active)",
+        DictionaryShape(width: 16, experts: 4, sublatents: 0, subspace: 0, activeExperts: active))
+    }
+    let runs = [try EvaluationFixture.run("h", shape), try flat(2), try flat(4)]
+    let results = [result(4, 1), result(2, 1), result(4, 1)]
+    #expect(Comparison.baseline(of: 0, among: runs, results) == 2)
+    #expect(Comparison.baseline(of: 0, among: runs) == 1)
+    #expect(
+      Comparison(results[0], less: results[1], name: "f").title(of: "h")
+        == "h − f (4.0 − 2.0 codes a row)")
+    #expect(Comparison(results[0], less: results[2], name: "f").title(of: "h") == "h − f")
+  }
+
+  /// 24 of 2,048 experts, 8 of which have one of 16 sublatents: 24 · 11 + 8 · 4 bits, and 24 · H(1/3) for which they are.
+  @Test func bitsOfIndices() {
+    var shape = DictionaryShape(
+      width: 16, experts: 2_048, sublatents: 16, subspace: 4, activeExperts: 24)
+    #expect(abs(indexBits(shape, experts: 24, sublatentCodes: 8) - 318.0391) < 1e-4)
+    #expect(indexBits(shape, experts: 24, sublatentCodes: 24) == 24 * 15)
+    #expect(indexBits(shape, experts: 0, sublatentCodes: 0) == 0)
+    (shape.sublatents, shape.subspace) = (0, 0)
+    #expect(indexBits(shape, experts: 32, sublatentCodes: 0) == 352)
+  }
+
   /// The cost of training an imported run is not known. The cost of a row is, and it needs no rows.
   @Test func anImportedRunHasNoTraining() throws {
     let run = EvaluationFixture.changed(try EvaluationFixture.constant("own", 16), "theirs")

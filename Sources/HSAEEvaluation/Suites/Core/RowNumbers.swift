@@ -49,14 +49,12 @@ extension RowMeasurement {
           $0.sublatents / $0.seen[.rows]
         })
     }
-    let (m, a) = (Double(usage.shape.experts), Double(max(1, usage.shape.sublatents)))
     result += [
       number("codes_row", "codes a row, both levels", digits: 2) {
         ($0.experts + $0.sublatentCodes) / $0.seen[.rows]
       },
       number("index_bits", "bits of a row's indices", digits: 1) {
-        let flags = $0.experts * bits(ofShare: $0.sublatentCodes / max(1, $0.experts))
-        return ($0.experts * log2(m) + $0.sublatentCodes * log2(a) + (hasLevels ? flags : 0))
+        indexBits(usage.shape, experts: $0.experts, sublatentCodes: $0.sublatentCodes)
           / $0.seen[.rows]
       },
       EvaluationNumber(
@@ -151,9 +149,12 @@ extension LatentUsage {
   }
 }
 
-/// The entropy, in bits, of a yes that comes with probability `share`: what it costs to write which active experts have
-/// a sublatent's code.
-private func bits(ofShare share: Double) -> Double {
-  guard share > 0, share < 1 else { return 0 }
-  return -share * log2(share) - (1 - share) * log2(1 - share)
+/// The bits that name `experts` active experts, `sublatentCodes` of which have a sublatent's code: log₂ m for each expert,
+/// log₂ a for each sublatent, and for each expert the entropy of whether it has one.
+func indexBits(_ shape: DictionaryShape, experts: Double, sublatentCodes: Double) -> Double {
+  let bits = experts * log2(Double(shape.experts))
+  let share = sublatentCodes / max(1, experts)
+  guard !shape.isFlat, share > 0 else { return bits }
+  let entropy = share < 1 ? -share * log2(share) - (1 - share) * log2(1 - share) : 0
+  return bits + sublatentCodes * log2(Double(shape.sublatents)) + experts * entropy
 }
