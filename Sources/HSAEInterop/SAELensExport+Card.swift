@@ -168,8 +168,11 @@ extension SAELensExport {
   /// What SAELens shows for a chosen sublatent below its threshold.
   private var belowThreshold: String {
     let activation = dictionary.activation
-    guard activation.subSlope != 0 else { return "" }
     let threshold = activation.subThreshold * scale
+    guard activation.subSlope != 0 else {
+      return
+        "Below \(grouped(Double(threshold), digits: 4)) (`sub_threshold`) its activation is 0.\n"
+    }
     return """
       Below its threshold (`sub_threshold`, \(grouped(Double(threshold), digits: 4))) its activation is \(activation.subSlope) times the \
       pre-activation (`sub_slope`): small, positive or negative, not zero. So a sublatent is active where it is at \

@@ -7,9 +7,10 @@ public struct Code: Hashable, Sendable, BitwiseCopyable {
   public var expert: Int
   /// Its code z, greater than 0.
   public var value: Float
-  /// The chosen sublatent within the expert, 0 ..< a; -1 in a flat dictionary.
+  /// The chosen sublatent within the expert, 0 ..< a; -1 in a flat dictionary, and where none reaches the threshold of a
+  /// dictionary with slope 0.
   public var sublatent: Int
-  /// Its code c_q, which may be slightly negative (slope below the threshold); 0 if flat.
+  /// Its code c_q, which may be slightly negative (slope below the threshold); 0 without a sublatent.
   public var subValue: Float
 
   /// A code of the given parts.
@@ -26,10 +27,10 @@ public struct Code: Hashable, Sendable, BitwiseCopyable {
     sublatent >= 0 && subValue >= threshold ? sublatent : nil
   }
 
-  /// ``sublatent``, or nil in a flat dictionary.
+  /// ``sublatent``, or nil without one.
   public var chosenSublatent: Int? { sublatent < 0 ? nil : sublatent }
 
-  /// The finest latent it names: the chosen sublatent, or the expert in a flat dictionary.
+  /// The finest latent it names: the chosen sublatent, or the expert without one.
   public var latent: LatentNumber { LatentNumber(expert: expert, sublatent: chosenSublatent) }
 }
 

@@ -169,8 +169,11 @@ public final class SparseAutoencoder: Sendable {
             var value: Float = 0
             var penalty: Float = 0
             unsafe kernels.sub_forward(&expertKernel, y, 1, &chosen, &value, y + s, &penalty)
-            code.sublatent = Int(chosen)
-            code.subValue = value
+            // With slope 0 all sublatents below the threshold are 0, and none of them is the strongest.
+            if value != 0 || activation.subSlope != 0 {
+              code.sublatent = Int(chosen)
+              code.subValue = value
+            }
           }
         }
       }

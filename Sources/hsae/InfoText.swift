@@ -248,7 +248,7 @@ extension TrainingConfiguration {
   /// How many latents are active in a row: "32 active", "batchtopk, 32 active on average (threshold 0.123)".
   func activeText(threshold: Double?) -> String {
     topActiveText(threshold: threshold)
-      + (sublatentBudget.map { ", \(short($0.active)) of their sublatents on average" } ?? "")
+      + (sublatentBudget.map { ", \(short($0.active)) of their sublatents wanted on average" } ?? "")
   }
 
   private func topActiveText(threshold: Double?) -> String {

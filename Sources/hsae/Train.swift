@@ -244,9 +244,15 @@ private func progressNote(_ record: MetricsRecord, hasL0: Bool) -> String {
   if let variance = record.explainedVariance {
     note += String(format: "  explained %.3f", variance)
   }
-  if hasL0 { note += String(format: "  L0 %.1f", record.l0) }
+  if hasL0 || record.subL0 != nil { note += "  " + activeText(record) }
   if record.deadLatents > 0 { note += "  dead \(record.deadLatents)" }
   return note
+}
+
+/// "L0 24.0", with a budget of sublatents "L0 24.0 + 8.0 sublatents".
+private func activeText(_ record: MetricsRecord) -> String {
+  String(format: "L0 %.1f", record.l0)
+    + (record.subL0.map { String(format: " + %.1f sublatents", $0) } ?? "")
 }
 
 /// Says, in place of the progress line, that a signal was received and when the command stops.
@@ -266,8 +272,8 @@ func summaryLine(_ trainer: Trainer, _ last: MetricsRecord) -> String {
     "\(trainer.path): step \(trainer.step) of \(trainer.configuration.steps)",
     "\(counted(last.tokens, "row"))", quality + " on training rows",
   ]
-  if trainer.configuration.selection != .topK {
-    parts.append(String(format: "L0 %.1f", last.l0))
+  if trainer.configuration.selection != .topK || last.subL0 != nil {
+    parts.append(activeText(last))
   }
   // Latents are not called dead before a million rows were seen.
   if last.tokens >= Usage.reportingWindow {

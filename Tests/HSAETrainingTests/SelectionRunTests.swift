@@ -153,6 +153,7 @@ import Testing
       if configuration.sublatentBudget != nil {
         #expect(dictionary.activation.subThreshold == 0.3)
         let codes = together.all.map(\.subValue)
+        #expect(together.all.allSatisfy { ($0.sublatent < 0) == ($0.subValue == 0) })
         #expect(
           codes.contains(0) && codes.contains { $0 > 0.3 }
             && !codes.contains { $0 != 0 && $0 < 0.3 })

@@ -12,9 +12,10 @@ sublatents composed with their expert's subspace; only the activation function i
 of experts have unit norm, those of sublatents need not; fold_W_dec_norm() scales them to unit norm, as
 SAEBench's absorption and dashboards expect, and scales the codes to match.
 
-The code of a chosen sublatent below sub_threshold is not 0 but sub_slope (0.01) times its pre-activation:
-small, positive or negative. So a sublatent is active if its pre-activation is at or above the threshold, not
-if its code is nonzero; tools that count nonzero codes count one sublatent for each active expert.
+The code of a chosen sublatent below sub_threshold is sub_slope times its pre-activation. With the usual slope
+of 0.01 that is small, positive or negative, not 0: a sublatent is active if its pre-activation is at or above
+the threshold, and tools that count nonzero codes count one sublatent for each active expert. With sub_slope 0,
+as where sublatents have a budget, it is 0, and a nonzero code is an active sublatent.
 
 Needs sae_lens >= 6 and torch.
 """

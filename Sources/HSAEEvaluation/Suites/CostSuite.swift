@@ -42,6 +42,9 @@ public enum CostSuite: EvaluationSuite {
   static func numbers(
     of shape: DictionaryShape, _ configuration: TrainingConfiguration?
   ) -> [EvaluationNumber] {
+    // Where thresholds decide, the shape has room for all latents; training says how many are active.
+    var shape = shape
+    if let active = configuration?.usualActive { shape.activeExperts = active }
     func cost(_ shape: DictionaryShape, ortho: Bool) -> RowCost {
       RowCost(
         shape: shape, batch: configuration?.batch ?? 1,

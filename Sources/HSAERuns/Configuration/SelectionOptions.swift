@@ -83,6 +83,12 @@ extension TrainingConfiguration {
     return .topK
   }
 
+  /// The active experts of a row that training aims at: k, its mean rounded up for BatchTopK, the target of JumpReLU, or
+  /// without a target the room for them.
+  public var usualActive: Int {
+    jumpReLU?.target.map { min(shape.experts, Int($0.rounded(.up))) } ?? shape.activeExperts
+  }
+
   /// The vectors that are trained beside the matrices.
   public var vectors: TrainedVectors {
     var result: TrainedVectors = []

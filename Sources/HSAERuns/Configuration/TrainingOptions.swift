@@ -190,7 +190,7 @@ public struct TrainingOptions: Hashable, Sendable {
       "Active experts for each row, k; with batchtopk on average, and it may be a fraction."),
     .init(
       "k-sub", \.kSub,
-      "Active sublatents of a row on average: the strongest ones of a batch (default: one in each active expert).",
+      "Active sublatents of a row on average; one threshold for all sublatents follows this number (default: one in each active expert).",
       .positive),
     .init(
       "activation", \.activation,
