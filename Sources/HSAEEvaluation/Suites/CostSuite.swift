@@ -24,9 +24,12 @@ public enum CostSuite: EvaluationSuite {
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     runs.map { run in
+      // Where thresholds decide, the shape has room for all latents; training says how many are active.
+      var shape = run.shape
+      if let active = run.description.training?.usualActive { shape.activeExperts = active }
       var result = SuiteResult(
         suite: name, evaluatedOn: "the sizes of the dictionary; nothing is measured",
-        numbers: numbers(of: run.shape, run.description.training))
+        numbers: numbers(of: shape, run.description.training))
       result.notes = [
         run.description.origin == nil
           ? "The operations of a training step leave out the penalty on latents above the threshold, because their"
@@ -42,9 +45,6 @@ public enum CostSuite: EvaluationSuite {
   static func numbers(
     of shape: DictionaryShape, _ configuration: TrainingConfiguration?
   ) -> [EvaluationNumber] {
-    // Where thresholds decide, the shape has room for all latents; training says how many are active.
-    var shape = shape
-    if let active = configuration?.usualActive { shape.activeExperts = active }
     func cost(_ shape: DictionaryShape, ortho: Bool) -> RowCost {
       RowCost(
         shape: shape, batch: configuration?.batch ?? 1,
