@@ -47,7 +47,9 @@ for seed in 0 1 2; do
     esac
     "$hsae" train "$folder/train.npy" "${common[@]}" "${own[@]}" --seed "$seed" --out "$run" --resume
     theirs=$folder/runs/saelens-$name-$seed
-    [ -e "$theirs" ] || "$hsae" import "$folder/theirs/$name-$seed" --out "$theirs" --max-active "$latents" >&2
+    all=(--max-active "$latents")
+    [ "$name" != topk ] || all=()
+    [ -e "$theirs" ] || "$hsae" import "$folder/theirs/$name-$seed" --out "$theirs" "${all[@]}" >&2
     for each in "$run" "$theirs"; do
       file=$folder/measured/$(basename "$each").json
       [ -e "$file" ] || "$hsae" evaluate "$each" --store "$folder/test.npy" --suite core --out "$file" >&2
