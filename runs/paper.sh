@@ -55,19 +55,19 @@ kind() {
   case $2 in *k) experts=$((experts * 1024)) ;; esac
   local prefixes=$((experts / 16))/$((experts / 4))/$experts
   case $name in
-  flat*) settings=sublatents=0,l1=0 ;;
-  wide16*) settings=sublatents=0,l1=0 experts=$((experts * 5)) ;;  # as many parameters as h16
+  flat*) settings=sublatents=0,l1=0,activation=topk ;;
+  wide16*) settings=sublatents=0,l1=0,activation=topk experts=$((experts * 5)) ;;  # as many parameters as h16
   batchtopk*) settings=sublatents=0,l1=0,activation=batchtopk ;;
   matryoshka*) settings=sublatents=0,l1=0,activation=batchtopk,matryoshka=$prefixes ;;
   jumprelu*) settings=sublatents=0,activation=jumprelu ;;
-  frozen*) settings=sublatents=0,l1=0,freeze=decoder ;;
-  cosine*) settings=sublatents=0,l1=0,decoder-cosine=0.8 ;;
+  frozen*) settings=sublatents=0,l1=0,activation=topk,freeze=decoder ;;
+  cosine*) settings=sublatents=0,l1=0,activation=topk,decoder-cosine=0.8 ;;
   h16*) settings="sublatents=16,subspace=4,$l1" ;;
   h64*) settings="sublatents=64,subspace=8,$l1" ;;
   *) echo "paper: there is no kind $name" >&2 && exit 64 ;;
   esac
   case $name in *-sub-*) settings+=,k-sub=${name##*-sub-} name=${name%-sub-*} ;; esac
-  case $name in *-bk*) settings+=,activation=batchtopk ;; esac
+  case $name in *-bk*) settings+=,activation=batchtopk ;; h*) settings+=,activation=topk ;; esac
   k=${name##*-}
   case $k in '' | *[!0-9.]*) k=${K:-32} ;; esac
   case $name in jumprelu*) settings+=,l0-target=$k ;; *) settings+=,k=$k ;; esac
@@ -88,9 +88,19 @@ train() {
     for run in "${begun[@]:1}"; do arguments+=(--also "$run"); done
     "$hsae" train --resume --out "${begun[0]}" "${arguments[@]}"
   fi
+  # All runs inherit the first run's options, and --also cannot take these back: they come last, or are trained alone.
+  local plain=() special=()
+  for run in "${new[@]}"; do
+    case $run in *k-sub=* | *matryoshka=* | *freeze=* | *decoder-cosine=*) special+=("$run") ;; *) plain+=("$run") ;; esac
+  done
+  if [ ${#plain[@]} = 0 ] && [ ${#special[@]} -gt 1 ]; then
+    for run in "${special[@]}"; do train "$run"; done
+    return
+  fi
+  new=("${plain[@]}" "${special[@]}")
   if [ ${#new[@]} -gt 0 ]; then
     arguments=()
-    # All runs inherit the first run's options, so its own settings become options.
+    # Its own settings become options.
     local settings=${new[0]#*=} setting
     for setting in ${settings//,/ }; do arguments+=("--${setting%%=*}" "${setting#*=}"); done
     for run in "${new[@]:1}"; do arguments+=(--also "${run%%=*}:${run#*=}"); done
