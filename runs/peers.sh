@@ -18,6 +18,7 @@ cd "$(dirname "$0")/.."
 folder=${1:-out/peers}
 shift || true
 hsae=${HSAE:-.build/release/hsae}
+k=(--k "${K:-32}")
 sizes=(--width "${WIDTH:-640}" --experts "${EXPERTS:-16384}"
   --subspace "${SUBSPACE:-4}" --sublatents "${SUBLATENTS:-16}")
 mkdir -p "$folder"
@@ -41,7 +42,7 @@ measure() {
   echo "$name, batch $batch${variant:+, $variant} …" >&2
   case $name in
     hsae)
-      local m=${EXPERTS:-16384} own=(--k "${K:-32}")
+      local m=${EXPERTS:-16384} own=("${k[@]}")
       case $variant in
       batchtopk) own+=(--activation batchtopk) ;;
       matryoshka) own+=(--activation batchtopk --matryoshka "$((m / 16)),$((m / 4)),$m") ;;
@@ -52,14 +53,14 @@ measure() {
         --batch "$batch" --comparison-batch "$batch" --warm-steps 1 --blocks 3 --block-steps 1 \
         --json 2>"$out.log" >"$out.part" ;;
     jax)
-      "$JAX_STEP" "${sizes[@]}" --k "${K:-32}" --batch "$batch" 2>"$out.log" | tail -n 1 |
+      "$JAX_STEP" "${sizes[@]}" "${k[@]}" --batch "$batch" 2>"$out.log" | tail -n 1 |
         sed "s/.*/{\"name\": \"jax\", \"variant\": \"\", \"batch\": $batch, \"tokensPerSecond\": &}/" \
           >"$out.part" ;;
     *)
       python=${python:-$(runs/peers/python.sh)} || exit 69
       # Keep a step's memory for the next step instead of returning it to the system.
       MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000 \
-        "$python" runs/peers/peer.py "$name" "${sizes[@]}" --k "${K:-32}" --batch "$batch" \
+        "$python" runs/peers/peer.py "$name" "${sizes[@]}" "${k[@]}" --batch "$batch" \
         --variant "$variant" --seconds "${SECONDS_EACH:-15}" 2>"$out.log" | tail -n 1 \
         >"$out.part" ;;
   esac && [ -s "$out.part" ] && mv "$out.part" "$out" || {

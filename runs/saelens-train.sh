@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1 store=$2
 hsae=${HSAE:-.build/release/hsae}
-steps=${STEPS:-1500} batch=${BATCH:-1024} latents=${LATENTS:-512} k=${K:-32}
+steps=${STEPS:-1500} batch=${BATCH:-1024} latents=${LATENTS:-512} k=${K:-32} dead=200
 python=$(runs/peers/python.sh)
 # Keep the memory of a step for the next one instead of returning it to the system.
 export TQDM_DISABLE=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000
@@ -29,12 +29,12 @@ np.save(f"{folder}/train.npy", rows[:100_000])
 np.save(f"{folder}/test.npy", rows[100_000:])
 P
 fi
-"$python" runs/interop/train_saelens.py "$folder/train.npy" "$folder/theirs" "$steps" "$batch" "$latents" "$k"
+"$python" runs/interop/train_saelens.py "$folder/train.npy" "$folder/theirs" "$steps" "$batch" "$latents" "$k" "$dead"
 
 # SAELens's trainer: Adam, 3e-4 throughout, no clipping, AuxK with the weight 1 and the share of dead latents.
 common=(--experts "$latents" --sublatents 0 --normalize none --steps "$steps" --batch "$batch" --precision float32
   --learning-rate 3e-4 --schedule constant --warmup 0 --clip 0 --bias geometric-median --encoder-bias zero
-  --auxk-scale dead-share --dead-window $((200 * batch)) --keep 1)
+  --auxk-scale dead-share --dead-window $((dead * batch)) --keep 1)
 for seed in 0 1 2; do
   for name in topk batchtopk matryoshka jumprelu; do
     run=$folder/runs/$name-$seed

@@ -1,5 +1,6 @@
 """Trains SAELens's batchtopk, matryoshka_batchtopk, jumprelu and topk with its own trainer and default optimizer, three
-seeds each, for runs/saelens-train.sh: ROWS.npy FOLDER STEPS BATCH LATENTS K. Existing SAEs are kept."""
+seeds each, for runs/saelens-train.sh: ROWS.npy FOLDER STEPS BATCH LATENTS K DEAD. DEAD are the steps without activity after
+which AuxK takes a latent for dead, in place of SAELens's 1,000. Existing SAEs are kept."""
 
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def batches(rows, batch, seed):
 
 def main():
     rows, folder = torch.from_numpy(np.load(sys.argv[1])), Path(sys.argv[2])
-    steps, batch, latents, k = (int(x) for x in sys.argv[3:7])
+    steps, batch, latents, k, dead = (int(x) for x in sys.argv[3:8])
     common = dict(d_in=rows.shape[1], d_sae=latents)
     kinds = {
         "topk": (TopKTrainingSAE, TopKTrainingSAEConfig(**common, k=k)),
@@ -49,12 +50,10 @@ def main():
             trainer = SAETrainer(
                 SAETrainerConfig(
                     total_training_samples=batch * steps, train_batch_size_samples=batch, device="cpu", lr_end=3e-5,
-                    dead_feature_window=DEAD_STEPS, logger=LoggingConfig(log_to_wandb=False)),
+                    dead_feature_window=dead, logger=LoggingConfig(log_to_wandb=False)),
                 kind(config), data_provider=batches(rows, batch, seed))
             trainer.fit().save_inference_model(target)
             print(f"{name}, seed {seed}: done", file=sys.stderr)
 
 
-# Steps without activity after which AuxK takes a latent for dead, in place of SAELens's 1,000.
-DEAD_STEPS = 200
 main()
