@@ -2,14 +2,17 @@
 # Trains the same kinds of dictionary with SAELens and with hsae, at SAELens's settings, on the same rows, three seeds
 # each, and measures all with hsae on held-out rows: explained variance, L0, dead latents. dev/LOG.md has results.
 #
-#   runs/saelens-train.sh FOLDER STORE      existing results are kept; about 20 minutes on two cores
+#   runs/saelens-train.sh FOLDER STORE      existing results are kept; about 10 minutes on two cores
 #
+# NORM=1 gives both the same first weights, with decoder rows of norm 1; the default is SAELens's own, 0.1, where hsae
+# starts from weights of its own. KINDS, STEPS, BATCH, LATENTS and K are settings too.
 # Rows are centred, and scaled to a mean norm of √d. Both train on the first 100,000 and are measured on the next 20,000.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1 store=$2
 hsae=${HSAE:-.build/release/hsae}
-steps=${STEPS:-1500} batch=${BATCH:-1024} latents=${LATENTS:-512} k=${K:-32} dead=200
+steps=${STEPS:-1000} batch=${BATCH:-1024} latents=${LATENTS:-512} k=${K:-32} dead=200 norm=${NORM:-0.1}
+read -ra kinds <<<"${KINDS:-topk batchtopk matryoshka jumprelu}"
 python=$(runs/peers/python.sh)
 # Keep the memory of a step for the next one instead of returning it to the system.
 export TQDM_DISABLE=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000
@@ -29,14 +32,15 @@ np.save(f"{folder}/train.npy", rows[:100_000])
 np.save(f"{folder}/test.npy", rows[100_000:])
 P
 fi
-"$python" runs/interop/train_saelens.py "$folder/train.npy" "$folder/theirs" "$steps" "$batch" "$latents" "$k" "$dead"
+"$python" runs/interop/train_saelens.py "$folder/train.npy" "$folder/theirs" "$steps" "$batch" "$latents" "$k" "$dead" \
+  "$norm" "${kinds[@]}"
 
 # SAELens's trainer: Adam, 3e-4 throughout, no clipping, AuxK with the weight 1 and the share of dead latents.
 common=(--experts "$latents" --sublatents 0 --normalize none --steps "$steps" --batch "$batch" --precision float32
-  --learning-rate 3e-4 --schedule constant --warmup 0 --clip 0 --bias geometric-median --encoder-bias zero
+  --learning-rate 3e-4 --schedule constant --warmup 0 --clip 0 --encoder-bias zero
   --auxk-scale dead-share --dead-window $((dead * batch)) --keep 1)
 for seed in 0 1 2; do
-  for name in topk batchtopk matryoshka jumprelu; do
+  for name in "${kinds[@]}"; do
     run=$folder/runs/$name-$seed
     case $name in
     topk) own=(--k "$k" --auxk 1) ;;
@@ -45,6 +49,11 @@ for seed in 0 1 2; do
       own=(--activation batchtopk --k "$k" --auxk 1 --matryoshka "$((latents / 8)),$((latents / 2)),$latents") ;;
     jumprelu) own=(--activation jumprelu --l0-target "$k" --auxk 0 --regularizer-warmup 0) ;;
     esac
+    if [ "$norm" = 1 ]; then
+      own+=(--init "$folder/theirs/$name-$seed.safetensors")
+    else
+      own+=(--bias geometric-median)
+    fi
     "$hsae" train "$folder/train.npy" "${common[@]}" "${own[@]}" --seed "$seed" --out "$run" --resume
     theirs=$folder/runs/saelens-$name-$seed
     all=(--max-active "$latents")
@@ -56,7 +65,7 @@ for seed in 0 1 2; do
     done
   done
 done
-"$python" - "$folder/measured" <<'P'
+"$python" - "$folder/measured" "${kinds[@]}" <<'P'
 import json
 import sys
 from pathlib import Path
@@ -72,7 +81,7 @@ def number(tree, key):
             return found
 
 print("| kind | program | explained variance | L0 | dead latents |\n|---|---|---|---|---|")
-for kind in ["topk", "batchtopk", "matryoshka", "jumprelu"]:
+for kind in sys.argv[2:]:
     for program, prefix in [("SAELens", "saelens-"), ("hsae", "")]:
         trees = [json.loads(Path(sys.argv[1], f"{prefix}{kind}-{s}.json").read_text()) for s in range(3)]
         cells = []

@@ -47,10 +47,13 @@ slices() {
   local suite=$1 folder=$2
   mkdir -p "$folder"
   swift test list "${asan[@]}" >/dev/null || return
+  local program
+  program=$(swift build "${asan[@]}" --show-bin-path)/hsaePackageTests.xctest || return
   slice() {
     [[ ! -e $folder/$1.passed ]] || return 0
+    # The program itself: of two `swift test` in one build folder the second waits.
     HSAE_FUZZ_ITERATIONS=25000 HSAE_FUZZ_SEED=$((1 + 25000 * $1)) \
-      swift test "${asan[@]}" --disable-xctest --skip-build --filter "$suite" >"$folder/$1.log" 2>&1 || {
+      "$program" --testing-library swift-testing --filter "$suite" >"$folder/$1.log" 2>&1 || {
       echo "The slice of 25,000 inputs from seed $((1 + 25000 * $1)) on failed; see $folder/$1.log:"
       tail -n 20 "$folder/$1.log"
       return 1

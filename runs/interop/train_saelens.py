@@ -1,21 +1,20 @@
-"""Trains SAELens's batchtopk, matryoshka_batchtopk, jumprelu and topk with its own trainer and default optimizer, three
-seeds each, for runs/saelens-train.sh: ROWS.npy FOLDER STEPS BATCH LATENTS K DEAD. DEAD are the steps without activity after
-which AuxK takes a latent for dead, in place of SAELens's 1,000. Existing SAEs are kept."""
+"""Trains SAELens's topk, batchtopk, matryoshka_batchtopk and jumprelu with its own trainer and default optimizer, three
+seeds each, for runs/saelens-train.sh: ROWS.npy FOLDER STEPS BATCH LATENTS K DEAD NORM KIND…. DEAD are the steps without
+activity after which AuxK takes a latent for dead, in place of SAELens's 1,000. NORM is the norm of the first decoder
+rows (SAELens's default is 0.1). Where it is 1, the first weights are written too, to FOLDER/KIND-SEED.safetensors with
+the names of `hsae train --init`. Existing SAEs are kept."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from sae_lens.config import LoggingConfig, SAETrainerConfig
-from sae_lens.saes.batchtopk_sae import BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig
-from sae_lens.saes.jumprelu_sae import JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig
-from sae_lens.saes.matryoshka_batchtopk_sae import (
-    MatryoshkaBatchTopKTrainingSAE,
-    MatryoshkaBatchTopKTrainingSAEConfig,
-)
-from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "peers"))
+from peer_sae_lens import new_sae  # noqa: E402
 
 
 def batches(rows, batch, seed):
@@ -32,28 +31,27 @@ def batches(rows, batch, seed):
 def main():
     rows, folder = torch.from_numpy(np.load(sys.argv[1])), Path(sys.argv[2])
     steps, batch, latents, k, dead = (int(x) for x in sys.argv[3:8])
-    common = dict(d_in=rows.shape[1], d_sae=latents)
-    kinds = {
-        "topk": (TopKTrainingSAE, TopKTrainingSAEConfig(**common, k=k)),
-        "batchtopk": (BatchTopKTrainingSAE, BatchTopKTrainingSAEConfig(**common, k=k)),
-        "matryoshka": (MatryoshkaBatchTopKTrainingSAE, MatryoshkaBatchTopKTrainingSAEConfig(
-            **common, k=k, matryoshka_widths=[latents // 8, latents // 2, latents])),
-        "jumprelu": (JumpReLUTrainingSAE, JumpReLUTrainingSAEConfig(
-            **common, jumprelu_sparsity_loss_mode="quadratic", target_l0=float(k))),
-    }
-    for name, (kind, config) in kinds.items():
+    norm = float(sys.argv[8])
+    for kind in sys.argv[9:]:
         for seed in range(3):
-            target = folder / f"{name}-{seed}"
+            target = folder / f"{kind}-{seed}"
             if target.exists():
                 continue
             torch.manual_seed(seed)
+            sae = new_sae(
+                kind, rows.shape[1], latents, k, [latents // 8, latents // 2, latents], decoder_init_norm=norm)
+            if norm == 1:
+                rows_of = {"W_enc": sae.W_enc.T, "W_dec": sae.W_dec, "b_enc": sae.b_enc, "b_dec": sae.b_dec}
+                save_file(
+                    {name: tensor.detach().clone().contiguous() for name, tensor in rows_of.items()},
+                    folder / f"{kind}-{seed}.safetensors")
             trainer = SAETrainer(
                 SAETrainerConfig(
                     total_training_samples=batch * steps, train_batch_size_samples=batch, device="cpu", lr_end=3e-5,
                     dead_feature_window=dead, logger=LoggingConfig(log_to_wandb=False)),
-                kind(config), data_provider=batches(rows, batch, seed))
+                sae, data_provider=batches(rows, batch, seed))
             trainer.fit().save_inference_model(target)
-            print(f"{name}, seed {seed}: done", file=sys.stderr)
+            print(f"{kind}, seed {seed}: done", file=sys.stderr)
 
 
 main()

@@ -13,19 +13,24 @@ from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
 from sae_lens.training.sae_trainer import SAETrainer
 
 
-def trainer(options, variant):
-    common = dict(d_in=options.width, d_sae=options.experts, device="cpu", dtype="float32")
-    m, k = options.experts, options.k
-    if "batchtopk" in variant:
-        sae = BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(**common, k=k))
-    elif "matryoshka" in variant:
-        sae = MatryoshkaBatchTopKTrainingSAE(MatryoshkaBatchTopKTrainingSAEConfig(
-            **common, k=k, matryoshka_widths=[m // 16, m // 4, m]))
-    elif "jumprelu" in variant:
-        sae = JumpReLUTrainingSAE(JumpReLUTrainingSAEConfig(
+def new_sae(kind, width, latents, k, prefixes, **settings):
+    """An untrained SAE of SAELens: kind topk, batchtopk, matryoshka with these prefixes, or jumprelu with a target of k."""
+    common = dict(d_in=width, d_sae=latents, device="cpu", dtype="float32", **settings)
+    if kind == "batchtopk":
+        return BatchTopKTrainingSAE(BatchTopKTrainingSAEConfig(**common, k=k))
+    if kind == "matryoshka":
+        return MatryoshkaBatchTopKTrainingSAE(
+            MatryoshkaBatchTopKTrainingSAEConfig(**common, k=k, matryoshka_widths=prefixes))
+    if kind == "jumprelu":
+        return JumpReLUTrainingSAE(JumpReLUTrainingSAEConfig(
             **common, jumprelu_sparsity_loss_mode="quadratic", target_l0=float(k)))
-    else:
-        sae = TopKTrainingSAE(TopKTrainingSAEConfig(**common, k=k))
+    return TopKTrainingSAE(TopKTrainingSAEConfig(**common, k=k))
+
+
+def trainer(options, variant):
+    m = options.experts
+    kind = next((kind for kind in ["batchtopk", "matryoshka", "jumprelu"] if kind in variant), "topk")
+    sae = new_sae(kind, options.width, m, options.k, [m // 16, m // 4, m])
     config = SAETrainerConfig(
         total_training_samples=options.batch * 100_000, train_batch_size_samples=options.batch,
         lr_end=3e-5, device="cpu", autocast="bf16" in variant,
