@@ -115,24 +115,26 @@ extension SAELensExport {
     let shape = dictionary.shape
     let place = attributes == nil ? [] : [model, sourceHook].compactMap(\.self)
     let of = place.isEmpty ? "rows of width \(shape.width)" : place.joined(separator: ", ")
-    let isUnbounded = run.description.origin?.isUnbounded == true
+    let isUnbounded =
+      run.description.origin?.isUnbounded == true || shape.activeExperts == shape.experts
+    let selection =
+      run.description.training.map { $0.selection == .topK ? "" : " with \($0.selection.name)" }
+      ?? ""
+    let function = [SAELensArchitecture.jumprelu: "JumpReLU", .standard: "ReLU"][architecture]
     let kind =
-      isUnbounded
-      ? "A \(architecture == .jumprelu ? "JumpReLU" : "ReLU") sparse autoencoder with"
-        + " \(counted(shape.experts, "latent"))"
-      : shape.isFlat
-        ? "A TopK sparse autoencoder with \(counted(shape.experts, "latent"))"
-        : topLevelOnly
-          ? "The top level, \(counted(shape.experts, "latent")), of a hierarchical sparse autoencoder"
-          : "A hierarchical sparse autoencoder with \(counted(shape.experts, "expert")) of"
-            + " \(counted(shape.sublatents, "sublatent"))"
+      shape.isFlat
+      ? "A \(function ?? "TopK") sparse autoencoder with \(counted(shape.experts, "latent"))"
+      : topLevelOnly
+        ? "The top level, \(counted(shape.experts, "latent")), of a hierarchical sparse autoencoder"
+        : "A hierarchical sparse autoencoder with \(counted(shape.experts, "expert")) of"
+          + " \(counted(shape.sublatents, "sublatent"))"
     let limit =
       isUnbounded
       ? ""
       : "; at most \(shape.activeExperts) \(hasSublatents ? "experts" : "latents") active at a time"
     let trained =
       run.description.origin.map { "Imported by hsae from \($0.layout) (\($0.architecture))." }
-      ?? "Trained by hsae for \(counted(step, "step")) of \(counted(run.description.training?.batch ?? 0, "row"))."
+      ?? "Trained by hsae\(selection) for \(counted(step, "step")) of \(counted(run.description.training?.batch ?? 0, "row"))."
     return "\(kind), of \(of)\(limit). \(trained)"
   }
 

@@ -13,10 +13,6 @@ extension SAELensExport {
   ) throws(Failure) {
     let shape = dictionary.shape
     let (d, m) = (shape.width, shape.experts)
-    func scaled(_ values: [Float]?) -> [Float] {
-      values.flatMap { $0.isEmpty ? nil : $0.map { $0 * scale } }
-        ?? [Float](repeating: 0, count: m)
-    }
     var tensors: [SafetensorsWriter.Tensor] = [
       .init("W_enc", shape: [d, m]), .init("b_enc", shape: [m]), .init("W_dec", shape: [m, d]),
       .init("b_dec", shape: [d]),
@@ -64,13 +60,24 @@ extension SAELensExport {
     let names: [ParameterName: String] = [
       .encoder: "encoder", .decoder: "decoder", .down: "down", .up: "up",
       .subEncoder: "sub_encoder", .subDecoder: "sub_decoder", .bias: "bias",
+      .encoderBias: "encoder_bias", .thresholds: "expert_threshold",
     ]
-    if hasSublatents || parameters.shape.isFlat {
-      try WeightsFile.write(parameters, to: path, names: names, bias: bias(parameters))
-    } else {
-      try WeightsFile.write(
-        topLevel(of: parameters), to: path, names: names, bias: bias(parameters))
+    var vectors = [ParameterName.bias: bias(parameters)]
+    if let thresholds = dictionary.thresholds {
+      vectors[.encoderBias] = scaled(thresholds.encoderBias)
+      vectors[.thresholds] = scaled(thresholds.threshold)
     }
+    if hasSublatents || parameters.shape.isFlat {
+      try WeightsFile.write(parameters, to: path, names: names, vectors: vectors)
+    } else {
+      try WeightsFile.write(topLevel(of: parameters), to: path, names: names, vectors: vectors)
+    }
+  }
+
+  /// A number for each latent of the top level in SAELens's scale; zeros if there are none.
+  private func scaled(_ values: [Float]?) -> [Float] {
+    values.flatMap { $0.isEmpty ? nil : $0.map { $0 * scale } }
+      ?? [Float](repeating: 0, count: dictionary.shape.experts)
   }
 
   /// A flat dictionary whose latents are the experts of `parameters`.

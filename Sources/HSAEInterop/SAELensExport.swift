@@ -51,10 +51,10 @@ public struct SAELensExport {
     self.attributes = attributes
     (self.modelName, self.modelLicence) = (modelName, modelLicence)
     self.topLevelOnly = topLevelOnly
-    if architecture == .hsae, dictionary.thresholds != nil {
+    if architecture == .hsae, dictionary.thresholds?.codeScale.isEmpty == false {
       throw .usage(
-        "\(run.path): its encoder has a bias or a threshold for each latent, which the architecture hsae does not"
-          + " support; export its top level alone (--top-level).")
+        "\(run.path): its decoder rows had different norms, which the architecture hsae does not support."
+      )
     }
     if architecture == .topk, dictionary.thresholds?.threshold.isEmpty == false {
       throw .usage(
@@ -114,7 +114,9 @@ public struct SAELensExport {
       "dtype": .string("float32"),
       "device": .string("cpu"), "apply_b_dec_to_input": .bool(true),
       "normalize_activations": .string(normalisation),
-      "reshape_activations": .string("none"), "metadata": metadata,
+      "reshape_activations": run.description.origin?.metadata?["reshape_activations"]
+        ?? .string("none"),
+      "metadata": metadata,
     ]
     switch architecture {
     case .standard, .jumprelu: break
@@ -171,6 +173,7 @@ public struct SAELensExport {
     }
     // An imported dictionary keeps what its own files say.
     members.merge(run.description.origin?.metadata ?? [:]) { $1 }
+    members["reshape_activations"] = nil
     if let hookName { members["hook_name"] = .string(hookName) }
     return .object(members)
   }

@@ -1,6 +1,7 @@
 // An encoder bias and a threshold for each latent, and a scale of its code. A latent is active if it passes its
-// threshold and is among the k largest. Our training uses none of them; imported dictionaries do (ReLU, JumpReLU,
-// BatchTopK; TopK whose decoder rows have different norms).
+// threshold and is among the k largest. Dictionaries that were trained with BatchTopK or JumpReLU have thresholds, and
+// so have imported ones (ReLU, JumpReLU, BatchTopK); a scale have imported TopK dictionaries whose decoder rows have
+// different norms.
 
 /// An encoder bias, a threshold and a scale for every top-level latent: z = c · u · [u > θ] with
 /// u = (x − b)·e + b_enc, and z > 0. The k latents with the largest u are kept, not those with the largest z.

@@ -168,45 +168,101 @@ import Testing
       ] { #expect(card.contains(part), "\(part)") }
       let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
       #expect(cfg["architecture"]?.string == "hsae" && cfg["d_sae"]?.integer == 200)
-      let number = { (name: String) in cfg[name]?.number ?? .nan }
+      try expectUnfolded(out, fixture)
+    }
+  }
 
-      // 40 experts of 4 sublatents in 3 dimensions.
-      let file = try SafetensorsFile(path: Path.join(out, "sae_weights.safetensors"))
-      var encoder = try rows(file, "encoder")
-      var decoder = try rows(file, "decoder")
-      for (name, sub) in [("down", "sub_encoder"), ("up", "sub_decoder")] {
-        let (axes, atoms) = (try rows(file, name), try rows(file, sub))
-        let directions = atoms.enumerated().map { index, atom in
-          (0..<20).map { column in
-            (0..<3).reduce(0) { $0 + atom[$1] * axes[index / 4 * 3 + $1][column] }
-          }
+  /// After BatchTopK and JumpReLU an expert is active above its own threshold, however many are.
+  @Test(arguments: [
+    ["--activation=batchtopk", "--k=2.5", "--bias=geometric-median"],
+    ["--activation=batchtopk", "--k=3", "--k-sub=1.5", "--encoder-bias=zero"],
+    ["--activation=jumprelu", "--l0-target=3", "--jumprelu-start=0.2", "--learning-rate=0.01"],
+  ])
+  func hierarchicalThresholdsAreExported(_ options: [String]) throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let trained = try runHSAE(
+        [
+          "train", fixture.data, "--out", fixture.path("run"), "--experts=40", "--sublatents=4",
+          "--subspace=3", "--batch=64", "--steps=60",
+        ] + options)
+      #expect(trained.code == 0, "\(trained.errors)")
+      let out = fixture.path("saelens")
+      let result = try runHSAE(["export", fixture.path("run"), "--out", out])
+      #expect(result.code == 0, "\(result.errors)")
+      let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
+      #expect(cfg["architecture"]?.string == "hsae" && cfg["k"]?.integer == 40)
+      let numbers = try expectUnfolded(out, fixture)
+      #expect(Set(numbers).count > 1)
+      let card = String(decoding: fileBytes(Path.join(out, "README.md")), as: UTF8.self)
+      #expect(card.contains("Trained by hsae with ") && !card.contains("active at a time"))
+
+      // Imported again it has the same codes.
+      let back = fixture.path("back")
+      #expect(try runHSAE(["import", out, "--out", back]).code == 0)
+      let own = try encoded(fixture.path("run"), fixture.data, experts: 40, sublatents: 4)
+      for (row, other) in zip(
+        own, try encoded(back, fixture.data, experts: 40, sublatents: 4))
+      {
+        #expect(Set(row.codes.keys) == Set(other.codes.keys))
+        for (latent, code) in row.codes {
+          #expect(abs(code - (other.codes[latent] ?? .nan)) < 1e-5)
         }
-        if name == "down" { encoder += directions } else { decoder += directions }
-      }
-      #expect(encoder.count == 200 && decoder.count == 200)
-      let expected = try encoded(fixture.path("run"), fixture.data, experts: 40, sublatents: 4)
-      for (index, row) in expected.enumerated() {
-        let x = try scaledRow(fixture.data, index)
-        let u = encoder.map { product(x, $0) }
-        var codes: [Int: Double] = [:]
-        for (expert, value) in u[..<40].enumerated().sorted(by: { $0.element > $1.element }).prefix(
-          3)
-        {
-          let z = value >= number("threshold") ? value : number("slope") * value
-          if z <= 0 { continue }
-          codes[expert] = z
-          let children = u[(40 + 4 * expert)..<(44 + 4 * expert)]
-          guard let (child, c) = zip(children.indices, children).max(by: { $0.1 < $1.1 }) else {
-            continue
-          }
-          codes[child] = c >= number("sub_threshold") ? c : number("sub_slope") * c
-        }
-        let rebuilt = (0..<20).map { column in
-          codes.reduce(0) { $0 + $1.value * decoder[$1.key][column] }
-        }
-        expectAlike(row, codes, rebuilt)
       }
     }
+  }
+
+  /// Expects that SAELens's arithmetic of the folder `out` gives the codes of the run: 40 experts of 4 sublatents in 3
+  /// dimensions. Returns the active experts of each row.
+  @discardableResult
+  private func expectUnfolded(_ out: String, _ fixture: CommandFixture) throws -> [Int] {
+    let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
+    let number = { (name: String) in cfg[name]?.number ?? .nan }
+    let file = try SafetensorsFile(path: Path.join(out, "sae_weights.safetensors"))
+    var encoder = try rows(file, "encoder")
+    var decoder = try rows(file, "decoder")
+    for (name, sub) in [("down", "sub_encoder"), ("up", "sub_decoder")] {
+      let (axes, atoms) = (try rows(file, name), try rows(file, sub))
+      let directions = atoms.enumerated().map { index, atom in
+        (0..<20).map { column in
+          (0..<3).reduce(0) { $0 + atom[$1] * axes[index / 4 * 3 + $1][column] }
+        }
+      }
+      if name == "down" { encoder += directions } else { decoder += directions }
+    }
+    #expect(encoder.count == 200 && decoder.count == 200)
+    let bias = try rows(file, "bias")[0]
+    let hasThresholds = file.tensors.contains { $0.name == "expert_threshold" }
+    let before = hasThresholds ? try rows(file, "encoder_bias")[0] : []
+    let thresholds = hasThresholds ? try rows(file, "expert_threshold")[0] : []
+    let expected = try encoded(fixture.path("run"), fixture.data, experts: 40, sublatents: 4)
+    for (index, row) in expected.enumerated() {
+      let x = zip(try scaledRow(fixture.data, index), bias).map { $0 - $1 }
+      let u = encoder.map { product(x, $0) }
+      let first = u[..<40].enumerated().map { expert, value in
+        guard hasThresholds else { return value }
+        let own = value + before[expert]
+        return own > thresholds[expert] ? own : 0
+      }
+      var codes: [Int: Double] = [:]
+      for (expert, value) in first.enumerated().sorted(by: { $0.element > $1.element }).prefix(
+        cfg["k"]?.integer ?? 0)
+      {
+        let z = value >= number("threshold") ? value : number("slope") * value
+        if z <= 0 { continue }
+        codes[expert] = z
+        let children = u[(40 + 4 * expert)..<(44 + 4 * expert)]
+        guard let (child, c) = zip(children.indices, children).max(by: { $0.1 < $1.1 }) else {
+          continue
+        }
+        codes[child] = c >= number("sub_threshold") ? c : number("sub_slope") * c
+      }
+      let rebuilt = (0..<20).map { column in
+        codes.reduce(bias[column]) { $0 + $1.value * decoder[$1.key][column] }
+      }
+      expectAlike(row, codes.filter { $0.value != 0 || $0.key < 40 }, rebuilt)
+    }
+    return expected.map { $0.codes.keys.count { $0 < 40 } }
   }
 
   /// A model of the catalogue is recognised by its file's hash, whatever name the file states, or by its name.

@@ -93,6 +93,15 @@ struct SAELensImportTests {
       #expect(old.origin.prependsBOS == false)
       #expect(try imported("older", ["metadata": nil]).origin.prependsBOS == true)
       #expect(try imported("silent", [:]).origin.prependsBOS == nil)
+      #expect(
+        try JSONFile.readTree(from: folder + "/back/cfg.json")["reshape_activations"] == "none")
+      // SAELens flattens heads if the configuration says so.
+      try imported("heads", ["reshape_activations": "hook_z"]).write(to: folder + "/heads-run")
+      try SAELensExport(RunDirectory(path: folder + "/heads-run"), attributes: nil)
+        .write(to: folder + "/heads-back")
+      let heads = try JSONFile.readTree(from: folder + "/heads-back/cfg.json")
+      #expect(heads["reshape_activations"] == "hook_z")
+      #expect(heads["metadata"]?["reshape_activations"] == nil)
     }
   }
 
@@ -240,6 +249,15 @@ struct SAELensImportTests {
       source.expectEqual(imported)
       #expect(
         imported.origin.notes.contains { $0.contains("1 latent with a decoder row of zeros") })
+      // With TopK such a latent can take the place of another among the k largest.
+      var topK = SourceSAE(seed: 7, unitDecoder: false)
+      topK.k = 5
+      for column in 0..<topK.width { topK.decoder[3 * topK.width + column] = 0 }
+      try topK.writeSAELens(to: folder + "/topk")
+      let selected = try DictionaryImport(path: folder + "/topk")
+      topK.expectEqual(selected)
+      #expect(
+        selected.origin.notes.contains { $0.contains("1 latent with a decoder row of zeros") })
     }
   }
 

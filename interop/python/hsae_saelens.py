@@ -5,7 +5,8 @@
     sae = SAE.load_from_disk("folder that hsae export wrote")
 
 The architecture "hsae" is the H-SAE of Muchane, Richardson, Park and Veitch. An expert (latent j < m) is
-active if it is among the k largest pre-activations and above the threshold. In each active expert, and
+active if it is among the k largest pre-activations and above the threshold. After BatchTopK or JumpReLU each expert has
+a threshold of its own, and any number of experts is active (k = m). In each active expert, and
 only there, the sublatent with the largest pre-activation is active: latent m + a*j + q. The encoders and
 decoders of both levels are linear, so W_enc [d, m + m*a] and W_dec [m + m*a, d] hold them all, with
 sublatents composed with their expert's subspace; only the activation function is hierarchical. Decoder rows
@@ -55,10 +56,14 @@ class HierarchicalTopK(TopK):
         super().__init__(cfg.k)
         self.cfg = cfg
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, thresholds: torch.Tensor | None = None) -> torch.Tensor:
+        """Codes [..., m + m*a]; an expert whose pre-activation does not exceed its number in `thresholds` has none."""
         cfg = self.cfg
         m, a = cfg.n_experts, cfg.n_sublatents
-        top, experts = x[..., :m].topk(cfg.k, dim=-1)
+        first = x[..., :m]
+        if thresholds is not None:
+            first = torch.where(first > thresholds, first, torch.zeros_like(first))
+        top, experts = first.topk(cfg.k, dim=-1)
         z = torch.where(top >= cfg.threshold, top, cfg.slope * top).relu()
         result = torch.zeros_like(x)
         result.scatter_(-1, experts, z)
@@ -79,14 +84,21 @@ class HierarchicalSAE(SAE[HierarchicalSAEConfig]):
 
     # The scale of the codes [m + m*a]: 1 until decoder norms are folded.
     code_scale: torch.Tensor
+    # The bias of pre-activations [m + m*a], 0 for sublatents.
+    b_enc: torch.Tensor
+    # The threshold of each expert [m], -inf without one.
+    expert_threshold: torch.Tensor
 
     def initialize_weights(self) -> None:
         super().initialize_weights()
-        self.register_buffer("code_scale", torch.ones_like(self.W_dec[:, 0]))
+        like = self.W_dec[:, 0].detach()
+        self.register_buffer("code_scale", torch.ones_like(like))
+        self.register_buffer("b_enc", torch.zeros_like(like))
+        self.register_buffer("expert_threshold", torch.full_like(like[: self.cfg.n_experts], -torch.inf))
 
     def encode(self, x: torch.Tensor) -> torch.Tensor:
-        pre = self.hook_sae_acts_pre(self.process_sae_in(x) @ self.W_enc)
-        return self.hook_sae_acts_post(self.activation_fn(pre) * self.code_scale)
+        pre = self.hook_sae_acts_pre(self.process_sae_in(x) @ self.W_enc + self.b_enc)
+        return self.hook_sae_acts_post(self.activation_fn(pre, self.expert_threshold) * self.code_scale)
 
     def decode(self, feature_acts: torch.Tensor) -> torch.Tensor:
         rows = self.hook_sae_recons(feature_acts @ self.W_dec + self.b_dec)
@@ -109,9 +121,19 @@ class HierarchicalSAE(SAE[HierarchicalSAEConfig]):
 
     def process_state_dict_for_loading(self, state_dict: dict[str, Any]) -> None:
         """Unfolds the tensors of `hsae export`; leaves those of SAE.save_model as they are."""
+        m = self.cfg.n_experts
         if "W_enc" in state_dict:
+            # Folders of older versions of this file have no thresholds.
+            like = state_dict["W_dec"][:, 0]
+            state_dict.setdefault("b_enc", torch.zeros_like(like))
+            state_dict.setdefault("expert_threshold", torch.full_like(like[:m], -torch.inf))
             return
-        state_dict["code_scale"] = torch.ones(self.cfg.d_sae, dtype=state_dict["encoder"].dtype)
+        dtype = state_dict["encoder"].dtype
+        state_dict["b_enc"] = torch.zeros(self.cfg.d_sae, dtype=dtype)
+        if "encoder_bias" in state_dict:
+            state_dict["b_enc"][:m] = state_dict.pop("encoder_bias")
+        state_dict.setdefault("expert_threshold", torch.full((m,), -torch.inf, dtype=dtype))
+        state_dict["code_scale"] = torch.ones(self.cfg.d_sae, dtype=dtype)
         encoder, decoder = [state_dict.pop("encoder")], [state_dict.pop("decoder")]
         if "down" in state_dict:
             for name, sub, sides in (("down", "sub_encoder", encoder), ("up", "sub_decoder", decoder)):

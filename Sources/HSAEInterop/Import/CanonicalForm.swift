@@ -162,6 +162,12 @@ struct CanonicalDictionary: ~Copyable {
     origin.notes.append(
       "Decoder rows have unit norm here. As in the source, the k largest codes are chosen before they are multiplied"
         + " by the norms that decoder rows had.")
+    let zeros = norms.count { $0 < Self.zero }
+    if zeros > 0 {
+      origin.notes.append(
+        "\(counted(zeros, "latent")) with a decoder row of zeros \(zeros == 1 ? "adds" : "add") nothing, but can be among"
+          + " the k largest, as in the source.")
+    }
   }
 
   /// Corrects the rounding of the sub-decoder's unit rows. Fails with `.data` if they are not unit rows.

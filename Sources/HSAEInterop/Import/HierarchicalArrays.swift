@@ -24,6 +24,15 @@ struct HierarchicalArrays {
     encoder: "encoder", decoder: "decoder", down: "down", up: "up", subEncoder: "sub_encoder",
     subDecoder: "sub_decoder", bias: "bias", isTransposed: false, needsBias: true)
 
+  /// The vectors of `hsae export` for dictionaries that were trained with BatchTopK or JumpReLU: a number for each expert.
+  static let encoderBias = "encoder_bias"
+  static let thresholds = "expert_threshold"
+
+  /// All names.
+  var names: Set<String> {
+    [encoder, decoder, down, up, subEncoder, subDecoder, bias, Self.encoderBias, Self.thresholds]
+  }
+
   /// The layout of the paper's authors (`sae/moe_eqx.py`).
   static let authors = HierarchicalArrays(
     encoder: "top_level_autoencoder.encoder", decoder: "top_level_autoencoder.decoder",

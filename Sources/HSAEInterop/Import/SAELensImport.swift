@@ -85,6 +85,10 @@ struct SAELensImport {
     ] {
       found[key] = metadata[key] ?? configuration[key]
     }
+    // SAELens flattens the heads of its input then.
+    if configuration["reshape_activations"] == .string("hook_z") {
+      found["reshape_activations"] = .string("hook_z")
+    }
     // SAELens takes this for granted in older files.
     if configuration["metadata"] == nil, found["prepend_bos"] == nil {
       found["prepend_bos"] = .bool(true)
@@ -235,6 +239,8 @@ struct SAELensImport {
           + " sublatents.")
     }
     try HierarchicalArrays.saelens.check(file, shape)
+    try file.refuseArrays(
+      beside: HierarchicalArrays.saelens.names, of: "dictionaries of hsae export")
     var parameters = Parameters(shape: shape, hasBias: true)
     try HierarchicalArrays.saelens.read(file, into: &parameters)
     var source = SourceDictionary(
@@ -245,6 +251,16 @@ struct SAELensImport {
     source.activation = ActivationFunction(
       threshold: try constant("threshold"), subThreshold: try constant("sub_threshold"),
       slope: try constant("slope"), subSlope: try constant("sub_slope"))
+    if file.has(HierarchicalArrays.encoderBias) {
+      source.encoderBias = try file.vector(HierarchicalArrays.encoderBias, count: experts)
+    }
+    if file.has(HierarchicalArrays.thresholds) {
+      source.threshold = try file.vector(HierarchicalArrays.thresholds, count: experts)
+    }
+    if !source.encoderBias.isEmpty || !source.threshold.isEmpty, source.activation.slope != 0 {
+      throw .data(
+        "\(configuration.path): slope must be 0 where experts have a bias or a threshold.")
+    }
     return source
   }
 

@@ -11,7 +11,7 @@ public enum SAELensArchitecture: String, Codable, Hashable, Sendable {
   case standard
   /// SAELens's own JumpReLU: for an imported dictionary, and for one level that was trained with BatchTopK or JumpReLU.
   case jumprelu
-  /// Two levels, or thresholds: the class in `hsae_saelens.py`.
+  /// Two levels, or a threshold for all latents beside k: the class in `hsae_saelens.py`.
   case hsae
 
   /// The kind of `dictionary`, which was imported from `origin` or trained here. `topLevelOnly` leaves out

@@ -109,16 +109,18 @@ public enum WeightsFile {
 
   /// Writes `parameters` to `path`; returns the file's SHA-256.
   ///
-  /// `names` replaces the names of tensors in `docs/method.md`, and `bias` [d] replaces the dictionary's own
-  /// bias.
+  /// `names` replaces the names of tensors in `docs/method.md`, and `vectors`, each in its tensor's order, replaces the
+  /// vectors of `parameters`.
   @discardableResult
   public static func write(
     _ parameters: borrowing Parameters, to path: String, metadata: [String: String] = [:],
-    names: [ParameterName: String] = [:], bias: [Float]? = nil
+    names: [ParameterName: String] = [:], vectors: [ParameterName: [Float]]? = nil
   ) throws(Failure) -> String {
     let shape = parameters.shape
-    let own = ParameterName.names(
-      in: shape, vectors: bias == nil ? parameters.vectors : parameters.vectors.union(.inputBias))
+    var own = ParameterName.names(in: shape, vectors: vectors == nil ? parameters.vectors : [])
+    for name in [ParameterName.bias, .encoderBias, .thresholds] where vectors?[name] != nil {
+      own.append(name)
+    }
     var writer = try SafetensorsWriter(
       path: path,
       tensors: own.map { .init(names[$0] ?? $0.rawValue, shape: $0.dimensions(in: shape)) },
@@ -126,8 +128,8 @@ public enum WeightsFile {
     for name in own {
       let layout = RowLayout(name, shape)
       let full = names[name] ?? name.rawValue
-      if name == .bias, let bias {
-        try writer.append(full, bias)
+      if let vector = vectors?[name] {
+        try writer.append(full, vector)
         continue
       }
       for expert in 0..<layout.experts {
