@@ -27,6 +27,9 @@ public struct Code: Hashable, Sendable, BitwiseCopyable {
     sublatent >= 0 && subValue >= threshold ? sublatent : nil
   }
 
+  /// Whether its sublatent is a code too: chosen, with a value other than 0.
+  @inlinable public var hasSublatentCode: Bool { sublatent >= 0 && subValue != 0 }
+
   /// ``sublatent``, or nil without one.
   public var chosenSublatent: Int? { sublatent < 0 ? nil : sublatent }
 

@@ -134,11 +134,8 @@ let measures: [Measure] = [
   },
 ]
 
-/// A sentence about runs that spend different numbers of codes on a row, beyond 2 %; nothing if they do not.
+/// A sentence about runs that spend different numbers of codes on a row; nothing if they do not.
 func unequalCodesNote(_ runs: [RunReport]) -> Markup {
-  let codes = runs.compactMap { $0.numbers?.reconstruction.codes }
-  guard let low = codes.min(), let high = codes.max(), high > low * 1.02 else { return "" }
-  let text = codes.map { decimal($0, 1) }.uniqued(by: \.self).joined(separator: ", ")
-  return
-    " These dictionaries spend different numbers of codes on a row (\(text)), so this is no comparison at equal cost."
+  Comparison.unequalCodesNote(runs.compactMap { $0.numbers?.reconstruction.codes })
+    .map { " \($0)" } ?? ""
 }

@@ -183,7 +183,7 @@ private func figures(
 /// ", with 64.0 codes a row for its 32.0" where a comparison is not at equal cost; nothing where it is.
 private func codesClause(_ run: RunReport, _ baseline: RunReport?) -> Markup {
   guard let own = run.numbers?.reconstruction.codes,
-    let other = baseline?.numbers?.reconstruction.codes, abs(own - other) > 0.02 * max(own, other)
+    let other = baseline?.numbers?.reconstruction.codes, !Comparison.areEqual(own, other)
   else { return "" }
   return ", with \(decimal(own, 1)) codes a row for its \(decimal(other, 1))"
 }

@@ -84,7 +84,7 @@ import Testing
     (#"{"experts": 99999999999999999999}"#, "experts"), (#"{"experts": 5.5}"#, "experts"),
     (#"{"matryoshka": "5,6"}"#, "matryoshka"), (#"{"activation": "relu"}"#, "jumprelu"),
     (#"{"threads": 0}"#, "threads"),
-    (#"{"clip": -1}"#, "\"clip\" must be a number between 0 and 1e30, not -1.0."),
+    (#"{"clip": -1}"#, "\"clip\" must not be negative, not -1.0."),
     (#"{"keep": 0}"#, "\"keep\" must be at least 1, not 0."),
     (#"{"out": "run"}"#, "out"),
   ])

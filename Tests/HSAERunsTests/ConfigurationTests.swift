@@ -94,17 +94,11 @@ func resolve(
     let budget = try resolve(rows: 2_000_000) { $0.preset = .residualStreamBudget }
     #expect(budget.sublatentBudget?.active == 8 && budget.shape.activeExperts == 24)
     #expect(budget.activation.subThreshold == 0 && budget.activation.subSlope == 0)
-    // A flat dictionary has no sublatents to give a budget to, and a threshold is another rule.
-    let changes: [(inout TrainingOptions) -> Void] = [
-      { $0.sublatents = 0 }, { $0.thresholdSub = 0.1 },
-    ]
-    for change in changes {
-      let other = try resolve(rows: 2_000_000) {
-        $0.preset = .residualStreamBudget
-        change(&$0)
-      }
-      #expect(other.sublatentBudget == nil)
+    // A flat dictionary has no sublatents to give a budget to.
+    let flatBudget = try resolve(rows: 2_000_000) {
+      $0.preset = .residualStreamBudget; $0.sublatents = 0
     }
+    #expect(flatBudget.sublatentBudget == nil)
     let preset = try resolve(rows: 2_000_000) { $0.preset = .residualStream }
     #expect(preset.shape.experts == 4096 && preset.shape.activeExperts == 32)
     #expect(preset.activation.threshold == 0 && preset.activation.subThreshold == 0)
@@ -275,6 +269,10 @@ func resolve(
     ("--k-sub 3 needs sublatents", { ($0.kSub, $0.sublatents) = (3, 0) }),
     ("--k-sub", { ($0.kSub, $0.thresholdSub) = (3, 0.1) }),
     ("--k-sub", { ($0.kSub, $0.slopeSub) = (3, 0.1) }),
+    (
+      "--k-sub (set by --preset residual-stream-budget)",
+      { ($0.preset, $0.thresholdSub) = (.residualStreamBudget, 0.1) }
+    ),
     ("--threshold", { ($0.activation, $0.threshold) = (.jumprelu, 0.1) }),
     ("--most-active", { ($0.activation, $0.mostActive) = (.jumprelu, 0) }),
     ("--matryoshka 5,5", { $0.matryoshka = [5, 5] }),

@@ -47,6 +47,8 @@ import Testing
               if isFlat { $0.sublatents = 0 }
               $0.preset = preset
               change(&$0)
+              // A budget of sublatents is refused beside these.
+              if preset == .residualStreamBudget { ($0.thresholdSub, $0.slopeSub) = (nil, nil) }
             }
             #expect(
               try differences(begun, begun: begun, width: width) == [],
@@ -132,6 +134,12 @@ import Testing
     #expect(
       try differences({ ($0.preset, $0.kSub) = (.residualStream, 6) }, begun: budget)
         == ["--k-sub 5, not 6"])
+    let preset: Change = { $0.preset = .residualStreamBudget }
+    #expect(try differences(preset, begun: preset).isEmpty)
+    #expect(
+      try differences(preset, begun: { $0.preset = .residualStream }).map {
+        $0.prefix { $0 != "," }
+      } == ["--subspace 4", "--k 32", "no --k-sub", "--beta 0.1", "--ortho 0.1", "--l1 0.0001"])
     let auxiliary: Change = { $0.auxk = 0.1 }
     #expect(
       try differences({ $0.auxkK = 12 }, begun: auxiliary) == ["--auxk-k 320, not 12"])

@@ -23,7 +23,18 @@ public struct Comparison: Hashable, Sendable, Codable {
   }
 
   /// Whether two numbers of codes of a row are close enough to be called equal: to within 2 %.
-  static func areEqual(_ a: Double, _ b: Double) -> Bool { abs(a - b) <= 0.02 * max(a, b) }
+  public static func areEqual(_ a: Double, _ b: Double) -> Bool {
+    abs(a - b) <= 0.02 * max(a, b)
+  }
+
+  /// A sentence for dictionaries whose numbers of codes of a row are not all equal; nil if they are.
+  public static func unequalCodesNote(_ codes: [Double]) -> String? {
+    guard let low = codes.min(), let high = codes.max(), !areEqual(low, high) else { return nil }
+    let text = codes.map { String(format: "%.1f", $0) }.uniqued(by: \.self)
+      .joined(separator: ", ")
+    return
+      "These dictionaries spend different numbers of codes on a row (\(text)): they are not compared at equal cost."
+  }
 
   /// The numbers of `result` minus those of `baseline`, the result of the run called `name`, sample by sample.
   init(_ result: SuiteResult, less baseline: SuiteResult, name: String) {

@@ -60,7 +60,7 @@ public struct ReconstructionMetrics: Sendable {
         && topLevel.count == rows.count, "The rows, codes and reconstructions differ in number.")
     guard chunk > 0 else { return }
     active += codes.all.count
-    sublatentCodes += codes.all.count { $0.chosenSublatent != nil && $0.subValue != 0 }
+    sublatentCodes += codes.all.count(where: \.hasSublatentCode)
     let ranges = (0..<chunk).map { $0 * width..<($0 + 1) * width }
     var chunkMean = [Double](repeating: 0, count: width)
     for range in ranges { rows.extracting(range).add(to: &chunkMean) }

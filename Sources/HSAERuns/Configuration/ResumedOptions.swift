@@ -85,9 +85,7 @@ extension TrainingOptions {
       // JumpReLU does not take these from a preset.
       (given.k, given.l1, given.threshold, given.slopeTop) = (k, l1, threshold, slopeTop)
     }
-    // Nor a preset's budget of sublatents, where it cannot be.
-    let hasOtherRule = run.shape.isFlat || thresholdSub != nil || slopeSub != nil
-    given.kSub = kSub ?? (hasOtherRule ? nil : given.kSub.map { min($0, run.mostSublatents) })
+    given.kSub = run.sublatentBudget(self, given)
     if run.sublatentBudget != nil {
       // Nor does a budget of sublatents take these.
       (given.thresholdSub, given.slopeSub) = (thresholdSub, slopeSub)

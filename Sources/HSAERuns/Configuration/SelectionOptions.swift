@@ -101,6 +101,12 @@ extension TrainingConfiguration {
   /// The most active sublatents of a row, on average: one for each active expert.
   var mostSublatents: Double { batchTopK?.active ?? Double(shape.activeExperts) }
 
+  /// The sublatents of a row that `given` sets as a budget, or else the preset among `options`: at most one for each
+  /// active expert, and none for a flat dictionary.
+  func sublatentBudget(_ given: TrainingOptions, _ options: TrainingOptions) -> Double? {
+    given.kSub ?? (shape.isFlat ? nil : options.kSub.map { min($0, mostSublatents) })
+  }
+
   /// Sets what `given`, with the defaults in `options`, says of selection, prefixes and controls. The shape has its
   /// sizes already. `seesUnitRows`: the dictionary's rows have unit norm.
   mutating func setRecipe(
@@ -143,15 +149,13 @@ extension TrainingConfiguration {
       let most = options.l0Target.map { Int(min(4 * $0, 1e6)) + 64 } ?? 512
       shape.activeExperts = min(shape.experts, options.mostActive ?? most)
     }
-    // A budget that a preset names is at most what there is, and is left out where another rule is given.
-    let hasOtherRule = shape.isFlat || given.thresholdSub != nil || given.slopeSub != nil
-    if let active = given.kSub
-      ?? (hasOtherRule ? nil : options.kSub.map { min($0, mostSublatents) })
-    {
+    if let active = sublatentBudget(given, options) {
       if (given.thresholdSub ?? 0) > 0 || (given.slopeSub ?? 0) > 0 {
+        let source =
+          given.kSub == nil ? given.preset.map { " (set by --preset \($0.rawValue))" } ?? "" : ""
         throw .usage(
-          "--threshold-sub and --slope-sub do not go with --k-sub, which sets one threshold for all sublatents;"
-            + " leave them out.")
+          "--threshold-sub and --slope-sub do not go with --k-sub\(source), which sets one threshold for all"
+            + " sublatents; leave them out.")
       }
       (activation.subThreshold, activation.subSlope) = (0, 0)
       sublatentBudget = SublatentBudget(active: active)

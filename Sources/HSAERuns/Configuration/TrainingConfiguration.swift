@@ -116,8 +116,12 @@ private struct CompleteOptions {
   let options: TrainingOptions
 
   subscript<Value>(dynamicMember path: KeyPath<TrainingOptions, Value?>) -> Value {
-    guard let value = options[keyPath: path] else { fatalError("\(path) has no default.") }
-    return value
+    get throws(Failure) {
+      guard let value = options[keyPath: path] else {
+        throw Failure(.software, "An option of training has no default (\(path)).")
+      }
+      return value
+    }
   }
 }
 
@@ -143,7 +147,8 @@ extension TrainingConfiguration {
       .filled(from: preset)
     let all = CompleteOptions(options: options)
 
-    let epochs = options.epochs ?? CompleteOptions(options: paper).epochs
+    let usualEpochs = try CompleteOptions(options: paper).epochs
+    let epochs = options.epochs ?? usualEpochs
     batch = options.batch ?? Self.batch(rows: epochs * Double(data.rows))
     if let complaint = Self.complaint(batch: batch, shape) { throw .usage(complaint) }
     guard
@@ -152,25 +157,26 @@ extension TrainingConfiguration {
     self.steps = steps
 
     let shortWarmup = min(1_000, max(1, steps / 20))
-    learningRate = LearningRateSchedule(
-      form: all.schedule,
-      start: given.learningRateStart ?? min(all.learningRateStart, all.learningRate),
-      peak: all.learningRate, floor: all.learningRateFloor,
+    let (start, peak) = (try all.learningRateStart, try all.learningRate)
+    learningRate = try LearningRateSchedule(
+      form: all.schedule, start: given.learningRateStart ?? min(start, peak),
+      peak: peak, floor: all.learningRateFloor,
       warmup: options.warmup ?? shortWarmup, steps: steps)
     regularizerWarmup = RegularizerWarmup(steps: options.regularizerWarmup ?? shortWarmup)
-    clip = all.clip
+    clip = try all.clip
 
     let root = 1 / Double(data.width).squareRoot()
-    activation = ActivationFunction(
+    activation = try ActivationFunction(
       threshold: Float(options.threshold ?? root),
       subThreshold: Float(options.thresholdSub ?? root),
       slope: Float(all.slopeTop), subSlope: Float(all.slopeSub))
-    objective = Objective(
+    objective = try Objective(
       beta: Float(all.beta), ortho: Float(all.ortho), l1: Float(all.l1), l1Scope: all.l1Scope,
       auxk: Float(all.auxk),
       auxkActive: min(options.auxkK ?? max(1, shape.width / 2), shape.experts))
     let hasInitialBias = initialVectors.contains(.inputBias)
-    bias = given.bias ?? (hasInitialBias ? .geometricMedian : all.bias)
+    let usualBias = try hasInitialBias ? .geometricMedian : all.bias
+    bias = given.bias ?? usualBias
     if initialShape != nil, hasInitialBias != (bias != .none) {
       throw .usage(
         hasInitialBias
@@ -178,23 +184,23 @@ extension TrainingConfiguration {
           : "--bias \(bias.rawValue) contradicts --init, whose file has no bias (b_dec).")
     }
 
-    seed = all.seed
-    switch all.precision {
+    seed = try all.seed
+    switch try all.precision {
     case .auto: precision = .best
     case .float32: precision = .float32
     case .bfloat16: precision = .bfloat16
     }
-    moments = all.moments
-    order = all.order
+    moments = try all.moments
+    order = try all.order
     orderSeed = order == .file || options.orderSeed == seed ? nil : options.orderSeed
-    normalize = all.normalize
+    normalize = try all.normalize
     initialWeights = options.initialWeights
     let total = batch.multipliedReportingOverflow(by: steps)
     deadWindow =
       options.deadWindow ?? max(1, min(10_000_000, total.partialValue / 20))
-    checkpointEvery = all.checkpointEvery
+    checkpointEvery = try all.checkpointEvery
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
-    keep = all.keep
+    keep = try all.keep
     let seesUnitRows =
       normalize == .unit || normalize == .layerNorm || normalize == .none && isStore
     try setRecipe(given, options, seesUnitRows: seesUnitRows)
@@ -282,12 +288,12 @@ extension TrainingConfiguration {
       shape = initial
     } else {
       // Of sublatents and subspace, one that is nil is 0 because the other was given as 0.
-      shape = DictionaryShape(
+      shape = try DictionaryShape(
         width: width, experts: all.experts, sublatents: filled.sublatents ?? 0,
         subspace: given.subspace ?? min(filled.subspace ?? 0, width), activeExperts: 0)
     }
     // JumpReLU has no k; `setRecipe` sets the room for its active latents.
-    let k = filled.activation == .jumprelu ? given.k ?? 1 : all.k
+    let k = try filled.activation == .jumprelu ? given.k ?? 1 : all.k
     guard abs(k) <= 1e9 else { throw .usage("--k \(k.optionText) is no possible number.") }
     if filled.activation != .batchtopk, k.rounded() != k {
       throw .usage(

@@ -78,6 +78,8 @@ package struct TrainingOption: Sendable {
         return nil
       case .notNegative where whole != nil: return "must not be negative, not \(value)."
       case .positive where whole != nil: return "must be at least 1, not \(value)."
+      case .notNegative where number < 0: return "must not be negative, not \(value)."
+      case .positive where number <= 0: return "must be greater than 0, not \(value)."
       case .notNegative: return "must be a number between 0 and 1e30, not \(value)."
       case .positive: return "must be a number greater than 0 and at most 1e30, not \(value)."
       case .range(let range) where whole.map(range.contains) ?? false: return nil

@@ -82,20 +82,10 @@ public enum CoreSuite: EvaluationSuite {
   /// Sentences about runs that spend different numbers of codes on a row, or have different numbers of parameters.
   static func unequalCosts(_ results: [SuiteResult]) -> [String] {
     func values(_ key: String) -> [Double] { results.compactMap { $0[key]?.value } }
-    func differ(_ values: [Double], by share: Double) -> Bool {
-      guard let low = values.min(), let high = values.max() else { return false }
-      return high > low * (1 + share)
-    }
-    let (codes, parameters) = (values("codes_row"), values("parameters"))
     var sentences: [String] = []
-    if differ(codes, by: 0.02) {
-      let text = codes.map { String(format: "%.1f", $0) }.uniqued(by: \.self).joined(
-        separator: ", ")
-      sentences.append(
-        "These dictionaries spend different numbers of codes on a row (\(text)): they are not compared at equal cost."
-      )
-    }
-    if differ(parameters, by: 0.1) {
+    if let note = Comparison.unequalCodesNote(values("codes_row")) { sentences.append(note) }
+    let parameters = values("parameters")
+    if let low = parameters.min(), let high = parameters.max(), high > 1.1 * low {
       let text = parameters.map { String(format: "%.1f", $0 / 1e6) }.uniqued(by: \.self)
         .joined(separator: ", ")
       sentences.append(

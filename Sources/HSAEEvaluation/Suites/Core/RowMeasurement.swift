@@ -109,8 +109,7 @@ public struct RowMeasurement: Sendable {
           let quantities = RowQuantities(
             seen: seen, unscaled: unscaled, experts: Double(codes[row].count),
             sublatents: Double(active),
-            sublatentCodes: Double(
-              codes[row].count { $0.chosenSublatent != nil && $0.subValue != 0 }))
+            sublatentCodes: Double(codes[row].count(where: \.hasSublatentCode)))
           sums.add(quantities.values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
         }
         done += range.count
