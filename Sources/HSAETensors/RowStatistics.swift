@@ -58,7 +58,7 @@ extension Matrix {
 
   /// XᵀX [columns × columns] of this matrix X, row-major.
   ///
-  /// Products are summed in fp32 over blocks of 512 rows, the blocks in double.
+  /// Products are summed in fp32 over blocks of 512 rows, the blocks in double. The result is exactly symmetric.
   public func gram(threads: Int = processorCount) -> [Double] {
     let (rows, columns) = (rows, columns)
     var result = [Double](repeating: 0, count: columns * columns)
@@ -92,6 +92,10 @@ extension Matrix {
           }
         }
       }
+    }
+    // On some processors the product sums (i, j) and (j, i) in different orders.
+    for row in 0..<columns {
+      for column in 0..<row { result[column * columns + row] = result[row * columns + column] }
     }
     return result
   }

@@ -96,7 +96,7 @@ extension EngineCase {
   func anyNumberOfRanksTakesTheSameSteps(
     _ example: EngineCase, _ ranks: (world: Int, group: Int)
   ) throws {
-    for precision in [Precision.float32, .bfloat16] {
+    for precision in Precision.supported {
       let one = try example.steps(6, world: 1, group: 1, precision: precision)
       let many = try example.steps(6, world: ranks.world, group: ranks.group, precision: precision)
       for (a, b) in zip(one.losses, many.losses) { #expect(abs(a - b) < 1e-5 * a, "\(a) \(b)") }
@@ -117,7 +117,7 @@ extension EngineCase {
 
   @Test(arguments: [(3, 3), (4, 2)])
   func bitsDependNeitherOnTheRunNorOnThreads(_ ranks: (world: Int, group: Int)) throws {
-    for precision in [Precision.float32, .bfloat16] {
+    for precision in Precision.supported {
       let example = EngineCase.all[2]
       let runs = try [1, 1, 3].map {
         try example.steps(

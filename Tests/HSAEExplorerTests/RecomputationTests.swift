@@ -160,10 +160,17 @@ import Testing
       let expected = try ExplainFixture.dump(fixture.features)
       #expect(expected.count > 500)
       var options = ExplainFixture.options
-      (options.threads, options.chunkRows, options.blockSize) = (5, 1000, 64)
+      (options.threads, options.blockSize) = (5, 64)
+      // oneDNN's products for AVX2 round differently for other numbers of rows.
+      if Precision.best == .bfloat16 { options.chunkRows = 1000 }
       let other = Path.join(folder, "other")
       _ = try fixture.explainer(run, to: other, options: options).explain()
-      #expect(try ExplainFixture.dump(other) == expected)
+      let found = try ExplainFixture.dump(other)
+      #expect(found.count == expected.count)
+      for (one, another) in zip(found, expected) where one != another {
+        Issue.record("\(one) is not \(another)")
+        break
+      }
     }
   }
 

@@ -18,6 +18,9 @@ import Testing
     let x = Self.matrix(rows, columns)
     let gram = x.gram(threads: 2)
     #expect(gram == x.gram(threads: 1))
+    for i in 0..<columns {
+      #expect((0..<i).allSatisfy { gram[i * columns + $0] == gram[$0 * columns + i] })
+    }
     for i in [0, columns / 2, columns - 1] {
       for j in [0, columns / 3, columns - 1] {
         var sum = 0.0

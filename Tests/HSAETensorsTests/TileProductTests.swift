@@ -3,6 +3,7 @@
 
 import CHSAEKernels
 import HSAETensors
+import HSAETestSupport
 import Synchronization
 import Testing
 
@@ -126,7 +127,7 @@ private struct Stored {
     }
   }
 
-  @Test(arguments: Precision.best == .bfloat16 ? Precision.allCases : [.float32])
+  @Test(arguments: Precision.supported)
   func workersDoNotDisturbEachOther(_ precision: Precision) {
     let (side, depth, tiles) = (48, 96, 24)
     var generator = SeededGenerator(seed: 9)

@@ -1,4 +1,6 @@
-// The distance of two lists of numbers, as tests compare tensors.
+// The distance of two lists of numbers, as tests compare tensors, and the precisions that they can try.
+
+public import HSAETensors
 
 /// ‖a − b‖ / ‖b‖, or ‖a‖ where b is zero.
 public func relativeError(_ a: [Double], _ b: [Double]) -> Double {
@@ -9,4 +11,9 @@ public func relativeError(_ a: [Double], _ b: [Double]) -> Double {
     norm += y * y
   }
   return norm > 0 ? (difference / norm).squareRoot() : difference.squareRoot()
+}
+
+extension Precision {
+  /// The types whose dense products this processor computes.
+  public static var supported: [Precision] { best == .bfloat16 ? allCases : [.float32] }
 }
