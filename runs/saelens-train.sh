@@ -17,6 +17,12 @@ python=$(runs/peers/python.sh)
 # Keep the memory of a step for the next one instead of returning it to the system.
 export TQDM_DISABLE=1 MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=1000000000000
 mkdir -p "$folder/theirs" "$folder/runs" "$folder/measured"
+settings="steps $steps, batch $batch, latents $latents, k $k, norm $norm"
+if [ -e "$folder/settings" ] && [ "$(<"$folder/settings")" != "$settings" ]; then
+  echo "saelens-train: $folder was begun with $(<"$folder/settings"); choose another folder for $settings." >&2
+  exit 64
+fi
+echo "$settings" >"$folder/settings"
 
 if [ ! -e "$folder/test.npy" ]; then
   "$python" runs/interop/rows.py "$store" "$folder/all.npy" 120000
@@ -48,8 +54,9 @@ for seed in 0 1 2; do
     matryoshka)
       own=(--activation batchtopk --k "$k" --auxk 1 --matryoshka "$((latents / 8)),$((latents / 2)),$latents") ;;
     jumprelu) own=(--activation jumprelu --l0-target "$k" --auxk 0 --regularizer-warmup 0) ;;
+    *) echo "saelens-train: there is no kind $name" >&2 && exit 64 ;;
     esac
-    if [ "$norm" = 1 ]; then
+    if [ -e "$folder/theirs/$name-$seed.safetensors" ]; then
       own+=(--init "$folder/theirs/$name-$seed.safetensors")
     else
       own+=(--bias geometric-median)

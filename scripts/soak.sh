@@ -53,7 +53,9 @@ slices() {
     [[ ! -e $folder/$1.passed ]] || return 0
     # The program itself: of two `swift test` in one build folder the second waits.
     HSAE_FUZZ_ITERATIONS=25000 HSAE_FUZZ_SEED=$((1 + 25000 * $1)) \
-      "$program" --testing-library swift-testing --filter "$suite" >"$folder/$1.log" 2>&1 || {
+      "$program" --testing-library swift-testing --filter "$suite" >"$folder/$1.log" 2>&1 &
+    child=$!
+    wait "$child" || {
       echo "The slice of 25,000 inputs from seed $((1 + 25000 * $1)) on failed; see $folder/$1.log:"
       tail -n 20 "$folder/$1.log"
       return 1
@@ -61,7 +63,8 @@ slices() {
     mv "$folder/$1.log" "$folder/$1.passed"
   }
   worker() {
-    local number result=0
+    local number child="" result=0
+    trap '[[ -z $child ]] || kill "$child"; exit 143' TERM
     for ((number = $1; number < 40; number += 2)); do slice "$number" || result=1; done
     return $result
   }

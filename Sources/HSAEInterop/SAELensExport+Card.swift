@@ -117,9 +117,6 @@ extension SAELensExport {
     let of = place.isEmpty ? "rows of width \(shape.width)" : place.joined(separator: ", ")
     let isUnbounded =
       run.description.origin?.isUnbounded == true || shape.activeExperts == shape.experts
-    let selection =
-      run.description.training.map { $0.selection == .topK ? "" : " with \($0.selection.name)" }
-      ?? ""
     let function = [SAELensArchitecture.jumprelu: "JumpReLU", .standard: "ReLU"][architecture]
     let kind =
       shape.isFlat
@@ -134,8 +131,22 @@ extension SAELensExport {
       : "; at most \(shape.activeExperts) \(hasSublatents ? "experts" : "latents") active at a time"
     let trained =
       run.description.origin.map { "Imported by hsae from \($0.layout) (\($0.architecture))." }
-      ?? "Trained by hsae\(selection) for \(counted(step, "step")) of \(counted(run.description.training?.batch ?? 0, "row"))."
+      ?? "Trained by hsae\(trainedAs) for \(counted(step, "step")) of \(counted(run.description.training?.batch ?? 0, "row"))."
     return "\(kind), of \(of)\(limit). \(trained)"
+  }
+
+  /// " as Matryoshka BatchTopK"; nothing for TopK.
+  private var trainedAs: String {
+    guard let training = run.description.training else { return "" }
+    let function: String? =
+      switch training.selection {
+      case .topK, .thresholds: nil
+      case .batchTopK: "BatchTopK"
+      case .jumpReLU: "JumpReLU"
+      }
+    let words = [training.objective.prefixes == nil ? nil : "Matryoshka", function]
+      .compactMap(\.self)
+    return words.isEmpty ? "" : " as \(words.joined(separator: " "))"
   }
 
   /// Python code that loads the folder.

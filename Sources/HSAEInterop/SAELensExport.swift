@@ -1,6 +1,6 @@
 // Exports a run as a folder that SAELens opens: cfg.json (this file), sae_weights.safetensors (+Weights) and
-// a model card (+Card). A flat dictionary gets SAELens's architecture `topk` (`standard` or `jumprelu` if it
-// was imported without a k). A dictionary with sublatents or thresholds gets `hsae`, which
+// a model card (+Card). A flat dictionary gets SAELens's architecture `topk`, or `jumprelu` after BatchTopK and
+// JumpReLU (`standard` if it was imported without a k and without thresholds). One with sublatents gets `hsae`, which
 // `interop/python/hsae_saelens.py` adds to SAELens; that module is built in (through a link in this folder)
 // and written beside the weights.
 //
@@ -53,12 +53,8 @@ public struct SAELensExport {
     self.topLevelOnly = topLevelOnly
     if architecture == .hsae, dictionary.thresholds?.codeScale.isEmpty == false {
       throw .usage(
-        "\(run.path): its decoder rows had different norms, which the architecture hsae does not support."
-      )
-    }
-    if architecture == .topk, dictionary.thresholds?.threshold.isEmpty == false {
-      throw .usage(
-        "\(run.path): it has a threshold for each latent, which SAELens's topk does not support.")
+        "\(run.path): SAELens would choose other latents, because its decoder rows had different norms before it was"
+          + " imported and it has thresholds; export what it was imported from instead.")
     }
   }
 
@@ -114,8 +110,7 @@ public struct SAELensExport {
       "dtype": .string("float32"),
       "device": .string("cpu"), "apply_b_dec_to_input": .bool(true),
       "normalize_activations": .string(normalisation),
-      "reshape_activations": run.description.origin?.metadata?["reshape_activations"]
-        ?? .string("none"),
+      "reshape_activations": .string(flattensHeads ? "hook_z" : "none"),
       "metadata": metadata,
     ]
     switch architecture {
@@ -136,6 +131,13 @@ public struct SAELensExport {
       members["sub_slope"] = .number(Double(activation.subSlope))
     }
     return .object(members)
+  }
+
+  /// Whether SAELens is to flatten the heads of its input, as for what the dictionary was imported from. SAELens refuses
+  /// that for other hook points.
+  private var flattensHeads: Bool {
+    run.description.origin?.metadata?["reshape_activations"]?.string == "hook_z"
+      && hookName?.hasSuffix("_z") ?? true
   }
 
   /// What SAELens calls the way that rows are scaled.

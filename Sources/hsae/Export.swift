@@ -14,9 +14,10 @@ struct Export: ParsableCommand {
     abstract: "Write a run as a folder that SAELens opens.",
     discussion: """
       Writes OUT/cfg.json, sae_weights.safetensors and README.md, the layout of SAELens 6 and of the \
-      Hugging Face Hub. A flat dictionary becomes a plain topk SAE. One with sublatents or thresholds gets \
-      the architecture "hsae": import hsae_saelens.py, a file in the folder, before SAE.load_from_disk. \
-      --top-level leaves the sublatents out; without a threshold SAELens alone can read the result. Codes \
+      Hugging Face Hub. A flat dictionary becomes a topk SAE of SAELens, or a jumprelu SAE if it was trained \
+      with BatchTopK or JumpReLU. One with sublatents, or with k and a threshold, gets the architecture \
+      "hsae": import hsae_saelens.py, a file in the folder, before SAE.load_from_disk. --top-level leaves \
+      the sublatents out. Codes \
       in SAELens are √width times those of hsae, because it scales rows to that norm.
       """)
 

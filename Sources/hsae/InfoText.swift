@@ -107,7 +107,7 @@ struct Description {
     let checkpoints = try run.checkpointSteps()
     let last = try run.metrics().last
     let active =
-      run.description.origin?.isUnbounded == true
+      run.description.origin.map { $0.isUnbounded || shape.activeExperts == shape.experts } == true
       ? "any number active"
         + (shape.activeExperts < shape.experts
           ? " (the strongest \(grouped(shape.activeExperts)) are kept)" : "")

@@ -173,12 +173,22 @@ import Testing
   }
 
   /// After BatchTopK and JumpReLU an expert is active above its own threshold, however many are.
+  /// TopK with an encoder bias keeps its k.
   @Test(arguments: [
-    ["--activation=batchtopk", "--k=2.5", "--bias=geometric-median"],
-    ["--activation=batchtopk", "--k=3", "--k-sub=1.5", "--encoder-bias=zero"],
-    ["--activation=jumprelu", "--l0-target=3", "--jumprelu-start=0.2", "--learning-rate=0.01"],
+    (["--activation=batchtopk", "--k=2.5", "--bias=geometric-median"], " as BatchTopK "),
+    (
+      [
+        "--activation=batchtopk", "--k=3", "--k-sub=1.5", "--encoder-bias=zero",
+        "--matryoshka=9,40",
+      ], " as Matryoshka BatchTopK "
+    ),
+    (
+      ["--activation=jumprelu", "--l0-target=3", "--jumprelu-start=0.2", "--learning-rate=0.01"],
+      " as JumpReLU "
+    ),
+    (["--k=3", "--encoder-bias=zero", "--learning-rate=0.01"], ""),
   ])
-  func hierarchicalThresholdsAreExported(_ options: [String]) throws {
+  func hierarchicalThresholdsAreExported(_ options: [String], _ kind: String) throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
       let trained = try runHSAE(
@@ -191,11 +201,14 @@ import Testing
       let result = try runHSAE(["export", fixture.path("run"), "--out", out])
       #expect(result.code == 0, "\(result.errors)")
       let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
-      #expect(cfg["architecture"]?.string == "hsae" && cfg["k"]?.integer == 40)
+      let isUnbounded = !kind.isEmpty
+      #expect(cfg["architecture"]?.string == "hsae")
+      #expect(cfg["k"]?.integer == (isUnbounded ? 40 : 3))
       let numbers = try expectUnfolded(out, fixture)
-      #expect(Set(numbers).count > 1)
+      #expect(!isUnbounded || Set(numbers).count > 1)
       let card = String(decoding: fileBytes(Path.join(out, "README.md")), as: UTF8.self)
-      #expect(card.contains("Trained by hsae with ") && !card.contains("active at a time"))
+      #expect(card.contains("Trained by hsae\(kind.isEmpty ? " " : kind)for "))
+      #expect(card.contains("active at a time") == !isUnbounded)
 
       // Imported again it has the same codes.
       let back = fixture.path("back")
@@ -207,6 +220,46 @@ import Testing
         #expect(Set(row.codes.keys) == Set(other.codes.keys))
         for (latent, code) in row.codes {
           #expect(abs(code - (other.codes[latent] ?? .nan)) < 1e-5)
+        }
+      }
+      let info = try runHSAE(["info", back])
+      #expect(info.output.contains(isUnbounded ? "any number active" : "3 active"))
+      // And exported again it says how it was trained.
+      let again = fixture.path("again")
+      #expect(try runHSAE(["export", back, "--out", again]).code == 0)
+      let metadata = try JSONFile.readTree(from: Path.join(again, "cfg.json"))["metadata"]
+      #expect(metadata?["trained_as"] == cfg["metadata"]?["trained_as"])
+      #expect(metadata?["training_tokens"]?.integer == 60 * 64)
+    }
+  }
+
+  /// Decoder rows of one norm other than 1: codes are multiplied by it, and so is the threshold.
+  @Test func hierarchicalDecoderRowsOfAnotherNorm() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      #expect(try runHSAE(fixture.training("run", ["--steps", "60"])).code == 0)
+      let out = fixture.path("saelens")
+      #expect(try runHSAE(["export", fixture.path("run"), "--out", out]).code == 0)
+      let path = Path.join(out, "sae_weights.safetensors")
+      let file = try SafetensorsFile(path: path)
+      var writer = try SafetensorsWriter(
+        path: path + ".new",
+        tensors: file.tensors.map { .init($0.name, shape: $0.shape) })
+      for tensor in file.tensors {
+        let values = try file.floats(tensor.name)
+        try writer.append(tensor.name, tensor.name == "decoder" ? values.map { 2 * $0 } : values)
+      }
+      _ = try writer.finish()
+      try FileManager.default.removeItem(atPath: path)
+      try FileManager.default.moveItem(atPath: path + ".new", toPath: path)
+      #expect(try runHSAE(["import", out, "--out", fixture.path("back")]).code == 0)
+      let own = try encoded(fixture.path("run"), fixture.data, experts: 40, sublatents: 4)
+      let back = try encoded(fixture.path("back"), fixture.data, experts: 40, sublatents: 4)
+      for (row, other) in zip(own, back) {
+        #expect(Set(row.codes.keys) == Set(other.codes.keys))
+        for (latent, code) in row.codes {
+          let factor = latent < 40 ? 2.0 : 1
+          #expect(abs(factor * code - (other.codes[latent] ?? .nan)) < 1e-5)
         }
       }
     }

@@ -95,13 +95,41 @@ struct SAELensImportTests {
       #expect(try imported("silent", [:]).origin.prependsBOS == nil)
       #expect(
         try JSONFile.readTree(from: folder + "/back/cfg.json")["reshape_activations"] == "none")
-      // SAELens flattens heads if the configuration says so.
-      try imported("heads", ["reshape_activations": "hook_z"]).write(to: folder + "/heads-run")
-      try SAELensExport(RunDirectory(path: folder + "/heads-run"), attributes: nil)
-        .write(to: folder + "/heads-back")
-      let heads = try JSONFile.readTree(from: folder + "/heads-back/cfg.json")
-      #expect(heads["reshape_activations"] == "hook_z")
-      #expect(heads["metadata"]?["reshape_activations"] == nil)
+      // SAELens flattens heads if the configuration says so, before version 6 also if the hook point does, and
+      // refuses it for hook points of other rows.
+      let isFlattened: [(String, [String: JSONValue?], JSONValue)] = [
+        (
+          "said",
+          [
+            "reshape_activations": "hook_z",
+            "metadata": .object(["hook_name": "blocks.3.attn.hook_z"]),
+          ], "hook_z"
+        ),
+        (
+          "inferred",
+          [
+            "reshape_activations": nil, "metadata": nil, "hook_name": "blocks.3.attn.hook_z",
+          ], "hook_z"
+        ),
+        (
+          "new", ["metadata": .object(["hook_name": "blocks.3.attn.hook_z"])], "none"
+        ),
+        (
+          "other",
+          [
+            "reshape_activations": "hook_z",
+            "metadata": .object(["hook_name": "blocks.3.hook_resid_post"]),
+          ], "none"
+        ),
+      ]
+      for (name, changes, expected) in isFlattened {
+        try imported("heads-" + name, changes).write(to: folder + "/heads-run-" + name)
+        try SAELensExport(RunDirectory(path: folder + "/heads-run-" + name), attributes: nil)
+          .write(to: folder + "/heads-back-" + name)
+        let heads = try JSONFile.readTree(from: folder + "/heads-back-\(name)/cfg.json")
+        #expect(heads["reshape_activations"] == expected, "\(name)")
+        #expect(heads["metadata"]?["reshape_activations"] == nil)
+      }
     }
   }
 

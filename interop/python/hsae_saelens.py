@@ -5,8 +5,8 @@
     sae = SAE.load_from_disk("folder that hsae export wrote")
 
 The architecture "hsae" is the H-SAE of Muchane, Richardson, Park and Veitch. An expert (latent j < m) is
-active if it is among the k largest pre-activations and above the threshold. After BatchTopK or JumpReLU each expert has
-a threshold of its own, and any number of experts is active (k = m). In each active expert, and
+active if it is among the k largest pre-activations and above the threshold. After BatchTopK or JumpReLU there is a
+threshold for each expert (expert_threshold) in place of k, which is m then. Experts may have a bias (b_enc). In each active expert, and
 only there, the sublatent with the largest pre-activation is active: latent m + a*j + q. The encoders and
 decoders of both levels are linear, so W_enc [d, m + m*a] and W_dec [m + m*a, d] hold them all, with
 sublatents composed with their expert's subspace; only the activation function is hierarchical. Decoder rows
@@ -62,16 +62,21 @@ class HierarchicalTopK(TopK):
         m, a = cfg.n_experts, cfg.n_sublatents
         first = x[..., :m]
         if thresholds is not None:
-            first = torch.where(first > thresholds, first, torch.zeros_like(first))
-        top, experts = first.topk(cfg.k, dim=-1)
+            first = first.masked_fill(first <= thresholds, 0)
+        if cfg.k < m:
+            top, experts = first.topk(cfg.k, dim=-1)
+        else:
+            top, experts = first, torch.arange(m, device=x.device).expand_as(first)
         z = torch.where(top >= cfg.threshold, top, cfg.slope * top).relu()
         result = torch.zeros_like(x)
         result.scatter_(-1, experts, z)
         if a == 0:
             return result
-        # Pre-activations of the active experts' sublatents: [..., k, a].
-        children = m + a * experts.unsqueeze(-1) + torch.arange(a, device=x.device)
-        inside = x.gather(-1, children.flatten(-2)).unflatten(-1, (cfg.k, a))
+        # Pre-activations of these experts' sublatents: [..., k, a].
+        inside = x[..., m:].unflatten(-1, (m, a))
+        if cfg.k < m:
+            children = m + a * experts.unsqueeze(-1) + torch.arange(a, device=x.device)
+            inside = x.gather(-1, children.flatten(-2)).unflatten(-1, (cfg.k, a))
         u, chosen = inside.max(dim=-1)
         c = torch.where(u >= cfg.sub_threshold, u, cfg.sub_slope * u)
         c = torch.where(z > 0, c, torch.zeros_like(c))

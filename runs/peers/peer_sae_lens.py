@@ -24,7 +24,9 @@ def new_sae(kind, width, latents, k, prefixes, **settings):
     if kind == "jumprelu":
         return JumpReLUTrainingSAE(JumpReLUTrainingSAEConfig(
             **common, jumprelu_sparsity_loss_mode="quadratic", target_l0=float(k)))
-    return TopKTrainingSAE(TopKTrainingSAEConfig(**common, k=k))
+    if kind == "topk":
+        return TopKTrainingSAE(TopKTrainingSAEConfig(**common, k=k))
+    raise ValueError(f"there is no kind {kind}")
 
 
 def trainer(options, variant):

@@ -115,6 +115,7 @@ struct CanonicalDictionary: ~Copyable {
         keepNorms(norms)
         return
       }
+      activation.threshold *= Float(mean)
     }
     var dead = 0
     for latent in 0..<shape.experts {

@@ -75,6 +75,10 @@ struct GemmaScopeImport {
     source.subtractsBias =
       try configuration?.flag("apply_b_dec_to_input", default: false) ?? false
     source.origin.notes += notes(hook: hook, place)
+    // SAELens flattens heads for those of Gemma Scope 1.
+    if configuration == nil, hook?.hasSuffix("hook_z") == true {
+      source.origin.metadata = ["reshape_activations": .string("hook_z")]
+    }
     return source
   }
 

@@ -85,9 +85,16 @@ struct SAELensImport {
     ] {
       found[key] = metadata[key] ?? configuration[key]
     }
-    // SAELens flattens the heads of its input then.
-    if configuration["reshape_activations"] == .string("hook_z") {
-      found["reshape_activations"] = .string("hook_z")
+    // With "hook_z" SAELens flattens the heads of its input. In files from before version 6 it infers that.
+    let reshape = configuration["reshape_activations"]?.string
+    let hook = configuration["hook_name", "hook_point"]?.string ?? ""
+    let isInferred =
+      reshape == nil && configuration["metadata"] == nil && hook.contains("hook_z")
+    if reshape == "hook_z" || isInferred { found["reshape_activations"] = .string("hook_z") }
+    if metadata["sae_lens_training_version"]?.string == "hsae" {
+      for key in ["trained_as", "matryoshka_widths", "training_tokens"] {
+        found[key] = metadata[key]
+      }
     }
     // SAELens takes this for granted in older files.
     if configuration["metadata"] == nil, found["prepend_bos"] == nil {
@@ -288,6 +295,7 @@ struct SAELensImport {
       source.centresRows = true
       source.inputScale = Double(width - 1).squareRoot()
     case "covariance_whitening":
+      guard source.parameters.shape.isFlat else { throw refused("normalize_activations", kind) }
       let path = Path.join(folder, Whitening.file)
       guard Path.exists(path) else {
         throw .data(

@@ -85,7 +85,7 @@ extension TrainingOptions {
       // JumpReLU does not take these from a preset.
       (given.k, given.l1, given.threshold, given.slopeTop) = (k, l1, threshold, slopeTop)
     }
-    given.kSub = run.sublatentBudget(self, given)
+    given.kSub = run.budgetedSublatents(self, given)
     if run.sublatentBudget != nil {
       // Nor does a budget of sublatents take these.
       (given.thresholdSub, given.slopeSub) = (thresholdSub, slopeSub)

@@ -103,7 +103,7 @@ extension TrainingConfiguration {
 
   /// The sublatents of a row that `given` sets as a budget, or else the preset among `options`: at most one for each
   /// active expert, and none for a flat dictionary.
-  func sublatentBudget(_ given: TrainingOptions, _ options: TrainingOptions) -> Double? {
+  func budgetedSublatents(_ given: TrainingOptions, _ options: TrainingOptions) -> Double? {
     given.kSub ?? (shape.isFlat ? nil : options.kSub.map { min($0, mostSublatents) })
   }
 
@@ -149,7 +149,7 @@ extension TrainingConfiguration {
       let most = options.l0Target.map { Int(min(4 * $0, 1e6)) + 64 } ?? 512
       shape.activeExperts = min(shape.experts, options.mostActive ?? most)
     }
-    if let active = sublatentBudget(given, options) {
+    if let active = budgetedSublatents(given, options) {
       if (given.thresholdSub ?? 0) > 0 || (given.slopeSub ?? 0) > 0 {
         let source =
           given.kSub == nil ? given.preset.map { " (set by --preset \($0.rawValue))" } ?? "" : ""

@@ -11,24 +11,22 @@ public enum SAELensArchitecture: String, Codable, Hashable, Sendable {
   case standard
   /// SAELens's own JumpReLU: for an imported dictionary, and for one level that was trained with BatchTopK or JumpReLU.
   case jumprelu
-  /// Two levels, or a threshold for all latents beside k: the class in `hsae_saelens.py`.
+  /// Two levels, or k together with a threshold: the class in `hsae_saelens.py`.
   case hsae
 
   /// The kind of `dictionary`, which was imported from `origin` or trained here. `topLevelOnly` leaves out
   /// the sublatents.
   public init(of dictionary: SparseAutoencoder, origin: Origin?, topLevelOnly: Bool = false) {
-    if origin?.isUnbounded == true {
-      self = dictionary.thresholds?.threshold.isEmpty ?? true ? .standard : .jumprelu
-    } else {
-      let hasOneLevel = dictionary.shape.isFlat || topLevelOnly
+    let hasThresholds = dictionary.thresholds?.threshold.isEmpty == false
+    if !dictionary.shape.isFlat, !topLevelOnly {
+      self = .hsae
+    } else if origin?.isUnbounded == true {
+      self = hasThresholds ? .jumprelu : .standard
+    } else if hasThresholds, dictionary.shape.activeExperts == dictionary.shape.experts {
       // SAELens saves BatchTopK as JumpReLU too: after training it has thresholds, and any number of latents is active.
-      if hasOneLevel, dictionary.thresholds?.threshold.isEmpty == false,
-        dictionary.shape.activeExperts == dictionary.shape.experts
-      {
-        self = .jumprelu
-        return
-      }
-      self = hasOneLevel && dictionary.activation.threshold <= 0 ? .topk : .hsae
+      self = .jumprelu
+    } else {
+      self = hasThresholds || dictionary.activation.threshold > 0 ? .hsae : .topk
     }
   }
 }
