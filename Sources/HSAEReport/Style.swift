@@ -52,7 +52,7 @@ let style =
     .filter input{accent-color:var(--c0);vertical-align:-2px;margin:0 4px 0 0}
     .js .plain{display:none}
     .tree{border-bottom:1px solid var(--rule)}
-    .tree>summary{display:grid;grid-template-columns:2.2rem minmax(0,1fr) 150px 11rem 3.4rem;gap:14px;
+    .tree>summary{display:grid;grid-template-columns:2.2rem minmax(0,1fr) 110px 15rem 3.4rem;gap:14px;
     align-items:center;padding:11px 6px 11px 2px;cursor:pointer;list-style:none}
     summary::-webkit-details-marker{display:none}
     .tree>summary:hover,.tree>summary:focus-visible{background:color-mix(in srgb,var(--tint) 55%,transparent)}
