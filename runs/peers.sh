@@ -27,6 +27,7 @@ mkdir -p "$folder"
 settings=(
   hsae:32768: hsae:32768:batchtopk hsae:32768:matryoshka hsae:32768:jumprelu
   sae_lens:8192:batchtopk,bf16 sae_lens:8192:matryoshka,bf16 sae_lens:8192:jumprelu,bf16
+  sae_lens:8192:batchtopk sae_lens:8192:matryoshka sae_lens:8192:jumprelu
   sae_lens:4096:bf16 sae_lens:8192:bf16 sae_lens:16384:bf16 sae_lens:8192:
   sparsify:2048:bf16 sparsify:8192:bf16 sparsify:8192: sparsify:8192:adam,bf16
   sparsify:16384:bf16 sparsify:32768:bf16,chunks
