@@ -69,9 +69,11 @@ slices() {
     return $result
   }
   worker 0 &
-  local other=$! result=0
-  worker 1 || result=1
-  wait "$other" && return $result
+  local first=$! result=0
+  # In a process of its own too, so that its trap is not the script's.
+  worker 1 &
+  wait $! || result=1
+  wait "$first" && return $result
 }
 
 run() {
