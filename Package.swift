@@ -84,7 +84,7 @@ let package = Package(
     library(
       "HSAEDistribution",
       ["HSAESupport", .target(name: "CMPI", condition: .when(traits: ["MPI"]))]),
-    library("HSAEActivations", ["HSAETensors", "HSAESupport"]),
+    library("HSAEActivations", ["CHSAEKernels", "HSAETensors", "HSAESupport"]),
     library(
       "HSAELanguageModels",
       ["CHSAEKernels", "CLlama", "CZlib", "HSAETensors", "HSAESupport", "HSAEActivations"]),

@@ -5,7 +5,8 @@
 #   runs/saelens-train.sh FOLDER STORE      existing results are kept; about 10 minutes on two cores
 #
 # NORM=1 gives both the same first weights, with decoder rows of norm 1; the default is SAELens's own, 0.1, where hsae
-# starts from weights of its own. KINDS, STEPS, BATCH, LATENTS and K are settings too.
+# starts from weights of its own. NORM=unit does so too, and scales SAELens's rows to norm 1 before each step, as hsae does.
+# KINDS, STEPS, BATCH, LATENTS and K are settings too.
 # Rows are centred, and scaled to a mean norm of √d. Both train on the first 100,000 and are measured on the next 20,000.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -41,9 +42,10 @@ fi
 "$python" runs/interop/train_saelens.py "$folder/train.npy" "$folder/theirs" "$steps" "$batch" "$latents" "$k" "$dead" \
   "$norm" "${kinds[@]}"
 
-# SAELens's trainer: Adam, 3e-4 throughout, no clipping, AuxK with the weight 1 and the share of dead latents.
+# SAELens's trainer: Adam, 3e-4 throughout, gradients clipped to the norm 1, AuxK with the weight 1 and the share of dead
+# latents.
 common=(--experts "$latents" --sublatents 0 --normalize none --steps "$steps" --batch "$batch" --precision float32
-  --learning-rate 3e-4 --schedule constant --warmup 0 --clip 0 --encoder-bias zero
+  --learning-rate 3e-4 --schedule constant --warmup 0 --clip 1 --encoder-bias zero
   --auxk-scale dead-share --dead-window $((dead * batch)) --keep 1)
 for seed in 0 1 2; do
   for name in "${kinds[@]}"; do

@@ -45,6 +45,18 @@ package struct NumpyHeader {
   /// The number of bytes that `place` needs.
   package static let prefix = 12
 
+  /// The beginning of a `.npy` file of 32-bit floats in C order, of the shape `shape`.
+  package static func bytes(float32 shape: [Int]) -> [UInt8] {
+    let sizes = shape.map(String.init).joined(separator: ", ") + (shape.count == 1 ? "," : "")
+    var text = "{'descr': '<f4', 'fortran_order': False, 'shape': (\(sizes)), }"
+    // The array begins at a multiple of 64 bytes.
+    text +=
+      String(repeating: " ", count: (64 - (magic.count + 4 + text.utf8.count + 1) % 64) % 64) + "\n"
+    var bytes = magic + [1, 0]
+    appendBytes(of: UInt16(text.utf8.count), to: &bytes)
+    return bytes + text.utf8
+  }
+
   /// Whether `file` begins as a `.npy` file does.
   static func begins(_ file: MappedFile) -> Bool { file.copy(0..<min(6, file.count)) == magic }
 

@@ -89,8 +89,8 @@ public func openStore(
   return try openRows(path: path, allowIncomplete: allowIncomplete) as? ActivationStore
 }
 
-/// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix or the index of several files, an
-/// activation store, or a Zarr v3 array of two dimensions. The content decides, not the name. A folder may also hold one
+/// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix or the index of several files, a
+/// synthetic forest, an activation store, or a Zarr v3 array of two dimensions. The content decides, not the name. A folder may also hold one
 /// index of `.safetensors` files.
 ///
 /// `tensor` picks the tensor of `.safetensors` files with several. `allowIncomplete` opens stores whose
@@ -129,7 +129,9 @@ public func openRows(
   let file = try MappedFile(path: path)
   if NumpyHeader.begins(file) { return try MappedRows(numpy: file) }
   if SafetensorsFile.looksLikeSafetensors(file) {
-    return try MappedRows(SafetensorsFile(file), tensor: tensor)
+    let opened = try SafetensorsFile(file)
+    if tensor == nil, SyntheticForest.isForest(opened) { return try SyntheticRows(opened) }
+    return try MappedRows(opened, tensor: tensor)
   }
   if let index = try SafetensorsIndex(file) {
     return try MappedRows(SafetensorsFile(index, tensor: tensor), tensor: tensor)

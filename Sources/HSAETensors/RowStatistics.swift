@@ -100,6 +100,40 @@ extension Matrix {
     return result
   }
 
+  /// X·Yᵀ [n × other.rows] for the rows `range` of this matrix X, n of them, and all rows of `other`, Y.
+  public func products(
+    _ range: Range<Int>, with other: borrowing Matrix, threads: Int = processorCount
+  ) -> Matrix {
+    precondition(other.columns == columns, "Rows of \(columns) and of \(other.columns) numbers.")
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows, "Rows \(range) of \(rows).")
+    let (count, wide, columns) = (range.count, other.rows, columns)
+    var result = Matrix(rows: count, columns: wide)
+    guard count > 0, wide > 0, columns > 0 else { return result }
+    let block = 64
+    let product = TileProduct(
+      rowSizes: [min(block, count), count % block], columnSizes: [wide], depth: columns,
+      a: .rows(columns), b: .transposed(columns), cStride: wide, precision: .float32,
+      workers: threads)
+    unsafe result.withUnsafeMutablePointer { target in
+      unsafe withUnsafePointer { x in
+        unsafe other.withUnsafePointer { y in
+          // Safe: each piece reads rows of X within `range` and writes its own rows of the result, and the loop
+          // ends before the closures do.
+          nonisolated(unsafe) let (target, x, y) = unsafe (
+            target, x + range.lowerBound * columns, y
+          )
+          parallelFor(pieceCount(count, size: block), threads: threads) { piece, worker in
+            let part = pieceRange(piece, size: block, count: count)
+            unsafe product.run(
+              rows: part.count, columns: wide, a: x + part.lowerBound * columns, b: y,
+              c: target + part.lowerBound * wide, worker: worker)
+          }
+        }
+      }
+    }
+    return result
+  }
+
   private func product(depth: Int, threads: Int) -> TileProduct {
     TileProduct(
       rowSizes: [min(pieceColumns, columns), columns % pieceColumns], columnSizes: [columns],

@@ -1,5 +1,7 @@
 // The project's one source of random numbers: seeded, splittable, the same on every machine.
 
+import Foundation
+
 /// A random number generator whose whole output is a function of a seed.
 ///
 /// The generator is xoshiro256** (Blackman and Vigna, 2018); SplitMix64 fills its state from the seed.
@@ -60,6 +62,13 @@ public struct SeededGenerator: RandomNumberGenerator, Hashable, Sendable {
   /// A number drawn evenly from (0, 1), neither end included.
   public mutating func nextUniform() -> Double {
     Double(Int64(next() >> 12) * 2 + 1) * 0x1p-53
+  }
+
+  /// A number from the standard normal distribution, by Box and Muller's transform of two uniform ones. Processors with
+  /// another C library may round its last bit differently.
+  public mutating func nextNormal() -> Double {
+    let radius = (-2 * log(nextUniform())).squareRoot()
+    return radius * cos(2 * .pi * nextUniform())
   }
 
   private static func rotate(_ value: UInt64, _ bits: UInt64) -> UInt64 {

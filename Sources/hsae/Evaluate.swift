@@ -19,8 +19,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       Suites (docs/evaluation.md defines every number):
       \(EvaluationSuites.all.map { "  \($0.name): \($0.about)" }.joined(separator: "\n"))
 
-      Rows come from the documents that the store holds out. If it holds out none, they are the rows the \
-      runs were trained on, and the output says so. With --model the suite core also splices \
+      Rows come from the documents that the store holds out; a synthetic forest (hsae synth) has held-out \
+      rows of its own. If there are none, they are the rows the runs were trained on, and the output says so. With --model the suite core also splices \
       reconstructions into the model and measures its losses on the same documents, or on --text. Means \
       over tokens or sentences have 95 % intervals, from a bootstrap over documents or sentences.
 

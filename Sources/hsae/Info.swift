@@ -106,14 +106,14 @@ struct Info: ParsableCommand {
     return Description(store: try StoreSummary(store, limits: limits), path: path)
   }
 
-  /// The tensors at `path` if they are in `.safetensors` files that do not hold exactly one matrix.
+  /// The tensors at `path` if they are in `.safetensors` files that hold neither exactly one matrix nor a forest.
   private func tensors() throws(Failure) -> SafetensorsFile? {
     if Path.isDirectory(path) { return nil }
     let file = try MappedFile(path: path)
     let isIndex = try SafetensorsIndex(file) != nil
     guard isIndex || SafetensorsFile.looksLikeSafetensors(file) else { return nil }
     let tensors = try SafetensorsFile(path: path)
-    return tensors.matrices.count == 1 ? nil : tensors
+    return tensors.matrices.count == 1 || SyntheticForest.isForest(tensors) ? nil : tensors
   }
 
   private func corpus() throws(Failure) -> Description {

@@ -17,6 +17,7 @@ struct Main: ParsableCommand {
       Unembed.self,
       Corpus.self,
       Collect.self,
+      Synth.self,
       Train.self,
       Evaluate.self,
     ] + explorer + [

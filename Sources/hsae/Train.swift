@@ -16,7 +16,8 @@ struct Train: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(
     abstract: "Train a hierarchical (or flat) dictionary on a store or a matrix.",
     discussion: """
-      DATA is an activation store, or a .npy or .safetensors matrix [rows × width]. Defaults are the \
+      DATA is an activation store, a .npy or .safetensors matrix [rows × width], or a synthetic forest (hsae \
+      synth), whose rows are computed as they are read. Defaults are the \
       paper's, adapted to short runs: batch 32512 if that gives 2000 steps, else the largest power of \
       two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 trains a flat \
       TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).

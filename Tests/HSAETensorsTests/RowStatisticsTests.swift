@@ -45,6 +45,25 @@ import Testing
     }
   }
 
+  @Test(arguments: [(1, 3), (63, 5), (64, 64), (130, 17)])
+  func productsAreThoseOfAllPairsOfRows(rows: Int, columns: Int) {
+    let left = Self.matrix(rows, columns)
+    let right = Self.matrix(70, columns)
+    let x = left.elements
+    let y = right.elements
+    let range = rows / 3..<rows
+    let found = left.products(range, with: right, threads: 2)
+    #expect(found.rows == range.count && found.columns == 70)
+    for (place, row) in range.enumerated() {
+      for other in 0..<70 {
+        let expected = (0..<columns).reduce(0.0) {
+          $0 + Double(x[row * columns + $1]) * Double(y[other * columns + $1])
+        }
+        #expect(abs(Double(found[place, other]) - expected) < 1e-4)
+      }
+    }
+  }
+
   @Test func meanAndNorms() {
     var x = Matrix(rows: 2, columns: 2, elements: [3, 4, 5, -4])
     #expect(x.rowNorms()[0] == 5)

@@ -47,4 +47,23 @@ struct SeededGeneratorTests {
     #expect(abs(sum / 10_000) < 0.03)
     #expect(abs(squares / 10_000 - 1.0 / 3) < 0.01)
   }
+
+  /// Moments and tails of 100,000 normal numbers.
+  @Test func normalNumbersAreNormal() {
+    var generator = SeededGenerator(seed: 9)
+    let values = (0..<100_000).map { _ in generator.nextNormal() }
+    let count = Double(values.count)
+    func mean(_ power: Int) -> Double {
+      values.reduce(0) { sum, value in
+        sum + (0..<power).reduce(1) { product, _ in product * value }
+      } / count
+    }
+    // Standard errors: √(1/n), √(2/n), √(15/n), √(96/n).
+    #expect(abs(mean(1)) < 4.5 * (1 / count).squareRoot())
+    #expect(abs(mean(2) - 1) < 4.5 * (2 / count).squareRoot())
+    #expect(abs(mean(3)) < 4.5 * (15 / count).squareRoot())
+    #expect(abs(mean(4) - 3) < 4.5 * (96 / count).squareRoot())
+    let tail = Double(values.count { $0 > 1.959963984540054 })
+    #expect(abs(tail - 0.025 * count) < 4.5 * (0.025 * count).squareRoot())
+  }
 }

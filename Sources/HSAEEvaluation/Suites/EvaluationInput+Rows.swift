@@ -26,6 +26,11 @@ extension EvaluationInput {
       return EvaluationRows(
         heldOut, limit: options.rowLimit, isHeldOut: true, name: sourceName)
     }
+    if let synthetic = source as? SyntheticRows {
+      return EvaluationRows(
+        synthetic.heldOut(threads: options.threads), limit: options.rowLimit, isHeldOut: true,
+        name: sourceName)
+    }
     return EvaluationRows(
       source, limit: options.rowLimit, isHeldOut: false, name: sourceName,
       aside: trainingAside(for: runs, "rows"))

@@ -1,0 +1,145 @@
+// The suite `truth`: how well dictionaries recover a synthetic forest, whose features and edges are known.
+
+import HSAEActivations
+import HSAEModels
+public import HSAERuns
+public import HSAESupport
+import HSAETensors
+
+/// Recovery of the features and edges of a synthetic forest.
+public enum TruthSuite: EvaluationSuite {
+  /// "truth".
+  public static let name = "truth"
+  /// What it measures.
+  public static let about = "features and edges of a synthetic forest that are found (hsae synth)"
+
+  /// A latent is live if it is active in this many rows.
+  static let leastFirings = 10
+
+  /// The numbers of `runs`. Fails with `.usage` unless the rows are those of a synthetic forest.
+  public static func evaluate(
+    _ runs: [LoadedRun], _ input: EvaluationInput
+  ) throws(Failure) -> [SuiteResult] {
+    guard input.text == nil, let source = input.source as? SyntheticRows else {
+      throw .usage(
+        "The suite truth needs rows whose features are known; name a synthetic forest with --store (hsae"
+          + " synth makes one).")
+    }
+    let rows = try input.rows(for: runs, suite: name)
+    let truth = rows.source as? SyntheticRows ?? source.heldOut(threads: input.options.threads)
+    var results: [SuiteResult] = []
+    for run in runs {
+      var result = try result(of: run, rows, truth, input)
+      result.isHeldOut = run.description.knowsRows ? rows.isHeldOut : nil
+      result.seesUnitRows = run.seesUnitRows(ofStore: false)
+      if let note = input.note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
+        result.notes.append(note)
+      }
+      results.append(result)
+    }
+    let codes = results.compactMap { $0["codes_row"]?.value }
+    if let note = Comparison.unequalCodesNote(codes), !results.isEmpty {
+      results[0].notes.insert(note, at: 0)
+    }
+    return results
+  }
+
+  private static func result(
+    of run: LoadedRun, _ rows: EvaluationRows, _ truth: SyntheticRows, _ input: EvaluationInput
+  ) throws(Failure) -> SuiteResult {
+    let (shape, options) = (run.shape, input.options)
+    let features = truth.sampler.forest.directions.copy()
+    func match(_ latents: consuming Matrix) -> FeatureMatch {
+      FeatureMatch(latents, features, threads: options.threads)
+    }
+    let top = match(run.dictionary.directions(ofSublatents: false))
+    let sub = match(run.dictionary.directions(ofSublatents: true))
+    let measured = try TruthMeasurement(
+      run, on: rows, truth: truth, top: top, sub: sub, threads: options.threads,
+      progress: { input.progress($0, rows.count, "rows of \(run.name)") })
+    var numbers = [
+      EvaluationNumber(
+        "explained_variance", "explained variance", measured.seen.explainedVariance,
+        better: .higher),
+      EvaluationNumber(
+        "explained_variance_unscaled", "explained variance, unscaled rows",
+        measured.unscaled.explainedVariance, better: .higher),
+      EvaluationNumber(
+        "codes_row", "codes a row, both levels",
+        Double(measured.codes) / Double(max(1, measured.rows)), digits: 2),
+      EvaluationNumber("true_l0", "features that fire in a row", measured.trueL0, digits: 2),
+      EvaluationNumber("norm_ratio", "norm ratio ‖x̂‖ / ‖x‖", measured.seen.normRatio),
+    ]
+    numbers += levelNumbers(top, measured.top, measured.featureFirings, "", "", options)
+    if !shape.isFlat {
+      numbers += levelNumbers(
+        sub, measured.sub, measured.featureFirings, "_sublatents", ", sublatents", options)
+      let both = match(run.dictionary.allDirections())
+      numbers += [
+        EvaluationNumber(
+          "mcc_both", "mean correlation (MCC), both levels", both.meanCorrelation, better: .higher),
+        EvaluationNumber(
+          "uniqueness_both", "uniqueness, both levels", both.uniqueness, better: .higher),
+      ]
+    }
+    var result = SuiteResult(
+      suite: name, evaluatedOn: rows.description, numbers: numbers)
+    let edges = TruthEdges(run, measured, top: top, sub: sub, truth, options)
+    result.numbers += edges.numbers
+    result.tables = edges.tables
+    result.notes = edges.notes
+    if top.meanCorrelation.isNaN {
+      result.notes.append(
+        "The mean correlation is not computed: \(grouped(top.nearest.count)) latents and"
+          + " \(grouped(truth.sampler.forest.count)) features make too many pairs to match.")
+    }
+    return result
+  }
+
+  /// The numbers of one level. Intervals are over latents.
+  private static func levelNumbers(
+    _ match: FeatureMatch, _ measured: FeatureClassification, _ featureFirings: [Int],
+    _ suffix: String, _ level: String, _ options: EvaluationOptions
+  ) -> [EvaluationNumber] {
+    let scores = measured.scores(featureFirings: featureFirings)
+    var sums = GroupedSums(groups: scores.count, quantities: 4)
+    for (latent, score) in scores.enumerated() {
+      sums.add([score.f1, score.precision, score.recall, 1].span, ofGroup: latent)
+    }
+    let totals = sums.totals
+    let samples = sums.bootstrap(
+      resamples: options.resamples, seed: options.seed, threads: options.threads)
+    func mean(_ key: String, _ label: String, _ index: Int) -> EvaluationNumber {
+      EvaluationNumber(
+        key + suffix, label + level, totals[3] > 0 ? totals[index] / totals[3] : .nan,
+        samples: samples.values { $0[index] / $0[3] }, better: .higher)
+    }
+    let live = measured.live(1).count { $0 }
+    return [
+      EvaluationNumber(
+        "mcc" + suffix, "mean correlation (MCC)" + level, match.meanCorrelation, better: .higher),
+      mean("f1", "F1 of latents as classifiers", 0), mean("precision", "their precision", 1),
+      mean("recall", "their recall", 2),
+      EvaluationNumber(
+        "uniqueness" + suffix, "uniqueness" + level, match.uniqueness, better: .higher),
+      EvaluationNumber(
+        "dead" + suffix, suffix.isEmpty ? "dead latents" : "dead sublatents",
+        1 - Double(live) / Double(max(1, measured.firings.count)), better: .lower),
+    ]
+  }
+}
+
+extension SparseAutoencoder {
+  /// The directions of both levels, experts first.
+  fileprivate func allDirections() -> Matrix {
+    let top = directions(ofSublatents: false)
+    let sub = directions(ofSublatents: true)
+    var result = Matrix(rows: top.rows + sub.rows, columns: shape.width)
+    for row in 0..<result.rows {
+      let source = row < top.rows ? top.row(row) : sub.row(row - top.rows)
+      var target = result.mutableRow(row)
+      for column in target.indices { target[column] = source[column] }
+    }
+    return result
+  }
+}

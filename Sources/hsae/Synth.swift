@@ -1,0 +1,231 @@
+// hsae synth: makes a synthetic forest, whose features and edges are known, and writes rows of it for other programs.
+
+import ArgumentParser
+import HSAEActivations
+import HSAESupport
+import HSAETensors
+
+struct Synth: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Make rows whose features and hierarchy are known.",
+    discussion: """
+      A forest is a set of features with directions, firing rates and parents; a row is the sum of those that \
+      fire in it. The default is the law of SynthSAEBench-16k (arXiv 2602.14687): 16,384 features in 768 \
+      dimensions, 128 trees of depth 3. --preset small trains in seconds.
+
+      FOREST is the file to make, the truth. hsae train takes it as its rows, which are computed when they are \
+      read and take no room on the disk; hsae evaluate --suite truth compares dictionaries with it:
+
+        hsae synth forest.safetensors --preset small
+        hsae train forest.safetensors --normalize none --experts 256 --out run …
+        hsae evaluate run --suite truth
+
+      If FOREST is there it is used as it is. --write writes rows of it as a NumPy file, and beside it which \
+      features fire in each (docs/formats.md).
+      """)
+
+  @Argument(
+    help: "The forest's file, .safetensors.", completion: .file(extensions: ["safetensors"]))
+  var forest: String
+
+  @Option(
+    help:
+      "The law to start from: synthsaebench-16k (the default) or small; other options change it.")
+  var preset: String?
+
+  @OptionGroup(title: "The law")
+  var law: LawOptions
+
+  @OptionGroup var threading: ThreadsOption
+
+  @Option(name: .customLong("write"), help: "Write rows to this .npy file.", completion: .file())
+  var rowsPath: String?
+
+  @Option(help: "The number of rows to write.")
+  var count = "100k"
+
+  @Option(help: "The first row to write.")
+  var first = 0
+
+  @Flag(help: "Write rows of the held-out part, which hsae evaluate measures on.")
+  var heldOut = false
+
+  func run() throws {
+    let line = ProgressLine("synth")
+    defer { line.end() }
+    let named = SyntheticLaw.Preset(rawValue: preset ?? SyntheticLaw.Preset.synthSAEBench.rawValue)
+    guard let named else {
+      throw Failure.usage(
+        "--preset: there is no law \"\(preset ?? "")\"; there are"
+          + " \(SyntheticLaw.Preset.allCases.map(\.rawValue).joined(separator: " and ")).")
+    }
+    let asked = try law.applied(to: SyntheticLaw(named))
+    if let complaint = asked.complaint { throw Failure.usage(complaint) }
+    let known = Path.exists(forest) ? try SyntheticForest(path: forest).law : nil
+    if let known, preset != nil || law.isGiven, known != asked {
+      throw Failure(
+        .cannotCreate,
+        "\(forest): this forest was made with other options; leave them out to use it, or choose another path."
+      )
+    }
+    let wanted = try rowsPath.map { (path) throws(Failure) in
+      try wantedRows(of: known ?? asked, for: path)
+    }
+    if known != nil {
+      report("hsae synth: \(forest) is there")
+    } else {
+      try Path.requireParent(of: forest)
+      line.begin("making directions orthogonal")
+      line.count("steps", of: asked.orthogonalSteps)
+      try SyntheticForest(
+        asked, threads: threading.threads ?? processorCount, progress: { line.update($0) }
+      ).write(to: forest)
+      line.end()
+    }
+    let threads = threading.threads ?? processorCount
+    let rows = try SyntheticRows(path: forest).computed(threads: threads)
+    if let rowsPath, let wanted {
+      try write(heldOut ? rows.heldOut(threads: threads) : rows, wanted, to: rowsPath, line)
+    }
+    try output(summary(rows) + "\n")
+  }
+
+  private func summary(_ rows: SyntheticRows) -> String {
+    let sample = rows.fired(0..<min(rows.rowCount, 2_000))
+    let mean = Double(sample.reduce(0) { $0 + $1.count }) / Double(sample.count)
+    let law = rows.sampler.forest.law
+    let inTrees = rows.sampler.forest.parents.count { $0 >= 0 } + min(law.roots, law.features)
+    let expected = rows.sampler.forest.rates.reduce(0) { $0 + Double($1) }
+    return
+      "\(forest): \(counted(law.features, "feature")) in \(law.width) dimensions, \(grouped(inTrees)) of"
+      + " them in \(counted(min(law.roots, law.features), "tree")); \(decimal(mean)) fire in a row (their rates by Zipf's law add up to \(decimal(expected)))"
+  }
+
+  private func decimal(_ value: Double) -> String { String((value * 10).rounded() / 10) }
+
+  /// The rows to write to `path`. Fails with `.usage` before any work if they are too many or the path is the forest's.
+  private func wantedRows(of law: SyntheticLaw, for path: String) throws(Failure) -> Range<Int> {
+    let total: Int
+    do throws(Failure) { total = try SizeArgument.count(count) } catch {
+      throw .usage("--count: \(error.message)")
+    }
+    guard total > 0, total <= Self.mostRows else {
+      throw .usage("--count must be between 1 and \(grouped(Self.mostRows)), not \(count).")
+    }
+    guard first >= 0, first <= law.rows, total <= law.rows - first else {
+      throw .usage(
+        "--count \(count) from row \(first) on: the forest has \(grouped(law.rows)) rows.")
+    }
+    guard SyntheticRows.firedPath(beside: path) != forest, path != forest else {
+      throw .usage("--write \(path) would replace the forest; choose another path.")
+    }
+    try Path.requireParent(of: path)
+    return first..<first + total
+  }
+
+  /// What fires is kept in memory while rows are written, 300 bytes a row.
+  private static let mostRows = 10_000_000
+
+  private func write(
+    _ rows: SyntheticRows, _ range: Range<Int>, to path: String, _ line: ProgressLine
+  ) throws(Failure) {
+    line.begin("writing rows")
+    line.count("rows", of: range.count)
+    let fired = try rows.write(range, to: path, progress: { line.update($0) })
+    line.end()
+    report("hsae synth: wrote \(path) and \(fired)")
+  }
+}
+
+/// The options that change a law.
+struct LawOptions: ParsableArguments {
+  @Option(help: "Features, such as 16k (k is 1,024).") var features: String?
+  @Option(help: "Numbers in a row.") var width: Int?
+  @Option(help: "Trees.") var roots: Int?
+  @Option(help: "Children of each feature above the lowest level of its tree.") var branching: Int?
+  @Option(help: "Levels below a root.") var depth: Int?
+  @Option(help: "Share of parents whose children exclude each other, from 0 to 1.")
+  var exclusive: Double?
+  @Option(
+    help:
+      "Whether children fire more often when their parent does, to make up for the tree (true or false)."
+  )
+  var compensate: Bool?
+  @Option(help: "Whether a child's magnitude follows its parent's (true or false).")
+  var scaleChildren: Bool?
+  @Option(help: "Zipf's exponent of the firing rates.") var zipf: Double?
+  @Option(help: "Firing rates of the first and the last feature, such as 0.4,5e-4.")
+  var rates: String?
+  @Option(help: "Hidden causes that make features fire together.") var rank: Int?
+  @Option(help: "Standard deviation of a feature's weight for a cause; 0 for independent features.")
+  var correlation: Double?
+  @Option(help: "Mean magnitudes of the first and the last feature, such as 5,4.")
+  var magnitude: String?
+  @Option(help: "Mean and spread of the magnitudes' standard deviations, such as 0.5,0.5.")
+  var deviation: String?
+  @Option(help: "Length of the vector that is added to every row.") var bias: Double?
+  @Option(help: "Steps that make directions more orthogonal.") var orthogonalSteps: Int?
+  @Option(help: "Learning rate of these steps.") var orthogonalRate: Double?
+  @Option(help: "Training rows, such as 200M; they are computed when they are read.")
+  var rows: String?
+  @Option(help: "Seed of the forest and its rows.") var seed: UInt64?
+
+  /// Whether any option is given.
+  var isGiven: Bool {
+    [features, rates, magnitude, deviation, rows].contains { $0 != nil }
+      || [width, roots, branching, depth, rank, orthogonalSteps].contains { $0 != nil }
+      || [exclusive, zipf, correlation, bias, orthogonalRate].contains { $0 != nil }
+      || compensate != nil || scaleChildren != nil || seed != nil
+  }
+
+  /// `law` with what is given.
+  func applied(to law: SyntheticLaw) throws(Failure) -> SyntheticLaw {
+    var result = law
+    if let features {
+      do throws(Failure) { result.features = try SizeArgument.dictionarySize(features) } catch {
+        throw .usage("--features: \(error.message)")
+      }
+    }
+    if let rows { result.rows = try Self.count(rows, "--rows") }
+    result.width = width ?? law.width
+    result.roots = roots ?? law.roots
+    result.branching = branching ?? law.branching
+    result.depth = depth ?? law.depth
+    result.exclusive = exclusive ?? law.exclusive
+    result.compensates = compensate ?? law.compensates
+    result.scalesChildren = scaleChildren ?? law.scalesChildren
+    result.zipf = zipf ?? law.zipf
+    result.correlationRank = rank ?? law.correlationRank
+    result.correlationScale = correlation ?? law.correlationScale
+    result.bias = bias ?? law.bias
+    result.orthogonalSteps = orthogonalSteps ?? law.orthogonalSteps
+    result.orthogonalRate = orthogonalRate ?? law.orthogonalRate
+    result.seed = seed ?? law.seed
+    if let rates {
+      (result.largestRate, result.smallestRate) = try Self.pair(rates, "--rates")
+    }
+    if let magnitude {
+      (result.firstMagnitude, result.lastMagnitude) = try Self.pair(magnitude, "--magnitude")
+    }
+    if let deviation {
+      (result.deviationMean, result.deviationSpread) = try Self.pair(deviation, "--deviation")
+    }
+    return result
+  }
+
+  private static func count(_ text: String, _ option: String) throws(Failure) -> Int {
+    do throws(Failure) { return try SizeArgument.count(text) } catch {
+      throw .usage("\(option): \(error.message)")
+    }
+  }
+
+  private static func pair(_ text: String, _ option: String) throws(Failure) -> (Double, Double) {
+    let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+    guard numbers.count == 2, let first = numbers[0], let second = numbers[1], first.isFinite,
+      second.isFinite
+    else {
+      throw .usage("\(option) must be two numbers with a comma between them, not \"\(text)\".")
+    }
+    return (first, second)
+  }
+}
