@@ -7,7 +7,7 @@
 # Environment (defaults in brackets):
 #   LAW      options of hsae synth [a quarter of SynthSAEBench-16k: 4,096 features in 192 dimensions, 32 trees]
 #   KINDS    see `kind` below; a number after a name is k      SEEDS  [0 1 2]     M  top-level latents [1024]
-#   STEPS    [4000]   BATCH  [1024]    RATE  learning rate [1e-3]; RATE_flat, RATE_h4 …: of a kind
+#   STEPS    [2000]   BATCH  [1024]    RATE  learning rate [1e-3]; RATE_flat, RATE_h4 …: of a kind
 #   BETA     [1] and ORTHO [0] of hierarchical ones: weights of the top level's own error and of orthogonality
 #   ROWS     to evaluate on [100k]     OPTIONS  further options of hsae train for all runs
 set -euo pipefail
@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 folder=$1
 hsae=${HSAE:-.build/release/hsae}
 read -ra law <<<"${LAW:---features 4096 --width 192 --roots 32}"
-read -ra kinds <<<"${KINDS:-flat-24 batchtopk-24 matryoshka-24 jumprelu-24 h4-12 h4-16-sub-8 h4-bk-16-sub-8 frozen-24 cosine-24}"
+read -ra kinds <<<"${KINDS:-flat-16 wide-16 batchtopk-16 matryoshka-16 jumprelu-16 h4-8 h4-11-sub-5 h4-bk-11-sub-5 frozen-16 cosine-16}"
 read -ra seeds <<<"${SEEDS:-0 1 2}"
 read -ra options <<<"${OPTIONS:-}"
 m=${M:-1024}
@@ -26,9 +26,10 @@ forest=$folder/forest.safetensors
 # kind NAME: the options of a kind of dictionary. hA has A sublatents in A dimensions, hAsS in S; -bk: BatchTopK selects experts;
 # -sub-N: N sublatents a row.
 kind() {
-  local name=$1 own=(--sublatents 0 --auxk 0.03125)
+  local name=$1 own=(--sublatents 0 --auxk 0.03125) experts=$m
   case $name in
   flat*) ;;
+  wide*) experts=$((5 * m)) ;; # as many latents as h4 has at both levels
   batchtopk*) own+=(--activation batchtopk) ;;
   matryoshka*) own+=(--activation batchtopk --matryoshka "$((m / 16)),$((m / 4)),$m") ;;
   jumprelu*) own=(--sublatents 0 --auxk 0 --activation jumprelu) ;;
@@ -45,11 +46,11 @@ kind() {
   case $name in *-bk*) own+=(--activation batchtopk) ;; esac
   case $name in jumprelu*) own+=(--l0-target "${name##*-}") ;; *) own+=(--k "${name##*-}") ;; esac
   local rate=RATE_${1%%-*}
-  own+=(--learning-rate "${!rate:-${RATE:-1e-3}}")
+  own+=(--experts "$experts" --learning-rate "${!rate:-${RATE:-1e-3}}")
   echo "${own[@]}"
 }
 
-common=(--experts "$m" --normalize none --bias geometric-median --threshold 0 --threshold-sub 0 --steps "${STEPS:-4000}"
+common=(--normalize none --bias geometric-median --threshold 0 --threshold-sub 0 --steps "${STEPS:-2000}"
   --batch "${BATCH:-1024}" --keep 1)
 for seed in "${seeds[@]}"; do
   runs=()

@@ -41,13 +41,17 @@ struct Synth: ParsableCommand {
   @Option(name: .customLong("write"), help: "Write rows to this .npy file.", completion: .file())
   var rowsPath: String?
 
-  @Option(help: "The number of rows to write.")
-  var count = "100k"
+  @Option(help: "The number of rows to write. (default: 100k)")
+  var count: String?
 
-  @Option(help: "The first row to write.")
-  var first = 0
+  @Option(help: "The first row to write. (default: 0)")
+  var first: Int?
 
-  @Flag(help: "Write rows of the held-out part, which hsae evaluate measures on.")
+  @Flag(
+    help: """
+      Write rows of the held-out part, which hsae evaluate measures on; do not train on them. It is as large as the
+      training part.
+      """)
   var heldOut = false
 
   func run() throws {
@@ -59,14 +63,23 @@ struct Synth: ParsableCommand {
         "--preset: there is no law \"\(preset ?? "")\"; there are"
           + " \(SyntheticLaw.Preset.allCases.map(\.rawValue).joined(separator: " and ")).")
     }
-    let asked = try law.applied(to: SyntheticLaw(named))
-    if let complaint = asked.complaint { throw Failure.usage(complaint) }
     let known = Path.exists(forest) ? try SyntheticForest(path: forest).law : nil
-    if let known, preset != nil || law.isGiven, known != asked {
+    // Options that are given must be those of a forest that is there.
+    let base = preset == nil ? known ?? SyntheticLaw(named) : SyntheticLaw(named)
+    let asked = try law.applied(to: base)
+    if let complaint = asked.complaint { throw Failure.usage(complaint) }
+    if let known, known != asked {
       throw Failure(
         .cannotCreate,
-        "\(forest): this forest was made with other options; leave them out to use it, or choose another path."
-      )
+        "\(forest): this forest was made with other options (\(try known.differences(from: asked))); leave them out"
+          + " to use it, or choose another path.")
+    }
+    guard known != nil || forest.hasSuffix(".safetensors") else {
+      throw Failure.usage("\(forest): the name of a forest must end in .safetensors.")
+    }
+    if rowsPath == nil, count != nil || first != nil || heldOut {
+      throw Failure.usage(
+        "--count, --first and --held-out need --write, the file to write rows to.")
     }
     let wanted = try rowsPath.map { (path) throws(Failure) in
       try wantedRows(of: known ?? asked, for: path)
@@ -91,36 +104,44 @@ struct Synth: ParsableCommand {
   }
 
   private func summary(_ rows: SyntheticRows) -> String {
-    let sample = rows.fired(0..<min(rows.rowCount, 2_000))
+    let sample = rows.fired(0..<min(rows.rowCount, 20_000))
     let mean = Double(sample.reduce(0) { $0 + $1.count }) / Double(sample.count)
     let law = rows.sampler.forest.law
-    let inTrees = rows.sampler.forest.parents.count { $0 >= 0 } + min(law.roots, law.features)
+    let roots = min(law.roots, law.features)
+    let inTrees = rows.sampler.forest.parents.count { $0 >= 0 } + roots
     let expected = rows.sampler.forest.rates.reduce(0) { $0 + Double($1) }
+    let isCut = law.isCut ? " (not enough features: the lowest levels are cut)" : ""
     return
-      "\(forest): \(counted(law.features, "feature")) in \(law.width) dimensions, \(grouped(inTrees)) of"
-      + " them in \(counted(min(law.roots, law.features), "tree")); \(decimal(mean)) fire in a row (their rates by Zipf's law add up to \(decimal(expected)))"
+      "\(forest): \(counted(law.features, "feature")) in \(counted(law.width, "dimension")), \(grouped(inTrees)) of"
+      + " them in \(counted(roots, "tree"))\(isCut); about \(decimal(mean)) fire in a row (their rates by Zipf's law"
+      + " add up to \(decimal(expected)))"
   }
 
   private func decimal(_ value: Double) -> String { String((value * 10).rounded() / 10) }
 
   /// The rows to write to `path`. Fails with `.usage` before any work if they are too many or the path is the forest's.
   private func wantedRows(of law: SyntheticLaw, for path: String) throws(Failure) -> Range<Int> {
+    let (text, start) = (count ?? "100k", first ?? 0)
     let total: Int
-    do throws(Failure) { total = try SizeArgument.count(count) } catch {
+    do throws(Failure) { total = try SizeArgument.count(text) } catch {
       throw .usage("--count: \(error.message)")
     }
     guard total > 0, total <= Self.mostRows else {
-      throw .usage("--count must be between 1 and \(grouped(Self.mostRows)), not \(count).")
+      throw .usage("--count must be between 1 and \(grouped(Self.mostRows)), not \(text).")
     }
-    guard first >= 0, first <= law.rows, total <= law.rows - first else {
+    guard start >= 0, start <= law.rows, total <= law.rows - start else {
       throw .usage(
-        "--count \(count) from row \(first) on: the forest has \(grouped(law.rows)) rows.")
+        "--count \(text) from row \(start) on: the forest has \(grouped(law.rows)) rows, and as many held out."
+      )
     }
-    guard SyntheticRows.firedPath(beside: path) != forest, path != forest else {
-      throw .usage("--write \(path) would replace the forest; choose another path.")
+    guard path.hasSuffix(".npy") else {
+      throw .usage("--write \(path): the name must end in .npy.")
+    }
+    for each in [path, SyntheticRows.firedPath(beside: path)] where Path.exists(each) {
+      throw .isTaken(each)
     }
     try Path.requireParent(of: path)
-    return first..<first + total
+    return start..<start + total
   }
 
   /// What fires is kept in memory while rows are written, 300 bytes a row.
@@ -148,7 +169,7 @@ struct LawOptions: ParsableArguments {
   var exclusive: Double?
   @Option(
     help:
-      "Whether children fire more often when their parent does, to make up for the tree (true or false)."
+      "Whether features below a root are drawn more often, to make up for rows without their parent (true or false)."
   )
   var compensate: Bool?
   @Option(help: "Whether a child's magnitude follows its parent's (true or false).")

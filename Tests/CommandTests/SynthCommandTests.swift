@@ -70,7 +70,7 @@ struct SynthCommandTests {
         (["--rates", "0.1,0.2"], "--rates"), (["--features", "0"], "--features"),
         (["--exclusive", "2"], "--exclusive"),
         (["--first=-1", "--write", folder + "/r.npy"], "row -1"),
-        (["--write", path], "would replace"),
+        (["--write", path], "must end in .npy"), (["--count", "10"], "need --write"),
         (["--count", "x", "--write", folder + "/r.npy"], "--count"),
       ] {
         let result = try runHSAE(["synth", path] + arguments)
@@ -80,16 +80,20 @@ struct SynthCommandTests {
       }
       #expect(try runHSAE(["synth", path] + Self.law).code == 0)
       #expect(try runHSAE(["synth", path]).code == 0)
+      #expect(try runHSAE(["synth", path, "--features", "512"]).code == 0)
+      #expect(try runHSAE(["synth", folder + "/forest"] + Self.law).code == 64)
       #expect(try runHSAE(["synth", path, "--preset", "synthsaebench-16k"]).code == 73)
       let other = try runHSAE(["synth", path] + Self.law + ["--seed", "5"])
       #expect(other.code == 73)
-      #expect(other.errors.contains("made with other options"))
+      #expect(other.errors.contains("seed 42, not 5"))
       let many = try runHSAE(["synth", path, "--write", folder + "/r.npy", "--count", "30k"])
       #expect(many.code == 64)
       #expect(many.errors.contains("20,000 rows"))
       // Other rows have no truth.
       let matrix = try runHSAE(["synth", path, "--write", folder + "/r.npy", "--count", "200"])
       #expect(matrix.code == 0)
+      let taken = try runHSAE(["synth", path, "--write", folder + "/r.npy", "--count", "9"])
+      #expect(taken.code == 73)
       let trained = try runHSAE([
         "train", folder + "/r.npy", "--experts", "8", "--sublatents", "0", "--k", "2", "--batch",
         "16", "--steps", "3", "--out", folder + "/run",

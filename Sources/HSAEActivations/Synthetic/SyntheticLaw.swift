@@ -1,6 +1,8 @@
 // The law of a synthetic forest: how many features it has, how they fire, and how large they are. The default is
 // SynthSAEBench-16k's law (arXiv 2602.14687). `SyntheticForest` draws a forest from it.
 
+public import HSAESupport
+
 /// The numbers that define a synthetic forest.
 ///
 /// Features are numbered breadth first: the roots, their children, and so on, then features outside the trees. A
@@ -18,8 +20,8 @@ public struct SyntheticLaw: Hashable, Sendable, Codable {
   public var depth = 3
   /// Share of the parents whose children exclude each other: at most one of them fires in a row.
   public var exclusive = 1.0
-  /// Whether children fire more often when their parent does. Without exclusion they then reach their rate in spite of the
-  /// tree; where siblings exclude each other they come closer to it (in SynthSAEBench-16k to a third at depth 3).
+  /// Whether features below a root are drawn more often, to make up for rows without their parent. Without exclusion they
+  /// then reach their rate in spite of the tree; where siblings exclude each other they come closer to it (in SynthSAEBench-16k to a third at depth 3).
   public var compensates = true
   /// Whether a child's magnitude is multiplied by its parent's, divided by the parent's mean.
   public var scalesChildren = true
@@ -68,6 +70,27 @@ public struct SyntheticLaw: Hashable, Sendable, Codable {
     guard preset == .small else { return }
     (features, width, roots, depth) = (512, 64, 16, 2)
     (smallestRate, correlationRank, rows) = (5e-3, 8, 1_000_000)
+  }
+
+  /// Whether there are too few features for whole trees.
+  public var isCut: Bool {
+    var (level, total) = (roots, roots)
+    for _ in 0..<depth where total <= features {
+      level = min(features + 1, level * branching)
+      total += level
+    }
+    return total > features
+  }
+
+  /// What differs from `other`, such as "features 512, not 16384".
+  public func differences(from other: SyntheticLaw) throws(Failure) -> String {
+    func values(_ law: SyntheticLaw) throws(Failure) -> [String: JSONValue] {
+      try JSONValue(parsing: Array(JSONFile.encode(law).utf8), source: "a law").object ?? [:]
+    }
+    let (own, others) = (try values(self), try values(other))
+    return own.keys.sorted().filter { own[$0] != others[$0] }.map { key in
+      "\(key) \(own[key]?.text(indent: nil) ?? ""), not \(others[key]?.text(indent: nil) ?? "")"
+    }.joined(separator: "; ")
   }
 
   /// The least mean magnitude: a child's magnitude is divided by its parent's mean.

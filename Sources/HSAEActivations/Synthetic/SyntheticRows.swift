@@ -29,7 +29,7 @@ public struct SyntheticRows: RowSource {
     let law = sampler.forest.law
     return
       "synthetic forest of \(counted(law.features, "feature")) in \(counted(law.roots, "tree")),"
-      + " \(counted(rowCount, isHeldOut ? "held-out row" : "row")) of width \(width), computed when they are read"
+      + " \(counted(rowCount, isHeldOut ? "held-out row" : "row")) of width \(width), computed when they are read (seed \(law.seed))"
   }
 
   /// The training rows of the forest in the file at `path`.
@@ -177,6 +177,10 @@ extension SyntheticRows {
         .init("offsets", shape: [range.count + 1], type: .int64),
         .init("features", shape: [magnitudes.count], type: .int32),
         .init("magnitudes", shape: [magnitudes.count]),
+      ],
+      metadata: [
+        "format": "hsae-fired", "forest": Path.name(self.path), "forest_fingerprint": fingerprint,
+        "part": isHeldOut ? "holdout" : "training", "first": "\(range.lowerBound)",
       ])
     // Safe: views of bytes.
     try unsafe writer.append("offsets", bytes: offsets.span.bytes)

@@ -169,7 +169,7 @@ public enum StructureSuite: EvaluationSuite {
       result.numbers += [
         EvaluationNumber(
           "\(key)_\(rule)", "\(text), \(label)", ratio(totals, index),
-          samples: samples.values { ratio($0, index) }, better: better),
+          percentileInterval(samples.values { ratio($0, index) }), better: better),
         EvaluationNumber("\(key)_\(rule)_chance", "…, children shuffled", ratio(random, index)),
       ]
     }
@@ -272,7 +272,7 @@ public enum StructureSuite: EvaluationSuite {
       return sum + match.meanCorrelation
     }
     return EvaluationNumber(
-      "seed_agreement", "agreement with \(counted(others.count, "other seed")) (MCC)",
+      "seed_agreement", "agreement with other seeds (MCC)",
       sum / Double(others.count), better: .higher)
   }
 }

@@ -75,11 +75,11 @@ struct TruthEdges {
     numbers += [
       EvaluationNumber(
         "edge_precision_\(rule)", "edges that are right, \(label)", score.precision,
-        samples: samples.values { $0[0] / $0[2] }, better: .higher),
+        percentileInterval(samples.values { $0[0] / $0[2] }), better: .higher),
       EvaluationNumber("edge_precision_\(rule)_chance", "…, children shuffled", chance.precision),
       EvaluationNumber(
         "edge_direct_\(rule)", "parent and child, \(label)", score.directPrecision,
-        samples: samples.values { $0[1] / $0[2] }, better: .higher),
+        percentileInterval(samples.values { $0[1] / $0[2] }), better: .higher),
       EvaluationNumber("edge_direct_\(rule)_chance", "…, children shuffled", chance.direct),
       EvaluationNumber(
         "edge_recall_\(rule)", "edges of the forest that are found, \(label)", score.recall,

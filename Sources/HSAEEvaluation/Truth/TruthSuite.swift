@@ -112,7 +112,7 @@ public enum TruthSuite: EvaluationSuite {
     func mean(_ key: String, _ label: String, _ index: Int) -> EvaluationNumber {
       EvaluationNumber(
         key + suffix, label + level, totals[3] > 0 ? totals[index] / totals[3] : .nan,
-        samples: samples.values { $0[index] / $0[3] }, better: .higher)
+        percentileInterval(samples.values { $0[index] / $0[3] }), better: .higher)
     }
     let live = measured.live(1).count { $0 }
     return [
