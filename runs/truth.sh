@@ -80,7 +80,8 @@ columns = [
     ("edge_precision_tree", "tree: right", 3), ("edge_precision_tree_chance", "chance", 3), ("edge_recall_tree", "found", 3),
     ("edge_precision_coactivation", "coactivation: right", 3), ("edge_recall_coactivation", "found", 3),
     ("edge_precision_clusters", "clusters: right", 3), ("edge_recall_clusters", "found", 3), ("dead", "dead", 3)]
-print("| dictionary |", " | ".join(title for _, title, _ in columns), "|\n|---" * 1 + "|---" * len(columns) + "|")
+print("| dictionary |", " | ".join(title for _, title, _ in columns), "|")
+print("|---" * (1 + len(columns)) + "|")
 table = {}
 for seed in seeds:
     for run in json.loads((folder / f"truth-seed{seed}.json").read_text())["runs"]:

@@ -32,11 +32,7 @@ public struct RowFile: Sendable {
       source = all
       return
     }
-    if let forest = all as? SyntheticRows {
-      source = forest.heldOut()
-      return
-    }
-    guard let kept = try (all as? ActivationStore)?.heldOutPart() else {
+    guard let kept = try all.heldOutRows(threads: processorCount) else {
       throw .data(
         "\(path): no rows are held out here; give a store of hsae collect that holds some out, or divide the"
           + " matrix before training.")
@@ -52,9 +48,7 @@ public struct RowFile: Sendable {
   public var summary: String { source.summary }
 
   /// Whether it holds out rows for evaluation, which `heldOut: true` opens.
-  public var hasHeldOut: Bool {
-    source is SyntheticRows || (source as? ActivationStore)?.hasHeldOutPart ?? false
-  }
+  public var hasHeldOut: Bool { source.hasHeldOutPart }
 
   /// The rows `range`, as they are stored.
   ///

@@ -31,6 +31,11 @@ public protocol RowSource: Sendable {
   var isShuffled: Bool { get }
   /// Asks the system to read `rows` into memory, so that reading them soon does not wait for the disk.
   func prefetch(_ rows: Range<Int>)
+
+  /// Whether it has rows that training does not read, or holds such rows itself.
+  var hasHeldOutPart: Bool { get }
+  /// The rows that training does not read; nil if there are none. Rows that are computed use `threads` threads.
+  func heldOutRows(threads: Int) throws(Failure) -> (any RowSource)?
 }
 
 extension RowSource {
@@ -43,6 +48,10 @@ extension RowSource {
   public var isShuffled: Bool { false }
   /// Does nothing.
   public func prefetch(_ rows: Range<Int>) {}
+  /// False.
+  public var hasHeldOutPart: Bool { false }
+  /// Nil.
+  public func heldOutRows(threads: Int) throws(Failure) -> (any RowSource)? { nil }
 
   /// Reads the rows with the indices `rows` into the rows of `matrix` from `start` on.
   public func gather(
@@ -90,8 +99,8 @@ public func openStore(
 }
 
 /// Opens the matrix at `path`: a `.npy` file, a `.safetensors` file with one matrix or the index of several files, a
-/// synthetic forest, an activation store, or a Zarr v3 array of two dimensions. The content decides, not the name. A folder may also hold one
-/// index of `.safetensors` files.
+/// synthetic forest, an activation store, or a Zarr v3 array of two dimensions. The content decides, not the name. A
+/// folder may also hold one index of `.safetensors` files.
 ///
 /// `tensor` picks the tensor of `.safetensors` files with several. `allowIncomplete` opens stores whose
 /// collection has not ended. `giantNorms` decides whether rows flagged for their norm are read, and

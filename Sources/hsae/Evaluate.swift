@@ -20,9 +20,10 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       \(EvaluationSuites.all.map { "  \($0.name): \($0.about)" }.joined(separator: "\n"))
 
       Rows come from the documents that the store holds out; a synthetic forest (hsae synth) has held-out \
-      rows of its own. If there are none, they are the rows the runs were trained on, and the output says so. With --model the suite core also splices \
-      reconstructions into the model and measures its losses on the same documents, or on --text. Means \
-      over tokens or sentences have 95 % intervals, from a bootstrap over documents or sentences.
+      rows of its own. If there are none, they are the rows the runs were trained on, and the output says \
+      so. With --model the suite core also splices reconstructions into the model and measures its losses \
+      on the same documents, or on --text. Means over tokens or sentences have 95 % intervals, from a \
+      bootstrap over documents or sentences.
 
       Processes started together by mpirun or srun divide rows, contexts and prompts (docs/scale.md); \
       each holds the runs and the model.

@@ -63,7 +63,9 @@ struct Synth: ParsableCommand {
         "--preset: there is no law \"\(preset ?? "")\"; there are"
           + " \(SyntheticLaw.Preset.allCases.map(\.rawValue).joined(separator: " and ")).")
     }
-    let known = Path.exists(forest) ? try SyntheticForest(path: forest).law : nil
+    let threads = threading.threads ?? processorCount
+    let there = Path.exists(forest) ? try SyntheticRows(path: forest) : nil
+    let known = there?.sampler.forest.law
     // Options that are given must be those of a forest that is there.
     let base = preset == nil ? known ?? SyntheticLaw(named) : SyntheticLaw(named)
     let asked = try law.applied(to: base)
@@ -84,23 +86,26 @@ struct Synth: ParsableCommand {
     let wanted = try rowsPath.map { (path) throws(Failure) in
       try wantedRows(of: known ?? asked, for: path)
     }
-    if known != nil {
+    if there != nil {
       report("hsae synth: \(forest) is there")
     } else {
       try Path.requireParent(of: forest)
       line.begin("making directions orthogonal")
       line.count("steps", of: asked.orthogonalSteps)
-      try SyntheticForest(
-        asked, threads: threading.threads ?? processorCount, progress: { line.update($0) }
-      ).write(to: forest)
+      try SyntheticForest(asked, threads: threads, progress: { line.update($0) }).write(to: forest)
       line.end()
     }
-    let threads = threading.threads ?? processorCount
-    let rows = try SyntheticRows(path: forest).computed(threads: threads)
+    let rows = try reopened(there).computed(threads: threads)
     if let rowsPath, let wanted {
       try write(heldOut ? rows.heldOut(threads: threads) : rows, wanted, to: rowsPath, line)
     }
     try output(summary(rows) + "\n")
+  }
+
+  /// The forest that was read, or the one that was made.
+  private func reopened(_ there: SyntheticRows?) throws(Failure) -> SyntheticRows {
+    if let there { return there }
+    return try SyntheticRows(path: forest)
   }
 
   private func summary(_ rows: SyntheticRows) -> String {
@@ -190,14 +195,6 @@ struct LawOptions: ParsableArguments {
   @Option(help: "Training rows, such as 200M; they are computed when they are read.")
   var rows: String?
   @Option(help: "Seed of the forest and its rows.") var seed: UInt64?
-
-  /// Whether any option is given.
-  var isGiven: Bool {
-    [features, rates, magnitude, deviation, rows].contains { $0 != nil }
-      || [width, roots, branching, depth, rank, orthogonalSteps].contains { $0 != nil }
-      || [exclusive, zipf, correlation, bias, orthogonalRate].contains { $0 != nil }
-      || compensate != nil || scaleChildren != nil || seed != nil
-  }
 
   /// `law` with what is given.
   func applied(to law: SyntheticLaw) throws(Failure) -> SyntheticLaw {

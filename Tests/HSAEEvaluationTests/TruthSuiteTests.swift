@@ -158,7 +158,7 @@ struct TruthSuiteTests {
       matched: [0, 1, 2, 3, 4], parents: parents)
     #expect(score.precision == 2 / 3.0)
     #expect(score.directPrecision == 1 / 3.0)
-    // Of the edges to 2, 3 and 4 only the first is found.
+    // The forest has edges to 2, 3 and 4. Only the first one is found.
     #expect(score.recall == 1 / 3.0)
   }
 

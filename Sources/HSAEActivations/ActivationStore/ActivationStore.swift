@@ -219,6 +219,9 @@ public final class ActivationStore: RowSource {
       || (attributes.collection?.holdoutRows ?? 0) > 0
   }
 
+  /// The held-out part (see ``heldOutPart()``).
+  public func heldOutRows(threads: Int) throws(Failure) -> (any RowSource)? { try heldOutPart() }
+
   /// The held-out rows of this store, opened with the same settings; nil if it has none. Called on the
   /// held-out part, it returns that part.
   ///

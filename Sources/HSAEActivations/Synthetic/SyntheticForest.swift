@@ -19,7 +19,7 @@ public struct SyntheticForest: ~Copyable, Sendable {
   public let correlation: Matrix
   /// The rate of each feature by Zipf's law. Features without a parent fire at it; others may fire less often.
   public let rates: [Float]
-  /// The probability that a feature fires before the tree takes away what is not allowed.
+  /// The probability that a feature is drawn. The tree then switches some drawn features off.
   public let probabilities: [Float]
   /// The mean magnitude of each feature.
   public let means: [Float]
@@ -190,8 +190,8 @@ public struct SyntheticForest: ~Copyable, Sendable {
           slope[column] = 4 * (slope[column] + own * direction[column])
         }
       }
-      let unbiased = (1 - 0.999.power(Double(step))).squareRoot()
-      let rate = Float(law.orthogonalRate * unbiased / (1 - 0.9.power(Double(step))))
+      let unbiased = (1 - pow(0.999, Double(step))).squareRoot()
+      let rate = Float(law.orthogonalRate * unbiased / (1 - pow(0.9, Double(step))))
       // Safe: all four matrices have the same number of elements, and no pointer leaves its closure.
       unsafe result.withUnsafeMutablePointer { weights in
         unsafe means.withUnsafeMutablePointer { means in
@@ -212,9 +212,6 @@ public struct SyntheticForest: ~Copyable, Sendable {
 }
 
 extension Double {
-  /// This number to the power `exponent`.
-  func power(_ exponent: Double) -> Double { pow(self, exponent) }
-
   /// The probability that a standard normal number is below this one.
   public var normalProbability: Double { 0.5 * erfc(-self * 0.5.squareRoot()) }
 

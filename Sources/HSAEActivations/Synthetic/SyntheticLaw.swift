@@ -1,6 +1,7 @@
 // The law of a synthetic forest: how many features it has, how they fire, and how large they are. The default is
 // SynthSAEBench-16k's law (arXiv 2602.14687). `SyntheticForest` draws a forest from it.
 
+import Foundation
 public import HSAESupport
 
 /// The numbers that define a synthetic forest.
@@ -132,7 +133,7 @@ public struct SyntheticLaw: Hashable, Sendable, Codable {
 
   /// The rates [features] at which features would fire on their own, by Zipf's law, largest first.
   public var rates: [Double] {
-    let weights = (1...max(1, features)).map { 1 / Double($0).power(zipf) }
+    let weights = (1...max(1, features)).map { 1 / pow(Double($0), zipf) }
     guard features > 1, let last = weights.last else { return [largestRate] }
     return weights.map {
       smallestRate + (largestRate - smallestRate) * ($0 - last) / (1 - last)

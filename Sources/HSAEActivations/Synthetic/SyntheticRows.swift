@@ -29,7 +29,8 @@ public struct SyntheticRows: RowSource {
     let law = sampler.forest.law
     return
       "synthetic forest of \(counted(law.features, "feature")) in \(counted(law.roots, "tree")),"
-      + " \(counted(rowCount, isHeldOut ? "held-out row" : "row")) of width \(width), computed when they are read (seed \(law.seed))"
+      + " \(counted(rowCount, isHeldOut ? "held-out row" : "row")) of width \(width), computed when they are read"
+      + " (seed \(law.seed))"
   }
 
   /// The training rows of the forest in the file at `path`.
@@ -61,6 +62,11 @@ public struct SyntheticRows: RowSource {
   public func heldOut(threads: Int = processorCount) -> SyntheticRows {
     SyntheticRows(sampler, path: path, fingerprint: fingerprint, first: 1 << 48, threads: threads)
   }
+
+  /// True: a forest never runs out of rows.
+  public var hasHeldOutPart: Bool { true }
+  /// The rows for evaluation (see ``heldOut(threads:)``).
+  public func heldOutRows(threads: Int) -> (any RowSource)? { heldOut(threads: threads) }
 
   /// The same rows, which `threads` threads compute.
   public func computed(threads: Int) -> SyntheticRows {

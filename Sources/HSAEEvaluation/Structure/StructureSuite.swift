@@ -19,23 +19,13 @@ public enum StructureSuite: EvaluationSuite {
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     let rows = try input.rows(for: runs, suite: name)
-    var results: [SuiteResult] = []
-    for run in runs {
-      var result = try self.result(of: run, rows, input)
-      result.isHeldOut = input.text == nil && run.description.knowsRows ? rows.isHeldOut : nil
+    return try input.results(of: runs, on: rows) { (run) throws(Failure) in
+      var result = try result(of: run, rows, input)
       if let agreement = agreement(of: run, among: runs, input.options) {
         result.numbers.append(agreement)
       }
-      if let note = input.note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
-        result.notes.append(note)
-      }
-      results.append(result)
+      return result
     }
-    let codes = results.compactMap { $0["codes_row"]?.value }
-    if let note = Comparison.unequalCodesNote(codes), !results.isEmpty {
-      results[0].notes.insert(note, at: 0)
-    }
-    return results
   }
 
   private static func result(
@@ -94,9 +84,7 @@ public enum StructureSuite: EvaluationSuite {
         add("coactivation", "coactivation", found[0], chance: found[1], run, options, to: &result)
       }
     } else {
-      result.notes.append(
-        "Edges by coactivation are not measured: \(run.name) has more than"
-          + " \(grouped(CoactivationCounts.mostLatents)) latents.")
+      result.notes.append(CoactivationCounts.note(onTooMany: run.name))
     }
     let experts = Double(topCodes) / Double(max(1, rows.count))
     result.numbers.append(

@@ -22,14 +22,9 @@ extension EvaluationInput {
         "The suite \(suite) needs rows; give a store (--store), or a model and text (--model, --text)."
       )
     }
-    if let store, let heldOut = try store.heldOutPart() {
+    if let heldOut = try source.heldOutRows(threads: options.threads) {
       return EvaluationRows(
         heldOut, limit: options.rowLimit, isHeldOut: true, name: sourceName)
-    }
-    if let synthetic = source as? SyntheticRows {
-      return EvaluationRows(
-        synthetic.heldOut(threads: options.threads), limit: options.rowLimit, isHeldOut: true,
-        name: sourceName)
     }
     return EvaluationRows(
       source, limit: options.rowLimit, isHeldOut: false, name: sourceName,

@@ -108,6 +108,26 @@ public final class EvaluationInput {
       + " trained on."
   }
 
+  /// The result of each of `runs` on `rows` by `measure`, with what a reader must know: whether rows were held out, and
+  /// whether runs spend different numbers of codes.
+  func results(
+    of runs: [LoadedRun], on rows: EvaluationRows,
+    by measure: (LoadedRun) throws(Failure) -> SuiteResult
+  ) throws(Failure) -> [SuiteResult] {
+    var results: [SuiteResult] = []
+    for run in runs {
+      var result = try measure(run)
+      result.isHeldOut = text == nil && run.description.knowsRows ? rows.isHeldOut : nil
+      if let note = note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
+        result.notes.append(note)
+      }
+      results.append(result)
+    }
+    let codes = results.compactMap { $0["codes_row"]?.value }
+    if let note = Comparison.unequalCodesNote(codes) { results[0].notes.insert(note, at: 0) }
+    return results
+  }
+
   // MARK: The model
 
   /// The model, loaded on the first call. Fails if it does not fit `runs`; `suite` is named in messages.

@@ -1,7 +1,7 @@
 // Parents and children among latents, and how many of them are parents and children in the true forest. A hierarchical
 // dictionary has edges of its own; for the latents of a flat one two rules make edges, so that it can win.
 
-import HSAEActivations
+import HSAESupport
 import HSAETensors
 
 /// An edge from a parent to a child, as numbers of latents or of features.
@@ -22,6 +22,11 @@ struct CoactivationCounts {
 
   /// More latents than this would need more than 1 GiB.
   static let mostLatents = 16_384
+
+  /// A note for the run `name`, which has more latents than that.
+  static func note(onTooMany name: String) -> String {
+    "Edges by coactivation are not measured: \(name) has more than \(grouped(mostLatents)) latents."
+  }
 
   init(latents: Int) {
     self.latents = latents
@@ -46,9 +51,9 @@ struct CoactivationCounts {
 
   /// The edges by the rule of "Do SAEs learn meaningful concept hierarchies?" (2606.22994): p is a parent of c if more
   /// than 90 % of c's code falls on rows where p is active, and less than 90 % of p's on rows of c. Latents active in
-  /// fewer than 40 rows of a million, or in fewer than `leastRows`, are left out. Of a chain only neighbours keep their
-  /// edge. Then latents with more than 5 % of all latents as children are dropped, and what is not below a latent
-  /// without a parent that has at least five descendants.
+  /// fewer than 40 rows of a million, or in fewer than `leastRows`, are left out. In a chain only direct neighbours keep
+  /// their edge. Then the rule drops latents that have more than 5 % of all latents as children. It keeps what is below
+  /// a latent that has no parent and at least five descendants.
   func edges(rows: Int, leastRows: Int = TruthSuite.leastFirings) -> [Edge] {
     let least = max(leastRows, Int((Double(rows) * 40e-6).rounded(.up)))
     let live = (0..<latents).filter { firings[$0] >= least }

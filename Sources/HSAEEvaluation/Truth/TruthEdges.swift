@@ -3,7 +3,6 @@
 import HSAEActivations
 import HSAEModels
 import HSAERuns
-import HSAESupport
 import HSAETensors
 
 /// The numbers of a dictionary's edges.
@@ -38,9 +37,7 @@ struct TruthEdges {
         "coactivation", "coactivation", features(counts.edges(rows: measured.rows)),
         matched: Set(topFeatures), parents, options)
     } else {
-      notes.append(
-        "Edges by coactivation are not measured: \(run.name) has more than"
-          + " \(grouped(CoactivationCounts.mostLatents)) latents.")
+      notes.append(CoactivationCounts.note(onTooMany: run.name))
     }
     // Groups as large as a family: a parent and its children.
     let family = 1 + truth.sampler.forest.law.branching

@@ -52,14 +52,13 @@ struct TruthMeasurement {
   private(set) var coactivation: CoactivationCounts?
   /// The rows in which each feature fires.
   private(set) var featureFirings: [Int]
-  /// The sum of the codes of rows, both levels.
-  private(set) var codes = 0
-  /// Number of rows.
-  private(set) var rows = 0
-  /// Rows and reconstructions as the dictionary sees them.
-  private(set) var seen: ReconstructionTotals
+  /// Reconstructions of rows as the dictionary sees them.
+  private(set) var seen: ReconstructionMetrics
   /// The same at the lengths that rows have in the forest, which SAELens measures.
-  private(set) var unscaled: ReconstructionTotals
+  private(set) var unscaled: ReconstructionMetrics
+
+  /// Number of rows.
+  var rows: Int { seen.count }
 
   /// Number of features that fire in a row, on average.
   var trueL0: Double { Double(featureFirings.reduce(0, +)) / Double(max(1, rows)) }
@@ -76,7 +75,7 @@ struct TruthMeasurement {
     coactivation =
       shape.experts <= CoactivationCounts.mostLatents ? .init(latents: shape.experts) : nil
     featureFirings = Array(repeating: 0, count: truth.sampler.forest.count)
-    seen = ReconstructionTotals(width: shape.width)
+    seen = ReconstructionMetrics(width: shape.width)
     unscaled = seen
     var lastFired = [Int](repeating: -1, count: featureFirings.count)
     for range in rows.chunks {
@@ -84,28 +83,41 @@ struct TruthMeasurement {
       let x = try rows.matrix(range, for: run, scaling: &scaling)
       let codes = dictionary.encode(x, threads: threads)
       let decoded = dictionary.decode(codes, threads: threads)
+      add(x, codes, decoded, scaling)
       let fired = truth.fired(range)
       for row in 0..<range.count {
         for each in fired[row] {
           lastFired[each.feature] = range.lowerBound + row
           featureFirings[each.feature] += 1
         }
-        seen.add(x.row(row), decoded.row(row), { $0 })
-        unscaled.add(x.row(row), decoded.row(row), { scaling.restored($0, row: row) })
         add(codes[row], shape, dictionary.activation.subThreshold) {
           lastFired[$0] == range.lowerBound + row
         }
       }
-      self.rows += range.count
-      progress(self.rows)
+      progress(range.upperBound)
     }
+  }
+
+  private mutating func add(
+    _ x: borrowing Matrix, _ codes: Codes, _ decoded: borrowing Matrix, _ scaling: RowScaling
+  ) {
+    // Only both levels together are asked for.
+    seen.add(
+      rows: x.span, codes: codes, reconstruction: decoded.span, topLevel: decoded.span)
+    var (own, rebuilt) = (x.elements, decoded.elements)
+    for place in own.indices {
+      let row = place / x.columns
+      own[place] = scaling.restored(own[place], row: row)
+      rebuilt[place] = scaling.restored(rebuilt[place], row: row)
+    }
+    unscaled.add(
+      rows: own.span, codes: codes, reconstruction: rebuilt.span, topLevel: rebuilt.span)
   }
 
   private mutating func add(
     _ row: ArraySlice<Code>, _ shape: DictionaryShape, _ subThreshold: Float,
     fires: (_ feature: Int) -> Bool
   ) {
-    codes += row.count + row.count(where: \.hasSublatentCode)
     for code in row {
       top.add(code.expert, featureFires: fires(top.nearest[code.expert]))
       guard let sublatent = code.activeSublatent(threshold: subThreshold) else { continue }
@@ -113,45 +125,5 @@ struct TruthMeasurement {
       sub.add(latent, featureFires: fires(sub.nearest[latent]))
     }
     coactivation?.add(row.map { ($0.expert, $0.value) })
-  }
-}
-
-/// Sums over rows and their reconstructions.
-struct ReconstructionTotals {
-  private var rows = 0
-  private var residual = 0.0
-  private var squares = 0.0
-  private var sum: [Double]
-  private var shrinkage = (sum: 0.0, rows: 0)
-
-  init(width: Int) { sum = Array(repeating: 0, count: width) }
-
-  /// 1 − Σ‖x − x̂‖² / Σ‖x − x̄‖².
-  var explainedVariance: Double {
-    let mean = sum.reduce(0) { $0 + $1 * $1 } / Double(max(1, rows))
-    let spread = squares - mean
-    return spread > 0 ? 1 - residual / spread : .nan
-  }
-
-  /// The mean of ‖x̂‖ / ‖x‖ over rows that are not zero.
-  var normRatio: Double { shrinkage.rows > 0 ? shrinkage.sum / Double(shrinkage.rows) : .nan }
-
-  /// Adds a row and its reconstruction, each number of which `restored` brings to the scale that is measured in.
-  mutating func add(_ x: Span<Float>, _ reconstruction: Span<Float>, _ restored: (Float) -> Float) {
-    var (own, other, difference) = (0.0, 0.0, 0.0)
-    for column in x.indices {
-      let (value, rebuilt) = (
-        Double(restored(x[column])), Double(restored(reconstruction[column]))
-      )
-      sum[column] += value
-      own += value * value
-      other += rebuilt * rebuilt
-      difference += (value - rebuilt) * (value - rebuilt)
-    }
-    rows += 1
-    squares += own
-    residual += difference
-    guard own > 1e-12 else { return }
-    shrinkage = (shrinkage.sum + (other / own).squareRoot(), shrinkage.rows + 1)
   }
 }

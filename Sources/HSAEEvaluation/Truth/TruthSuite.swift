@@ -20,55 +20,42 @@ public enum TruthSuite: EvaluationSuite {
   public static func evaluate(
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
-    guard input.text == nil, let source = input.source as? SyntheticRows else {
-      throw .usage(
-        "The suite truth needs rows whose features are known; name a synthetic forest with --store (hsae"
-          + " synth makes one).")
-    }
+    let refusal = Failure.usage(
+      "The suite truth needs rows whose features are known; name a synthetic forest with --store (hsae"
+        + " synth makes one).")
+    guard input.text == nil, input.source is SyntheticRows else { throw refusal }
     let rows = try input.rows(for: runs, suite: name)
-    let truth = rows.source as? SyntheticRows ?? source.heldOut(threads: input.options.threads)
-    var results: [SuiteResult] = []
-    for run in runs {
+    guard let truth = rows.source as? SyntheticRows else { throw refusal }
+    return try input.results(of: runs, on: rows) { (run) throws(Failure) in
       var result = try result(of: run, rows, truth, input)
-      result.isHeldOut = run.description.knowsRows ? rows.isHeldOut : nil
       result.seesUnitRows = run.seesUnitRows(ofStore: false)
-      if let note = input.note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
-        result.notes.append(note)
-      }
-      results.append(result)
+      return result
     }
-    let codes = results.compactMap { $0["codes_row"]?.value }
-    if let note = Comparison.unequalCodesNote(codes), !results.isEmpty {
-      results[0].notes.insert(note, at: 0)
-    }
-    return results
   }
 
   private static func result(
     of run: LoadedRun, _ rows: EvaluationRows, _ truth: SyntheticRows, _ input: EvaluationInput
   ) throws(Failure) -> SuiteResult {
     let (shape, options) = (run.shape, input.options)
-    let features = truth.sampler.forest.directions.copy()
     func match(_ latents: consuming Matrix) -> FeatureMatch {
-      FeatureMatch(latents, features, threads: options.threads)
+      FeatureMatch(latents, truth.sampler.forest.directions, threads: options.threads)
     }
     let top = match(run.dictionary.directions(ofSublatents: false))
     let sub = match(run.dictionary.directions(ofSublatents: true))
     let measured = try TruthMeasurement(
       run, on: rows, truth: truth, top: top, sub: sub, threads: options.threads,
       progress: { input.progress($0, rows.count, "rows of \(run.name)") })
+    let (seen, unscaled) = (measured.seen.summary, measured.unscaled.summary)
     var numbers = [
       EvaluationNumber(
-        "explained_variance", "explained variance", measured.seen.explainedVariance,
-        better: .higher),
+        "explained_variance", "explained variance", seen.full.explainedVariance, better: .higher),
       EvaluationNumber(
         "explained_variance_unscaled", "explained variance, unscaled rows",
-        measured.unscaled.explainedVariance, better: .higher),
+        unscaled.full.explainedVariance, better: .higher),
       EvaluationNumber(
-        "codes_row", "codes a row, both levels",
-        Double(measured.codes) / Double(max(1, measured.rows)), digits: 2),
+        "codes_row", "codes a row, both levels", seen.codes, digits: 2),
       EvaluationNumber("true_l0", "features that fire in a row", measured.trueL0, digits: 2),
-      EvaluationNumber("norm_ratio", "norm ratio ‖x̂‖ / ‖x‖", measured.seen.normRatio),
+      EvaluationNumber("norm_ratio", "norm ratio ‖x̂‖ / ‖x‖", seen.full.normRatio),
     ]
     numbers += levelNumbers(top, measured.top, measured.featureFirings, "", "", options)
     if !shape.isFlat {
