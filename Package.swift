@@ -114,7 +114,7 @@ let package = Package(
       "HSAEEvaluation",
       [
         "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels", "HSAEDistribution",
-        "HSAERuns", "HSAESupport",
+        "HSAERuns", "HSAETraining", "HSAESupport",
       ]),
     library(
       "HSAEInterop",
@@ -193,7 +193,7 @@ let package = Package(
       [
         "HSAEEvaluation", "HSAEReport", "HSAEHTML", "HSAELanguageModels", "HSAEDistribution",
         "HSAERuns", "HSAETraining", "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport",
-      ]),
+      ], exclude: ["Fixtures"]),
     tests(
       "HSAEExplorerTests",
       [

@@ -1,15 +1,22 @@
 #!/usr/bin/env bash
-# Trains dictionaries on a synthetic forest whose features and edges are known, at equal codes of a row, and measures which
-# of them find it: suites truth and structure, several seeds. docs/truth.md has results, dev/LOG.md more of them.
+# Trains dictionaries at equal codes of a row, several seeds, and measures which of them find features and their tree: on a
+# synthetic forest, whose features and edges are known, or on an activation store. Prints tables. Of a forest it also draws
+# truth-edges.svg, truth-f1.svg and truth-mcc.svg in FOLDER. docs/truth.md has results, dev/LOG.md more of them.
 #
 #   runs/truth.sh FOLDER      keeps what an earlier call finished, and continues what it began
+#   STORE=layer-12.store MODEL=gemma-3-270m KINDS="flat-32 h16s4-16 frozen-32" M=4096 runs/truth.sh FOLDER
 #
 # Environment (defaults in brackets):
 #   LAW      options of hsae synth [a quarter of SynthSAEBench-16k: 4,096 features in 192 dimensions, 32 trees]
+#   STORE    a store (hsae collect) instead of a forest; a FOLDER is for one of them
+#   MODEL    the language model of the store
+#   SUITES   for each seed [truth; of a store: core probing with MODEL, else none]; the suite structure is always measured
 #   KINDS    see `kind` below; a number after a name is k      SEEDS  [0 1 2]     M  top-level latents [1024]
 #   STEPS    [2000]   BATCH  [1024]    RATE  learning rate [1e-3]; RATE_flat, RATE_h4 …: of a kind
 #   BETA     [1] and ORTHO [0] of hierarchical ones: weights of the top level's own error and of orthogonality
-#   ROWS     to evaluate on [100k]     OPTIONS  further options of hsae train for all runs
+#   OPTIONS  further options of hsae train for all runs. Rows of a store are trained on at unit norm without a bias: many
+#            latents may die (docs/paper.md), and then "--bias geometric-median" helps
+#   ROWS     to evaluate on [100k]     EVALUATE  further options of hsae evaluate
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=$1
@@ -18,10 +25,19 @@ read -ra law <<<"${LAW:---features 4096 --width 192 --roots 32}"
 read -ra kinds <<<"${KINDS:-flat-16 wide-16 batchtopk-16 matryoshka-16 jumprelu-16 h4-8 h4-11-sub-5 h4-bk-11-sub-5 frozen-16 cosine-16}"
 read -ra seeds <<<"${SEEDS:-0 1 2}"
 read -ra options <<<"${OPTIONS:-}"
+read -ra evaluate <<<"${EVALUATE:-}"
 m=${M:-1024}
 mkdir -p "$folder"
-forest=$folder/forest.safetensors
-"$hsae" synth "$forest" "${law[@]}"
+common=(--threshold 0 --threshold-sub 0 --steps "${STEPS:-2000}" --batch "${BATCH:-1024}" --keep 1)
+if [ -n "${STORE:-}" ]; then
+  data=$STORE given=(--store "$STORE") usual=${MODEL:+core probing}
+  if [ -n "${MODEL:-}" ]; then given+=(--model "$MODEL"); fi
+else
+  data=$folder/forest.safetensors given=() usual=truth
+  common+=(--normalize none --bias geometric-median)
+  "$hsae" synth "$data" "${law[@]}"
+fi
+read -ra suites <<<"${SUITES-$usual}"
 
 # kind NAME: the options of a kind of dictionary. hA has A sublatents in A dimensions, hAsS in S; -bk: BatchTopK selects experts;
 # -sub-N: N sublatents a row.
@@ -50,8 +66,25 @@ kind() {
   echo "${own[@]}"
 }
 
-common=(--normalize none --bias geometric-median --threshold 0 --threshold-sub 0 --steps "${STEPS:-2000}"
-  --batch "${BATCH:-1024}" --keep 1)
+# has SUITE RUN…: whether one file has this suite for all these runs as they are now.
+has() {
+  local run tests=()
+  for run in "${@:2}"; do tests+=(-newer "$run/done" -exec grep -qF "\"${run##*/}\"" {} \;); done
+  [ -n "$(find "$folder" -maxdepth 1 -name "$1-*.json" "${tests[@]}" -print -quit)" ]
+}
+
+# measure SUITE NAME RUN…: evaluates these runs. Results that are there are kept: a new file gets another name.
+measure() {
+  local file=$folder/$1-$2 number=2
+  if [ -e "$file.json" ]; then
+    while [ -e "$file-$number.json" ]; do number=$((number + 1)); done
+    file+=-$number
+  fi
+  "$hsae" evaluate "${@:3}" --suite "$1" --tokens "${ROWS:-100k}" "${given[@]}" "${evaluate[@]}" \
+    --out "$folder/unfinished.json" >"$file.txt"
+  mv "$folder/unfinished.json" "$file.json"
+}
+
 for seed in "${seeds[@]}"; do
   runs=()
   for name in "${kinds[@]}"; do
@@ -60,45 +93,19 @@ for seed in "${seeds[@]}"; do
     settings=$(kind "$name")
     read -ra own <<<"$settings"
     [ -e "$run/done" ] && continue
-    "$hsae" train "$forest" "${common[@]}" "${own[@]}" "${options[@]}" --seed "$seed" --out "$run" --resume
+    "$hsae" train "$data" "${common[@]}" "${own[@]}" "${options[@]}" --seed "$seed" --out "$run" --resume
     : >"$run/done"
   done
-  file=$folder/truth-seed$seed.json
-  if [ ! -e "$file" ] || [ -n "$(find "${runs[@]}" -maxdepth 1 -name done -newer "$file")" ]; then
-    "$hsae" evaluate "${runs[@]}" --suite truth,structure --tokens "${ROWS:-100k}" --out "$file" >"${file%.json}.txt"
-  fi
+  for suite in "${suites[@]}"; do
+    missing=()
+    for run in "${runs[@]}"; do has "$suite" "$run" || missing+=("$run"); done
+    if [ ${#missing[@]} -gt 0 ]; then measure "$suite" "seed$seed" "${missing[@]}"; fi
+  done
 done
-python3 - "$folder" "${seeds[@]}" <<'P'
-import json
-import sys
-from pathlib import Path
-
-folder, seeds = Path(sys.argv[1]), sys.argv[2:]
-columns = [
-    ("codes_row", "codes", 1), ("explained_variance", "EV", 3), ("mcc", "MCC", 3), ("f1", "F1", 3), ("precision", "precision", 3),
-    ("recall", "recall", 3), ("uniqueness", "uniqueness", 3), ("mcc_both", "MCC both", 3), ("f1_sublatents", "F1 sub", 3),
-    ("edge_precision_tree", "tree: right", 3), ("edge_precision_tree_chance", "chance", 3), ("edge_recall_tree", "found", 3),
-    ("edge_precision_coactivation", "coactivation: right", 3), ("edge_recall_coactivation", "found", 3),
-    ("edge_precision_clusters", "clusters: right", 3), ("edge_recall_clusters", "found", 3), ("dead", "dead", 3)]
-print("| dictionary |", " | ".join(title for _, title, _ in columns), "|")
-print("|---" * (1 + len(columns)) + "|")
-table = {}
-for seed in seeds:
-    for run in json.loads((folder / f"truth-seed{seed}.json").read_text())["runs"]:
-        for result in run["results"]:
-            if result["suite"] == "truth":
-                values = {n["key"]: n["value"] for n in result["numbers"]}
-                table.setdefault(run["name"].rsplit("-seed", 1)[0], []).append(values)
-for name, runs in table.items():
-    cells = []
-    for key, _, digits in columns:
-        found = [float(r[key]) for r in runs if key in r]
-        found = [v for v in found if v == v]
-        if not found:
-            cells.append("")
-        elif len(found) == 1:
-            cells.append(f"{found[0]:.{digits}f}")
-        else:
-            cells.append(f"{sum(found) / len(found):.{digits}f} ({min(found):.{digits}f}–{max(found):.{digits}f})")
-    print(f"| {name} | {' | '.join(cells)} |")
-P
+# The suite structure sees all seeds of a kind together, because it also measures whether they agree.
+for name in "${kinds[@]}"; do
+  runs=()
+  for seed in "${seeds[@]}"; do runs+=("$folder/$name-seed$seed"); done
+  has structure "${runs[@]}" || measure structure "$name" "${runs[@]}"
+done
+python3 runs/truth-results.py "$folder" --kinds "${kinds[@]}" --seeds "${seeds[@]}"

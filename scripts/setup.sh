@@ -58,6 +58,7 @@ need_command cmake cmake
 need_command ninja ninja-build
 need_command g++ g++ # for libstdc++'s headers
 need_command pkg-config pkg-config
+need_command zstd zstd # the texts of hsae evaluate --suite probing
 need_command python3 python3
 python3 -c 'import importlib.util, sys; sys.exit(importlib.util.find_spec("pip") is None)' \
   2>/dev/null || missing+=(python3-pip)

@@ -18,6 +18,9 @@ public struct CatalogueFile: Hashable, Sendable {
       case bzip2
       /// The member is an SQLite database. Each row of the query's result becomes a line, a JSON array.
       case sqlite(query: String)
+      /// The member is a folder of tables that zstd compressed, as in the package sae-probes. Each set with two classes
+      /// becomes a line (`ProbingTexts`).
+      case probingSets
     }
 
     /// The package's name.

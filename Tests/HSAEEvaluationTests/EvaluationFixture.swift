@@ -105,13 +105,13 @@ enum EvaluationFixture {
     return try ActivationStore(path: path)
   }
 
-  /// An input of a store and `model`, with few bootstrap samples.
+  /// An input of a store and `model`, with few bootstrap samples and few steps of meta-structure.
   static func input(
     _ source: (any RowSource)?, model: (any ResidualStreamModel)? = nil, text: [Document]? = nil,
     layer: Int? = nil, change: (inout EvaluationOptions) -> Void = { _ in }
   ) -> EvaluationInput {
     var options = EvaluationOptions()
-    (options.resamples, options.threads) = (200, 2)
+    (options.resamples, options.threads, options.metaSteps) = (200, 2, 20)
     change(&options)
     var loader: EvaluationInput.ModelLoader?
     if let model { loader = { (_, _) throws(Failure) in model } }

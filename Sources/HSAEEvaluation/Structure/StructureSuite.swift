@@ -63,8 +63,10 @@ public enum StructureSuite: EvaluationSuite {
         "codes_row", "codes a row, both levels", Double(codes) / Double(max(1, rows.count)),
         digits: 2))
     let directions = run.dictionary.directions(ofSublatents: false)
+    var rules: [Rule] = []
     if !tree.isEmpty {
       add("tree", "own tree", own[0], chance: own[1], run, options, to: &result)
+      rules.append(("tree", "own tree", tree))
     }
     if let coactivation {
       let families = Family.families(
@@ -82,10 +84,12 @@ public enum StructureSuite: EvaluationSuite {
           for index in found.indices { found[index].add(active) }
         }
         add("coactivation", "coactivation", found[0], chance: found[1], run, options, to: &result)
+        rules.append(("coactivation", "coactivation", families))
       }
     } else {
       result.notes.append(CoactivationCounts.note(onTooMany: run.name))
     }
+    try addReconstructionCondition(rules, run, rows, input, to: &result)
     let experts = Double(topCodes) / Double(max(1, rows.count))
     result.numbers.append(
       EvaluationNumber(
@@ -96,6 +100,7 @@ public enum StructureSuite: EvaluationSuite {
         EvaluationNumber(
           "decoder_projection", "decoder projection at its own L0", projection, better: .lower))
     }
+    try addMetaStructure(directions, run, input, to: &result)
     return result
   }
 
@@ -113,7 +118,7 @@ public enum StructureSuite: EvaluationSuite {
   }
 
   /// The active latents of a row, both levels, with their codes.
-  private static func active(
+  static func active(
     _ row: ArraySlice<Code>, _ run: LoadedRun
   ) -> [(latent: Int, code: Float)] {
     let (shape, threshold) = (run.shape, run.dictionary.activation.subThreshold)

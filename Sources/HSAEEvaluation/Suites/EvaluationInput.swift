@@ -27,6 +27,9 @@ public final class EvaluationInput {
   /// Finds sentences in several languages.
   public typealias SentenceSource = () throws(Failure) -> ParallelSentences
 
+  /// Finds labelled texts.
+  public typealias ProbingSource = () throws(Failure) -> ProbingTexts
+
   /// The user's options.
   public let options: EvaluationOptions
   /// The store or matrix, if there is one.
@@ -41,6 +44,7 @@ public final class EvaluationInput {
   private let layer: Int?
   private let loader: ModelLoader?
   private let sentenceSource: SentenceSource?
+  private let probingSource: ProbingSource?
   private var loaded: (any ResidualStreamModel)?
   /// The residual stream over the text, after a suite has asked for it.
   var capturedRows: EvaluationRows?
@@ -55,13 +59,14 @@ public final class EvaluationInput {
   public init(
     options: EvaluationOptions = EvaluationOptions(), source: (any RowSource)? = nil,
     text: [Document]? = nil, textName: String = "", layer: Int? = nil, loader: ModelLoader? = nil,
-    sentences: SentenceSource? = nil, ranks: any Communicator = SingleProcess(),
+    sentences: SentenceSource? = nil, probing: ProbingSource? = nil,
+    ranks: any Communicator = SingleProcess(),
     say: @escaping (String) -> Void = { _ in },
     progress: @escaping (_ done: Int, _ total: Int, _ units: String) -> Void = { _, _, _ in }
   ) {
     (self.options, self.source, self.text, self.textName) = (options, source, text, textName)
     (self.layer, self.loader, self.say, self.progress) = (layer, loader, say, progress)
-    (sentenceSource, self.ranks) = (sentences, ranks)
+    (sentenceSource, probingSource, self.ranks) = (sentences, probing, ranks)
   }
 
   /// Whether a model was given.
@@ -226,5 +231,10 @@ public final class EvaluationInput {
       throw .usage("The suite crosslingual needs sentences in several languages (--sentences).")
     }
     return try sentenceSource()
+  }
+
+  func probingTexts() throws(Failure) -> ProbingTexts {
+    guard let probingSource else { throw .usage("The suite probing needs labelled texts.") }
+    return try probingSource()
   }
 }

@@ -20,6 +20,12 @@ public struct EvaluationOptions: Hashable, Sendable {
   public var maxWords = 10_000
   /// Number of solved examples before each word of that task.
   public var examples = 10
+  /// Sets of labelled texts for the suite probing: a number of them, "all", or names separated by commas.
+  public var probeSets = "16"
+  /// Limit on the texts of each of these sets, training and test texts together.
+  public var probeTexts = 600
+  /// Steps of the dictionary of decoder rows that the suite structure trains (meta-structure); 0: none is trained.
+  public var metaSteps = 1_500
   /// The folder of WordNet's files (hierarchy of words).
   public var wordNet = WordNet.defaultFolder
 

@@ -48,7 +48,7 @@ public enum EvaluationSuites {
   public static var all: [any EvaluationSuite.Type] {
     [
       CoreSuite.self, AbsorptionSuite.self, CrosslingualSuite.self, HierarchySuite.self,
-      CostSuite.self, StructureSuite.self, TruthSuite.self,
+      CostSuite.self, StructureSuite.self, TruthSuite.self, ProbingSuite.self,
     ]
   }
 

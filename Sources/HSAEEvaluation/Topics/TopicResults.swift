@@ -13,6 +13,12 @@ struct TopicResults {
   private let input: EvaluationInput
   private let documents: DocumentTopics
 
+  /// Whether a document of `store` states a topic.
+  static func hasTopics(_ store: ActivationStore) throws(Failure) -> Bool {
+    let corpus = try StoredCorpus(store: store.path)
+    return (0..<corpus.documentCount).contains { corpus.topic(of: $0) != nil }
+  }
+
   /// Reads the topics of the store's documents. Fails with `.data` if there are none.
   init(store: ActivationStore, input: EvaluationInput) throws(Failure) {
     self.store = store

@@ -32,6 +32,8 @@ public struct TaxonomyScoring: Hashable, Sendable {
   public var minimumNouns = 5
   /// A parent with fewer judged children is not judged.
   public var minimumChildren = 3
+  /// Rows that are kept for each of these nouns, because several may be of one noun.
+  public var rowsPerNoun = 4
   /// Specificity is 1 for a synset that covers this share of all nouns or less.
   public var fullSpecificity = 0.05
 
@@ -44,10 +46,9 @@ public struct TaxonomyScoring: Hashable, Sendable {
   public func families(
     codes: Codes, nouns: NounTable, shape: DictionaryShape, subThreshold: Float
   ) -> [NounFamily] {
-    // Several tokens may be one noun, so more rows than nouns are kept.
-    var parents = RankedRows(groups: shape.experts, capacity: 4 * parentNouns)
+    var parents = RankedRows(groups: shape.experts, capacity: rowsPerNoun * parentNouns)
     var children = RankedRows(
-      groups: shape.experts * shape.sublatents, capacity: 4 * childNouns)
+      groups: shape.experts * shape.sublatents, capacity: rowsPerNoun * childNouns)
     for row in 0..<codes.count where nouns.nounOfRow[row] >= 0 {
       for code in codes[row] {
         parents.offer(group: code.expert, row: row, value: code.value)
@@ -70,8 +71,8 @@ public struct TaxonomyScoring: Hashable, Sendable {
   ) -> [NounFamily] {
     precondition(groups.count == latents, "\(latents) latents, \(groups.count) groups.")
     let count = (groups.max() ?? -1) + 1
-    var parents = RankedRows(groups: count, capacity: 4 * parentNouns)
-    var children = RankedRows(groups: latents, capacity: 4 * childNouns)
+    var parents = RankedRows(groups: count, capacity: rowsPerNoun * parentNouns)
+    var children = RankedRows(groups: latents, capacity: rowsPerNoun * childNouns)
     for row in 0..<codes.count where nouns.nounOfRow[row] >= 0 {
       var sums: [Int: Float] = [:]
       for code in codes[row] {

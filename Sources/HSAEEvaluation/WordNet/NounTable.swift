@@ -47,7 +47,7 @@ public struct NounTable: Sendable {
   public var count: Int { lemmas.count }
 
   /// The word of a token in lower case, if the token is a whole word of letters a to z.
-  private static func english(_ token: String) -> String? {
+  static func english(_ token: String) -> String? {
     guard token.first == "\u{2581}" else { return nil }
     let letters = token.dropFirst()
     guard letters.utf8.count >= 3, letters.utf8.allSatisfy({ (0x61...0x7A).contains($0 | 0x20) })

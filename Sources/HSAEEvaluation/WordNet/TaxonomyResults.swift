@@ -1,5 +1,5 @@
-// The suite `hierarchy` for dictionaries of words: scores against WordNet, beside those of the same families
-// with shuffled children and with random nouns.
+// The suite `hierarchy` against WordNet, for dictionaries of words and for those of a residual stream at nouns: scores beside
+// those of the same families with shuffled children and with random nouns.
 
 import HSAEActivations
 import HSAEModels
@@ -12,7 +12,11 @@ struct TaxonomyResults {
   private let store: ActivationStore
   private let input: EvaluationInput
   private let nouns: NounTable
-  private let scoring = TaxonomyScoring()
+  /// The rows that may be nouns, in the order of `nouns.nounOfRow`.
+  let rows: [Int]
+  private let scoring: TaxonomyScoring
+  /// Rows of a residual stream that are judged, at most.
+  private static let mostRows = 100_000
   /// Number of families in the table.
   private static let shownFamilies = 20
   /// Number of children in a line of the table.
@@ -20,17 +24,54 @@ struct TaxonomyResults {
   /// Latents in a group of a flat dictionary if no hierarchical run is evaluated with it.
   private static let groupSize = 8
 
-  /// Reads WordNet and finds the store's nouns. Fails with `.data` if there are too few.
+  /// Reads WordNet and finds the store's nouns: among its words, or among the whole words of its text.
   init(store: ActivationStore, input: EvaluationInput) throws(Failure) {
     self.store = store
     self.input = input
-    let words = WordTable(tokens: store.tokens, vocabulary: store.vocabulary)
-    nouns = NounTable(words: words, wordNet: try WordNet(folder: input.options.wordNet))
-    guard nouns.count >= 100 else {
-      throw .data(
-        "\(store.path): only \(nouns.count) of its words are English nouns that WordNet knows, too few"
-          + " to judge a hierarchy by.")
+    let wordNet = try WordNet(folder: input.options.wordNet)
+    var scoring = TaxonomyScoring()
+    if store.attributes.kind == .unembedding {
+      rows = Array(0..<store.rowCount)
+    } else {
+      // A frequent noun has many rows.
+      scoring.rowsPerNoun = 16
+      rows = try Self.wholeWords(of: store, wordNet)
     }
+    self.scoring = scoring
+    let words = WordTable(tokens: rows.map(store.token), vocabulary: store.vocabulary)
+    nouns = NounTable(words: words, wordNet: wordNet)
+  }
+
+  /// What is wrong if there are too few nouns; nil if there are enough.
+  var complaint: String? {
+    nouns.count >= 100
+      ? nil
+      : "\(store.path): only \(nouns.count) of its words are English nouns that WordNet knows, too few to judge"
+        + " a hierarchy by."
+  }
+
+  /// The rows of `store` whose token is a whole noun of its text: the next token does not continue the word.
+  private static func wholeWords(
+    of store: ActivationStore, _ wordNet: WordNet
+  ) throws(Failure) -> [Int] {
+    let corpus = try StoredCorpus(store: store.path)
+    let isNoun = store.vocabulary.map { NounTable.english($0).flatMap(wordNet.lemma(of:)) != nil }
+    let continues = store.vocabulary.map { $0.first?.isLetter ?? false }
+    func has(_ flags: [Bool], _ token: Int32) -> Bool {
+      flags.indices.contains(Int(token)) && flags[Int(token)]
+    }
+    var rows: [Int] = []
+    for row in 0..<store.rowCount where has(isNoun, store.token(row)) {
+      guard let place = store.place(row) else { continue }
+      let document = try corpus.range(of: place.document)
+      let next = document.lowerBound + place.position + 1
+      if next < document.upperBound, has(continues, corpus.tokens(at: next..<next + 1)[0]) {
+        continue
+      }
+      rows.append(row)
+      if rows.count == mostRows { break }
+    }
+    return rows
   }
 
   /// The results of `runs`, in their order.
@@ -70,9 +111,16 @@ struct TaxonomyResults {
   }
 
   private func codes(_ run: LoadedRun) throws(Failure) -> Codes {
-    var rows = try store.matrix(rows: 0..<store.rowCount)
-    run.prepare(&rows, norms: store.restoresLengths ? [] : store.norms[...])
-    return run.dictionary.encode(rows, threads: input.options.threads)
+    var codes = Codes()
+    for start in stride(from: 0, to: rows.count, by: EvaluationRows.chunk) {
+      let part = Array(rows[start..<min(rows.count, start + EvaluationRows.chunk)])
+      var matrix = Matrix(rows: part.count, columns: store.width)
+      try store.gather(part, into: &matrix)
+      run.prepare(&matrix, norms: store.restoresLengths ? [] : part.map(store.norm)[...])
+      for row in run.dictionary.encode(matrix, threads: input.options.threads) { codes.append(row) }
+      input.progress(start + part.count, rows.count, "rows of \(run.name)")
+    }
+    return codes
   }
 
   private func result(
@@ -117,6 +165,12 @@ struct TaxonomyResults {
     result.notes.append(
       "WordNet judges English nouns only. The frequency of a word is estimated from its token's number."
     )
+    if store.attributes.kind != .unembedding {
+      result.notes.append(
+        "Nouns are \(counted(rows.count, "row")) of the store, most of them rows the runs were trained on,"
+          + " whose token is a whole noun. A latent's nouns are those at which it is active most strongly."
+      )
+    }
     return result
   }
 

@@ -18,6 +18,11 @@ public struct WordNet: Sendable {
   /// The folder of Debian's package.
   public static let defaultFolder = "/usr/share/wordnet"
 
+  /// Whether `folder` has WordNet's nouns.
+  static func isInstalled(in folder: String) -> Bool {
+    Path.exists(Path.join(folder, "data.noun"))
+  }
+
   /// Reads `index.noun`, `data.noun` and `noun.exc` in `folder`.
   ///
   /// Fails with `.missing` if one is not there, and with `.data` (file and line) if one is not a WordNet file.
