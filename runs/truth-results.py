@@ -2,8 +2,7 @@
 
     python3 runs/truth-results.py FOLDER --kinds NAME… --seeds SEED…
 
-It reads FOLDER/SUITE-*.json, which `hsae evaluate --out` wrote; runs are named KIND-seedSEED. Of several results of one run and
-one suite the newest counts. With the suite truth, FOLDER gets truth-edges.svg, truth-f1.svg and truth-mcc.svg.
+It reads FOLDER/SUITE-*.json, which `hsae evaluate --out` wrote; runs are named KIND-seedSEED. With the suite truth, FOLDER gets truth-edges.svg, truth-f1.svg and truth-mcc.svg.
 """
 
 import argparse
@@ -54,7 +53,7 @@ def read(folder, kinds, seeds):
     """The numbers of each suite, kind and seed: results[suite][kind][seed][key]."""
     files = [file for suite in COLUMNS for file in folder.glob(f"{suite}-*.json")]
     results = {}
-    for file in sorted(files, key=lambda file: file.stat().st_mtime_ns):
+    for file in sorted(files):
         for run in json.loads(file.read_text(encoding="utf-8"))["runs"]:
             kind, _, seed = run["name"].rpartition("-seed")
             if kind in kinds and seed in seeds:

@@ -66,23 +66,16 @@ kind() {
   echo "${own[@]}"
 }
 
-# has SUITE RUN…: whether one file has this suite for all these runs as they are now.
-has() {
-  local run tests=()
-  for run in "${@:2}"; do tests+=(-newer "$run/done" -exec grep -qF "\"${run##*/}\"" {} \;); done
-  [ -n "$(find "$folder" -maxdepth 1 -name "$1-*.json" "${tests[@]}" -print -quit)" ]
-}
-
-# measure SUITE NAME RUN…: evaluates these runs. Results that are there are kept: a new file gets another name.
+# measure SUITE NAME RUN…: evaluates these runs, unless a file has this suite for all of them as they are now.
 measure() {
-  local file=$folder/$1-$2 number=2
-  if [ -e "$file.json" ]; then
-    while [ -e "$file-$number.json" ]; do number=$((number + 1)); done
-    file+=-$number
-  fi
+  local file=$folder/$1-$2.json run stale=0
+  for run in "${@:3}"; do
+    [ "$file" -nt "$run/done" ] && grep -qF "\"${run##*/}\"" "$file" || stale=1
+  done
+  [ "$stale" = 1 ] || return 0
   "$hsae" evaluate "${@:3}" --suite "$1" --tokens "${ROWS:-100k}" "${given[@]}" "${evaluate[@]}" \
-    --out "$folder/unfinished.json" >"$file.txt"
-  mv "$folder/unfinished.json" "$file.json"
+    --out "$folder/unfinished.json" >"${file%.json}.txt"
+  mv "$folder/unfinished.json" "$file"
 }
 
 for seed in "${seeds[@]}"; do
@@ -96,16 +89,12 @@ for seed in "${seeds[@]}"; do
     "$hsae" train "$data" "${common[@]}" "${own[@]}" "${options[@]}" --seed "$seed" --out "$run" --resume
     : >"$run/done"
   done
-  for suite in "${suites[@]}"; do
-    missing=()
-    for run in "${runs[@]}"; do has "$suite" "$run" || missing+=("$run"); done
-    if [ ${#missing[@]} -gt 0 ]; then measure "$suite" "seed$seed" "${missing[@]}"; fi
-  done
+  for suite in "${suites[@]}"; do measure "$suite" "seed$seed" "${runs[@]}"; done
 done
 # The suite structure sees all seeds of a kind together, because it also measures whether they agree.
 for name in "${kinds[@]}"; do
   runs=()
   for seed in "${seeds[@]}"; do runs+=("$folder/$name-seed$seed"); done
-  has structure "${runs[@]}" || measure structure "$name" "${runs[@]}"
+  measure structure "$name" "${runs[@]}"
 done
 python3 runs/truth-results.py "$folder" --kinds "${kinds[@]}" --seeds "${seeds[@]}"

@@ -88,7 +88,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
   var probeSets = "16"
 
   @Option(help: "Texts of each of these sets, at most; two thirds of them train the probes.")
-  var probeTexts = 600
+  var probeTexts = "600"
 
   @Option(
     help: """
@@ -125,7 +125,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     guard (0...100).contains(examples) else {
       throw ValidationError("--examples must be between 0 and 100.")
     }
-    guard probeTexts >= ProbingSuite.leastTexts else {
+    guard (try? SizeArgument.count(probeTexts)) ?? 0 >= ProbingSuite.leastTexts else {
       throw ValidationError("--probe-texts must be at least \(ProbingSuite.leastTexts).")
     }
     guard metaSteps >= 0 else { throw ValidationError("--meta-steps must not be negative.") }
@@ -200,7 +200,7 @@ struct Evaluate: ParsableCommand, RunsOnRanks {
     options.maxWords = try SizeArgument.count(maxWords)
     (options.examples, options.wordNet) = (examples, wordnet)
     (options.sentences, options.metaSteps) = (sentenceCount, metaSteps)
-    (options.probeSets, options.probeTexts) = (probeSets, probeTexts)
+    (options.probeSets, options.probeTexts) = (probeSets, try SizeArgument.count(probeTexts))
     let say = { @Sendable (text: String) in sayFirst("hsae evaluate: \(text)") }
     let source = try source(runs, suites)
     // A store names the block itself.

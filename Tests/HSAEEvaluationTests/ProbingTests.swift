@@ -215,11 +215,40 @@ struct ProbingTests {
     #expect(throws: Failure.self) { try ProbingSuite.chooseSets("", of: names, seed: 1) }
   }
 
-  @Test func setsThatAreTooSmallAreRefused() throws {
+  @Test func setsThatAreTooSmallAreLeftOut() throws {
     let failure = try #require(throws: Failure.self) {
       try results([run("flat", experts: 24)]) { $0.probeTexts = 100 }
     }
-    #expect(failure.message.contains("The set"))
+    #expect(failure.message.contains("--probe-sets"))
+  }
+
+  @Test func noTextTrainsAndTests() {
+    // 150 different texts of each class, each twice, and ten that have both labels.
+    var (texts, labels) = ([String](), [Bool]())
+    for index in 0..<300 {
+      for _ in 0..<2 {
+        texts.append("text \(index)")
+        labels.append(index % 2 == 0)
+      }
+    }
+    for index in 0..<10 {
+      texts.append("text \(index)")
+      labels.append(index % 2 != 0)
+    }
+    var generator = SeededGenerator(seed: 3)
+    let drawn = ProbingSuite.draw(
+      LabelledTexts(name: "set", texts: texts, labels: labels), count: 600, model: model,
+      prefix: [256], using: &generator)
+    #expect(drawn.contexts.count == 2 * 145)
+    #expect(Set(drawn.contexts).count == drawn.contexts.count)
+    #expect(drawn.split.training == 2 * 96)
+    for part in [0..<drawn.split.training, drawn.split.training..<drawn.contexts.count] {
+      #expect(2 * drawn.split.labels[part].count { $0 } == part.count)
+    }
+    for (context, label) in zip(drawn.contexts, drawn.split.labels) {
+      let number = Int(String(decoding: context.dropFirst(6).map { UInt8($0) }, as: UTF8.self)) ?? 0
+      #expect(label == (number % 2 == 0) && number >= 10)
+    }
   }
 
   @Test(arguments: [

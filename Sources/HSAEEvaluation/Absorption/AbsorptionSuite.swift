@@ -48,7 +48,7 @@ public enum AbsorptionSuite: EvaluationSuite {
       Absorption(
         of: LatentView(
           run.dictionary, hasSublatents: hasSublatents,
-          rowScale: run.rowScale(ofStore: true)), task: task,
+          rowScale: run.modelRowScale(ofStore: input.store != nil)), task: task,
         threads: input.options.threads)
     }
     let top = measure(hasSublatents: false)

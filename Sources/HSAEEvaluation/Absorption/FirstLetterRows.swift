@@ -92,15 +92,8 @@ public struct FirstLetterRows: ~Copyable, Sendable {
           }
           prompts.append(prompt)
         }
-        var captured = Matrix(rows: prompts.reduce(0) { $0 + $1.tokens.count }, columns: width)
-        try model.capture(prompts.map(\.tokens), afterBlock: settings.block, into: &captured)
-        var start = 0
-        for (index, prompt) in zip(range, prompts) {
-          start += prompt.tokens.count
-          let source = captured.row(start - 1)
-          var target = result.mutableRow(index)
-          for column in source.indices { target[column] = source[column] }
-        }
+        let captured = try model.captureLast(prompts.map(\.tokens), afterBlock: settings.block)
+        for (place, index) in range.enumerated() { result.setRow(index, to: place, of: captured) }
         try progress((group + 1 - own.lowerBound) * words.count / own.count)
       }
     }
@@ -114,8 +107,7 @@ public struct FirstLetterRows: ~Copyable, Sendable {
     try ranks.check()
     let norms = result.rowNorms()
     result.scaleRowsToUnit()
-    let length = Float(width).squareRoot()
-    result.forEachRow { _, row in for column in row.indices { row[column] *= length } }
+    result.scale(by: Float(width).squareRoot())
     self.init(words: words, rows: result, norms: norms)
   }
 

@@ -22,25 +22,25 @@ public struct SplitLatents: Hashable, Sendable, Codable {
     test: SparseRows, testLabels: [Int]
   ) {
     let candidates = ranking.largest(Self.limit, output: letter)
+    let trainingFeatures = training.features(candidates)
+    let testFeatures = test.features(candidates)
     latents = []
     f1 = []
     var best = -100.0
     for k in 1...Self.limit where k <= candidates.count {
-      let chosen = Array(candidates.prefix(k))
       let regression = LogisticRegression(
         LabelledRows(
-          training.features(chosen), rows: 0..<training.rows.count,
+          trainingFeatures, rows: 0..<training.rows.count, columns: k,
           labels: trainingLabels.map { $0 == letter }, isBalanced: true), strength: 1)
-      let features = test.features(chosen)
       var outcomes: [(predicted: Bool, actual: Bool)] = []
-      for row in 0..<features.rows {
-        outcomes.append((regression.logit(features.row(row)) > 0, testLabels[row] == letter))
+      for row in 0..<testFeatures.rows {
+        outcomes.append((regression.logit(testFeatures.row(row)) > 0, testLabels[row] == letter))
       }
       let score = f1Score(outcomes)
       f1.append(score)
       guard score > best + Self.requiredGain else { break }
       best = score
-      latents = chosen
+      latents = Array(candidates.prefix(k))
     }
   }
 }

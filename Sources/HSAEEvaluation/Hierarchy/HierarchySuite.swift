@@ -1,5 +1,5 @@
 // The suite `hierarchy` of `hsae evaluate`: do parents and children match a hierarchy of meaning? It judges dictionaries by
-// WordNet, those of a residual stream at the nouns of the text, and these also by the topics of documents.
+// WordNet. Those of a residual stream are judged at the nouns of their text, and also by the topics of documents.
 
 import HSAEActivations
 public import HSAERuns
@@ -26,19 +26,30 @@ public enum HierarchySuite: EvaluationSuite {
       if let complaint = words.complaint { throw .data(complaint) }
       return try words.results(runs)
     }
-    var (nouns, note) = ([SuiteResult](), String?.none)
+    guard input.text == nil else {
+      throw .usage(
+        "The suite hierarchy reads topics and nouns from the store; evaluate it without --text.")
+    }
+    let topics = try TopicResults(store: store, input: input)
+    var words: TaxonomyResults?
+    var note: String?
     if WordNet.isInstalled(in: input.options.wordNet) {
-      let words = try TaxonomyResults(store: store, input: input)
-      note = words.complaint
-      if note == nil { nouns = try words.results(runs) }
+      let found = try TaxonomyResults(store: store, input: input)
+      note = found.complaint
+      if note == nil { words = found }
     } else {
       note =
-        "WordNet is not in \(input.options.wordNet), so nouns are not judged; HSAE_WORDNET=1 scripts/setup.sh"
-        + " installs it."
+        "Nouns are not judged: WordNet's files are not in \(input.options.wordNet). Install it (apt-get install"
+        + " wordnet-base), or name another folder with --wordnet."
     }
-    // If documents have no topics and nouns cannot be judged either, the missing topics are the failure.
-    if !nouns.isEmpty, try !TopicResults.hasTopics(store) { return nouns }
-    var results = try TopicResults(store: store, input: input).results(runs)
+    guard topics != nil || words != nil else {
+      throw .data(
+        "\(store.path): none of its documents states a topic; collect a corpus whose documents do, such"
+          + " as wiki-leads. \(note ?? "")")
+    }
+    let nouns = try words?.results(runs) ?? []
+    guard let topics else { return nouns }
+    var results = try topics.results(runs)
     for index in results.indices {
       if let note { results[index].notes.append(note) }
       guard nouns.indices.contains(index) else { continue }

@@ -2,12 +2,12 @@
 // suites `absorption`, `probing` and `structure` use it.
 
 import Foundation
-public import HSAETensors
+import HSAETensors
 
 /// Rows with yes-or-no labels, laid out for logistic regression.
-public struct LabelledRows: Sendable {
+struct LabelledRows: Sendable {
   /// Number of rows and of columns.
-  public let rows, columns: Int
+  let rows, columns: Int
   /// The elements [columns × rows], column after column.
   private let byColumn: [Float]
   /// +1 for yes, -1 for no.
@@ -17,17 +17,18 @@ public struct LabelledRows: Sendable {
   /// The weight of each row's loss; their sum is 1.
   private let shares: [Double]
 
-  /// The given `rows` of `matrix`, labelled yes where `labels` (one for each row of the matrix) is true. `isBalanced`: both
-  /// classes together weigh the same, whatever their sizes.
-  public init(
-    _ matrix: borrowing Matrix, rows: Range<Int>, labels: [Bool], isBalanced: Bool = false
+  /// The given `rows` of `matrix`, labelled yes where `labels` (one for each row of the matrix) is true; only the first
+  /// `columns`, if that is given. `isBalanced`: both classes together weigh the same, whatever their sizes.
+  init(
+    _ matrix: borrowing Matrix, rows: Range<Int>, columns: Int? = nil, labels: [Bool],
+    isBalanced: Bool = false
   ) {
     precondition(labels.count == matrix.rows, "\(labels.count) labels, \(matrix.rows) rows.")
-    (self.rows, columns) = (rows.count, matrix.columns)
-    var elements = [Float](repeating: 0, count: rows.count * matrix.columns)
+    (self.rows, self.columns) = (rows.count, columns ?? matrix.columns)
+    var elements = [Float](repeating: 0, count: rows.count * self.columns)
     for (place, row) in rows.enumerated() {
       let values = matrix.row(row)
-      for column in values.indices { elements[column * rows.count + place] = values[column] }
+      for column in 0..<self.columns { elements[column * rows.count + place] = values[column] }
     }
     byColumn = elements
     signs = labels[rows].map { $0 ? 1 : -1 }
@@ -94,17 +95,15 @@ public struct LabelledRows: Sendable {
 }
 
 /// A fitted logistic regression: the probability of yes is 1 / (1 + exp(-(w·x + b))).
-public struct LogisticRegression: Sendable {
+struct LogisticRegression: Sendable {
   /// A weight for each column.
-  public var weights: [Double] { Array(values.dropLast()) }
+  var weights: [Double] { Array(values.dropLast()) }
   /// The bias b.
-  public var bias: Double { values.last ?? 0 }
-  /// Whether every derivative is below `tolerance`.
-  public private(set) var isConverged = false
+  var bias: Double { values.last ?? 0 }
+  /// Whether every derivative of the mean loss fell below the tolerance.
+  private(set) var isConverged = false
   private var values: [Double]
 
-  /// The largest derivative of the mean loss that counts as zero.
-  static let tolerance = 1e-7
   /// Limit on the steps.
   static let mostSteps = 1_000
   /// Steps that L-BFGS remembers.
@@ -112,8 +111,12 @@ public struct LogisticRegression: Sendable {
 
   /// Minimises Σ s log(1 + exp(-y (w·x + b))) + ‖w‖² / (2 `strength`), the objective of scikit-learn's
   /// `LogisticRegression(C: strength)`. The bias has no penalty. s is 1, or balances the classes. It begins at `start`, or
-  /// at zero. If a class is missing, all weights are zero.
-  public init(_ data: LabelledRows, strength: Double, from start: LogisticRegression? = nil) {
+  /// at zero, and ends when every derivative of the mean loss is at most `tolerance`, or after 1,000 steps. If a class is
+  /// missing, all weights are zero.
+  init(
+    _ data: LabelledRows, strength: Double, from start: LogisticRegression? = nil,
+    tolerance: Double = 1e-7
+  ) {
     let (rows, columns) = (data.rows, data.columns)
     values = start?.values ?? Array(repeating: 0, count: columns + 1)
     precondition(values.count == columns + 1, "The start has other columns.")
@@ -134,7 +137,7 @@ public struct LogisticRegression: Sendable {
     var slope = gradient()
     var pairs: [(step: [Double], change: [Double], scale: Double)] = []
     for _ in 0..<Self.mostSteps {
-      if slope.allSatisfy({ abs($0) <= Self.tolerance }) {
+      if slope.allSatisfy({ abs($0) <= tolerance }) {
         isConverged = true
         return
       }
@@ -157,15 +160,15 @@ public struct LogisticRegression: Sendable {
     }
   }
 
-  /// w·x + b.
-  public func logit(_ x: Span<Float>) -> Double {
-    precondition(x.count == values.count - 1, "The row has \(x.count) columns.")
+  /// w·x + b; columns of x beyond the weights do not count.
+  func logit(_ x: Span<Float>) -> Double {
+    precondition(x.count >= values.count - 1, "The row has \(x.count) columns.")
     var sum = bias
-    for index in x.indices { sum += values[index] * Double(x[index]) }
+    for index in 0..<values.count - 1 { sum += values[index] * Double(x[index]) }
     return sum
   }
 
-  /// Minus the inverse Hessian, as the last steps tell it, times `slope` (two-loop recursion).
+  /// Minus the inverse Hessian, estimated from the last steps, times `slope` (two-loop recursion).
   private static func direction(
     _ slope: [Double], _ pairs: [(step: [Double], change: [Double], scale: Double)]
   ) -> [Double] {
@@ -228,17 +231,4 @@ public struct LogisticRegression: Sendable {
     let last = objective(low)
     return low > 0 && last.value < first.value ? low : nil
   }
-}
-
-/// The area under the receiver operating characteristic: the chance that a row with label yes has a larger score than one
-/// with label no, equal scores counting half. NaN without rows of both kinds.
-public func areaUnderCurve(_ scores: [Double], labels: [Bool]) -> Double {
-  precondition(scores.count == labels.count, "\(scores.count) scores, \(labels.count) labels.")
-  let positives = Double(labels.count { $0 })
-  let negatives = Double(labels.count) - positives
-  guard positives > 0, negatives > 0 else { return .nan }
-  let ranks = averageRanks(scores)
-  var sum = 0.0
-  for (rank, label) in zip(ranks, labels) where label { sum += rank }
-  return (sum - positives * (positives - 1) / 2) / (positives * negatives)
 }

@@ -1,4 +1,4 @@
-// The suite `probing` of `hsae evaluate`: how well one, two or five latents tell the classes of labelled texts, beside a
+// The suite `probing` of `hsae evaluate`: how well one, two or five latents predict the class of labelled texts, beside a
 // probe on the whole residual stream and random latents. It follows the package sae-probes 0.4.2.
 
 import HSAEActivations
@@ -14,7 +14,7 @@ public enum ProbingSuite: EvaluationSuite {
   /// "probing".
   public static let name = "probing"
   /// What it measures.
-  public static let about = "how well 1, 2 or 5 latents tell the classes of labelled texts"
+  public static let about = "how well 1, 2 or 5 latents predict the class of labelled texts"
 
   /// The numbers of latents of a probe.
   static let latentCounts = [1, 2, 5]
@@ -22,51 +22,53 @@ public enum ProbingSuite: EvaluationSuite {
   static let contextLength = 128
   /// Draws of random latents, whose scores are averaged.
   static let randomDraws = 5
-  /// Fewer training texts than this would need another way to choose the penalty.
+  /// Fewer texts of a set than this, training and test texts together, are too few to choose the penalty.
   public static let leastTexts = 200
 
   /// The numbers of `runs`. The model reads the texts once for all runs.
   public static func evaluate(
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
-    let model = try input.model(for: runs, suite: name)
+    let options = input.options
     let block = try input.block(suite: name)
-    let prefix = try input.prefix(for: runs, of: model)
     let texts = try input.probingTexts()
-    let chosen = try chooseSets(input.options.probeSets, of: texts.names, seed: input.options.seed)
-    let views = runs.map { run in
-      (run.shape.isFlat ? [false] : [false, true]).map {
-        LatentView(run.dictionary, hasSublatents: $0, rowScale: run.rowScale(ofStore: true))
-      }
-    }
-    var names: [String] = []
+    let chosen = try chooseSets(options.probeSets, of: texts.names, seed: options.seed)
+    let model = try input.model(for: runs, suite: name)
+    let prefix = try input.prefix(for: runs, of: model)
+    var results = runs.map { RunScores($0, ofStore: input.store != nil) }
+    var (names, skipped) = ([String](), [String]())
     var dense: [ProbeScore] = []
-    var scores: [[[SetScores]]] = views.map { $0.map { _ in [] } }
-    var codes = [Double](repeating: 0, count: runs.count)
     for (number, index) in chosen.enumerated() {
       let set = try texts.set(index)
-      var generator = SeededGenerator(seed: input.options.seed).split(UInt64(index))
-      let rows = try ProbedTexts(
-        set, count: input.options.probeTexts, model: model, block: block, prefix: prefix,
-        using: &generator)
-      let measured = measure(rows, views, generator, threads: input.options.threads)
-      names.append(set.name)
-      dense.append(measured.dense)
-      for (run, levels) in measured.runs.enumerated() {
-        for (level, found) in levels.enumerated() { scores[run][level].append(found) }
-        codes[run] += (levels.last?.codes ?? 0) / Double(chosen.count)
+      var generator = SeededGenerator(seed: options.seed).split(UInt64(index))
+      let drawn = draw(
+        set, count: options.probeTexts, model: model, prefix: prefix, using: &generator)
+      if drawn.split.labels.count >= leastTexts {
+        let rows = try model.captureLast(drawn.contexts, afterBlock: block)
+        names.append(set.name)
+        dense.append(
+          measure(rows, drawn.split, &results, generator.split(2), threads: options.threads))
+      } else {
+        skipped.append(set.name)
       }
       input.progress(number + 1, chosen.count, "sets of texts")
     }
-    let description =
-      "\(counted(chosen.count, "set")) of \(grouped(texts.names.count)) of labelled texts, at most"
-      + " \(grouped(input.options.probeTexts)) texts of each"
-    var results = zip(runs, scores).enumerated().map { (index, each) in
-      result(
-        each.1, dense: dense, names: names, codes: codes[index], description, input.options)
+    guard !names.isEmpty else {
+      throw .data(
+        "--probe-sets: none of the sets has \(leastTexts / 2) different texts of each class; choose other sets.")
     }
-    if let note = Comparison.unequalCodesNote(codes) { results[0].notes.insert(note, at: 0) }
-    return results
+    let description =
+      "\(counted(names.count, "set")) of \(grouped(texts.names.count)) of labelled texts, at most"
+      + " \(grouped(options.probeTexts)) texts of each"
+    var found = results.map { result(of: $0, dense: dense, names: names, description, options) }
+    if !skipped.isEmpty {
+      found[0].notes.append(
+        "Left out, because they have fewer than \(leastTexts / 2) different texts of a class:"
+          + " \(skipped.joined(separator: ", ")).")
+    }
+    let codes = found.compactMap { $0["codes_row"]?.value }
+    if let note = Comparison.unequalCodesNote(codes) { found[0].notes.insert(note, at: 0) }
+    return found
   }
 
   /// The sets that `choice` names: a number of them, drawn by `seed`; "all"; or names, separated by commas.
@@ -97,56 +99,88 @@ public enum ProbingSuite: EvaluationSuite {
     return chosen
   }
 
-  /// The probes of one set on one level of a run: by number of latents, and the same for random latents.
-  struct SetScores {
-    var best: [ProbeScore]
-    /// Area under the curve and accuracy, means over draws.
-    var random: [(area: Double, accuracy: Double)]
-    /// Active latents of a text, on average.
-    var codes: Double
+  /// Draws texts of `set`, as many of each class as of the other, at most `count`: their contexts, training texts first.
+  /// Two thirds, at most 1,024, train the probe. Equal texts count once, and texts with both labels not at all, so that no
+  /// training text is a test text.
+  static func draw(
+    _ set: LabelledTexts, count: Int, model: any ResidualStreamModel, prefix: [Int32],
+    using generator: inout SeededGenerator
+  ) -> (contexts: [[Int32]], split: ProbeSplit) {
+    var labels: [String: Set<Bool>] = [:]
+    for (text, label) in zip(set.texts, set.labels) { labels[text, default: []].insert(label) }
+    let room = min(contextLength, model.contextLength) - prefix.count
+    var seen: Set<[Int32]> = []
+    var classes: [[[Int32]]] = []
+    for label in [true, false] {
+      let texts = set.texts.indices.filter { set.labels[$0] == label }.map { set.texts[$0] }
+        .uniqued(by: \.self).filter { labels[$0]?.count == 1 }.shuffled(using: &generator)
+      var found: [[Int32]] = []
+      for text in texts where found.count < count / 2 {
+        let tokens = Array(model.tokenizer.encode(Array(text.utf8)[...]).suffix(max(0, room)))
+        // Long texts may have equal ends.
+        if !tokens.isEmpty, seen.insert(tokens).inserted { found.append(prefix + tokens) }
+      }
+      classes.append(found)
+    }
+    let each = min(classes[0].count, classes[1].count)
+    let training = min(each * 2 / 3, 512)
+    var texts: [(tokens: [Int32], label: Bool)] = []
+    for (own, label) in zip(classes, [true, false]) {
+      texts += own.prefix(training).map { ($0, label) }
+    }
+    texts.shuffle(using: &generator)
+    for (own, label) in zip(classes, [true, false]) {
+      texts += own.dropFirst(training).prefix(each - training).map { ($0, label) }
+    }
+    return (
+      texts.map(\.tokens), ProbeSplit(labels: texts.map(\.label), training: 2 * training)
+    )
   }
 
-  /// All probes of one set.
+  /// All probes of one set, whose texts have the given `rows` in the model: those of runs are added to `results`, that on
+  /// whole rows is returned.
   private static func measure(
-    _ rows: borrowing ProbedTexts, _ views: [[LatentView]], _ generator: SeededGenerator,
-    threads: Int
-  ) -> (dense: ProbeScore, runs: [[SetScores]]) {
+    _ rows: borrowing Matrix, _ split: ProbeSplit, _ results: inout [RunScores],
+    _ generator: SeededGenerator, threads: Int
+  ) -> ProbeScore {
     var jobs: [(run: Int, level: Int, codes: SparseRows)] = []
-    for (run, levels) in views.enumerated() {
-      for (level, view) in levels.enumerated() {
-        jobs.append((run, level, SparseRows(inOwnScale: view, of: rows.rows, threads: threads)))
+    for index in results.indices {
+      for (level, codes) in results[index].encode(rows, threads: threads).enumerated() {
+        jobs.append((index, level, codes))
       }
     }
-    let split = rows.split
+    var features = rows.copy()
+    let norms = rows.rowNorms()
+    let mean = norms.reduce(0, +) / Float(max(1, norms.count))
+    if mean > 0 { features.scale(by: Float(rows.columns).squareRoot() / mean) }
     let dense = Mutex<ProbeScore?>(nil)
     let found = Mutex<[Int: SetScores]>([:])
-    let features = rows.scaled()
     parallelFor(jobs.count + 1, threads: threads) { piece, _ in
       // The probe on whole rows takes longest, so it begins first.
-      guard piece > 0 else {
+      if piece == 0 {
         let score = ProbeScore(features, split)
-        return dense.withLock { $0 = score }
+        dense.withLock { $0 = score }
+      } else {
+        let scores = SetScores(jobs[piece - 1].codes, split, generator)
+        found.withLock { $0[piece - 1] = scores }
       }
-      let scores = SetScores(jobs[piece - 1].codes, split, generator)
-      found.withLock { $0[piece - 1] = scores }
     }
-    var runs: [[SetScores]] = views.map { _ in [] }
-    for (index, scores) in found.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
-      runs[jobs[index].run].append(scores)
+    for (index, scores) in found.withLock({ $0 }) {
+      results[jobs[index].run].levels[jobs[index].level].append(scores)
     }
     guard let dense = dense.withLock({ $0 }) else {
       preconditionFailure("The probe on whole rows has no result.")
     }
-    return (dense, runs)
+    return dense
   }
 
   // MARK: The result
 
-  /// The result of a run: `levels` are its levels (top; both), each with the scores of all sets.
   private static func result(
-    _ levels: [[SetScores]], dense: [ProbeScore], names: [String], codes: Double,
-    _ description: String, _ options: EvaluationOptions
+    of scores: RunScores, dense: [ProbeScore], names: [String], _ description: String,
+    _ options: EvaluationOptions
   ) -> SuiteResult {
+    let levels = scores.levels
     func mean(
       _ key: String, _ label: String, _ values: [Double], better: EvaluationNumber.Direction? = nil
     ) -> EvaluationNumber {
@@ -183,7 +217,9 @@ public enum ProbingSuite: EvaluationSuite {
     result.numbers += [
       mean("auc_dense", "AUC of a probe on whole rows", dense.map(\.areaUnderCurve)),
       mean("accuracy_dense", "accuracy of a probe on whole rows", dense.map(\.accuracy)),
-      EvaluationNumber("codes_row", "codes a text, all levels", codes, digits: 2),
+      EvaluationNumber(
+        "codes_row", "codes at the last token, both levels",
+        Double(scores.codes) / Double(max(1, scores.rows)), digits: 2),
     ]
     for (level, (_, text)) in zip(levels, suffixes) {
       result.tables.append(
@@ -197,17 +233,27 @@ public enum ProbingSuite: EvaluationSuite {
                 + [level[set].random.last?.area])
           }))
     }
+    let open = (dense + levels.joined().flatMap(\.best)).count { !$0.isConverged }
+    if open > 0 {
+      result.notes.append("\(counted(open, "probe")) did not reach the minimum of its loss in 1,000 steps.")
+    }
     return result
   }
 }
 
-extension ProbingSuite.SetScores {
-  fileprivate init(_ codes: SparseRows, _ split: ProbeSplit, _ generator: SeededGenerator) {
+/// The probes of one set on one level of a run.
+private struct SetScores {
+  /// By number of latents.
+  var best: [ProbeScore]
+  /// The same of random latents: area under the curve and accuracy, means over draws.
+  var random: [(area: Double, accuracy: Double)]
+
+  init(_ codes: SparseRows, _ split: ProbeSplit, _ generator: SeededGenerator) {
     let ranked = codes.mostDifferent(ProbingSuite.latentCounts.max() ?? 1, split)
     best = ProbingSuite.latentCounts.map { count in
       ProbeScore(codes.features(Array(ranked.prefix(count))), split)
     }
-    var draw = generator.split(2)
+    var draw = generator
     random = ProbingSuite.latentCounts.map { count in
       var sum = (area: 0.0, accuracy: 0.0)
       for _ in 0..<ProbingSuite.randomDraws {
@@ -217,76 +263,38 @@ extension ProbingSuite.SetScores {
       }
       return sum
     }
-    self.codes =
-      Double(codes.rows.reduce(0) { $0 + $1.count }) / Double(max(1, codes.rows.count))
   }
 }
 
-/// The residual stream at the last token of the chosen texts of a set, training texts first.
-struct ProbedTexts: ~Copyable {
-  /// The rows [texts × d], as long as the model makes them.
-  let rows: Matrix
-  /// Labels, and which texts train.
-  let split: ProbeSplit
+/// The scores of a run in all sets.
+private struct RunScores {
+  let run: LoadedRun
+  /// The top level; and both levels together, if it has two.
+  let views: [LatentView]
+  private let scale: RowScale
+  /// For each view, the scores of each set.
+  var levels: [[SetScores]]
+  /// Codes at the last tokens, both levels, as in the suite core; and the number of these tokens.
+  private(set) var codes = 0
+  private(set) var rows = 0
 
-  /// Draws texts of `set`, as many of each class as of the other, at most `count`, and captures their rows. Two thirds,
-  /// at most 1,024, train the probe.
-  ///
-  /// Fails with `.data` if the set has too few texts.
-  init(
-    _ set: LabelledTexts, count: Int, model: any ResidualStreamModel, block: Int,
-    prefix: [Int32], using generator: inout SeededGenerator
-  ) throws(Failure) {
-    var classes: [[(tokens: [Int32], label: Bool)]] = []
-    let room = min(ProbingSuite.contextLength, model.contextLength) - prefix.count
-    for label in [true, false] {
-      let all = set.labels.indices.filter { set.labels[$0] == label }.shuffled(using: &generator)
-      var found: [(tokens: [Int32], label: Bool)] = []
-      for index in all where found.count < count / 2 {
-        let tokens = model.tokenizer.encode(Array(set.texts[index].utf8)[...]).suffix(room)
-        if !tokens.isEmpty { found.append((prefix + tokens, label)) }
-      }
-      classes.append(found)
+  /// `ofStore`: the run's other rows come from a store.
+  init(_ run: LoadedRun, ofStore: Bool) {
+    self.run = run
+    scale = run.modelRowScale(ofStore: ofStore)
+    views = (run.shape.isFlat ? [false] : [false, true]).map {
+      LatentView(run.dictionary, hasSublatents: $0)
     }
-    let each = min(classes[0].count, classes[1].count)
-    let training = min(each * 2 / 3, 512)
-    guard 2 * each >= ProbingSuite.leastTexts else {
-      throw .data(
-        "The set \(set.name) has \(counted(each, "text")) of one class; a set needs at least"
-          + " \(ProbingSuite.leastTexts / 2).")
-    }
-    var texts = classes.flatMap { $0.prefix(training) }.shuffled(using: &generator)
-    texts += classes.flatMap { $0.dropFirst(training).prefix(each - training) }
-    var result = Matrix(rows: texts.count, columns: model.description.width)
-    for start in stride(from: 0, to: texts.count, by: 128) {
-      let group = texts[start..<min(texts.count, start + 128)].map(\.tokens)
-      var captured = Matrix(
-        rows: group.reduce(0) { $0 + $1.count }, columns: model.description.width)
-      try model.capture(group, afterBlock: block, into: &captured)
-      var end = 0
-      for (place, tokens) in group.enumerated() {
-        end += tokens.count
-        let source = captured.row(end - 1)
-        var target = result.mutableRow(start + place)
-        for column in source.indices { target[column] = source[column] }
-      }
-    }
-    self.init(
-      rows: result, split: ProbeSplit(labels: texts.map(\.label), training: 2 * training))
+    levels = views.map { _ in [] }
   }
 
-  private init(rows: consuming Matrix, split: ProbeSplit) {
-    self.rows = rows
-    self.split = split
-  }
-
-  /// The rows, all divided by one number, so that their mean length is √d.
-  func scaled() -> Matrix {
-    let norms = rows.rowNorms()
-    let mean = norms.reduce(0, +) / Float(max(1, norms.count))
-    let factor = mean > 0 ? Float(rows.columns).squareRoot() / mean : 1
-    var result = rows.copy()
-    result.forEachRow { _, row in for column in row.indices { row[column] *= factor } }
-    return result
+  /// The active latents of `matrix` [n × d], rows as the model makes them, for each view. Counts codes.
+  mutating func encode(_ matrix: borrowing Matrix, threads: Int) -> [SparseRows] {
+    var scaled = matrix.copy()
+    _ = scale.apply(to: &scaled)
+    let encoded = run.dictionary.encode(scaled, threads: threads)
+    for row in encoded { codes += row.count + row.count(where: \.hasSublatentCode) }
+    rows += encoded.count
+    return views.map { SparseRows($0, encoded) }
   }
 }

@@ -1,32 +1,31 @@
-// Probes of the suite `probing`: logistic regressions on a few latents, or on whole rows, that tell one class of texts
-// from another. Choices of latents and of the penalty follow the package sae-probes 0.4.2.
+// Probes of the suite `probing`: logistic regressions on a few latents, or on whole rows, that predict the class of a text.
+// Choices of latents and of the penalty follow the package sae-probes 0.4.2.
 
 import Foundation
 import HSAEModels
-public import HSAETensors
+import HSAETensors
 
 /// The texts of a set that are used: rows 0 ..< `training` train the probe, the others test it.
-public struct ProbeSplit: Hashable, Sendable {
+struct ProbeSplit: Hashable, Sendable {
   /// The label of each text.
-  public var labels: [Bool]
+  var labels: [Bool]
   /// Number of texts to train on.
-  public var training: Int
-
-  /// A split with the given parts.
-  public init(labels: [Bool], training: Int) { (self.labels, self.training) = (labels, training) }
+  var training: Int
 
   /// The texts to test on.
   var test: Range<Int> { training..<labels.count }
 }
 
-/// How well a probe tells the classes of its test texts.
-public struct ProbeScore: Hashable, Sendable {
+/// How well a probe predicts the classes of its test texts.
+struct ProbeScore: Hashable, Sendable {
   /// The area under the receiver operating characteristic.
-  public var areaUnderCurve: Double
-  /// The share of texts whose class it tells.
-  public var accuracy: Double
+  var areaUnderCurve: Double
+  /// The share of texts whose class it predicts.
+  var accuracy: Double
   /// The inverse of the L2 penalty, scikit-learn's C, that was chosen.
-  public var strength: Double
+  var strength: Double
+  /// Whether the final regression reached its minimum.
+  var isConverged: Bool
 
   /// The inverse penalties to choose from, largest first.
   static let strengths = (0..<10).map { pow(10, 5 - 10 * Double($0) / 9) }
@@ -35,7 +34,7 @@ public struct ProbeScore: Hashable, Sendable {
   ///
   /// The last fifth of the training texts, at most 100, choose the penalty by their area under the curve; of equals the
   /// weakest penalty wins. The probe is then fitted to all training texts.
-  public init(_ features: borrowing Matrix, _ split: ProbeSplit) {
+  init(_ features: borrowing Matrix, _ split: ProbeSplit) {
     precondition(features.rows == split.labels.count, "Not one row for each text.")
     let validation = min(split.training / 5, 100)
     let fitted = split.training - validation
@@ -62,7 +61,7 @@ public struct ProbeScore: Hashable, Sendable {
     areaUnderCurve = HSAEEvaluation.areaUnderCurve(logits, labels: truth)
     accuracy =
       Double(zip(logits, truth).count { ($0 > 0) == $1 }) / Double(max(1, truth.count))
-    strength = best.strength
+    (strength, isConverged) = (best.strength, final.isConverged)
   }
 
   private static func logits(
@@ -75,16 +74,14 @@ public struct ProbeScore: Hashable, Sendable {
 }
 
 extension SparseRows {
-  /// The codes of `view`'s latents in `matrix` [n × d], rows as long as a model makes them. Codes are in the scale in which
-  /// the dictionary sees rows.
-  init(inOwnScale view: LatentView, of matrix: borrowing Matrix, threads: Int) {
-    let (codes, _) = view.codes(of: matrix, norms: matrix.rowNorms(), threads: threads)
+  /// The active latents of `view` in each row of `codes`, in the scale in which the dictionary sees rows.
+  init(_ view: LatentView, _ codes: Codes) {
     self.init(rows: (0..<codes.count).map { view.latentCodes(codes[$0], norm: 1) })
   }
 
   /// The `count` latents whose mean codes in the two classes of the training texts differ most, most different first. Each
   /// latent's codes are first divided by their mean where it is active. Latents that are never active are left out.
-  public func mostDifferent(_ count: Int, _ split: ProbeSplit) -> [Int] {
+  func mostDifferent(_ count: Int, _ split: ProbeSplit) -> [Int] {
     let positives = Double(split.labels.prefix(split.training).count { $0 })
     let negatives = Double(split.training) - positives
     var found: [Int: (sum: Double, firings: Double, difference: Double)] = [:]

@@ -9,12 +9,8 @@ import HSAETensors
 /// Pairs of a parent and a child, the five latents that are most similar to the probe of each child, and the share of
 /// pairs of which both are among them.
 ///
-/// The condition is that of Tree SAE's code (`evals/hierarchy.py`). The sample is not: it trains probes on more than a
-/// million rows, on a graphics card, and draws 2,000 parents with replacement from the half of all latents that is active
-/// most often, with up to five children each that are active in at least 100 rows. Here 200 pairs on the rows of
-/// `SampledRows` must do. Parents are drawn without replacement, since a pair that is drawn twice says nothing new. The
-/// half is not needed: a parent is active at least as often as its child, or nearly. Every parent gives one child before
-/// any gives a second, because intervals resample parents.
+/// The condition is that of Tree SAE's code (`evals/hierarchy.py`); docs/evaluation.md says how the sample differs. Every
+/// parent gives one child before any gives a second, because intervals resample parents.
 struct ReconstructionCondition {
   /// A parent and a child.
   struct Pair: Hashable {
@@ -189,7 +185,7 @@ extension StructureSuite {
         EvaluationNumber(
           "reconstruction_condition_\(rule.key)",
           "reconstruction condition: probe near parent and child, \(rule.label)",
-          share(totals, 0), percentileInterval(samples.values { share($0, 0) }), better: .higher),
+          share(totals, 0), percentileInterval(samples.values { share($0, 0) })),
         EvaluationNumber(
           "reconstruction_condition_\(rule.key)_chance", "…, children shuffled",
           share(totals, 1)),

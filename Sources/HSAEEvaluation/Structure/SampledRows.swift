@@ -27,8 +27,8 @@ final class SampledRows: Sendable {
   private static let mostActive = 400
   /// Rows in which the latent is not active, for each in which it is.
   private static let othersForEach = 4
-  /// C, the weight of a row's loss beside the penalty ‖w‖²/2. In simulated forests whose directions overlap, 10 to 100
-  /// found parents and children most often. Tree SAE has next to no penalty, but many more rows.
+  /// C, the weight of a row's loss beside the penalty ‖w‖²/2. Tree SAE has next to no penalty, but many more rows; few rows
+  /// need one.
   private static let strength = 10.0
 
   /// A sample of `rows`, spread evenly over all of them.
@@ -39,9 +39,7 @@ final class SampledRows: Sendable {
     for piece in pieces {
       let part = try rows.matrix(piece, for: run)
       for index in 0..<part.rows {
-        let source = part.row(index)
-        var target = sample.mutableRow(place)
-        for column in source.indices { target[column] = source[column] }
+        sample.setRow(place, to: index, of: part)
         place += 1
       }
     }
@@ -54,10 +52,7 @@ final class SampledRows: Sendable {
     sample.subtract(sample.meanRow().map { Float($0) }, threads: threads)
     let squares = sample.rowNorms().reduce(0.0) { $0 + Double($1) * Double($1) }
     if squares > 0 {
-      let factor = Float((Double(sample.rows) / squares).squareRoot())
-      sample.forEachRow(threads: threads) { _, row in
-        for column in row.indices { row[column] *= factor }
-      }
+      sample.scale(by: Float((Double(sample.rows) / squares).squareRoot()))
     }
     self.rows = sample
   }
@@ -90,19 +85,11 @@ final class SampledRows: Sendable {
       .prefix(Self.othersForEach * active.count)
     let chosen = active + others
     let data = LabelledRows(
-      gathered(chosen, of: rows), rows: 0..<chosen.count,
+      rows.gathered(chosen), rows: 0..<chosen.count,
       labels: chosen.indices.map { $0 < active.count }, isBalanced: true)
-    return LogisticRegression(data, strength: Self.strength).weights.map { Float($0) }
+    // Only the direction counts, so the minimum need not be exact.
+    return LogisticRegression(data, strength: Self.strength, tolerance: 1e-5).weights.map {
+      Float($0)
+    }
   }
-}
-
-/// The rows `indices` of `matrix`, in this order.
-private func gathered(_ indices: some Collection<Int>, of matrix: borrowing Matrix) -> Matrix {
-  var result = Matrix(rows: indices.count, columns: matrix.columns)
-  for (place, index) in indices.enumerated() {
-    let source = matrix.row(index)
-    var target = result.mutableRow(place)
-    for column in source.indices { target[column] = source[column] }
-  }
-  return result
 }

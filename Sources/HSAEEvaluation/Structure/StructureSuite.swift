@@ -100,7 +100,7 @@ public enum StructureSuite: EvaluationSuite {
         EvaluationNumber(
           "decoder_projection", "decoder projection at its own L0", projection, better: .lower))
     }
-    try addMetaStructure(directions, run, input, to: &result)
+    addMetaStructure(directions, run, input, to: &result)
     return result
   }
 

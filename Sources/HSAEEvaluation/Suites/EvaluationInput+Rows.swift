@@ -148,9 +148,7 @@ extension EvaluationInput {
         try model.capture([tokens], afterBlock: block, into: &rows)
         var place = starts[index]
         for (position, token) in tokens.enumerated() where !model.tokenizer.isSpecial(token) {
-          let row = rows.row(position)
-          var target = kept.mutableRow(place)
-          for column in row.indices { target[column] = row[column] }
+          kept.setRow(place, to: position, of: rows)
           place += 1
         }
         done += tokens.count

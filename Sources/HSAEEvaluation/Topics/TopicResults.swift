@@ -13,25 +13,15 @@ struct TopicResults {
   private let input: EvaluationInput
   private let documents: DocumentTopics
 
-  /// Whether a document of `store` states a topic.
-  static func hasTopics(_ store: ActivationStore) throws(Failure) -> Bool {
-    let corpus = try StoredCorpus(store: store.path)
-    return (0..<corpus.documentCount).contains { corpus.topic(of: $0) != nil }
-  }
-
-  /// Reads the topics of the store's documents. Fails with `.data` if there are none.
-  init(store: ActivationStore, input: EvaluationInput) throws(Failure) {
+  /// Reads the topics of the store's documents; nil if there are none.
+  init?(store: ActivationStore, input: EvaluationInput) throws(Failure) {
     self.store = store
     self.input = input
     let corpus = try StoredCorpus(store: store.path)
     let all = 0..<corpus.documentCount
     documents = DocumentTopics(
       topics: all.map(corpus.topic), languages: all.map(corpus.language))
-    guard documents.count > 0 else {
-      throw .data(
-        "\(store.path): none of its documents states a topic; collect a corpus whose documents do, such"
-          + " as wiki-leads.")
-    }
+    if documents.count == 0 { return nil }
   }
 
   /// The results of `runs`, in their order.

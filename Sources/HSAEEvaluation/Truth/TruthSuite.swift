@@ -123,9 +123,11 @@ extension SparseAutoencoder {
     let sub = directions(ofSublatents: true)
     var result = Matrix(rows: top.rows + sub.rows, columns: shape.width)
     for row in 0..<result.rows {
-      let source = row < top.rows ? top.row(row) : sub.row(row - top.rows)
-      var target = result.mutableRow(row)
-      for column in target.indices { target[column] = source[column] }
+      if row < top.rows {
+        result.setRow(row, to: row, of: top)
+      } else {
+        result.setRow(row, to: row - top.rows, of: sub)
+      }
     }
     return result
   }

@@ -32,8 +32,6 @@ public struct TaxonomyScoring: Hashable, Sendable {
   public var minimumNouns = 5
   /// A parent with fewer judged children is not judged.
   public var minimumChildren = 3
-  /// Rows that are kept for each of these nouns, because several may be of one noun.
-  public var rowsPerNoun = 4
   /// Specificity is 1 for a synset that covers this share of all nouns or less.
   public var fullSpecificity = 0.05
 
@@ -46,21 +44,23 @@ public struct TaxonomyScoring: Hashable, Sendable {
   public func families(
     codes: Codes, nouns: NounTable, shape: DictionaryShape, subThreshold: Float
   ) -> [NounFamily] {
-    var parents = RankedRows(groups: shape.experts, capacity: rowsPerNoun * parentNouns)
-    var children = RankedRows(
-      groups: shape.experts * shape.sublatents, capacity: rowsPerNoun * childNouns)
+    var parents = RankedNouns(groups: shape.experts)
+    var children = RankedNouns(groups: shape.experts * shape.sublatents)
     for row in 0..<codes.count where nouns.nounOfRow[row] >= 0 {
+      let noun = nouns.nounOfRow[row]
       for code in codes[row] {
-        parents.offer(group: code.expert, row: row, value: code.value)
+        parents.offer(noun, group: code.expert, row: row, value: code.value)
         guard let sublatent = code.activeSublatent(threshold: subThreshold) else { continue }
         children.offer(
-          group: code.expert * shape.sublatents + sublatent, row: row, value: code.subValue)
+          noun, group: code.expert * shape.sublatents + sublatent, row: row, value: code.subValue)
       }
     }
     return (0..<shape.experts).map { expert in
       family(
-        expert, parents, nouns,
-        (0..<shape.sublatents).map { ($0, children.ranked(expert * shape.sublatents + $0)) })
+        expert, parents,
+        (0..<shape.sublatents).map {
+          ($0, children.ranked(expert * shape.sublatents + $0, limit: childNouns))
+        })
     }
   }
 
@@ -71,37 +71,32 @@ public struct TaxonomyScoring: Hashable, Sendable {
   ) -> [NounFamily] {
     precondition(groups.count == latents, "\(latents) latents, \(groups.count) groups.")
     let count = (groups.max() ?? -1) + 1
-    var parents = RankedRows(groups: count, capacity: rowsPerNoun * parentNouns)
-    var children = RankedRows(groups: latents, capacity: rowsPerNoun * childNouns)
+    var parents = RankedNouns(groups: count)
+    var children = RankedNouns(groups: latents)
     for row in 0..<codes.count where nouns.nounOfRow[row] >= 0 {
+      let noun = nouns.nounOfRow[row]
       var sums: [Int: Float] = [:]
       for code in codes[row] {
         sums[groups[code.expert], default: 0] += code.value
-        children.offer(group: code.expert, row: row, value: code.value)
+        children.offer(noun, group: code.expert, row: row, value: code.value)
       }
-      for (group, value) in sums { parents.offer(group: group, row: row, value: value) }
+      for (group, value) in sums { parents.offer(noun, group: group, row: row, value: value) }
     }
     var members = [[Int]](repeating: [], count: count)
     for latent in 0..<latents { members[groups[latent]].append(latent) }
     return (0..<count).map { group in
-      family(group, parents, nouns, members[group].map { ($0, children.ranked($0)) })
+      family(group, parents, members[group].map { ($0, children.ranked($0, limit: childNouns)) })
     }
   }
 
   /// The family of `parent` with those of `children` that have enough nouns.
   private func family(
-    _ parent: Int, _ parents: RankedRows, _ nouns: NounTable,
-    _ children: [(index: Int, rows: [RankedRow])]
+    _ parent: Int, _ parents: RankedNouns, _ children: [(index: Int, nouns: [Int32])]
   ) -> NounFamily {
     NounFamily(
-      parent: parent, nouns: distinct(parents.ranked(parent), nouns, limit: parentNouns),
-      children: children.map {
-        NounFamily.Child(index: $0.index, nouns: distinct($0.rows, nouns, limit: childNouns))
-      }.filter { $0.nouns.count >= minimumNouns })
-  }
-
-  private func distinct(_ rows: [RankedRow], _ nouns: NounTable, limit: Int) -> [Int32] {
-    Array(rows.map { nouns.nounOfRow[$0.row] }.uniqued(by: \.self).prefix(limit))
+      parent: parent, nouns: parents.ranked(parent, limit: parentNouns),
+      children: children.map { NounFamily.Child(index: $0.index, nouns: $0.nouns) }
+        .filter { $0.nouns.count >= minimumNouns })
   }
 
   /// Whether WordNet can judge a family.
@@ -138,5 +133,26 @@ public struct TaxonomyScoring: Hashable, Sendable {
       }
       return result
     }
+  }
+}
+
+/// The nouns of many groups, each with its strongest row. Memory grows with the pairs of a group and a noun that occur.
+private struct RankedNouns {
+  private var best: [[Int32: (value: Float, row: Int)]]
+
+  init(groups: Int) { best = Array(repeating: [:], count: groups) }
+
+  /// Keeps the row if it is the strongest of its noun; of equals the first.
+  mutating func offer(_ noun: Int32, group: Int, row: Int, value: Float) {
+    if let known = best[group][noun], known.value >= value { return }
+    best[group][noun] = (value, row)
+  }
+
+  /// The `limit` strongest nouns of a group, strongest first; of equals the one with the first row.
+  func ranked(_ group: Int, limit: Int) -> [Int32] {
+    best[group].sorted {
+      $0.value.value != $1.value.value
+        ? $0.value.value > $1.value.value : $0.value.row < $1.value.row
+    }.prefix(limit).map(\.key)
   }
 }

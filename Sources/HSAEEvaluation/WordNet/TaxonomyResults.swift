@@ -1,4 +1,4 @@
-// The suite `hierarchy` against WordNet, for dictionaries of words and for those of a residual stream at nouns: scores beside
+// The suite `hierarchy` against WordNet, for dictionaries of words and for those of a residual stream. Scores stand beside
 // those of the same families with shuffled children and with random nouns.
 
 import HSAEActivations
@@ -14,7 +14,7 @@ struct TaxonomyResults {
   private let nouns: NounTable
   /// The rows that may be nouns, in the order of `nouns.nounOfRow`.
   let rows: [Int]
-  private let scoring: TaxonomyScoring
+  private let scoring = TaxonomyScoring()
   /// Rows of a residual stream that are judged, at most.
   private static let mostRows = 100_000
   /// Number of families in the table.
@@ -29,15 +29,10 @@ struct TaxonomyResults {
     self.store = store
     self.input = input
     let wordNet = try WordNet(folder: input.options.wordNet)
-    var scoring = TaxonomyScoring()
-    if store.attributes.kind == .unembedding {
-      rows = Array(0..<store.rowCount)
-    } else {
-      // A frequent noun has many rows.
-      scoring.rowsPerNoun = 16
-      rows = try Self.wholeWords(of: store, wordNet)
-    }
-    self.scoring = scoring
+    rows =
+      store.attributes.kind == .unembedding
+      ? Array(0..<store.rowCount)
+      : try Self.wholeWords(of: store, wordNet, limit: min(Self.mostRows, input.options.rowLimit))
     let words = WordTable(tokens: rows.map(store.token), vocabulary: store.vocabulary)
     nouns = NounTable(words: words, wordNet: wordNet)
   }
@@ -47,12 +42,12 @@ struct TaxonomyResults {
     nouns.count >= 100
       ? nil
       : "\(store.path): only \(nouns.count) of its words are English nouns that WordNet knows, too few to judge"
-        + " a hierarchy by."
+        + " a hierarchy by; give a store of English text or words."
   }
 
   /// The rows of `store` whose token is a whole noun of its text: the next token does not continue the word.
   private static func wholeWords(
-    of store: ActivationStore, _ wordNet: WordNet
+    of store: ActivationStore, _ wordNet: WordNet, limit: Int
   ) throws(Failure) -> [Int] {
     let corpus = try StoredCorpus(store: store.path)
     let isNoun = store.vocabulary.map { NounTable.english($0).flatMap(wordNet.lemma(of:)) != nil }
@@ -63,13 +58,16 @@ struct TaxonomyResults {
     var rows: [Int] = []
     for row in 0..<store.rowCount where has(isNoun, store.token(row)) {
       guard let place = store.place(row) else { continue }
+      guard (0..<corpus.documentCount).contains(place.document), place.position >= 0 else {
+        throw .data("\(store.path): row \(row) belongs to no token of its corpus; the store is damaged.")
+      }
       let document = try corpus.range(of: place.document)
       let next = document.lowerBound + place.position + 1
       if next < document.upperBound, has(continues, corpus.tokens(at: next..<next + 1)[0]) {
         continue
       }
       rows.append(row)
-      if rows.count == mostRows { break }
+      if rows.count == limit { break }
     }
     return rows
   }
@@ -167,8 +165,8 @@ struct TaxonomyResults {
     )
     if store.attributes.kind != .unembedding {
       result.notes.append(
-        "Nouns are \(counted(rows.count, "row")) of the store, most of them rows the runs were trained on,"
-          + " whose token is a whole noun. A latent's nouns are those at which it is active most strongly."
+        "Nouns are \(counted(rows.count, "row")) whose token is a whole noun, none of them held out. A latent's"
+          + " nouns are those at which it is active most strongly."
       )
     }
     return result

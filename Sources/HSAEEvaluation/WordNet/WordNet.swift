@@ -20,7 +20,7 @@ public struct WordNet: Sendable {
 
   /// Whether `folder` has WordNet's nouns.
   static func isInstalled(in folder: String) -> Bool {
-    Path.exists(Path.join(folder, "data.noun"))
+    ["data.noun", "index.noun", "noun.exc"].allSatisfy { Path.exists(Path.join(folder, $0)) }
   }
 
   /// Reads `index.noun`, `data.noun` and `noun.exc` in `folder`.
