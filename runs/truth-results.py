@@ -50,9 +50,9 @@ GREY = "#5d5850"
 
 
 def read(folder, kinds, seeds):
-    """The numbers of each suite, kind and seed: results[suite][kind][seed][key]."""
+    """The numbers of each suite, kind and seed, results[suite][kind][seed][key]; and which direction is better, by key."""
     files = [file for suite in COLUMNS for file in folder.glob(f"{suite}-*.json")]
-    results = {}
+    results, better = {}, {}
     for file in sorted(files):
         for run in json.loads(file.read_text(encoding="utf-8"))["runs"]:
             kind, _, seed = run["name"].rpartition("-seed")
@@ -61,7 +61,8 @@ def read(folder, kinds, seeds):
                     # A number that cannot be computed is the string "NaN".
                     numbers = {n["key"]: float("nan" if n["value"] is None else n["value"]) for n in result["numbers"]}
                     results.setdefault(result["suite"], {}).setdefault(kind, {})[seed] = numbers
-    return results
+                    better |= {n["key"]: n["better"] for n in result["numbers"] if n.get("better")}
+    return results, better
 
 
 def values(by_seed, key):
@@ -83,15 +84,26 @@ def spread(found, digits, seeds):
     return f"{mean(found):.{digits}f}" + (f" ({'; '.join(notes)})" if notes else "")
 
 
-def table(suite, columns, kinds, results, seeds):
+def table(suite, columns, kinds, results, better, seeds):
     columns = [c for c in columns if any(values(results[kind], c[0]) for kind in kinds)]
     if not columns:
         return
     print(f"\n{suite}:\n\n| dictionary |", " | ".join(title for _, title, _ in columns), "|")
     print("|---" * (1 + len(columns)) + "|")
+    marked = False
     for kind in kinds:
-        cells = [spread(values(results[kind], key), digits, seeds) for key, _, digits in columns]
+        cells = []
+        for key, _, digits in columns:
+            found = values(results[kind], key)
+            sign = {"higher": 1, "lower": -1}.get(better.get(key), 0)
+            controls = [values(results[k], key) for k in kinds if group(k) == "control"]
+            mark = (found and group(kind) != "control"
+                    and any(c and sign * mean(c) >= sign * mean(found) for c in controls if sign))
+            cells.append(spread(found, digits, seeds) + (" †" if mark else ""))
+            marked = marked or mark
         print(f"| {kind} | {' | '.join(cells)} |")
+    if marked:
+        print("\n† A control does as well.")
 
 
 def label(kind):
@@ -260,11 +272,11 @@ def main():
     parser.add_argument("--kinds", nargs="+", required=True)
     parser.add_argument("--seeds", nargs="+", required=True)
     given = parser.parse_args()
-    results = read(given.folder, given.kinds, given.seeds)
+    results, better = read(given.folder, given.kinds, given.seeds)
     seeds = len(given.seeds)
     for suite, columns in COLUMNS.items():
         if suite in results:
-            table(suite, columns, [k for k in given.kinds if k in results[suite]], results[suite], seeds)
+            table(suite, columns, [k for k in given.kinds if k in results[suite]], results[suite], better, seeds)
     truth = results.get("truth", {})
     kinds = [k for k in given.kinds if k in truth]
     if not kinds:

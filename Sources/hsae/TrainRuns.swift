@@ -86,10 +86,16 @@ extension Train {
     of path: String?, _ run: TrainingConfiguration?, _ options: TrainingOptions
   ) throws(Failure) -> any RowSource {
     guard let path, let run else {
-      return try openRows(
+      let source = try openRows(
         path: data ?? "", tensor: options.tensor, allowIncomplete: allowIncomplete,
         giantNorms: giantNorms ?? .skip, restoresLengths: options.normalize?.restoresLengths == true
       )
+      if source is SyntheticRows, options.normalize != Normalisation.none, Launch.isFirst {
+        report(
+          "hsae: note: rows of a synthetic forest differ in length, and this run sees them all at unit norm;"
+            + " --normalize none keeps their lengths.")
+      }
+      return source
     }
     guard !run.data.isStream else {
       throw Failure.usage(

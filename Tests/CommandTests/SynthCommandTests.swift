@@ -26,6 +26,11 @@ struct SynthCommandTests {
           "--k", "4", "--batch", "64", "--steps", "20", "--normalize", "none", "--out", "run",
         ])
       try #require(trained.code == 0, "\(trained.errors)")
+      #expect(!trained.errors.contains("differ in length"))
+      let unit = try run(["train", "f.safetensors", "--experts", "8", "--steps", "1", "--out", "u"])
+      #expect(unit.errors.contains("--normalize none keeps their lengths"), "\(unit.errors)")
+      let endless = try run(["encode", "run", "f.safetensors"])
+      #expect(endless.code == 64 && endless.errors.contains("--rows"), "\(endless.errors)")
       let measured = try run([
         "evaluate", "run", "--suite", "truth,structure", "--tokens", "2k", "--meta-steps", "20",
         "--out", "e.json",

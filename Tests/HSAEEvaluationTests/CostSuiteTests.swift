@@ -29,18 +29,16 @@ import Testing
 
   /// 32 codes against 32.5 are alike, 32 against 64 are not; a pair at equal codes is preferred to one at equal k.
   @Test func unequalCodesAreNamed() throws {
-    func result(_ codes: Double, _ parameters: Double) -> SuiteResult {
+    func result(_ codes: Double) -> SuiteResult {
       SuiteResult(
-        suite: "core", evaluatedOn: "rows",
-        numbers: [
-          EvaluationNumber("codes_row", "codes", codes),
-          EvaluationNumber("parameters", "parameters", parameters),
-        ])
+        suite: "core", evaluatedOn: "rows", numbers: [EvaluationNumber("codes_row", "codes", codes)]
+      )
     }
-    #expect(CoreSuite.unequalCosts([result(32, 1e6), result(32.5, 1.05e6)]) == [])
-    let notes = CoreSuite.unequalCosts([result(32, 2.6e6), result(64, 13.4e6)])
-    #expect(notes.count == 2 && notes[0].contains("(32.0, 64.0)") && notes[1].contains("2.6, 13.4"))
-    #expect(CoreSuite.unequalCosts([]) == [])
+    func notes(_ runs: [LoadedRun], _ codes: [Double]) -> [String] {
+      var results = codes.map(result)
+      Comparison.noteUnequalCosts(of: runs, in: &results)
+      return results.first?.notes ?? []
+    }
     let shape = DictionaryShape(width: 16, experts: 4, sublatents: 2, subspace: 1, activeExperts: 2)
     func flat(_ active: Int) throws -> LoadedRun {
       try EvaluationFixture.run(
@@ -48,7 +46,12 @@ import Testing
         DictionaryShape(width: 16, experts: 4, sublatents: 0, subspace: 0, activeExperts: active))
     }
     let runs = [try EvaluationFixture.run("h", shape), try flat(2), try flat(4)]
-    let results = [result(4, 1), result(2, 1), result(4, 1)]
+    #expect(notes(Array(runs[1...]), [32, 32.5]) == [])
+    let found = notes(Array(runs[...1]), [32, 64])
+    #expect(
+      found.count == 2 && found[0].contains("(32.0, 64.0)") && found[1].contains("parameters"))
+    #expect(notes([], []) == [])
+    let results = [result(4), result(2), result(4)]
     #expect(Comparison.baseline(of: 0, among: runs, results) == 2)
     #expect(Comparison.baseline(of: 0, among: runs) == 1)
     #expect(

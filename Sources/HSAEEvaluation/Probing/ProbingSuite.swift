@@ -55,7 +55,8 @@ public enum ProbingSuite: EvaluationSuite {
     }
     guard !names.isEmpty else {
       throw .data(
-        "--probe-sets: none of the sets has \(leastTexts / 2) different texts of each class; choose other sets.")
+        "--probe-sets: none of the sets has \(leastTexts / 2) different texts of each class; choose other sets."
+      )
     }
     let description =
       "\(counted(names.count, "set")) of \(grouped(texts.names.count)) of labelled texts, at most"
@@ -66,8 +67,7 @@ public enum ProbingSuite: EvaluationSuite {
         "Left out, because they have fewer than \(leastTexts / 2) different texts of a class:"
           + " \(skipped.joined(separator: ", ")).")
     }
-    let codes = found.compactMap { $0["codes_row"]?.value }
-    if let note = Comparison.unequalCodesNote(codes) { found[0].notes.insert(note, at: 0) }
+    Comparison.noteUnequalCosts(of: runs, in: &found)
     return found
   }
 
@@ -235,7 +235,8 @@ public enum ProbingSuite: EvaluationSuite {
     }
     let open = (dense + levels.joined().flatMap(\.best)).count { !$0.isConverged }
     if open > 0 {
-      result.notes.append("\(counted(open, "probe")) did not reach the minimum of its loss in 1,000 steps.")
+      result.notes.append(
+        "\(counted(open, "probe")) did not reach the minimum of its loss in 1,000 steps.")
     }
     return result
   }

@@ -36,6 +36,24 @@ public struct Comparison: Hashable, Sendable, Codable {
       "These dictionaries spend different numbers of codes on a row (\(text)): they are not compared at equal cost."
   }
 
+  /// Adds to the first of `results`, which are those of `runs`, sentences about different numbers of codes of a row, and
+  /// about numbers of parameters that differ by more than a tenth.
+  static func noteUnequalCosts(of runs: [LoadedRun], in results: inout [SuiteResult]) {
+    guard !results.isEmpty else { return }
+    var sentences: [String] = []
+    if let note = unequalCodesNote(results.compactMap { $0["codes_row"]?.value }) {
+      sentences.append(note)
+    }
+    let parameters = runs.map { Double($0.shape.parameterCount) }
+    if let low = parameters.min(), let high = parameters.max(), high > 1.1 * low {
+      let text = parameters.map { String(format: "%.1f", $0 / 1e6) }.uniqued(by: \.self)
+        .joined(separator: ", ")
+      sentences.append(
+        "These dictionaries have different numbers of parameters (in millions: \(text)).")
+    }
+    results[0].notes.insert(contentsOf: sentences, at: 0)
+  }
+
   /// The numbers of `result` minus those of `baseline`, the result of the run called `name`, sample by sample.
   init(_ result: SuiteResult, less baseline: SuiteResult, name: String) {
     self.baseline = name

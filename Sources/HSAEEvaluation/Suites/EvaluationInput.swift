@@ -128,8 +128,7 @@ public final class EvaluationInput {
       }
       results.append(result)
     }
-    let codes = results.compactMap { $0["codes_row"]?.value }
-    if let note = Comparison.unequalCodesNote(codes) { results[0].notes.insert(note, at: 0) }
+    Comparison.noteUnequalCosts(of: runs, in: &results)
     return results
   }
 

@@ -59,7 +59,8 @@ struct TaxonomyResults {
     for row in 0..<store.rowCount where has(isNoun, store.token(row)) {
       guard let place = store.place(row) else { continue }
       guard (0..<corpus.documentCount).contains(place.document), place.position >= 0 else {
-        throw .data("\(store.path): row \(row) belongs to no token of its corpus; the store is damaged.")
+        throw .data(
+          "\(store.path): row \(row) belongs to no token of its corpus; the store is damaged.")
       }
       let document = try corpus.range(of: place.document)
       let next = document.lowerBound + place.position + 1

@@ -75,23 +75,8 @@ public enum CoreSuite: EvaluationSuite {
       result.saeBench = saeBench(result, run, rows)
       results.append(result)
     }
-    if !results.isEmpty { results[0].notes.insert(contentsOf: unequalCosts(results), at: 0) }
+    Comparison.noteUnequalCosts(of: runs, in: &results)
     return results
-  }
-
-  /// Sentences about runs that spend different numbers of codes on a row, or have different numbers of parameters.
-  static func unequalCosts(_ results: [SuiteResult]) -> [String] {
-    func values(_ key: String) -> [Double] { results.compactMap { $0[key]?.value } }
-    var sentences: [String] = []
-    if let note = Comparison.unequalCodesNote(values("codes_row")) { sentences.append(note) }
-    let parameters = values("parameters")
-    if let low = parameters.min(), let high = parameters.max(), high > 1.1 * low {
-      let text = parameters.map { String(format: "%.1f", $0 / 1e6) }.uniqued(by: \.self)
-        .joined(separator: ", ")
-      sentences.append(
-        "These dictionaries have different numbers of parameters (in millions: \(text)).")
-    }
-    return sentences
   }
 
   /// The result in SAEBench's terms, as SAEBench measures the exported dictionary: rows have their lengths in
