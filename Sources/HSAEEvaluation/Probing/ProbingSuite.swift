@@ -88,7 +88,9 @@ public enum ProbingSuite: EvaluationSuite {
     var chosen: [Int] = []
     for name in choice.split(separator: ",").map(String.init) {
       guard let index = names.firstIndex(of: name) else {
-        let hint = JSONFile.nearest(to: name, among: names).map { "; did you mean \($0)?" } ?? "."
+        let hint =
+          JSONFile.nearest(to: name, among: names).map { "; did you mean \($0)?" }
+          ?? "; give a number, all, or names such as \(names.first ?? "")."
         throw .usage("--probe-sets: there is no set \"\(name)\"\(hint)")
       }
       if !chosen.contains(index) { chosen.append(index) }
