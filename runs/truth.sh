@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Trains dictionaries at equal codes of a row, several seeds, and measures which of them find features and their tree: on a
-# synthetic forest, whose features and edges are known, or on an activation store. Prints tables. Of a forest it also draws
-# truth-edges.svg, truth-f1.svg and truth-mcc.svg in FOLDER. docs/truth.md has results, dev/LOG.md more of them.
+# Trains dictionaries that spend equal numbers of codes on a row, with several seeds, and measures them. Rows come from a
+# synthetic forest, whose features and edges are known, or from an activation store. The script prints tables. For a forest
+# it also draws truth-edges.svg, truth-f1.svg and truth-mcc.svg in FOLDER. docs/truth.md and dev/LOG.md have results.
 #
 #   runs/truth.sh FOLDER      keeps what an earlier call finished, and continues what it began
 #   STORE=layer-12.store MODEL=gemma-3-270m KINDS="flat-32 h16s4-16 frozen-32" M=4096 runs/truth.sh FOLDER

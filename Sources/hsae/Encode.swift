@@ -48,10 +48,7 @@ struct Encode: ParsableCommand {
     if let note = try run.difference(from: RowsPlace(source)) {
       report("hsae encode: note: \(note)")
     }
-    if rows == nil, source is SyntheticRows {
-      throw Failure.usage(
-        "\(data): a synthetic forest has no end of rows; say how many with --rows.")
-    }
+    try requireLimit(rows, "--rows", of: source)
     let limit = try rows.map { (text) throws(Failure) in try SizeArgument.count(text) }
     guard first < source.rowCount else {
       throw Failure.usage("--first \(first): \(data) has \(counted(source.rowCount, "row")).")

@@ -127,10 +127,7 @@ struct Explain: ParsableCommand {
     let source = try evaluated.openRows(
       at: store, tensor: tensor, advice: "name them after the run.")
     if let note = try evaluated.difference(from: RowsPlace(source)) { say("note: \(note)") }
-    if tokens == nil, source is SyntheticRows {
-      throw Failure.usage(
-        "\(source.path): a synthetic forest has no end of rows; say how many with --tokens.")
-    }
+    try requireLimit(tokens, "--tokens", of: source)
     let path = try model.map { try ModelFetcher(say: say).resolve($0) }
     let file = try path.map { (path) throws(Failure) in
       let file = try GGUFFile(path: path)

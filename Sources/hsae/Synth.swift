@@ -5,6 +5,13 @@ import HSAEActivations
 import HSAESupport
 import HSAETensors
 
+/// Fails with `.usage` if `source` is a forest, which has no end of rows, and `option` does not say how many to take.
+func requireLimit(_ limit: String?, _ option: String, of source: any RowSource) throws(Failure) {
+  guard limit == nil, source is SyntheticRows else { return }
+  throw .usage(
+    "\(source.path): a synthetic forest has no end of rows; say how many with \(option).")
+}
+
 struct Synth: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Make rows whose features and hierarchy are known.",

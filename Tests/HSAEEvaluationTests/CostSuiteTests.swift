@@ -46,10 +46,16 @@ import Testing
         DictionaryShape(width: 16, experts: 4, sublatents: 0, subspace: 0, activeExperts: active))
     }
     let runs = [try EvaluationFixture.run("h", shape), try flat(2), try flat(4)]
-    #expect(notes(Array(runs[1...]), [32, 32.5]) == [])
-    let found = notes(Array(runs[...1]), [32, 64])
-    #expect(
-      found.count == 2 && found[0].contains("(32.0, 64.0)") && found[1].contains("parameters"))
+    func wide(_ experts: Int, _ sublatents: Int) throws -> LoadedRun {
+      try EvaluationFixture.run(
+        "wide",
+        DictionaryShape(
+          width: 640, experts: experts, sublatents: sublatents, subspace: sublatents / 4,
+          activeExperts: 2))
+    }
+    #expect(notes([try wide(2_048, 0), try wide(2_150, 0)], [32, 32.5]) == [])
+    let found = notes([try wide(2_048, 0), try wide(2_048, 16)], [32, 64])
+    #expect(found.count == 2 && found[0].contains("(32.0, 64.0)") && found[1].contains("2.6, 13.4"))
     #expect(notes([], []) == [])
     let results = [result(4), result(2), result(4)]
     #expect(Comparison.baseline(of: 0, among: runs, results) == 2)

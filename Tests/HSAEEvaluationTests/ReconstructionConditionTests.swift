@@ -95,10 +95,7 @@ struct ReconstructionConditionTests {
   @Test func nothingToProbeIsNoted() throws {
     let rows = TruthSuiteTests.rows { $0.orthogonalSteps = 0 }
     let one = try TruthSuiteTests.flat(rows, [3], name: "one")
-    let dead = try EvaluationFixture.run(
-      "dead",
-      DictionaryShape(width: 64, experts: 8, sublatents: 2, subspace: 2, activeExperts: 2),
-      normalize: .none, threshold: 1)
+    let dead = try StructureSuiteTests.dead(experts: 8)
     for count in [1, 100] {
       let results = try StructureSuite.evaluate(
         [one, dead], EvaluationFixture.input(rows) { $0.rowLimit = count })

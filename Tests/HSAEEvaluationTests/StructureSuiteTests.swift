@@ -127,13 +127,18 @@ struct StructureSuiteTests {
     #expect(alone[0]["seed_agreement"] == nil)
   }
 
+  /// A hierarchical dictionary called "dead" that is never active.
+  static func dead(experts: Int) throws -> LoadedRun {
+    try EvaluationFixture.run(
+      "dead",
+      DictionaryShape(width: 64, experts: experts, sublatents: 2, subspace: 2, activeExperts: 2),
+      normalize: .none, threshold: 1)
+  }
+
   @Test func tinyDictionariesDoNotTrap() throws {
     let rows = TruthSuiteTests.rows { $0.orthogonalSteps = 0 }
     let one = try TruthSuiteTests.flat(rows, [3], name: "one")
-    let dead = try EvaluationFixture.run(
-      "dead",
-      DictionaryShape(width: 64, experts: 4, sublatents: 2, subspace: 2, activeExperts: 2),
-      normalize: .none, threshold: 1)
+    let dead = try Self.dead(experts: 4)
     let results = try StructureSuite.evaluate(
       [one, dead], EvaluationFixture.input(rows) { $0.rowLimit = 100 })
     #expect(results[0]["composition"]?.value.isNaN == true)

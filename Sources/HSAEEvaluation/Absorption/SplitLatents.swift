@@ -14,6 +14,8 @@ public struct SplitLatents: Hashable, Sendable, Codable {
   public static let limit = 10
   /// A further latent must raise F1 by more than this.
   public static let requiredGain = 0.03
+  /// The largest derivative of the mean loss at which a regression on a few latents counts as solved.
+  static let tolerance = 1e-10
 
   /// The split latents of `letter`. k grows while F1 on the test words rises by more than `requiredGain`; F1 is
   /// that of a logistic regression on the k latents with the largest weights.
@@ -31,7 +33,8 @@ public struct SplitLatents: Hashable, Sendable, Codable {
       let regression = LogisticRegression(
         LabelledRows(
           trainingFeatures, rows: 0..<training.rows.count, columns: k,
-          labels: trainingLabels.map { $0 == letter }, isBalanced: true), strength: 1)
+          labels: trainingLabels.map { $0 == letter }, isBalanced: true),
+        strength: 1, tolerance: Self.tolerance)
       var outcomes: [(predicted: Bool, actual: Bool)] = []
       for row in 0..<testFeatures.rows {
         outcomes.append((regression.logit(testFeatures.row(row)) > 0, testLabels[row] == letter))

@@ -186,13 +186,8 @@ public enum ProbingSuite: EvaluationSuite {
     func mean(
       _ key: String, _ label: String, _ values: [Double], better: EvaluationNumber.Direction? = nil
     ) -> EvaluationNumber {
-      var sums = GroupedSums(groups: values.count, quantities: 2)
-      for (set, value) in values.enumerated() { sums.add([value, 1].span, ofGroup: set) }
-      let samples = sums.bootstrap(
-        resamples: options.resamples, seed: options.seed, threads: options.threads)
-      return EvaluationNumber(
-        key, label, sums.totals[0] / sums.totals[1], samples: samples.values { $0[0] / $0[1] },
-        better: better)
+      let found = meanOverGroups(values, options)
+      return EvaluationNumber(key, label, found.mean, samples: found.samples, better: better)
     }
     var result = SuiteResult(suite: name, evaluatedOn: description, numbers: [])
     let suffixes =

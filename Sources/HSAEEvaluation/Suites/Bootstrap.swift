@@ -82,6 +82,18 @@ public struct BootstrapSamples: Sendable {
   }
 }
 
+/// The mean of `values`, one for each group, and its values over bootstrap samples, which resample the groups.
+func meanOverGroups(
+  _ values: [Double], _ options: EvaluationOptions
+) -> (mean: Double, samples: [Double]) {
+  var sums = GroupedSums(groups: values.count, quantities: 1)
+  for (group, value) in values.enumerated() { sums.add([value].span, ofGroup: group) }
+  let count = Double(values.count)
+  let samples = sums.bootstrap(
+    resamples: options.resamples, seed: options.seed, threads: options.threads)
+  return (sums.totals[0] / count, samples.values { $0[0] / count })
+}
+
 /// The 2.5 % and 97.5 % points of `values`; nil if there are none or one is not finite.
 public func percentileInterval(_ values: [Double]) -> Interval? {
   guard !values.isEmpty, values.allSatisfy(\.isFinite) else { return nil }

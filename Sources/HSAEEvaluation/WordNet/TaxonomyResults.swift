@@ -186,15 +186,8 @@ struct TaxonomyResults {
     _ scores: [TaxonomyScore], _ key: String, _ label: String,
     _ value: (TaxonomyScore) -> Double, _ better: EvaluationNumber.Direction? = nil
   ) -> EvaluationNumber {
-    var sums = GroupedSums(groups: scores.count, quantities: 1)
-    for (index, score) in scores.enumerated() { sums.add([value(score)].span, ofGroup: index) }
-    let count = Double(scores.count)
-    let statistic = { (sums: [Double]) in sums[0] / count }
+    let found = meanOverGroups(scores.map(value), input.options)
     return EvaluationNumber(
-      key, label, statistic(sums.totals),
-      sums.bootstrap(
-        resamples: input.options.resamples, seed: input.options.seed,
-        threads: input.options.threads
-      ).interval(statistic), better: better)
+      key, label, found.mean, percentileInterval(found.samples), better: better)
   }
 }
