@@ -44,7 +44,7 @@ func runKernels() {
   unsafe table.outer_bfloat16(&gradient, rows, d, products, halves, d, vectors, n)
   var (high, low) = (floats(n * d), floats(n * d))
   unsafe table.spread(
-    &high, &low, weights, rows, d, floats(n), floats(n * s), vectors, n)
+    &high, &low, weights, rows, d, d, floats(n), floats(n * s), vectors, n)
 
   // The orthogonality penalty: one panel of data rows into the sums of some latents.
   let panel = Int(HSAE_PANEL)

@@ -20,30 +20,36 @@ static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
   for (ptrdiff_t i = 0; i < bytes; i += 64) __builtin_prefetch((const char *)p + i, 0, 2);
 }
 
-// ROWS matrix rows against two data rows of TYPE, with 2 · ROWS chains of multiply-adds in flight. Results
-// associate in the same way for every ROWS, so a data row's result does not depend on the expert's others.
-#define HSAE_DOTS(ROWS, KIND, TYPE)                                                             \
-  static inline __attribute__((always_inline)) void HSAE(dots_##ROWS##KIND)(                    \
-      float *out0, float *out1, const float *rows, ptrdiff_t d, const TYPE *x0,                 \
-      const TYPE *x1) {                                                                         \
-    v16 a[ROWS] = {0}, b[ROWS] = {0};                                                           \
+// ROWS matrix rows against DATA data rows of TYPE, with ROWS · DATA ≤ 16 chains of multiply-adds in flight. Results
+// associate in the same way whatever ROWS and DATA, so a data row's result does not depend on the expert's others.
+#define HSAE_DOTS(ROWS, DATA, KIND, TYPE)                                                       \
+  static inline __attribute__((always_inline)) void HSAE(dots_##ROWS##x##DATA##KIND)(           \
+      float *const *out, const float *rows, ptrdiff_t d, const TYPE *const *x) {                \
+    v16 sums[16] = {0};                                                                         \
     ptrdiff_t i = 0;                                                                            \
     for (; i + 16 <= d; i += 16) {                                                              \
-      v16 p = HSAE(load##KIND)(x0 + i), q = HSAE(load##KIND)(x1 + i);                           \
+      v16 p[DATA];                                                                              \
+      _Pragma("clang loop unroll(full)") for (int t = 0; t < DATA; t++)                         \
+        p[t] = HSAE(load##KIND)(x[t] + i);                                                      \
       _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                       \
         v16 w = HSAE(load)(rows + r * d + i);                                                   \
-        a[r] += w * p, b[r] += w * q;                                                           \
+        _Pragma("clang loop unroll(full)") for (int t = 0; t < DATA; t++)                       \
+          sums[t * ROWS + r] += w * p[t];                                                       \
       }                                                                                         \
     }                                                                                           \
-    _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                         \
-      float s = 0, t = 0;                                                                       \
-      for (ptrdiff_t j = i; j < d; j++) {                                                       \
-        s += rows[r * d + j] * HSAE(number##KIND)(x0 + j);                                      \
-        t += rows[r * d + j] * HSAE(number##KIND)(x1 + j);                                      \
-      }                                                                                         \
-      out0[r] = HSAE(reduce)(a[r]) + s;                                                         \
-      out1[r] = HSAE(reduce)(b[r]) + t;                                                         \
+    float totals[16];                                                                           \
+    if (HSAE_WIDE && ROWS * DATA > 2) HSAE(store)(totals, HSAE(reduce_16)(sums));               \
+    else {                                                                                      \
+      _Pragma("clang loop unroll(full)") for (int j = 0; j < ROWS * DATA; j++)                  \
+        totals[j] = HSAE(reduce)(sums[j]);                                                      \
     }                                                                                           \
+    _Pragma("clang loop unroll(full)") for (int t = 0; t < DATA; t++)                           \
+      _Pragma("clang loop unroll(full)") for (int r = 0; r < ROWS; r++) {                       \
+        float tail = 0;                                                                         \
+        for (ptrdiff_t j = i; j < d; j++)                                                       \
+          tail += rows[r * d + j] * HSAE(number##KIND)(x[t] + j);                               \
+        out[t][r] = totals[t * ROWS + r] + tail;                                                \
+      }                                                                                         \
   }
 
 // grad[r .. r + ROWS): 64 columns stay in registers while all data rows pass.
@@ -80,33 +86,41 @@ static void HSAE(fetch)(const void *p, ptrdiff_t bytes) {
 
 // Both kernels for data rows of TYPE.
 #define HSAE_EXPERT_KERNELS(KIND, TYPE)                                                         \
-  HSAE_DOTS(1, KIND, TYPE)                                                                      \
-  HSAE_DOTS(2, KIND, TYPE)                                                                      \
-  HSAE_DOTS(3, KIND, TYPE)                                                                      \
-  HSAE_DOTS(4, KIND, TYPE)                                                                      \
-  HSAE_DOTS(5, KIND, TYPE)                                                                      \
+  HSAE_DOTS(1, 2, KIND, TYPE)                                                                   \
+  HSAE_DOTS(1, 8, KIND, TYPE)                                                                   \
+  HSAE_DOTS(2, 2, KIND, TYPE)                                                                   \
+  HSAE_DOTS(3, 2, KIND, TYPE)                                                                   \
+  HSAE_DOTS(4, 2, KIND, TYPE)                                                                   \
+  HSAE_DOTS(5, 2, KIND, TYPE)                                                                   \
   static void HSAE(rows_dot##KIND)(float *out, const float *rows, ptrdiff_t R, ptrdiff_t d,     \
                                    const TYPE *x, ptrdiff_t ld, const int32_t *vectors,         \
                                    ptrdiff_t n) {                                               \
-    ptrdiff_t bytes = d * (ptrdiff_t)sizeof *x;                                                 \
-    for (ptrdiff_t t = 0; t < n; t += 2) {                                                      \
-      /* An odd data row at the end is paired with itself. */                                   \
-      ptrdiff_t u = t + 1 < n ? t + 1 : t;                                                      \
-      const TYPE *x0 = x + vectors[t] * ld, *x1 = x + vectors[u] * ld;                          \
-      float *out0 = out + t * R, *out1 = out + u * R;                                           \
-      if (t + 3 < n) {                                                                          \
-        HSAE(fetch)(x + vectors[t + 2] * ld, bytes);                                            \
-        HSAE(fetch)(x + vectors[t + 3] * ld, bytes);                                            \
+    ptrdiff_t bytes = d * (ptrdiff_t)sizeof *x, group;                                          \
+    for (ptrdiff_t t = 0; t < n; t += group) {                                                  \
+      group = R == 1 && n - t > 4 ? 8 : 2;                                                      \
+      const TYPE *data[8];                                                                      \
+      float *target[8];                                                                         \
+      for (ptrdiff_t q = 0; q < group; q++) {                                                   \
+        /* At the end the last data row takes the places of those that lack. */                 \
+        ptrdiff_t own = t + q < n ? t + q : n - 1;                                              \
+        data[q] = x + vectors[own] * ld;                                                        \
+        target[q] = out + own * R;                                                              \
+        if (t + group + q < n) HSAE(fetch)(x + vectors[t + group + q] * ld, bytes);             \
+      }                                                                                         \
+      if (group == 8) {                                                                         \
+        HSAE(dots_1x8##KIND)(target, rows, d, data);                                            \
+        continue;                                                                               \
       }                                                                                         \
       for (ptrdiff_t r = 0; r < R;) {                                                           \
         ptrdiff_t left = R - r, block = left <= 5 ? left : left < 8 ? 4 : 5;                    \
         const float *own = rows + r * d;                                                        \
+        float *const part[2] = {target[0] + r, target[1] + r};                                  \
         switch (block) {                                                                        \
-          case 1: HSAE(dots_1##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
-          case 2: HSAE(dots_2##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
-          case 3: HSAE(dots_3##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
-          case 4: HSAE(dots_4##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;                \
-          default: HSAE(dots_5##KIND)(out0 + r, out1 + r, own, d, x0, x1); break;               \
+          case 1: HSAE(dots_1x2##KIND)(part, own, d, data); break;                              \
+          case 2: HSAE(dots_2x2##KIND)(part, own, d, data); break;                              \
+          case 3: HSAE(dots_3x2##KIND)(part, own, d, data); break;                              \
+          case 4: HSAE(dots_4x2##KIND)(part, own, d, data); break;                              \
+          default: HSAE(dots_5x2##KIND)(part, own, d, data); break;                             \
         }                                                                                       \
         r += block;                                                                             \
       }                                                                                         \
@@ -176,31 +190,54 @@ static void HSAE(expand_bits)(uint16_t *out, uint64_t bits) {
 
 // ---- one expert into the reconstructions of its data rows ----
 
+// out[vectors[t]] += Σ_r w[t·ld + r] rows[r] for ROWS rows. 16 · VECTORS columns of these rows stay in registers while all
+// data rows pass. Data rows lie at random, so the fourth one after each is fetched meanwhile.
+#define HSAE_SPREAD(ROWS)                                                                       \
+  static inline __attribute__((always_inline)) void HSAE(spread_columns_##ROWS)(                \
+      float *out, const float *rows, ptrdiff_t d, const float *w, ptrdiff_t ld,                 \
+      const int32_t *vectors, ptrdiff_t n, const int VECTORS) {                                 \
+    v16 own[ROWS][HSAE_SPREAD_VECTORS], sum[HSAE_SPREAD_VECTORS];                               \
+    for (int r = 0; r < ROWS; r++)                                                              \
+      for (int c = 0; c < VECTORS; c++) own[r][c] = HSAE(load)(rows + r * d + 16 * c);          \
+    for (ptrdiff_t t = 0; t < n; t++, w += ld) {                                                \
+      float *x = out + vectors[t] * d;                                                          \
+      if (t + 4 < n)                                                                            \
+        for (int c = 0; c < VECTORS; c++) __builtin_prefetch(out + vectors[t + 4] * d + 16 * c, 1); \
+      for (int c = 0; c < VECTORS; c++) sum[c] = HSAE(load)(x + 16 * c);                        \
+      for (int r = 0; r < ROWS; r++)                                                            \
+        for (int c = 0; c < VECTORS; c++) sum[c] += w[r] * own[r][c];                           \
+      for (int c = 0; c < VECTORS; c++) HSAE(store)(x + 16 * c, sum[c]);                        \
+    }                                                                                           \
+  }                                                                                             \
+  static void HSAE(spread_##ROWS)(float *out, const float *rows, ptrdiff_t d, ptrdiff_t columns, \
+                                  const float *w, ptrdiff_t ld, const int32_t *vectors,         \
+                                  ptrdiff_t n) {                                                \
+    ptrdiff_t i = 0;                                                                            \
+    for (; i + 16 * HSAE_SPREAD_VECTORS <= columns; i += 16 * HSAE_SPREAD_VECTORS)              \
+      HSAE(spread_columns_##ROWS)(out + i, rows + i, d, w, ld, vectors, n, HSAE_SPREAD_VECTORS); \
+    for (; i + 16 <= columns; i += 16)                                                          \
+      HSAE(spread_columns_##ROWS)(out + i, rows + i, d, w, ld, vectors, n, 1);                  \
+    for (ptrdiff_t t = 0; i < columns && t < n; t++)                                            \
+      for (ptrdiff_t j = i; j < columns; j++)                                                   \
+        for (int r = 0; r < ROWS; r++) out[vectors[t] * d + j] += w[t * ld + r] * rows[r * d + j]; \
+  }
+HSAE_SPREAD(1)
+HSAE_SPREAD(2)
+HSAE_SPREAD(3)
+HSAE_SPREAD(4)
+
 static void HSAE(spread)(float *high, float *low, const float *rows, ptrdiff_t R, ptrdiff_t d,
-                         const float *z, const float *v, const int32_t *vectors, ptrdiff_t n) {
+                         ptrdiff_t columns, const float *z, const float *v, const int32_t *vectors,
+                         ptrdiff_t n) {
+  HSAE(spread_1)(high, rows, d, columns, z, 1, vectors, n);
   ptrdiff_t s = R - 1;
-  for (ptrdiff_t t = 0; t < n; t++) {
-    float *h = high + vectors[t] * d, *l = low + vectors[t] * d, c = z[t];
-    const float *w = v + t * s;
-    if (t + 2 < n) {
-      HSAE(fetch)(high + vectors[t + 2] * d, d * 4);
-      if (s) HSAE(fetch)(low + vectors[t + 2] * d, d * 4);
-    }
-    ptrdiff_t i = 0;
-    for (; i + 32 <= d; i += 32) {
-      HSAE(store)(h + i, HSAE(load)(h + i) + c * HSAE(load)(rows + i));
-      HSAE(store)(h + i + 16, HSAE(load)(h + i + 16) + c * HSAE(load)(rows + i + 16));
-      if (!s) continue;
-      v16 l0 = HSAE(load)(l + i), l1 = HSAE(load)(l + i + 16);
-      const float *row = rows + d + i;
-      for (ptrdiff_t r = 0; r < s; r++, row += d)
-        l0 += w[r] * HSAE(load)(row), l1 += w[r] * HSAE(load)(row + 16);
-      HSAE(store)(l + i, l0);
-      HSAE(store)(l + i + 16, l1);
-    }
-    for (; i < d; i++) {
-      h[i] += c * rows[i];
-      for (ptrdiff_t r = 0; r < s; r++) l[i] += w[r] * rows[(r + 1) * d + i];
+  for (ptrdiff_t r = 0; r < s; r += 4) {
+    const float *own = rows + (r + 1) * d, *w = v + r;
+    switch (s - r) {
+      case 1: HSAE(spread_1)(low, own, d, columns, w, s, vectors, n); break;
+      case 2: HSAE(spread_2)(low, own, d, columns, w, s, vectors, n); break;
+      case 3: HSAE(spread_3)(low, own, d, columns, w, s, vectors, n); break;
+      default: HSAE(spread_4)(low, own, d, columns, w, s, vectors, n); break;
     }
   }
 }

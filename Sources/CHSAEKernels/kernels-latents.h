@@ -37,7 +37,8 @@ static ptrdiff_t HSAE(scan)(const float *u, ptrdiff_t n, int32_t first, float th
       if (!(x > least)) continue;
       keys[count++] = hsae_key(x, first + (int32_t)(i + j));
       if (count == capacity) {
-        count = hsae_keys_top(keys, count, keep);
+        keys_select(keys, count, keep);
+        count = keep;
         least = hsae_key_value(keys[count - 1]);
       }
     }

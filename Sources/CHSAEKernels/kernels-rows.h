@@ -14,6 +14,24 @@ static inline __attribute__((always_inline)) float HSAE(reduce)(v16 x) {
   return s[0];
 }
 
+// The sums of 16 vectors, each in the same order as `reduce`: lane i is the sum of a[i].
+static inline __attribute__((always_inline)) v16 HSAE(reduce_16)(const v16 *a) {
+  v16 b[8], c[4], e[2];
+#define HALVES(X, Y, ...) __builtin_shufflevector(X, Y, __VA_ARGS__)
+  for (int i = 0; i < 8; i++)
+    b[i] = HALVES(a[i], a[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+           HALVES(a[i], a[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+  for (int i = 0; i < 4; i++)
+    c[i] = HALVES(b[i], b[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27) +
+           HALVES(b[i], b[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
+  for (int i = 0; i < 2; i++)
+    e[i] = HALVES(c[i], c[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+           HALVES(c[i], c[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+  return HALVES(e[0], e[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30) +
+         HALVES(e[0], e[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
+#undef HALVES
+}
+
 static inline __attribute__((always_inline)) float HSAE(reduce_max)(v16 x) {
   float s[16];
   for (int i = 0; i < 16; i++) s[i] = x[i];

@@ -4,6 +4,10 @@
 #define _GNU_SOURCE
 #include "hsae_kernels.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <immintrin.h>
+#endif
 #include <dlfcn.h>
 #include <math.h>
 #include <stdlib.h>
@@ -68,27 +72,35 @@ static int falling(const void *a, const void *b) {
   return x < y ? 1 : x > y ? -1 : 0;
 }
 
-ptrdiff_t hsae_keys_top(uint64_t *keys, ptrdiff_t count, ptrdiff_t keep) {
-  // Quickselect with the median of three as pivot. Keys are distinct because indices are.
-  if (count > keep) {
-    ptrdiff_t low = 0, high = count - 1;
-    while (low < high) {
-      uint64_t a = keys[low], b = keys[low + (high - low) / 2], c = keys[high];
-      uint64_t pivot = a > b ? (b > c ? b : (a > c ? c : a)) : (a > c ? a : (b > c ? c : b));
-      ptrdiff_t i = low, j = high;
-      while (i <= j) {
-        while (keys[i] > pivot) i++;
-        while (keys[j] < pivot) j--;
-        if (i <= j) {
-          uint64_t t = keys[i];
-          keys[i++] = keys[j];
-          keys[j--] = t;
-        }
-      }
-      if (keep - 1 <= j) high = j;
-      else if (keep - 1 >= i) low = i;
-      else break;
+// Moves the `keep` largest of more keys to the front, in any order but for the smallest of them, which comes last:
+// quickselect with the median of three as pivot. Keys are distinct because indices are. Every key is swapped, whether it
+// is larger or not: a processor cannot foresee which are, and a wrong guess costs more than a swap.
+static void keys_select(uint64_t *keys, ptrdiff_t count, ptrdiff_t keep) {
+  ptrdiff_t low = 0, high = count;
+  while (high - low > 1) {
+    ptrdiff_t middle = low + (high - low) / 2, last = high - 1;
+    uint64_t a = keys[low], b = keys[middle], c = keys[last];
+    ptrdiff_t place = a > b ? (b > c ? middle : (a > c ? last : low)) : (a > c ? low : (b > c ? last : middle));
+    uint64_t pivot = keys[place];
+    keys[place] = keys[last];
+    ptrdiff_t larger = low;
+    for (ptrdiff_t i = low; i < last; i++) {
+      uint64_t key = keys[i];
+      keys[i] = keys[larger];
+      keys[larger] = key;
+      larger += key > pivot;
     }
+    keys[last] = keys[larger];
+    keys[larger] = pivot;
+    if (larger == keep - 1) return;
+    if (larger > keep - 1) high = larger;
+    else low = larger + 1;
+  }
+}
+
+ptrdiff_t hsae_keys_top(uint64_t *keys, ptrdiff_t count, ptrdiff_t keep) {
+  if (count > keep) {
+    keys_select(keys, count, keep);
     count = keep;
   }
   if (count <= 48) sort_falling(keys, count);
@@ -109,6 +121,9 @@ void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld) {
 
 // ---- one copy per instruction set ----
 
+// Whether a vector of 16 numbers is one register; and how many such vectors `spread` keeps in registers for each of 4 rows.
+#define HSAE_WIDE 0
+#define HSAE_SPREAD_VECTORS 2
 #define HSAE_F16C 0
 #define HSAE_NAME "generic"
 #define HSAE(name) name##_generic
@@ -127,6 +142,10 @@ void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld) {
 #include "kernels-latents.h"
 #pragma clang attribute pop
 
+#undef HSAE_WIDE
+#undef HSAE_SPREAD_VECTORS
+#define HSAE_WIDE 1
+#define HSAE_SPREAD_VECTORS 4
 #pragma clang attribute push( \
     __attribute__((target("avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,f16c,bmi,bmi2,lzcnt"))), apply_to = function)
 #define HSAE_NAME "avx512"
@@ -157,6 +176,37 @@ const hsae_kernels *hsae_kernels_best(void) {
   if (!table) table = hsae_kernels_named("avx512");
   if (!table) table = hsae_kernels_named("avx2");
   return table ? table : &table_generic;
+}
+
+#if defined(__x86_64__)
+// Whether the processor has tile registers and the system keeps them for each thread.
+static int has_tiles(void) {
+  unsigned a, b, c, d, low, high;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1)) return 0;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
+  __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low >> 17 & 3) == 3;
+}
+
+__attribute__((target("amx-tile"))) static void store_tiles(void *own) { _tile_storeconfig(own); }
+__attribute__((target("amx-tile"))) static void load_tiles(const void *own) { _tile_loadconfig(own); }
+#endif
+
+hsae_tile_configuration hsae_tile_configuration_now(void) {
+  hsae_tile_configuration own = {{0}};
+#if defined(__x86_64__)
+  if (has_tiles()) store_tiles(&own);
+#endif
+  return own;
+}
+
+void hsae_restore_tile_configuration(const hsae_tile_configuration *own) {
+#if defined(__x86_64__)
+  // The first byte is 0 where tile registers are not in use.
+  if (own->bytes[0] && has_tiles()) load_tiles(own);
+#else
+  (void)own;
+#endif
 }
 
 int hsae_has_bfloat16(void) {

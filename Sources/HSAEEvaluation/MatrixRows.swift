@@ -27,20 +27,38 @@ extension Matrix {
 }
 
 extension ResidualStreamModel {
+  /// Reads the residual stream of all `contexts` after block `block` and calls `body` for each of them in order. `body` gets
+  /// its index and a matrix with the rows of several contexts; its own begin at row `first`.
+  ///
+  /// The model computes about 8,192 tokens at a time. That is enough to pack contexts of similar length together, and to
+  /// keep every core busy.
+  func forEachCapture(
+    of contexts: [[Int32]], afterBlock block: Int,
+    _ body: (_ index: Int, _ rows: borrowing Matrix, _ first: Int) throws(Failure) -> Void
+  ) throws(Failure) {
+    var start = 0
+    while start < contexts.count {
+      var (end, tokens) = (start, 0)
+      while end < contexts.count, end == start || tokens + contexts[end].count <= 8_192 {
+        tokens += contexts[end].count
+        end += 1
+      }
+      var captured = Matrix(rows: tokens, columns: description.width)
+      try capture(Array(contexts[start..<end]), afterBlock: block, into: &captured)
+      var first = 0
+      for index in start..<end {
+        try body(index, captured, first)
+        first += contexts[index].count
+      }
+      start = end
+    }
+  }
+
   /// The residual stream after block `block` at the last token of each of `contexts` [contexts × width].
   func captureLast(_ contexts: [[Int32]], afterBlock block: Int) throws(Failure) -> Matrix {
     var result = Matrix(rows: contexts.count, columns: description.width)
-    // Enough contexts together to pack those of similar length.
-    for start in stride(from: 0, to: contexts.count, by: 128) {
-      let group = Array(contexts[start..<min(contexts.count, start + 128)])
-      var captured = Matrix(
-        rows: group.reduce(0) { $0 + $1.count }, columns: description.width)
-      try capture(group, afterBlock: block, into: &captured)
-      var end = 0
-      for (place, tokens) in group.enumerated() {
-        end += tokens.count
-        result.setRow(start + place, to: end - 1, of: captured)
-      }
+    try forEachCapture(of: contexts, afterBlock: block) { index, rows, first in
+      result.setRow(index, to: first + contexts[index].count - 1, of: rows)
     }
     return result
   }

@@ -55,6 +55,7 @@ public final class TileProduct: @unchecked Sendable {
 
   private let engine: dnnl_engine_t
   private let stream: dnnl_stream_t
+  private let isBFloat16: Bool
   private let scratchpads: [UnsafeMutableRawPointer]
   private var variants: [Variant] = unsafe []
 
@@ -89,7 +90,8 @@ public final class TileProduct: @unchecked Sendable {
     unsafe self.engine = engine
     unsafe self.stream = stream
 
-    let type = precision == .bfloat16 ? dnnl_bf16 : dnnl_f32
+    isBFloat16 = precision == .bfloat16
+    let type = isBFloat16 ? dnnl_bf16 : dnnl_f32
     var scratchBytes = 64
     var built: [Variant] = unsafe []
     for rows in rowSizes.sorted() where rows > 0 {
@@ -184,8 +186,12 @@ public final class TileProduct: @unchecked Sendable {
       unsafe arguments[2] = dnnl_exec_arg_t(arg: DNNL_ARG_DST, memory: variant.memories[base + 2])
       unsafe arguments[3] = dnnl_exec_arg_t(
         arg: DNNL_ARG_SCRATCHPAD, memory: variant.memories[base + 3])
+      // oneDNN divides AMX's tile registers as it needs them and then gives them up. ggml divides them once for each
+      // thread and relies on that from then on, so they are left as they were found.
+      var tiles = isBFloat16 ? hsae_tile_configuration_now() : hsae_tile_configuration()
       unsafe check(
         dnnl_primitive_execute(variant.primitive, stream, 4, arguments.baseAddress), "execution")
+      unsafe hsae_restore_tile_configuration(&tiles)
     }
   }
 }

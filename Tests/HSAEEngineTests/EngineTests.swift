@@ -82,6 +82,15 @@ struct EngineCase: Sendable, CustomTestStringConvertible {
         width: 67, experts: 129, sublatents: 17, subspace: 5, activeExperts: 9),
       batch: 77),
     EngineCase(
+      name: "hierarchical, several panels of columns",
+      shape: DictionaryShape(width: 133, experts: 10, sublatents: 4, subspace: 6, activeExperts: 5),
+      batch: 200),
+    EngineCase(
+      name: "flat, several panels of columns",
+      shape: DictionaryShape(width: 133, experts: 10, sublatents: 0, subspace: 0, activeExperts: 5),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0),
+      objective: Objective(beta: 0, ortho: 0, l1: 0), batch: 200),
+    EngineCase(
       name: "hierarchical, several tiles",
       shape: DictionaryShape(width: 24, experts: 600, sublatents: 4, subspace: 4, activeExperts: 3),
       batch: 300),

@@ -6,6 +6,7 @@ import Foundation
 import HSAEActivations
 import HSAESupport
 import HSAETensors
+import Synchronization
 import Testing
 
 @testable import HSAELanguageModels
@@ -60,11 +61,62 @@ import Testing
     }
   }
 
+  /// Three threads compute batches side by side: the numbers are those of one thread, and no two batches are in a splice at
+  /// once.
   @Test func threadsChangeNoBit() throws {
-    let contexts = Self.contexts(try Self.load("smollm2-135m"))
-    let one = try Self.rows(Self.load("smollm2-135m", threads: 1), contexts, 9)
-    let three = try Self.rows(Self.load("smollm2-135m", threads: 3), contexts, 9)
-    #expect(one == three)
+    let one = try Self.load("smollm2-135m", threads: 1)
+    let three = try Self.load("smollm2-135m", threads: 3)
+    let contexts = (0..<6).flatMap { _ in Self.contexts(one) }
+    for block in [9, one.description.blockCount - 1] {
+      #expect(try Self.rows(one, contexts, block) == Self.rows(three, contexts, block))
+    }
+    let inside = Atomic(0)
+    let most = Mutex(0)
+    let half = Splice(afterBlock: 9) { rows, _ in
+      let others = inside.add(1, ordering: .sequentiallyConsistent).oldValue
+      most.withLock { $0 = max($0, others + 1) }
+      var elements = rows.mutableSpan
+      for place in elements.indices { elements[place] /= 2 }
+      inside.subtract(1, ordering: .sequentiallyConsistent)
+    }
+    #expect(try one.losses(of: contexts, splice: half) == three.losses(of: contexts, splice: half))
+    #expect(
+      try one.effects(of: contexts, splices: [half]) == three.effects(of: contexts, splices: [half])
+    )
+    #expect(most.withLock(\.self) == 1)
+    // One text alone is computed by all threads together.
+    #expect(try Self.rows(one, [contexts[0]], 9) == Self.rows(three, [contexts[0]], 9))
+  }
+
+  /// Products of bf16 numbers on the same thread, which use the same tile registers of processors with AMX, change nothing.
+  @Test func productsBetweenBatchesChangeNothing() throws {
+    let model = try Self.load("smollm2-135m", threads: 1)
+    let contexts = Self.contexts(model)
+    let before = try Self.rows(model, contexts, 9)
+    guard Precision.best == .bfloat16 else { return }
+    _ = MachineRates.product(rows: 64, latents: 64, width: 64, precision: .bfloat16, threads: 1)
+    #expect(try Self.rows(model, contexts, 9) == before)
+  }
+
+  @Test(arguments: [1, 3]) func capturingStopsWhenAsked(_ threads: Int) throws {
+    let model = try Self.load("smollm2-135m", threads: threads)
+    let contexts = (0..<40).flatMap { _ in Self.contexts(model) }
+    let tokens = contexts.reduce(0) { $0 + $1.count }
+    var rows = Matrix(rows: tokens, columns: model.description.width)
+    var seen: [Int] = []
+    let isWhole = try model.capture(contexts, afterBlock: 3, into: &rows) { done in
+      seen.append(done)
+      return done > 0
+    }
+    // A batch for each thread may have begun before the first one ended, and each asks once.
+    #expect(!isWhole && seen.count <= threads + 1 && seen.allSatisfy { $0 < tokens })
+    #expect(seen == seen.sorted())
+    var asked = 0
+    let all = try model.capture(contexts, afterBlock: 3, into: &rows) { _ in
+      asked += 1
+      return false
+    }
+    #expect(all && asked > threads)
   }
 
   /// A context's rows do not depend on what follows: prefixes of every length.
@@ -141,12 +193,17 @@ import Testing
 
   @Test func failuresOfASpliceComeBack() throws {
     let model = try Self.load("smollm2-135m")
+    var calls = 0
     let found = #expect(throws: Failure.self) {
       _ = try model.losses(
-        of: Self.contexts(model),
-        splice: Splice(afterBlock: 3) { (_, _) throws(Failure) in throw .data("stop here") })
+        of: (0..<40).flatMap { _ in Self.contexts(model) },
+        splice: Splice(afterBlock: 3) { (_, _) throws(Failure) in
+          calls += 1
+          throw .data("stop here")
+        })
     }
-    #expect(found?.message == "stop here")
+    // No further batch begins; each of the two threads may be in one.
+    #expect(found?.message == "stop here" && calls <= 2)
     // The model then works as before.
     #expect(try !model.losses(of: Self.contexts(model), splice: nil).joined().isEmpty)
   }

@@ -39,4 +39,26 @@ import Testing
     let batches = PackedBatch.pack(lengths: [30, 30], tokens: 20, sequences: 8)
     #expect(batches.map(\.contexts) == [[0], [1]])
   }
+
+  /// Few contexts are divided among the workers; of many, batches have full size.
+  @Test func workersEndTogether() {
+    func batches(_ lengths: [Int], _ workers: Int) -> [Int] {
+      PackedBatch.pack(
+        lengths: lengths, tokens: PackedBatch.size(lengths: lengths, most: 1024, workers: workers),
+        sequences: 64
+      ).map { $0.contexts.count * $0.length }
+    }
+    let hundreds = Array(repeating: 100, count: 10)
+    #expect(batches(hundreds, 1) == [1000])
+    #expect(batches(hundreds, 2) == [500, 500])
+    #expect(batches(hundreds, 4).count == 4)
+    // Three full batches would keep one of two workers waiting.
+    #expect(batches(Array(repeating: 100, count: 30), 2).count == 4)
+    let many = Array(repeating: 100, count: 1000)
+    #expect(PackedBatch.size(lengths: many, most: 1024, workers: 2) == 1024)
+    // Small texts stay together.
+    #expect(batches([5, 5, 5], 4) == [15])
+    #expect(PackedBatch.size(lengths: [], most: 1024, workers: 2) == 1024)
+    #expect(batches([300], 8) == [300])
+  }
 }

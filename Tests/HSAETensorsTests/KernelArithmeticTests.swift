@@ -127,6 +127,8 @@ extension KernelDescription {
     for d in widths where d > 0 { sizes.append([6, d, 5]) }
     for R in 1...9 { sizes.append([R, 67, 3]) }
     for n in [0, 1, 2, 7, 33] { sizes.append([5, 133, n]) }
+    for n in [8, 9, 33] { sizes.append([1, 133, n]) }
+    sizes.append([6, 133, 33])
     return sizes
   }()
 
@@ -210,8 +212,13 @@ extension KernelDescription {
       lengths: { [pool * $0[1], pool * $0[1], $0[0] * $0[1], $0[2], $0[2] * ($0[0] - 1)] },
       indices: { ($0[2], pool) }, roundings: { $0[2] * $0[0] + 2 },
       run: { set, n, x, vectors in
-        unsafe set.table.spread(
-          x[0].base, x[1].base, x[2].base, n[0], n[1], x[3].base, x[4].base, vectors, n[2])
+        // In two visits, as the engine goes through panels of columns.
+        let first = min(n[1], 48)
+        for (column, count) in [(0, first), (first, n[1] - first)] {
+          unsafe set.table.spread(
+            x[0].base + column, x[1].base + column, x[2].base + column, n[0], n[1], count,
+            x[3].base, x[4].base, vectors, n[2])
+        }
         return []
       },
       twin: { n, arrays, vectors in

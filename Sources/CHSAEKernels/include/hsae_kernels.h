@@ -68,10 +68,12 @@ typedef struct {
   /// out[i] = bit i of bits as a bf16 0 or 1, for i < 64.
   void (*expand_bits)(uint16_t *out, uint64_t bits);
 
-  /// high[vectors[t]] += z[t] rows[0], low[vectors[t]] += Σ_r v[t·s + r] rows[1 + r], for all t;
-  /// rows [R × d], s = R − 1; high and low have d floats a row. With s = 0 low is not touched.
+  /// high[vectors[t]] += z[t] rows[0], low[vectors[t]] += Σ_r v[t·s + r] rows[1 + r], for all t, in the first `columns` of
+  /// d columns; rows [R × d], s = R − 1; high and low have d floats a row. With s = 0 low is not touched. A sum adds its
+  /// terms in the order of t and r, whatever the columns.
   void (*spread)(float *high, float *low, const float *rows, ptrdiff_t R, ptrdiff_t d,
-                 const float *z, const float *v, const int32_t *vectors, ptrdiff_t n);
+                 ptrdiff_t columns, const float *z, const float *v, const int32_t *vectors,
+                 ptrdiff_t n);
   /// r = high + low − x, h = high − x; low ← a·r, high ← a·r + b·h; sums[0] += ‖r‖², sums[1] += ‖h‖².
   void (*residuals)(float *high, float *low, const float *x, float a, float b, ptrdiff_t d,
                     double *sums);
@@ -142,6 +144,15 @@ void hsae_transpose_bits(uint64_t *out, const uint64_t *in, ptrdiff_t ld);
 /// Makes every OpenMP region that this thread starts run on this thread alone. We divide the work into
 /// tiles ourselves, so results cannot depend on the number of threads.
 void hsae_single_openmp_thread(void);
+/// How this thread divides AMX's tile registers. All bytes are 0 if it does not use them or there are none.
+typedef struct {
+  uint8_t bytes[64];
+} hsae_tile_configuration;
+/// This thread's division of tile registers.
+hsae_tile_configuration hsae_tile_configuration_now(void);
+/// Divides this thread's tile registers as `own` says; does nothing if it does not use them. They are then 0.
+void hsae_restore_tile_configuration(const hsae_tile_configuration *own);
+
 /// Whether the processor multiplies bf16 pairs in hardware (AVX512_BF16 or AMX).
 int hsae_has_bfloat16(void);
 

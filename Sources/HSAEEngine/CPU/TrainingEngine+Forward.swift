@@ -154,7 +154,7 @@ extension TrainingEngine {
         unsafe (high + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
         unsafe (low + rows.lowerBound * d).update(repeating: 0, count: rows.count * d)
         unsafe visitExperts(
-          0..<shape.experts, of: chunk, fetching: weights.encoderSide
+          0..<shape.experts, of: chunk, fetching: 0..<d, of: weights.encoderSide
         ) { expert, rows, pairs in
           let own = unsafe subExpert(
             expert, encoder: weights.subEncoder, decoder: weights.subDecoder, worker: worker)
@@ -162,12 +162,17 @@ extension TrainingEngine {
         }
         var first = 0
         for (level, end) in levelEnds.enumerated() {
-          unsafe visitExperts(first..<end, of: chunk, fetching: weights.decoderSide) {
-            _, rows, pairs in
-            let first = pairs.lowerBound
-            unsafe kernels.spread(
-              high, low, rows, shape.rowsPerExpert, d, pairValues.base + first,
-              pairSteps.base + first * shape.subspace, groupRows.base + first, pairs.count)
+          for panel in 0..<pieceCount(d, size: spreadColumns) {
+            let columns = pieceRange(panel, size: spreadColumns, count: d)
+            unsafe visitExperts(
+              first..<end, of: chunk, fetching: columns, of: weights.decoderSide
+            ) { _, rows, pairs in
+              let (pair, column) = (pairs.lowerBound, columns.lowerBound)
+              unsafe kernels.spread(
+                high + column, low + column, rows + column, shape.rowsPerExpert, d, columns.count,
+                pairValues.base + pair, pairSteps.base + pair * shape.subspace,
+                groupRows.base + pair, pairs.count)
+            }
           }
           first = end
           if level < levelEnds.count - 1 { unsafe keepPrefix(level, rows, high, low) }
@@ -200,21 +205,31 @@ extension TrainingEngine {
     unsafe (self.low.base + start).update(from: low + source, count: count)
   }
 
+  /// The columns of the reconstructions that experts add to in one visit. Those of a chunk should stay in the second cache
+  /// from one expert to the next; where few rows share an expert, visiting it again costs more than that saves. Sums do not
+  /// depend on it.
+  private var spreadColumns: Int {
+    pairTotal >= 12 * shape.experts * chunkCount ? min(64, shape.width) : shape.width
+  }
+
   /// Calls `body` for every expert among `experts` that rows of a chunk chose, with the expert's rows of `side` and
-  /// its pairs. Meanwhile the processor fetches the rows of the expert after next.
+  /// its pairs. Meanwhile the processor fetches `columns` of the rows of the expert after next.
   private func visitExperts(
-    _ experts: Range<Int>, of chunk: Int, fetching side: UnsafePointer<Float>,
+    _ experts: Range<Int>, of chunk: Int, fetching columns: Range<Int>,
+    of side: UnsafePointer<Float>,
     _ body: (_ expert: Int, _ rows: UnsafePointer<Float>, _ pairs: Range<Int>) -> Void
   ) {
     // Safe: experts are below m, for which `side` has rows.
     let block = shape.rowsPerExpert * shape.width
+    let bytes = columns.count * MemoryLayout<Float>.stride
     func pairs(_ expert: Int) -> Range<Int> {
       let place = expert * chunkCount + chunk
       return unsafe Int(groupStarts.base[place])..<Int(groupStarts.base[place + 1])
     }
     for expert in experts {
       if expert + 2 < shape.experts, !pairs(expert + 2).isEmpty {
-        unsafe kernels.fetch(side + (expert + 2) * block, block * MemoryLayout<Float>.stride)
+        let next = unsafe side + (expert + 2) * block + columns.lowerBound
+        for row in 0..<shape.rowsPerExpert { unsafe kernels.fetch(next + row * shape.width, bytes) }
       }
       let own = pairs(expert)
       if !own.isEmpty { unsafe body(expert, side + expert * block, own) }

@@ -142,16 +142,14 @@ extension EvaluationInput {
     let total = contexts[shares[ranks.rank]].reduce(0) { $0 + $1.tokens.count }
     var done = 0
     try ranks.agree { () throws(Failure) in
-      for index in shares[ranks.rank] {
-        let tokens = contexts[index].tokens
-        var rows = Matrix(rows: tokens.count, columns: kept.columns)
-        try model.capture([tokens], afterBlock: block, into: &rows)
-        var place = starts[index]
-        for (position, token) in tokens.enumerated() where !model.tokenizer.isSpecial(token) {
-          kept.setRow(place, to: position, of: rows)
+      let own = contexts[shares[ranks.rank]].map(\.tokens)
+      var place = starts[shares[ranks.rank].lowerBound]
+      try model.forEachCapture(of: own, afterBlock: block) { index, rows, first in
+        for (position, token) in own[index].enumerated() where !model.tokenizer.isSpecial(token) {
+          kept.setRow(place, to: first + position, of: rows)
           place += 1
         }
-        done += tokens.count
+        done += own[index].count
         progress(done, total, "tokens")
       }
     }

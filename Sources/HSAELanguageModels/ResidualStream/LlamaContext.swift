@@ -11,7 +11,7 @@ import CLlama
 import HSAESupport
 import HSAETensors
 
-/// Memory to compute one batch at a time. Threads must not share it.
+/// Memory to compute one batch at a time. Threads must not use it at the same time.
 @safe
 final class LlamaContext {
   // Safe: `context` is made in `init` and freed only in `deinit`. It calls `tap` during `llama_decode` only,
@@ -20,6 +20,7 @@ final class LlamaContext {
   private let context: OpaquePointer
   private var batch: llama_batch
   private let tap: Tap
+  private var threads: Int
   /// The most tokens in a batch, padding included.
   let batchTokens: Int
   /// The most contexts in a batch.
@@ -73,15 +74,39 @@ final class LlamaContext {
     unsafe self.context = context
     self.weights = weights
     self.tap = tap
+    self.threads = threads
     self.sequences = sequences
     self.batchTokens = batchTokens
     unsafe batch = unsafe llama_batch_init(Int32(batchTokens), 0, 1)
+  }
+
+  /// About how many bytes a context with these settings takes. Counted are keys and values of every position and block (as
+  /// many numbers as the residual stream has, 16 bits each), what one block computes, its attention scores, and logits:
+  /// llama.cpp keeps them twice, and `KeptPredictions` once.
+  static func byteCount(
+    _ weights: LlamaWeights, contextLength: Int, sequences: Int, batchTokens: Int, hasLogits: Bool
+  ) -> Double {
+    let tokens = Double(max(batchTokens, contextLength))
+    let width = Double(weights.width)
+    let cache = Double(contextLength * sequences * weights.blockCount) * width * 4
+    let logits = (hasLogits ? tokens : Double(sequences)) * Double(weights.tokenCount) * 4
+    // Safe: llama.cpp only reads the model.
+    let heads = unsafe Double(llama_model_n_head(weights.model))
+    let scores = tokens * Double(contextLength) * heads * 4
+    return cache + 32 * tokens * width * 4 + scores + 3 * logits
   }
 
   deinit {
     // Safe: `init` made both, and this is their last use.
     unsafe llama_batch_free(batch)
     unsafe llama_free(context)
+  }
+
+  /// Computes with `count` threads from now on.
+  func use(threads count: Int) {
+    threads = count
+    // Safe: the context lives, and nothing else runs in it.
+    unsafe llama_set_n_threads(context, Int32(count), Int32(count))
   }
 
   /// Runs the contexts of `packed` through the model.
@@ -183,7 +208,7 @@ final class LlamaContext {
   /// Calls `body` for every token of `packed` that has a next one: with its logits, its row in the batch,
   /// and the next token. The batch must have just been run with logits. Calls are concurrent.
   func forEachPrediction(
-    _ packed: PackedBatch, of contexts: [[Int32]], threads: Int,
+    _ packed: PackedBatch, of contexts: [[Int32]],
     _ body: (_ logits: UnsafePointer<Float>, _ row: Int, _ next: Int) -> Void
   ) throws(Failure) {
     // Safe: until the next batch llama.cpp keeps a row of logits for each token, in order; we only read.

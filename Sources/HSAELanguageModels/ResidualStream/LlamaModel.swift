@@ -1,7 +1,12 @@
 // Runs any GGUF model as a `ResidualStreamModel`. Other files `Llama….swift` call llama.cpp's C interface.
+//
+// Batches are computed in lanes, one for each thread, over one copy of the weights. ggml's threads wait for each other
+// after every product of matrices, and they spin while they wait. So several threads in one batch lose much of their
+// time, most of it where another program uses a core. Threads in lanes of their own never wait.
 
 public import HSAESupport
 public import HSAETensors
+import Synchronization
 
 /// A GGUF model whose residual stream can be read and replaced.
 public final class LlamaModel: ResidualStreamModel {
@@ -14,13 +19,13 @@ public final class LlamaModel: ResidualStreamModel {
 
   private let weights: LlamaWeights
   private let threads: Int
-  private var forCapture: LlamaContext?
-  private var forLogits: LlamaContext?
+  private var forCapture: [Lane] = []
+  private var forLogits: [Lane] = []
   private var forWriting: LlamaContext?
   /// The number of tokens read of the context being written.
   private var readCount = 0
-  /// The undisturbed predictions of a batch, kept while replacements are tried.
-  private var kept: KeptPredictions?
+  /// Held while a splice replaces rows, so that no two batches do so at once.
+  private let splicing = Mutex(())
 
   /// Tokens in a batch: enough for full speed, few enough to stay in the processor's cache.
   private static let batchTokens = 1024
@@ -74,16 +79,84 @@ public final class LlamaModel: ResidualStreamModel {
     self.threads = threads
   }
 
-  /// The memory for batches, made when it is first needed.
-  private func context(hasLogits: Bool) throws(Failure) -> LlamaContext {
-    if let context = hasLogits ? forLogits : forCapture { return context }
-    let tokens = hasLogits ? Self.batchTokensWithLogits : Self.batchTokens
+  /// Memory for one batch at a time. One thread at a time uses it.
+  // Safe: `forEachBatch` gives a lane to one worker, and a worker computes one batch after another.
+  private final class Lane: @unchecked Sendable {
+    let context: LlamaContext
+    /// The losses and divergences of a batch with logits.
+    private(set) lazy var scores = PredictionScores(
+      rows: context.batchTokens, vocabulary: vocabulary)
+    /// The undisturbed predictions of a batch, kept while replacements are tried.
+    private(set) lazy var undisturbed = KeptPredictions(scores)
+    private let vocabulary: Int
+
+    init(_ context: LlamaContext, vocabulary: Int) {
+      (self.context, self.vocabulary) = (context, vocabulary)
+    }
+  }
+
+  /// Computes `contexts` in batches, several at once, each in a lane. `body` returns whether to go on; if it returns
+  /// false or fails, no further batch begins, and the first failure is thrown.
+  private func forEachBatch(
+    of contexts: [[Int32]], hasLogits: Bool,
+    _ body: (PackedBatch, Lane) throws(Failure) -> Bool
+  ) throws(Failure) {
+    let usual = hasLogits ? Self.batchTokensWithLogits : Self.batchTokens
+    let most = max(contextLength, usual)
     // Twice as many contexts as fit at full length, because many are shorter.
-    let context = try LlamaContext(
-      weights, contextLength: contextLength, sequences: max(1, min(64, 2 * tokens / contextLength)),
-      batchTokens: tokens, hasLogits: hasLogits, threads: threads)
-    if hasLogits { forLogits = context } else { forCapture = context }
-    return context
+    let sequences = max(1, min(64, 2 * usual / contextLength))
+    let lengths = contexts.map(\.count)
+    let workers = min(threads, processorCount)
+    // A splice computes with the rows of a batch, and its last bits may depend on their number, so batches with logits do
+    // not depend on threads.
+    let batches = PackedBatch.pack(
+      lengths: lengths,
+      tokens: hasLogits ? most : PackedBatch.size(lengths: lengths, most: most, workers: workers),
+      sequences: sequences, multiple: LlamaContext.lengthMultiple,
+      minimum: LlamaContext.minimumLength)
+    let lanes = try lanes(
+      hasLogits, atMost: min(workers, batches.count), batchTokens: most, sequences: sequences)
+    for (index, lane) in lanes.enumerated() {
+      lane.context.use(
+        threads: max(1, threads / lanes.count + (index < threads % lanes.count ? 1 : 0)))
+    }
+    let end = Mutex<(isHere: Bool, failure: Failure?)>((false, nil))
+    parallelFor(batches.count, threads: max(1, lanes.count)) { index, worker in
+      guard !end.withLock(\.isHere) else { return }
+      do throws(Failure) {
+        if try !body(batches[index], lanes[worker]) { end.withLock { $0.isHere = true } }
+      } catch {
+        end.withLock { $0 = (true, $0.failure ?? error) }
+      }
+    }
+    if let failure = end.withLock(\.failure) { throw failure }
+  }
+
+  /// At most `count` lanes, or fewer if they would take more than half of the memory that would be free without them. They
+  /// are made when they are first needed.
+  private func lanes(
+    _ hasLogits: Bool, atMost count: Int, batchTokens: Int, sequences: Int
+  ) throws(Failure) -> [Lane] {
+    var lanes = hasLogits ? forLogits : forCapture
+    guard lanes.count < count else { return Array(lanes.prefix(count)) }
+    let bytes = LlamaContext.byteCount(
+      weights, contextLength: contextLength, sequences: sequences, batchTokens: batchTokens,
+      hasLogits: hasLogits)
+    let free = MachineMemory.current.available + Double(lanes.count) * bytes
+    while lanes.count < count, lanes.isEmpty || Double(lanes.count + 1) * bytes <= free / 2 {
+      do throws(Failure) {
+        let context = try LlamaContext(
+          weights, contextLength: contextLength, sequences: sequences, batchTokens: batchTokens,
+          hasLogits: hasLogits, threads: 1)
+        lanes.append(Lane(context, vocabulary: weights.tokenCount))
+      } catch {
+        // The lanes that there are can do the work.
+        guard !lanes.isEmpty else { throw error }
+        break
+      }
+    }
+    if hasLogits { forLogits = lanes } else { forCapture = lanes }
+    return lanes
   }
 
   private func check(_ contexts: [[Int32]], block: Int?) {
@@ -111,75 +184,65 @@ public final class LlamaModel: ResidualStreamModel {
       rows.columns == width && rows.rows >= starts[contexts.count], "The rows do not fit.")
     // llama.cpp only computes the last block for tokens with logits.
     let isLast = block == weights.blockCount - 1
-    let context = try context(hasLogits: isLast)
-    let batches = batches(contexts, for: context)
-    // Safe: `rows` has its own place for each context, and `run` calls the closure before it returns.
-    return try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
+    let progress = Mutex((done: 0, isWhole: true))
+    // Safe: `rows` has its own place for each context, `forEachBatch` gives each context to one worker, and all
+    // its work ends before it returns.
+    try unsafe rows.withUnsafeMutablePointer { (target) throws(Failure) in
       nonisolated(unsafe) let target = unsafe target
-      var done = 0
-      for batch in batches {
-        if shouldStop(done) { return false }
-        try context.run(batch, of: contexts, logits: isLast, block: block) { rows in
+      try forEachBatch(of: contexts, hasLogits: isLast) { (batch, lane) throws(Failure) in
+        let goesOn = progress.withLock { progress in
+          if progress.isWhole, shouldStop(progress.done) { progress.isWhole = false }
+          return progress.isWhole
+        }
+        guard goesOn else { return false }
+        try lane.context.run(batch, of: contexts, logits: isLast, block: block) { rows in
           for (part, place) in rows.layout.parts.enumerated() {
             unsafe rows.read(part, into: target + starts[place.context] * width)
           }
           return false
         }
-        done += batch.contexts.reduce(0) { $0 + contexts[$1].count }
+        progress.withLock { $0.done += batch.contexts.reduce(0) { $0 + contexts[$1].count } }
+        return true
       }
-      return true
     }
+    return progress.withLock(\.isWhole)
   }
 
   /// The cross-entropy of each next token (see `ResidualStreamModel`).
   public func losses(of contexts: [[Int32]], splice: Splice?) throws(Failure) -> [[Float]] {
     check(contexts, block: splice?.block)
-    let context = try context(hasLogits: true)
-    let scores = PredictionScores(rows: context.batchTokens, vocabulary: weights.tokenCount)
-    var losses = [[Float]](repeating: [], count: contexts.count)
-    for batch in batches(contexts, for: context) {
-      try run(batch, of: contexts, splice, in: context)
-      // Safe: each row of logits has the model's vocabulary, as `scores` expects.
-      try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
-        logits, row, next in
-        unsafe scores.score(logits, row: row, next: next)
-      }
-      scores.collect(scores.losses, batch, of: contexts, into: &losses)
+    let losses = Mutex([[Float]](repeating: [], count: contexts.count))
+    try forEachBatch(of: contexts, hasLogits: true) { (batch, lane) throws(Failure) in
+      try score(batch, of: contexts, splice, in: lane)
+      losses.withLock { lane.scores.collect(lane.scores.losses, batch, of: contexts, into: &$0) }
+      return true
     }
-    return losses
+    return losses.withLock(\.self)
   }
 
   /// The effects of replacements on predictions (see `ResidualStreamModel`).
   public func effects(of contexts: [[Int32]], splices: [Splice]) throws(Failure) -> SpliceEffects {
     for splice in splices { check(contexts, block: splice.block) }
-    let context = try context(hasLogits: true)
-    let scores = PredictionScores(rows: context.batchTokens, vocabulary: weights.tokenCount)
-    let undisturbed = kept ?? KeptPredictions(scores)
-    kept = undisturbed
+    check(contexts, block: nil)
     let empty = [[Float]](repeating: [], count: contexts.count)
-    var effects = SpliceEffects(
-      losses: empty, splices: splices.map { _ in .init(losses: empty, divergences: empty) })
-    for batch in batches(contexts, for: context) {
-      try run(batch, of: contexts, nil, in: context)
-      // Safe: each row of logits has the model's vocabulary, as `scores` and `undisturbed` expect.
-      try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
-        logits, row, next in
-        unsafe scores.score(logits, row: row, next: next, keepingIn: undisturbed)
-      }
-      scores.collect(scores.losses, batch, of: contexts, into: &effects.losses)
+    let effects = Mutex(
+      SpliceEffects(
+        losses: empty, splices: splices.map { _ in .init(losses: empty, divergences: empty) }))
+    try forEachBatch(of: contexts, hasLogits: true) { (batch, lane) throws(Failure) in
+      let scores = lane.scores
+      try score(batch, of: contexts, nil, in: lane, .kept)
+      effects.withLock { scores.collect(scores.losses, batch, of: contexts, into: &$0.losses) }
       for (index, splice) in splices.enumerated() {
-        try run(batch, of: contexts, splice, in: context)
-        // Safe: as above.
-        try unsafe context.forEachPrediction(batch, of: contexts, threads: threads) {
-          logits, row, next in
-          unsafe scores.score(logits, row: row, next: next, against: undisturbed)
+        try score(batch, of: contexts, splice, in: lane, .compared)
+        effects.withLock {
+          scores.collect(scores.losses, batch, of: contexts, into: &$0.splices[index].losses)
+          scores.collect(
+            scores.divergences, batch, of: contexts, into: &$0.splices[index].divergences)
         }
-        scores.collect(scores.losses, batch, of: contexts, into: &effects.splices[index].losses)
-        scores.collect(
-          scores.divergences, batch, of: contexts, into: &effects.splices[index].divergences)
       }
+      return true
     }
-    return effects
+    return effects.withLock(\.self)
   }
 
   /// The logits of the next token of the context that is being written (see `ResidualStreamModel`).
@@ -203,31 +266,38 @@ public final class LlamaModel: ResidualStreamModel {
     readCount = 0
     let logits = try context.advance(tokens, at: position, block: splice?.block) {
       (rows) throws(Failure) in
-      if let splice { try Self.apply(splice, to: rows) }
+      if let splice { try self.apply(splice, to: rows) }
     }
     readCount = position + tokens.count
     return logits
   }
 
-  private func batches(_ contexts: [[Int32]], for context: LlamaContext) -> [PackedBatch] {
-    PackedBatch.pack(
-      lengths: contexts.map(\.count), tokens: context.batchTokens, sequences: context.sequences,
-      multiple: LlamaContext.lengthMultiple, minimum: LlamaContext.minimumLength)
-  }
+  /// What happens to predictions beside their losses: nothing, or the lane keeps them, or it compares them with those kept.
+  private enum Comparison { case none, kept, compared }
 
-  /// Runs a batch to its logits, replacing rows on the way.
-  private func run(
-    _ batch: PackedBatch, of contexts: [[Int32]], _ splice: Splice?, in context: LlamaContext
+  /// Runs a batch to its logits, replacing rows on the way, and scores its predictions.
+  private func score(
+    _ batch: PackedBatch, of contexts: [[Int32]], _ splice: Splice?, in lane: Lane,
+    _ comparison: Comparison = .none
   ) throws(Failure) {
-    try context.run(batch, of: contexts, logits: true, block: splice?.block) {
+    try lane.context.run(batch, of: contexts, logits: true, block: splice?.block) {
       (rows) throws(Failure) in
-      if let splice { try Self.apply(splice, to: rows) }
+      if let splice { try self.apply(splice, to: rows) }
       return true
+    }
+    let (scores, kept) = (lane.scores, comparison == .none ? nil : lane.undisturbed)
+    // Safe: each row of logits has the model's vocabulary, as `scores` and `kept` expect.
+    try unsafe lane.context.forEachPrediction(batch, of: contexts) { logits, row, next in
+      if comparison == .compared, let kept {
+        unsafe scores.score(logits, row: row, next: next, against: kept)
+      } else {
+        unsafe scores.score(logits, row: row, next: next, keepingIn: kept)
+      }
     }
   }
 
   /// Replaces the rows at the tap with `splice`; padding stays as it is.
-  private static func apply(_ splice: Splice, to rows: borrowing BlockRows) throws(Failure) {
+  private func apply(_ splice: Splice, to rows: borrowing BlockRows) throws(Failure) {
     let layout = rows.layout
     let places = layout.parts.flatMap { part in
       part.tokens.enumerated().map {
@@ -242,7 +312,7 @@ public final class LlamaModel: ResidualStreamModel {
       unsafe matrix.withUnsafeMutablePointer { unsafe rows.read(part, into: $0 + start) }
       start += place.tokens.count * layout.width
     }
-    try splice.replace(&matrix, places)
+    try splicing.withLock { (_) throws(Failure) in try splice.replace(&matrix, places) }
     precondition(
       matrix.rows == places.count && matrix.columns == layout.width,
       "The splice changed the rows' shape.")

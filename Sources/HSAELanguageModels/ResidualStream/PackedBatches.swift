@@ -27,4 +27,16 @@ struct PackedBatch: Equatable {
     }
     return batches
   }
+
+  /// The number of tokens in a batch, at most `most`, with which `workers` that take batches of contexts of the given
+  /// `lengths` end at about the same time. Small batches cost more for each token, so it is at least 64.
+  static func size(lengths: [Int], most: Int, workers: Int) -> Int {
+    let total = lengths.reduce(0, +)
+    let rounds = (total + workers * most - 1) / (workers * most)
+    // After several batches for each worker the last one does not matter.
+    guard rounds < 4, let longest = lengths.max() else { return most }
+    let share = (total + workers * rounds - 1) / (workers * rounds)
+    // A share is made of whole contexts.
+    return min(most, max(64, share + longest - 1))
+  }
 }

@@ -55,8 +55,9 @@ public protocol ResidualStreamModel: AnyObject {
   /// from 0) into the first rows of `rows`: context after context, token after token.
   ///
   /// `rows` has `description.width` columns and at least one row for each token. Later blocks are not
-  /// computed. `shouldStop` is called before each batch with the number of tokens done; if it returns true, the
-  /// result is false and rows are missing. Fails with `.data` if the block cannot be read, with `.software` if computing fails.
+  /// computed. `shouldStop` is called before each batch with the number of tokens done, on any thread, but never twice at
+  /// once. If it returns true, the result is false and rows are missing. Fails with `.data` if the block cannot be
+  /// read, with `.software` if computing fails.
   func capture(
     _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix,
     shouldStop: (_ done: Int) -> Bool
@@ -124,8 +125,8 @@ public struct Splice {
 
   /// The block after which rows are replaced, counting from 0.
   public var block: Int
-  /// Replaces rows in place. It is called for one batch after another, on the calling thread. `rows`
-  /// [places.count × width] are as the model computed them; row i belongs at `places[i]`.
+  /// Replaces rows in place. It is called once for each batch. Batches come in any order and on any thread, but never two
+  /// at once. `rows` [places.count × width] are as the model computed them; row i belongs at `places[i]`.
   public var replace: (_ rows: inout Matrix, _ places: [Place]) throws(Failure) -> Void
 
   /// Replaces rows after block `block` by what `replace` makes of them.

@@ -61,8 +61,8 @@ public struct SplicedLosses: Sendable {
     let total = contexts[own].reduce(0) { $0 + $1.tokens.count }
     var done = 0
     try ranks.agree { () throws(Failure) in
-      for start in stride(from: own.lowerBound, to: own.upperBound, by: 16) {
-        let part = Array(contexts[start..<min(start + 16, own.upperBound)])
+      for start in stride(from: own.lowerBound, to: own.upperBound, by: 32) {
+        let part = Array(contexts[start..<min(start + 32, own.upperBound)])
         let effects = try model.effects(of: part.map(\.tokens), splices: splices)
         for (index, context) in part.enumerated() {
           let group = numbers[context.document] ?? 0

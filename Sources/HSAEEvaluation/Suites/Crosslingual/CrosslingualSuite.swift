@@ -89,16 +89,13 @@ private struct CapturedSentences: ~Copyable {
     let total = contexts[own].reduce(0) { $0 + $1.count }
     var (row, done) = (starts[own.lowerBound], 0)
     try ranks.agree { () throws(Failure) in
-      for start in stride(from: own.lowerBound, to: own.upperBound, by: 256) {
-        let tokens = Array(contexts[start..<min(start + 256, own.upperBound)])
-        let all = tokens.flatMap(\.self)
-        var captured = Matrix(rows: all.count, columns: width)
-        try model.capture(tokens, afterBlock: block, into: &captured)
-        for (place, token) in all.enumerated() where !tokenizer.isSpecial(token) {
-          for column in 0..<width { rows[row, column] = captured[place, column] }
+      let tokens = Array(contexts[own])
+      try model.forEachCapture(of: tokens, afterBlock: block) { index, captured, first in
+        for (position, token) in tokens[index].enumerated() where !tokenizer.isSpecial(token) {
+          rows.setRow(row, to: first + position, of: captured)
           row += 1
         }
-        done += all.count
+        done += tokens[index].count
         input.progress(done, total, "tokens")
       }
     }
