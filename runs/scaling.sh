@@ -51,10 +51,11 @@ if os.path.exists(path):
             print("| %d–%d | %.2f | %.1f %% |" % (first + 1, last, cost * 1e6, end["aboveThreshold"] * 100))
 results = [json.load(open(path)) for path in glob.glob(os.path.join(folder, "m-*.json"))]
 if results:
-    print("\n| m | rows/s | µs a row | per 1,000 latents | step / limit | above the threshold |")
-    print("|---|---|---|---|---|---|")
+    print("\n| m | rows/s | µs a row | per 1,000 latents | step / limit | with pairs | above the threshold |")
+    print("|---|---|---|---|---|---|---|")
     for r in sorted(results, key=lambda r: r["shape"]["experts"]):
         m, cost = r["shape"]["experts"], 1e6 / r["tokensPerSecond"]
-        print("| %d | %d | %.1f | %.2f | %.2f | %.1f %% |" % (
-            m, r["tokensPerSecond"], cost, cost / m * 1000, r["stepOverLimit"], r["aboveThreshold"] * 100))
+        print("| %d | %d | %.1f | %.2f | %.2f | %.2f | %.1f %% |" % (
+            m, r["tokensPerSecond"], cost, cost / m * 1000, r["stepOverLimit"],
+            r.get("stepOverLimitWithPairs", float("nan")), r["aboveThreshold"] * 100))
 PYTHON

@@ -60,4 +60,25 @@ public enum MachineRates {
     }
     return best
   }
+
+  /// Bytes read and written per second by y += c·x over two arrays of `bytes` together, again and again, so that they come
+  /// from the nearest cache that holds them; best of 5. Each thread has a part of its own.
+  public static func cacheBandwidth(bytes: Int, threads: Int) -> Double {
+    let part = max(16, bytes / 8 / threads / 16 * 16)
+    let passes = max(2, (1 << 28) / (part * threads))
+    let x = Buffer<Float>(part * threads)
+    let y = Buffer<Float>(part * threads)
+    var best = 0.0
+    for _ in 0..<5 {
+      let begin = ContinuousClock.now
+      parallelFor(threads, threads: threads) { thread, _ in
+        // Safe: each thread writes its own part of `y`.
+        let place = thread * part
+        for _ in 0..<passes { unsafe kernels.axpy(y.base + place, x.base + place, 0.5, part) }
+      }
+      let numbers = Double(part) * Double(threads) * Double(passes)
+      best = max(best, 12 * numbers / ((ContinuousClock.now - begin) / .seconds(1)))
+    }
+    return best
+  }
 }

@@ -22,7 +22,8 @@ struct Bench: ParsableCommand {
       The limit is the sum of three times: the encoder product alone and the 6·m·d² operations of \
       the orthogonality penalty, both at oneDNN's best rate, and 28 bytes for each parameter at \
       memory bandwidth. The rates are measured in the same process, before and after the steps. On \
-      processors without a matrix unit the float32 limit is the fairer comparison; both are printed.
+      processors without a matrix unit the float32 limit is the fairer comparison; both are printed. \
+      A second pair of ratios adds the work on pairs of rows and experts, which weighs where m is small.
       """)
 
   @Argument(help: "Rows to train and measure on.", completion: .file())

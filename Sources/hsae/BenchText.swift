@@ -42,6 +42,14 @@ func benchText(_ result: BenchResult, data: String, run: String, _ plan: BenchPl
     limit(
       "float32", result.limitSecondsFloat32, result.stepOverLimitFloat32,
       result.productRateFloat32))
+  let isFloat32 = result.precision == Precision.float32.rawValue
+  lines.append(
+    String(
+      format: "pairs of rows and experts: at least %.4f s (caches %.1f GB/s);"
+        + " step / limit with pairs" + (isFloat32 ? "" : " %.2f, products in float32") + " %.2f",
+      arguments: [result.pairLimitSeconds, result.cacheBandwidth / 1e9]
+        + (isFloat32 ? [] : [result.stepOverLimitWithPairs])
+        + [result.stepOverLimitFloat32WithPairs]))
   lines.append(
     String(
       format: "encoder product within the step %.0f GFLOP/s, optimizer pass %.1f GB/s",
@@ -61,13 +69,14 @@ private func comparisonLines(_ result: BenchResult) -> [String] {
   guard let batch = result.comparisonBatch, let ratio = result.hierarchicalOverFlat,
     let limit = result.hierarchicalOverFlatLimit,
     let limitFloat32 = result.hierarchicalOverFlatLimitFloat32,
+    let limitWithPairs = result.hierarchicalOverFlatLimitWithPairs,
     let hierarchical = result.hierarchicalSecondsPerStep, let flat = result.flatSecondsPerStep
   else { return [] }
   return [
     String(
       format: "hierarchical / flat step at batch %d: %.3f (%.4f s, %.4f s); of their limits %.3f"
-        + " (products in float32: %.3f)",
-      batch, ratio, hierarchical, flat, limit, limitFloat32)
+        + " (products in float32: %.3f; with pairs: %.3f)",
+      batch, ratio, hierarchical, flat, limit, limitFloat32, limitWithPairs)
   ]
 }
 
@@ -90,7 +99,8 @@ private func costLines(_ cost: RowCost) -> [String] {
     line("bytes of the parameters a row activates", cost.activatedBytes, ""),
     line("bytes of the optimizer pass", cost.optimizerBytes, ""),
     line("bytes of weights and gradients", cost.weightBytes, ""),
-    line("bytes touched by (row, expert) pairs", cost.pairBytes, "(mostly in caches)"),
+    line("operations of (row, expert) pairs", cost.pairOperations, ""),
+    line("bytes of rows that pairs read and write", cost.pairBytes, "(mostly in caches)"),
   ]
 }
 

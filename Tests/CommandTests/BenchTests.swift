@@ -42,13 +42,18 @@ import Testing
       for key in [
         "tokensPerSecond", "secondsPerStep", "limitSeconds", "stepOverLimit",
         "limitSecondsFloat32", "stepOverLimitFloat32", "hierarchicalOverFlat",
-        "hierarchicalOverFlatLimit", "productRate", "bandwidth", "encodeRate", "optimizerRate",
+        "hierarchicalOverFlatLimit", "hierarchicalOverFlatLimitWithPairs", "productRate",
+        "bandwidth", "cacheBandwidth", "encodeRate", "optimizerRate",
       ] { #expect(number(key) > 0, "\(key)") }
       #expect(number("trainedSteps") == 30)
       #expect(number("comparisonBatch") == 96)
       #expect(abs(number("tokensPerSecond") * number("secondsPerStep") - 5000) < 1e-6)
       let ratio = number("secondsPerStep") / number("limitSeconds")
       #expect(abs(number("stepOverLimit") - ratio) < 1e-9 * ratio)
+      let withPairs =
+        number("secondsPerStep") / (number("limitSeconds") + number("pairLimitSeconds"))
+      #expect(abs(number("stepOverLimitWithPairs") - withPairs) < 1e-9 * withPairs)
+      #expect(number("stepOverLimitFloat32WithPairs") < number("stepOverLimitFloat32"))
       #expect(number("aboveThreshold") >= 0 && number("aboveThreshold") <= 1)
       let phases = result["phases"]
       let sum = ["encode", "group", "forward", "auxiliary", "orthogonality", "penalty", "backward"]

@@ -32,6 +32,16 @@ import Testing
     let parts =
       cost.forward + cost.backward + cost.penalty + cost.orthogonality + cost.optimizer
     #expect(cost.operations == parts)
+    // Forward 2 passes over the 1 + s rows of an expert, backward 3, besides its sub-dictionary.
+    let (rows, subDictionary) = (5 * 2 * 5 * 640, 6 * 16 * 4 + 6 * 4)
+    #expect(cost.pairOperations == Double(32 * (rows + subDictionary)))
+    #expect(cost.pairBytes == 32 * 640 * (4 + 16 + 6))
+    // The slower of operations and bytes decides.
+    var rates = LimitRates(
+      product: 1, productFloat32: 1e11, bandwidth: 1, cacheBandwidth: 1e11)
+    #expect(cost.pairSeconds(rates) == cost.pairOperations / 1e11)
+    rates.cacheBandwidth = 1e9
+    #expect(cost.pairSeconds(rates) == cost.pairBytes / 1e9)
   }
 
   /// The limit of `docs/architecture.md`, also for the flat dictionary, which has no orthogonality penalty.

@@ -28,8 +28,10 @@ public struct RowCost: Codable, Hashable, Sendable {
   public var optimizerBytes: Double
   /// Bytes of weights read forward and backward and of gradients written: 12 for each parameter and batch.
   public var weightBytes: Double
-  /// Bytes that the passes over (row, expert) pairs read: x, the decoder's rows and the residuals, 4kd(5 +
-  /// s). Most of them come from caches.
+  /// The operations of (row, expert) pairs: all of `forward` and `backward` but the encoder product.
+  public var pairOperations: Double
+  /// Bytes of rows that pairs read and write: forward x, and the reconstructions of both levels twice; backward x and the
+  /// gradients of both levels, in the type of products. Most of them come from caches.
   public var pairBytes: Double
 
   /// The cost of one row in batches of `batch`, if the share `aboveThreshold` of the latents pays the
@@ -54,6 +56,9 @@ public struct RowCost: Codable, Hashable, Sendable {
     activatedBytes = 4 * (m * d + k * ((1 + 2 * s) * d + 2 * a * s))
     optimizerBytes = (moments == .bfloat16 ? 20 : 28) * share
     weightBytes = 12 * share
-    pairBytes = 4 * k * d * (5 + s)
+    pairOperations = forward - encoding + backward
+    let levels = shape.isFlat ? 1.0 : 2
+    let element = precision == .bfloat16 ? 2.0 : 4
+    pairBytes = k * d * (4 + 8 * levels + element * (1 + levels))
   }
 }

@@ -37,19 +37,28 @@ public struct BenchResult: Codable, Hashable, Sendable {
   public var limitSecondsFloat32: Double
   /// `secondsPerStep` over `limitSecondsFloat32`.
   public var stepOverLimitFloat32: Double
+  /// The least time of a step's (row, expert) pairs, which the limits above leave out: their operations at the fp32
+  /// product's rate, or their bytes at `cacheBandwidth`.
+  public var pairLimitSeconds: Double
+  /// `secondsPerStep` over the sum of `limitSeconds` and `pairLimitSeconds`.
+  public var stepOverLimitWithPairs: Double
+  /// `secondsPerStep` over the sum of `limitSecondsFloat32` and `pairLimitSeconds`.
+  public var stepOverLimitFloat32WithPairs: Double
   /// Operations per second of the encoder product alone, in `precision`.
   public var productRate: Double
   /// The same in fp32.
   public var productRateFloat32: Double
   /// Bytes per second of memory.
   public var bandwidth: Double
+  /// Bytes per second of the nearest cache that holds the rows of a batch and their reconstructions.
+  public var cacheBandwidth: Double
   /// Operations per second of the encoder product within the step: 2·B·m·d divided by the time of the phase
   /// encode.
   public var encodeRate: Double
   /// Bytes per second of the optimizer: `RowCost.optimizerBytes` of a batch divided by the time of the phase
   /// update.
   public var optimizerRate: Double
-  /// Rows in a batch of the comparison with a flat dictionary. This and the five values below are nil without
+  /// Rows in a batch of the comparison with a flat dictionary. This and the six values below are nil without
   /// a comparison.
   public var comparisonBatch: Int?
   /// Seconds of a hierarchical step in the comparison.
@@ -62,6 +71,8 @@ public struct BenchResult: Codable, Hashable, Sendable {
   public var hierarchicalOverFlatLimit: Double?
   /// The same ratio of their limits, products in fp32.
   public var hierarchicalOverFlatLimitFloat32: Double?
+  /// The same ratio of their limits with pairs, products in `precision`.
+  public var hierarchicalOverFlatLimitWithPairs: Double?
   /// Operations and bytes of one row, computed from the sizes.
   public var cost: RowCost
 }

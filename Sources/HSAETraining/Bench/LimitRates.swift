@@ -11,13 +11,24 @@ public struct LimitRates: Hashable, Sendable {
   public var productFloat32: Double
   /// Bytes per second of memory.
   public var bandwidth: Double
+  /// Bytes per second of the nearest cache that holds the rows of a batch and their reconstructions.
+  public var cacheBandwidth: Double
 
   /// The larger of two measurements, rate by rate.
   func best(_ other: LimitRates) -> LimitRates {
     LimitRates(
       product: max(product, other.product),
       productFloat32: max(productFloat32, other.productFloat32),
-      bandwidth: max(bandwidth, other.bandwidth))
+      bandwidth: max(bandwidth, other.bandwidth),
+      cacheBandwidth: max(cacheBandwidth, other.cacheBandwidth))
+  }
+}
+
+extension RowCost {
+  /// The least time of a row's (row, expert) pairs: their operations at the rate of fp32 products, or their bytes at the
+  /// rate of the cache, whichever takes longer; a processor does both at once.
+  func pairSeconds(_ rates: LimitRates) -> Double {
+    max(pairOperations / rates.productFloat32, pairBytes / rates.cacheBandwidth)
   }
 }
 

@@ -73,15 +73,8 @@ public struct TrainingBench {
     let limitFloat32 = configuration.limitSeconds(
       product: rates.productFloat32, bandwidth: rates.bandwidth)
     let product = 2 * batch * Double(shape.experts) * Double(shape.width)
-    // With other selections than TopK the shape has no k but a bound.
-    var active = shape
-    if configuration.selection != .topK {
-      active.activeExperts = min(shape.experts, max(1, Int(l0.rounded())))
-    }
-    let cost = RowCost(
-      shape: active, batch: configuration.batch, precision: configuration.precision,
-      moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
-      aboveThreshold: above ?? 0)
+    let cost = Self.cost(of: configuration, l0: l0, aboveThreshold: above ?? 0)
+    let pairLimit = batch * cost.pairSeconds(rates)
     var result = BenchResult(
       shape: shape, selection: configuration.selection.name, l0: l0,
       batch: configuration.batch, precision: configuration.precision.rawValue,
@@ -92,8 +85,11 @@ public struct TrainingBench {
       ],
       phases: middle.phases, aboveThreshold: above, limitSeconds: limit,
       stepOverLimit: seconds / limit, limitSecondsFloat32: limitFloat32,
-      stepOverLimitFloat32: seconds / limitFloat32, productRate: rates.product,
-      productRateFloat32: rates.productFloat32, bandwidth: rates.bandwidth,
+      stepOverLimitFloat32: seconds / limitFloat32, pairLimitSeconds: pairLimit,
+      stepOverLimitWithPairs: seconds / (limit + pairLimit),
+      stepOverLimitFloat32WithPairs: seconds / (limitFloat32 + pairLimit),
+      productRate: rates.product, productRateFloat32: rates.productFloat32,
+      bandwidth: rates.bandwidth, cacheBandwidth: rates.cacheBandwidth,
       encodeRate: product / max(middle.phases["\(Phase.encode)"] ?? 0, 1e-9),
       optimizerRate: cost.optimizerBytes * batch
         / max(middle.phases["\(Phase.update)"] ?? 0, 1e-9),
@@ -101,9 +97,13 @@ public struct TrainingBench {
     guard let rows = plan.comparisonBatch, !pairs.isEmpty else { return result }
     var larger = configuration
     larger.batch = rows
-    func ratio(_ product: Double) -> Double {
-      larger.limitSeconds(product: product, bandwidth: rates.bandwidth)
-        / larger.flatCounterpart.limitSeconds(product: product, bandwidth: rates.bandwidth)
+    func ratio(_ product: Double, withPairs: Bool = false) -> Double {
+      let limits = [larger, larger.flatCounterpart].map { configuration in
+        let cost = Self.cost(of: configuration, l0: l0, aboveThreshold: above ?? 0)
+        return configuration.limitSeconds(product: product, bandwidth: rates.bandwidth)
+          + (withPairs ? Double(rows) * cost.pairSeconds(rates) : 0)
+      }
+      return limits[0] / limits[1]
     }
     result.comparisonBatch = rows
     result.hierarchicalSecondsPerStep = median(pairs.map(\.hierarchical))
@@ -111,7 +111,23 @@ public struct TrainingBench {
     result.hierarchicalOverFlat = median(pairs.map { $0.hierarchical / $0.flat })
     result.hierarchicalOverFlatLimit = ratio(rates.product)
     result.hierarchicalOverFlatLimitFloat32 = ratio(rates.productFloat32)
+    result.hierarchicalOverFlatLimitWithPairs = ratio(rates.product, withPairs: true)
     return result
+  }
+
+  /// The cost of a row; `l0` is the mean number of active experts, because with other selections than TopK the shape has no
+  /// k but a bound.
+  private static func cost(
+    of configuration: TrainingConfiguration, l0: Double, aboveThreshold: Double
+  ) -> RowCost {
+    var shape = configuration.shape
+    if configuration.selection != .topK {
+      shape.activeExperts = min(shape.experts, max(1, Int(l0.rounded())))
+    }
+    return RowCost(
+      shape: shape, batch: configuration.batch, precision: configuration.precision,
+      moments: configuration.moments ?? .float32, ortho: configuration.objective.ortho > 0,
+      aboveThreshold: aboveThreshold)
   }
 
   /// Times blocks of steps of the run's dictionary. Also returns the share of its latents above the
@@ -207,8 +223,12 @@ public struct TrainingBench {
         precision: precision, threads: threads)
     }
     let float32 = product(.float32)
+    // The batch, and what its experts add up to on each level.
+    let numbers = configuration.batch * shape.width * (shape.isFlat ? 2 : 3)
     return LimitRates(
       product: configuration.precision == .float32 ? float32 : product(configuration.precision),
-      productFloat32: float32, bandwidth: MachineRates.bandwidth(threads: threads))
+      productFloat32: float32, bandwidth: MachineRates.bandwidth(threads: threads),
+      cacheBandwidth: MachineRates.cacheBandwidth(
+        bytes: numbers * MemoryLayout<Float>.stride, threads: threads))
   }
 }
