@@ -20,8 +20,10 @@ public struct TrainedRun: ~Copyable, Sendable {
   public let rows: Matrix
   /// Number of rows in their source; `rows` may be fewer.
   public let availableRows: Int
-  /// Whether their source is the one the run was trained on.
+  /// Whether the run was trained on them.
   public let isTrainingData: Bool
+  /// Whether they are held-out rows of a synthetic forest.
+  public let isSynthetic: Bool
   /// The codes of the rows.
   public let codes: Codes
   /// The words of the rows.
@@ -39,7 +41,8 @@ public struct TrainedRun: ~Copyable, Sendable {
   public var hasWords: Bool { !words.vocabulary.isEmpty }
 
   /// Opens the run at `path` with its newest complete checkpoint, and encodes the rows it was trained on or
-  /// those of `store` (of its tensor `tensor`), at most the first `rowLimit` (a store's rows are shuffled).
+  /// those of `store` (of its tensor `tensor`), at most the first `rowLimit` (a store's rows are shuffled). Of a synthetic
+  /// forest it takes at most 100,000 held-out rows.
   ///
   /// `warn` is called with a message for each checkpoint that is skipped, and if the rows of `store` are not
   /// the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not there. Fails with
@@ -50,17 +53,22 @@ public struct TrainedRun: ~Copyable, Sendable {
     warn: (String) -> Void = { _ in }
   ) throws(Failure) {
     let run = try LoadedRun(path: path, warn: warn)
-    let source = try run.openRows(at: store, tensor: tensor, advice: "name them with --store.")
-    let isTrainingData = source.fingerprint == run.description.data?.fingerprint
-    if !isTrainingData, run.description.knowsRows {
+    var source = try run.openRows(at: store, tensor: tensor, advice: "name them with --store.")
+    let opened = source as? ActivationStore
+    let isTrainingSource = source.fingerprint == run.description.data?.fingerprint
+    if !isTrainingSource, run.description.knowsRows {
       warn("\(source.path) is not what \(path) was trained on.")
     }
     if let note = try run.difference(from: RowsPlace(source)) { warn("note: \(note)") }
     guard source.rowCount > 0 else { throw .data("\(source.path): there are no rows.") }
-    let count = min(source.rowCount, max(1, rowLimit))
+    var limit = max(1, rowLimit)
+    let forest = source as? SyntheticRows
+    if let forest {
+      (source, limit) = (forest.heldOut(threads: threads), min(limit, 100_000))
+    }
+    let count = min(source.rowCount, limit)
     var rows = try source.matrix(rows: 0..<count)
     run.prepare(&rows)
-    let opened = source as? ActivationStore
 
     self.path = path
     description = run.description
@@ -68,7 +76,8 @@ public struct TrainedRun: ~Copyable, Sendable {
     step = run.step
     seesUnitRows = run.seesUnitRows(ofStore: opened != nil)
     availableRows = source.rowCount
-    self.isTrainingData = isTrainingData
+    isSynthetic = forest != nil
+    isTrainingData = isTrainingSource && forest == nil
     codes = dictionary.encode(rows, threads: threads)
     self.rows = rows
     attributes = opened?.attributes
@@ -81,6 +90,7 @@ public struct TrainedRun: ~Copyable, Sendable {
 
   /// A description of the rows, as a clause.
   public var evaluatedOn: String {
+    if isSynthetic { return "\(counted(rows.rows, "held-out row")) of the forest" }
     let those =
       isTrainingData
       ? " it was trained on"

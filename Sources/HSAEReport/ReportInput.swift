@@ -103,6 +103,8 @@ public struct RunReport: Sendable {
   public var seesUnitRows = true
   /// What these rows stand for.
   public var rowKind = RowKind.word
+  /// Whether they are rows of a synthetic forest, which have no words.
+  public var isSynthetic = false
   /// Its clearest hierarchies, clearest first.
   public var clearest: [HierarchyTree] = []
   /// Hierarchies drawn at random.

@@ -13,7 +13,9 @@ func runPage(_ run: RunReport, baseline: RunReport?, _ evaluation: Evaluation?) 
   let hasIndex = hasTrees && !run.index.isEmpty
   var body = PageBody()
   body.figures = figures(run, baseline, evaluation)
-  body.add("hierarchies", "Hierarchies", hasTrees ? hierarchies(run, hasIndex: hasIndex) : nil)
+  body.add(
+    "hierarchies", run.shape.isFlat && !hasTrees ? "Latents" : "Hierarchies",
+    hasTrees ? hierarchies(run, hasIndex: hasIndex) : run.isSynthetic ? withoutWords : nil)
   body.add("words", "Words", words(run, baseline))
   body.add("numbers", "Numbers", numbers(runs, hasEvaluation: evaluation != nil))
   body.add("training", "Training", trainingCharts(runs))
@@ -24,6 +26,11 @@ func runPage(_ run: RunReport, baseline: RunReport?, _ evaluation: Evaluation?) 
   if hasIndex { body.index = searchIndex(run.index, limit: min(1_600_000, room)) }
   return body
 }
+
+private let withoutWords: Markup = """
+  <p class="empty">Rows of a synthetic forest have no words, so this page cannot show what latents respond to. hsae evaluate
+  --suite truth compares latents with the features of the forest.</p>
+  """
 
 private func hierarchies(_ run: RunReport, hasIndex: Bool) -> Markup {
   let unit = run.rowKind.rawValue

@@ -35,6 +35,9 @@ extension RunReport {
       lookups: (rowsAreWords ? lookupWords : []).map { word in
         lookup.lookup(word, limit: 8, codes: { Array(codes[$0]) })
       })
+    isSynthetic = run.isSynthetic
+    // The numbers of a forest's rows say nothing.
+    guard !isSynthetic else { return }
 
     func node(_ index: Int, _ count: Int, _ rows: [RankedRow], _ limit: Int) -> TreeNode {
       TreeNode(

@@ -155,6 +155,8 @@ struct Description {
     var summary: String
     var rows: Int
     var width: Int
+    /// The law of a synthetic forest.
+    var law: SyntheticLaw?
     var sampled: Int
     var norms: StoreSummary.Norms
   }
@@ -174,11 +176,14 @@ struct Description {
       norms += part.rowNorms()
     }
     let summary = StoreSummary.Norms(norms)
+    let law = (matrix as? SyntheticRows)?.sampler.forest.law
+    var lines = ["\(matrix.path): \(matrix.summary)"]
+    if let law { lines.append("law: \(try law.text())") }
     self.init(
-      ["\(matrix.path): \(matrix.summary)"] + normLines(summary, rows: count),
+      lines + normLines(summary, rows: count),
       MatrixFacts(
-        summary: matrix.summary, rows: matrix.rowCount, width: matrix.width, sampled: count,
-        norms: summary))
+        summary: matrix.summary, rows: matrix.rowCount, width: matrix.width, law: law,
+        sampled: count, norms: summary))
   }
 
   private struct Tensor: Encodable {

@@ -14,8 +14,8 @@ struct Report: ParsableCommand {
     abstract: "Make one self-contained HTML page about runs.",
     discussion: """
       One hierarchical run, alone or with one flat run, gets a page about its hierarchies; any other \
-      set of runs is compared side by side. Every run is evaluated on the rows it was trained on; with \
-      --evaluation the numbers at the top are for held-out rows. The page of a run on a residual stream \
+      set of runs is compared side by side. Every run is evaluated on the rows it was trained on, or, for a \
+      synthetic forest, on held-out ones; with --evaluation the numbers at the top are for held-out rows. The page of a run on a residual stream \
       ends with facts about its rows: norms, languages, tokens in context. A store alone gets a page of \
       these.
       """)

@@ -62,6 +62,8 @@ struct Synth: ParsableCommand {
   var heldOut = false
 
   func run() throws {
+    let interruption =
+      rowsPath == nil ? nil : Interruption(notify: { _ in announceStop("without rows") })
     let line = ProgressLine("synth")
     defer { line.end() }
     let named = SyntheticLaw.Preset(rawValue: preset ?? SyntheticLaw.Preset.synthSAEBench.rawValue)
@@ -104,7 +106,14 @@ struct Synth: ParsableCommand {
     }
     let rows = try reopened(there).computed(threads: threads)
     if let rowsPath, let wanted {
-      try write(heldOut ? rows.heldOut(threads: threads) : rows, wanted, to: rowsPath, line)
+      line.begin("writing rows")
+      line.count("rows", of: wanted.count)
+      let fired = try (heldOut ? rows.heldOut(threads: threads) : rows).write(
+        wanted, to: rowsPath, shouldStop: { interruption?.signalNumber != nil },
+        progress: { line.update($0) })
+      line.end()
+      guard let fired else { throw ExitCode(128 + (interruption?.signalNumber ?? 0)) }
+      report("hsae synth: wrote \(rowsPath) and \(fired)")
     }
     try output(summary(rows) + "\n")
   }
@@ -158,16 +167,6 @@ struct Synth: ParsableCommand {
 
   /// What fires is kept in memory while rows are written, 300 bytes a row.
   private static let mostRows = 10_000_000
-
-  private func write(
-    _ rows: SyntheticRows, _ range: Range<Int>, to path: String, _ line: ProgressLine
-  ) throws(Failure) {
-    line.begin("writing rows")
-    line.count("rows", of: range.count)
-    let fired = try rows.write(range, to: path, progress: { line.update($0) })
-    line.end()
-    report("hsae synth: wrote \(path) and \(fired)")
-  }
 }
 
 /// The options that change a law.

@@ -1,6 +1,7 @@
 // hsae synth: a forest, a dictionary trained on it without a row on the disk, the suites that know the truth, and rows for
 // other programs.
 
+import Foundation
 import HSAEActivations
 import HSAESupport
 import HSAETensors
@@ -20,6 +21,8 @@ struct SynthCommandTests {
       #expect(made.output.contains("512 features in 64 dimensions, 336 of them in 16 trees"))
       let told = try run(["info", "f.safetensors"])
       #expect(told.output.contains("synthetic forest"), "\(told.output)")
+      #expect(told.output.contains("law: bias 0.5, branching "), "\(told.output)")
+      #expect(told.output.contains("orthogonalSteps 2, "), "\(told.output)")
       let trained = try run(
         [
           "train", "f.safetensors", "--experts", "32", "--sublatents", "4", "--subspace", "4",
@@ -41,6 +44,13 @@ struct SynthCommandTests {
       #expect(measured.output.contains("coverage: P(any child | parent), own tree"))
       #expect(measured.output.contains("meta-structure"))
       #expect(Path.exists(folder + "/e.json"))
+      // Its rows have no words; a page measures held-out ones.
+      let page = try run(["report", "run", "--out", "r.html"])
+      try #require(page.code == 0, "\(page.errors)")
+      let text = try String(decoding: MappedFile(path: folder + "/r.html").copy(), as: UTF8.self)
+      #expect(
+        text.contains("Rows of a synthetic forest have no words") && !text.contains("&lt;token"))
+      #expect(text.contains("Measured on 20,000 held-out rows of the forest"))
       // The run names the forest, so that it can be resumed.
       let resumed = try run(["train", "--resume", "--out", "run"])
       #expect(resumed.code == 0, "\(resumed.errors)")
@@ -59,6 +69,20 @@ struct SynthCommandTests {
       let rows = try SyntheticRows(path: path).heldOut()
       let read = try openRows(path: folder + "/r.npy")
       #expect(try read.matrix(rows: 0..<100).elements == rows.matrix(rows: 7..<107).elements)
+      // Whenever it is stopped, nothing is left.
+      for calls in 0..<4 {
+        var asked = 0
+        let stopped = try rows.write(
+          0..<9_000, to: folder + "/stopped.npy",
+          shouldStop: {
+            asked += 1
+            return asked > calls
+          })
+        #expect(stopped == nil && asked == calls + 1)
+      }
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+          == ["f.safetensors", "r.fired.safetensors", "r.npy"])
       let fired = try SafetensorsFile(path: folder + "/r.fired.safetensors")
       #expect(fired["offsets"]?.shape == [101])
       let magnitudes = try fired.floats("magnitudes")

@@ -83,12 +83,20 @@ public struct SyntheticLaw: Hashable, Sendable, Codable {
     return total > features
   }
 
+  /// Its numbers by name.
+  private func values() throws(Failure) -> [String: JSONValue] {
+    try JSONValue(parsing: Array(JSONFile.encode(self).utf8), source: "a law").object ?? [:]
+  }
+
+  /// All its numbers as a clause, such as "bias 0.5, branching 4, …".
+  public func text() throws(Failure) -> String {
+    try values().sorted { $0.key < $1.key }.map { "\($0.key) \($0.value.text(indent: nil))" }
+      .joined(separator: ", ")
+  }
+
   /// What differs from `other`, such as "features 512, not 16384".
   public func differences(from other: SyntheticLaw) throws(Failure) -> String {
-    func values(_ law: SyntheticLaw) throws(Failure) -> [String: JSONValue] {
-      try JSONValue(parsing: Array(JSONFile.encode(law).utf8), source: "a law").object ?? [:]
-    }
-    let (own, others) = (try values(self), try values(other))
+    let (own, others) = (try values(), try other.values())
     return own.keys.sorted().filter { own[$0] != others[$0] }.map { key in
       "\(key) \(own[key]?.text(indent: nil) ?? ""), not \(others[key]?.text(indent: nil) ?? "")"
     }.joined(separator: "; ")

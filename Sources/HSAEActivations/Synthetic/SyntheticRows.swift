@@ -128,13 +128,17 @@ extension SyntheticRows {
 extension SyntheticRows {
   /// Writes the rows `range` to `path` as a NumPy file of 32-bit floats, and beside it which features fire in them
   /// (docs/formats.md). Returns the path of that second file. `progress` is called with the number of rows done. Memory
-  /// holds what fires in all rows, about 300 bytes a row.
+  /// holds what fires in all rows, about 300 bytes a row. `shouldStop` is called before each 8,192 rows; if it returns true,
+  /// the result is nil and nothing is left behind.
   public func write(
-    _ range: Range<Int>, to path: String, progress: (Int) -> Void = { _ in }
-  ) throws(Failure) -> String {
-    try writeNumbers(range, to: path, progress)
+    _ range: Range<Int>, to path: String, shouldStop: () -> Bool = { false },
+    progress: (Int) -> Void = { _ in }
+  ) throws(Failure) -> String? {
+    var numbers = try DurableFile(path: path)
+    guard try writeNumbers(range, to: &numbers, shouldStop, progress) else { return nil }
     let fired = Self.firedPath(beside: path)
-    try writeFired(range, to: fired)
+    guard try writeFired(range, to: fired, shouldStop) else { return nil }
+    try numbers.commit()
     return fired
   }
 
@@ -149,26 +153,32 @@ extension SyntheticRows {
     }
   }
 
+  /// Writes the numbers; false if `shouldStop` ended the work.
   private func writeNumbers(
-    _ range: Range<Int>, to path: String, _ progress: (Int) -> Void
-  ) throws(Failure) {
-    var file = try DurableFile(path: path)
+    _ range: Range<Int>, to file: inout DurableFile, _ shouldStop: () -> Bool,
+    _ progress: (Int) -> Void
+  ) throws(Failure) -> Bool {
     try file.write(NumpyHeader.bytes(float32: [range.count, width]))
     var bytes: [UInt8] = []
     for part in parts(of: range) {
+      if shouldStop() { return false }
       bytes.removeAll(keepingCapacity: true)
       let rows = try matrix(rows: part)
       ElementType.float32.encode(rows.span, to: &bytes)
       try file.write(bytes)
       progress(part.upperBound - range.lowerBound)
     }
-    try file.commit()
+    return true
   }
 
-  private func writeFired(_ range: Range<Int>, to path: String) throws(Failure) {
+  /// Writes what fires; false if `shouldStop` ended the work.
+  private func writeFired(
+    _ range: Range<Int>, to path: String, _ shouldStop: () -> Bool
+  ) throws(Failure) -> Bool {
     var (offsets, features, magnitudes) = ([UInt8](), [UInt8](), [Float]())
     appendBytes(of: Int64(0), to: &offsets)
     for part in parts(of: range) {
+      if shouldStop() { return false }
       for row in fired(part) {
         for each in row.sorted(by: { $0.feature < $1.feature }) {
           appendBytes(of: Int32(each.feature), to: &features)
@@ -193,5 +203,6 @@ extension SyntheticRows {
     try unsafe writer.append("features", bytes: features.span.bytes)
     try writer.append("magnitudes", magnitudes)
     _ = try writer.finish()
+    return true
   }
 }
