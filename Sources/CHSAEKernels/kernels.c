@@ -179,13 +179,22 @@ const hsae_kernels *hsae_kernels_best(void) {
 }
 
 #if defined(__x86_64__)
-// Whether the processor has tile registers and the system keeps them for each thread.
-static int has_tiles(void) {
+// Whether the processor has tile registers and the system keeps them for each thread. It asks with cpuid, which traps in
+// a virtual machine.
+static int find_tiles(void) {
   unsigned a, b, c, d, low, high;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 24 & 1)) return 0;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
   __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (low >> 17 & 3) == 3;
+}
+
+// The answer of `find_tiles`, which does not change.
+static int has_tiles(void) {
+  static int answer = -1;
+  int known = __atomic_load_n(&answer, __ATOMIC_RELAXED);
+  if (known < 0) __atomic_store_n(&answer, known = find_tiles(), __ATOMIC_RELAXED);
+  return known;
 }
 
 __attribute__((target("amx-tile"))) static void store_tiles(void *own) { _tile_storeconfig(own); }
@@ -202,8 +211,8 @@ hsae_tile_configuration hsae_tile_configuration_now(void) {
 
 void hsae_restore_tile_configuration(const hsae_tile_configuration *own) {
 #if defined(__x86_64__)
-  // The first byte is 0 where tile registers are not in use.
-  if (own->bytes[0] && has_tiles()) load_tiles(own);
+  // The first byte is 0 where tile registers are not in use, and where there are none.
+  if (own->bytes[0]) load_tiles(own);
 #else
   (void)own;
 #endif

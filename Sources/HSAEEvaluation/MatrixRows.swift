@@ -54,6 +54,23 @@ extension ResidualStreamModel {
     }
   }
 
+  /// Reads the residual stream of all `contexts` after block `block` and keeps the rows of their tokens that are not special:
+  /// one after another, in `rows` from row `place` on. `progress` gets the number of tokens read so far.
+  func captureOrdinary(
+    _ contexts: [[Int32]], afterBlock block: Int, into rows: inout Matrix, from place: Int,
+    progress: (_ tokens: Int) -> Void
+  ) throws(Failure) {
+    var (place, done) = (place, 0)
+    try forEachCapture(of: contexts, afterBlock: block) { index, captured, first in
+      for (position, token) in contexts[index].enumerated() where !tokenizer.isSpecial(token) {
+        rows.setRow(place, to: first + position, of: captured)
+        place += 1
+      }
+      done += contexts[index].count
+      progress(done)
+    }
+  }
+
   /// The residual stream after block `block` at the last token of each of `contexts` [contexts × width].
   func captureLast(_ contexts: [[Int32]], afterBlock block: Int) throws(Failure) -> Matrix {
     var result = Matrix(rows: contexts.count, columns: description.width)

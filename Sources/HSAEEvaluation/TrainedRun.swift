@@ -41,8 +41,8 @@ public struct TrainedRun: ~Copyable, Sendable {
   public var hasWords: Bool { !words.vocabulary.isEmpty }
 
   /// Opens the run at `path` with its newest complete checkpoint, and encodes the rows it was trained on or
-  /// those of `store` (of its tensor `tensor`), at most the first `rowLimit` (a store's rows are shuffled). Of a synthetic
-  /// forest it takes at most 100,000 held-out rows.
+  /// those of `store` (of its tensor `tensor`), at most the first `rowLimit` (a store's rows are shuffled). It reads held-out
+  /// rows of a synthetic forest, at most 100,000.
   ///
   /// `warn` is called with a message for each checkpoint that is skipped, and if the rows of `store` are not
   /// the training rows. Fails with `.missing` if the run, a checkpoint or the rows are not there. Fails with

@@ -140,18 +140,11 @@ extension EvaluationInput {
     let shares = sharesOfWork(contexts.map(\.tokens.count), among: ranks.size)
     var kept = Matrix(rows: groups.count, columns: model.description.width)
     let total = contexts[shares[ranks.rank]].reduce(0) { $0 + $1.tokens.count }
-    var done = 0
     try ranks.agree { () throws(Failure) in
-      let own = contexts[shares[ranks.rank]].map(\.tokens)
-      var place = starts[shares[ranks.rank].lowerBound]
-      try model.forEachCapture(of: own, afterBlock: block) { index, rows, first in
-        for (position, token) in own[index].enumerated() where !model.tokenizer.isSpecial(token) {
-          kept.setRow(place, to: first + position, of: rows)
-          place += 1
-        }
-        done += own[index].count
-        progress(done, total, "tokens")
-      }
+      let own = shares[ranks.rank]
+      try model.captureOrdinary(
+        contexts[own].map(\.tokens), afterBlock: block, into: &kept, from: starts[own.lowerBound]
+      ) { progress($0, total, "tokens") }
     }
     ranks.gather(&kept, rows: shares.map { starts[$0.lowerBound]..<starts[$0.upperBound] })
     try ranks.check()

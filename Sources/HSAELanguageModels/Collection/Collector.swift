@@ -163,8 +163,7 @@ public struct Collector {
   ///
   /// `shouldStop` is called before each batch of contexts; the next call repeats a unit that was
   /// interrupted. `progress` gets the number of tokens done and the total, both of this shard. Both are called on any
-  /// thread, one at a time. Fails with
-  /// `.inputOutput` if the disk is full; rows already written are kept.
+  /// thread, one at a time. Fails with `.inputOutput` if the disk is full; rows already written are kept.
   public func run(
     shard: Int = 1, of count: Int = 1, pace: Pace = Pace(), shouldStop: () -> Bool = { false },
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }

@@ -80,7 +80,7 @@ final class LlamaContext {
     unsafe batch = unsafe llama_batch_init(Int32(batchTokens), 0, 1)
   }
 
-  /// About how many bytes a context with these settings takes. Counted are keys and values of every position and block (as
+  /// About how many bytes a context with these settings takes. It counts keys and values of every position and block (as
   /// many numbers as the residual stream has, 16 bits each), what one block computes, its attention scores, and logits:
   /// llama.cpp keeps them twice, and `KeptPredictions` once.
   static func byteCount(

@@ -87,17 +87,10 @@ private struct CapturedSentences: ~Copyable {
     let shares = sharesOfWork(contexts.map(\.count), among: ranks.size)
     let own = shares[ranks.rank]
     let total = contexts[own].reduce(0) { $0 + $1.count }
-    var (row, done) = (starts[own.lowerBound], 0)
     try ranks.agree { () throws(Failure) in
-      let tokens = Array(contexts[own])
-      try model.forEachCapture(of: tokens, afterBlock: block) { index, captured, first in
-        for (position, token) in tokens[index].enumerated() where !tokenizer.isSpecial(token) {
-          rows.setRow(row, to: first + position, of: captured)
-          row += 1
-        }
-        done += tokens[index].count
-        input.progress(done, total, "tokens")
-      }
+      try model.captureOrdinary(
+        Array(contexts[own]), afterBlock: block, into: &rows, from: starts[own.lowerBound]
+      ) { input.progress($0, total, "tokens") }
     }
     ranks.gather(&rows, rows: shares.map { starts[$0.lowerBound]..<starts[$0.upperBound] })
     try ranks.check()
