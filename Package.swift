@@ -132,7 +132,6 @@ let package = Package(
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEActivations", "HSAELanguageModels",
         "HSAERuns", "HSAEEvaluation", "HSAEHTML", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
-        .product(name: "FlyingFox", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
         .product(name: "FlyingSocks", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
       ]),
     .executableTarget(
@@ -200,6 +199,7 @@ let package = Package(
         "HSAEExplorer", "HSAEHTML", "HSAEEvaluation", "HSAELanguageModels", "HSAERuns",
         "HSAEModels", "HSAEActivations", "HSAETensors", "HSAESupport",
         .product(name: "GRDB", package: "GRDB.swift", condition: .when(traits: ["Explorer"])),
+        .product(name: "FlyingSocks", package: "FlyingFox", condition: .when(traits: ["Explorer"])),
       ], exclude: ["Browser"]),
     tests(
       "HSAEInteropTests",

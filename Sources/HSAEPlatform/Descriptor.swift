@@ -152,6 +152,12 @@ package func sendAtOnce(_ socket: Int32) {
     socket, Int32(IPPROTO_TCP), TCP_NODELAY, &isOn, socklen_t(MemoryLayout<Int32>.size))
 }
 
+/// Ends the TCP connection `socket` for both sides, or only what this side writes: a task that waits for it goes on. The
+/// descriptor stays open.
+package func shutDown(_ socket: Int32, onlyWriting: Bool = false) {
+  _ = shutdown(socket, onlyWriting ? Int32(SHUT_WR) : Int32(SHUT_RDWR))
+}
+
 /// Repeats `call` while a signal interrupts it. `errno` is set if the result is negative.
 func uninterrupted<Count: SignedInteger>(_ call: () -> Count) -> Count {
   while true {

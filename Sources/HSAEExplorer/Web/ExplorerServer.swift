@@ -1,46 +1,60 @@
-// Serves the explorer over HTTP with FlyingFox: translates its requests and responses into ours and back. No
-// other file uses FlyingFox (docs/decisions/0007 says why it was chosen).
+// Serves the explorer over HTTP/1.1, on the sockets of FlyingSocks. It keeps no more of a request than its bounds allow, and
+// closes the connection of a client that stops in the middle (docs/decisions/0007 says why there is no library).
 
 #if Explorer
-import FlyingFox
 import FlyingSocks
 import Foundation
 public import HSAESupport
+import Synchronization
 
 /// Serves an explorer over HTTP.
 public struct ExplorerServer: Sendable {
-  private let server: HTTPServer
+  /// For how long a client may keep the server waiting, in seconds.
+  struct Patience: Sendable {
+    /// Between two requests.
+    var idle = 120.0
+    /// From the first byte of a request to the end of its head, and from there to the end of its body.
+    var request = 20.0
+    /// While an answer, or a part of one, is taken.
+    var answer = 60.0
+    /// After a refusal, while the client still sends.
+    var refusal = 5.0
+  }
+
+  private let explorer: Explorer
+  private let socketAddress: any SocketAddress
+  private let patience: Patience
   /// The address where it listens.
   public let address: String
   private let port: UInt16
+
+  /// The largest number of connections at a time.
+  private static let mostConnections = 512
 
   /// A server at the IPv4 address `address` and `port`; 0 takes a free port.
   ///
   /// Fails with `.usage` if `address` is not an IPv4 address.
   public init(explorer: Explorer, address: String, port: UInt16) throws(Failure) {
-    (self.address, self.port) = (address, port)
-    let handler = Handler(explorer: explorer)
-    do {
-      server = HTTPServer(
-        address: try .inet(ip4: address, port: port), timeout: 120,
-        pool: PromptPool(base: HTTPServer.defaultPool()), logger: .disabled, handler: handler)
-    } catch {
+    try self.init(explorer: explorer, address: address, port: port, patience: Patience())
+  }
+
+  init(
+    explorer: Explorer, address: String, port: UInt16, patience: Patience
+  ) throws(Failure) {
+    guard let place = try? sockaddr_in.inet(ip4: address, port: port) else {
       throw .usage(
         "\(address): this is not an IPv4 address; give one of this machine, such as 127.0.0.1.")
     }
+    (self.explorer, self.address, self.port) = (explorer, address, port)
+    (socketAddress, self.patience) = (place, patience)
   }
 
   /// Serves until the task is cancelled. `whenListening` receives the port.
   ///
   /// Fails with `.unavailable` if the port is not free.
   public func run(whenListening: @escaping @Sendable (UInt16) -> Void) async throws(Failure) {
-    let listening = Task {
-      try await server.waitUntilListening()
-      if case .ip4(_, let port) = await server.listeningAddress { whenListening(port) }
-    }
-    defer { listening.cancel() }
     do {
-      try await server.run()
+      try await serve(whenListening)
     } catch is CancellationError {
       return
     } catch {
@@ -57,88 +71,246 @@ public struct ExplorerServer: Sendable {
     }
   }
 
-  /// FlyingFox's pool of sockets with TCP_NODELAY. A head and a body are two writes; without it TCP would
-  /// hold the second back until the first is acknowledged, which can take 40 ms.
-  private struct PromptPool<Base: AsyncSocketPool>: AsyncSocketPool {
-    let base: Base
-
-    func prepare() async throws { try await base.prepare() }
-    func run() async throws { try await base.run() }
-
-    func suspendSocket(_ socket: Socket, untilReadyFor events: Socket.Events) async throws {
-      // The listening socket waits here before there are connections, which inherit the option.
-      sendAtOnce(socket.file.rawValue)
-      try await base.suspendSocket(socket, untilReadyFor: events)
+  private func serve(_ whenListening: (UInt16) -> Void) async throws {
+    let pool = SocketPool<ePoll>.ePoll()
+    try await pool.prepare()
+    let socket = try Socket(domain: Int32(sockaddr_in.family))
+    do {
+      try socket.setValue(true, for: .localAddressReuse)
+      try socket.bind(to: socketAddress)
+    } catch {
+      try? socket.close()
+      throw error
+    }
+    // Connections inherit it.
+    sendAtOnce(socket.file.rawValue)
+    // It closes the socket itself if it fails.
+    try socket.listen()
+    defer { try? socket.close() }
+    let listener = try AsyncSocket(socket: socket, pool: pool)
+    if case .ip4(_, let port) = try socket.sockname() { whenListening(port) }
+    let deadlines = Deadlines()
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      group.addTask { try await pool.run() }
+      group.addTask { try await deadlines.watch() }
+      group.addTask { await accept(listener, pool, deadlines) }
+      // The first to end is a failure of the pool, or the cancellation.
+      defer { group.cancelAll() }
+      try await group.next()
     }
   }
 
-  private struct Handler: HTTPHandler {
-    let explorer: Explorer
-
-    func handleRequest(_ request: HTTPRequest) async throws -> HTTPResponse {
-      var body = Data()
-      for try await part in request.bodySequence {
-        body.append(part)
-        // A body that is too long is refused; the rest is not read.
-        if body.count > Explorer.longestBody { break }
-      }
-      var headers: [String: String] = [:]
-      for (name, value) in request.headers { headers[name.rawValue.lowercased()] = value }
-      let begin = ContinuousClock.now
-      let answer = await explorer.respond(
-        to: WebRequest(
-          method: request.method.rawValue, target: request.target.rawValue, headers: headers,
-          body: body))
-      var fields = HTTPHeaders()
-      for (name, value) in answer.headers { fields[HTTPHeader(name)] = value }
-      // Shown by browsers' developer tools, and read by runs/explorer-load.sh.
-      let duration = (ContinuousClock.now - begin) / .milliseconds(1)
-      fields[HTTPHeader("Server-Timing")] = "answer;dur=\((duration * 100).rounded() / 100)"
-      // A connection whose body was not read to its end cannot be used again.
-      if body.count > Explorer.longestBody { fields[.connection] = "close" }
-      return HTTPResponse(
-        statusCode: HTTPStatusCode(answer.status, phrase: Self.phrases[answer.status] ?? ""),
-        headers: fields, body: Self.body(of: answer, isHead: request.method == .HEAD))
-    }
-
-    private static func body(of answer: WebResponse, isHead: Bool) -> HTTPBodySequence {
-      if let rest = answer.rest, !isHead {
-        return HTTPBodySequence(from: StreamedBody(parts: rest), suggestedBufferSize: 1 << 16)
-      }
-      return HTTPBodySequence(data: isHead ? Data() : answer.body, suggestedBufferSize: 1 << 20)
-    }
-
-    /// A body that comes in parts. FlyingFox stops asking for them when the client is gone.
-    private struct StreamedBody: AsyncBufferedSequence {
-      typealias Element = UInt8
-      let parts: AsyncStream<Data>
-
-      func makeAsyncIterator() -> Iterator { Iterator(parts: parts.makeAsyncIterator()) }
-
-      struct Iterator: AsyncBufferedIteratorProtocol {
-        var parts: AsyncStream<Data>.AsyncIterator
-        private var buffered: ArraySlice<UInt8> = []
-
-        init(parts: AsyncStream<Data>.AsyncIterator) { self.parts = parts }
-
-        mutating func next() async throws -> UInt8? {
-          if buffered.isEmpty {
-            guard let part = try await nextBuffer(suggested: 1) else { return nil }
-            buffered = part[...]
-          }
-          return buffered.popFirst()
+  private func accept(
+    _ listener: AsyncSocket, _ pool: SocketPool<ePoll>, _ deadlines: Deadlines
+  ) async {
+    await withDiscardingTaskGroup { group in
+      while !Task.isCancelled {
+        guard let socket = try? await listener.accept() else {
+          // Perhaps too many files are open; a connection that ends frees one.
+          try? await Task.sleep(for: .milliseconds(50))
+          continue
         }
-
-        mutating func nextBuffer(suggested count: Int) async throws -> [UInt8]? {
-          await parts.next().map { [UInt8]($0) }
+        guard deadlines.count < Self.mostConnections else {
+          try? socket.close()
+          continue
+        }
+        group.addTask {
+          var connection = Connection(
+            socket: socket, explorer: explorer, patience: patience, deadlines: deadlines)
+          await connection.serve()
+          deadlines.remove(socket.socket.file.rawValue)
+          await pool.settle()
+          try? socket.close()
         }
       }
     }
-
-    private static let phrases = [
-      200: "OK", 303: "See Other", 400: "Bad Request", 404: "Not Found",
-      500: "Internal Server Error", 503: "Service Unavailable",
-    ]
   }
+}
+
+extension SocketPool {
+  /// Returns when the pool has done what it began. It forgets a socket only after it has resumed the task that waited for
+  /// it; if that task closed the socket before, the pool would never watch another one with the same number.
+  fileprivate func settle() {}
+}
+
+/// Ends connections whose clients keep the server waiting for too long.
+private final class Deadlines: Sendable {
+  /// By when the client of each connection has to do its part; nil while the server works.
+  private let ends = Mutex<[Int32: ContinuousClock.Instant?]>([:])
+
+  /// The number of connections.
+  var count: Int { ends.withLock(\.count) }
+
+  /// Gives the client of `socket` this many seconds from now.
+  func set(_ socket: Int32, seconds: Double) {
+    ends.withLock { $0[socket] = .some(.now + .seconds(seconds)) }
+  }
+
+  /// Waits for the server, not for the client of `socket`.
+  func suspend(_ socket: Int32) { ends.withLock { $0[socket] = .some(nil) } }
+
+  /// Forgets `socket`. The caller closes it afterwards, so that no other connection with its number is ended.
+  func remove(_ socket: Int32) { _ = ends.withLock { $0.removeValue(forKey: socket) } }
+
+  func watch() async throws {
+    while true {
+      try await Task.sleep(for: .milliseconds(200))
+      ends.withLock { ends in
+        let now = ContinuousClock.now
+        for case (let socket, let end?) in ends where end < now { shutDown(socket) }
+      }
+    }
+  }
+}
+
+/// A client's connection: requests and answers in turn.
+private struct Connection {
+  let socket: AsyncSocket
+  let explorer: Explorer
+  let patience: ExplorerServer.Patience
+  let deadlines: Deadlines
+  /// What came after the last request.
+  private var received: [UInt8] = []
+
+  /// The largest number of bytes that are read after a refusal, so that the client gets to read it.
+  private static let mostUnread = 8 << 20
+
+  init(
+    socket: AsyncSocket, explorer: Explorer, patience: ExplorerServer.Patience,
+    deadlines: Deadlines
+  ) {
+    (self.socket, self.explorer) = (socket, explorer)
+    (self.patience, self.deadlines) = (patience, deadlines)
+  }
+
+  private var number: Int32 { socket.socket.file.rawValue }
+
+  mutating func serve() async {
+    do {
+      while true {
+        let head = try await head()
+        let body = try await body(of: head)
+        deadlines.suspend(number)
+        let begin = ContinuousClock.now
+        var answer = await explorer.respond(
+          to: WebRequest(
+            method: head.method, target: head.target, headers: head.headers, body: body))
+        // Shown by browsers' developer tools, and read by runs/explorer-load.sh.
+        let duration = (ContinuousClock.now - begin) / .milliseconds(1)
+        answer.headers["Server-Timing"] = "answer;dur=\((duration * 100).rounded() / 100)"
+        try await send(answer, to: head)
+        if !head.keepsConnection { break }
+      }
+    } catch let refusal as RequestRefusal {
+      await refuse(refusal)
+    } catch {
+      // The client is gone or too slow, or the server ends.
+    }
+  }
+
+  /// The head of the next request.
+  private mutating func head() async throws -> RequestHead {
+    deadlines.set(number, seconds: received.isEmpty ? patience.idle : patience.request)
+    var searched = 0
+    while true {
+      // Empty lines may stand before a request.
+      let blank = received.prefix { $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }.count
+      if searched == 0, blank > 0 { received.removeFirst(blank) }
+      if let end = RequestHead.end(in: received, searched: searched) {
+        guard end <= RequestHead.longest else { throw tooLong }
+        defer { received.removeFirst(end) }
+        return try RequestHead(received[..<end])
+      }
+      guard received.count < RequestHead.longest else { throw tooLong }
+      searched = received.count
+      let part = try await socket.read(atMost: 4096)
+      if received.isEmpty { deadlines.set(number, seconds: patience.request) }
+      received += part
+    }
+  }
+
+  private var tooLong: RequestRefusal {
+    RequestRefusal(
+      status: received.prefix(RequestHead.longest).contains(UInt8(ascii: "\n")) ? 431 : 414,
+      message:
+        "The address and the fields of a request may have \(RequestHead.longest) bytes at most.")
+  }
+
+  private mutating func body(of head: RequestHead) async throws -> Data {
+    if head.bodyLength == 0 { return Data() }
+    deadlines.set(number, seconds: patience.request)
+    if head.awaitsContinue, received.isEmpty {
+      try await socket.write(Data("HTTP/1.1 100 Continue\r\n\r\n".utf8))
+    }
+    while received.count < head.bodyLength {
+      received += try await socket.read(atMost: min(4096, head.bodyLength - received.count))
+    }
+    defer { received.removeFirst(head.bodyLength) }
+    return Data(received[..<head.bodyLength])
+  }
+
+  private func send(_ answer: WebResponse, to head: RequestHead) async throws {
+    var fields = answer.headers
+    if answer.rest == nil {
+      fields["Content-Length"] = "\(answer.body.count)"
+    } else if !head.isOld {
+      fields["Transfer-Encoding"] = "chunked"
+    }
+    if !head.keepsConnection { fields["Connection"] = "close" }
+    var text = "HTTP/1.1 \(answer.status) \(Self.phrases[answer.status] ?? "")\r\n"
+    for (name, value) in fields.sorted(by: { $0.key < $1.key }) {
+      text += "\(name): \(String(value.filter { !$0.isNewline }))\r\n"
+    }
+    var data = Data((text + "\r\n").utf8)
+    if head.method != "HEAD", answer.rest == nil { data += answer.body }
+    try await write(data)
+    guard head.method != "HEAD", let rest = answer.rest else { return }
+    // Leaving the loop drops the stream, which ends the work.
+    if !answer.body.isEmpty { try await write(part(answer.body, head)) }
+    for await data in rest where !data.isEmpty { try await write(part(data, head)) }
+    if !head.isOld { try await write(Data("0\r\n\r\n".utf8)) }
+  }
+
+  /// A part of an answer that comes in parts.
+  private func part(_ data: Data, _ head: RequestHead) -> Data {
+    head.isOld
+      ? data : Data("\(String(data.count, radix: 16))\r\n".utf8) + data + Data("\r\n".utf8)
+  }
+
+  private func write(_ data: Data) async throws {
+    deadlines.set(number, seconds: patience.answer)
+    try await socket.write(data)
+    deadlines.suspend(number)
+  }
+
+  /// Answers a request that is not one, or is too long. Then it reads what the client still sends: otherwise the system
+  /// would take the answer back.
+  private func refuse(_ refusal: RequestRefusal) async {
+    let body = Data((refusal.message + "\n").utf8)
+    let text = """
+      HTTP/1.1 \(refusal.status) \(Self.phrases[refusal.status] ?? "")\r
+      Connection: close\r
+      Content-Length: \(body.count)\r
+      Content-Type: text/plain; charset=utf-8\r
+      X-Content-Type-Options: nosniff\r
+      \r
+
+      """
+    do {
+      try await write(Data(text.utf8) + body)
+      shutDown(number, onlyWriting: true)
+      deadlines.set(number, seconds: patience.refusal)
+      var unread = Self.mostUnread
+      while unread > 0 { unread -= try await socket.read(atMost: 4096).count }
+    } catch {
+      // The client has closed the connection.
+    }
+  }
+
+  private static let phrases = [
+    200: "OK", 303: "See Other", 400: "Bad Request", 404: "Not Found", 411: "Length Required",
+    413: "Content Too Large", 414: "URI Too Long", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 503: "Service Unavailable", 505: "HTTP Version Not Supported",
+  ]
 }
 #endif
