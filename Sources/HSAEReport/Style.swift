@@ -52,7 +52,7 @@ let style =
     .filter input{accent-color:var(--c0);vertical-align:-2px;margin:0 4px 0 0}
     .js .plain{display:none}
     .tree{border-bottom:1px solid var(--rule)}
-    .tree>summary{display:grid;grid-template-columns:2.2rem minmax(0,1fr) 110px 15rem 3.4rem;gap:14px;
+    .tree>summary{display:grid;grid-template-columns:2.2rem minmax(0,1fr) 110px 17rem 3.4rem;gap:14px;
     align-items:center;padding:11px 6px 11px 2px;cursor:pointer;list-style:none}
     summary::-webkit-details-marker{display:none}
     .tree>summary:hover,.tree>summary:focus-visible{background:color-mix(in srgb,var(--tint) 55%,transparent)}
@@ -65,7 +65,7 @@ let style =
     .strip i:nth-child(5){opacity:.48}.strip i:nth-child(n+6){opacity:.38}
     .meta{display:flex;gap:12px;font-size:.8125rem;color:var(--mid);white-space:nowrap;
     font-variant-numeric:tabular-nums}
-    .meta span:first-child{min-width:4.6rem;text-align:right}
+    .meta span:first-child{min-width:6.2rem;text-align:right}
     .score{font-size:.9375rem;text-align:right;font-variant-numeric:tabular-nums}
     .tree>.words{margin:4px 0 0 calc(2.2rem + 16px);font-size:1.0625rem;line-height:1.65}
     .subs{list-style:none;margin:8px 0 0 calc(2.2rem + 22px);padding:0}

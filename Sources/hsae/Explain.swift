@@ -233,6 +233,7 @@ extension Explainer.Stage {
     case .scores: ("hierarchies", "rows")
     case .nearest: ("nearest latents", "latents")
     case .promoted: ("promoted tokens", "latents")
+    case .names: ("names", "latents")
     case .matched: ("other runs", "steps")
     case .search: ("search", "latents")
     case .postings: ("texts", "steps")

@@ -38,7 +38,9 @@ import Testing
       let database = try FeatureDatabase(path: out)
       let records = try database.runs()
       #expect(records.map(\.name) == ["h", "held"] && records.allSatisfy(\.isComplete))
-      #expect(try database.comparison(of: records[0], with: records[1]) != nil)
+      // The folder of the first run is there, so its sublatents are compared too.
+      let comparison = try #require(try database.comparison(of: records[0], with: records[1]))
+      #expect(!comparison.matched.isEmpty && !comparison.sublatents.isEmpty)
       var query = LatentQuery()
       (query.order, query.isDescending) = (.density, true)
       let latent = try #require(try database.latents(query, in: records[1]).latents.first)

@@ -16,19 +16,19 @@ import Testing
 @testable import HSAEExplorer
 
 @Suite struct ExplorerTests {
-  private static let local = ["host": "localhost:8471"]
+  static let local = ["host": "localhost:8471"]
 
-  private func withExplorer(
+  func withExplorer(
     bos: BOSRule = .auto, _ body: (Explorer, ExplainFixture) async throws -> Void
   ) async throws {
     try await ExplainFixture.withExplorer(bos: bos, body)
   }
 
-  private func get(_ target: String, _ explorer: Explorer) async -> WebResponse {
+  func get(_ target: String, _ explorer: Explorer) async -> WebResponse {
     await explorer.respond(to: WebRequest(target: target, headers: Self.local))
   }
 
-  private func text(_ response: WebResponse) -> String {
+  func text(_ response: WebResponse) -> String {
     String(decoding: response.body, as: UTF8.self)
   }
 
@@ -150,6 +150,14 @@ import Testing
       #expect(await put(["host": "evil.example"], body) == 400)
       #expect(await put(["host": "localhost:1", "origin": "http://evil.example"], body) == 400)
       #expect(await put(["host": "localhost:1", "origin": "null"], body) == 400)
+      #expect(await put(["host": "localhost:1", "origin": "https://localhost:1"], body) == 400)
+      #expect(await put(["host": "localhost:1", "origin": "http://localhost:12"], body) == 400)
+      for host in [
+        "localhost:1.evil.example", "localhost:", "localhost:a", "localhost.evil.example", "",
+        "localhost:123456", "[::1", "[::1]x", "evil.example:localhost",
+      ] {
+        #expect(await put(["host": host], body) == 400, "\(host)")
+      }
       #expect(await put(Self.local, Data("{".utf8)) == 400)
       #expect(await put(Self.local, Data(repeating: 0x20, count: 1 << 17)) == 400)
       #expect(await put(Self.local, Data(#"{"label": 3}"#.utf8)) == 400)
@@ -178,56 +186,110 @@ import Testing
           method: "POST", target: "/runs/h/latents/3/label", headers: Self.local,
           body: Data("label=a+b%26c".utf8)))
       #expect(form.status == 303 && form.headers["Location"] == "/runs/h/latents/3")
+      // Browsers send a form's origin, because the page's policy lets them.
+      #expect(whole.headers["Referrer-Policy"] == "same-origin")
       let labels = text(await get("/api/v1/runs/h/labels", explorer))
       #expect(labels.contains(#""text":"a b&c""#))
     }
   }
 
-  /// The explorer shows the codes that the dictionary gives for the model's rows.
-  @Test(arguments: [BOSRule.auto, .never])
-  func aTextIsTakenApart(_ bos: BOSRule) async throws {
-    try await withExplorer(bos: bos) { explorer, _ in
-      let words = "dog puppy"
-      let answer = await explorer.respond(
-        to: WebRequest(
-          method: "POST", target: "/api/v1/dissect", headers: Self.local,
-          body: Data(#"{"text": "\#(words)", "runs": ["h"]}"#.utf8)))
-      let decoder = JSONDecoder()
-      decoder.keyDecodingStrategy = .convertFromSnakeCase
-      let dissection = try decoder.decode(Dissection.self, from: answer.body)
-      let model = SyntheticModel(width: 16, parents: 12, contextLength: 64)
-      let tokens = model.tokenizer.encode(Array(words.utf8)[...])
-      #expect(dissection.tokens.map(\.token) == tokens.map(Int.init))
-      let prefix: [Int32] = bos == .never ? [] : [256]
-      var rows = Matrix(rows: prefix.count + tokens.count, columns: 16)
-      try model.capture([prefix + tokens], afterBlock: 1, into: &rows)
-      rows.scaleRowsToUnit()
-      let codes = try ExplainFixture.run().dictionary.encode(rows, threads: 1)
-      for (index, parts) in dissection.runs[0].tokens.enumerated() {
-        let expected = Array(codes[prefix.count + index])
-        #expect(parts.latents.map(\.latent.expert) == expected.map(\.expert))
-        #expect(parts.latents.map(\.value) == expected.map(\.value))
-        #expect(parts.latents.map { $0.sublatent?.sublatent } == expected.map(\.sublatent))
-        #expect(parts.explained <= 1)
+  @Test func latentsAreReachedByNumberAndChance() async throws {
+    try await withExplorer { explorer, _ in
+      for (asked, place) in [("3", "3"), ("3.1", "3.1"), ("3/1", "3.1")] {
+        let answer = await get("/runs/h/latents?go=\(asked)", explorer)
+        #expect(answer.status == 303 && answer.headers["Location"] == "/runs/h/latents/\(place)")
       }
-      #expect(await get("/text?runs=h&text=%20", explorer).status == 200)
-      let long = String(repeating: "dog ", count: 1000)
-      let cut = await get("/text?runs=h&text=\(Address.encoded(long))", explorer)
-      #expect(text(cut).contains("Only the first"))
-      // The size of a page grows with the length of the text, not with its square.
-      #expect(cut.body.count < 100 * long.utf8.count)
-      #expect(await get("/text?runs=h&text=\(Address.encoded(long))+x", explorer).status == 400)
-      #expect(await get("/text?runs=none&text=dog", explorer).status == 404)
+      #expect(await get("/runs/h/latents?go=99", explorer).status == 404)
+      #expect(await get("/runs/h/latents?go=x", explorer).status == 404)
+      var places: Set<String> = []
+      for _ in 0..<40 {
+        let answer = await get("/runs/h/latents/random", explorer)
+        #expect(answer.status == 303)
+        places.insert(answer.headers["Location"] ?? "")
+      }
+      #expect(places.count > 1)
+      for place in places { #expect(await get(place, explorer).status == 200) }
+      let first = text(await get("/runs/h/latents/0", explorer))
+      #expect(
+        !first.contains("rel=\"prev\"") && first.contains("rel=\"next\" href=\"/runs/h/latents/1\"")
+      )
+      let last = text(await get("/runs/h/latents/3.3", explorer))
+      #expect(
+        last.contains("rel=\"prev\" href=\"/runs/h/latents/3.2\"") && !last.contains("rel=\"next\"")
+      )
     }
   }
 
-  @Test func pagesWorkWithoutAModel() async throws {
+  @Test func vectorsAreThoseOfTheDictionary() async throws {
+    try await withExplorer { explorer, _ in
+      let dictionary = try ExplainFixture.run().dictionary
+      for latent in [LatentNumber(expert: 3), LatentNumber(expert: 3, sublatent: 1)] {
+        let answer = await get("/api/v1/runs/h/latents/\(latent.name)/vector", explorer)
+        let body = try #require(
+          JSONSerialization.jsonObject(with: answer.body) as? [String: Any])
+        let vector = try #require(body["vector"] as? [Double]).map(Float.init)
+        #expect(vector == dictionary.contribution(of: latent))
+        #expect(body["run"] as? String == "h" && body["latent"] as? String == latent.name)
+      }
+      #expect(await get("/api/v1/runs/h/latents/3.9/vector", explorer).status == 404)
+    }
+  }
+
+  /// One search in every box: both levels, whatever other fields the form has.
+  @Test func theBoxOfTheListFindsEverything() async throws {
     try await withExplorer { explorer, fixture in
-      let bare = Explorer(database: try FeatureDatabase(path: fixture.features))
-      #expect(await get("/runs/h", bare).status == 200)
-      #expect(await get("/text", bare).status == 200)
-      let answer = await get("/text?runs=h&text=dog", bare)
-      #expect(answer.status == 503 && text(answer).contains("--model"))
+      let run = try #require(try explorer.database.run(named: "h"))
+      // It is dead, but has a label.
+      let latent = LatentNumber(expert: 5, sublatent: 2)
+      #expect(try explorer.database.record(of: latent, in: run)?.count == 0)
+      try explorer.database.setLabel("zebra", of: latent, in: run)
+      for target in [
+        "q=zebra", "q=zebra&level=&sort=", "q=5.2&level=&sort=", "labelled=1&level=",
+        "q=zebra&labelled=1&level=&sort=",
+      ] {
+        let page = text(await get("/runs/h/latents?\(target)", explorer))
+        #expect(page.contains("href=\"/runs/h/latents/5.2\""), "\(target)")
+      }
+      let plain = text(await get("/runs/h/latents?level=&sort=", explorer))
+      #expect(!plain.contains("href=\"/runs/h/latents/5.2\""))
+      // The column that a list is sorted by stays on narrow screens.
+      #expect(
+        plain.contains("<th scope=\"col\" class=\"sorted\" aria-sort=\"descending\">score</th>"))
+      for query in [String(repeating: "a", count: 201), String(repeating: "a ", count: 11)] {
+        let asked = Address.encoded(query)
+        for target in ["/runs/h/latents", "/api/v1/runs/h/search", "/api/v1/runs/h/latents"] {
+          let answer = await get("\(target)?q=\(asked)", explorer)
+          #expect(answer.status == 400 && text(answer).contains("at most 10 words"), "\(target)")
+        }
+      }
+      // A latent that is found only by a context shows it.
+      var all = 0
+      for word in ["husky", "puppy", "dog", "bold", "clock", "cafe", "cat"] {
+        let found = try explorer.database.search(word, in: run, limit: 500)
+        let hits = try explorer.database.contexts(of: found, at: word, in: run)
+        let page = text(await get("/runs/h/latents?q=\(word)&dead=1&limit=500", explorer))
+        let asked = AskedWords([word])
+        let promoted = try explorer.database.promoted(by: found, in: run)
+        let shown = zip(found, promoted).count { latent, promoted in
+          hits[latent.number] != nil && !(latent.name + latent.words).contains(where: asked.isIn)
+            && promoted?.promoted.contains { asked.isIn($0.text) } != true
+        }
+        #expect(
+          page.components(separatedBy: "<ol class=\"contexts\">").count - 1 == shown, "\(word)")
+        all += shown
+      }
+      #expect(all > 0)
+    }
+  }
+
+  @Test func errorsKeepTheNavigation() async throws {
+    try await withExplorer { explorer, _ in
+      for target in ["/runs/h/latents/99", "/runs/none", "/nothing", "/runs/h/latents?sort=x"] {
+        let page = text(await get(target, explorer))
+        #expect(page.contains("<a href=\"/runs/h/latents\""), "\(target)")
+      }
+      let page = text(await get("/compare?run=h&other=h", explorer))
+      #expect(page.contains("Choose two different runs."))
     }
   }
 

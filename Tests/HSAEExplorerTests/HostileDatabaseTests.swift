@@ -42,7 +42,7 @@ import Testing
       expect(try refusal([UInt8](repeating: 65, count: 5000)), "not an SQLite database")
       expect(try refusal(Array(whole.prefix(whole.count / 2))), "cut short")
       expect(try refusal(Array(whole.prefix(whole.count - 1))), "cut short")
-      expect(try changed("PRAGMA user_version = 3"), "newer")
+      expect(try changed("PRAGMA user_version = 4"), "newer")
       expect(try changed("PRAGMA application_id = 7"), "not one of hsae's")
       expect(try changed("DROP TABLE matched"), "tables")
       expect(try changed("ALTER TABLE latent ADD COLUMN x"), "tables")
@@ -81,8 +81,10 @@ import Testing
           let database = try FeatureDatabase(path: path)
           for run in try database.runs() {
             _ = failure { _ = try database.latents(LatentQuery(), in: run) }
-            _ = failure { _ = try database.search(words: "dog", in: run) }
-            _ = failure { _ = try database.search(contexts: "dog", in: run) }
+            _ = failure {
+              let found = try database.search("dog", in: run)
+              _ = try database.contexts(of: found, at: "dog", in: run)
+            }
             _ = failure { _ = try database.labels(in: run) }
             for expert in 0..<24 {
               _ = failure { _ = try database.detail(of: LatentNumber(expert: expert), in: run) }
@@ -90,6 +92,55 @@ import Testing
           }
         }
       }
+    }
+  }
+
+  /// A process that was killed while it wrote a label leaves a change that SQLite undoes: when the database is opened, and
+  /// while it is open.
+  @Test func anInterruptedLabelIsUndone() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try ExplainFixture(in: folder, documents: 10)
+      _ = try fixture.explainer(ExplainFixture.run()).explain()
+      let whole = Path.join(fixture.features, FeatureDatabase.fileName)
+      let database = try FeatureDatabase(path: whole)
+      let run = try #require(try database.run(named: "h"))
+      try database.setLabel("dogs", of: LatentNumber(expert: 3), in: run)
+      // What is on the disk in the middle of a change: with so small a cache pages are written before the end.
+      let path = Path.join(folder, "killed.sqlite")
+      let queue = try DatabaseQueue(path: whole)
+      try queue.writeWithoutTransaction { db in
+        try db.execute(
+          sql: "PRAGMA cache_size = 1; BEGIN IMMEDIATE; UPDATE label SET text = 'cats'")
+        for place in 0..<200 {
+          try db.execute(
+            sql: "INSERT INTO meta VALUES (?, ?)",
+            arguments: ["key \(place)", String(repeating: "x", count: 2000)])
+        }
+        for end in ["", "-journal"] {
+          try DurableFile.write(fileBytes(whole + end), to: path + end)
+        }
+        try db.execute(sql: "ROLLBACK")
+      }
+      try queue.close()
+      // SQLite itself refuses to read it without permission to write.
+      var readonly = Configuration()
+      readonly.readonly = true
+      let error = #expect(throws: DatabaseError.self) {
+        try DatabaseQueue(path: path, configuration: readonly).read { db in
+          _ = try String.fetchAll(db, sql: "SELECT text FROM label")
+        }
+      }
+      #expect(error?.isOfInterruptedWriting == true)
+      let killed = ["", "-journal"].map { fileBytes(path + $0) }
+      let copy = try FeatureDatabase(path: path)
+      #expect(try copy.labels(in: run).map(\.text) == ["dogs"])
+      #expect(!Path.exists(path + "-journal"))
+      for (end, bytes) in zip(["", "-journal"], killed) {
+        // The file itself stays, as it does when another process writes.
+        try Fuzz.put(bytes, at: path + end)
+      }
+      #expect(try copy.labels(in: run).map(\.text) == ["dogs"])
+      #expect(!Path.exists(path + "-journal"))
     }
   }
 

@@ -73,13 +73,14 @@ import Testing
   @Test func searchFindsWordsContextsAndLabels() throws {
     try withTemporaryFolder { folder in
       let (_, database, run) = try explained(folder)
-      let found = try database.search(words: "hus", in: run, limit: 200)
+      let found = try database.search("hus", in: run, limit: 200)
       #expect(!found.isEmpty)
       #expect(
         found.contains { $0.words.contains { $0.hasPrefix("hus") } })
-      let hits = try database.search(contexts: "husky", in: run)
-      #expect(!hits.isEmpty && hits.map(\.hits) == hits.map(\.hits).sorted(by: >))
-      for hit in hits {
+      let everything = try database.search("husky", in: run, limit: 500)
+      let hits = try database.contexts(of: everything, at: "husky", in: run)
+      #expect(!hits.isEmpty && hits.values.allSatisfy { $0.hits > 0 })
+      for hit in hits.values {
         let text = hit.context.tokens.map(\.text).joined()
         #expect(text.contains("h") || text.contains("y"), "\(text)")
       }
@@ -108,8 +109,8 @@ import Testing
         "", " ", "\"", "'; DROP TABLE latent; --", "* OR *", "NEAR(a b)", "a\u{0}b", "((((",
         "words:dog", "-dog", "^", String(repeating: "dog ", count: 5000),
       ] {
-        _ = try database.search(words: hostile, in: run)
-        _ = try database.search(contexts: hostile, in: run)
+        let found = try database.search(hostile, in: run)
+        _ = try database.contexts(of: found, at: hostile, in: run)
         query.text = hostile
         _ = try database.latents(query, in: run)
       }
@@ -117,28 +118,87 @@ import Testing
     }
   }
 
-  /// The order of the results, checked with the latents' own words.
-  @Test(arguments: ["hus", "husky", "dog", "cat", "d"])
+  /// What is found and in which order, against a plain reading of every latent.
+  @Test(arguments: ["hus", "husky", "dog", "cat", "d", "caf"])
   func theBestMatchesComeFirst(_ asked: String) throws {
     try withTemporaryFolder { folder in
       let (_, database, run) = try explained(folder)
       try database.setLabel("a \(asked)", of: LatentNumber(expert: 7), in: run)
-      let found = try database.search(words: asked, in: run, limit: 500)
-      func key(_ latent: LatentRecord) -> [Int] {
-        let words = latent.words.map { $0.replacingOccurrences(of: "▁", with: "").lowercased() }
-        let kind =
-          latent.label != nil
-          ? 0 : words.contains(asked) ? 1 : words.contains { $0.hasPrefix(asked) } ? 2 : 3
-        let text = words.joined(separator: "\n")
-        let place = text.range(of: asked).map {
-          text.unicodeScalars.distance(from: text.startIndex, to: $0.lowerBound)
-        }
-        return [kind, place ?? .max, -latent.count]
+      let found = try database.search(asked, in: run, limit: 500)
+      let everything = try database.latents(
+        LatentQuery(level: .both, includesDead: true, limit: 500), in: run
+      ).latents
+      let promoted = try database.promoted(by: everything, in: run)
+      let hits = try database.contexts(of: everything, at: asked, in: run)
+      func words(_ text: String) -> [String] {
+        text.folding(options: [.caseInsensitive, .diacriticInsensitive], locale: nil)
+          .components(separatedBy: CharacterSet.alphanumerics.inverted)
       }
-      let keys = found.map(key)
-      #expect(found.first?.expert == 7 && keys.count > 3)
-      #expect(!zip(keys, keys.dropFirst()).contains { $1.lexicographicallyPrecedes($0) }, "\(keys)")
+      var expected: [LatentNumber: (points: Double, count: Int)] = [:]
+      for (latent, promoted) in zip(everything, promoted) {
+        var points = 0.0
+        let tokens = promoted?.promoted.flatMap { words($0.text) } ?? []
+        if tokens.contains(where: { $0.hasPrefix(asked) }) { points += 0.3 }
+        points += 0.1 * Double(min(5, hits[latent.number]?.hits ?? 0))
+        let own = (latent.name + latent.words).map(words)
+        if let place = own.firstIndex(where: { $0.contains { $0.hasPrefix(asked) } }) {
+          points += (own.joined().contains(asked) ? 1 : 0.8) / Double(place + 1)
+        }
+        // The words of rare latents mean little.
+        if latent.count < 30 { points *= 0.5 }
+        if latent.label != nil { points += 4 }
+        if points > 0 { expected[latent.number] = (points, latent.count) }
+      }
+      #expect(found.first?.expert == 7 && found.count > 3)
+      #expect(Set(found.map(\.number)) == Set(expected.keys))
+      for (first, second) in zip(found, found.dropFirst()) {
+        let (better, worse) = try (
+          #require(expected[first.number]), #require(expected[second.number])
+        )
+        #expect(better.points > worse.points - 1e-9, "\(first.number), \(second.number)")
+        if abs(better.points - worse.points) < 1e-9 { #expect(better.count >= worse.count) }
+      }
     }
+  }
+
+  /// Numbers and paths are found like words, dead latents too.
+  @Test func latentsAreFoundByNumber() throws {
+    try withTemporaryFolder { folder in
+      let (_, database, run) = try explained(folder)
+      let query = LatentQuery(level: .both, includesDead: true, limit: 500)
+      let all = try database.latents(query, in: run).latents
+      let dead = try #require(all.first { $0.count == 0 && $0.sublatent != nil })
+      for (asked, number) in [
+        ("3", LatentNumber(expert: 3)), ("3.1", LatentNumber(expert: 3, sublatent: 1)),
+        ("3/1", LatentNumber(expert: 3, sublatent: 1)), (dead.number.name, dead.number),
+      ] {
+        var query = LatentQuery()
+        (query.text, query.order, query.level) = (asked, .match, .both)
+        let list = try database.latents(query, in: run).latents
+        #expect(list.first?.number == number, "\(asked)")
+        // Other dead latents stay away.
+        #expect(list.dropFirst().allSatisfy { $0.count > 0 })
+        query.level = .top
+        let top = try database.latents(query, in: run).latents
+        #expect(top.contains { $0.number == number } == (number.sublatent == nil), "\(asked)")
+      }
+      #expect(try database.search("99", in: run).isEmpty)
+      #expect(try database.search("3.9", in: run).isEmpty)
+    }
+  }
+
+  /// The quick way through ASCII words and the slow one agree.
+  @Test func theFirstWordThatMatchesIsCounted() {
+    let words = "▁Fluß\n▁rivers\nRiver\n▁o'clock\ncafé"
+    for (sought, expected) in [
+      ("fluß", 1), ("fl", 1), ("river", 2), ("rivers", 2), ("o", 4), ("clock", 4), ("cafe", 5),
+      ("none", 5),
+    ] {
+      #expect(place(of: searchWords(sought)[0], in: words) == expected, "\(sought)")
+    }
+    #expect(
+      place(of: "cafe", in: "▁Café\n▁cafe") == 1 && place(of: "clock", in: "o'clock\nclock") == 1)
+    #expect(place(of: "x", in: "") == 1)
   }
 
   @Test func labelsAreKeptAndFound() throws {
@@ -149,13 +209,13 @@ import Testing
       try database.setLabel("zebra", of: other, in: run)
       let again = try FeatureDatabase(path: fixture.features)
       #expect(try again.record(of: dogs, in: run)?.label == "Dogs & <i>Hünde</i>; it's \"all\"")
-      #expect(try again.search(words: "hunde", in: run).first?.sublatent == 2)
+      #expect(try again.search("hunde", in: run).first?.sublatent == 2)
       var query = LatentQuery()
       (query.level, query.isLabelled, query.includesDead) = (.sublatents, true, true)
       #expect(try again.latents(query, in: run).latents.map(\.expert) == [3])
       try again.setLabel("cats", of: dogs, in: run)
-      #expect(try again.search(words: "hunde", in: run) == [])
-      #expect(try again.search(words: "cats", in: run).first?.expert == 3)
+      #expect(try again.search("hunde", in: run) == [])
+      #expect(try again.search("cats", in: run).first?.expert == 3)
       #expect(try again.labels(in: run).map(\.text) == ["cats", "zebra"])
       try again.setLabel(" ", of: dogs, in: run)
       #expect(try again.labels(in: run).map(\.text) == ["zebra"])
@@ -181,15 +241,15 @@ import Testing
       _ = try fixture.explainer(ExplainFixture.run(), options: options).explain()
       let kept = try FeatureDatabase(path: fixture.features)
       #expect(try kept.labels(in: run).map(\.text) == ["zebra"])
-      #expect(try kept.search(words: "zebra", in: run).first?.expert == 5)
-      let hits = try kept.search(words: "husky", in: run, limit: 200).count
+      #expect(try kept.search("zebra", in: run).first?.expert == 5)
+      let hits = try kept.search("husky", in: run, limit: 200).count
       _ = try fixture.explainer(
         ExplainFixture.run(seed: 2), weights: "other", options: options
       ).explain()
       let replaced = try FeatureDatabase(path: fixture.features)
       #expect(try replaced.runs().count == 1 && hits > 0)
       #expect(try replaced.labels(in: run) == [])
-      #expect(try replaced.search(words: "zebra", in: run) == [])
+      #expect(try replaced.search("zebra", in: run) == [])
     }
   }
 
@@ -215,6 +275,46 @@ import Testing
       #expect(back.mutual == comparison.mutual)
       #expect((back.alone.first?.cosine ?? 1) < 0.9)
       #expect(try database.comparison(of: runs[0], with: runs[0]) == nil)
+      // The flat run came second, and the folder of the first is not there: its sublatents do not take part.
+      #expect(comparison.nearSublatents == 0 && back.sublatents.isEmpty)
+      // The hierarchical run once more: its sublatents beside the flat latents, and the reverse.
+      let again = try ExplainFixture.run("again", seed: 4)
+      _ = try fixture.explainer(again, options: options).explain()
+      let third = try #require(try database.run(named: "again"))
+      func direction(_ run: LoadedRun, _ latent: LatentNumber) -> [Double] {
+        run.dictionary.unitDirection(of: latent).map(Double.init)
+      }
+      func live(_ run: RunRecord) throws -> [LatentRecord] {
+        try database.latents(LatentQuery(level: .both, limit: 500), in: run).latents
+      }
+      func nearest(
+        _ latent: LatentRecord, of own: LoadedRun, in other: LoadedRun, among: [LatentRecord]
+      ) -> (LatentNumber, Double)? {
+        let vector = direction(own, latent.number)
+        return among.map { candidate in
+          let theirs = direction(other, candidate.number)
+          return (candidate.number, zip(vector, theirs).reduce(0) { $0 + $1.0 * $1.1 })
+        }.max { $0.1 < $1.1 }
+      }
+      let both = try #require(
+        try database.comparison(of: third, with: runs[1], limit: 500))
+      let (sublatents, flats) = try (
+        live(third).filter { $0.sublatent != nil && !$0.isRare }, live(runs[1])
+      )
+      #expect(Set(both.sublatents.map(\.latent)) == Set(sublatents) && sublatents.count > 3)
+      for pair in both.sublatents {
+        let expected = try #require(nearest(pair.latent, of: again, in: run, among: flats))
+        #expect(pair.other.number == expected.0 && abs(pair.cosine - expected.1) < 1e-5)
+      }
+      let reverse = try #require(
+        try database.comparison(of: runs[1], with: third, limit: 500))
+      let all = try live(third)
+      for pair in reverse.matched {
+        let expected = try #require(nearest(pair.latent, of: run, in: again, among: all))
+        #expect(pair.other.number == expected.0 && abs(pair.cosine - expected.1) < 1e-5)
+      }
+      #expect(reverse.nearSublatents == reverse.matched.count { $0.other.sublatent != nil })
+      #expect(reverse.nearSublatents > 0)
       // The same run is there already; a different one needs another name.
       #expect(try fixture.explainer(run).explain()?.wasThere == true)
       let refusal = failure {
@@ -282,14 +382,14 @@ import Testing
       let plain = try #require(try database.detail(of: LatentNumber(expert: 0), in: runs[1]))
       #expect(plain.promoted == nil && plain.latent.words.isEmpty)
       #expect(plain.strongest.allSatisfy { $0.tokens[0].text == "row \($0.position)" })
-      #expect(try database.search(contexts: "dog", in: runs[1]) == [])
-      // No run here can take a text apart, so there is no form to type one in.
+      #expect(try database.search("dog", in: runs[1]) == [])
+      // No run here can read a text, so there is no form to type one in.
       for target in ["/text", "/text?runs=words", "/text?runs=words&text=dog"] {
         let answer = await Explorer(database: database).respond(
           to: WebRequest(method: "GET", target: target, headers: ["host": "localhost:1"]))
         let page = String(decoding: answer.body, as: UTF8.self)
         #expect(answer.status == 200 && !page.contains("<textarea"), "\(target)")
-        #expect(page.contains("Only complete runs on a language model’s residual stream"))
+        #expect(page.contains("This needs a complete run on a language model’s residual stream"))
       }
     }
   }

@@ -148,7 +148,7 @@ import Testing
       let refused = await post(body, explorer)
       #expect(refused.status == 503)
       #expect(String(decoding: refused.body, as: UTF8.self).contains("someone else"))
-      // Meanwhile texts can be taken apart.
+      // Meanwhile texts can be read.
       #expect(try await dissector.dissect("dog", by: [run], explorer.database).tokens.count == 3)
       let cancelled = Task { try await dissector.write() }
       cancelled.cancel()

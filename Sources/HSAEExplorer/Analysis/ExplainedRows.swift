@@ -93,20 +93,53 @@ public struct ExplainedRows: Sendable {
     switch kind {
     case .rows: return "row \(place)"
     case .vocabulary: return text(ofToken: place)
-    case .text: return text(ofToken: Int(corpus?.tokens(at: place..<place + 1).first ?? -1))
+    case .text: return text(ofToken: tokens(at: place...place).first ?? -1)
     }
   }
 
-  private func text(ofToken token: Int) -> String {
+  /// The text of a token; one outside the vocabulary has the text `<token 123>`.
+  func text(ofToken token: Int) -> String {
     vocabulary.indices.contains(token) ? vocabulary[token] : "<token \(token)>"
   }
 
   /// The largest number of tokens that are joined to a word before the place, and after it.
   private static let wordReach = 6
 
+  /// The tokens at `places` of a text.
+  func tokens(at places: ClosedRange<Int>) -> [Int] {
+    corpus?.tokens(at: Range(places)).map(Int.init) ?? []
+  }
+
   /// The word that the token at `place` is a part of, joined from its tokens.
   public func word(at place: Int) -> String {
-    guard kind == .text else { return readableToken(text(at: place)) }
+    readableToken(wordRange(at: place).map(text(at:)).joined())
+  }
+
+  /// The word of `tokens`.
+  func word(of tokens: [Int]) -> String { readableToken(tokens.map(text(ofToken:)).joined()) }
+
+  /// The places of the words within `reach` tokens of `place` in its document, in reading order. One of them is
+  /// `wordRange(at: place)`.
+  func words(around place: Int, reach: Int) -> [ClosedRange<Int>] {
+    let near = document(around: place).clamped(to: place - reach..<place + reach + 1)
+    let own = wordRange(at: place)
+    var words: [ClosedRange<Int>] = []
+    var next = near.lowerBound
+    while next < near.upperBound {
+      // Very long words are cut, so a word may begin in the one before it.
+      let found = next < own.lowerBound || next > own.upperBound ? wordRange(at: next) : own
+      let first = words.isEmpty ? found.lowerBound : max(next, found.lowerBound)
+      let last =
+        next < own.lowerBound ? min(found.upperBound, own.lowerBound - 1) : found.upperBound
+      words.append(first...last)
+      next = last + 1
+    }
+    return words
+  }
+
+  /// The places of the tokens of the word that the token at `place` is a part of.
+  func wordRange(at place: Int) -> ClosedRange<Int> {
+    guard kind == .text else { return place...place }
     let document = document(around: place)
     var (first, last) = (place, place)
     while first > document.lowerBound, place - first < Self.wordReach,
@@ -121,7 +154,7 @@ public struct ExplainedRows: Sendable {
         last += 1
       }
     }
-    return readableToken((first...last).map(text(at:)).joined())
+    return first...last
   }
 
   /// Whether a token ends in a letter or a digit, so that the next token may continue it.

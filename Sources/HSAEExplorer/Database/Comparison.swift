@@ -1,13 +1,14 @@
-// Compares two runs: which top-level latents of one have a similar direction in the other.
+// Compares two runs: which latents of one have a similar direction in the other.
 
 #if Explorer
 import GRDB
+import HSAEModels
 import HSAESupport
 
 /// A latent and the latent of another run with the most similar direction.
 struct MatchedLatent: Hashable, Sendable, Codable {
   var latent: LatentRecord
-  /// The nearest latent of the other run.
+  /// The nearest latent of the other run: of both its levels, or of its top level for a sublatent.
   var other: LatentRecord
   /// The cosine of their decoder directions.
   var cosine: Double
@@ -15,25 +16,26 @@ struct MatchedLatent: Hashable, Sendable, Codable {
   var isMutual: Bool
 }
 
-/// How well another run has the top-level latents of a run.
+/// How well another run has the latents of a run.
 struct RunComparison: Hashable, Sendable, Codable {
-  /// Live latents of the run by the cosine to their nearest latent, in bins of 0.1 from 0 (and below) to 1.
+  /// Live top-level latents of the run by the cosine to their nearest latent, in bins of 0.1 from 0 (and below) to 1.
   var histogram: [Int]
-  /// Latents that are each other's nearest.
+  /// The number of top-level latents whose nearest latent has them as its nearest.
   var mutual: Int
-  /// The latents by falling cosine.
+  /// The number of top-level latents whose nearest latent is a sublatent.
+  var nearSublatents: Int
+  /// The top-level latents by falling cosine.
   var matched: [MatchedLatent]
-  /// The latents by rising cosine. Latents that are active for fewer than `leastCount` rows are left out,
+  /// The sublatents by falling cosine to the other's top level.
+  var sublatents: [MatchedLatent]
+  /// The top-level latents by rising cosine. Latents that are active for fewer than `leastCount` rows are left out,
   /// because their directions mean little.
   var alone: [MatchedLatent]
-
-  /// The least number of rows for which a latent of `alone` is active.
-  static let leastCount = 30
 }
 
 extension FeatureDatabase {
-  /// Compares the live top-level latents of `run` with those of `other`; each list has at most `limit`. nil
-  /// if the two runs have rows of different widths or models, or one is not complete.
+  /// Compares the live latents of `run` with those of `other`; each list has at most `limit`. nil if the two runs have
+  /// rows of different widths or models, or one is not complete.
   func comparison(
     of run: RunRecord, with other: RunRecord, limit: Int = 50, offset: Int = 0
   ) throws(Failure) -> RunComparison? {
@@ -50,10 +52,14 @@ extension FeatureDatabase {
       }
       let counts = try Dictionary(
         Row.fetchAll(
-          db, sql: "SELECT id, fired FROM latent WHERE id BETWEEN ? AND ? AND sublatent < 0",
+          db, sql: "SELECT id, fired FROM latent WHERE id BETWEEN ? AND ?",
           arguments: LatentID.range(run: run.id)
         ).map { (try $0.get(0) as Int, try $0.get(1) as Int) }, uniquingKeysWith: { $1 })
-      let forward = try pairs(run, other)
+      func isTop(_ id: Int, _ run: RunRecord) -> Bool {
+        LatentNumber(LatentID.number(id), in: run.shape).sublatent == nil
+      }
+      let all = try pairs(run, other)
+      let forward = all.filter { isTop($0.key, run) }
       let backward = try pairs(other, run)
       if forward.isEmpty { return nil }
       var histogram = [Int](repeating: 0, count: 10)
@@ -61,13 +67,16 @@ extension FeatureDatabase {
       func isMutual(_ latent: Int, _ pair: (other: Int, cosine: Double)) -> Bool {
         backward[pair.other]?.other == latent
       }
-      let ranked = forward.sorted {
-        $0.value.cosine != $1.value.cosine
-          ? $0.value.cosine > $1.value.cosine : $0.key < $1.key
+      typealias Pair = (key: Int, value: (other: Int, cosine: Double))
+      func ranked(_ pairs: [Int: (other: Int, cosine: Double)]) -> [Pair] {
+        pairs.sorted {
+          $0.value.cosine != $1.value.cosine
+            ? $0.value.cosine > $1.value.cosine : $0.key < $1.key
+        }
       }
-      func records(_ pairs: some Sequence<(key: Int, value: (other: Int, cosine: Double))>) throws
-        -> [MatchedLatent]
-      {
+      let top = ranked(forward)
+      func isCommon(_ pair: Pair) -> Bool { (counts[pair.key] ?? 0) >= LatentRecord.leastCount }
+      func records(_ pairs: some Sequence<Pair>) throws -> [MatchedLatent] {
         try pairs.compactMap { latent, pair in
           guard let own = try self.records([latent], run, db).first,
             let like = try self.records([pair.other], other, db).first
@@ -76,12 +85,14 @@ extension FeatureDatabase {
             latent: own, other: like, cosine: pair.cosine, isMutual: isMutual(latent, pair))
         }
       }
-      return RunComparison(
+      func page(_ pairs: [Pair]) throws -> [MatchedLatent] {
+        try records(pairs.dropFirst(max(0, offset)).prefix(max(0, limit)))
+      }
+      return try RunComparison(
         histogram: histogram, mutual: forward.count { isMutual($0.key, $0.value) },
-        matched: try records(ranked.dropFirst(max(0, offset)).prefix(max(0, limit))),
-        alone: try records(
-          ranked.reversed().filter { (counts[$0.key] ?? 0) >= RunComparison.leastCount }
-            .dropFirst(max(0, offset)).prefix(max(0, limit))))
+        nearSublatents: forward.count { !isTop($0.value.other, other) }, matched: page(top),
+        sublatents: page(ranked(all.filter { !isTop($0.key, run) }).filter(isCommon)),
+        alone: page(top.reversed().filter(isCommon)))
     }
   }
 }

@@ -39,6 +39,14 @@ extension Row {
   ) throws -> Value { try decode(Value.self, atIndex: index) }
 }
 
+extension DatabaseError {
+  /// Whether a killed process left a change that this connection may not undo.
+  var isOfInterruptedWriting: Bool {
+    [.SQLITE_READONLY_ROLLBACK, .SQLITE_READONLY_RECOVERY, .SQLITE_READONLY_CANTINIT]
+      .contains(extendedResultCode)
+  }
+}
+
 /// Runs `body`, which uses the database `path`, and makes failures of its errors.
 func withFailures<Value>(
   of path: String, _ body: () throws -> Value

@@ -45,8 +45,11 @@ public final class FeatureDatabase: Sendable {
     }
     try Self.checkHeader(file)
     do {
-      let found = try DatabasePool(path: file, configuration: Self.reading)
-      if try found.read({ db in try schema.isCurrent(db, path: file) }) {
+      let (found, isCurrent) = try Self.repairing(file) {
+        let pool = try DatabasePool(path: file, configuration: Self.reading)
+        return (pool, try pool.read { db in try schema.isCurrent(db, path: file) })
+      }
+      if isCurrent {
         pool = found
       } else {
         try found.close()
@@ -65,6 +68,7 @@ public final class FeatureDatabase: Sendable {
     configuration.busyMode = .timeout(5)
     configuration.prepareDatabase { db in
       try harden(db)
+      db.add(function: wordPlace)
       // A page of the explorer reads 200 pages of the file; all requests share those of texts and indices.
       try db.execute(sql: "PRAGMA cache_size = -32768")
     }
@@ -111,7 +115,30 @@ public final class FeatureDatabase: Sendable {
 
   /// Reads with one consistent view.
   func read<Value>(_ body: (Database) throws -> Value) throws(Failure) -> Value {
-    try withFailures(of: path) { try pool.read(body) }
+    try withFailures(of: path) { try Self.repairing(path) { try pool.read(body) } }
+  }
+
+  /// Calls `body`, which reads the database `path`. If a process was killed while it wrote there, SQLite has to undo what it
+  /// wrote, which needs a connection that may write; then `body` is called again.
+  private static func repairing<Value>(
+    _ path: String, _ body: () throws -> Value
+  ) throws -> Value {
+    do {
+      return try body()
+    } catch let error as DatabaseError where error.isOfInterruptedWriting {
+      do {
+        try DatabaseQueue(path: path, configuration: writing).inDatabase { db in
+          // Any reading makes SQLite repair the file.
+          _ = try Int.fetchOne(db, sql: "SELECT COUNT(*) FROM sqlite_schema")
+        }
+      } catch {
+        throw Failure(
+          .cannotCreate,
+          "\(path): a process was killed while it wrote there, and undoing that needs permission to write the"
+            + " file and its folder; change the permissions, or use a copy.")
+      }
+      return try body()
+    }
   }
 
   /// Reads the vocabularies, so that the first page does not wait for them.

@@ -200,12 +200,12 @@ struct SearchText {
   var words: String
   var promoted: String
 
-  /// The text of the latent `id`, made from its words and promoted tokens in the database.
+  /// The text of the latent `id`, made from its name, words and promoted tokens in the database.
   init(latent id: Int, _ db: Database) throws {
     let row = try Row.fetchOne(
       db.cachedStatement(
         sql: """
-          SELECT latent.words, promoted.lists, run.corpus FROM latent
+          SELECT latent.name || char(10) || latent.words AS words, promoted.lists, run.corpus FROM latent
           JOIN run ON run.id = latent.run LEFT JOIN promoted ON promoted.latent = latent.id
           WHERE latent.id = ?
           """), arguments: [id])

@@ -6,6 +6,7 @@
 import GRDB
 import HSAEModels
 import HSAEHTML
+import HSAESupport
 
 /// A latent or sublatent in a list.
 struct LatentRecord: Hashable, Sendable, Codable {
@@ -30,7 +31,14 @@ struct LatentRecord: Hashable, Sendable, Codable {
   var score: Double?
   /// The words at which it is strongest.
   var words: [String] = []
+  /// The words that say most about it; empty where it was not named.
+  var name: [String] = []
   var label: String?
+
+  /// The least number of rows for which a latent's words and direction mean something.
+  static let leastCount = 30
+  /// Whether it is active for fewer rows.
+  var isRare: Bool { count > 0 && count < Self.leastCount }
 
   var number: LatentNumber { LatentNumber(expert: expert, sublatent: sublatent) }
 }
@@ -68,7 +76,14 @@ struct LatentColumn: Sendable {
   static let all = [
     LatentColumn(
       column: "fired", name: "density", sortTitle: "most frequent", bounds: [.minimum, .maximum],
-      isDensity: true, heading: "active in", cell: { (density($0.density), "") },
+      isDensity: true, heading: "active in",
+      cell: { latent in
+        (
+          density(latent.density)
+            + when(latent.isRare, " · rare: \(counted(latent.count, "row"))"),
+          "\(counted(latent.count, "row"))"
+        )
+      },
       read: { try $2.count = $0.get($1) }),
     LatentColumn(
       column: "maximum", name: "maximum", sortTitle: "strongest", heading: "strongest",
@@ -89,6 +104,7 @@ struct LatentColumn: Sendable {
     LatentColumn(column: "chosen", read: { try $2.chosen = $0.get($1) }),
     LatentColumn(column: "mean", read: { try $2.mean = $0.get($1) }),
     LatentColumn(column: "share", read: { try $2.shareOfParent = $0.get($1) }),
+    LatentColumn(column: "name", read: { try $2.name = LatentRecord.lines($0.get($1)) }),
   ]
 
   /// Those that lists can be sorted by.
@@ -112,6 +128,10 @@ extension LatentRecord {
   /// The number of `columns`.
   static let columnCount = 4 + LatentColumn.all.count
 
+  fileprivate static func lines(_ text: String) -> [String] {
+    text.utf8.split(separator: UInt8(ascii: "\n")).map { String(Substring($0)) }
+  }
+
   /// `row` begins with `columns`. They are read by index, which is quicker than by name; a page has dozens of
   /// latents. `rows` is the number of all rows.
   init(_ row: Row, rows: Int) throws {
@@ -119,8 +139,7 @@ extension LatentRecord {
     let words: String = try row.get(2)
     try self.init(
       expert: row.get(0), sublatent: sublatent < 0 ? nil : sublatent,
-      words: words.utf8.split(separator: UInt8(ascii: "\n")).map { String(Substring($0)) },
-      label: row.get(3))
+      words: Self.lines(words), label: row.get(3))
     for index in LatentColumn.all.indices {
       try LatentColumn.all[index].read(row, 4 + index, &self)
     }

@@ -108,6 +108,14 @@ extension FeatureDatabase {
     }
   }
 
+  /// A live top-level latent, another one each time; nil if there is none.
+  func randomLatent(of run: RunRecord) throws(Failure) -> LatentRecord? {
+    let count = try latents(LatentQuery(limit: 0), in: run).total
+    guard count > 0 else { return nil }
+    let query = LatentQuery(offset: Int.random(in: 0..<count), limit: 1)
+    return try latents(query, in: run).latents.first
+  }
+
   /// The list's record of a latent; nil if there is no such latent.
   func record(of latent: LatentNumber, in run: RunRecord) throws(Failure) -> LatentRecord? {
     guard let id = run.id(of: latent) else { return nil }

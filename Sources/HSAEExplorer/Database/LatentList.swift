@@ -30,7 +30,7 @@ struct LatentQuery: Hashable, Sendable {
     static let density = column("density")
     static let maximum = column("maximum")
     static let score = column("score")
-    /// How well they match `text`: labels first, then words, then promoted tokens. As `score` without a text.
+    /// How well they match `text` (`FeatureDatabase.points`). As `score` without a text.
     static let match = Order(name: "match", sql: score.sql)
 
     static let all = [number] + LatentColumn.sortable.map { column($0.name) } + [match]
@@ -49,7 +49,8 @@ struct LatentQuery: Hashable, Sendable {
   var bounds: [String: Double] = [:]
   /// Whether dead latents are listed.
   var includesDead = false
-  /// Lists only latents whose words, promoted tokens or label have words that begin with these; nil for all.
+  /// Lists only latents that match these words: by label, words, promoted tokens, a strongest context, or number; nil
+  /// for all.
   var text: String?
   /// Whether only latents with a label are listed.
   var isLabelled = false
@@ -68,11 +69,35 @@ struct LatentListPart: Hashable, Sendable, Codable {
 
 /// Lists of latents, made when the files had that stamp.
 struct KnownLists {
-  var stamp = FileStamp()
+  private(set) var stamp = FileStamp()
   /// Ids by query.
-  var lists: [String: [Int]] = [:]
-  /// The number of ids in all lists.
-  var count = 0
+  private(set) var lists: [String: [Int]] = [:]
+  /// Ids of latents with contexts at words, and the places of these contexts, by run and words.
+  private(set) var contexts: [String: [Int: [Int]]] = [:]
+  /// The size of all of them in numbers of 8 bytes.
+  private var count = 0
+
+  /// The largest size: 32 MiB.
+  private static let longest = 4 << 20
+
+  mutating func keep(_ ids: [Int], for key: String, _ stamp: FileStamp) {
+    makeRoom(ids.count, key, stamp)
+    lists[key] = ids
+  }
+
+  mutating func keep(contexts found: [Int: [Int]], for key: String, _ stamp: FileStamp) {
+    makeRoom(found.values.reduce(found.count) { $0 + $1.count }, key, stamp)
+    contexts[key] = found
+  }
+
+  private mutating func makeRoom(_ numbers: Int, _ key: String, _ stamp: FileStamp) {
+    let more = numbers + key.utf8.count / 8 + 8
+    if self.stamp != stamp || count + more > Self.longest {
+      self = KnownLists()
+      self.stamp = stamp
+    }
+    count += more
+  }
 }
 
 extension FeatureDatabase {
@@ -97,7 +122,15 @@ extension FeatureDatabase {
       let (first, last) = run.family(of: expert)
       add("latent.id > ? AND latent.id <= ?", first, last)
     }
-    if !query.includesDead { add("\(plus)latent.fired > 0") }
+    // Latents that are asked for by number or have a label are shown even if they are dead.
+    let numbered = query.text.flatMap { LatentNumber($0, in: run.shape) }.flatMap(run.id(of:))
+    if !query.includesDead {
+      if query.text != nil || query.isLabelled {
+        add("(\(plus)latent.fired > 0 OR label.text IS NOT NULL OR latent.id = ?)", numbered ?? -1)
+      } else {
+        add("\(plus)latent.fired > 0")
+      }
+    }
     for column in LatentColumn.sortable {
       for bound in column.bounds {
         guard let value = query.bounds[column.name(of: bound)] else { continue }
@@ -113,31 +146,36 @@ extension FeatureDatabase {
     if let text = query.text {
       let words = searchWords(text)
       guard !words.isEmpty else { return LatentListPart(latents: [], total: 0) }
-      // Labels come first, then whole words, then beginnings of words, then promoted tokens. Within each
-      // class, latents whose first words contain the query come first, and of these the most frequent ones.
       let (range, place) = run.ids(of: query.level)
       let part = "rowid BETWEEN ? AND ? AND \(place)"
+      let begun = searchPattern(words)
+      // What matches, by evidence: a column is 1 where there is such evidence; `contexts` is a number of contexts.
       hits = """
-        JOIN (SELECT hit, min(place) AS place FROM (
-        SELECT rowid AS hit, 3 AS place FROM latent_text WHERE latent_text MATCH ? AND \(part)
-        UNION ALL SELECT rowid, 2 FROM latent_text WHERE latent_text MATCH ? AND \(part)
-        UNION ALL SELECT rowid, 1 FROM latent_text WHERE latent_text MATCH ? AND \(part)
-        UNION ALL SELECT rowid, 0 FROM label_text WHERE label_text MATCH ? AND \(part)
+        JOIN (SELECT hit, max(labelled) AS labelled, max(whole) AS whole, max(begun) AS begun, max(promoted) AS promoted,
+        max(contexts) AS contexts FROM (
+        SELECT rowid AS hit, 0 AS labelled, 0 AS whole, 0 AS begun, 0 AS promoted, 0 AS contexts
+        FROM latent_text WHERE latent_text MATCH ? AND \(part)
+        UNION ALL SELECT rowid, 0, 0, 0, 1, 0 FROM latent_text WHERE latent_text MATCH ? AND \(part)
+        UNION ALL SELECT rowid, 0, 0, 1, 0, 0 FROM latent_text WHERE latent_text MATCH ? AND \(part)
+        UNION ALL SELECT rowid, 0, 1, 1, 0, 0 FROM latent_text WHERE latent_text MATCH ? AND \(part)
+        UNION ALL SELECT rowid, 1, 0, 0, 0, 0 FROM label_text WHERE label_text MATCH ? AND \(part)
+        UNION ALL SELECT ?, 0, 0, 0, 0, 0
+        UNION ALL SELECT value ->> 0, 0, 0, 0, 0, value ->> 1 FROM json_each(?)
         ) GROUP BY hit) ON hit = latent.id
         """
-      let begun = searchPattern(words)
       let asked = [
-        begun, "words : (\(begun))", "words : (\(searchPattern(words, areWhole: true)))", begun,
+        begun, "promoted : (\(begun))", "words : (\(begun))",
+        "words : (\(searchPattern(words, areWhole: true)))", begun,
       ]
       let bounds: [(any DatabaseValueConvertible)?] = [range.lowerBound, range.upperBound]
-      arguments = asked.flatMap { [$0] + bounds } + arguments
+      let contexts = try contextHits(of: words, in: run).map { id, places in
+        "[\(id),\(places.count)]"
+      }.sorted().joined(separator: ",")
+      arguments = asked.flatMap { [$0] + bounds } + [numbered, "[\(contexts)]"] + arguments
       if query.order == .match {
-        let place = "instr(lower(replace(latent.words, '▁', '')), ?)"
-        order = """
-          place, coalesce(nullif(\(place), 0), nullif(\(place), 0), 1e9), latent.fired DESC, latent.id
-          """
-        // Words in the database have accents, `words` have none.
-        orderArguments = [text.lowercased().split(separator: " ").first.map(String.init), words[0]]
+        // Rounded, so that equal points are equal in whatever order they were added up.
+        order = "round(\(Self.points), 9) DESC, latent.fired DESC, latent.id"
+        orderArguments = [numbered, words[0]]
       }
     }
     let sql = """
@@ -152,6 +190,16 @@ extension FeatureDatabase {
     }
   }
 
+  /// How well a latent matches a search, in SQL. A number counts 100 and a label 4. If the n-th of a latent's words (its
+  /// name before the others) begins with the first word that is sought, it counts 1/n, or 0.8/n unless all words are
+  /// found whole. Promoted tokens count 0.3, and each of up to 5 strongest contexts 0.1. Words, tokens and contexts of rare
+  /// latents count half. Its arguments are the number's id and the first word that is sought.
+  private static let points = """
+    (latent.id IS ?) * 100 + labelled * 4 + iif(latent.fired < \(LatentRecord.leastCount), 0.5, 1)
+    * (promoted * 0.3 + min(contexts, 5) * 0.1
+    + iif(begun, (0.8 + 0.2 * whole) / word_place(latent.name || char(10) || latent.words, ?), 0))
+    """
+
   /// The ids of a whole list. Sorting takes a tenth of a second for 16,384 latents, so the list is kept for
   /// further pages until the database changes. Lists of all latents are made one at a time, because users who
   /// open the explorer at the same time want the same list.
@@ -165,13 +213,7 @@ extension FeatureDatabase {
       let ids = try read { db in
         try Int.fetchAll(db.cachedStatement(sql: sql), arguments: StatementArguments(arguments))
       }
-      knownLists.withLock { lists in
-        if lists.stamp != stamp || lists.count + ids.count > Self.longestLists {
-          lists = KnownLists(stamp: stamp)
-        }
-        lists.lists[key] = ids
-        lists.count += ids.count
-      }
+      knownLists.withLock { $0.keep(ids, for: key, stamp) }
       return ids
     }
     if let known = known() { return known }
@@ -181,9 +223,6 @@ extension FeatureDatabase {
       return try made()
     }
   }
-
-  /// The largest number of ids that are kept, 8 bytes each.
-  private static let longestLists = 4 << 20
 }
 
 extension RunRecord {

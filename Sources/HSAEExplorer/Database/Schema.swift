@@ -17,7 +17,12 @@ struct Schema: Sendable {
   }
 
   /// The schema that this program reads and writes. To change it, append a migration; never edit an old one.
-  static let current = Schema(migrations: [Migration(name: "tables", apply: createTables)])
+  static let current = Schema(migrations: [
+    Migration(name: "tables", apply: createTables),
+    Migration(name: "names") { db in
+      try db.execute(sql: "ALTER TABLE latent ADD COLUMN name TEXT NOT NULL DEFAULT ''")
+    },
+  ])
 
   /// "HSAE", where SQLite keeps an application's number.
   static let applicationID = 0x4853_4145

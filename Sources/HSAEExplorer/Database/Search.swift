@@ -1,10 +1,11 @@
-// Searches for latents by their words, promoted tokens and labels, and by any text of the corpus in which
-// they have one of their strongest contexts.
+// The one search of pages and API: by number, label, words, promoted tokens, and by any text of the corpus at which
+// latents have one of their strongest contexts. `LatentQuery` lists what is found.
 
 #if Explorer
 import Foundation
 import GRDB
 import HSAEEvaluation
+import HSAEModels
 import HSAESupport
 import Synchronization
 
@@ -17,10 +18,25 @@ struct ContextHit: Hashable, Sendable, Codable {
   var context: ContextText
 }
 
+/// A text to search for.
+struct SearchQuery {
+  /// The most that boxes take, in UTF-16 units, which browsers count.
+  static let longest = 200
+  private static let mostWords = 10
+
+  /// `text` if it may be searched for. Fails with `.usage` if it is too long, because many words take long to look up.
+  static func checked(_ text: String) throws(Failure) -> String {
+    guard text.utf16.count <= longest, searchWords(text).count <= mostWords else {
+      throw .usage("Search for at most \(mostWords) words and \(longest) characters.")
+    }
+    return text
+  }
+}
+
 extension FeatureDatabase {
-  /// Latents of `run` whose words, promoted tokens or labels have words that begin with those of `text`.
+  /// Latents of `run` that match `text`, best first (`LatentQuery.Order.match`).
   func search(
-    words text: String, in run: RunRecord, limit: Int = 20
+    _ text: String, in run: RunRecord, limit: Int = 20
   ) throws(Failure) -> [LatentRecord] {
     let query = LatentQuery(
       level: .both, order: .match, includesDead: true, text: text, limit: limit)
@@ -30,15 +46,25 @@ extension FeatureDatabase {
   /// The largest number of passages that one search reads; each has latents, so they fill a page.
   private static let passageLimit = 48
 
-  /// Latents of `run` that have some of their strongest contexts at words of `text`, in passages that have
-  /// all of them. Latents with the most such contexts come first.
-  func search(
-    contexts text: String, in run: RunRecord, limit: Int = 20
-  ) throws(Failure) -> [ContextHit] {
-    let asked = searchWords(text)
-    guard run.kind == .text, !asked.isEmpty else { return [] }
+  /// The ids of latents of `run` that have some of their strongest contexts at words that begin with `words`, in passages
+  /// that have all of them, and the places of those contexts.
+  func contextHits(of words: [String], in run: RunRecord) throws(Failure) -> [Int: [Int]] {
+    guard run.kind == .text, !words.isEmpty else { return [:] }
+    let stamp = FileStamp(database: path)
+    let key = "\(run.id) \(words.joined(separator: " "))"
+    if let known = knownLists.withLock({ $0.stamp == stamp ? $0.contexts[key] : nil }) {
+      return known
+    }
+    let found = try readContextHits(of: words, in: run)
+    knownLists.withLock { $0.keep(contexts: found, for: key, stamp) }
+    return found
+  }
+
+  private func readContextHits(
+    of words: [String], in run: RunRecord
+  ) throws(Failure) -> [Int: [Int]] {
     let reader = try ContextReader(self, run: run)
-    var search = PassageSearch(asked: AskedWords(asked), vocabulary: reader.vocabulary)
+    var search = PassageSearch(asked: AskedWords(words), vocabulary: reader.vocabulary)
     return try read { db in
       let passages = try Row.fetchAll(
         db.cachedStatement(
@@ -46,7 +72,7 @@ extension FeatureDatabase {
             SELECT passage.id, passage.first, passage.tokens FROM passage_text
             JOIN passage ON passage.id = passage_text.rowid
             WHERE passage_text MATCH ? AND passage.corpus = ? ORDER BY passage_text.rank LIMIT ?
-            """), arguments: [searchPattern(asked), run.corpus, Self.passageLimit])
+            """), arguments: [searchPattern(words), run.corpus, Self.passageLimit])
       var found: [Int: [Int]] = [:]
       for passage in passages {
         let matching = search.places(in: try Blob.tokens(passage.get(2) as Data))
@@ -59,25 +85,58 @@ extension FeatureDatabase {
         let first: Int = try passage.get(1)
         for index in stride(from: 0, to: cited.count - 1, by: 2)
         where matching.contains(cited[index]) {
-          found[cited[index + 1], default: []].append(first &+ cited[index])
+          let id = LatentID.make(run: run.id, number: cited[index + 1] & 0xFFFF_FFFF)
+          found[id, default: []].append(first &+ cited[index])
         }
       }
-      let ranked = found.sorted {
-        $0.value.count != $1.value.count ? $0.value.count > $1.value.count : $0.key < $1.key
-      }
-      return try ranked.prefix(max(0, limit)).compactMap { number, places in
-        let id = LatentID.make(run: run.id, number: number & 0xFFFF_FFFF)
-        guard let latent = try records([id], run, db).first,
+      return found
+    }
+  }
+
+  /// For those of `latents` that have some of their strongest contexts at words of `text`: how many, and the strongest.
+  func contexts(
+    of latents: [LatentRecord], at text: String, in run: RunRecord
+  ) throws(Failure) -> [LatentNumber: ContextHit] {
+    let found = try contextHits(of: searchWords(text), in: run)
+    let reader = try ContextReader(self, run: run)
+    return try read { db in
+      var hits: [LatentNumber: ContextHit] = [:]
+      for latent in latents {
+        guard let id = run.id(of: latent.number), let places = found[id],
           let data = try db.blob("contexts", of: "evidence", id),
           let context = try Blob.contexts(data).first(where: {
             $0.group == 0 && places.contains($0.place)
           })
-        else { return nil }
-        return ContextHit(
+        else { continue }
+        hits[latent.number] = ContextHit(
           latent: latent, hits: places.count, context: try reader.text(of: context, db))
       }
+      return hits
     }
   }
+}
+
+/// SQL's `word_place(words, sought)`: which of a latent's words, one in a line, is the first that begins with `sought`,
+/// counting from 1; the number of words if none begins so.
+let wordPlace = DatabaseFunction("word_place", argumentCount: 2, pure: true) { values in
+  guard let words = String.fromDatabaseValue(values[0]),
+    let sought = String.fromDatabaseValue(values[1])
+  else { return nil }
+  return place(of: sought, in: words)
+}
+
+func place(of sought: String, in words: String) -> Int {
+  let lines = words.utf8.split(separator: 0x0A)
+  let asked = AskedWords([sought])
+  let found = lines.firstIndex { line in
+    let word = line.starts(with: [0xE2, 0x96, 0x81]) ? line.dropFirst(3) : line
+    // The quick way for most words: ASCII letters after a leading ▁.
+    let isPlain = word.allSatisfy { (0x41...0x5A).contains($0 & 0xDF) }
+    return isPlain
+      ? word.lazy.map { $0 | 0x20 }.starts(with: sought.utf8)
+      : asked.isIn(String(Substring(line)))
+  }
+  return 1 + (found ?? max(0, lines.count - 1))
 }
 
 /// The words of a search, to find them in texts.

@@ -11,9 +11,10 @@ import HSAERuns
 
 extension Explainer {
   /// The numbers of the live latents and sublatents, rising.
-  private func liveLatents() throws(Failure) -> [Int] {
-    let run = runID
-    return try writer.read { db in
+  func liveLatents() throws(Failure) -> [Int] { try liveLatents(of: runID) }
+
+  private func liveLatents(of run: Int) throws(Failure) -> [Int] {
+    try writer.read { db in
       try Int.fetchAll(
         db, sql: "SELECT id FROM latent WHERE id BETWEEN ? AND ? AND fired > 0 ORDER BY id",
         arguments: LatentID.range(run: run)
@@ -23,7 +24,7 @@ extension Explainer {
 
   /// Calls `body` with each part of `latents` that is not done, runs the function it returns in a
   /// transaction, and notes the part as done there. Returns whether to go on.
-  private func forEachPart(
+  func forEachPart(
     _ stage: Stage, of latents: [Int], size: Int,
     _ body: (ArraySlice<Int>) throws(Failure) -> (Database) throws -> Void
   ) throws(Failure) -> Bool {
@@ -121,53 +122,45 @@ extension Explainer {
     }
   }
 
-  /// Writes, for each top-level latent of this run, the nearest one of every other complete run on the same
-  /// hook point of the same model, and the reverse.
+  /// Writes, for the latents of this run, the nearest of every other complete run on the same hook point of the same
+  /// model, and the reverse. Top-level latents are compared with both levels, sublatents with the other's top level. The
+  /// sublatents of the other run take part if its folder still has the dictionary that was explained.
   func writeMatched() throws(Failure) -> Bool {
     guard goesOn(.matched, 0, 1) else { return false }
     if try writer.isDone(runID, .matched, 0) { return true }
-    let (run, width) = (runID, run.shape.width)
+    let run = runID
     let others = try writer.read { db in
-      try Int.fetchAll(
+      try Row.fetchAll(
         db,
-        sql: """
-          SELECT other.id FROM run JOIN corpus ON corpus.id = run.corpus
+        sql: RunRecord.selection + """
+           WHERE run.id IN (SELECT other.id FROM run JOIN corpus ON corpus.id = run.corpus
           JOIN run AS other ON other.id <> run.id AND other.width = run.width AND other.complete
           JOIN corpus AS theirs ON theirs.id = other.corpus
             AND theirs.model_sha256 IS corpus.model_sha256
             AND theirs.hook_point IS corpus.hook_point
-          WHERE run.id = ? AND (corpus.model_sha256 IS NOT NULL OR theirs.id = corpus.id)
-          ORDER BY other.id
-          """, arguments: [run])
+          WHERE run.id = ? AND (corpus.model_sha256 IS NOT NULL OR theirs.id = corpus.id))
+          ORDER BY run.id
+          """, arguments: [run]
+      ).map(RunRecord.init)
     }
-    func directions(_ run: Int) throws(Failure) -> (ids: [Int], rows: [[Float]]) {
-      try writer.read { db in
-        var result: (ids: [Int], rows: [[Float]]) = ([], [])
-        let rows = try Row.fetchCursor(
-          db, sql: "SELECT latent, unit FROM direction WHERE latent BETWEEN ? AND ?",
-          arguments: LatentID.range(run: run))
-        while let row = try rows.next() {
-          result.ids.append(try row.get(0))
-          let unit = try Blob.floats(row.get(1) as Data)
-          guard unit.count == width else { throw BlobReader.damaged }
-          result.rows.append(unit)
-        }
-        return result
-      }
-    }
-    let own = try directions(run)
+    let own = try directions(of: run, self.run.shape, self.run.dictionary)
     var matches: [(latent: Int, run: Int, other: Int, cosine: Float)] = []
     for (index, other) in others.enumerated() {
       guard goesOn(.matched, index, others.count) else { return false }
-      let theirs = try directions(other)
-      for (from, to, toRun) in [(own, theirs, other), (theirs, own, run)] {
-        let search = StrongestProducts(
-          matrix(rows: to.rows, columns: width), threads: options.threads)
-        let found = search.find(
-          matrix(rows: from.rows, columns: width), count: 1, threads: options.threads)
-        for (id, best) in zip(from.ids, found) {
-          guard let first = best.largest.first else { continue }
-          matches.append((id, toRun, to.ids[first.index], first.value))
+      let dictionary = try? Dissector.savedDictionary(other)
+      let theirs = try directions(of: other.id, other.shape, dictionary)
+      for (from, to, toRun) in [(own, theirs, other.id), (theirs, own, run)] {
+        for (part, among) in [(from.top, to), (from.sublatents, to.top)]
+        where !part.ids.isEmpty && !among.ids.isEmpty {
+          let width = self.run.shape.width
+          let search = StrongestProducts(
+            matrix(rows: among.rows, columns: width), threads: options.threads)
+          let found = search.find(
+            matrix(rows: part.rows, columns: width), count: 1, threads: options.threads)
+          for (id, best) in zip(part.ids, found) {
+            guard let first = best.largest.first else { continue }
+            matches.append((id, toRun, among.ids[first.index], first.value))
+          }
         }
       }
     }
@@ -178,6 +171,43 @@ extension Explainer {
       }
     }
     return goesOn(.matched, 1, 1)
+  }
+
+  /// The live latents of run number `run` with their unit directions: both levels from its `dictionary`; without one, or
+  /// where they would take more than 2 GiB, the top level from the database.
+  private func directions(
+    of run: Int, _ shape: DictionaryShape, _ dictionary: SparseAutoencoder?
+  ) throws(Failure) -> RunDirections {
+    let top = try storedDirections(of: run, shape)
+    let live = try liveLatents(of: run)
+    guard let dictionary, live.count <= (1 << 29) / shape.width,
+      let first = top.ids.first, let row = top.rows.first
+    else { return top }
+    // A run that was trained anew has other directions than those that were explained.
+    let same = dictionary.unitDirection(of: LatentNumber(LatentID.number(first), in: shape))
+    guard zip(row, same).allSatisfy({ abs($0 - $1) < 1e-5 }) else { return top }
+    return RunDirections(
+      ids: live.map { LatentID.make(run: run, number: $0) },
+      rows: live.map { dictionary.unitDirection(of: LatentNumber($0, in: shape)) }, shape: shape)
+  }
+
+  /// The live top-level latents of run number `run` with their unit directions, from the database.
+  private func storedDirections(
+    of run: Int, _ shape: DictionaryShape
+  ) throws(Failure) -> RunDirections {
+    try writer.read { db in
+      var result = RunDirections(ids: [], rows: [], shape: shape)
+      let rows = try Row.fetchCursor(
+        db, sql: "SELECT latent, unit FROM direction WHERE latent BETWEEN ? AND ?",
+        arguments: LatentID.range(run: run))
+      while let row = try rows.next() {
+        result.ids.append(try row.get(0))
+        let unit = try Blob.floats(row.get(1) as Data)
+        guard unit.count == shape.width else { throw BlobReader.damaged }
+        result.rows.append(unit)
+      }
+      return result
+    }
   }
 
   /// Writes the full-text index of words and promoted tokens.
@@ -206,6 +236,22 @@ extension Explainer {
       latents: run.shape.experts, liveSublatents: live.count - top,
       sublatents: run.shape.experts * run.shape.sublatents,
       bytes: Path.fileSize(writer.path) ?? 0, seconds: seconds, wasThere: wasThere)
+  }
+}
+
+/// Latents of a run with their unit directions.
+private struct RunDirections {
+  var ids: [Int]
+  var rows: [[Float]]
+  var shape: DictionaryShape
+
+  var top: RunDirections { part { $0.sublatent == nil } }
+  var sublatents: RunDirections { part { $0.sublatent != nil } }
+
+  private func part(_ isIn: (LatentNumber) -> Bool) -> RunDirections {
+    let chosen = ids.indices.filter { isIn(LatentNumber(LatentID.number(ids[$0]), in: shape)) }
+    return RunDirections(
+      ids: chosen.map { ids[$0] }, rows: chosen.map { rows[$0] }, shape: shape)
   }
 }
 #endif

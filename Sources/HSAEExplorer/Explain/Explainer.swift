@@ -22,6 +22,8 @@ public final class Explainer {
     case nearest
     /// Promoted tokens.
     case promoted
+    /// The names of latents.
+    case names
     /// The nearest latents of other runs.
     case matched
     /// The full-text index.
@@ -141,7 +143,8 @@ public final class Explainer {
       let stages: [(Stage, () throws(Failure) -> Bool)] = [
         (.latents, { () throws(Failure) in try self.writeLatents(chunks) }),
         (.scores, writeScores), (.nearest, writeNearest), (.promoted, writePromoted),
-        (.matched, writeMatched), (.search, writeSearch), (.postings, writePostings),
+        (.names, writeNames), (.matched, writeMatched), (.search, writeSearch),
+        (.postings, writePostings),
       ]
       for (stage, work) in stages {
         guard try timed(stage, work) else { return nil }

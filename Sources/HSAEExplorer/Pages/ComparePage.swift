@@ -39,12 +39,15 @@ extension Explorer {
     if let comparison {
       let labels = (0...10).map { "\(Double($0) / 10)" }
       body = """
-        <p class="lead">\(counted(comparison.mutual, "latent")) are each other’s nearest in the other run.</p>
+        <p class="lead">\(sentence(comparison, first, second))</p>
         \(bars(comparison.histogram, labels: labels, title: "Latents of \(first.name) by cosine to the nearest of \(second.name)"))
-        <section><h2>Alone in \(first.name)</h2><p class="small">Of those active in at least\
-         \(RunComparison.leastCount) rows.</p>\(pairs(comparison.alone, first, second))</section>
+        <section><h2>Least like any latent of \(second.name)</h2><p class="small">Of those active in at least\
+         \(LatentRecord.leastCount) rows.</p>\(pairs(comparison.alone, first, second))</section>
         <section><h2>In both</h2>\(pairs(comparison.matched, first, second))</section>
+        \(when(!comparison.sublatents.isEmpty, sublatents(comparison, first, second)))
         """
+    } else if first.id == second.id {
+      body = "<p class=\"empty\">Choose two different runs.</p>"
     } else {
       body =
         "<p class=\"empty\">These two are not of the same place in the same model, or one is incomplete.</p>"
@@ -56,6 +59,28 @@ extension Explorer {
       \(isStatic ? pairLinks(first, second, runs) : form)
       \(body)
       """, section: .compare, run: first, runs: runs)
+  }
+
+  private func sentence(
+    _ comparison: RunComparison, _ first: RunRecord, _ second: RunRecord
+  ) -> Markup {
+    let name: Markup = first.shape.isFlat ? "latent" : "expert"
+    let near: Markup =
+      " For \(comparison.nearSublatents) of them it is a sublatent."
+    return """
+      Each \(name) of \(first.name) is shown with the latent of \(second.name) whose direction is most like its\
+       own.\(when(!second.shape.isFlat, near)) \(counted(comparison.mutual, "pair")) are each other’s nearest.
+      """
+  }
+
+  private func sublatents(
+    _ comparison: RunComparison, _ first: RunRecord, _ second: RunRecord
+  ) -> Markup {
+    let name: Markup = second.shape.isFlat ? "latents" : "experts"
+    return """
+      <section><h2>Sublatents of \(first.name) that are \(name) of \(second.name)</h2><p class="small">Of those active in at
+      least \(LatentRecord.leastCount) rows.</p>\(pairs(comparison.sublatents, first, second))</section>
+      """
   }
 
   /// Links to all pairs of runs, for files, where no server answers a form.

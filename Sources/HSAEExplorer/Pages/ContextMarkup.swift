@@ -2,6 +2,7 @@
 
 #if Explorer
 import Foundation
+import HSAEEvaluation
 import HSAEHTML
 import HSAEModels
 
@@ -12,8 +13,7 @@ func runningText(_ token: String) -> String {
     switch token {
     case "\n", "<0x0A>", "\\n": return "↵"
     case "\t", "<0x09>": return "⇥"
-    case "<bos>", "<s>", "<|endoftext|>", "<|begin_of_text|>": return token + " "
-    default: break
+    default: if beginsText(token) { return token + " " }
     }
   }
   // The quick way for most tokens: one ▁ (E2 96 81) in front and no line break.
@@ -25,8 +25,13 @@ func runningText(_ token: String) -> String {
   return token.replacingOccurrences(of: "▁", with: " ").replacingOccurrences(of: "\n", with: "↵")
 }
 
-/// The texts of `tokens` as running text. Byte tokens that together make a character are shown as that character, at
-/// the first of them. The token at `centre` is not joined with others.
+/// Whether a token stands before a text, and is not a part of it.
+func beginsText(_ token: String) -> Bool {
+  ["<bos>", "<s>", "<|endoftext|>", "<|begin_of_text|>"].contains(token)
+}
+
+/// The texts of `tokens` as running text. Byte tokens that together make a character are shown as that character: at the
+/// token `centre` if it is one of them, else at the first.
 func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
   var texts = tokens.map(runningText)
   guard tokens.contains(where: { byteToken($0) != nil }) else { return texts }
@@ -34,13 +39,15 @@ func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
   while start < tokens.count {
     var bytes: [UInt8] = []
     var end = start
-    while end < tokens.count, end != centre, bytes.count < 4, let byte = byteToken(tokens[end]) {
+    while end < tokens.count, bytes.count < 4, let byte = byteToken(tokens[end]) {
       bytes.append(byte)
       end += 1
       if let text = String(validating: bytes, as: UTF8.self) {
-        // A no-break space is a space here.
-        texts[start] = text == "\u{A0}" ? " " : runningText(text)
-        for place in start + 1..<max(start + 1, end) { texts[place] = "" }
+        let isCentre = centre.map((start..<end).contains) ?? false
+        for place in start..<end { texts[place] = "" }
+        // A no-break space is a space here, with a sign where it is what the text is about.
+        let space = isCentre ? "␣" : " "
+        texts[isCentre ? centre ?? start : start] = text == "\u{A0}" ? space : runningText(text)
         start = end - 1
         break
       }
@@ -51,7 +58,7 @@ func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
 }
 
 /// The byte that a token such as `<0xE2>` stands for.
-private func byteToken(_ token: String) -> UInt8? {
+func byteToken(_ token: String) -> UInt8? {
   guard token.utf8.count == 6, token.utf8.first == UInt8(ascii: "<"), token.hasPrefix("<0x"),
     token.hasSuffix(">")
   else { return nil }
@@ -60,14 +67,17 @@ private func byteToken(_ token: String) -> UInt8? {
 
 /// A shade from 0 (none) to 9 for a code of `value`; `maximum` is the latent's largest code.
 func shade(_ value: Float, _ maximum: Float) -> Int {
-  guard value > 0, maximum > 0 else { return 0 }
-  return min(9, max(1, Int((value / maximum * 9).rounded())))
+  let share = value / maximum
+  guard value > 0, maximum > 0, share.isFinite else { return 0 }
+  return Int(min(9, max(1, (share * 9).rounded())))
 }
 
 /// A context: the text around a marked token, shaded by the latent's codes.
 func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
   let texts = runningTexts(context.tokens.map(\.text), centre: context.centre)
-  var tokens: Markup = ""
+  // The text before is not shown.
+  var tokens: Markup =
+    context.document != nil && context.position > context.centre ? "…" : ""
   for (index, token) in context.tokens.enumerated() {
     let level = shade(token.value, maximum)
     guard level > 0 || index == context.centre else {
@@ -87,7 +97,7 @@ func contextMarkup(_ context: ContextText, maximum: Float) -> Markup {
   let source = [context.title, context.language].compactMap(\.self).joined(separator: " · ")
   return """
     <li><span class="code">\(code(context.value))</span>\
-    <p class="text" dir="auto">\(tokens)</p>\
+    <p class="text" dir="auto" lang="\(context.language ?? "")">\(tokens)</p>\
     \(when(!source.isEmpty, "<span class=\"source\">\(source)</span>"))</li>
     """
 }
@@ -99,12 +109,21 @@ func contextList(_ contexts: [ContextText], maximum: Float) -> Markup {
     : "<ol class=\"contexts\">\(contexts.map { contextMarkup($0, maximum: maximum) }.joined())</ol>"
 }
 
+extension LatentRecord {
+  /// Its name, then its other words. Spaces and single bytes are left out, unless there is nothing else.
+  var shownWords: [String] {
+    let legible = (name + words).filter(isLegible)
+    var seen: Set<String> = []
+    return legible.isEmpty ? words : legible.filter { seen.insert(wordForm($0)).inserted }
+  }
+}
+
 /// The label and the strongest words of a latent; the words of `asked` are marked.
 func latentWords(_ latent: LatentRecord, limit: Int = 8, asked: AskedWords? = nil) -> Markup {
   func text(_ text: String) -> Markup {
     asked?.isIn(text) ?? false ? "<mark>\(text)</mark>" : "\(text)"
   }
-  var shown = Array(latent.words.prefix(limit))
+  var shown = Array(latent.shownWords.prefix(limit))
   // The asked word is shown even if it is not among the first.
   if let asked, !shown.contains(where: asked.isIn),
     let found = latent.words.first(where: asked.isIn)
@@ -124,12 +143,20 @@ func latentTitle(_ latent: LatentRecord, _ run: RunRecord) -> String {
     ?? "\(kind) \(latent.expert)"
 }
 
-/// A link to a latent: its number and its words.
+extension AskedWords {
+  /// Whether one of them is marked in what `latentWords` shows of `latent`.
+  func isShown(by latent: LatentRecord) -> Bool {
+    (latent.name + latent.words + [latent.label ?? ""]).contains(where: isIn)
+  }
+}
+
+/// A link to a latent: its number and its words. With `text` its page shows what the latent does there.
 func latentLink(
-  _ latent: LatentRecord, _ run: RunRecord, limit: Int = 6, asked: AskedWords? = nil
+  _ latent: LatentRecord, _ run: RunRecord, limit: Int = 6, asked: AskedWords? = nil,
+  text: String? = nil
 ) -> Markup {
   """
-  <a class="latent" href="\(Address.latent(latent, run))"><span class="number">\(latent.number.name)\
+  <a class="latent" href="\(Address.latent(latent, run, text: text))"><span class="number">\(latent.number.name)\
   </span> \(latentWords(latent, limit: limit, asked: asked))</a>
   """
 }

@@ -17,9 +17,15 @@ extension Explorer {
     case ("GET", 2, "runs"):
       return try .html(overview(of: run(path[1])))
     case ("GET", 3, "runs") where path[2] == "latents":
-      return try .html(list(request, of: run(path[1])))
+      let run = try run(path[1])
+      guard let number = request.value("go") else { return try .html(list(request, of: run)) }
+      return .redirect(to: Address.latents(run) + "/" + (try latent(number, in: run).name))
     case ("GET", 3, "runs") where path[2] == "steer":
       return try await .html(steerPage(request, of: run(path[1])))
+    case ("GET", 4, "runs") where path[2] == "latents" && path[3] == "random":
+      let run = try run(path[1])
+      guard let latent = try database.randomLatent(of: run) else { return nil }
+      return .redirect(to: Address.latent(latent, run))
     case ("GET", 4, "runs") where path[2] == "latents":
       let run = try run(path[1])
       let latent = try latent(path[3], in: run)
@@ -28,7 +34,8 @@ extension Explorer {
         of: latent, in: run, contexts: isWhole ? .max : Self.contextsAtOnce, samples: isWhole)
       guard let detail else { return nil }
       if isWhole, request.value("fragment") == "1" { return .html(furtherContexts(detail)) }
-      return try .html(latentPage(detail, of: run, isWhole: isWhole))
+      let ownText = try await ownText(request, detail, of: run)
+      return try .html(latentPage(detail, of: run, isWhole: isWhole, ownText: ownText))
     case ("POST", 5, "runs") where path[2] == "latents" && path[4] == "label":
       let run = try run(path[1])
       let latent = try latent(path[3], in: run)

@@ -4,15 +4,35 @@
 #if Explorer
 let explorerScript = """
   'use strict';
+  // What is read aloud: each page that changes has a line for it.
+  const say = text => { const line = document.getElementById('said'); if (line) line.textContent = text; };
+  const fail = (place, words) => {
+    const note = document.createElement('p');
+    note.className = 'lead';
+    note.setAttribute('role', 'alert');
+    note.textContent = words;
+    place.replaceChildren(note);
+  };
+  const gone = 'The explorer does not answer. Is hsae explore still running?';
+  // Puts the part of a page in its place. Returns whether it came, and before another part was wanted there.
+  const wanted = new Map();
   const swap = async (place, address) => {
-    const answer = await fetch(address + (address.includes('?') ? '&' : '?') + 'fragment=1');
-    if (!answer.ok) { location.href = address; return; }
-    place.innerHTML = await answer.text();
+    wanted.set(place, address);
+    const isWanted = () => wanted.get(place) === address;
+    const answer = await fetch(address + (address.includes('?') ? '&' : '?') + 'fragment=1').catch(() => null);
+    if (!isWanted()) return false;
+    if (!answer) { fail(place, gone); return false; }
+    if (!answer.ok) { location.href = address; return false; }
+    const html = await answer.text();
+    if (!isWanted()) return false;
+    place.innerHTML = html;
+    return true;
   };
 
-  document.querySelectorAll('details[data-from]').forEach(more => more.addEventListener('toggle', () => {
-    if (more.open) swap(more.querySelector('div'), more.dataset.from);
-  }, {once: true}));
+  document.querySelectorAll('details[data-from]').forEach(more => more.addEventListener('toggle', async () => {
+    if (more.open && !more.dataset.there && await swap(more.querySelector('div'), more.dataset.from))
+      more.dataset.there = 'yes';
+  }));
 
   const filters = document.getElementById('filters');
   const results = document.getElementById('results');
@@ -21,11 +41,16 @@ let explorerScript = """
     const show = () => {
       const address = filters.getAttribute('action') + '?' + new URLSearchParams(new FormData(filters));
       const own = ++latest;
-      fetch(address + '&fragment=1').then(answer => answer.text()).then(html => {
+      const put = (html, isPage) => {
         if (own !== latest) return;
-        results.innerHTML = html;
+        // An error comes as a whole page.
+        if (isPage) fail(results, new DOMParser().parseFromString(html, 'text/html').querySelector('.lead').textContent);
+        else results.innerHTML = html;
+        say(results.querySelector('.count')?.textContent ?? '');
         history.replaceState(null, '', address);
-      });
+      };
+      fetch(address + '&fragment=1').then(async answer => put(await answer.text(), !answer.ok))
+        .catch(() => { if (own === latest) fail(results, gone); });
     };
     filters.addEventListener('input', () => { clearTimeout(timer); timer = setTimeout(show, 120); });
     filters.addEventListener('submit', event => { event.preventDefault(); show(); });
@@ -37,11 +62,12 @@ let explorerScript = """
     parts.addEventListener('change', async event => {
       const address = typing.getAttribute('action') + '?' + new URLSearchParams(new FormData(typing));
       const place = [...choices()].indexOf(event.target);
-      await swap(parts, address);
+      if (!await swap(parts, address)) return;
       history.replaceState(null, '', address);
       choices()[place]?.focus();
+      say([...parts.querySelectorAll('[data-said]')].map(line => line.dataset.said).join('. '));
     });
-    // For another text no token is chosen, and the page shows its last one.
+    // For another text no token is chosen, and the page shows the one that is explained least.
     document.getElementById('text').addEventListener('input', () =>
       choices().forEach(choice => { choice.checked = false; }));
   }
@@ -125,10 +151,12 @@ let explorerScript = """
     const answer = await fetch(address, {method: 'PUT', body}).catch(() => null);
     const said = answer ? await answer.json() : {error: 'the explorer does not answer.'};
     if (!answer?.ok) { state.textContent = 'Not saved: ' + said.error; return; }
-    state.textContent = 'Saved.';
+    state.textContent = said.label ? 'Saved.' : previous.value ? 'Label removed.' : 'There is no label.';
     label.value = previous.value = said.label ?? '';
     const heading = document.querySelector('h1');
     heading.textContent = said.label ?? heading.dataset.words;
+    // The words stand below a label.
+    document.getElementById('words').hidden = !said.label;
     document.title = (said.label ?? heading.dataset.words) + document.title.slice(document.title.indexOf(' · '));
   });
   """

@@ -50,9 +50,9 @@ let explorerStyle =
     .words{font-size:1.0625em}
     .words bdi{margin-right:.45em;overflow-wrap:anywhere}
     .label{font-family:var(--sans);background:var(--tint);border-radius:4px;padding:1px 7px}
-    .subs,.plainlist,.hits{list-style:none;margin:0;padding:0}
+    .subs,.plainlist{list-style:none;margin:0;padding:0}
     .subs li{display:grid;grid-template-columns:3.4rem minmax(0,1fr);gap:10px;padding:4px 0;line-height:1.5}
-    .plainlist li,.hits>li{padding:6px 0}
+    .plainlist li{padding:6px 0}
     .share{font-size:.8125rem;color:var(--mid);text-align:right;font-variant-numeric:tabular-nums;
     padding-top:2px}
     .tree h3{font-size:1.0625rem}.tree .subs li{grid-template-columns:3.2rem minmax(0,1fr)}
@@ -122,8 +122,18 @@ let explorerStyle =
     min-width:2px}
     .chosen{grid-column:2/4;display:grid;grid-template-columns:3rem minmax(0,1fr);gap:10px;padding-left:14px;
     border-left:1px solid var(--hush);margin-left:6px}
-    .faint{opacity:.6}
-    @media (max-width:600px){.latents:not(.pairs) :is(th,td):is(:nth-child(3),:nth-child(4)){display:none}.latents th:first-child,.latents tbody th{min-width:9rem}
+    .faint :is(.latent,.number,.label){color:var(--mid)}
+    .link{background:none;color:var(--c0);padding:2px 4px;font-size:.8125rem;text-decoration:underline;border-radius:3px}
+    .latents .contexts{margin-top:4px}
+    .go{display:flex;flex-wrap:wrap;gap:6px 18px;align-items:center;font-size:.875rem;margin:10px 0}.go form{display:flex;gap:6px}
+    .go input{width:6rem;background:var(--card);border:1px solid var(--hush);border-radius:6px;padding:6px 10px}
+    .further{margin-top:14px}h2[id]{scroll-margin-top:5.5rem}.filters select{max-width:15rem}
+    body:has(#values:checked) .text [title]::after{content:attr(title);margin:0 .4em;vertical-align:super;font:.6875rem var(--sans);color:var(--mid)}
+    @media (max-width:600px){.latents:not(.pairs),.latents:not(.pairs) tbody{display:block}.latents:not(.pairs) thead{display:none}
+    .latents:not(.pairs) tbody tr{display:flex;flex-wrap:wrap;gap:2px 14px;padding:8px 0;border-bottom:1px solid var(--rule)}
+    .latents:not(.pairs) tbody :is(th,td){border:0;padding:0;min-width:0}.latents:not(.pairs) tbody th{flex:1 0 100%}
+    .latents:not(.pairs) td{font-size:.8125rem}.latents:not(.pairs) td::before{content:attr(data-name) " ";color:var(--mid)}
+    .latents:not(.pairs) td.sorted{font-weight:600}
     .latents.pairs,.pairs tbody{display:block}.pairs thead{display:none}
     .pairs tbody tr{display:grid;grid-template-columns:3rem minmax(0,1fr);padding:7px 0;border-bottom:1px solid var(--rule)}
     .latents.pairs tbody :is(th,td){border:0;padding:2px 0;min-width:0}.pairs tbody td:first-child{grid-row:1/3}

@@ -16,20 +16,20 @@ extension Explorer {
   static let contextsAtOnce = 10
 
   /// The page of a latent. Unless the page `isWhole`, the script fetches further contexts when they are wanted, and
-  /// `detail` need not contain them.
+  /// `detail` need not contain them. `ownText` is what the latent does in the reader's text.
   func latentPage(
-    _ detail: LatentDetail, of run: RunRecord, isWhole: Bool
+    _ detail: LatentDetail, of run: RunRecord, isWhole: Bool, ownText: Markup = ""
   ) throws(Failure) -> Markup {
     let latent = detail.latent
     let title = latentTitle(latent, run)
-    let words = latent.words.prefix(4).joined(separator: ", ")
+    let words = latent.shownWords.prefix(LatentName.length).joined(separator: ", ")
     let parent = detail.parent.map {
-      "<p class=\"kicker\">inside \(latentLink($0, run))</p>" as Markup
+      "<p class=\"kicker\">sublatent of \(latentLink($0, run))</p>" as Markup
     }
     var figures = [
       figure("active in", density(latent.density), "\(counted(latent.count, "row"))"),
       figure(
-        "strongest code", "\(code(latent.maximum))",
+        "largest activation", "\(code(latent.maximum))",
         "\(code(Float(latent.mean))) on average"),
     ]
     if detail.parent != nil {
@@ -46,15 +46,17 @@ extension Explorer {
     let shown = Array(detail.strongest.prefix(Self.contextsAtOnce))
     let sublatents = latent.sublatent == nil ? try cards(detail, run) : siblings(detail, run)
     return try layout(
-      "\(latent.label ?? latent.words.first ?? title) · \(title)",
+      "\(latent.label ?? latent.shownWords.first ?? title) · \(title)",
       """
       \(parent)
       <h1 data-words="\(words)">\(latent.label ?? words)</h1>
-      <p class="lead">\(title)\(when(latent.label != nil, ": \(words)"))</p>
-      \(when(!isStatic, labelForm(latent, run)))
+      <p class="lead">\(title)<span id="words"\(when(latent.label == nil, " hidden"))>: \(words)</span></p>
+      \(when(!isStatic, labelForm(latent, run) + neighbours(latent, run)))
       <dl class="figures">\(figures.joined())</dl>
       <div class="split"><div>
+      \(ownText)
       <section aria-labelledby="contexts"><h2 id="contexts">Strongest contexts</h2>
+      <label class="check"><input type="checkbox" id="values"> show activations</label>
       \(contextList(shown, maximum: latent.maximum))
       \(when(latent.count > shown.count, more(detail, run, isWhole: isWhole)))
       </section>
@@ -63,7 +65,7 @@ extension Explorer {
       \(effects(detail, run))
       \(histogram(detail))
       \(related("Nearest directions", "cosine", detail.nearest, run))
-      \(related("Active together", "n_ij / √(n_i n_j)", detail.coactive, run))
+      \(related("Active together", "how often both fire together", detail.coactive, run))
       </aside></div>
       """, section: .latents, run: run, runs: database.runs())
   }
@@ -76,6 +78,28 @@ extension Explorer {
     placeholder="what you would call it"></label><button>Save</button>
     <span role="status"></span>\(when(canSteer(run), steerLink(latent, run)))</form>
     """
+  }
+
+  /// Links to the previous and the next latent, a random one, and a field for a number.
+  private func neighbours(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
+    let count = latent.sublatent == nil ? run.shape.experts : run.shape.sublatents
+    func link(_ step: Int, _ relation: Markup) -> Markup {
+      let place = (latent.sublatent ?? latent.expert) + step
+      guard (0..<count).contains(place) else { return "" }
+      let number =
+        latent.sublatent == nil
+        ? LatentNumber(expert: place) : LatentNumber(expert: latent.expert, sublatent: place)
+      return """
+        <a rel="\(relation)" href="\(Address.latents(run))/\(number.name)">\(step < 0 ? "← \(number.name)" : "\(number.name) →")</a>
+        """
+    }
+    return """
+      <nav class="go" aria-label="Other latents">\(link(-1, "prev"))\(link(1, "next"))
+      <a href="\(Address.latents(run))/random">random</a>
+      <a href="/api/v1\(Address.latent(latent, run))/vector" download="\(latent.number.name).json">vector (JSON)</a>
+      <form action="\(Address.latents(run))"><input name="go" aria-label="Number of a latent" placeholder="12 or 12.3"
+      inputmode="decimal" pattern="[0-9]+([.\\/][0-9]+)?" required autocomplete="off"><button>Go</button></form></nav>
+      """
   }
 
   private func steerLink(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
@@ -122,21 +146,96 @@ extension Explorer {
       let promoted = promoted.indices.contains(index) ? promoted[index] : nil
       return """
         <article class="card" id="s\(latent.sublatent ?? 0)"><h3>\(latentLink(latent, run))</h3>
-        <p class="small">\(percent(latent.shareOfParent)) of the expert’s rows</p>
+        <p class="small">\(percent(latent.shareOfParent)) of the expert’s rows\(rareNote(latent))</p>
         \(contextList(contexts[index], maximum: latent.maximum))
         \(promoted.map(promotes))</article>
         """
     }.joined()
-    let rest = live.dropFirst(shown.count).map { "<li>\(latentLink($0, run))</li>" as Markup }
-      .joined()
+    let rest = live.dropFirst(shown.count).map { latent -> Markup in
+      "<li><span class=\"share\">\(percent(latent.shareOfParent))</span> <span>\(latentLink(latent, run))</span></li>"
+    }.joined()
     let dead = run.shape.sublatents - live.count
     return """
-      <section aria-labelledby="inside"><h2 id="inside">Inside it</h2>
+      <section aria-labelledby="inside"><h2 id="inside">Sublatents</h2>
       \(when(cards.isEmpty, "<p class=\"empty\">None of its sublatents is active for any row.</p>"))
       <div class="cards">\(cards)</div>
-      \(when(!rest.isEmpty, "<ul class=\"plainlist\">\(rest)</ul>"))
+      \(when(!rest.isEmpty, "<ul class=\"subs further\">\(rest)</ul>"))
       \(when(dead > 0, "<p class=\"small\">\(dead) of \(counted(run.shape.sublatents, "sublatent")) \(dead == 1 ? "is" : "are") dead: not active for any row here.</p>"))
       </section>
+      """
+  }
+
+  /// A note for a latent that fires so rarely that its words mean little.
+  private func rareNote(_ latent: LatentRecord) -> Markup {
+    when(latent.isRare, " · rare: \(counted(latent.count, "row"))")
+  }
+
+  /// What the latent of `detail` and its sublatents do in the text of `request`, below a box for the text; empty where no
+  /// text can be read.
+  func ownText(
+    _ request: WebRequest, _ detail: LatentDetail, of run: RunRecord
+  ) async throws(Failure) -> Markup {
+    guard dissector != nil, run.isComplete, canSteer(run) else { return "" }
+    let (latent, text) = (detail.latent, try Self.text(of: request))
+    var body: Markup = ""
+    if let text {
+      body = shaded(try await dissection(of: text, by: [run]), by: latent, run)
+    } else if let first = detail.strongest.first {
+      let tokens = first.tokens.map(\.text).filter { !beginsText($0) }
+      let words = String(runningTexts(tokens).joined().trimmingPrefix(while: \.isWhitespace))
+      body = """
+        <p class="small">For example <a href="\(Address.latent(latent, run, text: words))#own">its strongest context</a>.</p>
+        """
+    }
+    return """
+      <section aria-labelledby="own"><h2 id="own">In your text</h2>
+      <form class="typing" action="\(Address.latent(latent, run))#own">
+      <label class="hush" for="text">Text</label>
+      <textarea id="text" name="text" rows="2" maxlength="\(Self.longestText)" required>\(text ?? "")</textarea>
+      <div><button>Shade</button></div></form>
+      \(body)</section>
+      """
+  }
+
+  private func shaded(
+    _ dissection: Dissection, by latent: LatentRecord, _ run: RunRecord
+  ) -> Markup {
+    let texts = runningTexts(dissection.tokens.map(\.text))
+    let parts = dissection.runs[0].tokens
+    let values = parts.map { $0.value(of: latent.number) }
+    let tokens = texts.indices.map { index -> Markup in
+      values[index] > 0
+        ? """
+        <span class="s\(shade(values[index], latent.maximum))" title="\(code(values[index]))">\(texts[index])</span>
+        """ : "\(texts[index])"
+    }.joined()
+    // The sublatents that fire where their expert does, with the tokens.
+    var places: [Int: [Int]] = [:]
+    if latent.sublatent == nil {
+      for (index, token) in parts.enumerated() {
+        guard let active = token.latents.first(where: { $0.latent.expert == latent.expert }),
+          active.isSublatentActive, let sublatent = active.sublatent?.sublatent
+        else { continue }
+        places[sublatent, default: []].append(index)
+      }
+    }
+    let sublatents = places.sorted { $0.key < $1.key }.compactMap { _, tokens -> Markup? in
+      let active = parts[tokens[0]].latents.first { $0.latent.expert == latent.expert }
+      guard let sublatent = active?.sublatent else { return nil }
+      let words = tokens.map { index -> Markup in
+        "<q lang=\"\">\(String(texts[index].drop { $0 == " " }))</q>"
+      }
+      return """
+        <li><span class="share">\(counted(tokens.count, "token"))</span>
+        <span>\(latentLink(sublatent, run)) at \(words.joined(", "))</span></li>
+        """
+    }.joined()
+    let fired = values.count { $0 > 0 }
+    let cut = when(dissection.isCut, " Only the first \(Dissector.longestText) tokens are read.")
+    return """
+      <p class="text" dir="auto" lang="">\(tokens)</p>
+      <p class="small">\(fired == 0 ? "It does not fire in this text." : "It fires at \(grouped(fired)) of \(counted(values.count, "token")); its largest activation is \(code(values.max() ?? 0)).")\(cut)</p>
+      \(when(!sublatents.isEmpty, "<ul class=\"subs\">\(sublatents)</ul>"))
       """
   }
 
@@ -156,7 +255,7 @@ extension Explorer {
       "<li><span class=\"share\">\(percent(other.shareOfParent))</span> \(latentLink(other, run))</li>"
     }.joined()
     return """
-      <section aria-labelledby="beside"><h2 id="beside">Beside it, in the same expert</h2>
+      <section aria-labelledby="beside"><h2 id="beside">Other sublatents of expert \(detail.latent.expert)</h2>
       <ul class="subs">\(items)</ul></section>
       """
   }
@@ -184,6 +283,7 @@ extension Explorer {
     }
     return """
       <section><h2>\(run.kind == .vocabulary ? "Tokens along it" : "Promoted tokens")</h2>
+      \(when(detail.parent != nil, "<p class=\"small\">What the sublatent adds beyond its expert.</p>"))
       \(lists(promoted))\(together)</section>
       """
   }
@@ -194,8 +294,12 @@ extension Explorer {
     let labels = (0...detail.histogram.count).map {
       grouped(Double($0) / Double(detail.histogram.count) * maximum, digits: 2)
     }
-    return
-      "<section>\(bars(detail.histogram, labels: labels, title: "How strong: rows by code"))</section>"
+    let title: Markup = "How strong: rows by code"
+    return """
+      <section>\(bars(detail.histogram, labels: labels, title: title))
+      <details><summary>logarithmic</summary>\(bars(detail.histogram, labels: labels, title: "\(title), logarithmic", isLogarithmic: true))
+      </details></section>
+      """
   }
 
   private func related(

@@ -10,8 +10,8 @@ import HSAESupport
 enum Address {
   static func run(_ run: RunRecord) -> String { "/runs/\(encoded(run.name))" }
   static func latents(_ run: RunRecord) -> String { self.run(run) + "/latents" }
-  static func latent(_ latent: LatentRecord, _ run: RunRecord) -> String {
-    latents(run) + "/" + latent.number.name
+  static func latent(_ latent: LatentRecord, _ run: RunRecord, text: String? = nil) -> String {
+    latents(run) + "/" + latent.number.name + (text.map { "?text=" + encoded($0) } ?? "")
   }
   static func compare(_ run: RunRecord, _ other: RunRecord) -> String {
     "/compare?run=\(encoded(run.name))&other=\(encoded(other.name))"
@@ -59,14 +59,22 @@ extension Explorer {
     }
     let others = runs.map { other -> Markup in
       let current = when(other.id == run?.id, " aria-current=\"true\"")
-      return "<a href=\"\(Address.run(other))\"\(current)>\(other.name)</a>"
+      // The same kind of page.
+      let address =
+        switch section {
+        case .latents: Address.latents(other)
+        case .text where canSteer(other) && !isStatic: Address.text(other)
+        case .steer where canSteer(other) && !isStatic: Address.steer(other)
+        default: Address.run(other)
+        }
+      return "<a href=\"\(address)\"\(current)>\(other.name)</a>"
     }.joined(" ")
     let chooser: Markup = "<nav class=\"runs\" aria-label=\"Runs\">\(others)</nav>"
     let search = run.map { run -> Markup in
       """
       <form class="find" role="search" action="\(Address.latents(run))">
-      <input type="search" name="q" aria-label="Find latents by word, context or label"
-      placeholder="Find a word …" autocomplete="off" spellcheck="false">
+      <input type="search" name="q" aria-label="Find latents by \(isStatic ? "word or label" : "word, context, label or number")"
+      placeholder="\(isStatic ? "word or label" : "word, label or number")" maxlength="\(SearchQuery.longest)" autocomplete="off" spellcheck="false">
       </form>
       """
     }
@@ -97,15 +105,17 @@ extension Explorer {
       """
   }
 
-  /// A page with an error message.
-  func errorPage(_ error: Failure) -> Markup {
-    layout(
+  /// A page with an error message, with the navigation of the run that `request` is about.
+  func errorPage(_ error: Failure, _ request: WebRequest) -> Markup {
+    let runs = (try? database.runs()) ?? []
+    let name = request.path.first == "runs" ? request.path.dropFirst().first : request.value("runs")
+    return layout(
       error.status == 404 ? "Not found" : "Sorry",
       """
       <h1>\(error.status == 404 ? "Not found" : "That did not work")</h1>
       <p class="lead" role="alert">\(error.message)</p>
       <p><a href="/">All runs</a></p>
-      """)
+      """, run: runs.first { $0.name == name } ?? runs.first, runs: runs)
   }
 }
 
@@ -117,9 +127,9 @@ func checkbox(_ name: Markup, _ text: Markup, value: String = "1", isOn: Bool) -
   """
 }
 
-/// A frequency: 4.5 %, or 12 / M for 12 of a million.
+/// A frequency: 4.5 %, or 12 per million.
 func density(_ share: Double) -> Markup {
-  share >= 0.001 || share == 0 ? "\(percent(share))" : "\(short(share * 1e6)) / M"
+  share >= 0.001 || share == 0 ? "\(percent(share))" : "\(short(share * 1e6)) per million"
 }
 
 /// A code with three significant digits, but at most five decimals.
@@ -130,13 +140,16 @@ func code(_ value: Float) -> String {
   return place < 3 ? decimal(value, min(5, 2 - place)) : grouped(value, digits: 3)
 }
 
-/// A chart of bars of equal width. There is a label for each bar, or for each edge of bars; the first, middle and last
+/// A chart of bars of equal width. If it is logarithmic, a bar's height goes by log(1 + value). There is a label for each bar, or for each edge of bars; the first, middle and last
 /// are shown.
-func bars(_ values: [Int], labels: [String], title: Markup) -> Markup {
-  let greatest = Double(max(1, values.max() ?? 1))
+func bars(
+  _ values: [Int], labels: [String], title: Markup, isLogarithmic: Bool = false
+) -> Markup {
+  func scaled(_ value: Int) -> Double { isLogarithmic ? log1p(Double(value)) : Double(value) }
+  let greatest = scaled(max(1, values.max() ?? 1))
   // Whole numbers are short: a bar is 100 wide, the tallest is 600 high.
   let columns = values.enumerated().map { index, value -> Markup in
-    let height = value == 0 ? 0 : max(15, Int(Double(value) / greatest * 600))
+    let height = value == 0 ? 0 : max(15, Int(scaled(value) / greatest * 600))
     return """
       <rect x="\(100 * index + 6)" y="\(600 - height)" width="88" height="\(height)"><title>\
       \(labels.indices.contains(index) ? labels[index] : ""): \(grouped(value))</title></rect>

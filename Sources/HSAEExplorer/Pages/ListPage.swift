@@ -12,9 +12,7 @@ extension Explorer {
   static let staticPage = 200
 
   func list(_ request: WebRequest, of run: RunRecord) throws(Failure) -> Markup {
-    // A search lists fewer, so that the contexts below are in sight.
-    let isSearch = request.value("q")?.isEmpty == false
-    var query = try LatentQuery(request, limit: isStatic ? Self.staticPage : isSearch ? 20 : 50)
+    var query = try LatentQuery(request, limit: isStatic ? Self.staticPage : 50)
     if run.shape.isFlat, query.order == .score { query.order = .density }
     let found = try results(query, request, of: run)
     if request.value("fragment") == "1" { return found }
@@ -31,9 +29,10 @@ extension Explorer {
       option("", "best first", sort)
       + (best + others).map { option($0.name, $0.sortTitle, sort) }.joined()
       + option("number", "number", sort)
-    let level = request.value("level") ?? (query.text == nil ? "top" : "both")
+    let level = request.value("level") ?? ""
     let levels: Markup = """
-      <label>Level <select name="level">\(option("top", "experts", level))\
+      <label title="Searches and lists of labelled latents have both levels, unless you choose one.">Level
+      <select name="level">\(option("", "experts", level))\(option("top", "experts only", level))\
       \(option("sub", "sublatents", level))\(option("both", "both", level))</select></label>
       """
     return try layout(
@@ -42,14 +41,16 @@ extension Explorer {
       <h1>Latents</h1>
       <form class="filters" id="filters" action="\(Address.latents(run))" role="search">
       <label class="wide">Find <input type="search" name="q" value="\(request.value("q") ?? "")"
-      placeholder="a word, a context, a label" autocomplete="off" spellcheck="false" autofocus></label>
+      placeholder="word, context, label or number" maxlength="\(SearchQuery.longest)" autocomplete="off" spellcheck="false"
+      autofocus></label>
       \(when(!run.shape.isFlat, levels))
       <label>Sort by <select name="sort">\(orders)</select></label>
       \(checkbox("labelled", "labelled", isOn: query.isLabelled))
-      \(checkbox("dead", "dead ones too", isOn: query.includesDead))
+      \(checkbox("dead", "include dead latents", isOn: query.includesDead))
       <button>Show</button>
       </form>
-      <div id="results" aria-live="polite">\(found)</div>
+      <p class="hush" role="status" id="said"></p>
+      <div id="results">\(found)</div>
       """, section: .latents, run: run, runs: database.runs())
   }
 
@@ -76,21 +77,13 @@ extension Explorer {
     let effects = try asked.map { (asked) throws(Failure) in
       try promoted(asked, page.latents, run)
     }
-    var contexts: Markup = ""
-    if let text = query.text, query.offset == 0 {
-      let hits = try database.search(contexts: text, in: run, limit: 12)
-      if !hits.isEmpty {
-        let items = hits.map { hit -> Markup in
-          """
-          <li>\(latentLink(hit.latent, run))
-          <ol class="contexts">\(contextMarkup(hit.context, maximum: hit.latent.maximum))</ol></li>
-          """
-        }.joined()
-        contexts = "<h2>Strongest at these words</h2><ul class=\"hits\">\(items)</ul>"
-      }
+    let hits = try query.text.map { (text) throws(Failure) in
+      try database.contexts(of: page.latents, at: text, in: run)
     }
     let rows = page.latents.indices.map {
-      row(page.latents[$0], run, asked, promoted: effects?[$0] ?? [])
+      row(
+        page.latents[$0], run, asked, promoted: effects?[$0] ?? [],
+        hit: hits?[page.latents[$0].number], sortedBy: query.order)
     }.joined()
     let first = query.offset + 1
     let last = query.offset + page.latents.count
@@ -99,7 +92,10 @@ extension Explorer {
       ? "Nothing found."
       : "\(grouped(first))–\(grouped(last)) of \(grouped(page.total))"
     let headings = LatentColumn.shown(for: run).map { column -> Markup in
-      "<th scope=\"col\">\(column.heading)</th>"
+      let order: Markup = query.isDescending ? "descending" : "ascending"
+      let sorted: Markup = " class=\"sorted\" aria-sort=\"\(order)\""
+      return
+        "<th scope=\"col\"\(when(column.name == query.order.name, sorted))>\(column.heading)</th>"
     }.joined()
     let table: Markup = """
       <div class="scroll"><table class="latents"><thead><tr><th scope="col">latent</th>
@@ -107,10 +103,9 @@ extension Explorer {
       <tbody>\(rows)</tbody></table></div>
       """
     return """
-      <p class="count" role="status">\(range)</p>
+      <p class="count">\(range)</p>
       \(when(!rows.isEmpty, table))
       \(pager(query, request, total: page.total, run))
-      \(contexts)
       """
   }
 
@@ -118,7 +113,7 @@ extension Explorer {
   private func promoted(
     _ asked: AskedWords, _ latents: [LatentRecord], _ run: RunRecord
   ) throws(Failure) -> [[String]] {
-    let isShown = latents.map { ($0.words + [$0.label ?? ""]).contains(where: asked.isIn) }
+    let isShown = latents.map { asked.isShown(by: $0) }
     let others = zip(latents, isShown).filter { !$1 }.map(\.0)
     var found = try database.promoted(by: others, in: run).map { texts in
       texts.map { wordsPromoted($0, asked) } ?? []
@@ -134,17 +129,26 @@ extension Explorer {
     }
   }
 
+  /// A latent of the list, with what matches a search marked: words and label, else promoted tokens, else a context.
   private func row(
-    _ latent: LatentRecord, _ run: RunRecord, _ asked: AskedWords?, promoted: [String]
+    _ latent: LatentRecord, _ run: RunRecord, _ asked: AskedWords?, promoted: [String],
+    hit: ContextHit?, sortedBy order: LatentQuery.Order
   ) -> Markup {
     let words = promoted.prefix(3).map { "<bdi><mark>\($0)</mark></bdi>" as Markup }.joined(" ")
     let promotes: Markup = " <span class=\"small\">promotes \(words)</span>"
     let cells = LatentColumn.shown(for: run).map { column -> Markup in
       let (text, help) = column.cell(latent)
-      return "<td\(when(!help.isEmpty, " title=\"\(help)\""))>\(text)</td>"
+      let sorted = when(column.name == order.name, " class=\"sorted\"")
+      let title = when(!help.isEmpty, " title=\"\(help)\"")
+      return "<td\(sorted)\(title) data-name=\"\(column.heading)\">\(text)</td>"
     }.joined()
+    let isMarked = asked?.isShown(by: latent) ?? false
+    let context = hit.map { hit -> Markup in
+      "<ol class=\"contexts\">\(contextMarkup(hit.context, maximum: latent.maximum))</ol>"
+    }
     return """
-      <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(when(!promoted.isEmpty, promotes))</th>
+      <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(when(!promoted.isEmpty, promotes))\
+      \(when(!isMarked && promoted.isEmpty, context ?? ""))</th>
       \(cells)</tr>
       """
   }

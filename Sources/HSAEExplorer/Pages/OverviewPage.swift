@@ -54,7 +54,8 @@ extension Explorer {
       <p class="lead">\(runDescription(run))</p>
       <dl class="figures">\(figures.joined())</dl>
       <section aria-labelledby="clearest">
-      <h2 id="clearest">\(shape.isFlat ? "The most frequent latents" : "The clearest hierarchies")</h2>
+      <h2 id="clearest">\(shape.isFlat ? "The most frequent latents" : "Experts with the highest hierarchy scores")</h2>
+      \(when(!shape.isFlat, scale(clearest.first?.score, numbers)))
       <div class="trees">\(trees.joined())</div>
       <p><a href="\(Address.latents(run))">All latents, to sort and search</a></p>
       </section>
@@ -64,9 +65,20 @@ extension Explorer {
       """, section: .overview, run: run, runs: database.runs())
   }
 
+  /// What the scores of a run mean, with its highest.
+  private func scale(_ highest: Double?, _ numbers: RunStatistics) -> Markup {
+    guard let highest else { return "" }
+    return """
+      <p class="small">The score is 0 where words of one sublatent are no more alike than words of different ones; clear
+      hierarchies reach 0.2 to 0.4. Here the highest is \(decimal(highest, 3)), and \(grouped(numbers.scored)) of
+      \(grouped(numbers.live)) live experts are above 0.</p>
+      """
+  }
+
   private static let liveNote: Markup = """
     <p class="small">These pages are files, written by hsae explain --html. On the same database hsae explore also
-    sorts and filters latents, gives each sublatent a page, keeps labels, takes any text apart, and steers.</p>
+    sorts and filters latents, gives each sublatent a page, keeps labels, shows which latents fire in your text, and
+    steers.</p>
     """
 
   /// An expert with its most frequent sublatents.
@@ -82,6 +94,7 @@ extension Explorer {
     }.joined()
     return """
       <article class="card tree"><h3>\(latentLink(latent, run))</h3>
+      \(when(run.shape.isFlat, "<p class=\"small\">active in \(density(latent.density))</p>"))
       \(when(!items.isEmpty, "<ul class=\"subs\">\(items)</ul>"))</article>
       """
   }

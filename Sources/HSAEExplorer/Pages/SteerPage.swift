@@ -55,7 +55,7 @@ extension Explorer {
       spellcheck="false" placeholder="12, 12.3 or a word"></label>
       <label>Strength <span class="pair"><input type="range" id="slider" min="-3" max="3" step="0.1"
       value="\(number(asked.strength))" aria-label="Strength, as a slider"><input type="number"
-      name="strength" min="-100" max="100" step="any" value="\(number(asked.strength))"></span></label>
+      name="strength" aria-label="Strength" min="-100" max="100" step="any" value="\(number(asked.strength))"></span></label>
       </div>
       \(title)
       <label class="hush" for="prompt">Prompt</label>
@@ -74,13 +74,14 @@ extension Explorer {
     }
     let parent = checkbox("with_parent", "together with its expert", isOn: asked.withParent)
     return """
+      \(when(record == nil || record?.sublatent != nil, parent))
       <details><summary>More</summary><div class="filters">
       \(field("n_tokens", "Tokens", "\(asked.tokens)", "min=\"1\" max=\"200\""))
       \(field("temperature", "Temperature", number(asked.sampling.temperature), "min=\"0\" max=\"10\" step=\"any\""))
       \(field("freq_penalty", "Frequency penalty", number(asked.sampling.frequencyPenalty), "min=\"-10\" max=\"10\" step=\"any\""))
       \(field("seed", "Seed", "\(asked.sampling.seed)", "min=\"0\""))
-      </div><div>\(when(record == nil || record?.sublatent != nil, parent))
-      \(checkbox("ablate", "take the latent away instead", isOn: asked.ablate))
+      </div><div>
+      \(checkbox("ablate", "ablate: take away what the latent adds", isOn: asked.ablate))
       \(checkbox("skip_prompt", "leave the prompt as it is", isOn: asked.skipPrompt))</div></details>
       """
   }
@@ -109,7 +110,7 @@ extension Explorer {
   }
 
   private func matches(_ text: String, _ run: RunRecord) throws(Failure) -> Markup {
-    let found = try database.search(words: String(text.prefix(200)), in: run, limit: 12)
+    let found = try database.search(SearchQuery.checked(text), in: run, limit: 12)
     return found.isEmpty
       ? "<p class=\"empty\">There is no latent of that number or word.</p>"
       : choice("Choose one", found, run)

@@ -1,5 +1,5 @@
-// Takes a text apart, like the paper's figure 4: tokens are shaded by how much of them a run explains, and the chosen
-// token's active latents are listed, with several runs side by side.
+// Which latents fire in a text, like the paper's figure 4: tokens are shaded by how much of them a run explains, or by one
+// latent, and the chosen token's active latents are listed, with several runs side by side.
 
 #if Explorer
 import Foundation
@@ -9,28 +9,32 @@ import HSAESupport
 
 extension Explorer {
   /// The longest text in UTF-16 units, which browsers count.
-  private static let longest = 4000
-  private static let example =
-    "The corgi herded the sheep across the field while the poodle watched from the porch."
+  static let longestText = 4000
+  /// The heading, and what links to the page are called.
+  static let textTitle = "See which latents fire in your text"
+  private static let examples = [
+    "The corgi herded the sheep across the field while the poodle watched from the porch.",
+    "The Bank of England raised rates.",
+    "Die Seine fließt durch Paris, the Rhine through Basel.",
+  ]
 
   func textPage(_ request: WebRequest) async throws(Failure) -> Markup {
     let all = try database.runs()
-    let usable = all.filter { $0.isComplete && $0.kind == .text && $0.layer != nil }
+    let usable = all.filter { $0.isComplete && canSteer($0) }
     guard !usable.isEmpty else {
       let named = all.first { request.value("runs") == $0.name }
       return layout(
         "Text",
         """
-        <h1>Take a text apart</h1>
-        <p class="empty">Only complete runs on a language model’s residual stream can take a text apart, and none is
-        here.</p>
+        <h1>\(Self.textTitle)</h1>
+        <p class="empty">This needs a complete run on a language model’s residual stream, and there is none here.</p>
         """, section: .text, run: named ?? all.first, runs: all)
     }
     var names = request.query["runs"] ?? []
     for name in names where !usable.contains(where: { $0.name == name }) {
       _ = try run(name)
       throw .usage(
-        "\(name): text can be taken apart by complete runs on a language model’s residual stream.")
+        "\(name): only complete runs on a language model’s residual stream can read a text.")
     }
     if names.isEmpty { names = usable.prefix(2).map(\.name) }
     let asked = usable.filter { names.contains($0.name) }
@@ -40,75 +44,183 @@ extension Explorer {
         && $0.bos == asked.first?.bos
     }
     var body: Markup = ""
-    var text = request.value("text")
-    if let given = text, !chosen.isEmpty {
-      guard given.replacingOccurrences(of: "\r\n", with: "\n").utf16.count <= Self.longest else {
-        throw .usage("This text is too long; give at most \(grouped(Self.longest)) characters.")
-      }
-      guard let dissector else { throw Dissector.noModel }
-      let dissection = try await dissector.dissect(given, by: chosen, database)
-      let token = try request.number(
-        "at", in: 0...max(0, dissection.tokens.count - 1), or: dissection.tokens.count - 1)
-      body = parts(dissection, at: token, runs: chosen)
+    let text = try Self.text(of: request)
+    if let text, !chosen.isEmpty {
+      let dissection = try await dissection(of: text, by: chosen)
+      let last = max(0, dissection.tokens.count - 1)
+      let token = try request.number("at", in: 0...last, or: Self.worstToken(of: dissection))
+      let parts = TextParts(
+        dissection: dissection, runs: chosen, place: token, text: text,
+        missing: try await dissector?.missing(at: token, of: text, by: chosen, database) ?? [],
+        shading: try shading(request.value("shade"), chosen))
+      body = parts.markup
       if request.value("fragment") == "1" { return body }
     }
-    text = text ?? Self.example
     let choices = usable.map { run in
       checkbox("runs", "\(run.name)", value: run.name, isOn: chosen.contains(run))
     }.joined(" ")
+    let examples = Self.examples.map { example -> Markup in
+      let runs = chosen.map { "runs=\(Address.encoded($0.name))&" }.joined()
+      return """
+        <li><a href="/text?\(runs)text=\(Address.encoded(example))">\(example)</a></li>
+        """
+    }.joined()
     return layout(
       "Text",
       """
-      <h1>Take a text apart</h1>
-      <p class="lead">Type or paste. Each token is shaded by how much of it the dictionary explains; choose
-      one to see the latents that are active there.</p>
+      <h1>\(Self.textTitle)</h1>
+      <p class="lead">Type or paste a text. Each token is shaded by how much of its row the dictionary explains: the share of its
+      squared length that the reconstruction gets right. Choose a token to see the latents that are active there.</p>
       <form class="typing" id="typing" action="/text">
       <label class="hush" for="text">Text</label>
-      <textarea id="text" name="text" rows="3" maxlength="\(Self.longest)" required>\(text ?? "")</textarea>
-      <div>\(choices) <button>Take apart</button></div>
+      <textarea id="text" name="text" rows="3" maxlength="\(Self.longestText)" required
+      placeholder="\(Self.examples[0])">\(text ?? "")</textarea>
+      <div>\(choices) <button>Show latents</button></div>
       </form>
+      \(when(text == nil, "<h2>Examples</h2><ul class=\"plainlist\">\(examples)</ul>"))
+      <p class="hush" role="status" id="said"></p>
       <div id="parts">\(body)</div>
       """, section: .text, run: chosen.first ?? usable.first, runs: all)
   }
 
-  private func parts(
-    _ dissection: Dissection, at place: Int, runs: [RunRecord]
-  ) -> Markup {
-    let columns = zip(runs, dissection.runs).map { run, parts -> Markup in
-      let mean = parts.tokens.map(\.explained).reduce(0, +) / Double(max(1, parts.tokens.count))
-      return """
-        <section class="column" aria-label="\(run.name)"><h2>\(run.name)</h2>
-        <p class="small">\(percent(mean)) explained on average</p>
-        \(tokens(dissection, parts, at: place))
-        \(tree(dissection, parts.tokens[place], at: place, run))</section>
-        """
+  /// The token that the first run explains least; the first token does not count, unless it is the only one.
+  private static func worstToken(of dissection: Dissection) -> Int {
+    let tokens = dissection.runs.first?.tokens ?? []
+    let places = tokens.indices.dropFirst(tokens.count > 1 ? 1 : 0)
+    return places.min { tokens[$0].explained < tokens[$1].explained } ?? 0
+  }
+
+  /// The text that `request` gives; nil if there is none.
+  static func text(of request: WebRequest) throws(Failure) -> String? {
+    guard let text = request.value("text") else { return nil }
+    guard text.utf16.count <= longestText else {
+      throw .usage("This text is too long; give at most \(grouped(longestText)) characters.")
+    }
+    return text
+  }
+
+  func dissection(of text: String, by runs: [RunRecord]) async throws(Failure) -> Dissection {
+    guard let dissector else { throw Dissector.noModel }
+    return try await dissector.dissect(text, by: runs, database)
+  }
+
+  /// The latent that tokens are shaded by: `name` is a run's name, a slash and the latent's.
+  private func shading(
+    _ name: String?, _ runs: [RunRecord]
+  ) throws(Failure) -> (run: RunRecord, latent: LatentRecord)? {
+    guard let name, let slash = name.lastIndex(of: "/"),
+      let run = runs.first(where: { $0.name == name[..<slash] })
+    else { return nil }
+    let latent = try latent(String(name[name.index(after: slash)...]), in: run)
+    return try database.record(of: latent, in: run).map { (run, $0) }
+  }
+}
+
+extension TokenParts {
+  /// The code of `latent` at this token; 0 where it is not active.
+  func value(of latent: LatentNumber) -> Float {
+    guard let active = latents.first(where: { $0.latent.expert == latent.expert }) else { return 0 }
+    guard let sublatent = latent.sublatent else { return active.value }
+    return active.sublatent?.sublatent == sublatent && active.isSublatentActive
+      ? active.subValue : 0
+  }
+}
+
+/// The part of the page that changes with the chosen token: the tokens of each run, then the latents of each.
+private struct TextParts {
+  let dissection: Dissection
+  let runs: [RunRecord]
+  /// The chosen token.
+  let place: Int
+  let text: String
+  /// For each run, inactive latents that are like what is left.
+  let missing: [[RelatedRecord]]
+  let shading: (run: RunRecord, latent: LatentRecord)?
+
+  /// Texts up to this length are part of links to latents.
+  private static let linkedLength = 200
+
+  var markup: Markup {
+    let texts = runningTexts(dissection.tokens.map(\.text))
+    let tokens = runs.indices.map { index -> Markup in
+      """
+      <section class="column" aria-label="\(runs[index].name): tokens"><h2>\(runs[index].name)</h2>
+      <p class="small">\(mean(dissection.runs[index])) \(shadingNote(runs[index]))</p>
+      \(self.tokens(index, texts))</section>
+      """
+    }.joined()
+    let trees = runs.indices.map { index -> Markup in
+      """
+      <section class="column" aria-label="\(runs[index].name): latents">\
+      \(tree(index, texts[place]))</section>
+      """
     }.joined()
     let cut: Markup =
-      "<p class=\"small\">Only the first \(Dissector.longestText) tokens are taken apart.</p>"
-    return when(dissection.isCut, cut) + "<div class=\"columns\">\(columns)</div>"
+      "<p class=\"small\">Only the first \(Dissector.longestText) tokens are read.</p>"
+    // For the next token that is chosen. It comes after the buttons, because the first value counts.
+    let kept = shading.map {
+      """
+      <input type="hidden" form="typing" name="shade" value="\($0.run.name)/\($0.latent.number.name)">
+      """ as Markup
+    }
+    return """
+      \(when(dissection.isCut, cut))<div class="columns">\(tokens)</div><div class="columns">\(trees)</div>\(kept)
+      """
+  }
+
+  /// The mean share over tokens. The first one is left out: there is no text before it, so its row is unlike others.
+  private func mean(_ parts: Dissection.RunParts) -> Markup {
+    let shares = parts.tokens.dropFirst(parts.tokens.count > 1 ? 1 : 0).map(\.explained)
+    let mean = shares.reduce(0, +) / Double(max(1, shares.count))
+    let note = when(parts.tokens.count > 1, ", the first token left out")
+    return "\(percent(mean)) explained on average\(note)."
+  }
+
+  private func shadingNote(_ run: RunRecord) -> Markup {
+    guard let shading, shading.run.id == run.id else { return "" }
+    return """
+      Shaded by \(latentTitle(shading.latent, run)). <button class="link" form="typing" name="shade" value="">Shade by the
+      explained share</button>
+      """
   }
 
   /// The tokens to choose from, as radio buttons of the form. A link for each token would repeat the whole text in each
-  /// address.
-  private func tokens(
-    _ dissection: Dissection, _ parts: Dissection.RunParts, at place: Int
-  ) -> Markup {
-    let texts = runningTexts(dissection.tokens.map(\.text))
-    let tokens = dissection.tokens.indices.map { index -> Markup in
-      let explained = parts.tokens[index].explained
-      let level = min(9, max(1, Int((explained * 10).rounded(.down))))
+  /// address. The tokens of further runs are labels of the same buttons, so that there is one choice.
+  private func tokens(_ index: Int, _ texts: [String]) -> Markup {
+    let (run, parts) = (runs[index], dissection.runs[index])
+    let shown = shading.flatMap { $0.run.id == run.id ? $0.latent : nil }
+    let tokens = texts.indices.map { token -> Markup in
+      let explained = parts.tokens[token].explained
+      var level =
+        explained.isFinite ? Int(min(9, max(1, (explained * 10).rounded(.down)))) : 1
+      var note: Markup = "\(percent(explained)) explained"
+      if let shown {
+        let value = parts.tokens[token].value(of: shown.number)
+        level = shade(value, shown.maximum)
+        note = "\(code(value))"
+      }
+      let classes: Markup = "token s\(level)\(when(token == place, " current"))"
+      guard index == 0 else {
+        return
+          "<label class=\"\(classes)\" for=\"t\(token)\" title=\"\(note)\">\(texts[token])</label>"
+      }
+      let shares = runs.indices.map { other -> Markup in
+        let share = percent(dissection.runs[other].tokens[token].explained)
+        return "\(share)\(when(runs.count > 1, " by \(runs[other].name)"))"
+      }.joined(", ")
+      let name: Markup = "\(texts[token]): \(shares) explained"
       return """
-        <label class="token s\(level)\(when(index == place, " current"))" title="\(percent(explained)) explained"><input class="hush" type="radio" \
-        name="at" value="\(index)" form="typing"\(when(index == place, " checked"))>\(texts[index])</label>
+        <label class="\(classes)" title="\(note)"><input class="hush" type="radio" id="t\(token)" name="at" \
+        value="\(token)" form="typing" aria-label="\(name)"\(when(token == place, " checked"))>\(texts[token])</label>
         """
     }.joined()
+    let role: Markup = index == 0 ? "radiogroup" : "group"
     return
-      "<p class=\"tokens\" role=\"radiogroup\" aria-label=\"Tokens\" dir=\"auto\">\(tokens)</p>"
+      "<p class=\"tokens\" role=\"\(role)\" aria-label=\"Tokens\" dir=\"auto\" lang=\"\">\(tokens)</p>"
   }
 
-  private func tree(
-    _ dissection: Dissection, _ parts: TokenParts, at place: Int, _ run: RunRecord
-  ) -> Markup {
+  private func tree(_ index: Int, _ token: String) -> Markup {
+    let (run, parts) = (runs[index], dissection.runs[index].tokens[place])
     let greatest = parts.latents.first?.value ?? 1
     let items = parts.latents.map { active -> Markup in
       let width = decimal(Double(active.value / greatest) * 100, 0)
@@ -117,22 +229,57 @@ extension Explorer {
         """
         <div class="chosen\(when(isFaint, " faint"))"><span class="code"\
         \(when(isFaint, " title=\"below the threshold\""))>\
-        \(code(active.subValue))</span> \(latentLink(sublatent, run))</div>
+        \(code(active.subValue))</span> <span>\(link(sublatent, run))\
+        \(when(!isFaint, shadeButton(sublatent, run)))</span></div>
         """
       }
       return """
         <li><span class="meter"><i style="width:\(width)%"></i></span>
         <span class="code">\(code(active.value))</span>
-        \(latentLink(active.latent, run))\(sublatent)</li>
+        <span>\(link(active.latent, run))\(shadeButton(active.latent, run))</span>\(sublatent)</li>
         """
     }.joined()
-    let token = dissection.tokens[place]
+    let word = String(token.drop { $0 == " " })
     let top: Markup = ", \(percent(parts.explainedByTopLevel)) by the top level alone"
     return """
-      <h3>at <q>\(String(runningText(token.text).drop { $0 == " " }))</q></h3>
-      <p class="small">\(percent(parts.explained)) explained\(when(!run.shape.isFlat, top))</p>
+      <h3>\(run.name), at <q lang="">\(word)</q></h3>
+      <p class="small" data-said="\(run.name), at \(word): \(percent(parts.explained)) explained">\
+      \(percent(parts.explained)) explained\(when(!run.shape.isFlat, top))</p>
       <ol class="active">\(items)</ol>
+      \(left(index, parts.explained))
       """
+  }
+
+  /// The inactive latents that are most like what the reconstruction leaves.
+  private func left(_ index: Int, _ explained: Double) -> Markup {
+    guard missing.indices.contains(index), !missing[index].isEmpty else { return "" }
+    let shape = runs[index].shape
+    // The largest of m cosines with random directions of d dimensions.
+    let chance = (2 * log(Double(max(2, shape.experts))) / Double(shape.width)).squareRoot()
+    let items = missing[index].map { record -> Markup in
+      """
+      <li><span class="share" title="cosine">\(decimal(Double(record.value), 2))</span>
+      <span>\(link(record.latent, runs[index]))</span></li>
+      """
+    }.joined()
+    return """
+      <details><summary>What is left: \(percent(1 - explained))</summary>
+      <p class="small">Inactive latents whose directions are most like the rest, x − x̂, with the cosine. The nearest of
+      \(grouped(shape.experts)) random directions has about \(decimal(chance, 2)): near that, nothing in the dictionary fits what
+      is left.</p>
+      <ul class="subs">\(items)</ul></details>
+      """
+  }
+
+  private func link(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
+    latentLink(latent, run, text: text.utf8.count <= Self.linkedLength ? text : nil)
+  }
+
+  private func shadeButton(_ latent: LatentRecord, _ run: RunRecord) -> Markup {
+    """
+     <button class="link" form="typing" name="shade" value="\(run.name)/\(latent.number.name)" \
+    aria-label="Shade the text by \(latent.number.name)">shade</button>
+    """
   }
 }
 #endif

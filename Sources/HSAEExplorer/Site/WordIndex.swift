@@ -54,11 +54,13 @@ struct WordIndex {
       }
     }
     if let label = latent.label { add(label, 0, to: &self) }
-    for (place, word) in latent.words.enumerated() { add(word, 1 + place, to: &self) }
+    for (place, word) in (latent.name + latent.words).enumerated() {
+      add(word, 1 + place, to: &self)
+    }
     for (place, token) in (promoted?.promoted ?? []).enumerated() {
       add(token.text, 100 + place, to: &self)
     }
-    let words = latent.words.prefix(6).joined(separator: " ")
+    let words = latent.shownWords.prefix(6).joined(separator: " ")
     names.append(
       scriptSafeJSON(latent.number.name) + ":[" + scriptSafeJSON(words)
         + (latent.label.map { "," + scriptSafeJSON($0) } ?? "") + "]")

@@ -1,8 +1,8 @@
-// The result of taking a text apart: the latents that are active at each of its tokens, for each run.
+// Which latents fire in a text: those that are active at each of its tokens, for each run.
 
 #if Explorer
 
-/// A text taken apart by several runs.
+/// The latents of several runs that fire in a text.
 struct Dissection: Hashable, Sendable, Codable {
   /// The latents of one run.
   struct RunParts: Hashable, Sendable, Codable {
@@ -23,7 +23,7 @@ struct Dissection: Hashable, Sendable, Codable {
 
   /// The text's tokens, without special ones.
   var tokens: [Token]
-  /// Whether only the first `Dissector.longestText` tokens were taken apart.
+  /// Whether only the first `Dissector.longestText` tokens were read.
   var isCut: Bool
   var runs: [RunParts]
 }

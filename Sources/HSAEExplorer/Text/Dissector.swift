@@ -1,5 +1,5 @@
-// Takes texts apart: a language model gives the rows of the residual stream, and the runs' dictionaries
-// encode them. The model is loaded for the first text; texts are taken apart one at a time.
+// Finds the latents that fire in a text: a language model gives the rows of the residual stream, and the runs'
+// dictionaries encode them. The model is loaded for the first text; texts are read one at a time.
 
 #if Explorer
 import HSAEActivations
@@ -11,7 +11,7 @@ import HSAERuns
 
 /// A language model and the dictionaries of its residual stream.
 public actor Dissector {
-  /// The largest number of tokens that are taken apart.
+  /// The largest number of tokens that are read.
   static let longestText = 256
   /// The context length that the model needs: a text with special tokens, or a prompt and its continuation.
   public static let contextLength = longestText + SteeringRequest.mostTokens + 8
@@ -33,7 +33,16 @@ public actor Dissector {
   var steered: Steered?
   /// Continuations without steering that are remembered.
   var unsteered: [SteeringRequest.Unsteered: [Int32]] = [:]
-  private var known: [(text: String, runs: [Int], dissection: Dissection)] = []
+  private var known: [KnownText] = []
+
+  /// A text that was read.
+  private struct KnownText {
+    var text: String
+    var runs: [Int]
+    var dissection: Dissection
+    /// Its rows of the residual stream, one after another.
+    var rows: [Float]
+  }
 
   /// A dissector with the model that `load` returns, which is called once, for the first text. `dictionary`
   /// returns a run's dictionary, by default the newest checkpoint in its folder.
@@ -72,11 +81,11 @@ public actor Dissector {
       return known[index].dissection
     }
     guard let layer = runs.first?.layer else {
-      throw .usage("Only runs on a model's residual stream can take texts apart.")
+      throw .usage("Only runs on a model's residual stream can read texts.")
     }
     let model = try loaded(for: runs)
     let all = model.tokenizer.encode(Array(text.utf8)[...])
-    guard !all.isEmpty else { throw .usage("There is no text to take apart.") }
+    guard !all.isEmpty else { throw .usage("There is no text to read.") }
     let prefix = model.tokenizer.prefix(runs.first?.bos ?? .auto)
     let limit = min(Self.longestText, model.contextLength - prefix.count)
     let tokens = Array(all.prefix(limit))
@@ -97,10 +106,57 @@ public actor Dissector {
       let parts = try parts(of: scaled, by: run, database)
       dissection.runs.append(.init(run: run.name, tokens: parts))
     }
-    known.append((text, numbers, dissection))
+    known.append(
+      KnownText(
+        text: text, runs: numbers, dissection: dissection, rows: Array(rows.elements)))
     if known.count > Self.remembered { known.removeFirst() }
     return dissection
   }
+
+  /// The top-level latents of each of `runs` that are not active at token `place` of `text` but are most like what the
+  /// reconstruction leaves there: those with the largest cosines of their directions d_j with x − x̂.
+  func missing(
+    at place: Int, of text: String, by runs: [RunRecord], _ database: FeatureDatabase
+  ) throws(Failure) -> [[RelatedRecord]] {
+    let dissection = try dissect(text, by: runs, database)
+    let numbers = runs.map(\.id)
+    guard dissection.tokens.indices.contains(place),
+      let rows = known.first(where: { $0.text == text && $0.runs == numbers })?.rows
+    else { return runs.map { _ in [] } }
+    var result: [[RelatedRecord]] = []
+    for run in runs {
+      let (width, dictionary) = (run.shape.width, try dictionary(of: run))
+      var left = Matrix(
+        rows: 1, columns: width, elements: Array(rows[place * width..<(place + 1) * width]))
+      _ = run.rowScale.apply(to: &left)
+      let codes = dictionary.encode(left, threads: 1)
+      let rebuilt = dictionary.decode(codes, threads: 1)
+      for column in 0..<width { left[0, column] -= rebuilt[0, column] }
+      let length = euclideanNorm(left.row(0))
+      let active = Set(codes[0].map(\.expert))
+      var cosines: [(expert: Int, cosine: Double)] = []
+      for expert in 0..<run.shape.experts where !active.contains(expert) {
+        let direction = dictionary.contribution(of: LatentNumber(expert: expert))
+        let product = Double(dot(left.row(0), direction.span))
+        let cosine = product / (length * euclideanNorm(direction.span))
+        if cosine.isFinite, cosine > 0 { cosines.append((expert, cosine)) }
+      }
+      cosines.sort { $0.cosine != $1.cosine ? $0.cosine > $1.cosine : $0.expert < $1.expert }
+      let nearest = cosines.prefix(Self.listedMissing)
+      let records = try database.records(
+        of: Set(nearest.map { LatentNumber(expert: $0.expert) }), in: run)
+      result.append(
+        nearest.compactMap { expert, cosine in
+          records[LatentNumber(expert: expert)].map {
+            RelatedRecord(latent: $0, value: Float(cosine))
+          }
+        })
+    }
+    return result
+  }
+
+  /// How many latents `missing` lists for each run.
+  private static let listedMissing = 5
 
   func loaded(for runs: [RunRecord]) throws(Failure) -> any ResidualStreamModel {
     let model: any ResidualStreamModel
@@ -113,8 +169,8 @@ public actor Dissector {
       }
       guard run.bos == runs.first?.bos else {
         throw .data(
-          "The contexts of \(run.name) begin with BOS by another rule than those of the others; take the text apart"
-            + " for each.")
+          "The contexts of \(run.name) begin with BOS by another rule than those of the others; read the text with"
+            + " one of them at a time.")
       }
       guard run.modelSHA256 == description.sha256, run.shape.width == description.width else {
         throw .data(

@@ -14,7 +14,7 @@ struct SteeringRequest: Hashable, Sendable {
   var withParent = false
   /// The strength in multiples of the latent's largest code.
   var strength: Float = 1
-  /// Whether the latent is taken away instead.
+  /// Whether what the latent adds is taken away instead.
   var ablate = false
   /// The text to continue.
   var prompt: String

@@ -8,6 +8,8 @@ import Synchronization
 final class AnswerCache: Sendable {
   /// The largest number of bytes that are kept; beyond it all answers are dropped.
   private static let capacity = 64 << 20
+  /// Answers to longer addresses are not kept.
+  private static let longestKey = 2048
 
   private struct State {
     var stamp = FileStamp()
@@ -34,12 +36,13 @@ final class AnswerCache: Sendable {
     }
     if let known { return known }
     let answer = try await make()
-    guard answer.status == 200 else { return answer }
+    guard answer.status == 200, key.utf8.count <= Self.longestKey else { return answer }
     state.withLock { state in
       guard state.stamp == stamp, state.answers[key] == nil else { return }
-      if state.bytes + answer.body.count > Self.capacity { state = State(stamp: stamp) }
+      let bytes = answer.body.count + key.utf8.count
+      if state.bytes + bytes > Self.capacity { state = State(stamp: stamp) }
       state.answers[key] = answer
-      state.bytes += answer.body.count
+      state.bytes += bytes
     }
     return answer
   }

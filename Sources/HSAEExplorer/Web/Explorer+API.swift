@@ -2,6 +2,7 @@
 
 #if Explorer
 import Foundation
+import HSAEModels
 import HSAESupport
 
 extension Explorer {
@@ -45,6 +46,8 @@ extension Explorer {
       let latent = try latent(rest[1], in: run)
       guard let detail = try database.detail(of: latent, in: run) else { throw unknown }
       return try .json(detail)
+    case ("GET", 3, "latents") where rest[2] == "vector":
+      return try await .json(vector(of: latent(rest[1], in: run), run))
     case ("POST", 1, "steer"):
       return try await steer(request, run)
     case ("PUT", 3, "latents") where rest[2] == "label":
@@ -75,6 +78,20 @@ extension Explorer {
     } catch {
       throw .usage("The body is not the JSON that is expected here; see /api/v1/openapi.json.")
     }
+  }
+
+  private struct VectorBody: Encodable {
+    var run: String
+    var latent: String
+    var vector: [Float]
+  }
+
+  /// What the latent adds to a reconstruction for a code of 1, from the run's checkpoint.
+  private func vector(of latent: LatentNumber, _ run: RunRecord) async throws(Failure) -> VectorBody
+  {
+    let dictionary = try await dictionaries.dictionary(of: run)
+    return VectorBody(
+      run: run.name, latent: latent.name, vector: dictionary.contribution(of: latent))
   }
 
   private func compare(_ request: WebRequest) throws(Failure) -> WebResponse {
@@ -124,16 +141,17 @@ extension Explorer {
 }
 
 struct SearchResult: Encodable {
-  /// Latents found by their words, promoted tokens and labels.
+  /// Latents that match, best first.
   var latents: [LatentRecord]
-  /// Latents found by their contexts.
+  /// Of these, those with strongest contexts at the words.
   var contexts: [ContextHit]
 
   init(_ request: WebRequest, _ run: RunRecord, _ database: FeatureDatabase) throws(Failure) {
-    let text = String((request.value("q") ?? "").prefix(200))
+    let text = try SearchQuery.checked(request.value("q") ?? "")
     let limit = try request.number("limit", in: 1...100, or: 20)
-    latents = try database.search(words: text, in: run, limit: limit)
-    contexts = try database.search(contexts: text, in: run, limit: limit)
+    latents = try database.search(text, in: run, limit: limit)
+    let found = try database.contexts(of: latents, at: text, in: run)
+    contexts = latents.compactMap { found[$0.number] }
   }
 }
 #endif

@@ -9,20 +9,22 @@ import HSAESupport
 /// Pages and a JSON API for a database of features.
 public final class Explorer: Sendable {
   let database: FeatureDatabase
-  /// Takes texts apart and steers; nil without a model.
+  /// Reads texts and steers; nil without a model.
   let dissector: Dissector?
   /// Whether pages are for files without a server, and so without labels, text and steering.
   let isStatic: Bool
   /// The host names, without port, that requests may use; empty for any.
   private let hosts: Set<String>
   private let answers: AnswerCache
+  /// Opens dictionaries; without a model it can do nothing else.
+  let dictionaries: Dissector
 
   /// The largest body of a request, in bytes.
   public static let longestBody = 64 * 1024
   /// The names of this machine for itself.
   public static let loopbackHosts: Set<String> = ["localhost", "127.0.0.1", "[::1]"]
 
-  /// An explorer of `database`. Without a `dissector` it does not take texts apart or steer. Requests for
+  /// An explorer of `database`. Without a `dissector` it does not read texts or steer. Requests for
   /// host names not in `hosts` are refused, so that no other site can reach the explorer under its own name.
   /// With `isStatic` its pages are for files.
   public init(
@@ -30,6 +32,7 @@ public final class Explorer: Sendable {
     isStatic: Bool = false
   ) {
     (self.database, self.dissector, self.hosts) = (database, dissector, hosts)
+    dictionaries = dissector ?? Dissector { () throws(Failure) in throw Dissector.noModel }
     self.isStatic = isStatic
     answers = AnswerCache(database: database.path)
   }
@@ -44,7 +47,7 @@ public final class Explorer: Sendable {
       try check(request)
       // The dissector remembers texts itself, and continuations are not kept.
       let isKept =
-        request.method == "GET" && request.path.first != "text" && request.path.last != "steer"
+        request.method == "GET" && request.value("text") == nil && request.path.last != "steer"
       response =
         try await isKept
         ? answers.answer(request) { () async throws(Failure) in try await route(request) }
@@ -65,16 +68,14 @@ public final class Explorer: Sendable {
       "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
       + " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    // With less, browsers would send forms without their origin, which `check` asks for.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
   ]
 
   private func check(_ request: WebRequest) throws(Failure) {
-    let host = request.headers["host"] ?? ""
-    let name =
-      host.hasPrefix("[")
-      ? String(host.prefix { $0 != "]" }) + "]" : String(host.prefix { $0 != ":" })
-    guard hosts.isEmpty || hosts.contains(name.lowercased()) else {
+    let host = (request.headers["host"] ?? "").lowercased()
+    guard hosts.isEmpty || hosts.contains(Self.name(ofHost: host)) else {
       throw .usage(
         "This explorer answers to \(hosts.sorted().joined(separator: ", ")), not to \"\(host)\".")
     }
@@ -82,12 +83,18 @@ public final class Explorer: Sendable {
       throw .usage("A request may have \(Self.longestBody) bytes at most.")
     }
     // Only the explorer's own pages may change anything.
-    guard request.method != "GET", let text = request.headers["origin"] else { return }
-    let origin = URL(string: text)
-    let port = origin?.port.map { ":\($0)" } ?? ""
-    guard let asked = origin?.host(), asked + port == host || "[\(asked)]" + port == host else {
+    guard request.method != "GET", let origin = request.headers["origin"] else { return }
+    guard origin.lowercased() == "http://\(host)" else {
       throw .usage("Only pages of this explorer may do this.")
     }
+  }
+
+  /// `host` without its port. If anything else than a port follows the name, it stays there, so that no name equals it.
+  private static func name(ofHost host: String) -> String {
+    guard let colon = host.lastIndex(of: ":") else { return host }
+    let port = host[host.index(after: colon)...].utf8
+    let isPort = (1...5).contains(port.count) && port.allSatisfy { (0x30...0x39).contains($0) }
+    return isPort ? String(host[..<colon]) : host
   }
 
   private func route(_ request: WebRequest) async throws(Failure) -> WebResponse {
@@ -106,7 +113,7 @@ public final class Explorer: Sendable {
       return (try? .json(["error": error.message], status: error.status))
         ?? WebResponse(status: error.status, type: "application/json", body: Data("{}".utf8))
     }
-    return .html(errorPage(error), status: error.status)
+    return .html(errorPage(error, request), status: error.status)
   }
 
   private static let assets = [

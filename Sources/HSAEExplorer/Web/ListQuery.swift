@@ -8,11 +8,12 @@ extension LatentQuery {
   static let largestPage = 1000
 
   /// The list that `request` asks for: level, sort, desc, min_ and max_ of columns, dead, labelled, q, offset,
-  /// limit. By default a search lists both levels, the best match first.
+  /// limit. By default a search, and a list of labelled latents, has both levels; a search has the best match first.
   init(_ request: WebRequest, limit: Int) throws(Failure) {
     self.init()
-    text = request.value("q").map { String($0.prefix(200)) }
-    switch request.value("level") ?? (text == nil ? "top" : "both") {
+    if let asked = request.value("q") { text = try SearchQuery.checked(asked) }
+    isLabelled = request.value("labelled") == "1"
+    switch request.value("level") ?? (text == nil && !isLabelled ? "top" : "both") {
     case "top": level = .top
     case "sub": level = .sublatents
     case "both": level = .both
@@ -38,7 +39,6 @@ extension LatentQuery {
       }
     }
     includesDead = request.value("dead") == "1"
-    isLabelled = request.value("labelled") == "1"
     offset = try request.number("offset", in: 0...Int(Int32.max), or: 0)
     self.limit = try request.number("limit", in: 1...Self.largestPage, or: limit)
   }

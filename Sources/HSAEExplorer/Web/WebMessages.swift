@@ -30,13 +30,14 @@ extension WebRequest {
       headers: headers, body: body)
   }
 
-  /// The values of a form, which is sent as a query or as a body.
+  /// The values of a form, which is sent as a query or as a body. Browsers send line breaks as CRLF; here they are LF.
   static func form(_ text: some StringProtocol) -> [String: [String]] {
     var values: [String: [String]] = [:]
     for field in text.split(separator: "&") {
       let parts = field.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map {
         let spaced = $0.replacingOccurrences(of: "+", with: " ")
-        return spaced.removingPercentEncoding ?? spaced
+        let value = spaced.removingPercentEncoding ?? spaced
+        return value.utf8.contains(0x0D) ? value.replacing("\r\n", with: "\n") : value
       }
       values[parts[0], default: []].append(parts.count > 1 ? parts[1] : "")
     }

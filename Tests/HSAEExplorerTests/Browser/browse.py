@@ -5,7 +5,9 @@
 
 EXPECTATIONS is JSON: pages (addresses), run, word (which the search must find), expert (the one it must
 find), text, parts (for a token's index the experts that must be shown, in order), prompt (which is steered
-with the expert), files (a folder of pages to be opened from the disk). SHOTS is a folder for screenshots. Prints one line for each thing that is not as it should be, and fails if there is any.
+with the expert), files (a folder of pages to be opened from the disk), axe (the file axe.min.js, which looks for
+obstacles to people with disabilities; null to leave that out). SHOTS is a folder for screenshots. Prints one line for
+each thing that is not as it should be, and fails if there is any.
 
 Needs chromium, chromium-driver and python3-selenium, all Debian packages.
 """
@@ -24,6 +26,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 base, expected = sys.argv[1].rstrip("/"), json.loads(sys.argv[2])
 shots = sys.argv[3] if len(sys.argv) > 3 else None
 complaints = []
+axe = open(expected["axe"]).read() if expected.get("axe") else None
 
 
 def browser(width, profile):
@@ -38,11 +41,30 @@ def browser(width, profile):
         "mobileEmulation", {"deviceMetrics": {"width": width, "height": 900, "pixelRatio": 1.0,
                                               "touch": False}})
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    return webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+    driver.set_script_timeout(300)
+    return driver
+
+
+def audit(driver, width, address, scheme):
+    """No fault that axe-core calls serious or critical."""
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {
+        "features": [{"name": "prefers-color-scheme", "value": scheme}]})
+    driver.execute_script(axe)
+    found = driver.execute_async_script("""
+        const done = arguments[0];
+        axe.run(document, {resultTypes: ['violations'], preload: false}).then(
+            result => done(result.violations.filter(fault => ['serious', 'critical'].includes(fault.impact))
+                .map(fault => fault.id + ': ' + fault.nodes.slice(0, 3).map(node => node.html.slice(0, 200)).join(' | '))),
+            error => done([String(error)]));""")
+    complaints.extend(f"{width} px, {scheme}, {address}: {fault}" for fault in found)
 
 
 def check(driver, width, address):
-    """Nothing on the console, nothing wider than the window."""
+    """Nothing on the console, nothing wider than the window, no obstacles."""
+    if axe:
+        for scheme in ("dark", "light") if width > 1000 else ("light",):
+            audit(driver, width, address, scheme)
     for entry in driver.get_log("browser"):
         complaints.append(f"{width} px, {address}: console: {entry['message']}")
     wide = driver.execute_script("return document.documentElement.scrollWidth")
@@ -81,6 +103,25 @@ def visit(width, profile):
         wait(driver, lambda d: "q=" in d.current_url and d.find_elements(By.CSS_SELECTOR, link),
              f"{width} px: typing {expected['word']} does not find latent {expert}")
         check(driver, width, "search")
+        said = driver.find_element(By.ID, "said").get_attribute("textContent")
+        expect(" of " in said, f"{width} px: the results are announced as {said!r}")
+        # The column that the list is sorted by is shown on narrow screens too.
+        driver.get(f"{base}/runs/{run}/latents?sort=score")
+        expect(driver.find_element(By.CSS_SELECTOR, "td.sorted").is_displayed(),
+               f"{width} px: the sorted column is hidden")
+        # A search that gets no answer, or is refused, says so and shows no old results.
+        field = driver.find_element(By.CSS_SELECTOR, "#filters input[type=search]")
+        field.send_keys("a b c d e f g h i j k")
+        wait(driver, lambda d: "at most 10 words" in d.find_element(By.ID, "results").text,
+             f"{width} px: a refused search is not reported")
+        driver.execute_script("window.fetch = () => Promise.reject(new TypeError('gone'))")
+        field.clear()
+        field.send_keys(expected["word"])
+        wait(driver, lambda d: "does not answer" in d.find_element(By.ID, "results").text,
+             f"{width} px: a search without an answer is not reported")
+        expect(not driver.find_elements(By.CSS_SELECTOR, "#results a.latent"),
+               f"{width} px: a search without an answer shows old results")
+        driver.get_log("browser")
 
         # A label is saved in place, and still there when the page is opened again.
         label = f"label {width} <b>&"
@@ -91,9 +132,35 @@ def visit(width, profile):
         driver.find_element(By.CSS_SELECTOR, ".labelling button").click()
         wait(driver, lambda d: d.find_element(By.CSS_SELECTOR, ".labelling [role=status]").text
              == "Saved.", f"{width} px: the label is not saved")
+        expect(driver.find_element(By.ID, "words").is_displayed(),
+               f"{width} px: the first label hides the words")
         driver.get(f"{base}/runs/{run}/latents/{expert}")
         expect(driver.find_element(By.TAG_NAME, "h1").text == label, f"{width} px: the label is gone")
         check(driver, width, "label")
+
+        # The activations of tokens are shown by a checkbox, for touch and keyboard.
+        def after(element):
+            return driver.execute_script(
+                "return getComputedStyle(arguments[0], '::after').content", element)
+        marked = driver.find_element(By.CSS_SELECTOR, ".contexts mark")
+        expect(after(marked) == "none", f"{width} px: activations are shown unasked")
+        driver.find_element(By.ID, "values").send_keys(Keys.SPACE)
+        expect(marked.get_attribute("title") in after(marked), f"{width} px: activations are not shown")
+        check(driver, width, "activations")
+
+        # The text of the page of a latent, and its address.
+        area = driver.find_element(By.ID, "text")
+        area.send_keys(expected["text"])
+        driver.find_element(By.CSS_SELECTOR, ".typing button").click()
+        wait(driver, lambda d: "text=" in d.current_url and "It fires at" in d.page_source,
+             f"{width} px: the page of a latent shows nothing in a text")
+        check(driver, width, "own text")
+        shoot(driver, width, "own-text")
+        field = driver.find_element(By.CSS_SELECTOR, ".go input")
+        field.send_keys(f"{expert}.0" + Keys.ENTER)
+        wait(driver, lambda d: d.current_url.endswith(f"/latents/{expert}.0"),
+             f"{width} px: a number does not lead to its latent")
+        driver.get(f"{base}/runs/{run}/latents/{expert}")
 
         # Further contexts come when they are unfolded.
         more = driver.find_elements(By.CSS_SELECTOR, "#more[data-from]")
@@ -121,10 +188,22 @@ def visit(width, profile):
             expect(driver.find_elements(By.CSS_SELECTOR, token + ".current:has(:checked)"),
                    f"{width} px: token {index} is not the chosen one")
             shown = [e.text for e in driver.find_elements(
-                By.CSS_SELECTOR, ".active > li > a.latent .number")]
+                By.CSS_SELECTOR, ".active > li > span > a.latent .number")]
             expect(shown == [str(e) for e in experts],
                    f"{width} px: token {index} shows {shown}, not {experts}")
+            said = driver.find_element(By.ID, "said").get_attribute("textContent")
+            expect("% explained" in said, f"{width} px: token {index} is announced as {said!r}")
         check(driver, width, "text")
+        # A latent shades the sentence; the address keeps it.
+        driver.find_element(By.CSS_SELECTOR, ".active button[name=shade]").click()
+        wait(driver, lambda d: "shade=" in d.current_url and "Shaded by" in d.page_source,
+             f"{width} px: a latent does not shade the text")
+        check(driver, width, "shaded text")
+        shoot(driver, width, "shaded-text")
+        driver.find_element(By.CSS_SELECTOR, ".tokens label:nth-child(2)").click()
+        wait(driver, lambda d: "at=1" in d.current_url, f"{width} px: no other token")
+        expect("shade=" in driver.current_url and "Shaded by" in driver.page_source,
+               f"{width} px: another token ends the shading")
         steer(driver, width, run, expert)
         files(driver, width, run, expert)
     finally:
