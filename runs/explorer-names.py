@@ -26,7 +26,9 @@ def sheet(url, run, folder):
     base = f"{url.rstrip('/')}/api/v1/runs/{urllib.parse.quote(run, safe='')}"
     shape = get(base)["shape"]
     draw, parts, key = random.Random(7), [], {}
-    while len(key) < 50:
+    for _ in range(10_000):
+        if len(key) == 50:
+            break
         expert = draw.randrange(shape["experts"])
         sublatent = draw.choice([None] * 8 + list(range(shape["sublatents"])))
         number = str(expert) if sublatent is None else f"{expert}.{sublatent}"

@@ -130,6 +130,14 @@ import Testing
       ] {
         #expect(await get(target, explorer).status == 400, "\(target)")
       }
+      // Experts that do not exist have no sublatents.
+      for level in ["24", "-1", "\(Int.max)", "252645135"] {
+        for target in [
+          "/runs/h/latents?level=\(level)", "/api/v1/runs/h/latents?q=dog&level=\(level)",
+        ] {
+          #expect(await get(target, explorer).status == 200, "\(target)")
+        }
+      }
       // SQL and full-text queries in a search are plain text.
       for query in ["'; DROP TABLE label;--", "\"", "a* OR b", "NEAR(a b)", "(", "%", "\u{0}"] {
         let target = "/runs/h/latents?q=\(Address.encoded(query))"

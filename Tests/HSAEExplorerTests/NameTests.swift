@@ -33,6 +33,7 @@ import Testing
     #expect(runningTexts(tokens) == [" a", " ", "", "b", "語", "", "", "<0xFF>"])
     #expect(runningTexts(tokens, centre: 2) == [" a", "", "␣", "b", "語", "", "", "<0xFF>"])
     #expect(runningTexts(tokens, centre: 5) == [" a", " ", "", "b", "", "語", "", "<0xFF>"])
+    #expect(sourceText(["<bos>", "<0x9E>"] + tokens + ["<0x0A>", "▁▁x"]) == " a\u{A0}b語\n  x")
     #expect(runningTexts(tokens, centre: 7) == [" a", " ", "", "b", "語", "", "", "<0xFF>"])
   }
 

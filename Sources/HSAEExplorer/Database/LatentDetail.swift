@@ -73,6 +73,7 @@ extension FeatureDatabase {
       // An incomplete run may not have the latent yet.
       guard family.count == last - first + 1 else { return nil }
       let own = family[id - first]
+      guard own.number == latent else { throw BlobReader.damaged }
       var detail = LatentDetail(
         latent: own, parent: own.sublatent == nil ? nil : family[0],
         sublatents: family.dropFirst().sorted {

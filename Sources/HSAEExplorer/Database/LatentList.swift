@@ -103,6 +103,9 @@ struct KnownLists {
 extension FeatureDatabase {
   /// The latents of `run` that `query` asks for.
   func latents(_ query: LatentQuery, in run: RunRecord) throws(Failure) -> LatentListPart {
+    if case .sublatentsOf(let expert) = query.level, !(0..<run.shape.experts).contains(expert) {
+      return LatentListPart(latents: [], total: 0)
+    }
     // Where ids determine the latents, SQLite should use the id index; otherwise the indices that are sorted
     // like lists. A plus in front of a condition keeps SQLite from using an index for it.
     let goesByID =

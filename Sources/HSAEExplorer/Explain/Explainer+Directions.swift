@@ -173,13 +173,14 @@ extension Explainer {
     return goesOn(.matched, 1, 1)
   }
 
-  /// The live latents of run number `run` with their unit directions: both levels from its `dictionary`; without one, or
-  /// where they would take more than 2 GiB, the top level from the database.
+  /// The live latents of run number `run` with their unit directions: both levels from its `dictionary`; without one, with
+  /// another one than was explained, or where they would take more than 2 GiB, the top level from the database.
   private func directions(
     of run: Int, _ shape: DictionaryShape, _ dictionary: SparseAutoencoder?
   ) throws(Failure) -> RunDirections {
     let top = try storedDirections(of: run, shape)
-    let live = try liveLatents(of: run)
+    let all = shape.experts * (1 + shape.sublatents)
+    let live = try liveLatents(of: run).filter { $0 < all }
     guard let dictionary, live.count <= (1 << 29) / shape.width,
       let first = top.ids.first, let row = top.rows.first
     else { return top }
@@ -201,7 +202,12 @@ extension Explainer {
         db, sql: "SELECT latent, unit FROM direction WHERE latent BETWEEN ? AND ?",
         arguments: LatentID.range(run: run))
       while let row = try rows.next() {
-        result.ids.append(try row.get(0))
+        let id: Int = try row.get(0)
+        let latent = LatentNumber(LatentID.number(id), in: shape)
+        guard latent.sublatent == nil, latent.expert < shape.experts else {
+          throw BlobReader.damaged
+        }
+        result.ids.append(id)
         let unit = try Blob.floats(row.get(1) as Data)
         guard unit.count == shape.width else { throw BlobReader.damaged }
         result.rows.append(unit)

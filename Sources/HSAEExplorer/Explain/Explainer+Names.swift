@@ -14,9 +14,11 @@ import Synchronization
 extension Explainer {
   /// Writes the name of every live latent; latents of a vocabulary or a matrix have none.
   func writeNames() throws(Failure) -> Bool {
-    guard rows.kind == .text else { return true }
+    // A run that an older version began may have an index without names already.
+    guard rows.kind == .text, try !writer.isDone(runID, .search, 0) else { return true }
     let live = try liveLatents()
     let (run, rows) = (runID, rows)
+    let tokenCount = rows.corpus?.tokenCount ?? 0
     var known: TokenRarity?
     return try forEachPart(.names, of: live, size: 256 * options.blockSize) {
       (part) throws(Failure) in
@@ -28,7 +30,11 @@ extension Explainer {
           let id = LatentID.make(run: run, number: number)
           let contexts = try db.blob("contexts", of: "evidence", id).map { try Blob.contexts($0) }
           let effects = try db.blob("lists", of: "promoted", id).map { try Blob.effects($0) }
-          return (contexts?.filter { $0.group == 0 } ?? [], effects?.first?.promoted ?? [])
+          let strongest = contexts?.filter { $0.group == 0 } ?? []
+          guard strongest.allSatisfy({ (0..<tokenCount).contains($0.place) }) else {
+            throw BlobReader.damaged
+          }
+          return (strongest, effects?.first?.promoted ?? [])
         }
       }
       let names = Mutex([String](repeating: "", count: evidence.count))

@@ -65,11 +65,14 @@ extension Explorer {
     _ comparison: RunComparison, _ first: RunRecord, _ second: RunRecord
   ) -> Markup {
     let name: Markup = first.shape.isFlat ? "latent" : "expert"
+    // Without any, the sublatents were perhaps not compared: the folder of their run was gone.
+    let hasSublatents = comparison.nearSublatents > 0
+    let other: Markup = second.shape.isFlat || hasSublatents ? "latent" : "expert"
     let near: Markup =
       " For \(comparison.nearSublatents) of them it is a sublatent."
     return """
-      Each \(name) of \(first.name) is shown with the latent of \(second.name) whose direction is most like its\
-       own.\(when(!second.shape.isFlat, near)) \(counted(comparison.mutual, "pair")) are each other’s nearest.
+      Each \(name) of \(first.name) is shown with the \(other) of \(second.name) whose direction is most like its\
+       own.\(when(hasSublatents, near)) \(counted(comparison.mutual, "pair")) are each other’s nearest.
       """
   }
 

@@ -57,6 +57,19 @@ func runningTexts(_ tokens: [String], centre: Int? = nil) -> [String] {
   return texts
 }
 
+/// The text that `tokens` were made of, without those that stand before a text and without cut characters.
+func sourceText(_ tokens: [String]) -> String {
+  var bytes: [UInt8] = []
+  for token in tokens where !beginsText(token) {
+    if let byte = byteToken(token) {
+      bytes.append(byte)
+    } else {
+      bytes += token.replacing("\u{2581}", with: " ").utf8
+    }
+  }
+  return String(decoding: bytes, as: UTF8.self).replacing("\u{FFFD}", with: "")
+}
+
 /// The byte that a token such as `<0xE2>` stands for.
 func byteToken(_ token: String) -> UInt8? {
   guard token.utf8.count == 6, token.utf8.first == UInt8(ascii: "<"), token.hasPrefix("<0x"),

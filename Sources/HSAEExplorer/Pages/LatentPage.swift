@@ -181,8 +181,8 @@ extension Explorer {
     if let text {
       body = shaded(try await dissection(of: text, by: [run]), by: latent, run)
     } else if let first = detail.strongest.first {
-      let tokens = first.tokens.map(\.text).filter { !beginsText($0) }
-      let words = String(runningTexts(tokens).joined().trimmingPrefix(while: \.isWhitespace))
+      let words = String(
+        sourceText(first.tokens.map(\.text)).trimmingPrefix(while: \.isWhitespace).prefix(1000))
       body = """
         <p class="small">For example <a href="\(Address.latent(latent, run, text: words))#own">its strongest context</a>.</p>
         """

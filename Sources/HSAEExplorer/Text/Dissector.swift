@@ -42,6 +42,8 @@ public actor Dissector {
     var dissection: Dissection
     /// Its rows of the residual stream, one after another.
     var rows: [Float]
+    /// The database then: labels may have changed since.
+    var stamp: FileStamp
   }
 
   /// A dissector with the model that `load` returns, which is called once, for the first text. `dictionary`
@@ -77,6 +79,8 @@ public actor Dissector {
     _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
   ) throws(Failure) -> Dissection {
     let numbers = runs.map(\.id)
+    let stamp = FileStamp(database: database.path)
+    known.removeAll { $0.stamp != stamp }
     if let index = known.firstIndex(where: { $0.text == text && $0.runs == numbers }) {
       return known[index].dissection
     }
@@ -108,7 +112,8 @@ public actor Dissector {
     }
     known.append(
       KnownText(
-        text: text, runs: numbers, dissection: dissection, rows: Array(rows.elements)))
+        text: text, runs: numbers, dissection: dissection, rows: Array(rows.elements),
+        stamp: stamp))
     if known.count > Self.remembered { known.removeFirst() }
     return dissection
   }

@@ -212,6 +212,7 @@ private struct Connection {
   private mutating func head() async throws -> RequestHead {
     deadlines.set(number, seconds: received.isEmpty ? patience.idle : patience.request)
     var searched = 0
+    var hasBegun = !received.isEmpty
     while true {
       // Empty lines may stand before a request.
       let blank = received.prefix { $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }.count
@@ -224,7 +225,8 @@ private struct Connection {
       guard received.count < RequestHead.longest else { throw tooLong }
       searched = received.count
       let part = try await socket.read(atMost: 4096)
-      if received.isEmpty { deadlines.set(number, seconds: patience.request) }
+      if !hasBegun { deadlines.set(number, seconds: patience.request) }
+      hasBegun = true
       received += part
     }
   }
