@@ -13,7 +13,7 @@ import Testing
 
 @Suite struct NameTests {
   @Test func spacesAndBytesAreNoNames() {
-    for word in ["", " ", "▁", "<0xA0>", "⟨3 × space⟩", "⟨U+200B⟩"] {
+    for word in ["", " ", "▁", "<0xA0>", "⟨3 × space⟩", "⟨U+200B⟩", "<bos>"] {
       #expect(!isLegible(word), "\(word)")
     }
     for word in ["a", "▁a", "<", "<b>", "<0x", "語", ",", "<0xZZ>"] {
@@ -107,8 +107,8 @@ import Testing
         }
         var weights: [String: Double] = [:]
         func add(_ word: String, _ weight: Double) {
-          // Not a space alone, nor a byte of a character.
-          if word.hasPrefix("⟨") || word.hasPrefix("<0x") { return }
+          // Not a space alone, nor a byte of a character, nor what stands before a text.
+          if word.hasPrefix("⟨") || word.hasPrefix("<0x") || word == "<bos>" { return }
           weights[wordForm(word), default: 0] += weight
         }
         var stems: [String] = []

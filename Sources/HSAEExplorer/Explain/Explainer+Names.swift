@@ -103,9 +103,9 @@ struct TokenRarity: Sendable {
   }
 }
 
-/// Whether a readable word (`readableToken`) is more than spaces, invisible characters or a byte.
+/// Whether a readable word (`readableToken`) is more than spaces, invisible characters, a byte or a token before a text.
 func isLegible(_ word: String) -> Bool {
-  byteToken(word) == nil && !word.hasPrefix("⟨")
+  byteToken(word) == nil && !word.hasPrefix("⟨") && !beginsText(word)
     && word.contains { !$0.isWhitespace && $0 != "\u{2581}" }
 }
 
