@@ -20,6 +20,8 @@ mirror=$({ cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/d
 [ -n "$mirror" ] || fail "no Debian mirror in /etc/apt."
 mkdir -p "$folder"
 system=$(realpath "$folder")/system
+# The home of its root.
+home=/root
 if [ ! -e "$system/complete" ]; then
   say "making a clean Debian 12"
   rm -rf "$system"
@@ -34,7 +36,7 @@ mount --bind /proc "$system/proc"
 trap 'umount "$system/proc"' EXIT
 # The environment of a user there, not ours.
 there() {
-  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+  env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=$home LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
     ${http_proxy:+http_proxy="$http_proxy"} chroot "$system" "$@"
 }
 
@@ -43,12 +45,12 @@ there apt-get install -q -y --no-install-recommends man-db bash-completion >>"$f
 # Models in a user's cache and man's formatted pages do not belong to the package.
 everything() {
   there sh -c 'dpkg-query -W
-    find / -xdev \( -path /root -o -path /var/cache/man \) -prune -o -name "*hsae*" -print'
+    find / -xdev \( -path $HOME -o -path /var/cache/man \) -prune -o -name "*hsae*" -print'
 }
 everything >"$folder/before"
-cp "$package" "$system/root/$name"
+cp "$package" "$system$home/$name"
 say "installing $name"
-there apt-get install -q -y --no-install-recommends "/root/$name" >>"$folder/apt.log" 2>&1 ||
+there apt-get install -q -y --no-install-recommends "$home/$name" >>"$folder/apt.log" 2>&1 ||
   fail "apt could not install it: $folder/apt.log"
 
 say "using it"
@@ -58,7 +60,7 @@ there man hsae >/dev/null
 there man hsae-train | grep -q -- --sublatents || fail "the manual page does not name --sublatents."
 there bash -c '. /usr/share/bash-completion/bash_completion; _completion_loader hsae
   complete -p hsae' >/dev/null || fail "bash does not know how to complete hsae."
-python3 - "$system/root/rows.npy" <<'PY'
+python3 - "$system$home/rows.npy" <<'PY'
 # 4,000 rows of width 32, sums of a few of 100 directions, written as a NumPy file.
 import random, struct, sys
 random.seed(0)
@@ -70,19 +72,19 @@ with open(sys.argv[1], "wb") as file:
         chosen = random.sample(directions, 3)
         file.write(struct.pack("<32f", *(sum(c) for c in zip(*chosen))))
 PY
-there hsae info /root/rows.npy >/dev/null
-there hsae train /root/rows.npy --preset residual-stream --experts 128 --k 4 --steps 200 --batch 256 \
-  --out /root/h --also /root/flat:sublatents=0
-there hsae evaluate /root/h /root/flat | grep 'explained variance' | head -n 2
-there hsae report /root/h /root/flat --out /root/page.html >/dev/null
+there hsae info $home/rows.npy >/dev/null
+there hsae train $home/rows.npy --preset residual-stream --experts 128 --k 4 --steps 200 --batch 256 \
+  --out $home/h --also $home/flat:sublatents=0
+there hsae evaluate $home/h $home/flat | grep 'explained variance' | head -n 2
+there hsae report $home/h $home/flat --out $home/page.html >/dev/null
 # A language model for llama.cpp, if one is already here.
 model=$(find "${HSAE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/hsae}/models" -name 'smollm2*.gguf' 2>/dev/null | head -n 1)
 if [ -n "$model" ]; then
-  cp "$model" "$system/root/model.gguf"
-  printf 'The dog barked at the mailman.\nParis is the capital of France.\n' >"$system/root/text.txt"
-  there hsae collect /root/model.gguf --layer 3 --text /root/text.txt --out /root/text.store --holdout 0% \
+  cp "$model" "$system$home/model.gguf"
+  printf 'The dog barked at the mailman.\nParis is the capital of France.\n' >"$system$home/text.txt"
+  there hsae collect $home/model.gguf --layer 3 --text $home/text.txt --out $home/text.store --holdout 0% \
     --threads 1 >/dev/null
-  there hsae info /root/text.store | head -n 3
+  there hsae info $home/text.store | head -n 3
 fi
 
 say "removing it"
