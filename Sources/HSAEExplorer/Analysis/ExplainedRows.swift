@@ -112,7 +112,8 @@ public struct ExplainedRows: Sendable {
 
   /// The word that the token at `place` is a part of, joined from its tokens.
   public func word(at place: Int) -> String {
-    readableToken(wordRange(at: place).map(text(at:)).joined())
+    kind == .text
+      ? word(of: tokens(at: wordRange(at: place))) : readableToken(text(at: place))
   }
 
   /// The word of `tokens`.

@@ -16,7 +16,7 @@ struct MatchedLatent: Hashable, Sendable, Codable {
   var isMutual: Bool
 }
 
-/// How well another run has the latents of a run.
+/// The latents of a run beside the most similar ones of another run.
 struct RunComparison: Hashable, Sendable, Codable {
   /// Live top-level latents of the run by the cosine to their nearest latent, in bins of 0.1 from 0 (and below) to 1.
   var histogram: [Int]

@@ -49,8 +49,8 @@ struct LatentQuery: Hashable, Sendable {
   var bounds: [String: Double] = [:]
   /// Whether dead latents are listed.
   var includesDead = false
-  /// Lists only latents that match these words: by label, words, promoted tokens, a strongest context, or number; nil
-  /// for all.
+  /// Lists only latents that match these words, by label, words, promoted tokens, a strongest context or number; if nil, it
+  /// lists all.
   var text: String?
   /// Whether only latents with a label are listed.
   var isLabelled = false
@@ -152,7 +152,7 @@ extension FeatureDatabase {
       let (range, place) = run.ids(of: query.level)
       let part = "rowid BETWEEN ? AND ? AND \(place)"
       let begun = searchPattern(words)
-      // What matches, by evidence: a column is 1 where there is such evidence; `contexts` is a number of contexts.
+      // The latents that match. Each kind of evidence has a column, which is 1 if there is any; `contexts` counts contexts.
       hits = """
         JOIN (SELECT hit, max(labelled) AS labelled, max(whole) AS whole, max(begun) AS begun, max(promoted) AS promoted,
         max(contexts) AS contexts FROM (

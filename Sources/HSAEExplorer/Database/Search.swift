@@ -1,5 +1,5 @@
-// The one search of pages and API: by number, label, words, promoted tokens, and by any text of the corpus at which
-// latents have one of their strongest contexts. `LatentQuery` lists what is found.
+// The search that all pages and the API use: by number, label, words, promoted tokens, and by words of the corpus at which
+// latents have one of their strongest contexts. `LatentQuery` lists what it finds.
 
 #if Explorer
 import Foundation
@@ -18,8 +18,8 @@ struct ContextHit: Hashable, Sendable, Codable {
   var context: ContextText
 }
 
-/// A text to search for.
-struct SearchQuery {
+/// The bounds of a text to search for.
+enum SearchQuery {
   /// The most that boxes take, in UTF-16 units, which browsers count.
   static let longest = 200
   private static let mostWords = 10
@@ -93,7 +93,8 @@ extension FeatureDatabase {
     }
   }
 
-  /// For those of `latents` that have some of their strongest contexts at words of `text`: how many, and the strongest.
+  /// For each of `latents` that has some of its strongest contexts at words of `text`: how many these are, and the strongest
+  /// of them.
   func contexts(
     of latents: [LatentRecord], at text: String, in run: RunRecord
   ) throws(Failure) -> [LatentNumber: ContextHit] {

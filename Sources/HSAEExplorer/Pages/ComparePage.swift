@@ -65,7 +65,7 @@ extension Explorer {
     _ comparison: RunComparison, _ first: RunRecord, _ second: RunRecord
   ) -> Markup {
     let name: Markup = first.shape.isFlat ? "latent" : "expert"
-    // Without any, the sublatents were perhaps not compared: the folder of their run was gone.
+    // If there are none, perhaps the sublatents were not compared, because the folder of their run was gone.
     let hasSublatents = comparison.nearSublatents > 0
     let other: Markup = second.shape.isFlat || hasSublatents ? "latent" : "expert"
     let near: Markup =

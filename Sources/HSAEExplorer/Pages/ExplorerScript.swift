@@ -4,7 +4,7 @@
 #if Explorer
 let explorerScript = """
   'use strict';
-  // What is read aloud: each page that changes has a line for it.
+  // Screen readers read this line aloud when it changes.
   const say = text => { const line = document.getElementById('said'); if (line) line.textContent = text; };
   const fail = (place, words) => {
     const note = document.createElement('p');
@@ -14,7 +14,7 @@ let explorerScript = """
     place.replaceChildren(note);
   };
   const gone = 'The explorer does not answer. Is hsae explore still running?';
-  // Puts the part of a page in its place. Returns whether it came, and before another part was wanted there.
+  // Puts a part of a page in its place. Returns false if it did not come, or if another part was asked for meanwhile.
   const wanted = new Map();
   const swap = async (place, address) => {
     wanted.set(place, address);

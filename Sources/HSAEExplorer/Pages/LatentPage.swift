@@ -209,25 +209,20 @@ extension Explorer {
         <span class="s\(shade(values[index], latent.maximum))" title="\(code(values[index]))">\(texts[index])</span>
         """ : "\(texts[index])"
     }.joined()
-    // The sublatents that fire where their expert does, with the tokens.
-    var places: [Int: [Int]] = [:]
-    if latent.sublatent == nil {
-      for (index, token) in parts.enumerated() {
-        guard let active = token.latents.first(where: { $0.latent.expert == latent.expert }),
-          active.isSublatentActive, let sublatent = active.sublatent?.sublatent
-        else { continue }
-        places[sublatent, default: []].append(index)
-      }
+    // The sublatents that fire where their expert does, with the words of their tokens.
+    var found: [Int: (sublatent: LatentRecord, words: [String])] = [:]
+    for (index, token) in parts.enumerated() where latent.sublatent == nil {
+      guard let active = token.latents.first(where: { $0.latent.expert == latent.expert }),
+        active.isSublatentActive, let sublatent = active.sublatent, let number = sublatent.sublatent
+      else { continue }
+      let word = String(texts[index].drop { $0 == " " })
+      found[number, default: (sublatent, [])].words.append(word)
     }
-    let sublatents = places.sorted { $0.key < $1.key }.compactMap { _, tokens -> Markup? in
-      let active = parts[tokens[0]].latents.first { $0.latent.expert == latent.expert }
-      guard let sublatent = active?.sublatent else { return nil }
-      let words = tokens.map { index -> Markup in
-        "<q lang=\"\">\(String(texts[index].drop { $0 == " " }))</q>"
-      }
+    let sublatents = found.sorted { $0.key < $1.key }.map { _, found -> Markup in
+      let words = found.words.map { "<q lang=\"\">\($0)</q>" as Markup }
       return """
-        <li><span class="share">\(counted(tokens.count, "token"))</span>
-        <span>\(latentLink(sublatent, run)) at \(words.joined(", "))</span></li>
+        <li><span class="share">\(counted(found.words.count, "token"))</span>
+        <span>\(latentLink(found.sublatent, run)) at \(words.joined(", "))</span></li>
         """
     }.joined()
     let fired = values.count { $0 > 0 }

@@ -140,8 +140,8 @@ func code(_ value: Float) -> String {
   return place < 3 ? decimal(value, min(5, 2 - place)) : grouped(value, digits: 3)
 }
 
-/// A chart of bars of equal width. If it is logarithmic, a bar's height goes by log(1 + value). There is a label for each bar, or for each edge of bars; the first, middle and last
-/// are shown.
+/// A chart of bars of equal width. If it is logarithmic, a bar's height goes by log(1 + value). There is a label for each
+/// bar, or for each edge of bars; the first, middle and last are shown.
 func bars(
   _ values: [Int], labels: [String], title: Markup, isLogarithmic: Bool = false
 ) -> Markup {

@@ -157,7 +157,7 @@ private struct TextParts {
     }.joined()
     let cut: Markup =
       "<p class=\"small\">Only the first \(Dissector.longestText) tokens are read.</p>"
-    // For the next token that is chosen. It comes after the buttons, because the first value counts.
+    // It keeps the shading when another token is chosen. It comes after the buttons, because the first value counts.
     let kept = shading.map {
       """
       <input type="hidden" form="typing" name="shade" value="\($0.run.name)/\($0.latent.number.name)">

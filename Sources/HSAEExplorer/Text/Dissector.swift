@@ -42,7 +42,7 @@ public actor Dissector {
     var dissection: Dissection
     /// Its rows of the residual stream, one after another.
     var rows: [Float]
-    /// The database then: labels may have changed since.
+    /// The database's stamp at that time: labels may have changed since.
     var stamp: FileStamp
   }
 
@@ -78,11 +78,17 @@ public actor Dissector {
   func dissect(
     _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
   ) throws(Failure) -> Dissection {
+    try read(text, by: runs, database).dissection
+  }
+
+  private func read(
+    _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
+  ) throws(Failure) -> KnownText {
     let numbers = runs.map(\.id)
     let stamp = FileStamp(database: database.path)
     known.removeAll { $0.stamp != stamp }
     if let index = known.firstIndex(where: { $0.text == text && $0.runs == numbers }) {
-      return known[index].dissection
+      return known[index]
     }
     guard let layer = runs.first?.layer else {
       throw .usage("Only runs on a model's residual stream can read texts.")
@@ -110,12 +116,11 @@ public actor Dissector {
       let parts = try parts(of: scaled, by: run, database)
       dissection.runs.append(.init(run: run.name, tokens: parts))
     }
-    known.append(
-      KnownText(
-        text: text, runs: numbers, dissection: dissection, rows: Array(rows.elements),
-        stamp: stamp))
+    let new = KnownText(
+      text: text, runs: numbers, dissection: dissection, rows: Array(rows.elements), stamp: stamp)
+    known.append(new)
     if known.count > Self.remembered { known.removeFirst() }
-    return dissection
+    return new
   }
 
   /// The top-level latents of each of `runs` that are not active at token `place` of `text` but are most like what the
@@ -123,16 +128,13 @@ public actor Dissector {
   func missing(
     at place: Int, of text: String, by runs: [RunRecord], _ database: FeatureDatabase
   ) throws(Failure) -> [[RelatedRecord]] {
-    let dissection = try dissect(text, by: runs, database)
-    let numbers = runs.map(\.id)
-    guard dissection.tokens.indices.contains(place),
-      let rows = known.first(where: { $0.text == text && $0.runs == numbers })?.rows
-    else { return runs.map { _ in [] } }
+    let read = try read(text, by: runs, database)
+    guard read.dissection.tokens.indices.contains(place) else { return runs.map { _ in [] } }
     var result: [[RelatedRecord]] = []
     for run in runs {
       let (width, dictionary) = (run.shape.width, try dictionary(of: run))
       var left = Matrix(
-        rows: 1, columns: width, elements: Array(rows[place * width..<(place + 1) * width]))
+        rows: 1, columns: width, elements: Array(read.rows[place * width..<(place + 1) * width]))
       _ = run.rowScale.apply(to: &left)
       let codes = dictionary.encode(left, threads: 1)
       let rebuilt = dictionary.decode(codes, threads: 1)

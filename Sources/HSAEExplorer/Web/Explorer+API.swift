@@ -143,7 +143,7 @@ extension Explorer {
 struct SearchResult: Encodable {
   /// Latents that match, best first.
   var latents: [LatentRecord]
-  /// Of these, those with strongest contexts at the words.
+  /// The contexts at the words, for those of `latents` that are strongest there.
   var contexts: [ContextHit]
 
   init(_ request: WebRequest, _ run: RunRecord, _ database: FeatureDatabase) throws(Failure) {

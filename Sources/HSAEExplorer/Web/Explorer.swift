@@ -16,7 +16,7 @@ public final class Explorer: Sendable {
   /// The host names, without port, that requests may use; empty for any.
   private let hosts: Set<String>
   private let answers: AnswerCache
-  /// Opens dictionaries; without a model it can do nothing else.
+  /// Opens dictionaries. It is the dissector if there is one.
   let dictionaries: Dissector
 
   /// The largest body of a request, in bytes.
@@ -68,7 +68,7 @@ public final class Explorer: Sendable {
       "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self';"
       + " img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
-    // With less, browsers would send forms without their origin, which `check` asks for.
+    // With `no-referrer` browsers would send `Origin: null` with a form, and `check` would refuse it.
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
   ]

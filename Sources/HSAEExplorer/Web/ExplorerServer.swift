@@ -135,7 +135,7 @@ extension SocketPool {
 
 /// Ends connections whose clients keep the server waiting for too long.
 private final class Deadlines: Sendable {
-  /// By when the client of each connection has to do its part; nil while the server works.
+  /// When the client of each connection must have done its part; nil while the server works.
   private let ends = Mutex<[Int32: ContinuousClock.Instant?]>([:])
 
   /// The number of connections.
@@ -146,7 +146,7 @@ private final class Deadlines: Sendable {
     ends.withLock { $0[socket] = .some(.now + .seconds(seconds)) }
   }
 
-  /// Waits for the server, not for the client of `socket`.
+  /// Stops the clock of `socket` while the server works.
   func suspend(_ socket: Int32) { ends.withLock { $0[socket] = .some(nil) } }
 
   /// Forgets `socket`. The caller closes it afterwards, so that no other connection with its number is ended.
@@ -215,8 +215,9 @@ private struct Connection {
     var hasBegun = !received.isEmpty
     while true {
       // Empty lines may stand before a request.
-      let blank = received.prefix { $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }.count
-      if searched == 0, blank > 0 { received.removeFirst(blank) }
+      if searched == 0 {
+        received.trimPrefix { $0 == UInt8(ascii: "\r") || $0 == UInt8(ascii: "\n") }
+      }
       if let end = RequestHead.end(in: received, searched: searched) {
         guard end <= RequestHead.longest else { throw tooLong }
         defer { received.removeFirst(end) }
@@ -285,7 +286,7 @@ private struct Connection {
     deadlines.suspend(number)
   }
 
-  /// Answers a request that is not one, or is too long. Then it reads what the client still sends: otherwise the system
+  /// Answers a request that is malformed or too long. Then it reads what the client still sends: otherwise the system
   /// would take the answer back.
   private func refuse(_ refusal: RequestRefusal) async {
     let body = Data((refusal.message + "\n").utf8)
