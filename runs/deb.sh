@@ -20,7 +20,7 @@ mirror=$({ cat /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list 2>/d
 [ -n "$mirror" ] || fail "no Debian mirror in /etc/apt."
 mkdir -p "$folder"
 system=$(realpath "$folder")/system
-# The home of its root.
+# The home folder of its root user.
 home=/root
 if [ ! -e "$system/complete" ]; then
   say "making a clean Debian 12"

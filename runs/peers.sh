@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures training speed of hsae and other tools, in one run on one machine: rows per second of hsae (hierarchical and
 # flat, batch 32,768), of SAELens, sparsify, dictionary_learning (flat TopK) and of a plain PyTorch H-SAE. All have the
-# same d, m and k, and each its best of a few batches and settings.
+# same d, m and k, and each has the best of a few batches and settings.
 #
 #   runs/peers.sh [FOLDER] [WHAT…]      WHAT: hsae, sae_lens, sparsify:8192, plain_hsae:2048:bf16, table …
 #

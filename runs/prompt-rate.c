@@ -1,5 +1,5 @@
 /* llama.cpp's own prompt rate up to a block, without hsae: batches of full contexts, each ended when the
-   output of the block is computed. What `runs/collect-rate.sh` compares `hsae collect` with.
+   output of the block is computed. `runs/collect-rate.sh` compares `hsae collect` with this rate.
 
      prompt-rate MODEL.gguf BLOCK CONTEXT SEQUENCES THREADS SECONDS
 

@@ -4,8 +4,8 @@
 #
 #   runs/saebench.sh FOLDER TEXT RUN…     FOLDER for all output
 #
-# TEXT holds JSON lines, documents that no RUN was trained on; the first CONTEXTS (16) of at least 1,200
-# characters are read, 128 tokens of each. SAEBench 0.6.0, which declares no licence, comes from PyPI into
+# TEXT holds documents that no RUN was trained on, as JSON lines. The script reads 128 tokens of each of the first
+# CONTEXTS (16) that have at least 1,200 characters. SAEBench 0.6.0, which declares no licence, comes from PyPI into
 # FOLDER/saebench, beside the environment of runs/peers/python.sh, which has SAELens.
 # COSINES=1 also compares all latents with all, which takes longer than the rest. Memory: 8 GB.
 set -euo pipefail

@@ -3,8 +3,8 @@ from SAELens's own training classes in float64. Writes the fixture that tests co
 
   $(runs/peers/python.sh) runs/saelens-step.py [FILE]      default Tests/HSAEModelsTests/Fixtures/saelens-step.json
 
-It fails where the formulas below, written by hand in NumPy, give other numbers, where float32 selects other latents
-than float64, or where two candidates of a selection are too close for rounding to be of no matter.
+It fails if the formulas below, written by hand in NumPy, give other numbers, if float32 selects other latents than
+float64, or if two candidates of a selection are so close that rounding could decide.
 
 Fields of the file. Matrices are flat, row by row; numbers have 9 digits; inputs were rounded before use.
   width, latents, rows     d = 8, m = 24, n = 32
@@ -17,7 +17,7 @@ Fields of the file. Matrices are flat, row by row; numbers have 9 digits; inputs
     codes                  of each row the number of active latents (`counts`); of all rows one after another `latents`,
                            ascending, and `values`
     losses                 each term with its coefficient, `loss` their sum
-    gradients              of the loss by W_enc, W_dec, b_enc, b_dec (and threshold), shapes as the weights
+    gradients              of the loss with respect to W_enc, W_dec, b_enc, b_dec (and threshold), in the shapes of the weights
     thresholds             BatchTopK: the running threshold; it is `start`, then `after` forward passes on batches 0,
                            1, 2 (the weights stay), whose smallest codes are `smallest`. `exported` is the threshold of
                            the SAE saved for inference after these; `codes` are that SAE's of batches[0]

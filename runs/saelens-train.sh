@@ -5,7 +5,7 @@
 #   runs/saelens-train.sh FOLDER STORE      existing results are kept; about 10 minutes on two cores
 #
 # NORM=1 gives both the same first weights, with decoder rows of norm 1; the default is SAELens's own, 0.1, where hsae
-# starts from weights of its own. NORM=unit does so too, and scales SAELens's rows to norm 1 before each step, as hsae does.
+# starts from weights of its own. NORM=unit is NORM=1, and also scales SAELens's rows to norm 1 before each step, as hsae does.
 # KINDS, STEPS, BATCH, LATENTS and K are settings too.
 # Rows are centred, and scaled to a mean norm of √d. Both train on the first 100,000 and are measured on the next 20,000.
 set -euo pipefail

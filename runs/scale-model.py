@@ -4,7 +4,7 @@
 
 Everything is calibrated on one rank: BENCH.json is what `hsae bench --json` printed for m experts on one core,
 BENCH-OF-HALF.json the same for half as many. Without them the numbers of dev/LOG.md ("The model of several ranks")
-are used. Times of more ranks are predicted, none is fitted.
+are used. Times of more ranks are predicted; none is fitted.
 
 A rank of a group of R, of G groups, b = B / G rows of a group:
   products   2·b·(m/R)·d + 6·(m/R)·d² operations at the rate of the matrix product
@@ -103,9 +103,9 @@ def here(one, c):
         )
 
 
-# AWS hpc7a.96xlarge. Public: 192 Zen 4 cores, 768 GiB, 300 Gbit/s (EFA), two sockets of twelve channels of DDR5-4800
+# AWS hpc7a.96xlarge. Published: 192 Zen 4 cores, 768 GiB, 300 Gbit/s (EFA), two sockets of twelve channels of DDR5-4800
 # (921 GB/s). Assumed: a core's matrix rate 0.4 of the one measured (Zen 4 has half the width of Zen 5, and a lower
-# clock with all cores at work), its other work 0.5, memory 0.7 and network 0.8 of what is printed on it, 30 µs an exchange.
+# clock with all cores at work), its other work 0.5, memory 0.7 and network 0.8 of the published rates, 30 µs an exchange.
 NODE = {"cores": 192, "matrix": 0.4, "core": 0.5, "memory": 0.7 * 921e9, "network": 0.8 * 37.5e9, "latency": 3e-5}
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes a Python environment with zarr-python and TensorStore in the cache, for tests that compare stores with
-# them, and with axe-core, which looks for obstacles to people with disabilities on the explorer's pages. Prints its
+# them, and with axe-core, which checks that people with disabilities can use the explorer's pages. Prints its
 # interpreter's path. It takes 30 seconds and 210 MB, once. If it cannot be made (no network), the script prints a note,
 # no path, and succeeds; those tests are then skipped.
 set -euo pipefail

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The long tests in parts, each with its log. A part that passed for the same commit is skipped, so a soak that was
-# stopped goes on when it is started again. At the end it prints what passed, failed and was skipped, with seconds.
+# Runs the long tests in parts, each with its log. It skips a part that passed for the same commit, so a soak that was
+# stopped continues when it is started again. At the end it prints what passed, failed and was skipped, with seconds.
 #
 #   make soak                      all parts
 #   make soak PARTS="asan tsan"    these parts; `scripts/soak.sh --list` prints all

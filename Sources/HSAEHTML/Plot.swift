@@ -36,7 +36,7 @@ package struct Series {
   }
 }
 
-/// A chart of lines over an x axis that begins at 0. The y axis does so too if `fromZero`.
+/// A chart of lines over an x axis that begins at 0. The y axis also begins at 0 if `fromZero`.
 package func lineChart(
   _ title: String, xLabel: String, _ series: [Series], fromZero: Bool = false
 ) -> Markup? {
@@ -45,7 +45,7 @@ package func lineChart(
   guard let least = ys.min(), let most = ys.max() else { return nil }
   let right = max(series.flatMap { $0.points.map(\.x) }.max() ?? 0, 1e-9)
   let yMin = fromZero ? 0 : least
-  // The axis of nothing but zeros goes to 1.
+  // If all values are 0, the axis goes to 1.
   let yMax = fromZero && most <= 0 ? 1 : most
   let xTicks = ticks(0, right, count: 4)
   let yTicks = ticks(yMin, yMax > yMin ? yMax : yMin + 1e-3, count: 4)

@@ -1,5 +1,5 @@
-// The style that the report and the explorer share: colours, type, and the parts both have. Words are set in a
-// serif, everything else in the system's sans serif. Each adds its own rules after these.
+// The style that the report and the explorer share: colours, type, and the parts that both have. Words are set in a
+// serif, everything else in the system's sans serif. The report and the explorer each add their own rules after these.
 
 /// CSS for every page. The colour `--c0` is for the dictionary that a page is about, `--c1` for its baseline.
 package let sharedStyle = """

@@ -17,13 +17,13 @@ struct Bench: ParsableCommand {
       trains such a run: 1000 steps (--steps) of at most 4096 rows on DATA, or without DATA on the \
       unembedding of Gemma 3 270M if the width is 640, else on made-up rows with a two-level \
       structure. The run is kept in the folder bench of the cache (HSAE_CACHE), and the next bench \
-      of the same sizes uses it again. Sizes are those of --preset unembedding unless given.
+      of the same sizes uses it again. The default sizes are those of --preset unembedding.
 
       The limit is the sum of three times: the encoder product alone and the 6·m·d² operations of \
       the orthogonality penalty, both at oneDNN's best rate, and 28 bytes for each parameter at \
       memory bandwidth. The rates are measured in the same process, before and after the steps. On \
       processors without a matrix unit the float32 limit is the fairer comparison; both are printed. \
-      A second pair of ratios adds the work on pairs of rows and experts, which weighs where m is small.
+      A second pair of ratios adds the work on pairs of rows and experts, which matters where m is small.
       """)
 
   @Argument(help: "Rows to train and measure on.", completion: .file())

@@ -16,9 +16,9 @@ struct Collect: ParsableCommand, RunsOnRanks {
       Rows are the output of block --layer (counting from 0) for every token of the corpus, in \
       shuffled order. Each document gives its first --context tokens; with --whole-documents it \
       gives all of them, in contexts that do not see each other. The model reads special tokens, but \
-      they get no row. --holdout of the documents go to STORE/holdout, for evaluation.
+      they get no row. The share --holdout of the documents goes to STORE/holdout, for evaluation.
 
-      The same command again continues where the last one stopped, whatever the reason. With \
+      If the command stops for any reason, the same command continues where it stopped. With \
       --shard, several processes fill one store: run each i of 1/N to N/N, at once or in turn. The \
       bytes of the store do not depend on shards, threads or interruptions. Processes started \
       together by mpirun or srun take one shard each.

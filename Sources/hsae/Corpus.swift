@@ -14,10 +14,10 @@ struct Corpus: ParsableCommand {
 
       \(CorpusFormatOptions.help)
 
-      Of documents with the same language and title only the longest is kept. --longest, \
-      --documents, --others and --mix select documents as the paper does (Appendix A.1): --documents \
-      of the --longest longest in --language, at random, and --others in other languages, at random, \
-      mixed by weight. Without them all documents are taken. The order is random, by --seed.
+      If several documents have the same language and title, hsae keeps the longest. --longest, --documents, \
+      --others and --mix select documents as the paper does (Appendix A.1). In the main language, hsae draws \
+      --documents at random from the --longest longest ones; in other languages it draws --others at random, \
+      mixed by the weights of --mix. Without these options it takes all documents. The order is random, by --seed.
       """)
 
   @Argument(help: "Names of the catalogue, files or folders.", completion: .corpus)

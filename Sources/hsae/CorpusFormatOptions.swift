@@ -25,9 +25,9 @@ struct CorpusFormatOptions: ParsableArguments {
   static let help = """
     Files named .jsonl, .ndjson or .json hold one JSON object a line: its text and, optionally, \
     language, title and topic. All others are plain text; either may be gzip-compressed. A folder \
-    stands for the corpus files in it, sorted. Blank documents, documents that are not UTF-8 or not \
-    valid JSON, and lines over 16 MiB are skipped. A longer file that is one document is cut there, \
-    and a damaged compressed file is read up to the damage. All of this is counted and reported.
+    stands for the corpus files in it, sorted. hsae skips blank documents, documents that are not UTF-8 \
+    or not valid JSON, and lines over 16 MiB. It cuts a longer file that is one document at 16 MiB, and reads a \
+    damaged compressed file up to the damage. It counts and reports all of this.
     """
 }
 

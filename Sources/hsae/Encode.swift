@@ -12,7 +12,7 @@ struct Encode: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Print the codes of rows as JSON lines.",
     discussion: """
-      Prints one line a row, with its active latents from strong to weak: {"row": 0, "latents": \
+      Prints a line for each row, with its active latents from strong to weak: {"row": 0, "latents": \
       [[expert, code], …]}, or with sublatents [expert, code, sublatent, its code]. Rows are scaled as in \
       training. --reconstruct adds "reconstruction", in the same scale.
       """)

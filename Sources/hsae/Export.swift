@@ -17,8 +17,8 @@ struct Export: ParsableCommand {
       Hugging Face Hub. A flat dictionary becomes a topk SAE of SAELens, or a jumprelu SAE if it was trained \
       with BatchTopK or JumpReLU. One with sublatents, or with k and a threshold, gets the architecture \
       "hsae": import hsae_saelens.py, a file in the folder, before SAE.load_from_disk. --top-level leaves \
-      the sublatents out. Codes \
-      in SAELens are √width times those of hsae, because it scales rows to that norm.
+      the sublatents out. For a run on rows of unit norm, codes in SAELens are √width times those of hsae, \
+      because SAELens scales rows to that norm.
       """)
 
   @Argument(help: .init("The run.", valueName: "run"), completion: .directory)

@@ -6,7 +6,7 @@ import HSAESupport
 
 struct Fetch: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Fetch a language model by name, verified, and print its file's path.",
+    abstract: "Fetch a language model by name, verify it, and print its file's path.",
     discussion: """
       MODEL is a name of the catalogue (\(ModelCatalogue.models.map(\.name).joined(separator: ", "))) \
       or the path of a GGUF file, which is checked. Models are kept in the folder HSAE_CACHE (default: \

@@ -10,13 +10,13 @@ struct Import: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Make a run of a dictionary that another tool trained.",
     discussion: """
-      The commands evaluate, explain, explore, encode, steer, report, export and info take the run; it \
-      cannot be trained further. Name rows with --store for commands that need them.
+      The commands evaluate, explain, explore, encode, steer, lookup, report, export and info take the run; \
+      it cannot be trained further. Name rows with --store for commands that need them.
 
       PATH is a folder of SAELens (standard, topk, jumprelu, batchtopk and matryoshka SAEs, saved for \
       inference or in training; also what hsae export wrote) or of sparsify, a folder or a file of Gemma Scope 1 \
-      or 2, or the arrays of the H-SAE's authors as .npz or .safetensors, which need --k. Biases, thresholds and the scaling \
-      of rows are carried over; an error names anything without a counterpart here. config.json records \
+      or 2, or the arrays of the H-SAE's authors as .npz or .safetensors, which need --k. hsae keeps biases, \
+      thresholds and the scaling of rows; an error names anything without a counterpart here. config.json records \
       under "origin" where the dictionary came from, and how its codes relate to the original ones.
 
       In dictionaries with a ReLU or JumpReLU any number of latents can be active for a row. Here the strongest \

@@ -13,10 +13,10 @@ struct LookUp: ParsableCommand {
     commandName: "lookup",
     abstract: "Show the experts and sublatents of a word.",
     discussion: """
-      For each word: the experts active for it with their codes z and strongest words, and under \
+      Prints for each word the experts active for it with their codes z and strongest words, and under \
       each the sublatent it chose with its code c and strongest words. A sublatent whose code is \
-      below the threshold is marked "not active here". A word is looked up as a token with a \
-      leading space, then without, then in other case.
+      below the threshold is marked "not active here". hsae looks a word up as a token with a \
+      leading space, then without, then with other capitals.
       """)
 
   @Argument(

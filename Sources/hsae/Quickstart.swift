@@ -16,8 +16,8 @@ struct Quickstart: ParsableCommand {
     abstract: "From a real model's vocabulary to a page of hierarchies, in minutes.",
     discussion: """
       Fetches Gemma 3 270M, takes its unembedding matrix, trains a hierarchical dictionary and a flat \
-      one to compare it with (the paper's section 4 and Appendix B), and writes a page where dog breaks \
-      into breeds. It takes 600 steps of 8192 rows each; --full takes the paper's 5000.
+      one to compare it with (the paper's section 4 and Appendix B), and writes a page on which dog, for \
+      example, divides into breeds. It trains for 600 steps of 8192 rows each; --full for the paper's 5000.
       """)
 
   @Option(help: "The model: a name of the catalogue or a GGUF file.", completion: .model)

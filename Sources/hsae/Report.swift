@@ -15,9 +15,9 @@ struct Report: ParsableCommand {
     discussion: """
       One hierarchical run, alone or with one flat run, gets a page about its hierarchies; any other \
       set of runs is compared side by side. Every run is evaluated on the rows it was trained on, or, for a \
-      synthetic forest, on held-out ones; with --evaluation the numbers at the top are for held-out rows. The page of a run on a residual stream \
-      ends with facts about its rows: norms, languages, tokens in context. A store alone gets a page of \
-      these.
+      synthetic forest, on held-out ones; with --evaluation the numbers at the top are for held-out rows. \
+      The page of a run on a residual stream ends with facts about its rows: norms, languages, tokens in \
+      context. A store alone gets a page of these.
       """)
 
   /// The words of the paper's Figure 6 and of its ablations.
@@ -26,14 +26,14 @@ struct Report: ParsableCommand {
   ]
 
   @Argument(
-    help: "Run directories, or one activation store; none with --evaluation.",
+    help: "Run directories, or one activation store; may be left out with --evaluation.",
     completion: .directory)
   var runs: [String] = []
 
   @Option(help: "The page to write.", completion: .file())
   var out: String
 
-  @Option(parsing: .upToNextOption, help: "Words to look up (default: the paper's).")
+  @Option(parsing: .upToNextOption, help: "Words to look up; the default is the paper's.")
   var words: [String] = Self.paperWords
 
   @Option(help: "The page's title.")
@@ -58,7 +58,7 @@ struct Report: ParsableCommand {
 
   @Option(
     help: """
-      A folder for the paper's figures as SVG and its results as Markdown, made of --evaluation; \
+      A folder for the paper's figures as SVG and its results as Markdown, made from --evaluation; \
       the page then has only the evaluation.
       """, completion: .directory)
   var figures: String?

@@ -16,8 +16,8 @@ struct Steer: ParsableCommand {
       At every position the latent's direction is added to the residual stream where the run's rows come \
       from: x + strength · maximum · ‖x‖ · direction, where maximum is the latent's largest code. So \
       strength 1 is as strong as the latent ever is by itself, 0 changes nothing, and negative strengths \
-      subtract the direction. SAELens counts in the same way, Neuronpedia in codes. Special tokens are \
-      left unchanged.
+      subtract the direction. SAELens has the same unit of strength; in Neuronpedia strengths are codes. \
+      Special tokens are left unchanged.
 
       The maximum is measured on rows of the store the run was trained on, unless --max-activation gives \
       it. With --max-activation 1, strengths are in lengths of a row. The same prompt, seed and model give \
@@ -38,7 +38,7 @@ struct Steer: ParsableCommand {
   // So that -2 is read as a number, not as an option.
   @Option(
     parsing: .unconditional,
-    help: "The strength; several, separated by commas, give a text each.")
+    help: "The strength; for each of several, separated by commas, hsae writes a text.")
   var strength: String?
 
   @Flag(help: "Remove what the latent adds to each row; for an expert also its sublatents.")
@@ -53,7 +53,7 @@ struct Steer: ParsableCommand {
   @Option(help: "Tokens to write, at most.")
   var tokens = 40
 
-  @Option(help: "0 takes the most probable token; higher draws from more.")
+  @Option(help: "0 takes the most probable token; higher values draw from more tokens.")
   var temperature: Float = 0.5
 
   @Option(help: "How much a token's logit falls each time it was written.")
@@ -79,7 +79,7 @@ struct Steer: ParsableCommand {
   @Option(help: "Rows to measure the maximum on, at most.")
   var rows = "100k"
 
-  @Option(help: "The latent's maximum; it is then not measured.")
+  @Option(help: "The latent's maximum; hsae then does not measure it.")
   var maxActivation: Float?
 
   @Option(help: "The block whose output the rows are, if neither a store nor the run records it.")

@@ -20,14 +20,14 @@ struct Synth: ParsableCommand {
       fire in it. The default is the law of SynthSAEBench-16k (arXiv 2602.14687): 16,384 features in 768 \
       dimensions, 128 trees of depth 3. --preset small trains in seconds.
 
-      FOREST is the file to make, the truth. hsae train takes it as its rows, which are computed when they are \
-      read and take no room on the disk; hsae evaluate --suite truth compares dictionaries with it:
+      FOREST is the file to make; it holds the features. hsae train takes it as DATA, and computes its rows \
+      when it reads them: they take no room on the disk. hsae evaluate --suite truth compares dictionaries with it:
 
         hsae synth forest.safetensors --preset small
         hsae train forest.safetensors --normalize none --experts 256 --out run …
         hsae evaluate run --suite truth
 
-      If FOREST is there it is used as it is. --write writes rows of it as a NumPy file, and beside it which \
+      If FOREST exists, hsae uses it as it is. --write writes rows of it as a NumPy file, and beside it which \
       features fire in each (docs/formats.md).
       """)
 
@@ -56,8 +56,8 @@ struct Synth: ParsableCommand {
 
   @Flag(
     help: """
-      Write rows of the held-out part, which hsae evaluate measures on; do not train on them. It is as large as the
-      training part.
+      Write rows of the held-out part, which hsae evaluate measures on; do not train on them. It is as large as \
+      the training part.
       """)
   var heldOut = false
 

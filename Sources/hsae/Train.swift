@@ -16,8 +16,8 @@ struct Train: ParsableCommand, RunsOnRanks {
   static let configuration = CommandConfiguration(
     abstract: "Train a hierarchical (or flat) dictionary on a store or a matrix.",
     discussion: """
-      DATA is an activation store, a .npy or .safetensors matrix [rows × width], or a synthetic forest (hsae \
-      synth), whose rows are computed as they are read. Defaults are the \
+      DATA is an activation store, a .npy, .safetensors or Zarr matrix [rows × width], or a synthetic forest \
+      (hsae synth), whose rows are computed as they are read. Defaults are the \
       paper's, adapted to short runs: batch 32512 if that gives 2000 steps, else the largest power of \
       two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 trains a flat \
       TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
@@ -36,11 +36,11 @@ struct Train: ParsableCommand, RunsOnRanks {
       rows. DATA and the run directory must be visible to all machines. A run can be resumed with any \
       number of processes (docs/scale.md).
 
-      Before training hsae prints the memory it needs and the memory that is free. Ctrl-C and SIGTERM \
-      write a checkpoint and exit 130 and 143; --resume continues from the newest checkpoint with the \
-      same bits as an uninterrupted run. Options may be repeated with --resume if they are those of the \
-      run. Where no run is yet, --resume begins it if DATA is named, so the same line can be run until \
-      the run is complete.
+      Before training hsae prints the memory it needs and the memory that is free. On Ctrl-C or SIGTERM it \
+      writes a checkpoint and exits with 130 or 143. --resume continues from the newest checkpoint with the \
+      same bits as an uninterrupted run. With --resume you may repeat the run's options, but not change them. \
+      If there is no run yet and you name DATA, --resume begins one, so you can repeat the same line until the \
+      run is complete.
       """)
 
   @Argument(help: "The rows to train on; may be left out with --resume.", completion: .file())

@@ -3,7 +3,7 @@ Called by runs/dashboards.sh:
 
     dashboards.py MODEL FOLDER
 
-MODEL is the language model as runs/saebench.sh left it. Fails where sublatents are active without their expert.
+MODEL is the language model as runs/saebench.sh left it. Fails if sublatents are active without their expert.
 """
 
 import os

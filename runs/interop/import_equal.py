@@ -1,8 +1,8 @@
 """Whether hsae computes from imported runs what SAELens and sparsify compute: codes and reconstructions of the
 same rows, as a table. Called by runs/import.sh with the rows (float32 .npy) and triples FOLDER RUN CODES, CODES being
-the output of `hsae encode RUN --reconstruct`. Exits 1 where a relative error exceeds 1e-5, or a single difference 1e-5
+the output of `hsae encode RUN --reconstruct`. Exits with 1 if a relative error exceeds 1e-5, or a single difference 1e-5
 of the largest number of its row (of the median row's, where the row's is smaller: float32 rounds a weak code of a long
-row by more), rows apart in which a latent is at its threshold or two tie (at most 1 in 100)."""
+row by more). Leaves out rows in which a latent is at its threshold or two tie (at most 1 in 100)."""
 
 import json
 import sys

@@ -1,10 +1,10 @@
-"""Makes the fixture that holds the suite probing against sae-probes 0.4.2: OUTPUT.json [SEED].
+"""Makes the fixture that compares the suite probing with sae-probes 0.4.2: OUTPUT.json [SEED].
 
 sae-probes's own functions choose latents and fit probes for made-up codes: three labelled sets of texts, from one that
 a latent tells perfectly to one that is noise, and a dense matrix. The fixture has the codes (as whole thousandths, so that a
 file of text keeps them exactly), the labels, and sae-probes's choices and scores. scikit-learn stops at a gradient of
-1e-4, which where classes separate is far from the minimum; so the weights, and the scores of the dense probe, are also given
-for the same function with regressions that converge. Needs numpy, scikit-learn, xgboost,
+1e-4, which is far from the minimum where classes separate. So the fixture also has the weights, and the scores of the dense
+probe, for the same function with regressions that converge. Needs numpy, scikit-learn, xgboost,
 pandas, torch and the package sae-probes, whose imports of language models are replaced by empty modules."""
 
 import json

@@ -3,9 +3,9 @@ Called by runs/saebench.sh:
 
     saebench_core.py GGUF CACHE STORE OUT FOLDER…
 
-Nothing is fetched: SAEBench asks TransformerLens for a model and SAELens for a data set, and both answers
-are given here. Writes SAEBench's files to OUT, and beside them what the same functions say of all contexts as
-one batch, which is what numbers that depend on the batch can be compared on.
+Nothing is fetched: SAEBench asks TransformerLens for a model and SAELens for a data set, and this script
+answers both. It writes SAEBench's files to OUT, and beside them what the same functions give for all contexts
+as one batch, because numbers that depend on the batch can be compared only on that.
 """
 
 import json

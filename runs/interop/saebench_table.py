@@ -2,9 +2,9 @@
 
     saebench_table.py OURS.json OUT ROWS FOLDER…
 
-FOLDER's name is that of its run in OURS.json; OUT holds what saebench_core.py wrote, ROWS is how many rows
-the store has. What is compared are SAEBench's own definitions, on the same rows; where the two have
-different ones, a comment says what makes them one.
+FOLDER's name is that of its run in OURS.json, OUT holds what saebench_core.py wrote, and ROWS is how many rows
+the store has. The table compares SAEBench's own definitions, on the same rows. Where the two definitions
+differ, a comment says what makes them equal.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Whether SAELens computes from exported folders what hsae computes: codes and reconstructions of the same
 rows. Called by runs/saelens.sh with the rows (float32 .npy) and pairs FOLDER CODES, CODES being the output
-of `hsae encode --reconstruct`. Exits 1 where a relative error exceeds 1e-5, rows apart in which two latents tie or one
-is at its threshold (at most 1 in 100). Also folds the norms of decoder rows, saves and loads again: codes times norms
+of `hsae encode --reconstruct`. Exits with 1 if a relative error exceeds 1e-5. Leaves out rows in which two latents tie or
+one is at its threshold (at most 1 in 100). Also folds the norms of decoder rows, saves and loads again: codes times norms
 and reconstructions must stay the same."""
 
 import json

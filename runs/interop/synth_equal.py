@@ -1,6 +1,6 @@
-"""Holds hsae's synthetic forests and suite truth against SAELens's own: FOREST ROWS.npy EXPORT EVALUATION.json NAME.
+"""Compares hsae's synthetic forests and suite truth with SAELens's own: FOREST ROWS.npy EXPORT EVALUATION.json NAME.
 
-The law: SAELens's generator gets the forest's truth, and as many rows are drawn by it as ROWS has; rates of features
+The law: SAELens's generator gets the forest's truth and draws as many rows as ROWS has; rates of features
 must agree within sampling error. The numbers: SAELens's evaluator gets the exported dictionary EXPORT, the rows and the
 features that fire in them, and must find what hsae evaluate found for the run NAME in EVALUATION. Rows are held-out ones
 (hsae synth --write ROWS.npy --held-out). Prints the differences; exits with 1 if one is too large."""

@@ -3,10 +3,10 @@
 
     peer.py NAME --width 640 --experts 16384 --k 32 --batch 8192 [--variant …] [--seconds 20]
 
-Every neighbour trains through its own code, by its own optimizer, on random unit rows (TopK's cost
-does not depend on them), all in memory, so that reading costs nothing. Timed are whole steps:
-forward, backward, update. The first step is left out; the median of those that fit into --seconds
-counts, at least two.
+Every tool trains through its own code, by its own optimizer, on random unit rows (TopK's cost
+does not depend on them), all in memory, so that reading costs nothing. The script times whole steps:
+forward, backward, update. It leaves out the first step and takes the median of those that fit into
+--seconds, at least two.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""sparsify's TopK SAE. Its trainer cannot be had without a language model, so the step here is the
+"""sparsify's TopK SAE. Its trainer needs a language model, so the step here is the
 one in `Trainer.fit` around its own SparseCoder and optimizers. Variants: adam (else its default,
 schedule-free signum), chunks (8 micro-batches), bf16 (autocast around its forward pass: its own autocast
 is for CUDA only, so on a CPU this is a setting that we add)."""
