@@ -8,7 +8,7 @@
 #
 # Environment (defaults in brackets):
 #   LAW      options of hsae synth [a quarter of SynthSAEBench-16k: 4,096 features in 192 dimensions, 32 trees]
-#   STORE    a store (hsae collect) instead of a forest; a FOLDER is for one of them
+#   STORE    a store (hsae collect) instead of a forest; use a separate FOLDER for each
 #   MODEL    the language model of the store
 #   SUITES   for each seed [truth; of a store: core probing with MODEL, else none]; the suite structure is always measured
 #   KINDS    see `kind` below; a number after a name is k      SEEDS  [0 1 2]     M  top-level latents [1024]
@@ -16,6 +16,7 @@
 #   BETA     [1] and ORTHO [0] of hierarchical ones: weights of the top level's own error and of orthogonality
 #   OPTIONS  further options of hsae train for all runs. Rows of a store are trained on at unit norm without a bias: many
 #            latents may die (docs/paper.md), and then "--bias geometric-median" helps
+#   JUMPRELU  options of jumprelu [of a forest: --jumprelu-start 1 --jumprelu-bandwidth 0.5]
 #   ROWS     to evaluate on [100k]     EVALUATE  further options of hsae evaluate
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,17 +31,21 @@ m=${M:-1024}
 mkdir -p "$folder"
 common=(--threshold 0 --threshold-sub 0 --steps "${STEPS:-2000}" --batch "${BATCH:-1024}" --keep 1)
 if [ -n "${STORE:-}" ]; then
+  thresholds=
   data=$STORE given=(--store "$STORE") usual=${MODEL:+core probing}
   if [ -n "${MODEL:-}" ]; then given+=(--model "$MODEL"); fi
 else
+  # Features have magnitudes of 4 to 5: thresholds that begin at 0.01 would need more steps than these runs have.
+  thresholds="--jumprelu-start 1 --jumprelu-bandwidth 0.5"
   data=$folder/forest.safetensors given=() usual=truth
   common+=(--normalize none --bias geometric-median)
   "$hsae" synth "$data" "${law[@]}"
 fi
+read -ra jumprelu <<<"${JUMPRELU-$thresholds}"
 read -ra suites <<<"${SUITES-$usual}"
 
-# kind NAME: the options of a kind of dictionary. hA has A sublatents in A dimensions, hAsS in S; -bk: BatchTopK selects experts;
-# -sub-N: N sublatents a row.
+# kind NAME: the options of a kind of dictionary. hA has A sublatents in A dimensions, hAsS in S; -bk: BatchTopK selects experts, -jr:
+# JumpReLU; -sub-N: N sublatents a row.
 kind() {
   local name=$1 own=(--sublatents 0 --auxk 0.03125) experts=$m
   case $name in
@@ -48,7 +53,7 @@ kind() {
   wide*) experts=$((5 * m)) ;; # as many latents as h4 has at both levels
   batchtopk*) own+=(--activation batchtopk) ;;
   matryoshka*) own+=(--activation batchtopk --matryoshka "$((m / 16)),$((m / 4)),$m") ;;
-  jumprelu*) own=(--sublatents 0 --auxk 0 --activation jumprelu) ;;
+  jumprelu*) own=(--sublatents 0) ;;
   frozen*) own+=(--freeze decoder) ;;
   cosine*) own+=(--decoder-cosine 0.8) ;;
   h[0-9]*)
@@ -60,7 +65,10 @@ kind() {
   esac
   case $name in *-sub-*) own+=(--k-sub "${name##*-sub-}") name=${name%-sub-*} ;; esac
   case $name in *-bk*) own+=(--activation batchtopk) ;; esac
-  case $name in jumprelu*) own+=(--l0-target "${name##*-}") ;; *) own+=(--k "${name##*-}") ;; esac
+  case $name in
+  jumprelu* | *-jr*) own+=(--activation jumprelu --auxk 0 --l0-target "${name##*-}" "${jumprelu[@]}") ;;
+  *) own+=(--k "${name##*-}") ;;
+  esac
   local rate=RATE_${1%%-*}
   own+=(--experts "$experts" --learning-rate "${!rate:-${RATE:-1e-3}}")
   echo "${own[@]}"

@@ -14,17 +14,30 @@ public struct DictionaryEvaluation: Sendable {
   public var profiles: ExpertProfiles
   /// How clear each expert's hierarchy is, in order of experts; empty for a flat dictionary.
   public var hierarchies: [HierarchyScore]
+  /// The same with sublatents shuffled between experts: what chance gives.
+  public var shuffledHierarchies: [HierarchyScore]
+
+  /// The number of rows that hierarchies were scored on, the first ones.
+  public private(set) var scoredRows: Int
+  /// The highest and the mean score of `shuffledHierarchies`, over experts with enough judged sublatents; nil if these are
+  /// fewer than 10, because then most sublatents would stay together.
+  public var shuffledScores: (highest: Double, mean: Double)? {
+    let least = HierarchyScoring().minimumSublatents
+    let scores = shuffledHierarchies.filter { $0.judged.count >= least }.map(\.score)
+    guard scores.count >= 10, let highest = scores.max() else { return nil }
+    return (highest, scores.reduce(0, +) / Double(scores.count))
+  }
 
   /// How often latents and sublatents were used.
   public var usage: LatentUsage { profiles.usage }
 
   /// Measures `dictionary` on `rows` [n × d] with their `codes`; `words` are the words of the rows.
   ///
-  /// The result does not depend on `threads`. `progress` is called with the number of rows done.
+  /// Hierarchies are scored on the first `scoredRows` rows, by default all. The result does not depend on `threads`. `progress` is called with the number of rows done.
   public init(
     _ dictionary: SparseAutoencoder, rows: borrowing Matrix, codes: Codes, words: WordTable,
-    scoring: HierarchyScoring = HierarchyScoring(), threads: Int = 2, chunk: Int = 8192,
-    progress: (Int) -> Void = { _ in }
+    scoring: HierarchyScoring = HierarchyScoring(), scoredRows: Int = .max, threads: Int = 2,
+    chunk: Int = 8192, progress: (Int) -> Void = { _ in }
   ) {
     precondition(codes.count == rows.rows, "There are \(rows.rows) rows, \(codes.count) codes.")
     precondition(chunk > 0, "A chunk has at least one row.")
@@ -33,9 +46,13 @@ public struct DictionaryEvaluation: Sendable {
     var gains = SublatentGain(experts: shape.experts)
     profiles = ExpertProfiles(
       shape: shape, subThreshold: dictionary.activation.subThreshold)
+    let scoredRows = min(scoredRows, rows.rows)
+    self.scoredRows = scoredRows
+    var scored = (profiles: profiles, gains: gains)
     var start = 0
     while start < rows.rows {
-      let end = min(rows.rows, start + chunk)
+      // A chunk ends where scoring does.
+      let end = min(start < scoredRows ? scoredRows : rows.rows, start + chunk)
       let part = codes.slice(start..<end)
       let x = rows.span.extracting(start * rows.columns..<end * rows.columns)
       let full = dictionary.decode(part, threads: threads)
@@ -48,12 +65,17 @@ public struct DictionaryEvaluation: Sendable {
       }
       profiles.add(part, firstRow: start)
       start = end
+      if start == scoredRows { scored = (profiles, gains) }
       progress(end)
     }
     reconstruction = metrics.summary
-    hierarchies =
-      shape.isFlat
-      ? [] : scoring.scores(profiles: profiles, words: words, rows: rows, gains: gains)
+    (hierarchies, shuffledHierarchies) = ([], [])
+    guard !shape.isFlat else { return }
+    hierarchies = scoring.scores(
+      profiles: scored.profiles, words: words, rows: rows, count: scoredRows, gains: scored.gains)
+    shuffledHierarchies = scoring.scores(
+      profiles: scored.profiles, words: words, rows: rows, count: scoredRows, gains: scored.gains,
+      shuffledBy: 0)
   }
 
   /// The `count` clearest hierarchies with a score above 0, clearest first.

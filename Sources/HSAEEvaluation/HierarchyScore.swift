@@ -54,29 +54,57 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
   /// The constants of `docs/evaluation.md`.
   public init() {}
 
-  /// The scores of all experts, in their order; `rows` [n × d] are the rows of all words.
+  /// The number of rows that hierarchies are scored on, the first of `count`: as many as have 64 million numbers if they are
+  /// tokens of texts, which repeat themselves, and all if not. Reports and the explorer score on the same rows.
+  public static func scoredRows(of count: Int, width: Int, areTokensOfTexts: Bool) -> Int {
+    areTokensOfTexts ? min(count, max(1, 64_000_000 / width)) : count
+  }
+
+  /// The scores of all experts, in their order. `rows` [n × d] are the rows of all words; profiles and gains are of the first
+  /// `count` of them. With `shuffledBy`, a seed, the judged sublatents are dealt to experts at random, each of which gets as
+  /// many as before: the scores of sublatents that do not belong together.
   public func scores(
-    profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix, gains: SublatentGain
+    profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix, count: Int? = nil,
+    gains: SublatentGain, shuffledBy seed: UInt64? = nil
   ) -> [HierarchyScore] {
     precondition(words.count == rows.rows, "There are \(rows.rows) rows, \(words.count) words.")
     // The mean cosine of two different rows.
-    let baseline = unitSum(0..<rows.rows, rows).meanPairCosine
+    let baseline = unitSum(0..<(count ?? rows.rows), rows).meanPairCosine
+    var families = (0..<profiles.shape.experts).map {
+      judged(expert: $0, profiles: profiles, words: words)
+    }
+    if let seed {
+      var generator = SeededGenerator(seed: seed)
+      var all = families.filter { $0.count >= minimumSublatents }.joined()
+        .shuffled(using: &generator)[...]
+      for expert in families.indices where families[expert].count >= minimumSublatents {
+        families[expert] = Array(all.prefix(families[expert].count))
+        all = all.dropFirst(families[expert].count)
+      }
+    }
     var result: [HierarchyScore] = []
-    result.reserveCapacity(profiles.shape.experts)
-    for expert in 0..<profiles.shape.experts {
+    result.reserveCapacity(families.count)
+    for (expert, family) in families.enumerated() {
       result.append(
         score(
-          expert: expert, profiles: profiles, words: words, rows: rows, gains: gains,
-          baseline: baseline))
+          expert: expert, family, words: words, rows: rows, gains: gains, baseline: baseline))
     }
     return result
   }
 
-  private func score(
-    expert: Int, profiles: ExpertProfiles, words: WordTable, rows: borrowing Matrix,
-    gains: SublatentGain, baseline: Double
-  ) -> HierarchyScore {
-    var children: [(index: Int, active: Int, rows: [RankedRow])] = []
+  /// A sublatent that is judged by its strongest words.
+  private struct JudgedSublatent {
+    var index: Int
+    /// The number of rows for which it is active.
+    var active: Int
+    var rows: [RankedRow]
+  }
+
+  /// The judged sublatents of `expert`, most active rows first.
+  private func judged(
+    expert: Int, profiles: ExpertProfiles, words: WordTable
+  ) -> [JudgedSublatent] {
+    var children: [JudgedSublatent] = []
     for sublatent in 0..<profiles.shape.sublatents {
       let index = expert * profiles.shape.sublatents + sublatent
       let active = profiles.usage.active[index]
@@ -84,9 +112,16 @@ public struct HierarchyScoring: Hashable, Sendable, Codable {
       let distinct = words.distinct(
         profiles.rows(expert: expert, sublatent: sublatent), limit: wordsPerSublatent)
       guard distinct.count >= minimumWords else { continue }
-      children.append((sublatent, active, distinct))
+      children.append(JudgedSublatent(index: sublatent, active: active, rows: distinct))
     }
     children.sort { $0.active != $1.active ? $0.active > $1.active : $0.index < $1.index }
+    return children
+  }
+
+  private func score(
+    expert: Int, _ children: [JudgedSublatent], words: WordTable, rows: borrowing Matrix,
+    gains: SublatentGain, baseline: Double
+  ) -> HierarchyScore {
     var result = HierarchyScore(expert: expert)
     result.judged = children.map(\.index)
     guard children.count >= minimumSublatents else { return result }

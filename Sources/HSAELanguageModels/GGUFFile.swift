@@ -240,35 +240,39 @@ public struct GGUFFile: ~Copyable, Sendable {
       rowByteCount: rowByteCount, type: type, part: part)
   }
 
-  /// All rows of `stored` as floats, dequantised on `threads` threads.
+  /// The rows `rows` of `stored`, by default all, as floats, dequantised on `threads` threads.
   ///
   /// Fails with `.data` if a row holds NaN or infinity or the type cannot be converted, and with
   /// `.inputOutput` if the file cannot be read to its end.
   public func floats(
-    of stored: StoredMatrix, threads: Int = processorCount
+    of stored: StoredMatrix, rows wanted: Range<Int>? = nil, threads: Int = processorCount
   ) throws(Failure) -> Matrix {
+    let wanted = wanted ?? 0..<stored.rows
+    precondition(
+      wanted.lowerBound >= 0 && wanted.upperBound <= stored.rows, "It has \(stored.rows) rows.")
     let (path, part) = (stored.part.path, stored.part)
     // Safe: ggml's table of types is constant, and `stored.type` is in it.
     let toFloat = unsafe ggml_get_type_traits(stored.type)?.pointee.to_float
     guard unsafe stored.type == GGML_TYPE_F32 || toFloat != nil else {
       throw .data("\(path): tensor \(stored.name) is stored as \(stored.typeName), not as floats.")
     }
-    var result = Matrix(rows: stored.rows, columns: stored.columns)
+    var result = Matrix(rows: wanted.count, columns: stored.columns)
     let block = max(1, (1 << 18) / stored.rowByteCount)
-    let pieces = pieceCount(stored.rows, size: block)
+    let pieces = pieceCount(wanted.count, size: block)
     // The first row that is not finite, and an error of reading; any worker may set them.
     let badRow = Atomic<Int>(Int.max)
     let failure = Mutex<Failure?>(nil)
     unsafe result.withUnsafeMutablePointer { target in
       nonisolated(unsafe) let target = unsafe target
       parallelFor(pieces, threads: threads) { piece, _ in
-        let rows = pieceRange(piece, size: block, count: stored.rows)
+        let rows = pieceRange(piece, size: block, count: wanted.count)
         let bytes = UnsafeMutableRawBufferPointer.allocate(
           byteCount: rows.count * stored.rowByteCount, alignment: 64)
         defer { unsafe bytes.deallocate() }
         do throws(Failure) {
           try unsafe part.file.read(
-            into: bytes, at: stored.offset + rows.lowerBound * stored.rowByteCount)
+            into: bytes,
+            at: stored.offset + (wanted.lowerBound + rows.lowerBound) * stored.rowByteCount)
         } catch {
           failure.withLock { $0 = error }
           return
@@ -286,7 +290,7 @@ public struct GGUFFile: ~Copyable, Sendable {
           // A finite number times zero is zero; NaN or infinity times zero is NaN.
           var sum: Float = 0
           for column in 0..<stored.columns { unsafe sum += floats[column] * 0 }
-          if sum != 0 { badRow.min(row, ordering: .relaxed) }
+          if sum != 0 { badRow.min(wanted.lowerBound + row, ordering: .relaxed) }
         }
       }
     }

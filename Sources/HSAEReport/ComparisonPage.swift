@@ -63,8 +63,8 @@ private func words(_ runs: [RunReport]) -> Markup? {
       """
   }
   return """
-    <p class="lead">What each run makes of a word: its active experts with their strongest words and,
-    below each, the sublatent chosen; faint where its code is below the threshold.</p>
+    <p class="lead">For each word, a column shows the active experts of a run with their strongest words and, below
+    each, the chosen sublatent. The sublatent is faint where its code is below the threshold.</p>
     \(sections.joined())
     """
 }
@@ -77,7 +77,7 @@ private func hierarchies(_ runs: [RunReport]) -> Markup? {
   guard !trees.isEmpty else { return nil }
   let kinds = Set(runs.map(\.rowKind))
   return """
-    <p class="lead">The clearest of each run, by the same score.</p>
+    <p class="lead">The clearest hierarchies of each run, by the same score.</p>
     \(trees.joined())
     \(scoreNote(kinds.count == 1 ? runs[0].rowKind : .row))
     """

@@ -45,7 +45,7 @@ private func suiteSection(_ suite: String, _ runs: [Evaluation.Run]) -> Markup {
   // Dots and histograms are apart: they differ in height, and a row of both would have holes.
   return """
     <p class="small">On \(places.joined(separator: "; ")).\
-    \(when(hasIntervals, " In brackets, and as whiskers: 95 % bootstrap intervals."))</p>
+    \(when(hasIntervals, " Brackets and whiskers are 95 % bootstrap intervals."))</p>
     \(charts(dotCharts(lines, names)))
     \(charts(densities))
     \(scrolling("Table of the suite \(suite)", numberTable(lines, results, names)))

@@ -1,5 +1,5 @@
-// The numbers that a page and the terminal show first: how well a run reconstructs, and on which rows. They are held-out
-// rows if an evaluation has them, else the page's own rows, which usually are training rows.
+// The numbers that a page and the terminal show first: how well a run reconstructs, and on which rows. These are
+// held-out rows if an evaluation has them, else the page's own rows, which are usually training rows.
 
 import HSAEEvaluation
 import HSAEHTML

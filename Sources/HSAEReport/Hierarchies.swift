@@ -67,31 +67,36 @@ struct TreeList {
 }
 
 /// How the score is made, folded. `unit` is what is counted of a latent.
-func scoreNote(_ unit: RowKind) -> Markup {
-  """
-  <details class="how"><summary>How the clearest are chosen</summary>
-  <p>By a score between 0 and 1, computed for every expert and never by hand. A sublatent is
-  <i>judged</i> if it is active (its code reaches the threshold) for at least 5 distinct words, by
-  its 16 strongest ones; an expert with fewer than 3 judged sublatents scores 0. <i>w</i> is the mean cosine of two words of one sublatent and <i>b</i> that of words
-  of different sublatents of the expert, both above the mean cosine of random words:</p>
-  <p class="formula">score = <b>cohesion</b> × <b>margin</b> ×
-  √(<b>gain</b> × <b>richness</b> × <b>readability</b>)</p>
-  <dl class="terms">
-  <div><dt>cohesion</dt><dd><i>b</i> / (<i>b</i> + 0.1): the sublatents have something in
-  common</dd></div>
-  <div><dt>margin</dt><dd>(<i>w</i> − <i>b</i>) / (<i>w</i> − <i>b</i> + 0.1): each is closer knit
-  than the whole</dd></div>
-  <div><dt>gain</dt><dd><i>e</i> / (<i>e</i> + 0.05), where <i>e</i> is the share of squared error
-  that the sublatents remove</dd></div>
-  <div><dt>richness</dt><dd>effective number of judged sublatents less one, over 5, at most
-  1</dd></div>
-  <div><dt>readability</dt><dd>share of the judged words that are whole words and not forms of one
-  another</dd></div>
-  </dl>
-  <p>The score measures geometry, not meaning: translations of one word look like a rich family to
-  it, and scripts that the reader does not know score as well as others. The random sample shows what
-  it leaves out. The percentage beside a sublatent is the share of the expert’s \(unit.rawValue)s for
-  which it is active; the bars compare the sublatents of one expert.</p>
-  </details>
-  """
+func scoreNote(_ unit: RowKind, shuffled: Double? = nil, rows: Int? = nil) -> Markup {
+  let part = rows.map { "<p>Scores are of the first \(counted($0, "row")).</p>" as Markup }
+  let chance = shuffled.map { highest -> Markup in
+    "<p>With sublatents shuffled between experts the highest score is \(decimal(highest, 3)).</p>"
+  }
+  return """
+    <details class="how"><summary>How the clearest are chosen</summary>
+    <p>hsae computes a score between 0 and 1 for every expert; nobody chooses by hand. A sublatent is
+    <i>judged</i> if it is active (its code reaches the threshold) for at least 5 distinct words. Its 16
+    strongest words are then used. An expert with fewer than 3 judged sublatents scores 0. <i>w</i> is the mean
+    cosine of two words of one sublatent, and <i>b</i> that of words of different sublatents of the expert,
+    both less the mean cosine of random words:</p>
+    <p class="formula">score = <b>cohesion</b> × <b>margin</b> ×
+    √(<b>gain</b> × <b>richness</b> × <b>readability</b>)</p>
+    <dl class="terms">
+    <div><dt>cohesion</dt><dd><i>b</i> / (<i>b</i> + 0.1): the sublatents have something in
+    common</dd></div>
+    <div><dt>margin</dt><dd>(<i>w</i> − <i>b</i>) / (<i>w</i> − <i>b</i> + 0.1): the words of one
+    sublatent are closer to each other than to those of the others</dd></div>
+    <div><dt>gain</dt><dd><i>e</i> / (<i>e</i> + 0.05), where <i>e</i> is the share of squared error
+    that the sublatents remove</dd></div>
+    <div><dt>richness</dt><dd>(effective number of judged sublatents − 1) / 5, at most
+    1</dd></div>
+    <div><dt>readability</dt><dd>share of the judged words that are whole words and not forms of one
+    another</dd></div>
+    </dl>
+    <p>The score measures geometry, not meaning: translations of one word look like a rich family to
+    it, and scripts that the reader does not know score as well as others. The random sample shows what
+    it leaves out. The percentage beside a sublatent is the share of the expert’s \(unit.rawValue)s for
+    which it is active; the bars compare the sublatents of one expert.</p>
+    \(part)\(chance)</details>
+    """
 }

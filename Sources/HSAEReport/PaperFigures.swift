@@ -1,5 +1,5 @@
 // The paper's figures 3 and 5 for runs of several sizes, and its table of languages beside ours, as SVG and Markdown
-// files for docs/paper.md. The paper gives numbers for figure 5b only.
+// files for docs/paper.md. The paper gives numbers only for figure 5b.
 
 public import HSAEEvaluation
 import HSAEHTML

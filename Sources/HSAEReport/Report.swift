@@ -9,8 +9,8 @@ public import HSAESupport
 /// The self-contained HTML page of `input`.
 ///
 /// One hierarchical run, alone or with one flat run, gets a page about its hierarchies. Any other set of runs is
-/// compared side by side. An evaluation and a store follow, or stand alone. The page depends on `input` only. Fails with
-/// `.usage` if `input` is empty.
+/// compared side by side. An evaluation and a store follow; they may also be all there is. The page depends on `input`
+/// only. Fails with `.usage` if `input` is empty.
 public func makeReport(_ input: ReportInput) throws(Failure) -> String {
   guard !input.runs.isEmpty || input.store != nil || input.evaluation != nil else {
     throw Failure.usage("A report needs at least one run or a store; name its folder.")

@@ -107,6 +107,10 @@ public struct RunReport: Sendable {
   public var isSynthetic = false
   /// Its clearest hierarchies, clearest first.
   public var clearest: [HierarchyTree] = []
+  /// The highest score with sublatents shuffled between experts; nil if too few experts are scored.
+  public var shuffledScore: Double?
+  /// The number of rows that hierarchies were scored on, the first ones; nil for all.
+  public var scoredRows: Int?
   /// Hierarchies drawn at random.
   public var sample: [HierarchyTree] = []
   /// The seed of that draw.

@@ -64,11 +64,11 @@ private func hierarchies(_ run: RunReport, hasIndex: Bool) -> Markup {
     <div class="panel" id="sample" role="region" aria-label="Hierarchies drawn at random">
     <h3 class="plain">Drawn at random</h3>
     <p class="small">\(run.sample.count) of the live experts, drawn with seed \(String(run.sampleSeed)),
-    whatever they score: what a hierarchy of this dictionary is usually like.</p>
+    whatever their score. They show what a hierarchy of this dictionary is usually like.</p>
     \(TreeList(idPrefix: "r", unit: run.rowKind).markup(run.sample))
     </div>
     </div>
-    \(scoreNote(run.rowKind))
+    \(scoreNote(run.rowKind, shuffled: run.shuffledScore, rows: run.scoredRows))
     """
 }
 
@@ -80,8 +80,8 @@ private func words(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
       flat: baseline?.lookups.first { $0.word == lookup.word && !$0.experts.isEmpty })
   }
   return """
-    <p class="lead">What the dictionary makes of a word: its active experts with their strongest words
-    and, below each, the sublatent chosen. A sublatent says something only where its code reaches the
+    <p class="lead">Each card shows the active experts of a word with their strongest words and, below each,
+    the chosen sublatent. A sublatent says something only where its code reaches the
     threshold \(decimal(Double(first.subThreshold), 3)).</p>
     <div class="cards">
     \(cards.joined())</div>
@@ -93,11 +93,11 @@ private func numbers(_ runs: [RunReport], hasEvaluation: Bool) -> Markup {
   let shown = measures.filter { measure in runs.contains { measure.value($0) != nil } }
   let rows = shown.map { TableRow($0.label, $0.cells(runs)) }
   let elsewhere: Markup =
-    " Those of hsae evaluate are under <a href=\"#evaluation\">Evaluation</a>."
+    " The numbers of hsae evaluate are under <a href=\"#evaluation\">Evaluation</a>."
   return """
     \(scrolling("Table of numbers", table([hidden("measure")] + runs.map { "\($0.name)" }, rows)))
     <p class="small">\(evaluatedNote(runs))\(when(hasEvaluation, elsewhere))\
-    \(when(runs.count > 1, " Better values are marked where one is plainly better."))\
+    \(when(runs.count > 1, " Better values are marked where runs differ by more than 0.1 %."))\
     \(unequalCodesNote(runs))</p>
     """
 }
@@ -228,9 +228,9 @@ private func densities(_ run: RunReport, _ baseline: RunReport?) -> Markup? {
   guard !drawn.isEmpty else { return nil }
   let places = evaluatedOn([run, baseline].compactMap(\.self))
   return """
-    <p class="lead">How many latents are active, and how many sublatents are chosen, for what share of
-    the rows. A latent that is never active is dead. A sublatent that is chosen can be dead too, if its code
-    is always below the threshold.\(when(!places.isEmpty, " Counted on \(places)."))</p>
+    <p class="lead">The charts count latents by the share of the rows for which they are active, and sublatents
+    by the share for which they are chosen. A latent that is never active is dead. A sublatent that is chosen can
+    be dead too, if its code is always below the threshold.\(when(!places.isEmpty, " Counted on \(places)."))</p>
     <div class="charts">\(drawn.joined())</div>
     """
 }

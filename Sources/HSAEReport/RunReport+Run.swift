@@ -17,7 +17,10 @@ extension RunReport {
   ) throws(Failure) {
     let (words, codes) = (run.words, run.codes)
     let evaluation = DictionaryEvaluation(
-      run.dictionary, rows: run.rows, codes: codes, words: words, threads: threads)
+      run.dictionary, rows: run.rows, codes: codes, words: words,
+      scoredRows: HierarchyScoring.scoredRows(
+        of: run.rows.rows, width: run.rows.columns,
+        areTokensOfTexts: run.attributes?.kind == .residualStream), threads: threads)
     let usage = evaluation.usage
     let rowsAreWords = run.hasWords && run.attributes?.kind != .residualStream
     let lookup = Lookup(profiles: evaluation.profiles, words: words, mergesForms: true)
@@ -55,6 +58,8 @@ extension RunReport {
     }
     // These limits keep a page of 2,048 experts well below 3 MB.
     clearest = evaluation.clearest(200).map { tree($0) }
+    shuffledScore = evaluation.shuffledScores?.highest
+    if evaluation.scoredRows < run.rows.rows { scoredRows = evaluation.scoredRows }
     sample = evaluation.randomSample(50, seed: seed).map { tree($0) }
     let scores =
       evaluation.hierarchies.isEmpty

@@ -43,7 +43,7 @@ func storeSection(_ store: StoreSummary) -> Markup {
     "<h3>Most frequent tokens</h3>\n<p class=\"words\">\(tokens.joined(" "))</p>"
   let contextList: Markup = """
     <h3>In context</h3>
-    <p class="small">Rows drawn at random; the marked token is the row’s.</p>
+    <p class="small">These rows were drawn at random. The marked token is the row’s.</p>
     <ul class="contexts">
     \(contexts.joined())</ul>
     """

@@ -1,4 +1,4 @@
-// Words on a page, and what a dictionary makes of a word: its active experts with the sublatent that each has chosen.
+// Words on a page, and the look-up of a word: its active experts, each with the sublatent that it has chosen.
 
 import HSAEEvaluation
 import HSAEHTML
@@ -16,7 +16,7 @@ func wordsMarkup(_ words: [WeightedWord]) -> Markup {
   }.joined(" ")
 }
 
-/// A sentence in the place of something that is not there.
+/// A sentence that stands in for something that is missing.
 private func empty(_ text: Markup) -> Markup { "<p class=\"empty\">\(text)</p>" }
 
 /// The look-up of a word as a card, with that of the flat dictionary folded below it.

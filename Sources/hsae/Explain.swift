@@ -17,15 +17,15 @@ struct Explain: ParsableCommand {
   static let configuration = CommandConfiguration(
     abstract: "Find what a run's latents are active for: contexts, tokens, related latents.",
     discussion: """
-      For every latent and sublatent: how often and how strongly it is active, its strongest contexts and \
+      Finds for every latent and sublatent how often and how strongly it is active, its strongest contexts and \
       samples of all strengths, the tokens it promotes, the latents it resembles and the latents it is \
-      active with; and a full-text index of all this. A sublatent is active if its parent is active and \
+      active with, and makes a full-text index of all this. A sublatent is active if its parent is active and \
       chose it with a code at or above the threshold. docs/formats.md describes the database, \
       OUT/features.sqlite.
 
       Promoted tokens need --model, the model the store was collected from; a run on a vocabulary has \
-      them from its own rows. Several runs can go to one --out; runs on the same place in the same model \
-      are compared. The same command again continues where the last one stopped, whatever the reason.
+      them from its own rows. Several runs can go to one --out; hsae compares runs on the same place in the \
+      same model. If the command stops for any reason, the same command continues where it stopped.
 
       --html PAGES also writes the pages of hsae explore as files that open from a disk and can be put \
       anywhere, search included; without a run, it writes pages of the database as it is. There is a page \
@@ -229,6 +229,7 @@ extension Explainer.Stage {
   fileprivate var words: (name: String, unit: String) {
     switch self {
     case .codes: ("encoding", "rows")
+    case .explained: ("explained shares", "steps")
     case .latents: ("contexts", "experts")
     case .scores: ("hierarchies", "rows")
     case .nearest: ("nearest latents", "latents")

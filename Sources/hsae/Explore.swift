@@ -12,7 +12,7 @@ import Synchronization
 
 struct Explore: ParsableCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Browse explained latents: pages on this machine.",
+    abstract: "Browse explained latents in a web browser.",
     discussion: """
       Serves the database that hsae explain wrote, on 127.0.0.1: an overview of each run, lists of latents \
       to sort and search, a page for each latent with its contexts and sublatents, a comparison of two runs, \
@@ -108,7 +108,10 @@ struct Explore: ParsableCommand {
       path = found
     }
     let threads = threading.count
-    return Dissector(threads: threads) { () throws(Failure) in
+    return Dissector(
+      threads: threads,
+      unembedding: { () throws(Failure) in try StoredUnembedding(GGUFFile(path: path)) }
+    ) { () throws(Failure) in
       try LlamaModel(path: path, contextLength: Dissector.contextLength, threads: threads)
     }
   }

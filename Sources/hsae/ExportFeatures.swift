@@ -12,7 +12,7 @@ struct ExportFeatures: ParsableCommand {
     abstract: "Write explained latents as JSON in the layout of SAEDashboard and Neuronpedia.",
     discussion: """
       Writes OUT/batch-N.json with 128 live latents each: strongest contexts, samples, promoted and \
-      suppressed tokens, density, histogram, nearest latents. The layout has no parents and children: \
+      suppressed tokens, density, histograms, nearest latents; and your labels and lists as OUT/labels.json. The layout has no parents and children: \
       --sublatents writes the sublatents as a set of their own, in which sublatent q of expert j has the \
       index j·a + q.
       """)

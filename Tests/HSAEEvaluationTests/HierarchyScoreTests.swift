@@ -48,7 +48,7 @@ private struct Planted {
   }
 
   /// The score of expert 0, whose sublatents remove a third of the squared error.
-  func score(subThreshold: Float = 0.1) -> HierarchyScore {
+  func score(subThreshold: Float = 0.1, shuffledBy seed: UInt64? = nil) -> HierarchyScore {
     let shape = DictionaryShape(
       width: Self.width, experts: 2, sublatents: 8, subspace: 2, activeExperts: 1)
     var profiles = ExpertProfiles(shape: shape, subThreshold: subThreshold)
@@ -67,7 +67,7 @@ private struct Planted {
       rows: rows.count, columns: Self.width, elements: Array(rows.joined()))
     let scores = HierarchyScoring().scores(
       profiles: profiles, words: words, rows: matrix,
-      gains: SublatentGain(with: [2, 0], without: [3, 0]))
+      gains: SublatentGain(with: [2, 0], without: [3, 0]), shuffledBy: seed)
     return scores[0]
   }
 }
@@ -81,6 +81,72 @@ private struct Planted {
     #expect(score.richness > 0.999 && score.readability == 1)
     #expect(score.gain > 0.85)
     #expect(score.score > 0.4)
+  }
+
+  /// Sublatents that are dealt to other experts have nothing in common. A single family stays as it is.
+  @Test func familiesDealtAtRandomScoreNearZero() {
+    let families = (0..<6).map {
+      Planted(groups: 4, size: 12, parent: 0.6, child: 0.7, seed: UInt64($0))
+    }
+    let shape = DictionaryShape(
+      width: Planted.width, experts: 6, sublatents: 4, subspace: 2, activeExperts: 1)
+    var profiles = ExpertProfiles(shape: shape, subThreshold: 0.1)
+    var (codes, rows, names) = (Codes(), [Float](), [String]())
+    for (expert, family) in families.enumerated() {
+      for (index, group) in family.sublatent.enumerated() where group >= 0 {
+        codes.append([Code(expert: expert, value: 1, sublatent: group, subValue: 0.5)])
+        rows += family.rows[index]
+        names.append("▁" + Planted.name(expert * 10_000 + index))
+      }
+    }
+    profiles.add(codes, firstRow: 0)
+    let words = WordTable(tokens: names.indices.map(Int32.init), vocabulary: names)
+    let matrix = Matrix(rows: names.count, columns: Planted.width, elements: rows)
+    let gains = SublatentGain(
+      with: [Double](repeating: 2, count: 6), without: [Double](repeating: 3, count: 6))
+    let scoring = HierarchyScoring()
+    let real = scoring.scores(profiles: profiles, words: words, rows: matrix, gains: gains)
+    let chance = scoring.scores(
+      profiles: profiles, words: words, rows: matrix, gains: gains, shuffledBy: 0)
+    #expect(real.allSatisfy { $0.score > 0.2 && $0.judged.count == 4 })
+    #expect(chance.allSatisfy { $0.judged.count == 4 })
+    let means = [real, chance].map { $0.map(\.score).reduce(0, +) / 6 }
+    #expect(means[1] < means[0] / 3)
+    let again = scoring.scores(
+      profiles: profiles, words: words, rows: matrix, gains: gains, shuffledBy: 0)
+    #expect(again == chance)
+    let alone = planted.score()
+    #expect(alone.score == planted.score(shuffledBy: 3).score)
+  }
+
+  /// Hierarchies are scored on the first rows alone.
+  @Test func onlyTheFirstRowsAreScored() {
+    let shape = DictionaryShape(
+      width: Planted.width, experts: 8, sublatents: 4, subspace: 4, activeExperts: 2)
+    let dictionary = SparseAutoencoder(
+      parameters: .initial(shape: shape, seed: 3),
+      activation: ActivationFunction(threshold: 0, subThreshold: 0))
+    let count = planted.rows.count
+    func evaluation(_ rows: Int, scored: Int, chunk: Int) -> DictionaryEvaluation {
+      let matrix = Matrix(
+        rows: rows, columns: Planted.width, elements: Array(planted.rows.prefix(rows).joined()))
+      let words = WordTable(
+        tokens: (0..<rows).map(Int32.init), vocabulary: planted.names)
+      return DictionaryEvaluation(
+        dictionary, rows: matrix, codes: dictionary.encode(matrix, threads: 1), words: words,
+        scoredRows: scored, threads: 1, chunk: chunk)
+    }
+    let whole = evaluation(count, scored: 250, chunk: 100)
+    let part = evaluation(250, scored: .max, chunk: 1000)
+    #expect(part.hierarchies.contains { $0.score > 0 })
+    #expect(whole.hierarchies == part.hierarchies)
+    #expect(whole.shuffledHierarchies == part.shuffledHierarchies)
+    #expect(whole.usage.experts.reduce(0, +) > part.usage.experts.reduce(0, +))
+    #expect(
+      HierarchyScoring.scoredRows(of: 1_000_000, width: 640, areTokensOfTexts: true) == 100_000)
+    #expect(HierarchyScoring.scoredRows(of: 50, width: 640, areTokensOfTexts: false) == 50)
+    #expect(
+      HierarchyScoring.scoredRows(of: 1_000_000, width: 640, areTokensOfTexts: false) == 1_000_000)
   }
 
   @Test func shuffledSublatentsScoreNearZero() {

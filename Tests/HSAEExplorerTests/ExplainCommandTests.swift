@@ -51,6 +51,7 @@ import Testing
       #expect(info.code == 0 && info.output.contains("explained features of 2 runs"))
 
       let json = Path.join(folder, "json")
+      try database.setLabel("dogs", of: latent.number, in: records[0])
       let exported = try runHSAE(["export-features", out, "--run", "h", "--out", json])
       #expect(exported.code == 0, "\(exported.errors)")
       #expect(exported.output.contains(" experts of h\n"), "\(exported.output)")
@@ -63,6 +64,8 @@ import Testing
       let centre = try #require(strongest["qualifying_token_index"]?.number)
       #expect(values[Int(centre)] == values.max())
       #expect(features[0]["pos_str"]?.array?.count == 0)
+      let labels = try JSONFile.readTree(from: Path.join(json, "labels.json"))
+      #expect(labels.array?.count == 1 && labels.array?.first?["text"]?.string == "dogs")
       #expect(
         try runHSAE([
           "export-features", out, "--run", "h", "--out", json + "-sub", "--sublatents",

@@ -271,7 +271,8 @@ import Testing
       let experts = [0, 4].map { parts.runs[0].tokens[$0].latents.map(\.latent.expert) }
       let expectations: [String: Any] = [
         "pages": [
-          "/", "/runs/h/latents", "/runs/h/latents/\(sought.expert)",
+          "/", "/?q=\(sought.words[0])", "/runs/h", "/runs/h/latents",
+          "/runs/h/latents/\(sought.expert)",
           "/runs/h/latents/\(sought.expert).0", "/text?runs=h&text=dog", "/compare",
         ],
         "run": "h", "word": sought.words[0], "expert": sought.expert, "text": text,

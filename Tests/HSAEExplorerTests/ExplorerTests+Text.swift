@@ -111,8 +111,11 @@ extension ExplorerTests {
     try await withExplorer { explorer, _ in
       let run = try #require(try explorer.database.run(named: "h"))
       let dissector = try #require(explorer.dissector)
-      let found = try await dissector.missing(
+      let rest = try await dissector.rests(
         at: 2, of: "dog puppy", by: [run], explorer.database)[0]
+      let found = rest.latents
+      // This model has no file with an unembedding.
+      #expect(rest.tokens == nil)
       let model = SyntheticModel(width: 16, parents: 12, contextLength: 64)
       let tokens: [Int32] = [256] + model.tokenizer.encode(Array("dog puppy".utf8)[...])
       var rows = Matrix(rows: tokens.count, columns: 16)

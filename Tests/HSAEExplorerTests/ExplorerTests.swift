@@ -261,8 +261,7 @@ import Testing
       let plain = text(await get("/runs/h/latents?level=&sort=", explorer))
       #expect(!plain.contains("href=\"/runs/h/latents/5.2\""))
       // The column that a list is sorted by stays on narrow screens.
-      #expect(
-        plain.contains("<th scope=\"col\" class=\"sorted\" aria-sort=\"descending\">score</th>"))
+      #expect(plain.contains("<th scope=\"col\" class=\"sorted\" aria-sort=\"descending\"><a"))
       for query in [String(repeating: "a", count: 201), String(repeating: "a ", count: 11)] {
         let asked = Address.encoded(query)
         for target in ["/runs/h/latents", "/api/v1/runs/h/search", "/api/v1/runs/h/latents"] {
@@ -301,21 +300,80 @@ import Testing
     }
   }
 
+  /// Complaints about `value`, which should have the type that `schema` describes; `place` is where it is.
+  private func complaints(
+    _ value: Any, _ schema: [String: Any], _ all: [String: [String: Any]], _ place: String
+  ) -> [String] {
+    if let reference = schema["$ref"] as? String {
+      guard let name = reference.split(separator: "/").last, let target = all[String(name)] else {
+        return ["\(place): there is no \(reference)"]
+      }
+      return complaints(value, target, all, place)
+    }
+    switch schema["type"] as? String {
+    case "array":
+      guard let list = value as? [Any], let items = schema["items"] as? [String: Any] else {
+        return ["\(place): no list"]
+      }
+      return list.prefix(5).flatMap { complaints($0, items, all, place + "[]") }
+    case "object":
+      guard let object = value as? [String: Any],
+        let properties = schema["properties"] as? [String: [String: Any]],
+        let required = schema["required"] as? [String]
+      else { return ["\(place): no object"] }
+      let missing = required.filter { object[$0] == nil }.map { "\(place).\($0) is missing" }
+      return missing
+        + object.flatMap { key, value in
+          properties[key].map { complaints(value, $0, all, place + "." + key) }
+            ?? ["\(place).\(key) is not described"]
+        }
+    case "string": return value is String ? [] : ["\(place): no text"]
+    case "boolean": return value is Bool ? [] : ["\(place): no Boolean"]
+    case "integer": return value is Int ? [] : ["\(place): no whole number"]
+    case "number": return value is Double ? [] : ["\(place): no number"]
+    default: return ["\(place): the type is unknown"]
+    }
+  }
+
+  /// Every described path answers, with what its schema says.
   @Test func theDescribedAPIAnswers() async throws {
     try await withExplorer { explorer, _ in
+      let run = try #require(try explorer.database.run(named: "h"))
+      try explorer.database.setLabel("dogs", of: LatentNumber(expert: 3), in: run)
+      try explorer.database.setListed(
+        true, in: "mine", LatentNumber(expert: 3, sublatent: 1), of: run)
       let answer = await get("/api/v1/openapi.json", explorer)
       let document = try #require(
         JSONSerialization.jsonObject(with: answer.body) as? [String: Any])
       let paths = try #require(document["paths"] as? [String: [String: Any]])
-      for (path, methods) in paths where methods["get"] != nil {
-        let target = path.replacingOccurrences(of: "{run}", with: "h")
-          .replacingOccurrences(of: "{latent}", with: "3.1")
-        let query =
-          path.hasSuffix("compare") ? "?run=h&other=flat%20%26%20%3Ci%3Eplain%3C/i%3E" : "?q=dog"
-        let answer = await get(target + query, explorer)
-        #expect(answer.status == 200, "\(target)")
-        #expect((try? JSONSerialization.jsonObject(with: answer.body)) != nil, "\(target)")
+      let components = try #require(document["components"] as? [String: Any])
+      let schemas = try #require(components["schemas"] as? [String: [String: Any]])
+      var compared = 0
+      for (path, methods) in paths {
+        for (method, description) in methods
+        where method != "parameters" && !path.hasSuffix("steer") {
+          let target = path.replacingOccurrences(of: "{run}", with: "h")
+            .replacingOccurrences(of: "{latent}", with: "3.1")
+            .replacingOccurrences(of: "{list}", with: "mine")
+          let query =
+            path.hasSuffix("compare") ? "?run=h&other=flat%20%26%20%3Ci%3Eplain%3C/i%3E" : "?q=dog"
+          let body = #"{"label": "a", "text": "dog puppy"}"#
+          let answer = await explorer.respond(
+            to: WebRequest(
+              method: method.uppercased(), target: target + query, headers: Self.local,
+              body: Data((method == "get" ? "" : body).utf8)))
+          #expect(answer.status == 200, "\(method) \(target)")
+          let value = try JSONSerialization.jsonObject(with: answer.body)
+          guard let described = (description as? [String: Any])?["responses"] as? [String: Any],
+            let content = (described["200"] as? [String: Any])?["content"] as? [String: Any]
+          else { continue }
+          let schema = try #require(
+            (content["application/json"] as? [String: Any])?["schema"] as? [String: Any])
+          #expect(complaints(value, schema, schemas, target) == [])
+          compared += 1
+        }
       }
+      #expect(compared == 14)
     }
   }
 }

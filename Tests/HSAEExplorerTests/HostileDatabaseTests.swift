@@ -42,7 +42,7 @@ import Testing
       expect(try refusal([UInt8](repeating: 65, count: 5000)), "not an SQLite database")
       expect(try refusal(Array(whole.prefix(whole.count / 2))), "cut short")
       expect(try refusal(Array(whole.prefix(whole.count - 1))), "cut short")
-      expect(try changed("PRAGMA user_version = 4"), "newer")
+      expect(try changed("PRAGMA user_version = \(Schema.current.version + 1)"), "newer")
       expect(try changed("PRAGMA application_id = 7"), "not one of hsae's")
       expect(try changed("DROP TABLE matched"), "tables")
       expect(try changed("ALTER TABLE latent ADD COLUMN x"), "tables")
@@ -86,12 +86,57 @@ import Testing
               _ = try database.contexts(of: found, at: "dog", in: run)
             }
             _ = failure { _ = try database.labels(in: run) }
+            _ = failure { _ = try database.statistics(of: run) }
+            for token in 0..<258 {
+              _ = failure {
+                _ = try database.standing(of: Int32(token), explained: 0.5, in: run)
+              }
+            }
             for expert in 0..<24 {
               _ = failure { _ = try database.detail(of: LatentNumber(expert: expert), in: run) }
             }
           }
         }
       }
+    }
+  }
+
+  /// Lists of absurd numbers give a page or a sentence.
+  @Test func absurdListsNeverTrap() async throws {
+    try await ExplainFixture.withExplorer { explorer, fixture in
+      let most = "ffffffffffffffff7f"  // 2⁶³ − 1
+      let queue = try DatabaseQueue(path: explorer.database.path)
+      for sql in [
+        "UPDATE promoted SET effects = x'0000803f\(most)0101'",
+        "UPDATE promoted SET effects = x'0000803f0003\(most)\(most)\(most)'",
+        "UPDATE promoted SET effects = x'0000803fff0103010101'",
+        "UPDATE promoted SET effects = x'0000c07f000101'", "UPDATE promoted SET effects = x''",
+        "INSERT INTO explained VALUES (1, -1, x'28\(String(repeating: most, count: 40))')",
+        "INSERT INTO explained VALUES (1, -1, x'0101')", "UPDATE latent SET score_parts = x'00'",
+        "UPDATE latent SET score_parts = x'\(String(repeating: "0000c07f", count: 5))'",
+        "UPDATE latent SET score = 1e300", "INSERT INTO meta VALUES ('score 1', '{')",
+        "INSERT INTO meta VALUES ('score 1', '{\"rows\":-1,\"shuffledHighest\":1e999}')",
+        "INSERT INTO listed VALUES ('', 4294967296, -1), (char(10), 4294967297, 9223372036854775807)",
+      ] {
+        try await queue.write { db in try db.execute(sql: sql) }
+        for target in [
+          "/runs/h", "/runs/h/latents", "/runs/h/latents/3", "/runs/h/latents/3.1",
+          "/text?runs=h&text=dog", "/api/v1/runs/h/latents/3", "/api/v1/runs/h/statistics",
+          "/api/v1/runs/h/labels",
+        ] {
+          let answer = await explorer.respond(
+            to: WebRequest(target: target, headers: ExplorerTests.local))
+          #expect([200, 400].contains(answer.status), "\(sql): \(target)")
+        }
+        try await queue.write { db in
+          try db.execute(
+            sql: """
+              UPDATE promoted SET effects = NULL; DELETE FROM explained; DELETE FROM listed;
+              UPDATE latent SET score = 0, score_parts = NULL; DELETE FROM meta WHERE key LIKE 'score %'
+              """)
+        }
+      }
+      try queue.close()
     }
   }
 

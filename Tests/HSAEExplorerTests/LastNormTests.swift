@@ -119,6 +119,19 @@ import Testing
         for effect in lists.promoted + lists.suppressed {
           #expect(abs(Double(effect.value) - expected[effect.token]) < 1e-4)
         }
+        // The same from the file, for a direction of any length.
+        let stored = try StoredUnembedding(GGUFFile(path: path), block: 17)
+        let both = try stored.effects(
+          of: [direction.map { 3 * $0 }, [Float](repeating: 0, count: Self.width)], threads: 2)
+        #expect(both[1] == nil)
+        let again = try #require(both[0])
+        #expect(again.promoted.map(\.token) == lists.promoted.map(\.token))
+        #expect(again.suppressed.map(\.token) == lists.suppressed.map(\.token))
+        for (one, another) in zip(
+          again.promoted + again.suppressed, lists.promoted + lists.suppressed)
+        {
+          #expect(abs(one.value - another.value) < 1e-4)
+        }
       }
     }
   }

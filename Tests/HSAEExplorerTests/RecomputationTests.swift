@@ -53,9 +53,9 @@ import Testing
       }
       #expect(detail.latent.chosen == chosen)
     }
-    var histogram = [Int](repeating: 0, count: 32)
-    for (_, value) in active { histogram[min(31, Int(value / active[0].value * 32))] += 1 }
-    #expect(detail.histogram == histogram)
+    var codeBins = [Int](repeating: 0, count: 32)
+    for (_, value) in active { codeBins[min(31, Int(value / active[0].value * 32))] += 1 }
+    #expect(detail.histogram == codeBins)
 
     // Contexts: their places, texts and codes.
     func check(_ contexts: [ContextText], _ tokens: [SlowTwin.Token]) throws {
@@ -116,6 +116,20 @@ import Testing
       }
     }
     check(try #require(detail.promoted), effects(own))
+    // The histogram of all effects, in bins of a quarter of the products of random directions.
+    let squares = unembedding.joined().reduce(0) { $0 + $1 * $1 }
+    let width = (squares / Double(unembedding.count * 16)).squareRoot() / 4
+    let histogram = try #require(detail.effects)
+    #expect(abs(histogram.width - width) < 1e-6)
+    var bins = [Int](repeating: 0, count: histogram.counts.count)
+    let values = effects(own)
+    for value in values {
+      let place = (value - histogram.start) / histogram.width
+      bins[min(bins.count - 1, max(0, Int(place.rounded(.down))))] += 1
+    }
+    // A product at an edge may fall on either side.
+    let moved = zip(bins, histogram.counts).reduce(0) { $0 + abs($1.0 - $1.1) }
+    #expect(histogram.counts.reduce(0, +) == values.count && moved <= 2 + values.count / 20)
     if latent.sublatent != nil {
       let parents = active.map { Double(twin.value(latent, $0.token)?.parent ?? 0) }
       let parentMean = parents.reduce(0, +) / Double(parents.count)
@@ -199,7 +213,8 @@ import Testing
             return false
           }
         ).explain()
-        if let (stage, done) = stopped, ![.scores, .matched, .postings].contains(stage) {
+        if let (stage, done) = stopped, ![.explained, .scores, .matched, .postings].contains(stage)
+        {
           #expect(first[stage] == done, "\(stage)")
         }
         stopped = last

@@ -59,16 +59,19 @@ struct SlowTwin {
       }
   }
 
-  /// The strongest contexts; of several tokens in one window only the strongest counts.
+  /// The strongest contexts; of several tokens in one window only the strongest counts. Each document has one, and more if
+  /// there are too few documents.
   func strongest(_ latent: LatentNumber, count: Int, window: Int) -> [Token] {
+    let all = ranked(latent).map(\.token)
     var chosen: [Token] = []
-    for (token, _) in ranked(latent) where chosen.count < count {
-      let isNear = chosen.contains {
-        $0.document == token.document && abs($0.position - token.position) <= window
+    for mayRepeat in [false, true] {
+      for token in all where chosen.count < count {
+        let same = chosen.filter { $0.document == token.document }
+        let isNear = same.contains { abs($0.position - token.position) <= window }
+        if same.isEmpty || mayRepeat && !isNear { chosen.append(token) }
       }
-      if !isNear { chosen.append(token) }
     }
-    return chosen
+    return all.filter(chosen.contains)
   }
 
   /// The text around `token` with the codes of `latent`.

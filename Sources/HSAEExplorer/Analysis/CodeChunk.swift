@@ -1,5 +1,5 @@
 // A scratch file of `hsae explain`: the codes of some thousand rows, sorted by expert so that one expert's
-// codes are one piece of the file. Only the machine that wrote the file reads it.
+// codes are one piece of the file, and how much of each row they explain. Only the machine that wrote the file reads it.
 
 import HSAEModels
 import HSAESupport
@@ -18,12 +18,12 @@ struct CodeEntry: BitwiseCopyable, Sendable {
 
 /// The codes of a chunk, mapped.
 ///
-/// The file: magic and counts (rows, experts, k, entries) as 64-bit numbers; places [rows]; the first entry
-/// of each expert [experts + 1]; members [rows × k], the experts of each row, padded with -1; the entries, by
+/// The file: magic and counts (rows, experts, k, entries) as 64-bit numbers; places [rows]; explained
+/// shares [rows], doubles; the first entry of each expert [experts + 1]; members [rows × k], the experts of each row, padded with -1; the entries, by
 /// expert and then by row. k is the largest number of codes that a row has.
 @safe
 struct CodeChunk: Sendable {
-  private static let magic = 0x3145_444F_4345_5348  // "HSECODE1"
+  private static let magic = 0x3245_444F_4345_5348  // "HSECODE2"
   private static let headerBytes = 5 * 8
   private let file: MappedFile
   let rows: Int
@@ -34,11 +34,11 @@ struct CodeChunk: Sendable {
   private let membersOffset: Int
   private let entriesOffset: Int
 
-  /// Writes the codes of rows at `places` durably.
+  /// Writes the codes of rows at `places` durably, with the share of each row that is explained.
   static func write(
-    _ codes: Codes, places: [Int], shape: DictionaryShape, to path: String
+    _ codes: Codes, places: [Int], shares: [Double], shape: DictionaryShape, to path: String
   ) throws(Failure) {
-    precondition(places.count == codes.count, "Every row has a place.")
+    precondition(places.count == codes.count && shares.count == codes.count, "One for each row.")
     // A dictionary without a k of its own may allow thousands; what rows really have is less.
     let k = (0..<codes.count).map { codes[$0].count }.max() ?? 0
     var firsts = [Int64](repeating: 0, count: shape.experts + 1)
@@ -61,6 +61,7 @@ struct CodeChunk: Sendable {
     var file = try DurableFile(path: path)
     try append([magic, codes.count, shape.experts, k, entries.count].map { Int64($0) }, to: &file)
     try append(places.map { Int64($0) }, to: &file)
+    try append(shares, to: &file)
     try append(firsts, to: &file)
     try append(members, to: &file)
     try append(entries, to: &file)
@@ -88,7 +89,7 @@ struct CodeChunk: Sendable {
       (0...1 << 40).contains(header[4])
     else { throw damaged }
     (rows, experts, active) = (header[1], header[2], header[3])
-    firstsOffset = Self.headerBytes + rows * 8
+    firstsOffset = Self.headerBytes + rows * 16
     membersOffset = firstsOffset + (experts + 1) * 8
     entriesOffset = membersOffset + rows * active * 4
     guard file.count == entriesOffset + header[4] * 16 else { throw damaged }
@@ -100,6 +101,14 @@ struct CodeChunk: Sendable {
     // Safe: the file's size was checked against its counts.
     return Int(
       unsafe file.bytes.unsafeLoad(fromByteOffset: Self.headerBytes + row * 8, as: Int64.self))
+  }
+
+  /// The share of row `row` that is explained (`TokenParts.explained`).
+  func share(_ row: Int) -> Double {
+    precondition(row >= 0 && row < rows, "Row \(row) of \(rows).")
+    // Safe: the file's size was checked against its counts.
+    return unsafe file.bytes.unsafeLoad(
+      fromByteOffset: Self.headerBytes + (rows + row) * 8, as: Double.self)
   }
 
   /// The indices of the entries of `expert`.

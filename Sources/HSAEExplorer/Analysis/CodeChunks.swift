@@ -2,9 +2,11 @@
 // A scratch file is there only if it is complete, so a stopped pass goes on with the first missing one.
 
 import HSAEActivations
+import HSAEEvaluation
 import HSAEModels
 internal import HSAERuns
 import HSAESupport
+import HSAETensors
 
 /// The codes of all rows that are explained, in scratch files.
 struct CodeChunks: Sendable {
@@ -24,7 +26,7 @@ struct CodeChunks: Sendable {
     var chunks: [CodeChunk] = []
     for start in stride(from: 0, to: rows.count, by: chunkRows) {
       let range = start..<min(rows.count, start + chunkRows)
-      let path = Path.join(folder, "codes-\(start / chunkRows)")
+      let path = Path.join(folder, "rows-\(start / chunkRows)")
       if !Path.exists(path) {
         guard progress(start) else { return nil }
         rows.source.prefetch(range)
@@ -32,7 +34,9 @@ struct CodeChunks: Sendable {
         run.prepare(&batch)
         let codes = run.dictionary.encode(batch, threads: threads)
         let places = try range.map { (row) throws(Failure) in try rows.place(row) }
-        try CodeChunk.write(codes, places: places, shape: run.shape, to: path)
+        let shares = run.dictionary.explainedShares(of: batch, by: codes, threads: threads)
+        try CodeChunk.write(
+          codes, places: places, shares: shares.map(\.full), shape: run.shape, to: path)
       }
       let chunk = try CodeChunk(path: path, shape: run.shape)
       guard chunk.rows == range.count else {
@@ -45,6 +49,11 @@ struct CodeChunks: Sendable {
       chunks.reduce(0) { $0 + $1.entries(of: expert).count }
     }
     return CodeChunks(chunks: chunks, counts: counts)
+  }
+
+  /// The share of each row that is explained, in the order of rows.
+  var shares: some Sequence<Double> {
+    chunks.lazy.flatMap { chunk in (0..<chunk.rows).lazy.map { chunk.share($0) } }
   }
 
   /// A code, with its place in the text and its row in the files.
@@ -77,5 +86,26 @@ struct CodeChunks: Sendable {
   /// Calls `body` with each expert that is active for the row of `entry`.
   func forEachMember(of entry: Entry, _ body: (Int) -> Void) {
     chunks[Int(entry.chunk)].forEachMember(of: Int(entry.row), body)
+  }
+}
+
+extension SparseAutoencoder {
+  /// The share of each of `rows` that its `codes` explain (`TokenParts`), also by the top level alone if that is wanted.
+  func explainedShares(
+    of rows: borrowing Matrix, by codes: Codes, wantsTopLevel: Bool = false, threads: Int
+  ) -> [(full: Double, topLevel: Double)] {
+    let full = decode(codes, threads: threads)
+    let top = wantsTopLevel ? decode(codes, topLevelOnly: true, threads: threads) : full.copy()
+    let bias = (0..<rows.columns).map { parameters.hasBias ? Double(parameters.bias[0, $0]) : 0 }
+    return (0..<codes.count).map { index in
+      let x = rows.row(index)
+      var sums = ReconstructionSums(
+        row: x, reconstruction: full.row(index), topLevel: top.row(index))
+      // The share of what the bias alone leaves unexplained.
+      sums[.spread] = x.squaredDistance(from: bias)
+      return (
+        sums.quality(.full).explainedVariance, sums.quality(.topLevel).explainedVariance
+      )
+    }
   }
 }

@@ -88,18 +88,26 @@ struct LatentSummary: Sendable {
         group: group, neighbours: neighbours)
     }
 
-    // A context stands for its window: of several places in one window only the strongest counts.
-    var taken: [(place: Int, document: Range<Int>)] = []
-    for index in ranked where taken.count < settings.strongest {
+    // A context stands for its window: of several places in one window only the strongest counts. Other places of a document
+    // that has one are taken only if there are too few documents: a document that repeats itself says little.
+    var taken: [(rank: Int, place: Int, document: Range<Int>)] = []
+    var repeated: [Int] = []
+    for (rank, index) in ranked.enumerated() where taken.count < settings.strongest {
       let place = places[index]
-      let isNew = taken.allSatisfy {
-        !$0.document.contains(place) || abs($0.place - place) > settings.window
-      }
-      if isNew {
-        taken.append((place, document(place)))
-        contexts.append(context(index, 0))
+      if taken.contains(where: { $0.document.contains(place) }) {
+        repeated.append(rank)
+      } else {
+        taken.append((rank, place, document(place)))
       }
     }
+    for rank in repeated where taken.count < settings.strongest {
+      let place = places[ranked[rank]]
+      let isNear = taken.contains {
+        $0.document.contains(place) && abs($0.place - place) <= settings.window
+      }
+      if !isNear { taken.append((rank, place, document(place))) }
+    }
+    contexts = taken.map(\.rank).sorted().map { context(ranked[$0], 0) }
     for quantile in 0..<Self.quantiles {
       let range = quantile * count / Self.quantiles..<(quantile + 1) * count / Self.quantiles
       var draw = generator.split(UInt64(quantile))

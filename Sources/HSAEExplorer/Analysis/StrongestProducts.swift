@@ -12,6 +12,18 @@ struct RankedProduct: Hashable, Sendable {
   var value: Float
 }
 
+/// How many products are in each of a row of bins of equal width.
+struct ProductHistogram: Hashable, Sendable {
+  /// The number of bins that are counted, half of them below 0. The outermost ones have everything beyond them too.
+  static let bins = 256
+  /// The width of a bin.
+  var width: Float
+  /// The first bin that is not empty: it begins at `width` · (`first` − `bins` / 2).
+  var first: Int
+  /// From the first bin to the last one that is not empty.
+  var counts: [Int]
+}
+
 /// The candidates, prepared once for any number of queries.
 final class StrongestProducts: Sendable {
   /// Numbers of queries and candidates in a tile of products.
@@ -27,6 +39,8 @@ final class StrongestProducts: Sendable {
     var largest: [RankedProduct] = []
     /// By rising product.
     var smallest: [RankedProduct] = []
+    /// All products, if a histogram was wanted. In bf16 they are not multiplied again.
+    var histogram: ProductHistogram?
   }
 
   /// Prepares the rows of `candidates`. In bf16, twice as many candidates as wanted are kept, multiplied
@@ -53,9 +67,11 @@ final class StrongestProducts: Sendable {
   }
 
   /// The `count` candidates with the largest products for each row of `queries`; with `wantsSmallest`, also those
-  /// with the smallest. Among equal products the first candidate wins. `threads` does not change the result.
+  /// with the smallest. With `binWidth` all products are counted in bins of that width. Among equal products the first candidate
+  /// wins. `threads` does not change the result.
   func find(
-    _ queries: borrowing Matrix, count: Int, wantsSmallest: Bool = false, threads: Int
+    _ queries: borrowing Matrix, count: Int, wantsSmallest: Bool = false, binWidth: Float? = nil,
+    threads: Int
   ) -> [Found] {
     let (q, n, d) = (queries.rows, candidates.rows, candidates.columns)
     precondition(queries.columns == d, "Queries of width \(queries.columns), not \(d).")
@@ -74,6 +90,7 @@ final class StrongestProducts: Sendable {
     let keys = Buffer<UInt64>(threads * rowTile * sides * capacity)
     let results = Buffer<UInt64>(q * sides * keep)
     let found = Buffer<Int32>(q * sides)
+    let bins = Buffer<UInt32>(binWidth == nil ? 1 : q * ProductHistogram.bins)
     unsafe queries.withUnsafePointer { a in
       unsafe candidates.withUnsafePointer { b in
         parallelFor(pieceCount(q, size: rowTile), threads: threads) { piece, worker in
@@ -94,6 +111,13 @@ final class StrongestProducts: Sendable {
               unsafe product.run(
                 rows: rows.count, columns: columns, a: a + rows.lowerBound * d, b: b + first * d,
                 c: c, worker: worker)
+            }
+            if let binWidth {
+              for row in 0..<rows.count {
+                unsafe Self.count(
+                  c + row * columnTile, columns, width: binWidth,
+                  in: bins.base + (rows.lowerBound + row) * ProductHistogram.bins)
+              }
             }
             for list in 0..<lists {
               let line = unsafe c + list / sides * columnTile
@@ -131,7 +155,33 @@ final class StrongestProducts: Sendable {
       }
       all[query][keyPath: side == 0 ? \Found.largest : \.smallest] = Array(products.prefix(count))
     }
+    if let binWidth {
+      for query in 0..<q {
+        let counts = (0..<ProductHistogram.bins).map {
+          Int(unsafe bins.base[query * ProductHistogram.bins + $0])
+        }
+        guard let first = counts.firstIndex(where: { $0 > 0 }),
+          let last = counts.lastIndex(where: { $0 > 0 })
+        else { continue }
+        all[query].histogram = ProductHistogram(
+          width: binWidth, first: first, counts: Array(counts[first...last]))
+      }
+    }
     return all
+  }
+
+  /// Adds the `count` numbers at `products` to the bins at `bins`.
+  private static func count(
+    _ products: UnsafePointer<Float>, _ count: Int, width: Float,
+    in bins: UnsafeMutablePointer<UInt32>
+  ) {
+    let (scale, middle) = (1 / width, Float(ProductHistogram.bins / 2))
+    for index in 0..<count {
+      // Safe: the caller has `count` products and all bins. The comparisons put NaN into the first bin.
+      let place = unsafe products[index] * scale + middle
+      let bin = place > 0 ? (place < 2 * middle ? Int(place) : ProductHistogram.bins - 1) : 0
+      unsafe bins[bin] += 1
+    }
   }
 
   /// The dot product of row `i` of `a` and row `j` of `b`.

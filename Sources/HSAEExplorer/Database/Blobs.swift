@@ -88,6 +88,9 @@ struct BlobReader {
 }
 
 enum Blob {
+  /// The largest count of a histogram whose sums are shown.
+  static let largestCount = 1 << 40
+
   private static func data<Element>(
     _ elements: [Element], _ write: (inout BlobWriter, Element) -> Void
   ) -> Data {
@@ -165,6 +168,24 @@ enum Blob {
     return try blob.list(of: 2) { (blob) throws(Failure) in
       PromotedTokens(promoted: try effects(&blob), suppressed: try effects(&blob))
     }
+  }
+
+  static func histogram(_ histogram: ProductHistogram) -> Data {
+    var blob = BlobWriter()
+    blob.float(histogram.width)
+    blob.integer(histogram.first)
+    blob.list(histogram.counts) { $0.integer($1) }
+    return blob.data
+  }
+
+  static func histogram(_ data: Data) throws(Failure) -> ProductHistogram {
+    var blob = BlobReader(data)
+    let (width, first) = (try blob.float(), try blob.integer())
+    let counts = try blob.list(of: 1) { (blob) throws(Failure) in try blob.integer() }
+    guard width > 0, width.isFinite, first < ProductHistogram.bins,
+      counts.count <= ProductHistogram.bins - first, counts.allSatisfy({ $0 <= largestCount })
+    else { throw BlobReader.damaged }
+    return ProductHistogram(width: width, first: first, counts: counts)
   }
 
   static func tokens(_ tokens: some Sequence<Int32>) -> Data {

@@ -34,6 +34,25 @@ struct RunComparison: Hashable, Sendable, Codable {
 }
 
 extension FeatureDatabase {
+  /// For each of `latents` of `run`, its nearest latent of `other` and the cosine; those that were not compared are missing.
+  func nearest(
+    of latents: [LatentNumber], _ run: RunRecord, in other: RunRecord
+  ) throws(Failure) -> [LatentNumber: (latent: LatentNumber, cosine: Double)] {
+    try read { db in
+      let statement = try db.cachedStatement(
+        sql: "SELECT other, cosine FROM matched WHERE latent = ? AND other_run = ?")
+      var nearest: [LatentNumber: (latent: LatentNumber, cosine: Double)] = [:]
+      for latent in latents {
+        guard let id = run.id(of: latent),
+          let row = try Row.fetchOne(statement, arguments: [id, other.id])
+        else { continue }
+        let found = LatentNumber(LatentID.number(try row.get(0)), in: other.shape)
+        nearest[latent] = (found, try row.get(1))
+      }
+      return nearest
+    }
+  }
+
   /// Compares the live latents of `run` with those of `other`; each list has at most `limit`. nil if the two runs have
   /// rows of different widths or models, or one is not complete.
   func comparison(

@@ -135,6 +135,7 @@ struct FeatureWriter: ~Copyable {
       {
         try FeatureDatabase.removeLabel(id, db)
       }
+      try db.execute(sql: "DELETE FROM listed WHERE latent BETWEEN ? AND ?", arguments: all)
     }
     for (table, column) in [
       ("latent", "id"), ("evidence", "latent"), ("nearest", "latent"), ("direction", "latent"),
@@ -144,6 +145,8 @@ struct FeatureWriter: ~Copyable {
         sql: "DELETE FROM \(table) WHERE \(column) BETWEEN ? AND ?", arguments: all)
     }
     try db.execute(sql: "DELETE FROM matched WHERE other_run = ?", arguments: [run])
+    try db.execute(sql: "DELETE FROM explained WHERE run = ?", arguments: [run])
+    try db.execute(sql: "DELETE FROM meta WHERE key = ?", arguments: [ScoreScale.key(run: run)])
     try db.execute(sql: "DELETE FROM progress WHERE run = ?", arguments: [run])
     try db.execute(sql: "DELETE FROM run WHERE id = ?", arguments: [run])
   }

@@ -1,4 +1,4 @@
-// The user's labels, the only things that are written into a complete database.
+// The user's labels and lists of latents, the only things that are written into a complete database.
 
 #if Explorer
 import Foundation
@@ -6,13 +6,24 @@ import GRDB
 import HSAEModels
 import HSAESupport
 
+/// A latent with a label or in lists.
 struct LabelRecord: Hashable, Sendable, Codable {
   var expert: Int
   /// The sublatent; nil for the expert itself.
   var sublatent: Int?
+  /// The label; empty if it has none.
   var text: String
-  /// When it was written, in seconds since 1970.
+  /// When the label was written, or the latent was put into a list, whatever came last, in seconds since 1970.
   var changed: Int
+  /// The lists it is in, by name.
+  var lists: [String]
+}
+
+/// A list of latents.
+struct ListRecord: Hashable, Sendable, Codable {
+  var name: String
+  /// The number of latents in it.
+  var count: Int
 }
 
 extension FeatureDatabase {
@@ -29,14 +40,7 @@ extension FeatureDatabase {
     _ label: String, replacing previous: String? = nil, of latent: LatentNumber, in run: RunRecord
   ) throws(Failure) {
     guard let id = run.id(of: latent) else { throw .data("\(run.name): there is no such latent.") }
-    let text = label.trimmingCharacters(in: .whitespacesAndNewlines)
-    guard text.utf8.count <= Self.longestLabel else {
-      throw .data(
-        "A label of \(text.utf8.count) bytes is too long; use at most \(Self.longestLabel).")
-    }
-    guard !text.unicodeScalars.contains(where: Self.isHidden) else {
-      throw .data("A label is one line of text, without line breaks and other hidden characters.")
-    }
+    let text = try Self.line(label, "A label", longest: Self.longestLabel)
     let changed: String? = try write { db in
       if let previous {
         let now = try String.fetchOne(
@@ -58,6 +62,20 @@ extension FeatureDatabase {
     }
   }
 
+  /// `text` without spaces around it. Fails with `.data`, naming it as `what`, if it is too long or not one line of text.
+  private static func line(
+    _ text: String, _ what: String, longest: Int
+  ) throws(Failure) -> String {
+    let text = text.trimmingCharacters(in: .whitespacesAndNewlines)
+    guard text.utf8.count <= longest else {
+      throw .data("\(what) of \(text.utf8.count) bytes is too long; use at most \(longest).")
+    }
+    guard !text.unicodeScalars.contains(where: isHidden) else {
+      throw .data("\(what) is one line of text, without line breaks and other hidden characters.")
+    }
+    return text
+  }
+
   /// Whether `scalar` is a control character, a line separator, or changes the direction of text.
   private static func isHidden(_ scalar: Unicode.Scalar) -> Bool {
     scalar.properties.generalCategory == .control || scalar.properties.isBidiControl
@@ -76,18 +94,79 @@ extension FeatureDatabase {
     try db.execute(sql: "DELETE FROM label WHERE latent = ?", arguments: [id])
   }
 
-  /// All labels of `run`, by latent.
+  /// All latents of `run` with a label or in a list, by latent.
   func labels(in run: RunRecord) throws(Failure) -> [LabelRecord] {
     try read { db in
-      try Row.fetchAll(
-        db, sql: "SELECT * FROM label WHERE latent BETWEEN ? AND ? ORDER BY latent",
-        arguments: LatentID.range(run: run.id)
-      ).map { row in
-        let latent = LatentNumber(LatentID.number(try row.get("latent")), in: run.shape)
-        return LabelRecord(
-          expert: latent.expert, sublatent: latent.sublatent, text: try row.get("text"),
-          changed: try row.get("changed"))
+      var records: [Int: LabelRecord] = [:]
+      func note(_ id: Int, _ changed: Int, _ body: (inout LabelRecord) -> Void) {
+        let latent = LatentNumber(LatentID.number(id), in: run.shape)
+        var record =
+          records[id]
+          ?? LabelRecord(
+            expert: latent.expert, sublatent: latent.sublatent, text: "", changed: 0, lists: [])
+        record.changed = max(record.changed, changed)
+        body(&record)
+        records[id] = record
       }
+      let all = LatentID.range(run: run.id)
+      for row in try Row.fetchAll(
+        db, sql: "SELECT latent, text, changed FROM label WHERE latent BETWEEN ? AND ?",
+        arguments: all)
+      {
+        let text: String = try row.get(1)
+        try note(row.get(0), row.get(2)) { $0.text = text }
+      }
+      for row in try Row.fetchAll(
+        db,
+        sql: "SELECT latent, list, added FROM listed WHERE latent BETWEEN ? AND ? ORDER BY list",
+        arguments: all)
+      {
+        let list: String = try row.get(1)
+        try note(row.get(0), row.get(2)) { $0.lists.append(list) }
+      }
+      return records.sorted { $0.key < $1.key }.map(\.value)
+    }
+  }
+
+  // MARK: Lists
+
+  /// The list that pages suggest.
+  static let usualList = "bookmarks"
+  /// The longest name of a list, in bytes of UTF-8.
+  static let longestListName = 800
+
+  /// Puts `latent` into the list called `name`, or takes it out. A list without latents is gone. This is on the disk when it
+  /// returns.
+  ///
+  /// Fails with `.data` if there is no such latent, or the name is empty, too long or not one line of text.
+  func setListed(
+    _ isListed: Bool, in name: String, _ latent: LatentNumber, of run: RunRecord
+  ) throws(Failure) {
+    guard let id = run.id(of: latent) else { throw .data("\(run.name): there is no such latent.") }
+    let checked =
+      isListed ? try Self.line(name, "The name of a list", longest: Self.longestListName) : name
+    guard !checked.isEmpty else { throw .data("Name a list, such as \(Self.usualList).") }
+    try write { db in
+      if isListed {
+        try db.execute(
+          sql: "INSERT OR IGNORE INTO listed VALUES (?, ?, ?)",
+          arguments: [checked, id, Int(Date().timeIntervalSince1970)])
+      } else {
+        try db.execute(
+          sql: "DELETE FROM listed WHERE list = ? AND latent = ?", arguments: [name, id])
+      }
+    }
+  }
+
+  /// The lists that have latents of `run`, by name.
+  func lists(in run: RunRecord) throws(Failure) -> [ListRecord] {
+    try read { db in
+      try Row.fetchAll(
+        db,
+        sql: """
+          SELECT list, COUNT(*) FROM listed WHERE latent BETWEEN ? AND ? GROUP BY list ORDER BY list
+          """, arguments: LatentID.range(run: run.id)
+      ).map { ListRecord(name: try $0.get(0), count: try $0.get(1)) }
     }
   }
 }

@@ -39,6 +39,8 @@ struct LatentRecord: Hashable, Sendable, Codable {
   static let leastCount = 30
   /// Whether it is active for fewer rows.
   var isRare: Bool { count > 0 && count < Self.leastCount }
+  /// Whether it is active for so many rows that it hardly tells them apart.
+  var isDense: Bool { density > 0.1 }
 
   var number: LatentNumber { LatentNumber(expert: expert, sublatent: sublatent) }
 }
@@ -80,7 +82,8 @@ struct LatentColumn: Sendable {
       cell: { latent in
         (
           density(latent.density)
-            + when(latent.isRare, " · rare: \(counted(latent.count, "row"))"),
+            + when(latent.isRare, " · rare: \(counted(latent.count, "row"))")
+            + when(latent.isDense, " · dense"),
           "\(counted(latent.count, "row"))"
         )
       },

@@ -30,6 +30,22 @@ struct RelatedRecord: Hashable, Sendable, Codable {
   var value: Float
 }
 
+/// The effects of a latent on the logits of all tokens, counted in bins of equal width.
+struct EffectHistogram: Hashable, Sendable, Codable {
+  /// Where the first bin begins.
+  var start: Double
+  /// The width of a bin.
+  var width: Double
+  /// The number of tokens in each bin.
+  var counts: [Int]
+
+  init(_ products: ProductHistogram) {
+    width = Double(products.width)
+    start = width * Double(products.first - ProductHistogram.bins / 2)
+    counts = products.counts
+  }
+}
+
 /// Everything about a latent.
 struct LatentDetail: Hashable, Sendable, Codable {
   var latent: LatentRecord
@@ -51,6 +67,12 @@ struct LatentDetail: Hashable, Sendable, Codable {
   var promoted: PromotedTexts?
   /// The same for a sublatent's and its expert's directions, each times its mean code where both are active.
   var promotedWithParent: PromotedTexts?
+  /// Its effects on the logits of all tokens; nil without a model, or if an older hsae explained the run.
+  var effects: EffectHistogram?
+  /// The factors of its hierarchy score; nil where there is none.
+  var scoreParts: ScoreParts?
+  /// The lists it is in, by name.
+  var lists: [String] = []
 }
 
 extension FeatureDatabase {
@@ -105,6 +127,15 @@ extension FeatureDatabase {
         detail.promoted = lists.first
         if lists.count > 1 { detail.promotedWithParent = lists[1] }
       }
+      detail.effects = try db.blob("effects", of: "promoted", id).map {
+        EffectHistogram(try Blob.histogram($0))
+      }
+      detail.scoreParts = try Data.fetchOne(
+        db.cachedStatement(sql: "SELECT score_parts FROM latent WHERE id = ?"), arguments: [id]
+      ).map(ScoreParts.init)
+      detail.lists = try String.fetchAll(
+        db.cachedStatement(sql: "SELECT list FROM listed WHERE latent = ? ORDER BY list"),
+        arguments: [id])
       return detail
     }
   }
@@ -121,6 +152,17 @@ extension FeatureDatabase {
   func record(of latent: LatentNumber, in run: RunRecord) throws(Failure) -> LatentRecord? {
     guard let id = run.id(of: latent) else { return nil }
     return try read { db in try self.records([id], run, db).first }
+  }
+
+  /// How many experts of `run` have a higher hierarchy score than `score`, which is at least 0.
+  func rank(ofScore score: Double, in run: RunRecord) throws(Failure) -> Int {
+    try read { db in
+      try Int.fetchOne(
+        db.cachedStatement(
+          sql: """
+            SELECT COUNT(*) FROM latent WHERE run = ? AND (sublatent < 0) = 1 AND score > ?
+            """), arguments: [run.id, score]) ?? 0
+    }
   }
 
   /// The list's records of `latents`; missing ones are left out.

@@ -54,6 +54,8 @@ struct LatentQuery: Hashable, Sendable {
   var text: String?
   /// Whether only latents with a label are listed.
   var isLabelled = false
+  /// Whether only latents of the user's list of this name are listed; nil for all.
+  var list: String?
   /// The number of latents to skip.
   var offset = 0
   /// The largest number of latents to list.
@@ -109,7 +111,11 @@ extension FeatureDatabase {
     // Where ids determine the latents, SQLite should use the id index; otherwise the indices that are sorted
     // like lists. A plus in front of a condition keeps SQLite from using an index for it.
     let goesByID =
-      if case .sublatentsOf = query.level { true } else { query.text != nil }
+      if case .sublatentsOf = query.level {
+        true
+      } else {
+        query.text != nil || query.isLabelled || query.list != nil
+      }
     let plus = goesByID ? "+" : ""
     var conditions = ["\(plus)latent.run = ?"]
     var arguments: [(any DatabaseValueConvertible)?] = [run.id]
@@ -125,11 +131,15 @@ extension FeatureDatabase {
       let (first, last) = run.family(of: expert)
       add("latent.id > ? AND latent.id <= ?", first, last)
     }
-    // Latents that are asked for by number or have a label are shown even if they are dead.
+    // Latents that are asked for by number, have a label or are in a list are shown even if they are dead.
     let numbered = query.text.flatMap { LatentNumber($0, in: run.shape) }.flatMap(run.id(of:))
     if !query.includesDead {
-      if query.text != nil || query.isLabelled {
-        add("(\(plus)latent.fired > 0 OR label.text IS NOT NULL OR latent.id = ?)", numbered ?? -1)
+      if query.text != nil || query.isLabelled || query.list != nil {
+        add(
+          """
+          (\(plus)latent.fired > 0 OR label.text IS NOT NULL OR latent.id = ?
+          OR EXISTS (SELECT 1 FROM listed WHERE listed.latent = latent.id))
+          """, numbered ?? -1)
       } else {
         add("\(plus)latent.fired > 0")
       }
@@ -143,6 +153,9 @@ extension FeatureDatabase {
       }
     }
     if query.isLabelled { add("label.text IS NOT NULL") }
+    if let list = query.list {
+      add("latent.id IN (SELECT latent FROM listed WHERE list = ?)", list)
+    }
     var order = "\(plus)\(query.order.sql) \(query.isDescending ? "DESC" : "ASC"), latent.id"
     var hits = ""
     var orderArguments: [(any DatabaseValueConvertible)?] = []

@@ -13,6 +13,10 @@ struct RunStatistics: Hashable, Sendable, Codable {
   var liveSublatents: Int
   /// Top-level latents with a hierarchy score above 0.
   var scored: Int
+  /// The highest hierarchy score; nil if none was measured.
+  var highestScore: Double?
+  /// What the scores are compared with; nil if none was measured, or an older hsae explained the run.
+  var scoreScale: ScoreScale?
   /// Live top-level latents by density, in bins of a third of a power of ten, from 10^`densityStart` on.
   var densities: [Int]
   /// The power of ten at which the first bin begins.
@@ -33,6 +37,7 @@ extension FeatureDatabase {
       var result = RunStatistics(
         live: 0, liveSublatents: liveSublatents ?? 0, scored: 0, densities: [], densityStart: 0,
         sublatents: [Int](repeating: 0, count: run.shape.sublatents + 1))
+      result.scoreScale = try ScoreScale.read(run: run.id, db)
       var bins: [Int: Int] = [:]
       let rows = try Row.fetchCursor(
         db,
@@ -43,7 +48,10 @@ extension FeatureDatabase {
       while let row = try rows.next() {
         let (fired, live): (Int, Int) = (try row.get(0), try row.get(1))
         result.live += 1
-        if let score = try row.get(2) as Double?, score > 0 { result.scored += 1 }
+        if let score = try row.get(2) as Double? {
+          if score > 0 { result.scored += 1 }
+          result.highestScore = max(result.highestScore ?? 0, score)
+        }
         if result.sublatents.indices.contains(live) { result.sublatents[live] += 1 }
         let place = log10(Double(max(1, fired)) / Double(max(1, run.rows))) * 3
         bins[Int(place.rounded(.down)), default: 0] += 1

@@ -22,6 +22,20 @@ struct Schema: Sendable {
     Migration(name: "names") { db in
       try db.execute(sql: "ALTER TABLE latent ADD COLUMN name TEXT NOT NULL DEFAULT ''")
     },
+    Migration(name: "lists") { db in
+      try db.execute(
+        sql: """
+          ALTER TABLE promoted ADD COLUMN effects BLOB;
+          ALTER TABLE latent ADD COLUMN score_parts BLOB;
+          CREATE TABLE explained (
+          run INTEGER NOT NULL, token INTEGER NOT NULL, shares BLOB NOT NULL, PRIMARY KEY (run, token)
+          ) WITHOUT ROWID;
+          CREATE TABLE listed (
+          list TEXT NOT NULL, latent INTEGER NOT NULL, added INTEGER NOT NULL, PRIMARY KEY (list, latent)
+          ) WITHOUT ROWID;
+          CREATE INDEX listed_latent ON listed (latent);
+          """)
+    },
   ])
 
   /// "HSAE", where SQLite keeps an application's number.

@@ -74,28 +74,33 @@ extension Explainer {
       if let search { tokens = search } else { tokens = try effects() }
       search = tokens
       let means = try means(of: part)
-      var directions: [[Float]] = []
+      var (own, together): ([[Float]], [[Float]]) = ([], [])
+      // The latents that `together` has, in the same order.
+      var children: [Int] = []
       for number in part {
         let latent = LatentNumber(number, in: shape)
-        directions.append(dictionary.unitDirection(of: latent))
+        own.append(dictionary.unitDirection(of: latent))
         guard latent.sublatent != nil, let mean = means[number] else { continue }
-        let own = dictionary.contribution(of: latent)
+        children.append(number)
+        let added = dictionary.contribution(of: latent)
         let parent = dictionary.contribution(of: LatentNumber(expert: latent.expert))
-        directions.append(
+        together.append(
           scaledToUnit(
-            own.indices.map { Float(mean.own) * own[$0] + Float(mean.parent) * parent[$0] }))
+            added.indices.map { Float(mean.own) * added[$0] + Float(mean.parent) * parent[$0] }))
       }
       let found = tokens.effects(
-        of: matrix(rows: directions, columns: shape.width), threads: options.threads)
+        of: matrix(rows: own, columns: shape.width), wantsHistogram: true, threads: options.threads)
+      let foundTogether = tokens.effects(
+        of: matrix(rows: together, columns: shape.width), threads: options.threads)
       return { db in
-        let statement = try db.cachedStatement(sql: "INSERT INTO promoted VALUES (?, ?)")
-        var next = 0
-        for number in part {
-          let isTop = LatentNumber(number, in: shape).sublatent == nil
-          let lists = Array(found[next..<next + (isTop ? 1 : 2)])
-          next += lists.count
+        let statement = try db.cachedStatement(
+          sql: "INSERT INTO promoted (latent, lists, effects) VALUES (?, ?, ?)")
+        let both = Dictionary(uniqueKeysWithValues: zip(children, foundTogether))
+        for (number, own) in zip(part, found) {
+          let lists = [own] + (both[number].map { [$0] } ?? [])
           try statement.execute(arguments: [
             LatentID.make(run: run, number: number), Blob.effects(lists),
+            own.histogram.map(Blob.histogram),
           ])
         }
       }
@@ -122,9 +127,10 @@ extension Explainer {
     }
   }
 
-  /// Writes, for the latents of this run, the nearest of every other complete run on the same hook point of the same
-  /// model, and the reverse. Top-level latents are compared with both levels, sublatents with the other's top level. The
-  /// sublatents of the other run take part if its folder still has the dictionary that was explained.
+  /// Writes, for the latents of this run, the nearest of every other run on the same hook point of the same model, and the
+  /// reverse. The other run is complete or has passed this stage; if not, it does this when it comes to the stage. Top-level
+  /// latents are compared with both levels, sublatents with the other's top level. The sublatents of the other run take part
+  /// if its folder still has the dictionary that was explained.
   func writeMatched() throws(Failure) -> Bool {
     guard goesOn(.matched, 0, 1) else { return false }
     if try writer.isDone(runID, .matched, 0) { return true }
@@ -134,7 +140,8 @@ extension Explainer {
         db,
         sql: RunRecord.selection + """
            WHERE run.id IN (SELECT other.id FROM run JOIN corpus ON corpus.id = run.corpus
-          JOIN run AS other ON other.id <> run.id AND other.width = run.width AND other.complete
+          JOIN run AS other ON other.id <> run.id AND other.width = run.width
+            AND (other.complete OR EXISTS (SELECT 1 FROM progress WHERE run = other.id AND stage = 'matched'))
           JOIN corpus AS theirs ON theirs.id = other.corpus
             AND theirs.model_sha256 IS corpus.model_sha256
             AND theirs.hook_point IS corpus.hook_point

@@ -16,6 +16,30 @@ extension Explainer {
   /// How many words are kept for a latent.
   private static let listedWords = 12
 
+  /// Writes, for each token of a text, how many of its rows are explained how well.
+  func writeExplained(_ chunks: CodeChunks) throws(Failure) -> Bool {
+    guard goesOn(.explained, 0, 1) else { return false }
+    guard rows.kind == .text, let store = rows.store, try !writer.isDone(runID, .explained, 0)
+    else { return true }
+    var all = ExplainedShares()
+    var known: [Int32: ExplainedShares] = [:]
+    for (row, share) in chunks.shares.enumerated() {
+      all.add(share)
+      known[store.token(row), default: ExplainedShares()].add(share)
+    }
+    let run = runID
+    try writer.write(run, .explained, 0) { db in
+      let statement = try db.cachedStatement(sql: "INSERT INTO explained VALUES (?, ?, ?)")
+      // Fewer rows are not compared with.
+      for (token, shares) in known where shares.rows >= TokenStanding.leastRows {
+        try statement.execute(arguments: [run, token, Blob.integers(shares.counts)])
+      }
+      try statement.execute(
+        arguments: [run, ExplainedShares.allTokens, Blob.integers(all.counts)])
+    }
+    return goesOn(.explained, 1, 1)
+  }
+
   /// Writes statistics, contexts and co-activation, by blocks of experts.
   func writeLatents(_ chunks: CodeChunks) throws(Failure) -> Bool {
     let experts = run.shape.experts
@@ -86,16 +110,13 @@ extension Explainer {
     return words.joined(separator: "\n")
   }
 
-  /// Hierarchies are scored on rows with this many numbers at most: at width 640 that is 100,000 rows of
-  /// text, which repeats itself, or 400,000 rows of a vocabulary.
-  private var scoredNumbers: Int { rows.kind == .text ? 64_000_000 : 256_000_000 }
-
-  /// Writes the hierarchy score of every expert on the first rows, unless the run is flat or has no words.
+  /// Writes the hierarchy score of every expert on the first rows, and what chance gives, unless the run is flat or has no words.
   func writeScores() throws(Failure) -> Bool {
     guard !run.shape.isFlat, let store = rows.store, !rows.vocabulary.isEmpty,
       try !writer.isDone(runID, .scores, 0)
     else { return true }
-    let count = min(rows.count, max(1, scoredNumbers / run.shape.width))
+    let count = HierarchyScoring.scoredRows(
+      of: rows.count, width: run.shape.width, areTokensOfTexts: rows.kind == .text)
     var codes = Codes()
     for start in stride(from: 0, to: count, by: options.chunkRows) {
       guard goesOn(.scores, start, count) else { return false }
@@ -112,13 +133,15 @@ extension Explainer {
       threads: options.threads)
     let (runID, shape) = (runID, run.shape)
     try writer.write(runID, .scores, 0) { db in
-      let statement = try db.cachedStatement(sql: "UPDATE latent SET score = ? WHERE id = ?")
+      let statement = try db.cachedStatement(
+        sql: "UPDATE latent SET score = ?, score_parts = ? WHERE id = ?")
       for hierarchy in evaluation.hierarchies {
         let number = LatentNumber(expert: hierarchy.expert).number(in: shape)
         try statement.execute(arguments: [
-          hierarchy.score, LatentID.make(run: runID, number: number),
+          hierarchy.score, ScoreParts(hierarchy).blob, LatentID.make(run: runID, number: number),
         ])
       }
+      try ScoreScale(evaluation).write(run: runID, db)
     }
     return goesOn(.scores, count, count)
   }

@@ -14,6 +14,8 @@ public final class Explainer {
   public enum Stage: String, Sendable, CaseIterable {
     /// Encoding all rows.
     case codes
+    /// How well the rows of each token are explained.
+    case explained
     /// Statistics, contexts and co-activation of every latent.
     case latents
     /// Hierarchy scores.
@@ -141,6 +143,7 @@ public final class Explainer {
           })
       else { return nil }
       let stages: [(Stage, () throws(Failure) -> Bool)] = [
+        (.explained, { () throws(Failure) in try self.writeExplained(chunks) }),
         (.latents, { () throws(Failure) in try self.writeLatents(chunks) }),
         (.scores, writeScores), (.nearest, writeNearest), (.promoted, writePromoted),
         (.names, writeNames), (.matched, writeMatched), (.search, writeSearch),

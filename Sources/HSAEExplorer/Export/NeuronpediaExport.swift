@@ -53,7 +53,7 @@ extension FeatureDatabase {
   static let exportBatch = 128
 
   /// Writes the live experts or sublatents of `run` to `folder` in SAEDashboard's layout, as `batch-0.json`
-  /// and so on; `set` is the name of the set. A sublatent's index is expert · a + sublatent. Returns the
+  /// and so on, and the user's labels and lists as `labels.json`; `set` is the name of the set. A sublatent's index is expert · a + sublatent. Returns the
   /// number of latents written. `progress` receives the number of latents done.
   public func exportForNeuronpedia(
     _ run: RunRecord, sublatents: Bool, set: String, to folder: String,
@@ -89,6 +89,11 @@ extension FeatureDatabase {
       }
       try DurableFile.write(
         [UInt8](data), to: Path.join(folder, "batch-\(first / Self.exportBatch).json"))
+    }
+    let labels = try labels(in: run)
+    if !labels.isEmpty {
+      try DurableFile.write(
+        Array(JSONFile.encode(labels).utf8), to: Path.join(folder, "labels.json"))
     }
     return written
   }
@@ -136,6 +141,12 @@ extension NeuronpediaBatch.Feature {
       },
       freqHistDataBarHeights: detail.histogram.map { Double($0) }, nPromptsTotal: documents,
       nTokensInPrompt: 2 * run.window + 1, dataset: run.storeName, activations: activations)
+    if let effects = detail.effects {
+      logitsHistDataBarHeights = effects.counts.map { Double($0) }
+      logitsHistDataBarValues = effects.counts.indices.map {
+        rounded(Float(effects.start + (Double($0) + 0.5) * effects.width))
+      }
+    }
   }
 }
 #endif

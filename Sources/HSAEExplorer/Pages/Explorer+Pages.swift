@@ -12,8 +12,13 @@ extension Explorer {
     switch (request.method, path.count, path.first) {
     case ("GET", 0, _):
       let runs = try database.runs()
-      if runs.count == 1 { return .redirect(to: Address.run(runs[0])) }
-      return .html(startPage(runs))
+      if runs.count == 1 {
+        let search = request.value("q").map {
+          Address.latents(runs[0]) + "?q=" + Address.encoded($0)
+        }
+        return .redirect(to: search ?? Address.run(runs[0]))
+      }
+      return try .html(startPage(request, runs))
     case ("GET", 2, "runs"):
       return try .html(overview(of: run(path[1])))
     case ("GET", 3, "runs") where path[2] == "latents":
@@ -40,8 +45,17 @@ extension Explorer {
       let run = try run(path[1])
       let latent = try latent(path[3], in: run)
       let form = WebRequest.form(String(decoding: request.body, as: UTF8.self))
+      let label = form["remove"] == nil ? form["label"]?.first ?? "" : ""
       try database.setLabel(
-        form["label"]?.first ?? "", replacing: form["previous"]?.first, of: latent, in: run)
+        label, replacing: form["previous"]?.first, of: latent, in: run)
+      return .redirect(to: Address.latents(run) + "/" + Address.encoded(path[3]))
+    case ("POST", 5, "runs") where path[2] == "latents" && path[4] == "lists":
+      let run = try run(path[1])
+      let latent = try latent(path[3], in: run)
+      let form = WebRequest.form(String(decoding: request.body, as: UTF8.self))
+      let removed = form["remove"]?.first
+      try database.setListed(
+        removed == nil, in: removed ?? form["list"]?.first ?? "", latent, of: run)
       return .redirect(to: Address.latents(run) + "/" + Address.encoded(path[3]))
     case ("GET", 1, "text"):
       return try await .html(textPage(request))
@@ -52,20 +66,45 @@ extension Explorer {
     }
   }
 
-  /// The page of all runs, if there are several.
-  func startPage(_ runs: [RunRecord]) -> Markup {
+  /// The page of all runs, if there are several, with a search in all of them and a box for a text.
+  func startPage(_ request: WebRequest, _ runs: [RunRecord]) throws(Failure) -> Markup {
     let items = runs.map { run -> Markup in
       """
       <li class="card"><h2><a href="\(Address.run(run))">\(run.name)</a></h2>
-      <p>\(runDescription(run))</p></li>
+      <p>\(runDescription(run))</p>
+      \(when(!isStatic, "<p><a href=\"\(Address.latents(run))\">Latents</a></p>"))</li>
       """
     }.joined()
+    let asked = request.value("q")
+    let search: Markup = """
+      <form class="filters" action="/" role="search"><label class="wide">Find in all runs
+      <input type="search" name="q" value="\(asked ?? "")" placeholder="word, context, label or number"
+      maxlength="\(SearchQuery.longest)" autocomplete="off" spellcheck="false" required></label><button>Find</button></form>
+      """
+    let canRead = dissector != nil && runs.contains { $0.isComplete && canSteer($0) }
+    let text: Markup = """
+      <section><h2>\(Self.textTitle)</h2><form class="typing" action="/text">
+      <label class="hush" for="text">Text</label><textarea id="text" name="text" rows="2"
+      maxlength="\(Self.longestText)" required placeholder="\(Self.textExamples[0])"></textarea>
+      <div><button>Show latents</button></div></form></section>
+      """
+    var found: Markup = ""
+    if let asked {
+      for run in runs {
+        let query = LatentQuery(
+          level: .both, order: .match, isDescending: true, text: try SearchQuery.checked(asked),
+          limit: 8)
+        found += try "<section><h2>\(run.name)</h2>\(results(query, request, of: run))</section>"
+      }
+    }
     return layout(
       "Runs",
       """
       <h1>What these dictionaries found</h1>
+      \(when(!isStatic, search))\(found)
       <ul class="cards">\(items)</ul>
       \(when(runs.count > 1, "<p><a href=\"/compare\">Compare two of them</a></p>"))
+      \(when(!isStatic && canRead, text))
       """)
   }
 

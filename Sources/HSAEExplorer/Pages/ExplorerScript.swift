@@ -109,7 +109,8 @@ let explorerScript = """
         if (fields.get(name)) body[name] = Number(fields.get(name));
       for (const name of ['with_parent', 'ablate', 'skip_prompt']) body[name] = fields.has(name);
       const page = new URL(steering.action).pathname;
-      history.replaceState(null, '', page + '?' + new URLSearchParams(fields));
+      // The example that the page begins with is not in the address: going back would wait for it.
+      if (event.submitter) history.replaceState(null, '', page + '?' + new URLSearchParams(fields));
       const columns = document.createElement('div');
       columns.className = 'columns';
       columns.append(column('Without', 'default', body.prompt), column('With', 'steered', body.prompt));
@@ -139,20 +140,24 @@ let explorerScript = """
       }
       if (own === writing) stop.hidden = true;
     });
+    if ('begin' in steering.dataset) steering.requestSubmit();
   }
 
-  const labelling = document.querySelector('.labelling');
+  const labelling = document.querySelector('.labelling[action$="/label"]');
   if (labelling) labelling.addEventListener('submit', async event => {
     event.preventDefault();
     const state = labelling.querySelector('[role=status]');
     const address = '/api/v1' + new URL(labelling.action).pathname;
     const {label, previous} = labelling.elements;
-    const body = JSON.stringify({label: label.value, previous: previous.value});
+    const isRemoved = event.submitter?.name === 'remove';
+    const body = JSON.stringify({label: isRemoved ? '' : label.value, previous: previous.value});
     const answer = await fetch(address, {method: 'PUT', body}).catch(() => null);
     const said = answer ? await answer.json() : {error: 'the explorer does not answer.'};
     if (!answer?.ok) { state.textContent = 'Not saved: ' + said.error; return; }
     state.textContent = said.label ? 'Saved.' : previous.value ? 'Label removed.' : 'There is no label.';
     label.value = previous.value = said.label ?? '';
+    labelling.querySelector('[name=remove]').hidden = !said.label;
+    if (isRemoved) label.focus();
     const heading = document.querySelector('h1');
     heading.textContent = said.label ?? heading.dataset.words;
     // The words stand below a label.

@@ -100,7 +100,7 @@ let explorerStyle =
     .latents.pairs :is(th,td){text-align:left;white-space:normal;min-width:3.5rem;vertical-align:baseline}
     .pager{display:flex;gap:24px;margin:16px 0}
     .labelling{display:flex;flex-wrap:wrap;gap:8px;align-items:center;font-size:.875rem;color:var(--mid)}
-    .labelling input{min-width:min(22rem,60vw)}
+    .labelling+.labelling{margin-top:8px}.labelling input{min-width:min(22rem,60vw)}
     .typing textarea{width:100%;font:1.0625rem/1.5 var(--serif)}
     .typing div{display:flex;flex-wrap:wrap;gap:8px 18px;align-items:center;margin:8px 0}
     .card[id]{scroll-margin-top:5.5rem}.card:target{border-color:var(--c0)}
@@ -124,7 +124,8 @@ let explorerStyle =
     border-left:1px solid var(--hush);margin-left:6px}
     .faint :is(.latent,.number,.label){color:var(--mid)}
     .link{background:none;color:var(--c0);padding:2px 4px;font-size:.8125rem;text-decoration:underline;border-radius:3px}
-    .latents .contexts{margin-top:4px}
+    .latents .contexts{margin-top:4px}.latents thead a{color:inherit;text-decoration:none}th[aria-sort=descending] a::after{content:" ▾"}th[aria-sort=ascending] a::after{content:" ▴"}.latents thead a:hover{color:var(--c0);text-decoration:underline}
+    .legend i{display:inline-block;width:1.4em;height:.9em;vertical-align:middle}.legend{margin:0 0 4px}.also{color:var(--mid);white-space:nowrap}
     .go{display:flex;flex-wrap:wrap;gap:6px 18px;align-items:center;font-size:.875rem;margin:10px 0}.go form{display:flex;gap:6px}
     .go input{width:6rem;background:var(--card);border:1px solid var(--hush);border-radius:6px;padding:6px 10px}
     .further{margin-top:14px}h2[id]{scroll-margin-top:5.5rem}.filters select{max-width:15rem}

@@ -40,8 +40,13 @@ extension Explorer {
           "live sublatents", "\(latent.liveSublatents)", "of \(run.shape.sublatents)"))
     }
     if let score = latent.score {
+      let better = score > 0 ? try database.rank(ofScore: score, in: run) : 0
       figures.append(
-        figure("hierarchy score", "\(decimal(score, 3))", "how clearly its sublatents differ"))
+        figure(
+          "hierarchy score", "\(decimal(score, 3))",
+          score > 0
+            ? "rank \(grouped(better + 1)) of \(counted(run.shape.experts, "expert"))"
+            : "no clear hierarchy"))
     }
     let shown = Array(detail.strongest.prefix(Self.contextsAtOnce))
     let sublatents = latent.sublatent == nil ? try cards(detail, run) : siblings(detail, run)
@@ -51,8 +56,9 @@ extension Explorer {
       \(parent)
       <h1 data-words="\(words)">\(latent.label ?? words)</h1>
       <p class="lead">\(title)<span id="words"\(when(latent.label == nil, " hidden"))>: \(words)</span></p>
-      \(when(!isStatic, labelForm(latent, run) + neighbours(latent, run)))
+      \(when(!isStatic, labelForm(latent, run) + listForm(detail, run) + neighbours(latent, run)))
       <dl class="figures">\(figures.joined())</dl>
+      \(scoreParts(detail))
       <div class="split"><div>
       \(ownText)
       <section aria-labelledby="contexts"><h2 id="contexts">Strongest contexts</h2>
@@ -76,8 +82,47 @@ extension Explorer {
     <input type="hidden" name="previous" value="\(latent.label ?? "")">
     <label>Label <input name="label" maxlength="200" value="\(latent.label ?? "")"
     placeholder="what you would call it"></label><button>Save</button>
+    <button class="link" name="remove" value="1"\(when(latent.label == nil, " hidden"))>Remove</button>
     <span role="status"></span>\(when(canSteer(run), steerLink(latent, run)))</form>
     """
+  }
+
+  /// The user's lists that the latent is in, and a field to put it into another.
+  private func listForm(_ detail: LatentDetail, _ run: RunRecord) -> Markup {
+    let own = detail.lists.map { list -> Markup in
+      """
+      <span>in <a href="\(Address.latents(run))?list=\(Address.encoded(list))">\(list)</a>
+      <button class="link" name="remove" value="\(list)" aria-label="Remove from \(list)" formnovalidate>remove</button></span>
+      """
+    }.joined(" ")
+    let usual = FeatureDatabase.usualList
+    let suggested = detail.lists.contains(usual) ? "" : usual
+    return """
+      <form class="labelling" method="post" action="\(Address.latent(detail.latent, run))/lists">
+      <label>List <input name="list" maxlength="200" value="\(suggested)" required
+      autocomplete="off"></label><button>Add</button> \(own)</form>
+      """
+  }
+
+  /// How the hierarchy score comes about, folded.
+  private func scoreParts(_ detail: LatentDetail) -> Markup {
+    guard let score = detail.latent.score, score > 0, let parts = detail.scoreParts else {
+      return ""
+    }
+    func part(_ name: Markup, _ value: Float, _ meaning: Markup) -> Markup {
+      "<li><span class=\"share\">\(decimal(Double(value), 2))</span> <span>\(name): \(meaning)</span></li>"
+    }
+    return """
+      <details><summary>How the score comes about</summary>
+      <p class="small">\(decimal(score, 3)) = cohesion × margin × √(gain × richness × readability), each from 0 to 1:</p>
+      <ul class="subs">
+      \(part("cohesion", parts.cohesion, "words of different sublatents are alike"))
+      \(part("margin", parts.margin, "words of one sublatent are more alike than that"))
+      \(part("gain", parts.gain, "sublatents remove error"))
+      \(part("richness", parts.richness, "many sublatents are in use"))
+      \(part("readability", parts.readability, "their words are whole words, and different ones"))
+      </ul></details>
+      """
   }
 
   /// Links to the previous and the next latent, a random one, and a field for a number.
@@ -221,7 +266,7 @@ extension Explorer {
     let sublatents = found.sorted { $0.key < $1.key }.map { _, found -> Markup in
       let words = found.words.map { "<q lang=\"\">\($0)</q>" as Markup }
       return """
-        <li><span class="share">\(counted(found.words.count, "token"))</span>
+        <li><span class="share" title="\(counted(found.words.count, "token"))">\(grouped(found.words.count)) ×</span>
         <span>\(latentLink(found.sublatent, run)) at \(words.joined(", "))</span></li>
         """
     }.joined()
@@ -279,7 +324,25 @@ extension Explorer {
     return """
       <section><h2>\(run.kind == .vocabulary ? "Tokens along it" : "Promoted tokens")</h2>
       \(when(detail.parent != nil, "<p class=\"small\">What the sublatent adds beyond its expert.</p>"))
-      \(lists(promoted))\(together)</section>
+      \(lists(promoted))\(together)\(effectBars(detail, run))</section>
+      """
+  }
+
+  /// The effects on all tokens, as at most 40 bars.
+  private func effectBars(_ detail: LatentDetail, _ run: RunRecord) -> Markup {
+    guard let effects = detail.effects, !effects.counts.isEmpty else { return "" }
+    let merged = (effects.counts.count + 39) / 40
+    let counts = stride(from: 0, to: effects.counts.count, by: merged).map {
+      effects.counts[$0..<min(effects.counts.count, $0 + merged)].reduce(0, +)
+    }
+    let labels = (0...counts.count).map {
+      decimal(effects.start + Double($0 * merged) * effects.width, 2)
+    }
+    let title: Markup =
+      run.kind == .vocabulary ? "Cosines with all tokens" : "Effects on the logits of all tokens"
+    return """
+      <details><summary>histogram of all tokens</summary>
+      \(bars(counts, labels: labels, title: "\(title), logarithmic", isLogarithmic: true))</details>
       """
   }
 

@@ -45,6 +45,7 @@ extension Explorer {
       autofocus></label>
       \(when(!run.shape.isFlat, levels))
       <label>Sort by <select name="sort">\(orders)</select></label>
+      \(try listChoice(query, run))
       \(checkbox("labelled", "labelled", isOn: query.isLabelled))
       \(checkbox("dead", "include dead latents", isOn: query.includesDead))
       <button>Show</button>
@@ -52,6 +53,19 @@ extension Explorer {
       <p class="hush" role="status" id="said"></p>
       <div id="results">\(found)</div>
       """, section: .latents, run: run, runs: database.runs())
+  }
+
+  /// A choice of the user's lists; empty if there are none.
+  private func listChoice(_ query: LatentQuery, _ run: RunRecord) throws(Failure) -> Markup {
+    let lists = try database.lists(in: run)
+    guard !lists.isEmpty || query.list != nil else { return "" }
+    let names =
+      lists.map(\.name) + (query.list.map { lists.map(\.name).contains($0) ? [] : [$0] } ?? [])
+    let options = names.map { name -> Markup in
+      "<option value=\"\(name)\"\(when(name == query.list, " selected"))>\(name)</option>"
+    }.joined()
+    return
+      "<label>List <select name=\"list\"><option value=\"\">all</option>\(options)</select></label>"
   }
 
   /// The list as a file: the script finds words in an index of files.
@@ -69,7 +83,8 @@ extension Explorer {
       """, section: .latents, run: run, runs: database.runs())
   }
 
-  private func results(
+  /// The latents that `query` asks for, as a table with links to further ones.
+  func results(
     _ query: LatentQuery, _ request: WebRequest, of run: RunRecord
   ) throws(Failure) -> Markup {
     let page = try database.latents(query, in: run)
@@ -94,8 +109,15 @@ extension Explorer {
     let headings = LatentColumn.shown(for: run).map { column -> Markup in
       let order: Markup = query.isDescending ? "descending" : "ascending"
       let sorted: Markup = " class=\"sorted\" aria-sort=\"\(order)\""
-      return
-        "<th scope=\"col\"\(when(column.name == query.order.name, sorted))>\(column.heading)</th>"
+      let isSorted = column.name == query.order.name
+      let heading: Markup =
+        isStatic
+        ? column.heading
+        : """
+        <a href="\(address(request, run, ["sort": column.name, "desc": isSorted && query.isDescending ? "0" : "1", "offset": nil]))">\
+        \(column.heading)</a>
+        """
+      return "<th scope=\"col\"\(when(isSorted, sorted))>\(heading)</th>"
     }.joined()
     let table: Markup = """
       <div class="scroll"><table class="latents"><thead><tr><th scope="col">latent</th>
@@ -153,17 +175,24 @@ extension Explorer {
       """
   }
 
+  /// The address of the list that `request` asks for, with other fields.
+  private func address(
+    _ request: WebRequest, _ run: RunRecord, _ changed: [String: String?]
+  ) -> String {
+    var fields = request.query
+    for (name, value) in changed { fields[name] = value.map { [$0] } }
+    fields["fragment"] = nil
+    let parts = fields.sorted { $0.key < $1.key }.flatMap { name, values in
+      values.map { "\(Address.encoded(name))=\(Address.encoded($0))" }
+    }
+    return "\(Address.latents(run))?\(parts.joined(separator: "&"))"
+  }
+
   private func pager(
     _ query: LatentQuery, _ request: WebRequest, total: Int, _ run: RunRecord
   ) -> Markup {
     func link(_ offset: Int, _ text: Markup, _ relation: Markup) -> Markup {
-      var fields = request.query.filter { $0.key != "offset" && $0.key != "fragment" }
-      fields["offset"] = ["\(offset)"]
-      let parts = fields.sorted { $0.key < $1.key }.flatMap { name, values in
-        values.map { "\(Address.encoded(name))=\(Address.encoded($0))" }
-      }
-      return
-        "<a rel=\"\(relation)\" href=\"\(Address.latents(run))?\(parts.joined(separator: "&"))\">\(text)</a>"
+      "<a rel=\"\(relation)\" href=\"\(address(request, run, ["offset": "\(offset)"]))\">\(text)</a>"
     }
     var links: Markup = ""
     if query.offset > 0 { links = link(max(0, query.offset - query.limit), "← earlier", "prev") }

@@ -53,9 +53,10 @@ extension Explorer {
       <h1>\(run.name)</h1>
       <p class="lead">\(runDescription(run))</p>
       <dl class="figures">\(figures.joined())</dl>
+      \(try ownLists(run))
       <section aria-labelledby="clearest">
       <h2 id="clearest">\(shape.isFlat ? "The most frequent latents" : "Experts with the highest hierarchy scores")</h2>
-      \(when(!shape.isFlat, scale(clearest.first?.score, numbers)))
+      \(try scale(numbers, run))
       <div class="trees">\(trees.joined())</div>
       <p><a href="\(Address.latents(run))">All latents, to sort and search</a></p>
       </section>
@@ -65,14 +66,42 @@ extension Explorer {
       """, section: .overview, run: run, runs: database.runs())
   }
 
-  /// What the scores of a run mean, with its highest.
-  private func scale(_ highest: Double?, _ numbers: RunStatistics) -> Markup {
-    guard let highest else { return "" }
+  /// What the scores of a run mean: its highest, what chance gives, and the highest of other runs.
+  private func scale(_ numbers: RunStatistics, _ run: RunRecord) throws(Failure) -> Markup {
+    guard let highest = numbers.highestScore else { return "" }
+    let rows = numbers.scoreScale.map { scale -> Markup in
+      "Scores are of the first \(counted(scale.rows, "row"))."
+    }
+    let shuffled = numbers.scoreScale?.shuffledHighest.map { highest -> Markup in
+      "With sublatents shuffled between experts the highest is \(decimal(highest, 3))."
+    }
+    let others = try database.highestScores().compactMap { other, score -> Markup? in
+      other.id == run.id ? nil : "\(decimal(score, 3)) in \(other.name)"
+    }
     return """
-      <p class="small">The score is 0 where words of one sublatent are no more alike than words of different ones; clear
-      hierarchies reach 0.2 to 0.4. Here the highest is \(decimal(highest, 3)), and \(grouped(numbers.scored)) of
-      \(grouped(numbers.live)) live experts are above 0.</p>
+      <p class="small">The score is 0 where words of one sublatent are no more alike than words of different ones. Clear
+      hierarchies of a vocabulary reach 0.2 to 0.4; those of a residual stream score lower. Here the highest is
+      \(decimal(highest, 3)), and \(grouped(numbers.scored)) of \(grouped(numbers.live)) live experts are above 0. \(shuffled) \(rows)
+      \(when(!others.isEmpty, "The highest of other runs: \(others.joined(", "))."))</p>
       """
+  }
+
+  /// Links to the user's labels and lists; empty if there are none.
+  private func ownLists(_ run: RunRecord) throws(Failure) -> Markup {
+    if isStatic { return "" }
+    let labelled = try database.labels(in: run).count { !$0.text.isEmpty }
+    var links: [Markup] = []
+    if labelled > 0 {
+      links.append(
+        "<a href=\"\(Address.latents(run))?labelled=1\">labelled</a> (\(grouped(labelled)))")
+    }
+    links += try database.lists(in: run).map { list in
+      """
+      <a href="\(Address.latents(run))?list=\(Address.encoded(list.name))">\(list.name)</a> (\(grouped(list.count)))
+      """
+    }
+    return links.isEmpty
+      ? "" : "<section><h2>Your labels and lists</h2><p>\(links.joined(" · "))</p></section>"
   }
 
   private static let liveNote: Markup = """

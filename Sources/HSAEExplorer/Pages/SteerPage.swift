@@ -39,6 +39,8 @@ extension Explorer {
         body = texts(asked.prompt, written.plain, written.steered)
       }
     }
+    // With the script, the page of a latent shows an example at once.
+    let begins = asked.prompt.isEmpty && dissector != nil && (record?.maximum ?? 0) > 0
     if asked.prompt.isEmpty { asked.prompt = Self.examplePrompt }
     let title = record.map {
       "<p class=\"small\" id=\"named\">\(latentLink($0, run))</p>" as Markup
@@ -49,7 +51,7 @@ extension Explorer {
       <h1>Steer</h1>
       <p class="lead">What the model writes while a latent is made stronger. At strength 1 it is as strong, at
       every token, as it ever is by itself; below 0 it is pushed away.</p>
-      <form class="typing steering" id="steering" action="\(Address.steer(run))">
+      <form class="typing steering" id="steering" action="\(Address.steer(run))"\(when(begins, " data-begin"))>
       <div class="filters">
       <label>Latent <input name="latent" required value="\(asked.latent)" autocomplete="off"
       spellcheck="false" placeholder="12, 12.3 or a word"></label>

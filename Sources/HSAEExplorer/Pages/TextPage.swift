@@ -3,16 +3,19 @@
 
 #if Explorer
 import Foundation
+import HSAEEvaluation
 import HSAEHTML
 import HSAEModels
 import HSAESupport
 
 extension Explorer {
+  /// The largest number of runs that read a text at once.
+  static let mostRuns = 8
   /// The longest text in UTF-16 units, which browsers count.
   static let longestText = 4000
   /// The heading, and what links to the page are called.
   static let textTitle = "See which latents fire in your text"
-  private static let examples = [
+  static let textExamples = [
     "The corgi herded the sheep across the field while the poodle watched from the porch.",
     "The Bank of England raised rates.",
     "Die Seine fließt durch Paris, the Rhine through Basel.",
@@ -36,6 +39,9 @@ extension Explorer {
       throw .usage(
         "\(name): only complete runs on a language model’s residual stream can read a text.")
     }
+    guard names.count <= Self.mostRuns else {
+      throw .usage("Choose \(Self.mostRuns) runs at most.")
+    }
     if names.isEmpty { names = usable.prefix(2).map(\.name) }
     let asked = usable.filter { names.contains($0.name) }
     // Only runs on the same layer of the same model can be side by side.
@@ -51,7 +57,8 @@ extension Explorer {
       let token = try request.number("at", in: 0...last, or: Self.worstToken(of: dissection))
       let parts = TextParts(
         dissection: dissection, runs: chosen, place: token, text: text,
-        missing: try await dissector?.missing(at: token, of: text, by: chosen, database) ?? [],
+        rests: try await dissector?.rests(at: token, of: text, by: chosen, database) ?? [],
+        alike: try alike(dissection, at: token, chosen),
         shading: try shading(request.value("shade"), chosen))
       body = parts.markup
       if request.value("fragment") == "1" { return body }
@@ -59,7 +66,7 @@ extension Explorer {
     let choices = usable.map { run in
       checkbox("runs", "\(run.name)", value: run.name, isOn: chosen.contains(run))
     }.joined(" ")
-    let examples = Self.examples.map { example -> Markup in
+    let examples = Self.textExamples.map { example -> Markup in
       let runs = chosen.map { "runs=\(Address.encoded($0.name))&" }.joined()
       return """
         <li><a href="/text?\(runs)text=\(Address.encoded(example))">\(example)</a></li>
@@ -74,7 +81,7 @@ extension Explorer {
       <form class="typing" id="typing" action="/text">
       <label class="hush" for="text">Text</label>
       <textarea id="text" name="text" rows="3" maxlength="\(Self.longestText)" required
-      placeholder="\(Self.examples[0])">\(text ?? "")</textarea>
+      placeholder="\(Self.textExamples[0])">\(text ?? "")</textarea>
       <div>\(choices) <button>Show latents</button></div>
       </form>
       \(when(text == nil, "<h2>Examples</h2><ul class=\"plainlist\">\(examples)</ul>"))
@@ -104,6 +111,28 @@ extension Explorer {
     return try await dissector.dissect(text, by: runs, database)
   }
 
+  /// For each of `runs`, its latents at token `place` whose nearest latent of another run is active there too, with that
+  /// latent's name.
+  private func alike(
+    _ dissection: Dissection, at place: Int, _ runs: [RunRecord]
+  ) throws(Failure) -> [[LatentNumber: String]] {
+    var names = runs.map { _ in [LatentNumber: String]() }
+    let active = dissection.runs.map { $0.tokens[place].numbers }
+    for (index, run) in runs.enumerated() {
+      for (other, theirs) in zip(runs, active) where other.id != run.id {
+        let nearest = try database.nearest(of: active[index], run, in: other)
+        for (latent, found) in nearest
+        where theirs.contains(found.latent) && found.cosine >= Self.leastAlike {
+          names[index][latent] = "\(other.name) \(found.latent.name)"
+        }
+      }
+    }
+    return names
+  }
+
+  /// The least cosine of latents of two runs that are called alike.
+  static let leastAlike = 0.7
+
   /// The latent that tokens are shaded by: `name` is a run's name, a slash and the latent's.
   private func shading(
     _ name: String?, _ runs: [RunRecord]
@@ -117,6 +146,12 @@ extension Explorer {
 }
 
 extension TokenParts {
+  /// The active latents of both levels.
+  fileprivate var numbers: [LatentNumber] {
+    latents.map(\.latent.number)
+      + latents.compactMap { $0.isSublatentActive ? $0.sublatent?.number : nil }
+  }
+
   /// The code of `latent` at this token; 0 where it is not active.
   func value(of latent: LatentNumber) -> Float {
     guard let active = latents.first(where: { $0.latent.expert == latent.expert }) else { return 0 }
@@ -133,8 +168,10 @@ private struct TextParts {
   /// The chosen token.
   let place: Int
   let text: String
-  /// For each run, inactive latents that are like what is left.
-  let missing: [[RelatedRecord]]
+  /// For each run, what it leaves of the chosen token.
+  let rests: [Rest]
+  /// For each run, the latents that another run has too, with their names there.
+  let alike: [[LatentNumber: String]]
   let shading: (run: RunRecord, latent: LatentRecord)?
 
   /// Texts up to this length are part of links to latents.
@@ -146,6 +183,7 @@ private struct TextParts {
       """
       <section class="column" aria-label="\(runs[index].name): tokens"><h2>\(runs[index].name)</h2>
       <p class="small">\(mean(dissection.runs[index])) \(shadingNote(runs[index]))</p>
+      \(legend(runs[index]))
       \(self.tokens(index, texts))</section>
       """
     }.joined()
@@ -182,6 +220,20 @@ private struct TextParts {
       Shaded by \(latentTitle(shading.latent, run)). <button class="link" form="typing" name="shade" value="">Shade by the
       explained share</button>
       """
+  }
+
+  /// What the shades mean.
+  private func legend(_ run: RunRecord) -> Markup {
+    let steps = stride(from: 1, through: 9, by: 2).map { "<i class=\"s\($0)\"></i>" as Markup }
+      .joined()
+    let ends: (Markup, Markup) =
+      if let shading, shading.run.id == run.id {
+        ("activation above 0", "\(code(shading.latent.maximum)), its largest")
+      } else {
+        ("less than 20 % explained", "90 % or more")
+      }
+    return
+      "<p class=\"small legend\">\(ends.0) <span aria-hidden=\"true\">\(steps)</span> \(ends.1)</p>"
   }
 
   /// The tokens to choose from, as radio buttons of the form. A link for each token would repeat the whole text in each
@@ -230,13 +282,14 @@ private struct TextParts {
         <div class="chosen\(when(isFaint, " faint"))"><span class="code"\
         \(when(isFaint, " title=\"below the threshold\""))>\
         \(code(active.subValue))</span> <span>\(link(sublatent, run))\
-        \(when(!isFaint, shadeButton(sublatent, run)))</span></div>
+        \(when(!isFaint, alikeNote(sublatent, index) + shadeButton(sublatent, run)))</span></div>
         """
       }
       return """
         <li><span class="meter"><i style="width:\(width)%"></i></span>
         <span class="code">\(code(active.value))</span>
-        <span>\(link(active.latent, run))\(shadeButton(active.latent, run))</span>\(sublatent)</li>
+        <span>\(link(active.latent, run))\(alikeNote(active.latent, index))\(shadeButton(active.latent, run))</span>\
+        \(sublatent)</li>
         """
     }.joined()
     let word = String(token.drop { $0 == " " })
@@ -244,27 +297,56 @@ private struct TextParts {
     return """
       <h3>\(run.name), at <q lang="">\(word)</q></h3>
       <p class="small" data-said="\(run.name), at \(word): \(percent(parts.explained)) explained">\
-      \(percent(parts.explained)) explained\(when(!run.shape.isFlat, top))</p>
-      <ol class="active">\(items)</ol>
+      \(percent(parts.explained)) explained\(when(!run.shape.isFlat, top)).\(standing(parts.standing))</p>
       \(left(index, parts.explained))
+      <ol class="active">\(items)</ol>
       """
   }
 
-  /// The inactive latents that are most like what the reconstruction leaves.
+  /// Where the token stands among rows of its kind.
+  private func standing(_ standing: TokenStanding?) -> Markup {
+    guard let standing else { return "" }
+    let those: Markup = standing.isSameToken ? "of this token in the corpus" : "of the corpus"
+    let rare = when(!standing.isSameToken, " The corpus hardly has this token.")
+    let below: Markup = standing.below < 0.001 ? "Hardly any" : "\(percent(standing.below))"
+    return """
+       \(below) of the \(counted(standing.rows, "row")) \(those) are explained less; their median is
+      \(percent(standing.median)).\(rare)
+      """
+  }
+
+  /// A note that another run has an active latent like `latent` of run `index`.
+  private func alikeNote(_ latent: LatentRecord, _ index: Int) -> Markup {
+    guard let name = alike[index][latent.number] else { return "" }
+    return
+      " <span class=\"small also\" title=\"directions with a cosine of at least \(decimal(Explorer.leastAlike, 1))\">≈ \(name)</span>"
+  }
+
+  /// What the reconstruction leaves: the tokens along it, and inactive latents like it.
   private func left(_ index: Int, _ explained: Double) -> Markup {
-    guard missing.indices.contains(index), !missing[index].isEmpty else { return "" }
-    let shape = runs[index].shape
+    guard rests.indices.contains(index) else { return "" }
+    let (rest, shape) = (rests[index], runs[index].shape)
     // The largest of m cosines with random directions of d dimensions.
     let chance = (2 * log(Double(max(2, shape.experts))) / Double(shape.width)).squareRoot()
-    let items = missing[index].map { record -> Markup in
+    let items = rest.latents.map { record -> Markup in
       """
       <li><span class="share" title="cosine">\(decimal(Double(record.value), 2))</span>
       <span>\(link(record.latent, runs[index]))</span></li>
       """
     }.joined()
+    func words(_ list: [PromotedTexts.Token]) -> Markup {
+      list.map { "<bdi>\(displayText($0.text))</bdi>" as Markup }.joined(" ")
+    }
+    let promoted = rest.tokens.map { tokens -> Markup in
+      " It promotes <span class=\"words\" lang=\"\">\(words(tokens.promoted))</span>"
+    }
+    let suppressed = rest.tokens.map { tokens -> Markup in
+      "<p>It suppresses <span class=\"words\" lang=\"\">\(words(tokens.suppressed))</span></p>"
+    }
     return """
-      <details><summary>What is left: \(percent(1 - explained))</summary>
-      <p class="small">Inactive latents whose directions are most like the rest, x − x̂, with the cosine. The nearest of
+      <p>What is left, x − x̂, is \(percent(1 - explained)).\(promoted)</p>
+      <details><summary>More about what is left</summary>\(suppressed)
+      <p class="small">Inactive latents whose directions are most like it, with the cosine. The nearest of
       \(grouped(shape.experts)) random directions has about \(decimal(chance, 2)): near that, nothing in the dictionary fits what
       is left.</p>
       <ul class="subs">\(items)</ul></details>

@@ -64,7 +64,10 @@ public struct PagesWriter {
     var output = Output(folder: folder.partialPath)
     try output.write(explorerStyle.utf8, to: PageFiles.style)
     try output.write(pagesScript.utf8, to: PageFiles.script)
-    if runs.count > 1 { try write(explorer.startPage(runs), to: "index.html", &output) }
+    if runs.count > 1 {
+      try write(
+        explorer.startPage(WebRequest(method: "GET", target: "/"), runs), to: "index.html", &output)
+    }
     let total = runs.reduce(0) { $0 + $1.shape.experts }
     var done = 0
     for run in runs {

@@ -34,6 +34,8 @@ struct TokenParts: Hashable, Sendable, Codable {
   var explained: Double
   /// The same for x̂_high, the reconstruction by the top level alone.
   var explainedByTopLevel: Double
+  /// Where `explained` stands among rows of the same token; nil if an older hsae explained the run.
+  var standing: TokenStanding?
   /// Active latents, strongest first.
   var latents: [ActiveLatent]
 }

@@ -25,6 +25,7 @@ public actor Dissector {
       + " that the runs were trained on.")
 
   private let load: @Sendable () throws(Failure) -> any ResidualStreamModel
+  private let loadUnembedding: (@Sendable () throws(Failure) -> StoredUnembedding)?
   private let dictionaryOf: @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder
   let threads: Int
   var model: (any ResidualStreamModel)?
@@ -34,27 +35,33 @@ public actor Dissector {
   /// Continuations without steering that are remembered.
   var unsteered: [SteeringRequest.Unsteered: [Int32]] = [:]
   private var known: [KnownText] = []
+  private var openedUnembedding: StoredUnembedding??
 
   /// A text that was read.
-  private struct KnownText {
+  struct KnownText {
     var text: String
     var runs: [Int]
     var dissection: Dissection
     /// Its rows of the residual stream, one after another.
     var rows: [Float]
+    /// What reconstructions leave of tokens that were asked about, by place.
+    var rests: [Int: [Rest]] = [:]
     /// The database's stamp at that time: labels may have changed since.
     var stamp: FileStamp
   }
 
   /// A dissector with the model that `load` returns, which is called once, for the first text. `dictionary`
-  /// returns a run's dictionary, by default the newest checkpoint in its folder.
+  /// returns a run's dictionary, by default the newest checkpoint in its folder. `unembedding` opens the model's
+  /// unembedding; without it pages have no tokens along what a reconstruction leaves.
   public init(
     threads: Int = processorCount,
     dictionary: @escaping @Sendable (RunRecord) throws(Failure) -> SparseAutoencoder =
       savedDictionary,
+    unembedding: (@Sendable () throws(Failure) -> StoredUnembedding)? = nil,
     load: @escaping @Sendable () throws(Failure) -> any ResidualStreamModel
   ) {
     (self.threads, self.load, dictionaryOf) = (threads, load, dictionary)
+    loadUnembedding = unembedding
   }
 
   /// The dictionary that `run` was explained with, from the run's folder.
@@ -81,7 +88,21 @@ public actor Dissector {
     try read(text, by: runs, database).dissection
   }
 
-  private func read(
+  /// The model's unembedding, opened once; nil if there is none that can be read.
+  func unembedding() -> StoredUnembedding? {
+    if let openedUnembedding { return openedUnembedding }
+    let opened = try? loadUnembedding?()
+    openedUnembedding = .some(opened)
+    return opened
+  }
+
+  /// Remembers what reconstructions leave at token `place` of `text`.
+  func remember(_ rests: [Rest], at place: Int, of text: KnownText) {
+    let index = known.firstIndex { $0.text == text.text && $0.runs == text.runs }
+    if let index { known[index].rests[place] = rests }
+  }
+
+  func read(
     _ text: String, by runs: [RunRecord], _ database: FeatureDatabase
   ) throws(Failure) -> KnownText {
     let numbers = runs.map(\.id)
@@ -113,7 +134,7 @@ public actor Dissector {
     for run in runs {
       var scaled = rows.copy()
       _ = run.rowScale.apply(to: &scaled)
-      let parts = try parts(of: scaled, by: run, database)
+      let parts = try parts(of: scaled, tokens, by: run, database)
       dissection.runs.append(.init(run: run.name, tokens: parts))
     }
     let new = KnownText(
@@ -122,48 +143,6 @@ public actor Dissector {
     if known.count > Self.remembered { known.removeFirst() }
     return new
   }
-
-  /// The top-level latents of each of `runs` that are not active at token `place` of `text` but are most like what the
-  /// reconstruction leaves there: those with the largest cosines of their directions d_j with x − x̂.
-  func missing(
-    at place: Int, of text: String, by runs: [RunRecord], _ database: FeatureDatabase
-  ) throws(Failure) -> [[RelatedRecord]] {
-    let read = try read(text, by: runs, database)
-    guard read.dissection.tokens.indices.contains(place) else { return runs.map { _ in [] } }
-    var result: [[RelatedRecord]] = []
-    for run in runs {
-      let (width, dictionary) = (run.shape.width, try dictionary(of: run))
-      var left = Matrix(
-        rows: 1, columns: width, elements: Array(read.rows[place * width..<(place + 1) * width]))
-      _ = run.rowScale.apply(to: &left)
-      let codes = dictionary.encode(left, threads: 1)
-      let rebuilt = dictionary.decode(codes, threads: 1)
-      for column in 0..<width { left[0, column] -= rebuilt[0, column] }
-      let length = euclideanNorm(left.row(0))
-      let active = Set(codes[0].map(\.expert))
-      var cosines: [(expert: Int, cosine: Double)] = []
-      for expert in 0..<run.shape.experts where !active.contains(expert) {
-        let direction = dictionary.contribution(of: LatentNumber(expert: expert))
-        let product = Double(dot(left.row(0), direction.span))
-        let cosine = product / (length * euclideanNorm(direction.span))
-        if cosine.isFinite, cosine > 0 { cosines.append((expert, cosine)) }
-      }
-      cosines.sort { $0.cosine != $1.cosine ? $0.cosine > $1.cosine : $0.expert < $1.expert }
-      let nearest = cosines.prefix(Self.listedMissing)
-      let records = try database.records(
-        of: Set(nearest.map { LatentNumber(expert: $0.expert) }), in: run)
-      result.append(
-        nearest.compactMap { expert, cosine in
-          records[LatentNumber(expert: expert)].map {
-            RelatedRecord(latent: $0, value: Float(cosine))
-          }
-        })
-    }
-    return result
-  }
-
-  /// How many latents `missing` lists for each run.
-  private static let listedMissing = 5
 
   func loaded(for runs: [RunRecord]) throws(Failure) -> any ResidualStreamModel {
     let model: any ResidualStreamModel
@@ -196,15 +175,12 @@ public actor Dissector {
   }
 
   private func parts(
-    of rows: borrowing Matrix, by run: RunRecord, _ database: FeatureDatabase
+    of rows: borrowing Matrix, _ tokens: [Int32], by run: RunRecord, _ database: FeatureDatabase
   ) throws(Failure) -> [TokenParts] {
     let dictionary = try dictionary(of: run)
     let codes = dictionary.encode(rows, threads: threads)
-    let full = dictionary.decode(codes, threads: threads)
-    let top = dictionary.decode(codes, topLevelOnly: true, threads: threads)
-    let bias = (0..<rows.columns).map { column in
-      dictionary.parameters.hasBias ? Double(dictionary.parameters.bias[0, column]) : 0
-    }
+    let shares = dictionary.explainedShares(
+      of: rows, by: codes, wantsTopLevel: true, threads: threads)
     func sublatent(_ code: Code) -> LatentNumber? {
       code.sublatent < 0 ? nil : LatentNumber(expert: code.expert, sublatent: code.sublatent)
     }
@@ -212,11 +188,6 @@ public actor Dissector {
     let records = try database.records(of: Set(latents.compactMap(\.self)), in: run)
     var parts: [TokenParts] = []
     for index in 0..<codes.count {
-      let x = rows.row(index)
-      var sums = ReconstructionSums(
-        row: x, reconstruction: full.row(index), topLevel: top.row(index))
-      // The share of what the bias alone leaves unexplained.
-      sums[.spread] = x.squaredDistance(from: bias)
       let active = codes[index].compactMap { code -> ActiveLatent? in
         guard let own = records[LatentNumber(expert: code.expert)] else { return nil }
         let sub = sublatent(code).flatMap { records[$0] }
@@ -226,8 +197,10 @@ public actor Dissector {
       }
       parts.append(
         TokenParts(
-          explained: sums.quality(.full).explainedVariance,
-          explainedByTopLevel: sums.quality(.topLevel).explainedVariance, latents: active))
+          explained: shares[index].full, explainedByTopLevel: shares[index].topLevel,
+          standing: try database.standing(
+            of: tokens[index], explained: shares[index].full, in: run),
+          latents: active))
     }
     return parts
   }

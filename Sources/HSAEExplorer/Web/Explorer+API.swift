@@ -40,6 +40,8 @@ extension Explorer {
       return try .json(database.latents(LatentQuery(request, limit: 50), in: run))
     case ("GET", 1, "labels"):
       return try .json(database.labels(in: run))
+    case ("GET", 1, "lists"):
+      return try .json(database.lists(in: run))
     case ("GET", 1, "search"):
       return try .json(SearchResult(request, run, database))
     case ("GET", 2, "latents"):
@@ -55,6 +57,11 @@ extension Explorer {
       let label = try Self.decode(LabelBody.self, request)
       try database.setLabel(label.label, replacing: label.previous, of: latent, in: run)
       return try .json(database.record(of: latent, in: run))
+    case ("PUT", 4, "latents") where rest[2] == "lists",
+      ("DELETE", 4, "latents") where rest[2] == "lists":
+      let latent = try latent(rest[1], in: run)
+      try database.setListed(request.method == "PUT", in: rest[3], latent, of: run)
+      return try .json(database.lists(in: run))
     default:
       throw unknown
     }
@@ -133,7 +140,9 @@ extension Explorer {
     var runs = try database.runs().filter(\.isComplete)
     if let names = body.runs {
       runs = []
-      guard names.count <= 8 else { throw .usage("Name 8 runs at most.") }
+      guard names.count <= Self.mostRuns else {
+        throw .usage("Name \(Self.mostRuns) runs at most.")
+      }
       for name in names { runs.append(try run(name)) }
     }
     return try .json(await dissector.dissect(body.text, by: runs, database))

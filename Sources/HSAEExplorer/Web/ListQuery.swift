@@ -7,13 +7,15 @@ extension LatentQuery {
   /// The largest number of latents in one answer.
   static let largestPage = 1000
 
-  /// The list that `request` asks for: level, sort, desc, min_ and max_ of columns, dead, labelled, q, offset,
-  /// limit. By default a search, and a list of labelled latents, has both levels; a search has the best match first.
+  /// The list that `request` asks for: level, sort, desc, min_ and max_ of columns, dead, labelled, list, q,
+  /// offset, limit. By default a search, and a list of labelled or listed latents, has both levels; a search has the best match first.
   init(_ request: WebRequest, limit: Int) throws(Failure) {
     self.init()
     if let asked = request.value("q") { text = try SearchQuery.checked(asked) }
     isLabelled = request.value("labelled") == "1"
-    switch request.value("level") ?? (text == nil && !isLabelled ? "top" : "both") {
+    list = request.value("list")
+    let isChosen = text != nil || isLabelled || list != nil
+    switch request.value("level") ?? (isChosen ? "both" : "top") {
     case "top": level = .top
     case "sub": level = .sublatents
     case "both": level = .both

@@ -138,6 +138,33 @@ def visit(width, profile):
         expect(driver.find_element(By.TAG_NAME, "h1").text == label, f"{width} px: the label is gone")
         check(driver, width, "label")
 
+        # A latent is put into a list, is found there, and is taken out.
+        driver.find_element(By.CSS_SELECTOR, "form[action$='/lists'] button:not([name])").click()
+        wait(driver, lambda d: d.find_elements(By.LINK_TEXT, "bookmarks"), f"{width} px: no bookmark")
+        check(driver, width, "bookmarked")
+        driver.get(f"{base}/runs/{run}")
+        driver.find_element(By.LINK_TEXT, "bookmarks").send_keys(Keys.ENTER)
+        wait(driver, lambda d: d.find_elements(By.CSS_SELECTOR, link),
+             f"{width} px: the list lacks the latent")
+        check(driver, width, "list")
+        driver.get(f"{base}/runs/{run}/latents/{expert}")
+        driver.find_element(By.CSS_SELECTOR, "button[name=remove][value=bookmarks]").click()
+        wait(driver, lambda d: not d.find_elements(By.LINK_TEXT, "bookmarks"),
+             f"{width} px: the bookmark stays")
+        # The label goes with its own button.
+        driver.find_element(By.CSS_SELECTOR, "form[action$='/label'] button[name=remove]").click()
+        wait(driver, lambda d: d.find_element(By.CSS_SELECTOR, ".labelling [role=status]").text
+             == "Label removed.", f"{width} px: the label is not removed")
+        # Headings sort.
+        driver.get(f"{base}/runs/{run}/latents")
+        if width > 600:
+            driver.find_element(By.LINK_TEXT, "strongest").click()
+            wait(driver, lambda d: "sort=maximum" in d.current_url
+                 and d.find_element(By.CSS_SELECTOR, "th.sorted").text == "strongest",
+                 f"{width} px: a heading does not sort")
+            check(driver, width, "sorted")
+        driver.get(f"{base}/runs/{run}/latents/{expert}")
+
         # The activations of tokens are shown by a checkbox, for touch and keyboard.
         def after(element):
             return driver.execute_script(
@@ -221,6 +248,9 @@ def steer(driver, width, run, expert):
     driver.find_element(By.LINK_TEXT, "Steer with it").click()
     expect(f"/runs/{run}/steer?latent={expert}" in driver.current_url,
            f"{width} px: {expert} cannot be steered from its page")
+    # An example is written at once.
+    wait(driver, lambda d: d.find_element(By.ID, "state").text == "Done.",
+         f"{width} px: no example is written")
     check(driver, width, "steer")
     slider = driver.find_element(By.ID, "slider")
     slider.send_keys(Keys.END)
@@ -230,7 +260,9 @@ def steer(driver, width, run, expert):
     area.clear()
     area.send_keys(expected["prompt"])
     driver.find_element(By.CSS_SELECTOR, ".steering button").click()
-    wait(driver, lambda d: d.find_element(By.ID, "state").text == "Done.",
+    # The prompt stands in the text when the writing has begun.
+    wait(driver, lambda d: d.find_element(By.ID, "state").text == "Done."
+         and d.find_element(By.CSS_SELECTOR, "#written .prompt").text == expected["prompt"],
          f"{width} px: nothing is written")
     texts = [driver.find_element(By.CSS_SELECTOR, f"[data-kind={kind}]").text
              for kind in ("default", "steered")]
