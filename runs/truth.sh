@@ -45,7 +45,7 @@ read -ra jumprelu <<<"${JUMPRELU-$thresholds}"
 read -ra suites <<<"${SUITES-$usual}"
 
 # kind NAME: the options of a kind of dictionary. hA has A sublatents in A dimensions, hAsS in S; -bk: BatchTopK selects experts, -jr:
-# JumpReLU; -sub-N: N sublatents a row.
+# JumpReLU, -frozen: a frozen decoder; -sub-N: N sublatents a row.
 kind() {
   local name=$1 own=(--sublatents 0 --auxk 0.03125) experts=$m
   case $name in
@@ -64,6 +64,7 @@ kind() {
   *) echo "truth: there is no kind $name" >&2 && exit 64 ;;
   esac
   case $name in *-sub-*) own+=(--k-sub "${name##*-sub-}") name=${name%-sub-*} ;; esac
+  case $name in h*-frozen*) own+=(--freeze decoder) ;; esac
   case $name in *-bk*) own+=(--activation batchtopk) ;; esac
   case $name in
   jumprelu* | *-jr*) own+=(--activation jumprelu --auxk 0 --l0-target "${name##*-}" "${jumprelu[@]}") ;;

@@ -42,6 +42,11 @@ extension ExplorerTests {
       #expect(list.contains("/latents/5.2\"") && list.contains("/latents/3\""))
       #expect(list.contains("<option value=\"to read&amp;\" selected>"))
       #expect(text(await get("/runs/h", explorer)).contains(">bookmarks</a> (1)"))
+      // A search finds a list by its name, and the page of all runs has it.
+      #expect(
+        text(await get("/runs/h/latents?q=Book", explorer)).contains(">bookmarks</a> has 1 latent.")
+      )
+      #expect(text(await get("/", explorer)).contains(">bookmarks</a> (1)"))
       // They are exported with the labels.
       try explorer.database.setLabel("dogs", of: LatentNumber(expert: 3), in: run)
       let labels = try explorer.database.labels(in: run)
@@ -91,6 +96,52 @@ extension ExplorerTests {
       #expect(found.contains("href=\"/runs/\(flat)/latents/"))
       #expect(found.contains("href=\"/runs/h/latents?desc=1&amp;q=dog&amp;sort=density\""))
       #expect(await get("/?q=" + String(repeating: "a", count: 201), explorer).status == 400)
+    }
+  }
+
+  /// The number of a sublatent leads to its page; other searches are lists.
+  @Test func numbersLeadToLatents() async throws {
+    try await withExplorer { explorer, _ in
+      for asked in ["3.1", "3/1"] {
+        let answer = await get("/runs/h/latents?q=\(asked)", explorer)
+        #expect(answer.status == 303 && answer.headers["Location"] == "/runs/h/latents/3.1")
+      }
+      for asked in ["3.1&fragment=1", "3", "99.1", "a.b"] {
+        #expect(await get("/runs/h/latents?q=\(asked)", explorer).status == 200, "\(asked)")
+      }
+      #expect(
+        soughtWords("Rivers glasses series the bus, des") == [
+          "river", "glass", "series", "the", "bus", "des",
+        ])
+    }
+  }
+
+  /// The latents of a token are sorted by the codes of sublatents, or those of both runs come first.
+  @Test func latentsOfATokenAreSorted() async throws {
+    try await withExplorer { explorer, _ in
+      let runs = try explorer.database.runs()
+      let dissection = try #require(
+        try await explorer.dissector?.dissect("dog puppy", by: runs, explorer.database))
+      let own = dissection.runs[0].tokens[4].latents
+      let flat = Address.encoded(runs[1].name)
+      func experts(_ order: String) async -> [Int] {
+        let page = text(
+          await get("/text?runs=h&runs=\(flat)&text=dog+puppy&at=4&order=\(order)", explorer))
+        let list = page.components(separatedBy: "<ol class=\"active\">")[1]
+          .components(separatedBy: "</ol>")[0]
+        return list.components(separatedBy: "<li>").dropFirst().compactMap { item in
+          item.components(separatedBy: "latents/").dropFirst().first
+            .flatMap { Int($0.prefix { $0.isNumber }) }
+        }
+      }
+      #expect(await experts("") == own.map(\.latent.expert))
+      #expect(await experts("nonsense") == own.map(\.latent.expert))
+      let bySublatents = own.sorted {
+        ($0.isSublatentActive ? $0.subValue : 0) > ($1.isSublatentActive ? $1.subValue : 0)
+      }
+      #expect(await experts("sublatents") == bySublatents.map(\.latent.expert))
+      let shared = await experts("shared")
+      #expect(Set(shared) == Set(own.map(\.latent.expert)))
     }
   }
 

@@ -139,7 +139,7 @@ import Testing
         var points = 0.0
         let tokens = promoted?.promoted.flatMap { words($0.text) } ?? []
         if tokens.contains(where: { $0.hasPrefix(asked) }) { points += 0.3 }
-        points += 0.1 * Double(min(5, hits[latent.number]?.hits ?? 0))
+        points += 0.1 * Double(min(20, hits[latent.number]?.hits ?? 0))
         let own = (latent.name + latent.words).map(words)
         if let place = own.firstIndex(where: { $0.contains { $0.hasPrefix(asked) } }) {
           points += (own.joined().contains(asked) ? 1 : 0.8) / Double(place + 1)

@@ -93,7 +93,7 @@ struct LatentColumn: Sendable {
       cell: { ("\(code($0.maximum))", "") }, read: { try $2.maximum = $0.get($1) }),
     LatentColumn(
       column: "live", name: "live", sortTitle: "most sublatents", bounds: [.minimum],
-      isWhole: true, heading: "sublatents", isHierarchical: true,
+      isWhole: true, heading: "live sublatents", isHierarchical: true,
       cell: { latent in
         latent.sublatent == nil
           ? ("\(latent.liveSublatents)", "")

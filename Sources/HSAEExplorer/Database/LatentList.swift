@@ -160,7 +160,7 @@ extension FeatureDatabase {
     var hits = ""
     var orderArguments: [(any DatabaseValueConvertible)?] = []
     if let text = query.text {
-      let words = searchWords(text)
+      let words = soughtWords(text)
       guard !words.isEmpty else { return LatentListPart(latents: [], total: 0) }
       let (range, place) = run.ids(of: query.level)
       let part = "rowid BETWEEN ? AND ? AND \(place)"
@@ -181,7 +181,7 @@ extension FeatureDatabase {
         """
       let asked = [
         begun, "promoted : (\(begun))", "words : (\(begun))",
-        "words : (\(searchPattern(words, areWhole: true)))", begun,
+        "words : (\(searchPattern(searchWords(text), areWhole: true)))", begun,
       ]
       let bounds: [(any DatabaseValueConvertible)?] = [range.lowerBound, range.upperBound]
       let contexts = try contextHits(of: words, in: run).map { id, places in
@@ -208,11 +208,11 @@ extension FeatureDatabase {
 
   /// How well a latent matches a search, in SQL. A number counts 100 and a label 4. If the n-th of a latent's words (its
   /// name before the others) begins with the first word that is sought, it counts 1/n, or 0.8/n unless all words are
-  /// found whole. Promoted tokens count 0.3, and each of up to 5 strongest contexts 0.1. Words, tokens and contexts of rare
+  /// found whole. Promoted tokens count 0.3, and each of up to 20 strongest contexts 0.1. Words, tokens and contexts of rare
   /// latents count half. Its arguments are the number's id and the first word that is sought.
   private static let points = """
     (latent.id IS ?) * 100 + labelled * 4 + iif(latent.fired < \(LatentRecord.leastCount), 0.5, 1)
-    * (promoted * 0.3 + min(contexts, 5) * 0.1
+    * (promoted * 0.3 + min(contexts, 20) * 0.1
     + iif(begun, (0.8 + 0.2 * whole) / word_place(latent.name || char(10) || latent.words, ?), 0))
     """
 

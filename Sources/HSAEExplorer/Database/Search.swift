@@ -33,6 +33,15 @@ enum SearchQuery {
   }
 }
 
+/// The words that a search for `text` looks for the beginnings of: its words, without an English plural ending where the rest
+/// is the word's beginning (*rivers* also finds *river*).
+func soughtWords(_ text: String) -> [String] {
+  searchWords(text).map { word in
+    let form = wordForm(word)
+    return word.hasPrefix(form) ? form : word
+  }
+}
+
 extension FeatureDatabase {
   /// Latents of `run` that match `text`, best first (`LatentQuery.Order.match`).
   func search(
@@ -44,7 +53,7 @@ extension FeatureDatabase {
   }
 
   /// The largest number of passages that one search reads; each has latents, so they fill a page.
-  private static let passageLimit = 48
+  private static let passageLimit = 192
 
   /// The ids of latents of `run` that have some of their strongest contexts at words that begin with `words`, in passages
   /// that have all of them, and the places of those contexts.
@@ -98,7 +107,7 @@ extension FeatureDatabase {
   func contexts(
     of latents: [LatentRecord], at text: String, in run: RunRecord
   ) throws(Failure) -> [LatentNumber: ContextHit] {
-    let found = try contextHits(of: searchWords(text), in: run)
+    let found = try contextHits(of: soughtWords(text), in: run)
     let reader = try ContextReader(self, run: run)
     return try read { db in
       var hits: [LatentNumber: ContextHit] = [:]

@@ -39,7 +39,7 @@ extension Explorer {
     if let comparison {
       let labels = (0...10).map { "\(Double($0) / 10)" }
       body = """
-        <p class="lead">\(sentence(comparison, first, second))</p>
+        <p class="lead">\(sentence(comparison, first, second))\(when(!isStatic && canSteer(first), atText(first, second)))</p>
         \(bars(comparison.histogram, labels: labels, title: "Latents of \(first.name) by cosine to the nearest of \(second.name)"))
         <section><h2>Least like any latent of \(second.name)</h2><p class="small">Of those active in at least\
          \(LatentRecord.leastCount) rows.</p>\(pairs(comparison.alone, first, second))</section>
@@ -74,6 +74,12 @@ extension Explorer {
       Each \(name) of \(first.name) is shown with the \(other) of \(second.name) whose direction is most like its\
        own.\(when(hasSublatents, near)) \(counted(comparison.mutual, "pair")) are each other’s nearest.
       """
+  }
+
+  private func atText(_ first: RunRecord, _ second: RunRecord) -> Markup {
+    """
+     <a href="\(Address.text(first))&runs=\(Address.encoded(second.name))">Compare them at a text of yours</a>
+    """
   }
 
   private func sublatents(

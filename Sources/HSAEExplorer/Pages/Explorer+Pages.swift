@@ -23,7 +23,14 @@ extension Explorer {
       return try .html(overview(of: run(path[1])))
     case ("GET", 3, "runs") where path[2] == "latents":
       let run = try run(path[1])
-      guard let number = request.value("go") else { return try .html(list(request, of: run)) }
+      // A search for "998.4" leads to that latent.
+      let asked = request.value("q").flatMap { text in
+        text.contains { "./".contains($0) } && request.value("fragment") == nil
+          && LatentNumber(text, in: run.shape) != nil ? text : nil
+      }
+      guard let number = request.value("go") ?? asked else {
+        return try .html(list(request, of: run))
+      }
       return .redirect(to: Address.latents(run) + "/" + (try latent(number, in: run).name))
     case ("GET", 3, "runs") where path[2] == "steer":
       return try await .html(steerPage(request, of: run(path[1])))
@@ -68,12 +75,17 @@ extension Explorer {
 
   /// The page of all runs, if there are several, with a search in all of them and a box for a text.
   func startPage(_ request: WebRequest, _ runs: [RunRecord]) throws(Failure) -> Markup {
-    let items = runs.map { run -> Markup in
-      """
-      <li class="card"><h2><a href="\(Address.run(run))">\(run.name)</a></h2>
-      <p>\(runDescription(run))</p>
-      \(when(!isStatic, "<p><a href=\"\(Address.latents(run))\">Latents</a></p>"))</li>
-      """
+    let items = try runs.map { (run) throws(Failure) -> Markup in
+      var links: [Markup] = []
+      if !isStatic {
+        links = ["<a href=\"\(Address.latents(run))\">Latents</a>"]
+        if canSteer(run) { links.append("<a href=\"\(Address.steer(run))\">Steer</a>") }
+        try links += ownLinks(run)
+      }
+      return """
+        <li class="card"><h2><a href="\(Address.run(run))">\(run.name)</a></h2>
+        <p>\(runDescription(run))</p>\(when(!links.isEmpty, "<p>\(links.joined(" · "))</p>"))</li>
+        """
     }.joined()
     let asked = request.value("q")
     let search: Markup = """

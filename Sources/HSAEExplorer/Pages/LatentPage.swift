@@ -274,7 +274,7 @@ extension Explorer {
     let cut = when(dissection.isCut, " Only the first \(Dissector.longestText) tokens are read.")
     return """
       <p class="text" dir="auto" lang="">\(tokens)</p>
-      <p class="small">\(fired == 0 ? "It does not fire in this text." : "It fires at \(grouped(fired)) of \(counted(values.count, "token")); its largest activation is \(code(values.max() ?? 0)).")\(cut)</p>
+      <p class="small">\(fired == 0 ? "It does not fire in this text." : "It fires at \(grouped(fired)) of \(counted(values.count, "token")); its largest activation is \(code(values.max() ?? 0)).")\(cut) The address of this page has your text: copy it to share them.</p>
       \(when(!sublatents.isEmpty, "<ul class=\"subs\">\(sublatents)</ul>"))
       """
   }
@@ -300,7 +300,7 @@ extension Explorer {
       """
   }
 
-  private func effects(_ detail: LatentDetail, _ run: RunRecord) -> Markup {
+  private func effects(_ detail: LatentDetail, _ run: RunRecord) throws(Failure) -> Markup {
     guard let promoted = detail.promoted else {
       return """
         <section><h2>Promoted tokens</h2><p class="small">Not known: hsae explain had no --model.</p>
@@ -321,10 +321,13 @@ extension Explorer {
     let together = detail.promotedWithParent.map {
       "<details><summary>together with its expert</summary>\(lists($0))</details>" as Markup
     }
+    let parent = try detail.parent.flatMap { (parent) throws(Failure) in
+      try database.promoted(by: [parent], in: run)[0]
+    }.map { "<details><summary>its expert alone</summary>\(lists($0))</details>" as Markup }
     return """
       <section><h2>\(run.kind == .vocabulary ? "Tokens along it" : "Promoted tokens")</h2>
       \(when(detail.parent != nil, "<p class=\"small\">What the sublatent adds beyond its expert.</p>"))
-      \(lists(promoted))\(together)\(effectBars(detail, run))</section>
+      \(lists(promoted))\(parent)\(together)\(effectBars(detail, run))</section>
       """
   }
 

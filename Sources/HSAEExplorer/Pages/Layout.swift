@@ -18,7 +18,8 @@ enum Address {
   }
   static func steer(_ run: RunRecord) -> String { self.run(run) + "/steer" }
   static func steer(_ run: RunRecord, _ latent: LatentRecord) -> String {
-    steer(run) + "?latent=" + latent.number.name
+    // At strength 1 most latents change little.
+    steer(run) + "?latent=" + latent.number.name + "&strength=2"
   }
   static func text(_ run: RunRecord) -> String { "/text?runs=\(encoded(run.name))" }
 

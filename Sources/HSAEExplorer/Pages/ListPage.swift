@@ -31,8 +31,8 @@ extension Explorer {
       + option("number", "number", sort)
     let level = request.value("level") ?? ""
     let levels: Markup = """
-      <label title="Searches and lists of labelled latents have both levels, unless you choose one.">Level
-      <select name="level">\(option("", "experts", level))\(option("top", "experts only", level))\
+      <label title="Automatic: experts; in searches and in lists of yours both.">Level
+      <select name="level">\(option("", "automatic", level))\(option("top", "experts", level))\
       \(option("sub", "sublatents", level))\(option("both", "both", level))</select></label>
       """
     return try layout(
@@ -88,7 +88,7 @@ extension Explorer {
     _ query: LatentQuery, _ request: WebRequest, of run: RunRecord
   ) throws(Failure) -> Markup {
     let page = try database.latents(query, in: run)
-    let asked = query.text.map { AskedWords(searchWords($0)) }
+    let asked = query.text.map { AskedWords(soughtWords($0)) }
     let effects = try asked.map { (asked) throws(Failure) in
       try promoted(asked, page.latents, run)
     }
@@ -124,8 +124,17 @@ extension Explorer {
       \(headings)</tr></thead>
       <tbody>\(rows)</tbody></table></div>
       """
+    let lists = try query.text.map { (text) throws(Failure) in
+      try database.lists(in: run).filter { $0.name.lowercased().hasPrefix(text.lowercased()) }
+    }
+    let found = lists?.map { list -> Markup in
+      """
+      <p>Your list <a href="\(Address.latents(run))?list=\(Address.encoded(list.name))">\(list.name)</a> has \
+      \(counted(list.count, "latent")).</p>
+      """
+    }.joined()
     return """
-      <p class="count">\(range)</p>
+      \(found)<p class="count">\(range)</p>
       \(when(!rows.isEmpty, table))
       \(pager(query, request, total: page.total, run))
       """
@@ -151,7 +160,7 @@ extension Explorer {
     }
   }
 
-  /// A latent of the list, with what matches a search marked: words and label, else promoted tokens, else a context.
+  /// A latent of the list, with what matches a search marked: words and label, else promoted tokens; and a context.
   private func row(
     _ latent: LatentRecord, _ run: RunRecord, _ asked: AskedWords?, promoted: [String],
     hit: ContextHit?, sortedBy order: LatentQuery.Order
@@ -164,13 +173,12 @@ extension Explorer {
       let title = when(!help.isEmpty, " title=\"\(help)\"")
       return "<td\(sorted)\(title) data-name=\"\(column.heading)\">\(text)</td>"
     }.joined()
-    let isMarked = asked?.isShown(by: latent) ?? false
     let context = hit.map { hit -> Markup in
       "<ol class=\"contexts\">\(contextMarkup(hit.context, maximum: latent.maximum))</ol>"
     }
     return """
       <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(when(!promoted.isEmpty, promotes))\
-      \(when(!isMarked && promoted.isEmpty, context ?? ""))</th>
+      \(context)</th>
       \(cells)</tr>
       """
   }

@@ -32,7 +32,9 @@ extension Explorer {
       shape.activeExperts < shape.experts
         ? figure("active at a time", "\(grouped(shape.activeExperts))", "at most, in each row")
         : figure("active at a time", "any number", "of those above their thresholds"),
-      figure("rows", "\(short(Double(run.rows)))", "\(run.storeName)"),
+      figure(
+        run.kind == .text ? "rows (tokens)" : "rows", "\(short(Double(run.rows)))",
+        "\(run.storeName)"),
     ]
     let densities = (0...numbers.densities.count).map { index in
       density(pow(10, numbers.densityStart + Double(index) / 3)).html
@@ -86,22 +88,27 @@ extension Explorer {
       """
   }
 
-  /// Links to the user's labels and lists; empty if there are none.
+  /// A section of links to the user's labels and lists; empty if there are none.
   private func ownLists(_ run: RunRecord) throws(Failure) -> Markup {
-    if isStatic { return "" }
+    let links = isStatic ? [] : try ownLinks(run)
+    return links.isEmpty
+      ? "" : "<section><h2>Your labels and lists</h2><p>\(links.joined(" · "))</p></section>"
+  }
+
+  /// Links to the user's labels and lists of `run`.
+  func ownLinks(_ run: RunRecord) throws(Failure) -> [Markup] {
     let labelled = try database.labels(in: run).count { !$0.text.isEmpty }
     var links: [Markup] = []
     if labelled > 0 {
       links.append(
         "<a href=\"\(Address.latents(run))?labelled=1\">labelled</a> (\(grouped(labelled)))")
     }
-    links += try database.lists(in: run).map { list in
-      """
-      <a href="\(Address.latents(run))?list=\(Address.encoded(list.name))">\(list.name)</a> (\(grouped(list.count)))
-      """
-    }
-    return links.isEmpty
-      ? "" : "<section><h2>Your labels and lists</h2><p>\(links.joined(" · "))</p></section>"
+    return try links
+      + database.lists(in: run).map { list in
+        """
+        <a href="\(Address.latents(run))?list=\(Address.encoded(list.name))">\(list.name)</a> (\(grouped(list.count)))
+        """
+      }
   }
 
   private static let liveNote: Markup = """

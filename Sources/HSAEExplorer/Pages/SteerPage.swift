@@ -50,7 +50,7 @@ extension Explorer {
       """
       <h1>Steer</h1>
       <p class="lead">What the model writes while a latent is made stronger. At strength 1 it is as strong, at
-      every token, as it ever is by itself; below 0 it is pushed away.</p>
+      every token, as it ever is by itself. Try 2 or 3 if little changes; below 0 it is pushed away.</p>
       <form class="typing steering" id="steering" action="\(Address.steer(run))"\(when(begins, " data-begin"))>
       <div class="filters">
       <label>Latent <input name="latent" required value="\(asked.latent)" autocomplete="off"

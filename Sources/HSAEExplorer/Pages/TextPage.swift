@@ -58,7 +58,8 @@ extension Explorer {
       let parts = TextParts(
         dissection: dissection, runs: chosen, place: token, text: text,
         rests: try await dissector?.rests(at: token, of: text, by: chosen, database) ?? [],
-        alike: try alike(dissection, at: token, chosen),
+        alike: try alike(dissection, at: token, chosen), worst: Self.worstToken(of: dissection),
+        order: TextParts.Order(rawValue: request.value("order") ?? "") ?? .experts,
         shading: try shading(request.value("shade"), chosen))
       body = parts.markup
       if request.value("fragment") == "1" { return body }
@@ -163,6 +164,14 @@ extension TokenParts {
 
 /// The part of the page that changes with the chosen token: the tokens of each run, then the latents of each.
 private struct TextParts {
+  /// The order of a token's latents.
+  enum Order: String {
+    case experts
+    case sublatents
+    /// Those that another run has too come first.
+    case shared
+  }
+
   let dissection: Dissection
   let runs: [RunRecord]
   /// The chosen token.
@@ -172,6 +181,9 @@ private struct TextParts {
   let rests: [Rest]
   /// For each run, the latents that another run has too, with their names there.
   let alike: [[LatentNumber: String]]
+  /// The token that the first run explains least.
+  let worst: Int
+  let order: Order
   let shading: (run: RunRecord, latent: LatentRecord)?
 
   /// Texts up to this length are part of links to latents.
@@ -201,9 +213,48 @@ private struct TextParts {
       <input type="hidden" form="typing" name="shade" value="\($0.run.name)/\($0.latent.number.name)">
       """ as Markup
     }
+    let ordered = when(
+      order != .experts,
+      "<input type=\"hidden\" form=\"typing\" name=\"order\" value=\"\(order.rawValue)\">")
     return """
-      \(when(dissection.isCut, cut))<div class="columns">\(tokens)</div><div class="columns">\(trees)</div>\(kept)
+      \(when(dissection.isCut, cut))<div class="columns">\(tokens)</div>\(orders)<div class="columns">\(trees)</div>\(kept)\(ordered)
       """
+  }
+
+  /// Buttons that sort the latents of a token.
+  private var orders: Markup {
+    var choices: [(Order, Markup)] = [
+      (.experts, runs.allSatisfy(\.shape.isFlat) ? "latents" : "experts")
+    ]
+    if runs.contains(where: { !$0.shape.isFlat }) { choices.append((.sublatents, "sublatents")) }
+    if runs.count > 1 { choices.append((.shared, "those in both first")) }
+    guard choices.count > 1 else { return "" }
+    let buttons = choices.map { choice, name -> Markup in
+      choice == order
+        ? "<b>\(name)</b>"
+        : "<button class=\"link\" form=\"typing\" name=\"order\" value=\"\(choice.rawValue)\">\(name)</button>"
+    }
+    return "<p class=\"small\">Sorted by the codes of \(buttons.joined(" "))</p>"
+  }
+
+  /// The latents of a token in the chosen order, with the codes that bars show.
+  private func sorted(_ latents: [ActiveLatent], _ index: Int) -> [(
+    latent: ActiveLatent, code: Float
+  )] {
+    func isShared(_ latent: ActiveLatent) -> Bool {
+      alike[index][latent.latent.number] != nil
+        || latent.isSublatentActive && latent.sublatent.flatMap { alike[index][$0.number] } != nil
+    }
+    let coded = latents.map { latent -> (latent: ActiveLatent, code: Float) in
+      guard order == .sublatents, latent.sublatent != nil else { return (latent, latent.value) }
+      return (latent, latent.isSublatentActive ? latent.subValue : 0)
+    }
+    switch order {
+    case .experts: return coded
+    case .sublatents: return coded.sorted { $0.code > $1.code }
+    case .shared:
+      return coded.filter { isShared($0.latent) } + coded.filter { !isShared($0.latent) }
+    }
   }
 
   /// The mean share over tokens. The first one is left out: there is no text before it, so its row is unlike others.
@@ -222,6 +273,9 @@ private struct TextParts {
       """
   }
 
+  /// Shares are shaded in steps from the palest shade on: most lie between 0.4 and 0.9.
+  private static let (palest, step) = (0.37, 0.07)
+
   /// What the shades mean.
   private func legend(_ run: RunRecord) -> Markup {
     let steps = stride(from: 1, through: 9, by: 2).map { "<i class=\"s\($0)\"></i>" as Markup }
@@ -230,7 +284,10 @@ private struct TextParts {
       if let shading, shading.run.id == run.id {
         ("activation above 0", "\(code(shading.latent.maximum)), its largest")
       } else {
-        ("less than 20 % explained", "90 % or more")
+        (
+          "less than \(percent(Self.palest + Self.step)) explained",
+          "\(percent(Self.palest + 8 * Self.step)) or more"
+        )
       }
     return
       "<p class=\"small legend\">\(ends.0) <span aria-hidden=\"true\">\(steps)</span> \(ends.1)</p>"
@@ -244,7 +301,8 @@ private struct TextParts {
     let tokens = texts.indices.map { token -> Markup in
       let explained = parts.tokens[token].explained
       var level =
-        explained.isFinite ? Int(min(9, max(1, (explained * 10).rounded(.down)))) : 1
+        explained.isFinite
+        ? Int(min(9, max(1, ((explained - Self.palest) / Self.step).rounded(.down) + 1))) : 1
       var note: Markup = "\(percent(explained)) explained"
       if let shown {
         let value = parts.tokens[token].value(of: shown.number)
@@ -273,9 +331,10 @@ private struct TextParts {
 
   private func tree(_ index: Int, _ token: String) -> Markup {
     let (run, parts) = (runs[index], dissection.runs[index].tokens[place])
-    let greatest = parts.latents.first?.value ?? 1
-    let items = parts.latents.map { active -> Markup in
-      let width = decimal(Double(active.value / greatest) * 100, 0)
+    let latents = sorted(parts.latents, index)
+    let greatest = latents.map(\.code).max() ?? 0
+    let items = latents.map { active, value -> Markup in
+      let width = decimal(greatest > 0 ? Double(value / greatest) * 100 : 0, 0)
       let isFaint = !active.isSublatentActive
       let sublatent = active.sublatent.map { sublatent -> Markup in
         """
@@ -295,10 +354,11 @@ private struct TextParts {
     let word = String(token.drop { $0 == " " })
     let top: Markup = ", \(percent(parts.explainedByTopLevel)) by the top level alone"
     return """
-      <h3>\(run.name), at <q lang="">\(word)</q></h3>
+      <h3>\(run.name), at <q lang="">\(word)</q>\(when(place == worst && dissection.tokens.count > 1, ", the token that is explained least"))</h3>
       <p class="small" data-said="\(run.name), at \(word): \(percent(parts.explained)) explained">\
       \(percent(parts.explained)) explained\(when(!run.shape.isFlat, top)).\(standing(parts.standing))</p>
       \(left(index, parts.explained))
+      \(shared(latents.map(\.latent), index))
       <ol class="active">\(items)</ol>
       """
   }
@@ -315,11 +375,21 @@ private struct TextParts {
       """
   }
 
+  /// How many latents another run has too.
+  private func shared(_ latents: [ActiveLatent], _ index: Int) -> Markup {
+    guard runs.count > 1 else { return "" }
+    let count = latents.count { alike[index][$0.latent.number] != nil }
+    let experts: Markup = runs[index].shape.isFlat ? "latents" : "experts"
+    return """
+      <p class="small">≈ \(grouped(count)) of \(grouped(latents.count)) \(experts) are also in another run: a latent with nearly the
+      same direction (cosine of at least \(decimal(Explorer.leastAlike, 1))) fires there at this token too.</p>
+      """
+  }
+
   /// A note that another run has an active latent like `latent` of run `index`.
   private func alikeNote(_ latent: LatentRecord, _ index: Int) -> Markup {
     guard let name = alike[index][latent.number] else { return "" }
-    return
-      " <span class=\"small also\" title=\"directions with a cosine of at least \(decimal(Explorer.leastAlike, 1))\">≈ \(name)</span>"
+    return " <span class=\"small also\">≈ \(name)</span>"
   }
 
   /// What the reconstruction leaves: the tokens along it, and inactive latents like it.

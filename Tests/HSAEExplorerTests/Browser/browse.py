@@ -222,7 +222,7 @@ def visit(width, profile):
             expect("% explained" in said, f"{width} px: token {index} is announced as {said!r}")
         check(driver, width, "text")
         # A latent shades the sentence; the address keeps it.
-        driver.find_element(By.CSS_SELECTOR, ".active button[name=shade]").click()
+        driver.find_element(By.CSS_SELECTOR, ".active button[name=shade]").send_keys(Keys.ENTER)
         wait(driver, lambda d: "shade=" in d.current_url and "Shaded by" in d.page_source,
              f"{width} px: a latent does not shade the text")
         check(driver, width, "shaded text")
