@@ -94,11 +94,15 @@ func resolve(
     let budget = try resolve(rows: 2_000_000) { $0.preset = .residualStreamBudget }
     #expect(budget.sublatentBudget?.active == 8 && budget.shape.activeExperts == 24)
     #expect(budget.activation.subThreshold == 0 && budget.activation.subSlope == 0)
-    // A flat dictionary has no sublatents to give a budget to.
+    // A flat dictionary has no sublatents to give a budget to, and as many codes.
     let flatBudget = try resolve(rows: 2_000_000) {
       $0.preset = .residualStreamBudget; $0.sublatents = 0
     }
-    #expect(flatBudget.sublatentBudget == nil)
+    #expect(flatBudget.sublatentBudget == nil && flatBudget.shape.activeExperts == 32)
+    let flatGiven = try resolve(rows: 2_000_000) {
+      $0.preset = .residualStreamBudget; $0.sublatents = 0; $0.k = 20
+    }
+    #expect(flatGiven.shape.activeExperts == 20)
     let preset = try resolve(rows: 2_000_000) { $0.preset = .residualStream }
     #expect(preset.shape.experts == 4096 && preset.shape.activeExperts == 32)
     #expect(preset.activation.threshold == 0 && preset.activation.subThreshold == 0)

@@ -14,7 +14,7 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
   /// no thresholds, a bias, learning rate 2e-3, λ₂ 1e-4 (docs/decisions/0008).
   case residualStream = "residual-stream"
   /// As `residualStream`, but with a budget of sublatents, so that a row has about 32 codes: a 16, s 8, k 24, 8 sublatents
-  /// a row, β 1, no penalties (docs/method.md, "Other recipes").
+  /// a row, β 1, no penalties (docs/method.md, "Other recipes"). A flat dictionary gets k 32.
   case residualStreamBudget = "residual-stream-budget"
   /// For rows of Gemma 3 270M: 16,384 experts, a 16, s 4, k 32, batch 8,192.
   case gemma270M = "gemma-3-270m"
@@ -36,7 +36,17 @@ public enum Preset: String, Codable, Sendable, CaseIterable {
     }
   }
 
-  /// The options that the preset sets; the paper's defaults apply to the others.
+  /// The options that the preset sets. A flat dictionary spends the codes of the preset's sublatents on latents, so that
+  /// rows have equal numbers of codes.
+  func options(isFlat: Bool) -> TrainingOptions {
+    var options = options
+    if isFlat, let budget = options.kSub {
+      (options.k, options.kSub) = (options.k.map { $0 + budget }, nil)
+    }
+    return options
+  }
+
+  /// The options that the preset sets for an H-SAE; the paper's defaults apply to the others.
   public var options: TrainingOptions {
     var options = TrainingOptions()
     switch self {

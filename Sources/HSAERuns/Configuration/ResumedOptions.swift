@@ -110,7 +110,7 @@ extension TrainingOptions {
   /// These options and those that their preset sets, with the values they have for a run of the sizes of `run`
   /// (`TrainingConfiguration.init`).
   private func withPreset(of run: TrainingConfiguration) -> TrainingOptions {
-    guard var named = preset?.options else { return self }
+    guard var named = preset?.options(isFlat: run.shape.isFlat) else { return self }
     // Sizes come from the file.
     if initialWeights != nil {
       (named.experts, named.sublatents, named.subspace) = (nil, nil, nil)

@@ -140,7 +140,8 @@ extension TrainingConfiguration {
       throw .usage("--steps and --epochs both set the length of the run; give one.")
     }
     let paper = TrainingOptions.paperDefaults
-    let preset = (given.preset?.options ?? TrainingOptions()).filled(from: paper)
+    let isFlat = initialShape?.isFlat ?? (given.sublatents == 0)
+    let preset = (given.preset?.options(isFlat: isFlat) ?? TrainingOptions()).filled(from: paper)
     self.data = data
     shape = try Self.shape(given, given.filled(from: preset), data.width, initial: initialShape)
     let options = given.filled(from: shape.isFlat ? .flatDefaults : TrainingOptions())
