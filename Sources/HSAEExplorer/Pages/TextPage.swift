@@ -58,7 +58,7 @@ extension Explorer {
       let parts = TextParts(
         dissection: dissection, runs: chosen, place: token, text: text,
         rests: try await dissector?.rests(at: token, of: text, by: chosen, database) ?? [],
-        alike: try alike(dissection, at: token, chosen), worst: Self.worstToken(of: dissection),
+        alike: try alike(dissection, at: token, chosen),
         order: TextParts.Order(rawValue: request.value("order") ?? "") ?? .experts,
         shading: try shading(request.value("shade"), chosen))
       body = parts.markup
@@ -91,9 +91,9 @@ extension Explorer {
       """, section: .text, run: chosen.first ?? usable.first, runs: all)
   }
 
-  /// The token that the first run explains least; the first token does not count, unless it is the only one.
-  private static func worstToken(of dissection: Dissection) -> Int {
-    let tokens = dissection.runs.first?.tokens ?? []
+  /// The token that run number `run` explains least; the first token does not count, unless it is the only one.
+  fileprivate static func worstToken(of dissection: Dissection, run: Int = 0) -> Int {
+    let tokens = dissection.runs.indices.contains(run) ? dissection.runs[run].tokens : []
     let places = tokens.indices.dropFirst(tokens.count > 1 ? 1 : 0)
     return places.min { tokens[$0].explained < tokens[$1].explained } ?? 0
   }
@@ -112,19 +112,21 @@ extension Explorer {
     return try await dissector.dissect(text, by: runs, database)
   }
 
-  /// For each of `runs`, its latents at token `place` whose nearest latent of another run is active there too, with that
-  /// latent's name.
+  /// For each of `runs`, its latents at token `place` whose nearest latent of another run is active there too, with a link to
+  /// that.
   private func alike(
     _ dissection: Dissection, at place: Int, _ runs: [RunRecord]
-  ) throws(Failure) -> [[LatentNumber: String]] {
-    var names = runs.map { _ in [LatentNumber: String]() }
+  ) throws(Failure) -> [[LatentNumber: Markup]] {
+    var names = runs.map { _ in [LatentNumber: Markup]() }
     let active = dissection.runs.map { $0.tokens[place].numbers }
     for (index, run) in runs.enumerated() {
       for (other, theirs) in zip(runs, active) where other.id != run.id {
         let nearest = try database.nearest(of: active[index], run, in: other)
         for (latent, found) in nearest
         where theirs.contains(found.latent) && found.cosine >= Self.leastAlike {
-          names[index][latent] = "\(other.name) \(found.latent.name)"
+          names[index][latent] = """
+            <a href="\(Address.latents(other))/\(found.latent.name)">\(other.name) \(found.latent.name)</a>
+            """
         }
       }
     }
@@ -180,9 +182,7 @@ private struct TextParts {
   /// For each run, what it leaves of the chosen token.
   let rests: [Rest]
   /// For each run, the latents that another run has too, with their names there.
-  let alike: [[LatentNumber: String]]
-  /// The token that the first run explains least.
-  let worst: Int
+  let alike: [[LatentNumber: Markup]]
   let order: Order
   let shading: (run: RunRecord, latent: LatentRecord)?
 
@@ -224,17 +224,19 @@ private struct TextParts {
   /// Buttons that sort the latents of a token.
   private var orders: Markup {
     var choices: [(Order, Markup)] = [
-      (.experts, runs.allSatisfy(\.shape.isFlat) ? "latents" : "experts")
+      (.experts, runs.allSatisfy(\.shape.isFlat) ? "latent" : "expert")
     ]
-    if runs.contains(where: { !$0.shape.isFlat }) { choices.append((.sublatents, "sublatents")) }
-    if runs.count > 1 { choices.append((.shared, "those in both first")) }
+    if runs.contains(where: { !$0.shape.isFlat }) { choices.append((.sublatents, "sublatent")) }
+    if runs.count > 1 {
+      choices.append((.shared, runs.count == 2 ? "in both runs" : "in several runs"))
+    }
     guard choices.count > 1 else { return "" }
     let buttons = choices.map { choice, name -> Markup in
       choice == order
         ? "<b>\(name)</b>"
         : "<button class=\"link\" form=\"typing\" name=\"order\" value=\"\(choice.rawValue)\">\(name)</button>"
     }
-    return "<p class=\"small\">Sorted by the codes of \(buttons.joined(" "))</p>"
+    return "<p class=\"small\">Sort by \(buttons.joined(" "))</p>"
   }
 
   /// The latents of a token in the chosen order, with the codes that bars show.
@@ -354,7 +356,7 @@ private struct TextParts {
     let word = String(token.drop { $0 == " " })
     let top: Markup = ", \(percent(parts.explainedByTopLevel)) by the top level alone"
     return """
-      <h3>\(run.name), at <q lang="">\(word)</q>\(when(place == worst && dissection.tokens.count > 1, ", the token that is explained least"))</h3>
+      <h3>\(run.name), at <q lang="">\(word)</q>\(when(place == Explorer.worstToken(of: dissection, run: index) && dissection.tokens.count > 1, ", the token that is explained least"))</h3>
       <p class="small" data-said="\(run.name), at \(word): \(percent(parts.explained)) explained">\
       \(percent(parts.explained)) explained\(when(!run.shape.isFlat, top)).\(standing(parts.standing))</p>
       \(left(index, parts.explained))
@@ -367,7 +369,8 @@ private struct TextParts {
   private func standing(_ standing: TokenStanding?) -> Markup {
     guard let standing else { return "" }
     let those: Markup = standing.isSameToken ? "of this token in the corpus" : "of the corpus"
-    let rare = when(!standing.isSameToken, " The corpus hardly has this token.")
+    let rare = when(
+      !standing.isSameToken, " Fewer than \(TokenStanding.leastRows) of them are of this token.")
     let below: Markup = standing.below < 0.001 ? "Hardly any" : "\(percent(standing.below))"
     return """
        \(below) of the \(counted(standing.rows, "row")) \(those) are explained less; their median is
@@ -381,7 +384,7 @@ private struct TextParts {
     let count = latents.count { alike[index][$0.latent.number] != nil }
     let experts: Markup = runs[index].shape.isFlat ? "latents" : "experts"
     return """
-      <p class="small">≈ \(grouped(count)) of \(grouped(latents.count)) \(experts) are also in another run: a latent with nearly the
+      <p class="small">≈ \(grouped(count)) of \(grouped(latents.count)) \(experts) are in another run too: a latent with nearly the
       same direction (cosine of at least \(decimal(Explorer.leastAlike, 1))) fires there at this token too.</p>
       """
   }
