@@ -150,9 +150,11 @@ struct Synth: ParsableCommand {
     guard total > 0, total <= Self.mostRows else {
       throw .usage("--count must be between 1 and \(grouped(Self.mostRows)), not \(text).")
     }
-    guard start >= 0, start <= law.rows, total <= law.rows - start else {
+    guard start >= 0 else { throw .usage("--first must be a row's number from 0 on, not \(start).") }
+    guard start <= law.rows, total <= law.rows - start else {
       throw .usage(
-        "--count \(text) from row \(start) on: the forest has \(grouped(law.rows)) rows, and as many held out."
+        "--count \(text) from --first \(start) on: the forest has only \(grouped(law.rows)) rows to train on and as many held"
+          + " out; ask for fewer or earlier ones."
       )
     }
     guard path.hasSuffix(".npy") else {

@@ -100,7 +100,7 @@ struct SynthCommandTests {
         (["--preset", "smal"], "there is no law \"smal\""), (["--rates", "0.1"], "--rates"),
         (["--rates", "0.1,0.2"], "--rates"), (["--features", "0"], "--features"),
         (["--exclusive", "2"], "--exclusive"),
-        (["--first=-1", "--write", folder + "/r.npy"], "row -1"),
+        (["--first=-1", "--write", folder + "/r.npy"], "--first must be a row"),
         (["--write", path], "must end in .npy"), (["--count", "10"], "need --write"),
         (["--count", "x", "--write", folder + "/r.npy"], "--count"),
       ] {

@@ -3,13 +3,13 @@
 import HSAEActivations
 import HSAELanguageModels
 import HSAEModels
-import HSAERuns
 import HSAESupport
 import HSAETensors
 import HSAETestSupport
 import Testing
 
 @testable import HSAEEvaluation
+@testable import HSAERuns
 @testable import HSAEReport
 
 @Suite struct CostSuiteTests {
@@ -55,11 +55,20 @@ import Testing
     }
     #expect(notes([try wide(2_048, 0), try wide(2_150, 0)], [32, 32.5]) == [])
     let found = notes([try wide(2_048, 0), try wide(2_048, 16)], [32, 64])
-    #expect(found.count == 2 && found[0].contains("(32.0, 64.0)") && found[1].contains("2.6, 13.4"))
+    #expect(
+      found.count == 2 && found[0].contains("(32.0, 64.0)") && found[1].contains("2.62, 13.4"))
     #expect(notes([], []) == [])
     let results = [result(4), result(2), result(4)]
     #expect(Comparison.baseline(of: 0, among: runs, results) == 2)
     #expect(Comparison.baseline(of: 0, among: runs) == 1)
+    // A control is not what others are compared with.
+    var control = try #require(runs[1].description.training)
+    control.freeze = .decoder
+    let frozen = LoadedRun(
+      name: "frozen", path: "frozen", description: .trained(control), step: 10,
+      dictionary: runs[1].dictionary)
+    #expect(Comparison.baseline(of: 0, among: [runs[0], frozen, runs[1]]) == 2)
+    #expect(Comparison.baseline(of: 0, among: [runs[0], frozen]) == nil)
     #expect(
       Comparison(results[0], less: results[1], name: "f").title(of: "h")
         == "h − f (4.0 − 2.0 codes a row)")

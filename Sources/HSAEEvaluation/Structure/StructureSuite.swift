@@ -98,7 +98,7 @@ public enum StructureSuite: EvaluationSuite {
     if let projection = try decoderProjection(run, rows, n: experts, options) {
       result.numbers.append(
         EvaluationNumber(
-          "decoder_projection", "decoder projection at its own L0", projection, better: .lower))
+          "decoder_projection", "decoder projection at its own L0", projection))
     }
     addMetaStructure(directions, run, input, to: &result)
     return result

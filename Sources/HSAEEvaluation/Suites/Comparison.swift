@@ -46,7 +46,7 @@ public struct Comparison: Hashable, Sendable, Codable {
     }
     let parameters = runs.map { Double($0.shape.parameterCount) }
     if let low = parameters.min(), let high = parameters.max(), high > 1.1 * low {
-      let text = parameters.map { String(format: "%.1f", $0 / 1e6) }.uniqued(by: \.self)
+      let text = parameters.map { String(format: "%.3g", $0 / 1e6) }.uniqued(by: \.self)
         .joined(separator: ", ")
       sentences.append(
         "These dictionaries have different numbers of parameters (in millions: \(text)).")
@@ -80,6 +80,9 @@ public struct Comparison: Hashable, Sendable, Codable {
     let candidates = runs.indices.filter {
       runs[$0].shape.isFlat && runs[$0].shape.experts == run.shape.experts
         && runs[$0].description.training?.seed == run.description.training?.seed
+        // A control is compared with a control alone.
+        && runs[$0].description.training?.freeze == run.description.training?.freeze
+        && runs[$0].description.training?.decoderCosine == run.description.training?.decoderCosine
         // With another normalisation the same keys would be about other rows.
         && runs[$0].description.normalize == run.description.normalize
     }

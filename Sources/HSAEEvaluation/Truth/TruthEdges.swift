@@ -83,7 +83,8 @@ struct TruthEdges {
         better: .higher),
       EvaluationNumber("edge_recall_\(rule)_chance", "…, children shuffled", chance.recall),
       EvaluationNumber(
-        "edges_found_\(rule)", "their number, \(label)", Double(score.found), digits: 0),
+        "edges_found_\(rule)", "number of edges that are found, \(label)", Double(score.found),
+        digits: 0),
       EvaluationNumber(
         "edges_possible_\(rule)", "edges of the forest with a latent at both ends, \(label)",
         Double(score.possible), digits: 0),

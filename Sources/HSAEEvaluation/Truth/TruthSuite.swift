@@ -21,8 +21,8 @@ public enum TruthSuite: EvaluationSuite {
     _ runs: [LoadedRun], _ input: EvaluationInput
   ) throws(Failure) -> [SuiteResult] {
     let refusal = Failure.usage(
-      "The suite truth needs rows whose features are known; name a synthetic forest with --store (hsae"
-        + " synth makes one).")
+      "The suite truth needs rows whose features are known, and \(input.sourceName) has none; name a synthetic"
+        + " forest with --store (hsae synth makes one).")
     guard input.text == nil, input.source is SyntheticRows else { throw refusal }
     let rows = try input.rows(for: runs, suite: name)
     guard let truth = rows.source as? SyntheticRows else { throw refusal }
@@ -105,8 +105,9 @@ public enum TruthSuite: EvaluationSuite {
     return [
       EvaluationNumber(
         "mcc" + suffix, "mean correlation (MCC)" + level, match.meanCorrelation, better: .higher),
-      mean("f1", "F1 of latents as classifiers", 0), mean("precision", "their precision", 1),
-      mean("recall", "their recall", 2),
+      mean("f1", "F1 of latents as classifiers", 0),
+      mean("precision", "precision of latents as classifiers", 1),
+      mean("recall", "recall of latents as classifiers", 2),
       EvaluationNumber(
         "uniqueness" + suffix, "uniqueness" + level, match.uniqueness, better: .higher),
       EvaluationNumber(
