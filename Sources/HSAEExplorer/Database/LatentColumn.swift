@@ -83,7 +83,7 @@ struct LatentColumn: Sendable {
         (
           density(latent.density)
             + when(latent.isRare, " · rare: \(counted(latent.count, "row"))")
-            + when(latent.isDense, " · dense"),
+            + when(latent.isDense, " · dense: more than 10 %"),
           "\(counted(latent.count, "row"))"
         )
       },

@@ -174,7 +174,10 @@ extension Explorer {
       return "<td\(sorted)\(title) data-name=\"\(column.heading)\">\(text)</td>"
     }.joined()
     let context = hit.map { hit -> Markup in
-      "<ol class=\"contexts\">\(contextMarkup(hit.context, maximum: latent.maximum))</ol>"
+      """
+      <span class="small">\(counted(hit.hits, "strongest context")) there, such as</span>
+      <ol class="contexts">\(contextMarkup(hit.context, maximum: latent.maximum))</ol>
+      """
     }
     return """
       <tr><th scope="row">\(latentLink(latent, run, limit: 9, asked: asked))\(when(!promoted.isEmpty, promotes))\
