@@ -17,7 +17,7 @@ struct Explore: ParsableCommand {
       Serves the database that hsae explain wrote, on 127.0.0.1: an overview of each run, lists of latents \
       to sort and search, a page for each latent with its contexts and sublatents, a comparison of two runs, \
       the latents of any text you type, and what the model writes while a latent is made stronger. Your \
-      labels are kept in the database.
+      labels and lists are kept in the database.
 
       Reading your text and steering need the model of the runs. It is found in the cache if hsae \
       fetch or hsae collect put it there, and loaded when the first text comes. Programs can use the JSON \
