@@ -150,7 +150,9 @@ struct Synth: ParsableCommand {
     guard total > 0, total <= Self.mostRows else {
       throw .usage("--count must be between 1 and \(grouped(Self.mostRows)), not \(text).")
     }
-    guard start >= 0 else { throw .usage("--first must be a row's number from 0 on, not \(start).") }
+    guard start >= 0 else {
+      throw .usage("--first must be a row's number from 0 on, not \(start).")
+    }
     guard start <= law.rows, total <= law.rows - start else {
       throw .usage(
         "--count \(text) from --first \(start) on: the forest has only \(grouped(law.rows)) rows to train on and as many held"

@@ -9,8 +9,8 @@ import HSAETestSupport
 import Testing
 
 @testable import HSAEEvaluation
-@testable import HSAERuns
 @testable import HSAEReport
+@testable import HSAERuns
 
 @Suite struct CostSuiteTests {
   /// The paper's example: 21.0 of 21.3 million operations at m 16k, d 640, k 32, s 4, a 16 are encoding.
