@@ -57,6 +57,7 @@ let package = Package(
     // C: innermost loops, and the module maps of the system libraries.
     .target(name: "CHSAEKernels"),
     .target(name: "CHSAEPlatform"),
+    .target(name: "CPJRT"),
     .target(
       name: "CHSAEBuild",
       cSettings: commit.isEmpty ? [] : [.define("HSAE_COMMIT", to: "\"\(commit)\"")]),
@@ -91,17 +92,18 @@ let package = Package(
     library(
       "HSAERuns",
       ["HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution", "HSAESupport"]),
+    library("HSAEDevices", ["CPJRT", "HSAEModels", "HSAETensors", "HSAESupport"]),
     library(
       "HSAEEngine",
       [
         "CHSAEKernels", "HSAEModels", "HSAETensors", "HSAEDistribution", "HSAERuns",
-        "HSAESupport",
+        "HSAEDevices", "HSAESupport",
       ]),
     library(
       "HSAETraining",
       [
         "HSAEModels", "HSAETensors", "HSAEActivations", "HSAEDistribution", "HSAERuns",
-        "HSAEEngine", "HSAESupport",
+        "HSAEDevices", "HSAEEngine", "HSAESupport",
       ]),
     // The library's face: what programs import.
     library(
@@ -174,6 +176,7 @@ let package = Package(
     tests("HSAEDistributionTests", ["HSAEDistribution", "HSAESupport"]),
     tests(
       "HSAERunsTests", ["HSAERuns", "HSAEActivations", "HSAEModels", "HSAETensors", "HSAESupport"]),
+    tests("HSAEDevicesTests", ["HSAEDevices", "HSAESupport"]),
     tests(
       "HSAEEngineTests",
       [
@@ -184,7 +187,7 @@ let package = Package(
       "HSAETrainingTests",
       [
         "HSAETraining", "HSAEEngine", "HSAERuns", "HSAEDistribution", "HSAEActivations",
-        "HSAEModels", "HSAETensors", "HSAESupport",
+        "HSAEDevices", "HSAEModels", "HSAETensors", "HSAESupport",
       ]),
     tests("HSAETests", ["HSAE", "HSAEModels", "HSAETensors", "HSAESupport"]),
     tests(

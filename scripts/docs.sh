@@ -14,7 +14,7 @@ build=${2:?usage: scripts/docs.sh check|site BUILD [OUT]}
 cd "$(dirname "$0")/.."
 # The first is the library's face; it documents what it passes on of the others.
 modules=(HSAE HSAEPlatform HSAESupport HSAEHTML HSAETensors HSAEModels HSAEActivations HSAEDistribution HSAERuns
-  HSAEEngine HSAETraining HSAELanguageModels HSAEEvaluation HSAEInterop HSAEReport HSAEExplorer)
+  HSAEDevices HSAEEngine HSAETraining HSAELanguageModels HSAEEvaluation HSAEInterop HSAEReport HSAEExplorer)
 tools=$(dirname "$(readlink -f "$(command -v swift)")")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -23,7 +23,7 @@ maps=()
 for map in Sources/C*/module.modulemap; do maps+=(-Xcc "-fmodule-map-file=$PWD/$map"); done
 # C modules for which SwiftPM writes a map, and those of packages that bring one.
 packages=${build%/*}/checkouts
-for map in "$build"/{CHSAEKernels,CHSAEPlatform,CMPI}.build/module.modulemap \
+for map in "$build"/{CHSAEKernels,CHSAEPlatform,CMPI,CPJRT}.build/module.modulemap \
   "$packages"/GRDB.swift/Sources/GRDBSQLite/module.modulemap \
   "$packages"/FlyingFox/CSystemLinux/include/module.modulemap; do
   if [[ -f $map ]]; then maps+=(-Xcc "-fmodule-map-file=$(realpath "$map")"); fi

@@ -50,12 +50,23 @@ public struct Usage: Sendable {
     rows < window ? 0 : last.count { $0 <= rows - window }
   }
 
+  /// The factor by which the averages decay in a batch of `rows` rows.
+  package static func decay(rows: Int) -> Float {
+    Float(max(0, 1 - Double(rows) / averagingWindow))
+  }
+
+  /// Counts a batch of `rows` rows, but not what was active.
+  package mutating func addRows(_ rows: Int) {
+    self.rows += rows
+    let decay = Self.decay(rows: rows)
+    rateWeight = Double(decay) * rateWeight + Double(1 - decay)
+  }
+
   /// Begins to count a batch of `rows` rows: lets the averages decay and returns the weight of one row in
   /// them. The caller then counts each latent and sublatent that was active.
   package mutating func beginBatch(rows: Int) -> Float {
-    self.rows += rows
-    let decay = Float(max(0, 1 - Double(rows) / Self.averagingWindow))
-    rateWeight = Double(decay) * rateWeight + Double(1 - decay)
+    addRows(rows)
+    let decay = Self.decay(rows: rows)
     for index in latentRate.indices { latentRate[index] *= decay }
     for index in sublatentRate.indices { sublatentRate[index] *= decay }
     return (1 - decay) / Float(rows)
