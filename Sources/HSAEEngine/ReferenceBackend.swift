@@ -23,10 +23,8 @@ public final class ReferenceBackend: StepBackend {
 
   private var state: TrainingState
 
-  /// A backend that continues from `state`; `threads` has no effect.
-  public init(
-    _ state: consuming TrainingState, recipe: Recipe, share: RankShare, threads: Int
-  ) {
+  /// A backend that continues from `state`.
+  public init(_ state: consuming TrainingState, recipe: Recipe, share: RankShare) {
     precondition(state.shape == share.shape, "The state belongs to other experts.")
     self.recipe = recipe
     self.share = share

@@ -2,10 +2,11 @@
 // moments and usage while it trains. It takes one step at a time on a batch that readers put into its memory,
 // and lends its state to checkpoints. `docs/architecture.md`, "A backend", explains how to add one.
 
+public import HSAEDevices
 import HSAEDistribution
 public import HSAEModels
 public import HSAERuns
-internal import HSAESupport
+public import HSAESupport
 public import HSAETensors
 
 /// Computes the steps of one run, or of one rank's share of it.
@@ -15,10 +16,6 @@ public protocol StepBackend: AnyObject {
 
   /// The bytes it will allocate, computed without allocating anything.
   static func memoryNeed(_ recipe: Recipe, share: RankShare, threads: Int) -> MemoryNeed
-
-  /// A backend that continues from `state` with `recipe`. Callers ask `complaint` first. The result does not
-  /// depend on `threads`.
-  init(_ state: consuming TrainingState, recipe: Recipe, share: RankShare, threads: Int)
 
   /// What is trained.
   var recipe: Recipe { get }
@@ -32,16 +29,27 @@ public protocol StepBackend: AnyObject {
   /// Takes one step on the batch: measures, then updates the weights.
   ///
   /// The report holds what was measured before the update. If the loss or the gradient is not finite, the
-  /// weights stay as they were, and the caller decides what to do.
-  func step(_ settings: StepSettings) -> StepReport
+  /// weights stay as they were, and the caller decides what to do. Fails if the device does; then the state may be
+  /// lost.
+  func step(_ settings: StepSettings) throws(Failure) -> StepReport
 
-  /// Lends the state to `body`, for a checkpoint to read.
+  /// Brings the state that `withState` lends up to date, if the backend keeps it elsewhere between steps.
+  func updateState() throws(Failure)
+
+  /// Lends the state to `body`, for a checkpoint to read. Call `updateState` before.
   func withState<Result, E: Error>(
     _ body: (borrowing TrainingState) throws(E) -> Result
   ) throws(E) -> Result
 
   /// Lets `body` change the weights. Call it before the first step.
   func changeParameters(_ body: (inout Parameters) -> Void)
+
+  /// The number of dead latents and dead sublatents of the whole dictionary: those not active for any of the last
+  /// million rows.
+  func deadCounts() -> (latents: Int, sublatents: Int)
+
+  /// Rows seen so far.
+  var rowsSeen: Int { get }
 
   /// Seconds spent in each phase of the steps so far, by the phase's name; empty if the backend does not
   /// measure them.
@@ -54,34 +62,50 @@ public enum Backend: String, CaseIterable, Sendable {
   case cpu
   /// The slow, simple implementation in double precision. Tests compare other backends with it.
   case reference
+  /// A device of a PJRT plugin, such as a GPU.
+  case pjrt
 
   /// The type that implements it.
   public var type: any StepBackend.Type {
     switch self {
     case .cpu: TrainingEngine.self
     case .reference: ReferenceBackend.self
+    case .pjrt: PJRTBackend.self
+    }
+  }
+
+  /// A backend that continues from `state` with `recipe`. Callers ask `complaint` first. The result does not
+  /// depend on `threads`. Only `pjrt` uses the device, and needs one.
+  ///
+  /// Fails if the device cannot be used.
+  public func start(
+    _ state: consuming TrainingState, recipe: Recipe, share: RankShare, threads: Int,
+    device: DeviceChoice? = nil
+  ) throws(Failure) -> any StepBackend {
+    switch self {
+    case .cpu: return TrainingEngine(state, recipe: recipe, share: share, threads: threads)
+    case .reference: return ReferenceBackend(state, recipe: recipe, share: share)
+    case .pjrt:
+      guard let device else {
+        throw .usage(
+          "--backend pjrt needs a plugin: fetch one (hsae fetch plugin cpu), or name one with --plugin."
+        )
+      }
+      return try PJRTBackend(state, recipe: recipe, share: share, device: device)
     }
   }
 }
 
 extension StepBackend {
-  /// A backend with a whole dictionary, starting from `parameters`, for batches of `batch` rows.
-  public init(
-    _ recipe: Recipe, parameters: consuming Parameters, batch: Int, threads: Int = processorCount
-  ) {
-    let state = TrainingState(
-      parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed)
-    self.init(
-      state, recipe: recipe, share: RankShare(shape: recipe.shape, batch: batch), threads: threads)
-  }
+  /// Does nothing: the state is always up to date.
+  public func updateState() throws(Failure) {}
 
-  /// The number of dead latents and dead sublatents of the whole dictionary: those not active for any of the
-  /// last million rows.
-  package func deadCounts() -> (latents: Int, sublatents: Int) {
+  /// The number of dead latents and dead sublatents, by the usage.
+  public func deadCounts() -> (latents: Int, sublatents: Int) {
     let own = withState { ($0.usage.deadLatents(), $0.usage.deadSublatents()) }
     return (Int(share.dictionary.sum(Double(own.0))), Int(share.dictionary.sum(Double(own.1))))
   }
 
   /// Rows seen so far.
-  package var rowsSeen: Int { withState { $0.usage.rows } }
+  public var rowsSeen: Int { withState { $0.usage.rows } }
 }

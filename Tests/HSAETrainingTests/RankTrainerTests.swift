@@ -316,7 +316,7 @@ private struct OtherRows: RowSource {
             let rows = engine.share.rows.count
             engine.fill((0..<rows * 20).map { Float($0 % 7) - 2.5 })
             let before = ranks.bytesSent
-            _ = engine.step(StepSettings(number: 1, learningRate: 1e-3))
+            _ = try engine.step(StepSettings(number: 1, learningRate: 1e-3))
             return ranks.bytesSent - before
           }
           let formulas = (0..<world).map {
@@ -346,11 +346,11 @@ private struct OtherRows: RowSource {
         let ranks = try Ranks(communicator, dictionaryRanks: ranks.group)
         let engine = try freshEngine(configuration, try fixture.source(), ranks)
         let rows = engine.share.rows.count
-        return (1...2).map { number in
+        return try (1...2).map { number in
           engine.fill((0..<rows * 20).map { Float($0 % 7) - 2.5 })
           let dead = number == 1 ? 0 : engine.withState { $0.usage.deadLatents(window: 500) }
           let before = ranks.bytesSent
-          let report = engine.step(
+          let report = try engine.step(
             StepSettings(number: number, learningRate: 1e-3, deadWindow: 500))
           return (dead: dead, acts: report.auxk > 0, bytes: ranks.bytesSent - before)
         }

@@ -2,6 +2,7 @@
 // a form that can be compared.
 
 import HSAEActivations
+import HSAEDevices
 import HSAEModels
 import HSAESupport
 import HSAETensors
@@ -11,6 +12,19 @@ import Testing
 @testable import HSAEEngine
 @testable import HSAERuns
 @testable import HSAETraining
+
+extension Backend {
+  /// The backends that can be tested here: `pjrt` needs a plugin.
+  static var tested: [Backend] { allCases.filter { $0 != .pjrt || devicePlugin != nil } }
+}
+
+extension TrainingResources {
+  /// Resources with any backend that can be tested.
+  init(threads: Int, tested backend: Backend) {
+    let device = backend == .pjrt ? devicePlugin.map { DeviceChoice(plugin: $0) } : nil
+    self.init(threads: threads, backend: backend, device: device)
+  }
+}
 
 /// A data file and the options of runs on it.
 struct TrainingFixture {

@@ -4,9 +4,19 @@ internal import HSAEDistribution
 public import HSAEModels
 public import HSAERuns
 internal import HSAESupport
-internal import HSAETensors
+public import HSAETensors
 
 extension TrainingEngine: StepBackend {
+  /// An engine with a whole dictionary, starting from `parameters`, for batches of `batch` rows.
+  public convenience init(
+    _ recipe: Recipe, parameters: consuming Parameters, batch: Int, threads: Int = processorCount
+  ) {
+    let state = TrainingState(
+      parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed)
+    self.init(
+      state, recipe: recipe, share: RankShare(shape: recipe.shape, batch: batch), threads: threads)
+  }
+
   /// Why the engine cannot train `recipe` on this machine; nil if it can.
   public static func complaint(_ recipe: Recipe, share: RankShare) -> String? {
     let objective = recipe.objective

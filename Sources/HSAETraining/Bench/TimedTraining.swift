@@ -57,7 +57,7 @@ final class TimedTraining {
 
   private func advance() throws(Failure) {
     try reader.next(step, into: &backend.batchRows)
-    let report = backend.step(configuration.settings(step: step, wantsVariance: false))
+    let report = try backend.step(configuration.settings(step: step, wantsVariance: false))
     guard report.loss.isFinite, report.gradientNorm.isFinite else {
       throw .data("The loss of step \(step + 1) is not finite; measure with other weights.")
     }

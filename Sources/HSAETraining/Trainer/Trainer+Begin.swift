@@ -4,6 +4,7 @@
 
 internal import Foundation
 public import HSAEActivations
+public import HSAEDevices
 internal import HSAEDistribution
 public import HSAEEngine
 internal import HSAEModels
@@ -19,10 +20,21 @@ public struct TrainingResources {
   public var ranks: Ranks
   /// What computes the steps.
   public var backend: Backend
+  /// The device of `Backend.pjrt`.
+  public var device: DeviceChoice?
 
   /// Resources of the given parts.
-  public init(threads: Int, ranks: Ranks = Ranks(), backend: Backend = .cpu) {
-    (self.threads, self.ranks, self.backend) = (threads, ranks, backend)
+  public init(
+    threads: Int, ranks: Ranks = Ranks(), backend: Backend = .cpu, device: DeviceChoice? = nil
+  ) {
+    (self.threads, self.ranks, self.backend, self.device) = (threads, ranks, backend, device)
+  }
+
+  /// A backend that continues from `state`, for this process's `share`.
+  func start(
+    _ state: consuming TrainingState, _ recipe: Recipe, _ share: RankShare
+  ) throws(Failure) -> any StepBackend {
+    try backend.start(state, recipe: recipe, share: share, threads: threads, device: device)
   }
 }
 
@@ -100,11 +112,7 @@ extension Trainer {
         let place = try Checkpoint.state(of: folder)
         let state = try Checkpoint.read(
           folder, state: place, configuration: configuration, share: share)
-        return (
-          resources.backend.type.init(
-            state, recipe: configuration.recipe, share: share, threads: resources.threads),
-          place.seconds
-        )
+        return (try resources.start(state, configuration.recipe, share), place.seconds)
       }
     } else {
       backend = try Self.freshBackend(configuration, source: source, resources)
@@ -253,8 +261,7 @@ extension Trainer {
       let state = TrainingState(
         parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed,
         firstExpert: share.experts.lowerBound)
-      return resources.backend.type.init(
-        state, recipe: recipe, share: share, threads: resources.threads)
+      return try resources.start(state, recipe, share)
     }
   }
 

@@ -89,16 +89,14 @@ public final class Trainer {
     let isRecorded =
       (step + 1) % configuration.recordEvery == 0 || step + 1 == configuration.steps || step == 0
     let settings = configuration.settings(step: step, wantsVariance: isRecorded)
-    let report = backend.step(settings)
+    let report: StepReport
+    do throws(Failure) { report = try backend.step(settings) } catch {
+      throw Failure(error.kind, stopped("step \(step + 1) failed: \(error.message)"))
+    }
     try ranks.check()
     guard report.loss.isFinite, report.gradientNorm.isFinite else {
-      let failure = "the loss of step \(step + 1) is not finite; try a lower --learning-rate"
       throw .data(
-        path.isEmpty
-          ? "\(failure)."
-          : "\(path): \(failure) ("
-            + (lastCheckpoint > 0
-              ? "the last checkpoint is step \(lastCheckpoint)" : "there is no checkpoint") + ").")
+        stopped("the loss of step \(step + 1) is not finite; try a lower --learning-rate"))
     }
     step += 1
     seconds += waited + (ContinuousClock.now - begin) / .seconds(1)
@@ -114,6 +112,15 @@ public final class Trainer {
     }
   }
 
+  /// Why training stopped, and which checkpoint there is.
+  private func stopped(_ failure: String) -> String {
+    if path.isEmpty { return failure.hasSuffix(".") ? failure : failure + "." }
+    let cause = failure.hasSuffix(".") ? String(failure.dropLast()) : failure
+    return "\(path): \(cause) ("
+      + (lastCheckpoint > 0
+        ? "the last checkpoint is step \(lastCheckpoint)" : "there is no checkpoint") + ")."
+  }
+
   /// Writes a checkpoint if one is due at this step or `isLast` is set.
   func checkpointIfDue(isLast: Bool) throws(Failure) {
     if path.isEmpty { return }
@@ -123,6 +130,7 @@ public final class Trainer {
     try ranks.world.onFirst { () throws(Failure) in
       try log?.synchronize()
       guard events != nil, backend.share.dictionary.size == 1 else { return }
+      try backend.updateState()
       let histograms = backend.withState { $0.eventHistograms() }
       try events?.append(step: step, histograms: histograms)
     }
@@ -147,6 +155,7 @@ public final class Trainer {
 
   /// Writes the state as a checkpoint into `folder`.
   func writeCheckpoint(into folder: String) throws(Failure) {
+    try backend.updateState()
     try backend.withState { (state) throws(Failure) in
       try Checkpoint.write(
         state, of: backend.share, configuration: configuration, seconds: seconds, into: folder)
