@@ -62,9 +62,10 @@ export HSAE_EXECUTABLE := $(CURDIR)/.build-test/release/hsae
 test-build: setup
 	@swift test list $(TEST) >/dev/null
 
-models: test-build ## The models that tests read.
+models: test-build ## The models that tests read, and the plugin that they compute with.
 	@$(HSAE_EXECUTABLE) fetch gemma-3-270m
 	@$(HSAE_EXECUTABLE) fetch smollm2-135m
+	@$(HSAE_EXECUTABLE) fetch plugin cpu
 
 docs: test-build ## The library's documentation as a static site: out/docs.
 	scripts/docs.sh site .build-test/release out/docs

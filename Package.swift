@@ -140,8 +140,8 @@ let package = Package(
       name: "hsae",
       dependencies: [
         "CHSAEBuild", "HSAESupport", "HSAETensors", "HSAEModels", "HSAEActivations",
-        "HSAELanguageModels", "HSAEDistribution", "HSAERuns", "HSAEEngine", "HSAETraining",
-        "HSAEEvaluation", "HSAEReport", "HSAEInterop",
+        "HSAELanguageModels", "HSAEDistribution", "HSAERuns", "HSAEDevices", "HSAEEngine",
+        "HSAETraining", "HSAEEvaluation", "HSAEReport", "HSAEInterop",
         .target(name: "HSAEExplorer", condition: .when(traits: ["Explorer"])),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],

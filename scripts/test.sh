@@ -32,7 +32,9 @@ join() {
   return $failed
 }
 prepare() { HSAE_BROWSER=1 scripts/setup.sh && scripts/interop-python.sh; }
-models() { "$HSAE_EXECUTABLE" fetch gemma-3-270m && "$HSAE_EXECUTABLE" fetch smollm2-135m; }
+models() {
+  "$HSAE_EXECUTABLE" fetch gemma-3-270m && "$HSAE_EXECUTABLE" fetch smollm2-135m && "$HSAE_EXECUTABLE" fetch plugin cpu
+}
 
 beside prepare prepare
 beside examples scripts/examples.sh
@@ -41,5 +43,7 @@ beside models models
 scripts/docs.sh check .build-test/release
 join
 # The summary of the tests comes last.
+HSAE_PLUGIN=$("$HSAE_EXECUTABLE" fetch plugin cpu)
+export HSAE_PLUGIN
 HSAE_BROWSER_PYTHON=/usr/bin/python3 HSAE_INTEROP_PYTHON=$(scripts/interop-python.sh) \
   swift test "$@" --disable-xctest

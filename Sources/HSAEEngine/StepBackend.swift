@@ -87,7 +87,8 @@ public enum Backend: String, CaseIterable, Sendable {
     case .reference: return ReferenceBackend(state, recipe: recipe, share: share)
     case .pjrt:
       guard let device else {
-        throw .usage(
+        throw Failure(
+          .unavailable,
           "--backend pjrt needs a plugin: fetch one (hsae fetch plugin cpu), or name one with --plugin."
         )
       }

