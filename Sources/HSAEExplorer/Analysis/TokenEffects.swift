@@ -140,8 +140,8 @@ private struct UnembeddedTokens: Sendable {
   }
 }
 
-/// Finds the tokens that one direction at a time promotes, as `TokenEffects.unembedding` does for many. It reads the
-/// unembedding from the file for each direction, so it keeps no matrix in memory.
+/// Finds the tokens that a few directions promote, as `TokenEffects.unembedding` does for many. It reads the unembedding from
+/// the file for each question, so it keeps no matrix in memory.
 public final class StoredUnembedding: Sendable {
   private let file: GGUFFile
   private let tokens: UnembeddedTokens
