@@ -120,7 +120,8 @@ public struct SAELensExport {
       // Where decoder rows have unit norm, this changes no code; it allows `fold_W_dec_norm`, which dashboards
       // call. Otherwise the largest codes are chosen before they are multiplied by the norms.
       members["rescale_acts_by_decoder_norm"] = .bool(
-        dictionary.thresholds?.codeScale.isEmpty ?? true)
+        dictionary.thresholds?.codeScale.isEmpty ?? true
+          && run.description.training?.whitening == nil)
     case .hsae:
       members["k"] = .integer(shape.activeExperts)
       members["n_experts"] = .integer(shape.experts)

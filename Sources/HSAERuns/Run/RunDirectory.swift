@@ -2,6 +2,7 @@
 //
 //   RUN/config.json          the resolved configuration
 //       metrics.jsonl        the records, one on each line
+//       whitening.safetensors   how rows were whitened, if they were
 //       vocabulary/          of the store, with mean and whitening, if the store had one
 //       checkpoints/step-…   the last few checkpoints
 //       run.lock             held by the process that trains
@@ -76,6 +77,9 @@ public struct RunDirectory: Sendable {
   package static func metricsFile(_ path: String) -> String { Path.join(path, "metrics.jsonl") }
   package static func checkpointsFolder(_ path: String) -> String { Path.join(path, "checkpoints") }
   package static func vocabularyFolder(_ path: String) -> String { Path.join(path, "vocabulary") }
+  package static func whiteningFile(_ path: String) -> String {
+    Path.join(path, "whitening.safetensors")
+  }
   package static func lockFile(_ path: String) -> String { Path.join(path, "run.lock") }
 
   /// The run's records.
@@ -93,6 +97,13 @@ public struct RunDirectory: Sendable {
   public static func storeAttributes(of path: String) throws(Failure) -> StoreAttributes? {
     let folder = vocabularyFolder(path)
     return Path.exists(folder) ? try StoredVocabulary.attributes(at: folder) : nil
+  }
+
+  /// How the rows of the run were whitened; nil if they were not, or if a program has not given it enough of them yet.
+  public func whitening() throws(Failure) -> Whitening? {
+    let file = Self.whiteningFile(path)
+    guard description.training?.whitening != nil, Path.exists(file) else { return nil }
+    return try Whitening(path: file, width: description.shape.width)
   }
 
   /// Steps of the checkpoints there are, in order.
