@@ -1,15 +1,19 @@
 """Prints the tables of runs/truth.sh and runs/whitening.sh, one for each suite, and draws the figures of their pages.
 
     python3 runs/results.py FOLDER --kinds NAME… --seeds SEED… [--figure NAME SUITE KEY TITLE]…
+    python3 runs/results.py FEATURES --hierarchies 10
 
 It reads FOLDER/SUITE-*.json, which `hsae evaluate --out` wrote; runs are named KIND-seedSEED. With the suite truth, FOLDER gets
-truth-edges.svg, truth-f1.svg and truth-mcc.svg. `--figure` draws FOLDER/NAME.svg of one number of a suite.
+truth-edges.svg, truth-f1.svg and truth-mcc.svg. `--figure` draws FOLDER/NAME.svg of one number of a suite. `--hierarchies` lists so many random experts, not chosen by
+anybody, of each run in the folder that `hsae explain` wrote.
 """
 
 import argparse
 import json
 import math
+import random
 import re
+import sqlite3
 from html import escape
 from pathlib import Path
 
@@ -286,13 +290,35 @@ def edges(kinds, results, seeds):
     return rows
 
 
+def hierarchies(folder, count):
+    """Prints random live experts of each run with the words of the expert and of its three most active sublatents."""
+    database = sqlite3.connect(folder / "features.sqlite")
+
+    def words(text, most):
+        return ", ".join(f"`{word.replace('|', chr(0x2758))}`" for word in (text or "").split("\n")[:most] if word) or "–"
+
+    for run, name, rows in database.execute("SELECT id, name, rows FROM run WHERE sublatents > 0 ORDER BY id").fetchall():
+        experts = [row[0] for row in database.execute(
+            "SELECT expert FROM latent WHERE run = ? AND sublatent = -1 AND fired > 0 ORDER BY expert", (run,))]
+        print(f"\n{name}:\n\n| expert | active for | its strongest words | its sublatents |\n|---|---|---|---|")
+        for expert in sorted(random.Random(0).sample(experts, min(count, len(experts)))):
+            own = database.execute(
+                "SELECT sublatent, fired, words FROM latent WHERE run = ? AND expert = ? AND fired > 0"
+                " ORDER BY sublatent = -1 DESC, fired DESC LIMIT 4", (run, expert)).fetchall()
+            parts = [f"{fired / own[0][1]:.0%}: {words(text, 4)}" for _, fired, text in own[1:]]
+            print(f"| {expert} | {own[0][1] / rows:.2%} | {words(own[0][2], 6)} | {'<br>'.join(parts)} |")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Tables and figures of runs/truth.sh and runs/whitening.sh.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kinds", nargs="+", required=True)
-    parser.add_argument("--seeds", nargs="+", required=True)
+    parser.add_argument("--kinds", nargs="+", default=[])
+    parser.add_argument("--seeds", nargs="+", default=[])
+    parser.add_argument("--hierarchies", type=int)
     parser.add_argument("--figure", nargs=4, action="append", default=[], metavar=("NAME", "SUITE", "KEY", "TITLE"))
     given = parser.parse_args()
+    if given.hierarchies:
+        return hierarchies(given.folder, given.hierarchies)
     results, better = read(given.folder, given.kinds, given.seeds)
     seeds = len(given.seeds)
     for suite, columns in COLUMNS.items():

@@ -10,9 +10,10 @@
 #   PLACES    model:block, one store each [gemma-3-270m:4 gemma-3-270m:9 gemma-3-270m:15 smollm2-135m:15]
 #   TOKENS    of a store [300k]              TEXT      a corpus [one is fetched into FOLDER]
 #   WIDTH     top-level latents [1k]         SEEDS     [0 1 2]      STEPS  [500]      BATCH  [2048]
-#   RATES     of the grid [2e-3 4e-3 8e-3]   RATE      [4e-3]; RATE_flat_none, RATE_h_activations_original …: of a kind
-#   SUITES    for all seeds [core structure probing hierarchy]
-#   FIRST     suites for the first seed at the second place only [absorption crosslingual]
+#   RATES     of the grid [2e-3 4e-3 8e-3]   RATE_flat [8e-3]       RATE_h [4e-3]: what the grid chose in every space
+#   SUITES    for all seeds [core structure]     FIRST  for the first seed [hierarchy probing]
+#   SECOND    for the first seed at the second place [absorption crosslingual]
+#   PAGES     set: also explains the H-SAEs of the first seed at the second place, and lists ten random hierarchies of each
 #   EVALUATE  further options of hsae evaluate
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -25,8 +26,9 @@ read -ra places <<<"${PLACES:-gemma-3-270m:4 gemma-3-270m:9 gemma-3-270m:15 smol
 middle=$((${#places[@]} > 1 ? 1 : 0))
 read -ra seeds <<<"${SEEDS:-0 1 2}"
 read -ra rates <<<"${RATES:-2e-3 4e-3 8e-3}"
-read -ra suites <<<"${SUITES:-core structure probing hierarchy}"
-read -ra first <<<"${FIRST:-absorption crosslingual}"
+read -ra suites <<<"${SUITES:-core structure}"
+read -ra first <<<"${FIRST:-hierarchy probing}"
+read -ra second <<<"${SECOND:-absorption crosslingual}"
 read -ra evaluate <<<"${EVALUATE:-}"
 text=${TEXT:-$folder/text.jsonl}
 # A flat dictionary of the preset has as many codes a row as an H-SAE, 32.
@@ -46,20 +48,14 @@ place() {
   fi
 }
 
-# rate KIND SPACE: the learning rate.
-rate() {
-  local name=RATE_$1_$2
-  echo "${!name:-${RATE:-4e-3}}"
-}
-
 # train SPACE FOLDER SUFFIX OPTION…: trains both kinds in one space on the same batches, unless they are there. `own` is
 # a learning rate in place of the kinds' own.
 train() {
-  local space=$1 to=$2 suffix=$3 options=(--whiten "${1%_original}" --learning-rate "${own:-$(rate h "$1")}")
+  local space=$1 to=$2 suffix=$3 options=(--whiten "${1%_original}" --learning-rate "${own:-${RATE_h:-4e-3}}")
   shift 3
   case $space in *_original) options+=(--whiten-loss original) ;; esac
   "$hsae" train "$store" "${common[@]}" "${options[@]}" "$@" --model "$model" --resume --out "$to/h-$space$suffix" \
-    --also "$to/flat-$space$suffix:sublatents=0,learning-rate=${own:-$(rate flat "$space")}"
+    --also "$to/flat-$space$suffix:sublatents=0,learning-rate=${own:-${RATE_flat:-8e-3}}"
 }
 
 if [ "$task" = rates ]; then
@@ -92,7 +88,8 @@ for index in "${!places[@]}"; do
       for kind in "${kinds[@]}"; do runs+=("$to/$kind-$space-seed$seed"); done
     done
     wanted=("${suites[@]}")
-    if [ "$index" = "$middle" ] && [ "$seed" = "${seeds[0]}" ]; then wanted+=("${first[@]}"); fi
+    [ "$seed" = "${seeds[0]}" ] && wanted+=("${first[@]}")
+    [ "$seed" = "${seeds[0]}" ] && [ "$index" = "$middle" ] && wanted+=("${second[@]}")
     for suite in "${wanted[@]}"; do
       file=$to/$suite-seed$seed.json
       [ -e "$file" ] && continue
@@ -102,6 +99,12 @@ for index in "${!places[@]}"; do
       printf 'whitening: suite %s, %s, seed %s: %s s\n' "$suite" "$model-$block" "$seed" $(($(date +%s) - begin)) >&2
     done
   done
+  if [ "$index" = "$middle" ] && [ -n "${PAGES:-}" ]; then
+    for space in none activations unembedding; do
+      "$hsae" explain "$to/h-$space-seed${seeds[0]}" "$store" --model "$model" --out "$to/features"
+    done
+    python3 runs/results.py "$to/features" --hierarchies 10
+  fi
   echo "## $model, block $block"
   python3 runs/results.py "$to" --kinds "${names[@]}" --seeds "${seeds[@]}" \
     --figure whitening-variance core explained_variance "explained variance of held-out rows" \
