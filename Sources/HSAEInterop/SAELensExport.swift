@@ -53,8 +53,8 @@ public struct SAELensExport {
     self.topLevelOnly = topLevelOnly
     if architecture == .hsae, dictionary.thresholds?.codeScale.isEmpty == false {
       throw .usage(
-        "\(run.path): SAELens would choose other latents, because its decoder rows had different norms before it was"
-          + " imported and it has thresholds; export what it was imported from instead.")
+        "\(run.path): its decoder rows had different norms before it was imported, and the layout of an H-SAE has no place"
+          + " for them; export what it was imported from instead.")
     }
   }
 

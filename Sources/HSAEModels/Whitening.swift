@@ -18,7 +18,7 @@ public struct WhiteningSettings: Hashable, Sendable, Codable {
   public enum Loss: String, Hashable, Sendable, Codable, CaseIterable {
     /// In the whitened space: ‖z − ẑ‖².
     case whitened
-    /// After going back: ‖(z − ẑ)·W⁻¹‖² = ‖x − x̂‖², in the units of z (see ``Whitening/metric``).
+    /// After going back: ‖(z − ẑ)·W⁻¹‖² = ‖x − x̂‖² (see ``Whitening/metric``).
     case original
   }
 
@@ -38,8 +38,8 @@ public struct WhiteningSettings: Hashable, Sendable, Codable {
   public static let defaultRidge = 1e-3
 }
 
-/// The change of coordinates x ↦ z = (x − μ)·W, in double precision. Its scale is such that the mean of ‖z‖² over the
-/// training rows is 1, as for rows of unit norm.
+/// The change of coordinates x ↦ z = (x − μ)·W, in double precision. Where hsae makes one, its scale is such that the mean
+/// of ‖z‖² over the training rows is 1, as for rows of unit norm.
 public struct Whitening: Hashable, Sendable {
   /// μ [d].
   public let mean: [Double]
@@ -66,12 +66,15 @@ public struct Whitening: Hashable, Sendable {
   /// Whitening by the covariance C of the training rows [d × d], whose mean is μ [d]: W = c·(C + ρ·λ̄·I)^(−½), with λ̄
   /// the mean eigenvalue of C and ρ the ridge.
   ///
-  /// `rows` names the rows in messages. Fails with `.data` if all rows are the same, if the covariance is not finite, or
-  /// if it lacks full rank and the ridge is 0.
+  /// `rows` names the rows in messages. If the covariance lacks full rank, `lacksRank` is called with its rank. Fails with
+  /// `.data` if all rows are the same, if the covariance is not finite, or if it lacks full rank and the ridge is too
+  /// small to replace eigenvalues of 0; with `.usage` if the ridge is negative or not finite.
   public init(
-    activations covariance: [Double], mean: [Double], ridge: Double, rows: String
+    activations covariance: [Double], mean: [Double], ridge: Double, rows: String,
+    lacksRank: (_ rank: Int) -> Void = { _ in }
   ) throws(Failure) {
-    let spectrum = try Spectrum(covariance, width: mean.count, ridge: ridge, of: rows)
+    let spectrum = try Spectrum(
+      covariance, width: mean.count, ridge: ridge, of: rows, lacksRank)
     let eigen = spectrum.eigen
     let scale = 1 / eigen.values.reduce(0) { $0 + max($1, 0) / spectrum.raised($1) }.squareRoot()
     self.init(
@@ -86,10 +89,10 @@ public struct Whitening: Hashable, Sendable {
   /// `model` and `rows` name both in messages. Fails with `.data` as the other initialiser does.
   public init(
     unembedding covariance: [Double], ridge: Double, model: String, rowMean: [Double],
-    rowCovariance: [Double], rows: String
+    rowCovariance: [Double], rows: String, lacksRank: (_ rank: Int) -> Void = { _ in }
   ) throws(Failure) {
     let width = rowMean.count
-    let spectrum = try Spectrum(covariance, width: width, ridge: ridge, of: model)
+    let spectrum = try Spectrum(covariance, width: width, ridge: ridge, of: model, lacksRank)
     // The mean of ‖x·G^½‖² is that of x·G·xᵀ.
     var squares = 0.0
     let raised = spectrum.eigen.map(spectrum.raised)
@@ -109,24 +112,24 @@ public struct Whitening: Hashable, Sendable {
       inverse: spectrum.eigen.map { 1 / (scale * spectrum.raised($0).squareRoot()) })
   }
 
-  /// The rank of `covariance` [width × width], up to rounding: fewer than `width` if rows are few or columns are
-  /// constant. Nil if it has no eigenvalues.
-  public static func rank(of covariance: [Double], width: Int) -> Int? {
-    SymmetricEigen(covariance, size: width).map(Spectrum.rank)
-  }
-
   /// M = W⁻¹·W⁻ᵀ [d × d]: r·M·rᵀ is the squared norm of an error r of z after going back to x.
   public var metric: [Double] {
     let (width, inverse) = (width, inverse)
     var result = [Double](repeating: 0, count: width * width)
-    for row in 0..<width {
-      for column in row..<width {
-        var sum = 0.0
-        for inner in 0..<width {
-          sum += inverse[row * width + inner] * inverse[column * width + inner]
+    unsafe inverse.withUnsafeBufferPointer { inverse in
+      unsafe result.withUnsafeMutableBufferPointer { result in
+        // Safe: a piece writes its own row and its own column from the diagonal on, and the loop ends before the closures.
+        nonisolated(unsafe) let (inverse, result) = unsafe (inverse, result)
+        parallelFor(width, threads: processorCount) { row, _ in
+          for column in row..<width {
+            var sum = 0.0
+            for inner in 0..<width {
+              unsafe sum += inverse[row * width + inner] * inverse[column * width + inner]
+            }
+            unsafe result[row * width + column] = sum
+            unsafe result[column * width + row] = sum
+          }
         }
-        result[row * width + column] = sum
-        result[column * width + row] = sum
       }
     }
     return result
@@ -178,31 +181,36 @@ private struct Spectrum {
   /// What is added to each eigenvalue.
   let ridge: Double
 
-  /// Fails with `.data` if the covariance of `source` is 0 or not finite, or lacks full rank without a ridge.
-  init(_ covariance: [Double], width: Int, ridge: Double, of source: String) throws(Failure) {
+  /// `lacksRank` is called with the rank if it is below `width`. Fails as ``Whitening`` says.
+  init(
+    _ covariance: [Double], width: Int, ridge: Double, of source: String,
+    _ lacksRank: (_ rank: Int) -> Void
+  ) throws(Failure) {
+    guard ridge >= 0, ridge.isFinite else {
+      throw .usage("--whiten-ridge must be a number of at least 0, not \(ridge).")
+    }
     guard let eigen = SymmetricEigen(covariance, size: width) else {
       throw .data("\(source): the covariance has no eigenvalues; are the numbers finite?")
     }
     let mean = eigen.values.reduce(0) { $0 + max($1, 0) } / Double(max(1, width))
-    guard mean > 0 else {
+    guard let largest = eigen.values.last, mean > 0 else {
       throw .data("\(source): all rows are the same, so they cannot be whitened.")
     }
-    let rank = Self.rank(eigen)
-    if ridge == 0, rank < width {
-      throw .data(
-        "\(source): the covariance has rank \(rank) of \(width); --whiten-ridge must be above 0.")
+    let least = largest * 1e-12
+    let rank = eigen.values.count { $0 > least }
+    if rank < width {
+      guard ridge * mean > least else {
+        throw .data(
+          "\(source): the covariance has rank \(rank) of \(width); --whiten-ridge \(ridge) is too small for that, give a"
+            + " larger one.")
+      }
+      lacksRank(rank)
     }
     (self.eigen, self.ridge) = (eigen, ridge * mean)
   }
 
   /// An eigenvalue with the ridge. Rounding can make one negative.
   func raised(_ value: Double) -> Double { max(value, 0) + ridge }
-
-  /// The eigenvalues that are not 0 up to rounding.
-  static func rank(_ eigen: SymmetricEigen) -> Int {
-    let least = (eigen.values.last ?? 0) * 1e-12
-    return eigen.values.count { $0 > least }
-  }
 }
 
 /// The inner product that measures errors: r·M·rᵀ in place of ‖r‖². With a loss in the original space, M is

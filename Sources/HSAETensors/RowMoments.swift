@@ -5,14 +5,15 @@ internal import CHSAEKernels
 
 /// Sums over rows of width d, of which the mean and the covariance follow.
 ///
-/// The first row is subtracted from all others before they are summed. So a column that is constant has the variance 0
-/// exactly, and a mean that is large beside the spread costs no digits.
+/// A typical row is subtracted from all rows before they are summed: for each column the median of a few of the first
+/// rows. So a column that is constant has the variance 0 exactly, and neither a mean that is large beside the spread nor
+/// a single row of giant norm costs digits.
 public struct RowMoments: Sendable {
   /// Numbers in a row, d.
   public let width: Int
   /// Rows so far.
   public private(set) var count = 0
-  /// The first row [d].
+  /// The typical row [d].
   private var shift: [Double] = []
   /// Σ (x − shift) [d].
   private var sums: [Double]
@@ -40,7 +41,7 @@ public struct RowMoments: Sendable {
   public mutating func add(_ rows: borrowing Matrix, threads: Int = processorCount) {
     precondition(rows.columns == width, "Rows of \(rows.columns) numbers, not \(width).")
     guard rows.rows > 0 else { return }
-    if count == 0 { shift = (0..<width).map { Double(rows[0, $0]) } }
+    if count == 0 { shift = Self.typicalRow(rows) }
     count += rows.rows
     var block = [Double](repeating: 0, count: side * min(Self.blockRows, rows.rows))
     for start in stride(from: 0, to: rows.rows, by: Self.blockRows) {
@@ -50,7 +51,19 @@ public struct RowMoments: Sendable {
     }
   }
 
-  /// Copies the rows `range`, less the first of all, into panels of columns one after another, and adds them to `sums`.
+  /// For each column the median of up to nine rows, spread over `rows`.
+  private static func typicalRow(_ rows: borrowing Matrix) -> [Double] {
+    let sampled = (0..<min(9, rows.rows)).map { $0 * rows.rows / min(9, rows.rows) }
+    var result: [Double] = []
+    for column in 0..<rows.columns {
+      var values: [Float] = []
+      for row in sampled { values.append(rows[row, column]) }
+      result.append(Double(values.sorted()[values.count / 2]))
+    }
+    return result
+  }
+
+  /// Copies the rows `range`, less the typical row, into panels of columns one after another, and adds them to `sums`.
   private mutating func pack(
     _ rows: borrowing Matrix, _ range: Range<Int>, into block: inout [Double], _ threads: Int
   ) {

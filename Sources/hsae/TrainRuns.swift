@@ -19,11 +19,6 @@ extension Train {
     var resources = TrainingResources(
       threads: workers ?? ranks.defaultThreads(), ranks: ranks, backend: backend)
     resources.whitening = whiteningResources(source, threads: resources.threads)
-    if resources.whitening.unembedding == nil,
-      runs.contains(where: { $0.configuration.whitening?.source == .unembedding })
-    {
-      throw WhiteningResources.missingModel
-    }
     sayMemory(runs.map(\.configuration), resources)
     if Launch.isFirst, begun.isEmpty { warnOfZeros(source) }
     return try TrainingGroup(

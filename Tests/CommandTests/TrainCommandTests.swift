@@ -74,7 +74,7 @@ import Testing
       expectRefusal(
         try runHSAE(
           ["train", few, "--out", fixture.path("none")] + CommandFixture.small + white
-            + ["--whiten-ridge", "0"], environment: cache), 65, ["--whiten-ridge must be above 0"])
+            + ["--whiten-ridge", "0"], environment: cache), 65, ["--whiten-ridge 0.0 is too small"])
     }
   }
 

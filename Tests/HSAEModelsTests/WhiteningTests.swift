@@ -131,21 +131,30 @@ import Testing
     var rows = Self.rows(5, width)
     for row in 0..<5 { rows[row, 3] = 2 }
     let moments = Self.moments(rows)
-    #expect(Whitening.rank(of: moments.covariance, width: width) == 4)
+    var rank: Int?
     let whitening = try Whitening(
-      activations: moments.covariance, mean: moments.mean, ridge: 1e-3, rows: "rows.npy")
+      activations: moments.covariance, mean: moments.mean, ridge: 1e-3, rows: "rows.npy"
+    ) { rank = $0 }
+    #expect(rank == 4)
     #expect(
       Self.isIdentity(Self.product(whitening.matrix, whitening.inverse, width), width, scale: 1))
     let norms = whitening.product(threads: 1).squaredNorms(of: rows, threads: 1)
     #expect(abs(norms.reduce(0, +) / 5 - 1) < 1e-4)
-    let refused = failure {
-      _ = try Whitening(
-        activations: moments.covariance, mean: moments.mean, ridge: 0, rows: "rows.npy")
+    for ridge in [0, 1e-80] {
+      let refused = failure {
+        _ = try Whitening(
+          activations: moments.covariance, mean: moments.mean, ridge: ridge, rows: "rows.npy")
+      }
+      #expect(
+        refused?.kind == .data && refused?.message.contains("rank 4 of 12; --whiten-ridge") == true)
     }
-    #expect(
-      refused
-        == .data(
-          "rows.npy: the covariance has rank 4 of 12; --whiten-ridge must be above 0."))
+    for ridge in [-1, .infinity, .nan] {
+      let refused = failure {
+        _ = try Whitening(
+          activations: moments.covariance, mean: moments.mean, ridge: ridge, rows: "rows.npy")
+      }
+      #expect(refused?.kind == .usage)
+    }
     let equal = failure {
       _ = try Whitening(
         activations: [Double](repeating: 0, count: 4), mean: [1, 1], ridge: 1, rows: "rows.npy")

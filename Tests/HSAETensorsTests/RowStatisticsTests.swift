@@ -31,8 +31,8 @@ import Testing
     }
   }
 
-  /// Mean and covariance are those of the definition, to the rounding of doubles, also where a mean is a million times
-  /// the spread and where rows come in pieces.
+  /// Mean and covariance are those of the definition, to the rounding of doubles, also where a mean is a thousand
+  /// times the spread and where rows come in pieces.
   @Test(arguments: [(1, 1), (3, 5), (127, 16), (1300, 33), (2500, 130)])
   func momentsAreThoseOfTheDefinition(rows: Int, columns: Int) {
     var x = Self.matrix(rows, columns)
@@ -65,6 +65,27 @@ import Testing
       }
     }
     #expect(moments.covariance[columns * columns - 1] == 0)
+  }
+
+  /// A first row of giant norm costs no digits.
+  @Test func anOutlierCostsNoDigits() {
+    var x = Self.matrix(2_000, 8)
+    for column in 0..<8 { x[0, column] *= 1e5 }
+    var moments = RowMoments(width: 8)
+    moments.add(x, threads: 1)
+    var (mean, sums) = ([Double](repeating: 0, count: 8), [Double](repeating: 0, count: 64))
+    for row in 0..<2_000 { for i in 0..<8 { mean[i] += Double(x[row, i]) / 2_000 } }
+    for row in 0..<2_000 {
+      for place in 0..<64 {
+        let (i, j) = (place / 8, place % 8)
+        sums[place] += (Double(x[row, i]) - mean[i]) * (Double(x[row, j]) - mean[j]) / 2_000
+      }
+    }
+    let (own, expected) = (
+      SymmetricEigen(moments.covariance, size: 8), SymmetricEigen(sums, size: 8)
+    )
+    for (a, b) in zip(own?.values ?? [], expected?.values ?? []) { #expect(abs(a - b) < 1e-7 * b) }
+    #expect(own?.values.count == 8)
   }
 
   /// Each instruction set adds up the products of two panels as plain sums do.

@@ -3,7 +3,6 @@
 import HSAE
 import HSAEModels
 import HSAESupport
-import HSAETensors
 import HSAETestSupport
 import Testing
 
@@ -68,10 +67,9 @@ import Testing
           + ["--whiten", "activations", "--whiten-loss", loss.rawValue] + fixture.arguments,
         environment: ["HSAE_CACHE": fixture.path("cache")])
       #expect(command.code == 0, "\(command.errors)")
-      var rows = Matrix(rows: 24 * 77, columns: 20, elements: fixture.rows.elements)
-      rows.scaleRowsToUnit()
+      let plain = try SparseDictionary(path: fixture.path("command"))
       var moments = RowMoments(width: 20)
-      moments.add(rows, threads: 1)
+      moments.add(plain.normalised(fixture.rows))
       let whitening = try Whitening(
         activations: moments.covariance, mean: moments.mean,
         ridge: WhiteningSettings.defaultRidge, rows: "rows")
@@ -83,6 +81,7 @@ import Testing
       #expect(loaded.encode(fixture.rows).all == given.dictionary().encode(fixture.rows).all)
       // From the first rows, in memory, and saved.
       let memory = try Training(fixture.options, width: 20, threads: 1)
+      await #expect(throws: HSAE.Failure.self) { try await memory.save(to: fixture.path("early")) }
       try await memory.run(on: Pieces(rows: fixture.rows))
       try await memory.save(to: fixture.path("saved"))
       #expect(try fixture.weights("saved") == fixture.weights("command"))

@@ -81,6 +81,10 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
       ($0.whiten, $0.whitenLoss, $0.beta, $0.matryoshka) = (.activations, .original, 0, [7, 21])
       ($0.auxk, $0.auxkK, $0.deadWindow) = (0.03, 6, 77)
     },
+    BackendCase(name: "whitened, errors of the original rows, a prefix without weight") {
+      ($0.whiten, $0.whitenLoss) = (.activations, .original)
+      ($0.matryoshka, $0.matryoshkaWeights) = ([7, 21], [0, 1, 0.5])
+    },
     BackendCase(name: "flat, whitened, errors of the original rows, AuxK") {
       ($0.whiten, $0.whitenLoss, $0.sublatents, $0.subspace) = (.activations, .original, 0, 0)
       ($0.auxk, $0.auxkK, $0.deadWindow, $0.experts) = (0.03, 6, 77, 120)

@@ -163,11 +163,21 @@ import Testing
       Path.removeAll(fixture.checkpoint("run", 24))
       let file = RunDirectory.whiteningFile(fixture.path("run"))
       let whole = fileBytes(file)
-      try DurableFile.write(Array(whole.dropLast(9)), to: file)
-      #expect(failure { try fixture.resume("run") }?.kind == .data)
+      var other = whole
+      other[whole.count / 2] ^= 1
+      for bytes in [Array(whole.dropLast(9)), other] {
+        try DurableFile.write(bytes, to: file)
+        #expect(failure { try fixture.resume("run") }?.kind == .data)
+      }
       Path.removeAll(file)
       let gone = failure { try fixture.resume("run") }
       #expect(gone?.kind == .missing && gone?.message.contains("whitening.safetensors") == true)
+      // Before the first checkpoint it is made again, and kept.
+      try copyAll(fixture.path("run"), to: fixture.path("new"))
+      for step in [7, 14, 21] { Path.removeAll(fixture.checkpoint("new", step)) }
+      try fixture.resume("new")
+      #expect(try fixture.result("new").files.last == fixture.result("new").files.last)
+      #expect(fileBytes(RunDirectory.whiteningFile(fixture.path("new"))) == whole)
       try DurableFile.write(whole, to: file)
       try fixture.resume("run")
     }

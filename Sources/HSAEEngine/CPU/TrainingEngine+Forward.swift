@@ -330,8 +330,8 @@ extension TrainingEngine {
     }
   }
 
-  /// What the kernel `residuals` does for `rows`, at most a piece, with the inner product r·M·rᵀ in place of ‖r‖²:
-  /// `low` becomes a·r·M, `high` a·r·M + b·h·M.
+  /// Computes residuals of `rows`, at most a piece, as the kernel `residuals` does, with r·M·rᵀ in place of ‖r‖²: `low`
+  /// becomes a·r·M, `high` a·r·M + b·h·M.
   private func measure(
     _ level: Int, _ rows: Range<Int>, _ a: Float, _ b: Float, _ metric: RowProduct, _ worker: Int,
     _ sums: UnsafeMutablePointer<Double>
@@ -341,45 +341,40 @@ extension TrainingEngine {
     let start = (level * batch + rows.lowerBound) * d
     let count = rows.count * d
     let (low, high) = unsafe (self.low.base + start, self.high.base + start)
-    // Without β, h of the whole dictionary is measured too, but it is no part of the gradient.
-    let measured = b > 0 || shape.isFlat || level < levelEnds.count - 1 ? b : a
     var plain = [0.0, 0.0]
     for row in 0..<rows.count {
+      // With weights of 1, `low` is r and `high` is r + h.
       unsafe kernels.residuals(
-        high + row * d, low + row * d, batchRows.base + (rows.lowerBound + row) * d, a, measured, d,
+        high + row * d, low + row * d, batchRows.base + (rows.lowerBound + row) * d, 1, 1, d,
         &plain)
     }
-    if plainLow.count > 0 { unsafe (plainLow.base + start).update(from: low, count: count) }
-    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * count) { copies in
-      guard let before = copies.baseAddress else { return }
+    if plainLow.count > 0 { unsafe kernels.scale(plainLow.base + start, low, a, count) }
+    unsafe kernels.axpy(high, low, -1, count)
+    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { copy in
+      guard let before = copy.baseAddress else { return }
       unsafe before.update(from: low, count: count)
       unsafe metric.run(low, count: rows.count, into: low, worker: worker)
-      // r = low / a
-      let full = unsafe product(before, low, count) / Double(a * a)
+      let full = unsafe product(before, low, count)
       unsafe sums[0] += full
-      guard measured > 0 else {
+      unsafe kernels.scale(low, low, a, count)
+      // In a flat dictionary h is r, and h of a prefix is in no loss.
+      if shape.isFlat || level < levelEnds.count - 1 {
         unsafe sums[1] += full
         return unsafe high.update(from: low, count: count)
       }
-      let top = unsafe before + count
-      unsafe top.update(from: high, count: count)
-      unsafe kernels.axpy(top, before, -1, count)
-      unsafe metric.run(top, count: rows.count, into: high, worker: worker)
-      // h = top / measured
-      unsafe sums[1] += product(top, high, count) / Double(measured * measured)
-      if b > 0 {
-        unsafe kernels.axpy(high, low, 1, count)
-      } else {
-        unsafe high.update(from: low, count: count)
-      }
+      unsafe before.update(from: high, count: count)
+      unsafe metric.run(high, count: rows.count, into: high, worker: worker)
+      unsafe sums[1] += product(before, high, count)
+      unsafe kernels.scale(high, high, b, count)
+      unsafe kernels.axpy(high, low, 1, count)
     }
   }
 
-  // Safe: both have `count` numbers.
-  /// Σ x y over `count` numbers, in double.
+  /// Σ x y over `count` numbers, whole rows, in double.
   private func product(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int)
     -> Double
   {
+    // Safe: both have `count` numbers.
     var sum = 0.0
     for start in stride(from: 0, to: count, by: shape.width) {
       sum += unsafe Double(kernels.dot(x + start, y + start, shape.width))
@@ -441,28 +436,33 @@ extension TrainingEngine {
     return rows.lowerBound / size..<pieceCount(rows.upperBound, size: size)
   }
 
+  /// Σ x·M·xᵀ over the batch.
+  private func measuredSquares(_ metric: RowProduct) -> Double {
+    // Safe: a piece reads its own rows and writes its own element of `pieceSums`; `products` has room for a piece.
+    let (d, pieces) = (shape.width, pieceCount(batch, size: Self.rowsPerPiece))
+    parallelFor(pieces, threads: threads) { piece, worker in
+      let rows = pieceRange(piece, size: Self.rowsPerPiece, count: batch)
+      let x = unsafe batchRows.base + rows.lowerBound * d
+      unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rows.count * d) { products in
+        guard let y = products.baseAddress else { return }
+        unsafe metric.run(x, count: rows.count, into: y, worker: worker)
+        unsafe pieceSums.base[piece] = product(x, y, rows.count * d)
+      }
+    }
+    return (0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] }
+  }
+
   /// Σ‖x − x̄‖² of the batch in the recipe's inner product, with x̄ its mean; NaN if all rows are equal.
   func totalVariance() -> Double {
-    // Safe: rows are below `batch`, columns below d; `mean` and `measured` have d numbers.
+    // Safe: rows are below `batch`, columns below d; `row` and `product` have d numbers.
     let d = shape.width
     var squares = 0.0
     var sums = [Double](repeating: 0, count: d)
-    var measured = [Float](repeating: 0, count: d * Self.rowsPerPiece)
-    for piece in 0..<pieceCount(batch, size: Self.rowsPerPiece) {
-      let rows = pieceRange(piece, size: Self.rowsPerPiece, count: batch)
-      let x = unsafe batchRows.base + rows.lowerBound * d
-      if let metric {
-        unsafe measured.withUnsafeMutableBufferPointer { measured in
-          guard let y = measured.baseAddress else { return }
-          unsafe metric.run(x, count: rows.count, into: y, worker: 0)
-          unsafe squares += product(x, y, rows.count * d)
-        }
-      } else {
-        for row in 0..<rows.count { unsafe squares += kernels.sum_squares(x + row * d, d) }
-      }
-      for row in 0..<rows.count {
-        for column in 0..<d { unsafe sums[column] += Double(x[row * d + column]) }
-      }
+    if let metric { squares = measuredSquares(metric) }
+    for row in 0..<batch {
+      let x = unsafe batchRows.base + row * d
+      if metric == nil { unsafe squares += kernels.sum_squares(x, d) }
+      for column in 0..<d { unsafe sums[column] += Double(x[column]) }
     }
     if ranks != nil {
       squares = share.copies.sum(squares)

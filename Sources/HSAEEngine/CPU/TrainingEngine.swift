@@ -124,7 +124,7 @@ public final class TrainingEngine {
   let levelSums: Buffer<Double>
   /// Multiplies errors by the recipe's inner product; nil for the plain one.
   let metric: RowProduct?
-  /// What `low` would be in the plain inner product, for the auxiliary loss [levels × batch × d]; empty unless the recipe
+  /// The gradient `low` in the plain inner product, for the auxiliary loss [levels × batch × d]; empty unless the recipe
   /// has both.
   let plainLow: Buffer<Float>
   /// bf16 copies of the two gradients, which the backward pass reads; empty in fp32.

@@ -123,11 +123,7 @@ private struct UnembeddedTokens: Sendable {
           + " \(width); give the model it was trained on.")
     }
     let vocabulary = try file.vocabulary()
-    gain = try file.finalNormGain() ?? [Float](repeating: 1, count: width)
-    guard gain.count == width else {
-      throw .data(
-        "\(file.path): output_norm.weight has \(gain.count) numbers, not \(width); it is damaged.")
-    }
+    gain = try file.finalNormGain(width: width)
     kept = (0..<min(stored.rows, vocabulary.count)).filter { token in
       switch vocabulary.kinds[token] {
       case .normal, .userDefined, .undefined: vocabulary.isDecodable[token]

@@ -55,7 +55,8 @@ extension Whitening {
     ]
     // Weights of a sound file are far below this.
     guard numbers.joined().allSatisfy({ $0 < 1e30 }),
-      source.parameters.bias.elements.allSatisfy({ abs($0) < 1e30 })
+      (source.parameters.bias.elements + source.encoderBias + source.threshold)
+        .allSatisfy({ abs($0) < 1e30 })
     else {
       throw .data(
         "\(path): folded into the weights, these matrices give numbers that are too large.")

@@ -217,8 +217,10 @@ extension TrainingConfiguration {
     checkpointEvery = try all.checkpointEvery
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
     keep = try all.keep
+    // The mean of ‖z‖² of whitened rows is 1.
     let seesUnitRows =
-      normalize == .unit || normalize == .layerNorm || normalize == .none && isStore
+      whitening != nil || normalize == .unit || normalize == .layerNorm
+      || normalize == .none && isStore
     try setRecipe(given, options, seesUnitRows: seesUnitRows)
     if initialVectors.contains(.encoderBias) {
       if given.encoderBias == EncoderBiasOption.none {

@@ -285,7 +285,7 @@ public struct TrainingOptions: Hashable, Sendable {
       "Where errors are measured: whitened (default) or original (after going back to the rows)."),
     .init(
       "whiten-ridge", \.whitenRidge,
-      "What is added to each eigenvalue of the covariance, as a fraction of their mean (default 0.001).",
+      "Add this fraction of the mean eigenvalue of the covariance to each eigenvalue (default 0.001).",
       .notNegative),
     .init(
       "init", \.initialWeights, "Take sizes and weights from a .safetensors file.",

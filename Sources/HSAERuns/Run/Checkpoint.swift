@@ -3,8 +3,8 @@
 //
 //   step-00001500/hsae.json                  what the dictionary is (`DictionaryDescription`)
 //                 hsae_weights.safetensors   its weights, tensors named as in `docs/method.md`
-//                 hsae_whitened_weights.safetensors   those that are trained, if rows are whitened; the others are
-//                                          folded and read rows that are not
+//                 hsae_whitened_weights.safetensors   the trained weights of a whitened run; hsae_weights then has
+//                                          the folded ones
 //                 optimizer.safetensors      first.* and second.* moments, usage statistics
 //                 trainer_state.json         step, rows seen, hashes of the other files
 //
@@ -64,6 +64,8 @@ package struct TrainerState: Codable, Hashable, Sendable {
   package var batchThreshold: Double?
   /// The threshold of sublatents that follows their budget; nil without one.
   package var subThreshold: Double?
+  /// SHA-256 of the run's whitening.safetensors; nil if rows are not whitened.
+  package var whitening: String?
   /// SHA-256 of the other files, by name.
   package var hashes: [String: String]
   /// SHA-256 of this file without this line.
@@ -134,11 +136,18 @@ package enum Checkpoint {
     }
     partialPath = world.gathered(partialPath)[0]
     let hashes = try writeTensors(state, share, whitening, into: partialPath)
+    var whiteningHash: String?
+    try world.onFirst { () throws(Failure) in
+      if whitening != nil {
+        whiteningHash = try SHA256.hash(file: RunDirectory.whiteningFile(Path.parent(folder)))
+      }
+    }
     let rest = TrainerState(
       step: state.step, tokens: state.usage.rows, seconds: seconds,
       rateWeight: state.usage.rateWeight,
       batchThreshold: configuration.batchTopK == nil ? nil : state.batchThreshold,
-      subThreshold: configuration.sublatentBudget == nil ? nil : state.subThreshold, hashes: hashes)
+      subThreshold: configuration.sublatentBudget == nil ? nil : state.subThreshold,
+      whitening: whiteningHash, hashes: hashes)
     var activation = configuration.activation
     if let threshold = rest.subThreshold { activation.subThreshold = Float(threshold) }
     let description = DictionaryDescription(

@@ -99,10 +99,21 @@ public struct RunDirectory: Sendable {
     return Path.exists(folder) ? try StoredVocabulary.attributes(at: folder) : nil
   }
 
-  /// How the rows of the run were whitened; nil if they were not, or if a program has not given it enough of them yet.
-  public func whitening() throws(Failure) -> Whitening? {
+  /// How the rows of the run were whitened; nil if they were not.
+  ///
+  /// Fails with `.missing` if the file is not there, and with `.data` if it is damaged or has another hash than `sha256`,
+  /// which a checkpoint has.
+  package func whitening(sha256: String? = nil) throws(Failure) -> Whitening? {
     let file = Self.whiteningFile(path)
-    guard description.training?.whitening != nil, Path.exists(file) else { return nil }
+    guard description.training?.whitening != nil else { return nil }
+    guard Path.exists(file) else {
+      throw .missing("\(file): the file is gone; copy it back, or begin the run again.")
+    }
+    if let sha256, try SHA256.hash(file: file) != sha256 {
+      throw .data(
+        "\(file): the content does not match its recorded SHA-256; the file is damaged or of another run."
+      )
+    }
     return try Whitening(path: file, width: description.shape.width)
   }
 

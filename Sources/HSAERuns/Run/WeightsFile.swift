@@ -72,8 +72,8 @@ public enum WeightsFile {
   /// The weights in the file at `path`, or in the shards whose index is there (`TensorShards`), for a
   /// dictionary of `shape`: all of them, or those of `experts`.
   ///
-  /// Fails with `.data` unless every decoder row has unit norm to within 1e-5; with `isFolded` only those of sublatents
-  /// must (``Whitening/folded(_:threads:)``). No row is renormalised.
+  /// Fails with `.data` unless every decoder row has unit norm to within 1e-5. With `isFolded` it checks only the rows of
+  /// sublatents (``Whitening/folded(_:threads:)``). No row is renormalised.
   public static func read(
     from path: String, shape: DictionaryShape, experts: Range<Int>? = nil, isFolded: Bool = false
   ) throws(Failure) -> Parameters {

@@ -49,7 +49,7 @@ public struct TrainingBench {
       "The run has other sizes than the configuration.")
     try Trainer.checkMachine([configuration], TrainingResources(threads: threads))
     (checkpoint, state) = try run.requireWholeCheckpoint(warn: warn)
-    whitening = try run.whitening()
+    whitening = try run.whitening(sha256: state.whitening)
     (self.configuration, self.source, self.threads) = (configuration, source, threads)
   }
 

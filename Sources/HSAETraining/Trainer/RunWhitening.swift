@@ -10,7 +10,7 @@ public import HSAETensors
 
 /// What whitening needs beside the rows of a run.
 public struct WhiteningResources: Sendable {
-  /// The whitening itself, if a program has it; nil: it follows from the rows.
+  /// A whitening that a program gives. Without one, the rows decide.
   public var given: Whitening?
   /// The folder that keeps means and covariances of rows, so that a second run need not read the rows for them; nil: no
   /// such folder.
@@ -37,20 +37,53 @@ extension TrainingConfiguration {
   ) throws(Failure) -> Whitening? {
     guard let settings = whitening else { return nil }
     if let given = resources.whitening.given { return given }
-    let world = resources.ranks.world
-    var own: Whitening?
-    try world.onFirst { () throws(Failure) in
-      own = try Whitening(
+    return try shared(resources.ranks) { () throws(Failure) in
+      if settings.source == .unembedding, resources.whitening.unembedding == nil {
+        throw WhiteningResources.missingModel
+      }
+      return try Whitening(
         settings, rows: rowCovariance(of: source, resources), source: source.path,
         resources.whitening)
     }
+  }
+
+  /// The whitening of the run `run` that is resumed. Without a checkpoint, which has the hash `sha256` of its file, it may
+  /// have to be made again.
+  func whitening(
+    of run: RunDirectory, sha256: String?, hasCheckpoint: Bool, _ source: (any RowSource)?,
+    _ resources: TrainingResources
+  ) throws(Failure) -> Whitening? {
+    guard whitening != nil else { return nil }
+    let known = try shared(resources.ranks) { () throws(Failure) in
+      let file = RunDirectory.whiteningFile(run.path)
+      return Path.exists(file) || hasCheckpoint ? try run.whitening(sha256: sha256) : nil
+    }
+    guard known == nil, let source else { return known }
+    let made = try whitening(of: source, resources)
+    try resources.ranks.world.onFirst { () throws(Failure) in
+      try made?.write(to: RunDirectory.whiteningFile(run.path))
+    }
+    return made
+  }
+
+  /// What `make` gives on rank 0, on all ranks.
+  private func shared(
+    _ ranks: Ranks, _ make: () throws(Failure) -> Whitening?
+  ) throws(Failure) -> Whitening? {
+    let world = ranks.world
+    var own: Whitening?
+    try world.onFirst { () throws(Failure) in own = try make() }
     guard world.size > 1 else { return own }
-    let width = source.width
-    let numbers =
-      own.map { $0.mean + $0.matrix + $0.inverse }
-      ?? [Double](repeating: 0, count: width * (1 + 2 * width))
-    let all = world.gathered(numbers)[0]
+    let numbers = own.map { $0.mean + $0.matrix + $0.inverse } ?? []
+    // Safe: doubles have no padding bytes, and any bytes make one.
+    let bytes = world.gathered(bytes: unsafe numbers.withUnsafeBytes { unsafe Array($0) })[0]
     try world.check()
+    if bytes.isEmpty { return nil }
+    let width = shape.width
+    let count = bytes.count / 8
+    let all: [Double] = unsafe bytes.withUnsafeBytes { bytes in
+      (0..<count).map { unsafe bytes.loadUnaligned(fromByteOffset: 8 * $0, as: Double.self) }
+    }
     return Whitening(
       mean: Array(all[..<width]), matrix: Array(all[width..<width + width * width]),
       inverse: Array(all[(width + width * width)...]))
@@ -62,7 +95,7 @@ extension TrainingConfiguration {
   ) throws(Failure) -> RowCovariance {
     let file = resources.whitening.cache.map { folder in
       let key = [
-        source.fingerprint, normalize.rawValue, String(source.rowCount), String(source.width),
+        "1", source.fingerprint, normalize.rawValue, String(source.rowCount), String(source.width),
       ]
       return Path.join(folder, SHA256.hash(key.joined(separator: "\n")) + ".safetensors")
     }
@@ -75,9 +108,13 @@ extension TrainingConfiguration {
       "whitening: reading \(counted(source.rowCount, "row")) for their covariance")
     let moments = try RowMoments(of: source, normalize, threads: resources.threads)
     let result = RowCovariance(mean: moments.mean, covariance: moments.covariance)
-    if let file {
+    guard let file else { return result }
+    do throws(Failure) {
       try Path.createDirectories(Path.parent(file))
       try result.write(to: file)
+    } catch {
+      resources.whitening.note(
+        "whitening: the cache does not keep the covariance: \(error.message)")
     }
     return result
   }
@@ -89,32 +126,30 @@ extension Whitening {
     _ settings: WhiteningSettings, rows: RowCovariance, source: String,
     _ resources: WhiteningResources
   ) throws(Failure) {
-    let (covariance, name): ([Double], String)
+    let width = rows.mean.count
+    func say(_ name: String) -> (Int) -> Void {
+      { rank in
+        resources.note(
+          "whitening: the covariance of \(name) has rank \(rank) of \(width); the ridge (--whiten-ridge"
+            + " \(settings.ridge)) replaces the eigenvalues that are 0")
+      }
+    }
     switch settings.source {
     case .activations:
       self = try Whitening(
-        activations: rows.covariance, mean: rows.mean, ridge: settings.ridge, rows: source)
-      (covariance, name) = (rows.covariance, source)
+        activations: rows.covariance, mean: rows.mean, ridge: settings.ridge, rows: source,
+        lacksRank: say(source))
     case .unembedding:
-      guard let unembedding = resources.unembedding else {
-        throw WhiteningResources.missingModel
-      }
+      guard let unembedding = resources.unembedding else { throw WhiteningResources.missingModel }
       let own = try unembedding()
       guard own.covariance.count == rows.covariance.count else {
         throw .data(
-          "\(own.model): its unembedding has another width than the rows, \(rows.mean.count); give the model that"
-            + " made them.")
+          "\(own.model): its unembedding has another width than the rows, \(width); give the model that made them."
+        )
       }
       self = try Whitening(
         unembedding: own.covariance, ridge: settings.ridge, model: own.model, rowMean: rows.mean,
-        rowCovariance: rows.covariance, rows: source)
-      (covariance, name) = own
-    }
-    let width = rows.mean.count
-    if let rank = Whitening.rank(of: covariance, width: width), rank < width {
-      resources.note(
-        "whitening: the covariance of \(name) has rank \(rank) of \(width); the ridge (--whiten-ridge"
-          + " \(settings.ridge)) stands in for the rest")
+        rowCovariance: rows.covariance, rows: source, lacksRank: say(own.model))
     }
   }
 }

@@ -23,7 +23,7 @@ extension Trainer {
     resources.whitening.given = whitening
     switch (configuration.whitening?.source, whitening) {
     case (nil, .some):
-      throw .usage("A whitening is given, but --whiten does not ask for one; set it.")
+      throw .usage("A whitening is given, but the options' whiten does not ask for one; set it.")
     case (.some, .some(let given)) where given.width != configuration.shape.width:
       throw .usage(
         "The whitening is for rows of width \(given.width), and these have \(configuration.shape.width)."
@@ -126,6 +126,11 @@ extension Trainer {
     if Path.exists(path) {
       throw Failure(
         .cannotCreate, "\(path): there is something already; choose another folder to save into.")
+    }
+    if estimatesWhitening {
+      throw .usage(
+        "The whitening follows from the first rows, and none have come; give the training rows before you save it."
+      )
     }
     try Path.createDirectories(Path.parent(path))
     let folder = try DurableDirectory(path: path)

@@ -104,21 +104,21 @@ extension Trainer {
     }
     if ranks.isFirst { run.removePartialFiles() }
     try Self.checkMachine([configuration], resources)
-    var whitening = try ranks.world.agree { () throws(Failure) in try run.whitening() }
     var seconds = 0.0
     let backend: any StepBackend
+    let whitening: Whitening?
     if let folder = try ranks.newestWholeCheckpoint(of: run, warn: warn) {
+      let hash = try ranks.world.agree { () throws(Failure) in
+        try Checkpoint.state(of: folder).whitening
+      }
+      whitening = try configuration.whitening(
+        of: run, sha256: hash, hasCheckpoint: true, source, resources)
       let share = RankShare(
         shape: configuration.shape, batch: configuration.batch, ranks: ranks)
       (backend, seconds) = try ranks.world.agree { () throws(Failure) in
         let place = try Checkpoint.state(of: folder)
         let state = try Checkpoint.read(
           folder, state: place, configuration: configuration, share: share)
-        guard (whitening == nil) == (configuration.whitening == nil) else {
-          throw .missing(
-            "\(RunDirectory.whiteningFile(path)): the file is gone, and the run cannot be resumed without it."
-          )
-        }
         return (
           resources.backend.type.init(
             state, recipe: configuration.recipe(whitening), share: share,
@@ -127,9 +127,8 @@ extension Trainer {
         )
       }
     } else {
-      if whitening == nil, let source {
-        whitening = try configuration.whitening(of: source, resources)
-      }
+      whitening = try configuration.whitening(
+        of: run, sha256: nil, hasCheckpoint: false, source, resources)
       backend = try Self.freshBackend(configuration, whitening, source: source, resources)
     }
     let step = backend.withState { $0.step }

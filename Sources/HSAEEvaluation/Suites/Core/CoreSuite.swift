@@ -65,6 +65,11 @@ public enum CoreSuite: EvaluationSuite {
             + " \(grouped(run.shape.activeExperts)) strongest that \(run.name) keeps; import it with a larger"
             + " --max-active.")
       }
+      for space in spaces where runs.count > 1 && space.normalize == run.description.normalize {
+        result.notes.append(
+          "Explained variance whitened by \(space.source.rawValue) uses the whitening of \(space.run)."
+        )
+      }
       if let note = input.note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
         result.notes.append(note)
       }

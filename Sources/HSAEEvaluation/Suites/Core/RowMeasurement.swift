@@ -50,10 +50,12 @@ extension RowQuantities {
 
 /// A whitened space in which errors are measured too.
 struct WhitenedSpace {
-  /// What whitening is made from, in the order of their quantities.
+  /// The sources, in the order of their numbers in `RowQuantities.whitened`.
   static let sources: [WhiteningSettings.Source] = [.activations, .unembedding]
 
   let source: WhiteningSettings.Source
+  /// The run whose whitening it is.
+  let run: String
   /// How rows are normalised before.
   let normalize: Normalisation
   /// x ↦ x·W.
@@ -69,7 +71,7 @@ struct WhitenedSpace {
       else { continue }
       result.append(
         WhitenedSpace(
-          source: settings.source, normalize: run.description.normalize,
+          source: settings.source, run: run.name, normalize: run.description.normalize,
           product: RowProduct(
             whitening.matrix.map { Float($0) }, width: whitening.width, workers: threads)))
     }
@@ -83,16 +85,16 @@ struct WhitenedSpace {
   ) {
     guard let place = Self.sources.firstIndex(of: source) else { return }
     /// ‖(x − other)·W‖² of each row.
-    func distances(_ other: (_ row: Int, _ column: Int) -> Float) -> [Double] {
+    func distances(_ other: borrowing Matrix) -> [Double] {
       var differences = x.copy()
-      for row in 0..<differences.rows {
-        for column in 0..<differences.columns { differences[row, column] -= other(row, column) }
+      differences.forEachRow(threads: threads) { index, row in
+        let own = other.row(other.rows == 1 ? 0 : index)
+        for column in row.indices { row[column] -= own[column] }
       }
       return product.squaredNorms(of: differences, threads: threads)
     }
-    let spread = distances { Float(mean[$1]) }
-    let errors = distances { full[$0, $1] }
-    let topErrors = distances { top[$0, $1] }
+    let spread = distances(Matrix(rows: 1, columns: mean.count, elements: mean.map { Float($0) }))
+    let (errors, topErrors) = (distances(full), distances(top))
     for row in quantities.indices {
       quantities[row].replaceSubrange(
         3 * place..<3 * place + 3, with: [spread[row], errors[row], topErrors[row]])
