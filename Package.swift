@@ -81,7 +81,7 @@ let package = Package(
     library("HSAESupport", ["CCrypto", "HSAEPlatform"]),
     library("HSAEHTML", ["HSAESupport"]),
     library("HSAETensors", ["CHSAEKernels", "CDNNL", "CLAPACKE", "HSAEPlatform"]),
-    library("HSAEModels", ["CHSAEKernels", "HSAETensors"]),
+    library("HSAEModels", ["CHSAEKernels", "HSAETensors", "HSAEPlatform"]),
     library(
       "HSAEDistribution",
       ["HSAESupport", .target(name: "CMPI", condition: .when(traits: ["MPI"]))]),
@@ -167,7 +167,7 @@ let package = Package(
     tests("HSAESupportTests", ["HSAESupport"]),
     tests("HSAEHTMLTests", ["HSAEHTML", "HSAETensors"]),
     tests("HSAETensorsTests", ["HSAETensors", "CHSAEKernels"]),
-    tests("HSAEModelsTests", ["HSAEModels", "HSAETensors"], exclude: ["Fixtures"]),
+    tests("HSAEModelsTests", ["HSAEModels", "HSAETensors", "HSAEPlatform"], exclude: ["Fixtures"]),
     tests("HSAEActivationsTests", ["HSAEActivations", "HSAETensors", "HSAESupport"]),
     tests(
       "HSAELanguageModelsTests",

@@ -106,4 +106,4 @@ for name in "${kinds[@]}"; do
   for seed in "${seeds[@]}"; do runs+=("$folder/$name-seed$seed"); done
   measure structure "$name" "${runs[@]}"
 done
-python3 runs/truth-results.py "$folder" --kinds "${kinds[@]}" --seeds "${seeds[@]}"
+python3 runs/results.py "$folder" --kinds "${kinds[@]}" --seeds "${seeds[@]}"

@@ -213,7 +213,7 @@ static const hsae_kernels HSAE(table) = {
     HSAE(outer_bfloat16), HSAE(panel_sums), HSAE(panel_sums_bfloat16),
     HSAE(pair_columns), HSAE(expand_bits), HSAE(spread),      HSAE(residuals),
     HSAE(scan),         HSAE(sub_forward), HSAE(sub_backward), HSAE(adam),
-    HSAE(adam_bfloat16), HSAE(sum_squares), HSAE(fourth_powers),
+    HSAE(adam_bfloat16), HSAE(sum_squares), HSAE(fourth_powers), HSAE(gram_panel),
     HSAE(largest),      HSAE(exp_sum),     HSAE(gather_half)};
 #undef HSAE
 #undef HSAE_NAME

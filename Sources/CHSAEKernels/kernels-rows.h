@@ -141,6 +141,23 @@ static float HSAE(fourth_powers)(const float *x, ptrdiff_t n) {
   return HSAE(reduce)(s0 + s1) + tail;
 }
 
+// Tiles of 16 columns; each visit keeps as many sums in registers as the instruction set has room for.
+static void HSAE(gram_panel)(double *sums, ptrdiff_t ld, const double *a, const double *b, ptrdiff_t n) {
+  enum { size = HSAE_GRAM_PANEL, rows = HSAE_WIDE ? 8 : 4, columns = HSAE_WIDE ? 16 : 8 };
+  for (ptrdiff_t i = 0; i < size; i += rows)
+    for (ptrdiff_t j = 0; j < size; j += columns) {
+      d8 sum[rows][columns / 8] = {0};
+      for (ptrdiff_t t = 0; t < n; t++) {
+        d8 right[columns / 8];
+        for (int c = 0; c < columns / 8; c++) right[c] = *(const d8 *)(b + t * size + j + 8 * c);
+        for (int r = 0; r < rows; r++)
+          for (int c = 0; c < columns / 8; c++) sum[r][c] += right[c] * a[t * size + i + r];
+      }
+      for (int r = 0; r < rows; r++)
+        for (int c = 0; c < columns / 8; c++) *(d8 *)(sums + (i + r) * ld + j + 8 * c) += sum[r][c];
+    }
+}
+
 // ---- predictions ----
 
 static float HSAE(largest)(const float *x, ptrdiff_t n) {

@@ -18,6 +18,7 @@
 #pragma clang diagnostic ignored "-Wpsabi"
 
 typedef float v16 __attribute__((vector_size(64), aligned(4)));
+typedef double d8 __attribute__((vector_size(64), aligned(8)));
 typedef int32_t i16 __attribute__((vector_size(64)));
 typedef int32_t i16u __attribute__((vector_size(64), aligned(4)));
 typedef uint16_t u16x16 __attribute__((ext_vector_type(16)));

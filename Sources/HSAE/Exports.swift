@@ -9,6 +9,8 @@
 @_exported public import struct HSAEModels.LearningRateSchedule
 @_exported public import struct HSAEModels.ReconstructionQuality
 @_exported public import struct HSAEModels.ReconstructionSummary
+@_exported public import struct HSAEModels.Whitening
+@_exported public import struct HSAEModels.WhiteningSettings
 @_exported public import struct HSAEPlatform.Failure
 @_exported public import enum HSAERuns.BiasOption
 @_exported public import struct HSAERuns.MetricsRecord
@@ -17,4 +19,6 @@
 @_exported public import enum HSAERuns.Preset
 @_exported public import enum HSAERuns.RowOrder
 @_exported public import struct HSAERuns.TrainingOptions
+@_exported public import enum HSAERuns.WhitenOption
 @_exported public import enum HSAETensors.Precision
+@_exported public import struct HSAETensors.RowMoments

@@ -70,6 +70,12 @@ extension Rows: RandomAccessCollection {
   }
 }
 
+extension RowMoments {
+  /// Adds all of `rows`, which must have its width. Normalise them first as the dictionary will
+  /// (``SparseDictionary/normalised(_:)``).
+  public mutating func add(_ rows: Rows) { add(rows.matrix()) }
+}
+
 extension Rows {
   /// The rows as a matrix, which kernels can read.
   func matrix() -> Matrix { Matrix(rows: count, columns: width, elements: elements) }

@@ -10,7 +10,10 @@ final class TrainerQueue: @unchecked Sendable {
   private let trainer: Trainer
   private let queue = WorkQueue(label: "hsae.training")
 
-  init(_ trainer: Trainer) { self.trainer = trainer }
+  private let threads: Int
+
+  /// `threads` are those of the trainer's backend.
+  init(_ trainer: Trainer, threads: Int) { (self.trainer, self.threads) = (trainer, threads) }
 
   /// Takes a step on `rows` [batch × width]; returns its record if there is one.
   func step(on rows: [Float], waited: Double) async throws(Failure) -> MetricsRecord? {
@@ -24,7 +27,9 @@ final class TrainerQueue: @unchecked Sendable {
 
   /// Sets what depends on the first rows.
   func begin(with rows: [Float]) async throws(Failure) {
-    try await queue.run { [self] () throws(Failure) in trainer.begin(with: rows) }
+    try await queue.run { [self] () throws(Failure) in
+      try trainer.begin(with: rows, threads: threads)
+    }
   }
 
   func checkpoint() async throws(Failure) {

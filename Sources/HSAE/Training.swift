@@ -45,16 +45,21 @@ public final class Training {
   ///   - run: the folder of the run, which must be missing or empty. It gets records and checkpoints, and
   ///     every command of `hsae` takes it. Without a folder everything stays in memory and is lost with the
   ///     program unless it is saved (``save(to:)``).
+  ///   - whitening: how rows are whitened, if the options' ``TrainingOptions/whiten`` asks for it. Without it, the mean and
+  ///     covariance of the first 32,768 rows decide.
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
   /// - Throws: ``Failure`` of the kind `usage` if options contradict each other, `unavailable` if there is not
   ///   enough memory, `cannotCreate` if the folder cannot be made.
   public init(
-    _ options: TrainingOptions, width: Int, run: String? = nil, threads: Int? = nil
+    _ options: TrainingOptions, width: Int, run: String? = nil, whitening: Whitening? = nil,
+    threads: Int? = nil
   ) throws(Failure) {
     let configuration = try TrainingConfiguration(options, streamOfWidth: width)
+    let threads = threads ?? processorCount
     trainer = TrainerQueue(
       try Trainer.beginStream(
-        into: run, configuration: configuration, threads: threads ?? processorCount))
+        into: run, configuration: configuration, whitening: whitening, threads: threads),
+      threads: threads)
     (self.width, batch, steps, step) = (width, configuration.batch, configuration.steps, 0)
     assembler = BatchAssembler(width: width)
   }
@@ -69,17 +74,17 @@ public final class Training {
   ///   - threads: how many threads (nil: all processors); the result does not depend on it.
   ///   - warn: called with a message for each damaged checkpoint that is skipped.
   /// - Throws: ``Failure`` if there is no such run, if it is being trained, or if it was not trained by
-  ///   ``init(_:width:run:threads:)``.
+  ///   ``init(_:width:run:whitening:threads:)``.
   public init(
     resuming run: String, threads: Int? = nil, warn: (String) -> Void = { _ in }
   ) throws(Failure) {
-    let trainer = try Trainer.resumeStream(
-      run, threads: threads ?? processorCount, warn: warn)
+    let threads = threads ?? processorCount
+    let trainer = try Trainer.resumeStream(run, threads: threads, warn: warn)
     let configuration = trainer.configuration
     (width, batch) = (configuration.shape.width, configuration.batch)
     (steps, step) = (configuration.steps, trainer.step)
     assembler = BatchAssembler(width: width)
-    self.trainer = TrainerQueue(trainer)
+    self.trainer = TrainerQueue(trainer, threads: threads)
   }
 
   // The last call still holds the trainer for a moment, and with it the lock of the run's folder.

@@ -144,21 +144,25 @@ public final class ReferenceBackend: StepBackend {
       report.aboveThreshold = Double(above) / batch / Double(m)
     }
     if settings.wantsVariance {
-      report.explainedVariance = 1 - step.loss.reconstruction * batch / variance(rows)
+      report.explainedVariance =
+        1 - step.loss.reconstruction * batch / variance(rows, reference)
     }
     return report
   }
 
-  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are equal.
-  private func variance(_ rows: [Double]) -> Double {
+  /// Σ‖x − x̄‖² of the batch, in the recipe's inner product, with x̄ its mean; NaN if all rows are equal.
+  private func variance(_ rows: [Double], _ settings: ReferenceSettings) -> Double {
     let d = recipe.shape.width
     var means = [Double](repeating: 0, count: d)
     for index in rows.indices { means[index % d] += rows[index] / Double(share.batch) }
-    let spread = rows.indices.reduce(0.0) {
-      let difference = rows[$1] - means[$1 % d]
-      return $0 + difference * difference
+    func squares(_ center: [Double]) -> Double {
+      (0..<share.batch).reduce(0.0) { sum, row in
+        let difference = (0..<d).map { rows[row * d + $0] - center[$0] }
+        return sum + zip(difference, settings.measured(difference)).reduce(0) { $0 + $1.0 * $1.1 }
+      }
     }
-    return spread > rows.reduce(0) { $0 + $1 * $1 } * 1e-6 ? spread : .nan
+    let spread = squares(means)
+    return spread > squares([Double](repeating: 0, count: d)) * 1e-6 ? spread : .nan
   }
 
   private func countUsage(_ pass: ReferenceForward, subThreshold: Double) {

@@ -53,8 +53,8 @@ public struct SAELensExport {
     self.topLevelOnly = topLevelOnly
     if architecture == .hsae, dictionary.thresholds?.codeScale.isEmpty == false {
       throw .usage(
-        "\(run.path): SAELens would choose other latents, because its decoder rows had different norms before it was"
-          + " imported and it has thresholds; export what it was imported from instead.")
+        "\(run.path): its decoder rows had different norms before it was imported, and the layout of an H-SAE has no place"
+          + " for them; export what it was imported from instead.")
     }
   }
 
@@ -120,7 +120,8 @@ public struct SAELensExport {
       // Where decoder rows have unit norm, this changes no code; it allows `fold_W_dec_norm`, which dashboards
       // call. Otherwise the largest codes are chosen before they are multiplied by the norms.
       members["rescale_acts_by_decoder_norm"] = .bool(
-        dictionary.thresholds?.codeScale.isEmpty ?? true)
+        dictionary.thresholds?.codeScale.isEmpty ?? true
+          && run.description.training?.whitening == nil)
     case .hsae:
       members["k"] = .integer(shape.activeExperts)
       members["n_experts"] = .integer(shape.experts)

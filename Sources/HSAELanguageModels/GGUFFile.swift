@@ -180,6 +180,16 @@ public struct GGUFFile: ~Copyable, Sendable {
     return try floats(of: stored, threads: 1).elements
   }
 
+  /// The same for rows of `width`; ones if the file has none. Fails with `.data` if its width is another.
+  public func finalNormGain(width: Int) throws(Failure) -> [Float] {
+    let gain = try finalNormGain() ?? [Float](repeating: 1, count: width)
+    guard gain.count == width else {
+      throw .data(
+        "\(path): output_norm.weight has \(gain.count) numbers, not \(width); it is damaged.")
+    }
+    return gain
+  }
+
   /// Whether the last normalisation is a LayerNorm, which subtracts the mean of a row, and not an RMSNorm.
   ///
   /// The file says which of the two has an epsilon. If it states both or neither, a bias decides, because only

@@ -130,3 +130,34 @@ extension Vocabulary {
       isDecodable: isDecodable + extra.map { _ in true })
   }
 }
+
+extension GGUFFile {
+  /// The covariance [width × width] of the unembedding's rows, all of them, summed in double precision. Each row is first
+  /// multiplied by the gain of the last normalisation, as its logit is; if that is a LayerNorm, which subtracts a row's
+  /// mean, the mean of the product is subtracted from it too.
+  ///
+  /// Fails with `.data` if the file has no unembedding or its numbers do not fit.
+  public func unembeddingCovariance(threads: Int = processorCount) throws(Failure) -> [Double] {
+    let stored = try unembeddingMatrix()
+    let gain = try finalNormGain(width: stored.columns)
+    let centres = lastNormCentres
+    var moments = RowMoments(width: stored.columns)
+    let size = 16_384
+    for start in stride(from: 0, to: stored.rows, by: size) {
+      var rows = try floats(
+        of: stored, rows: start..<min(stored.rows, start + size), threads: threads)
+      rows.forEachRow(threads: threads) { _, row in
+        var sum = 0.0
+        for column in row.indices {
+          row[column] *= gain[column]
+          sum += Double(row[column])
+        }
+        guard centres else { return }
+        let mean = Float(sum / Double(gain.count))
+        for column in row.indices { row[column] -= mean }
+      }
+      moments.add(rows, threads: threads)
+    }
+    return moments.covariance
+  }
+}

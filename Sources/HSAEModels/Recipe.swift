@@ -166,6 +166,9 @@ public struct Recipe: Hashable, Sendable {
   public var sublatentBudget: SublatentBudget?
   /// The terms of the loss and their coefficients.
   public var objective: Objective
+  /// The inner product that measures the errors of reconstructions; nil: the plain one. The auxiliary loss of dead latents
+  /// always has the plain one.
+  public var errorMetric: ErrorMetric?
   /// The vectors that are trained beside the matrices. JumpReLU needs `thresholds`.
   public var vectors: TrainedVectors
   /// The weights that are not trained.

@@ -74,7 +74,7 @@ func scoreNote(_ unit: RowKind, shuffled: Double? = nil, rows: Int? = nil) -> Ma
   }
   return """
     <details class="how"><summary>How the clearest are chosen</summary>
-    <p>hsae computes a score between 0 and 1 for every expert; nobody chooses by hand. A sublatent is
+    <p>hsae computes a score between 0 and 1 for every expert and lists the highest. A sublatent is
     <i>judged</i> if it is active (its code reaches the threshold) for at least 5 distinct words. Its 16
     strongest words are then used. An expert with fewer than 3 judged sublatents scores 0. <i>w</i> is the mean
     cosine of two words of one sublatent, and <i>b</i> that of words of different sublatents of the expert,

@@ -270,7 +270,7 @@ extension TrainingConfiguration {
     return "\(shape.activeExperts) active"
   }
 
-  /// A line for each of the prefixes and the controls that there are.
+  /// A line for the whitening and for each of the prefixes and the controls that there are.
   var recipeLines: [String] {
     var lines: [String] = []
     if let prefixes = objective.prefixes {
@@ -279,6 +279,14 @@ extension TrainingConfiguration {
       }
       lines.append(
         "prefixes: " + prefixes.map { grouped($0) }.joined(separator: ", ") + (weights ?? ""))
+    }
+    if let whitening {
+      let source =
+        whitening.source == .activations
+        ? "the covariance of these rows" : "the model's unembedding"
+      lines.append(
+        "whitened by \(source), ridge \(short(whitening.ridge)), errors measured in the"
+          + " \(whitening.loss.rawValue) space")
     }
     if let freeze { lines.append("control: the \(freeze.rawValue) was left as it was drawn") }
     if let decoderCosine {

@@ -22,7 +22,8 @@ struct Train: ParsableCommand, RunsOnRanks {
       two that does (at least 512); warm-ups of at most 5 % of the run. --sublatents 0 trains a flat \
       TopK dictionary (beta, ortho, l1 and threshold 0; AuxK 1/30).
 
-      Every option except --out, --also, --resume, --config, --backend, --plugin, --device, --dictionary-ranks, --giant-norms, --tensorboard, \
+      Every option except --out, --also, --resume, --config, --backend, --plugin, --device, --model, --dictionary-ranks, \
+      --giant-norms, --tensorboard, \
       --allow-incomplete and --json is also a key of a --config file (JSON), by its long name; the command line wins.
 
       --also trains another dictionary on the same batches and may be repeated: \
@@ -84,6 +85,12 @@ struct Train: ParsableCommand, RunsOnRanks {
 
   @Option(help: "With --backend pjrt: the number of the device, from 0 (default 0).")
   var device: Int?
+
+  @Option(
+    help:
+      "The language model, for --whiten unembedding: a name or a GGUF file (default: the one that made the rows, if it is in the cache).",
+    completion: .model)
+  var model: String?
 
   @Option(help: "Processes that share one dictionary, if several train (default: all of them).")
   var dictionaryRanks: Int?

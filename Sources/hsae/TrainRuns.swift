@@ -18,9 +18,10 @@ extension Train {
     let (runs, source, workers) = try ranks.world.agree { () throws(Failure) in
       try resolved(begun)
     }
-    let resources = TrainingResources(
+    var resources = TrainingResources(
       threads: workers ?? ranks.defaultThreads(), ranks: ranks, backend: backend,
       device: try chosenDevice())
+    resources.whitening = whiteningResources(source, threads: resources.threads)
     sayMemory(runs.map(\.configuration), resources)
     if Launch.isFirst, begun.isEmpty { warnOfZeros(source) }
     return try TrainingGroup(
@@ -36,6 +37,28 @@ extension Train {
       report("hsae: device \(choice.number) of \(path) (\(platform)) computes the steps.")
     }
     return choice
+  }
+
+  /// What --whiten needs beside the rows of `source`: the cache and the language model.
+  private func whiteningResources(_ source: any RowSource, threads: Int) -> WhiteningResources {
+    var result = WhiteningResources()
+    result.cache = Path.join(ModelCache().folder, "row-statistics")
+    result.note = { report("hsae: \($0).") }
+    let stored = (source as? ActivationStore)?.attributes
+    guard let name = model ?? stored.flatMap({ ModelCache().path(ofModel: $0.modelSHA256) }) else {
+      return result
+    }
+    result.unembedding = { () throws(Failure) in
+      let path = try ModelFetcher(say: { report("hsae: \($0)") }).resolve(name)
+      let file = try GGUFFile(path: path)
+      if let stored, try file.sha256() != stored.modelSHA256 {
+        throw .data(
+          "\(path): the rows of \(source.path) are of another model (\(stored.modelName), SHA-256"
+            + " \(stored.modelSHA256.prefix(12))…); give that one.")
+      }
+      return (try file.unembeddingCovariance(threads: threads), path)
+    }
+    return result
   }
 
   /// The folders of the runs to continue, the same on all ranks; none without --resume.

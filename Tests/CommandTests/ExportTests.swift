@@ -67,11 +67,19 @@ import Testing
     for (a, b) in zip(rebuilt, expected.reconstruction) { #expect(abs(a / scale - b) < 1e-5) }
   }
 
-  @Test func flatIsSAELensTopK() throws {
+  /// A whitened dictionary is folded: its decoder rows have no unit norm, and SAELens must choose codes before it multiplies
+  /// them by norms.
+  @Test(arguments: [
+    ["--bias=geometric-median"], ["--whiten=activations"],
+    ["--whiten=activations", "--whiten-loss=original", "--bias=geometric-median"],
+  ])
+  func flatIsSAELensTopK(_ own: [String]) throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
-      let options = ["--sublatents=0", "--subspace=0", "--bias=geometric-median", "--steps=60"]
-      #expect(try runHSAE(fixture.training("run", options)).code == 0)
+      let options = ["--sublatents=0", "--subspace=0", "--steps=60"] + own
+      let trained = try runHSAE(
+        fixture.training("run", options), environment: ["HSAE_CACHE": fixture.path("cache")])
+      #expect(trained.code == 0, "\(trained.errors)")
       let out = fixture.path("saelens")
       let result = try runHSAE(["export", fixture.path("run"), "--out", out])
       #expect(result.code == 0, "\(result.errors)")
@@ -79,6 +87,8 @@ import Testing
       let cfg = try JSONFile.readTree(from: Path.join(out, "cfg.json"))
       #expect(cfg["architecture"]?.string == "topk" && cfg["d_sae"]?.integer == 40)
       #expect(cfg["normalize_activations"]?.string == "constant_norm_rescale")
+      let isWhitened = own.contains("--whiten=activations")
+      #expect(cfg["rescale_acts_by_decoder_norm"]?.bool == !isWhitened)
 
       let file = try SafetensorsFile(path: Path.join(out, "sae_weights.safetensors"))
       let (encoder, decoder) = (try rows(file, "W_enc"), try rows(file, "W_dec"))
@@ -144,6 +154,28 @@ import Testing
           codes.reduce(bias[column]) { $0 + $1.value * decoder[$1.key][column] }
         }
         expectAlike(row, codes, rebuilt)
+      }
+    }
+  }
+
+  /// A whitened H-SAE unfolds too, and imported again it rebuilds rows alike.
+  @Test func whitenedHierarchiesAreExported() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let options = ["--whiten=activations", "--steps=60"]
+      let trained = try runHSAE(
+        fixture.training("run", options), environment: ["HSAE_CACHE": fixture.path("cache")])
+      #expect(trained.code == 0, "\(trained.errors)")
+      let (out, back) = (fixture.path("saelens"), fixture.path("back"))
+      #expect(try runHSAE(["export", fixture.path("run"), "--out", out]).code == 0)
+      try expectUnfolded(out, fixture)
+      let imported = try runHSAE(["import", out, "--out", back])
+      #expect(imported.code == 0, "\(imported.errors)")
+      let own = try encoded(fixture.path("run"), fixture.data, experts: 40, sublatents: 4)
+      let other = try encoded(back, fixture.data, experts: 40, sublatents: 4)
+      for (a, b) in zip(own, other) {
+        #expect(a.codes.keys.count { $0 < 40 } == b.codes.keys.count { $0 < 40 })
+        for (x, y) in zip(a.reconstruction, b.reconstruction) { #expect(abs(x - y) < 1e-5) }
       }
     }
   }

@@ -24,6 +24,75 @@ import Testing
     }
   }
 
+  /// The mean and covariance that whitening uses are those of NumPy in double precision, to 1e-9; rows that are too few or
+  /// constant are named.
+  @Test func whiteningHasTheCovarianceOfNumPy() throws {
+    guard let python = ProcessInfo.processInfo.environment["HSAE_INTEROP_PYTHON"], !python.isEmpty
+    else { return }
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      let cache = ["HSAE_CACHE": fixture.path("cache")]
+      let white = ["--whiten", "activations", "--normalize", "none", "--steps", "3"]
+      let run = try runHSAE(fixture.training("white", white), environment: cache)
+      #expect(run.code == 0 && run.errors.contains("reading 300 rows"), "\(run.errors)")
+      let again = try runHSAE(fixture.training("again", white), environment: cache)
+      #expect(again.code == 0 && !again.errors.contains("reading"), "\(again.errors)")
+      let statistics = Path.join(fixture.path("cache"), "row-statistics")
+      let file = Path.join(statistics, try Path.list(statistics)[0])
+      let script = """
+        import json, sys, numpy
+        def load_file(path):
+            data = open(path, "rb").read()
+            start = 8 + int.from_bytes(data[:8], "little")
+            return {
+                name: numpy.frombuffer(data[start:][slice(*t["data_offsets"])]).reshape(t["shape"])
+                for name, t in json.loads(data[8:start]).items() if name != "__metadata__"}
+        x = numpy.load(sys.argv[1]).astype(numpy.float64)
+        own = load_file(sys.argv[2])
+        mean, covariance = x.mean(0), numpy.cov(x, rowvar=False, bias=True)
+        assert abs(own["mean"] - mean).max() <= 1e-9 * abs(mean).max()
+        assert abs(own["covariance"] - covariance).max() <= 1e-9 * abs(covariance).max()
+        white = load_file(sys.argv[3])
+        z = (x - white["mean"]) @ white["matrix"]
+        assert abs((z ** 2).sum(1).mean() - 1) < 1e-9
+        assert abs(white["matrix"] @ white["inverse"] - numpy.eye(20)).max() < 1e-9
+        """
+      let compared = try RunningCommand(
+        python,
+        ["-c", script, fixture.data, file, fixture.path("white/whitening.safetensors")]
+      ).result()
+      #expect(compared.code == 0, "\(compared.errors)")
+      // Fewer rows than columns, one of them constant.
+      let few = fixture.path("few.npy")
+      var numbers: [Float] = []
+      for index in 0..<9 * 20 { numbers.append(index % 20 == 4 ? 1 : Float(index * 7 % 23) - 11) }
+      try writeNumpy(numbers, width: 20, to: few)
+      let narrow = try runHSAE(
+        ["train", few, "--out", fixture.path("few")] + CommandFixture.small + white,
+        environment: cache)
+      #expect(narrow.code == 0 && narrow.errors.contains("of 20; the ridge"), "\(narrow.errors)")
+      expectRefusal(
+        try runHSAE(
+          ["train", few, "--out", fixture.path("none")] + CommandFixture.small + white
+            + ["--whiten-ridge", "0"], environment: cache), 65, ["--whiten-ridge 0.0 is too small"])
+    }
+  }
+
+  @Test func whiteningOptionsNeedWhitening() throws {
+    try withTemporaryFolder { folder in
+      let fixture = try CommandFixture(in: folder)
+      for option in [["--whiten-loss", "original"], ["--whiten-ridge", "0.1"]] {
+        expectRefusal(try runHSAE(fixture.training("run", option)), 64, ["need --whiten"])
+      }
+      expectRefusal(
+        try runHSAE(fixture.training("run", ["--whiten", "unembedding"])), 64, ["--model"])
+      expectRefusal(
+        try runHSAE(
+          fixture.training("run", ["--whiten", "activations", "--whiten-ridge=-1"])), 64,
+        ["--whiten-ridge"])
+    }
+  }
+
   /// A run by a relative path can be resumed from another folder.
   @Test func pathsMayBeRelative() throws {
     try withTemporaryFolder { folder in

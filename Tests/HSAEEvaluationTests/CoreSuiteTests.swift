@@ -53,6 +53,55 @@ import Testing
     }
   }
 
+  /// If one of the runs was whitened, errors of all are measured in its space too: by the definition, with its W.
+  @Test func errorsAreMeasuredInTheWhitenedSpaceToo() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/rows.npy"
+      try writeNumpy(shifted(400, width: 6), width: 6, to: path)
+      let source = try openRows(path: path)
+      let half = try EvaluationFixture.changed(
+        EvaluationFixture.run(
+          "half",
+          DictionaryShape(width: 6, experts: 12, sublatents: 0, subspace: 0, activeExperts: 2),
+          normalize: Normalisation.none
+        ) {
+          for latent in 0..<12 {
+            let sign: Float = latent < 6 ? 1 : -1
+            $0.encoderSide[latent, latent % 6] = sign
+            $0.decoderSide[latent, latent % 6] = sign
+          }
+        }, folder + "/run"
+      ) { $0.whitening = WhiteningSettings(source: .activations) }
+      let matrix: [Double] = (0..<36).map { $0 % 7 == 0 ? 3 : Double($0 * 7 % 5) }
+      try Path.createDirectories(folder + "/run")
+      try Whitening(mean: [Double](repeating: 0, count: 6), matrix: matrix, inverse: matrix)
+        .write(to: RunDirectory.whiteningFile(folder + "/run"))
+      let perfect = try EvaluationFixture.perfect(6, normalize: Normalisation.none)
+      let results = try CoreSuite.evaluate([half, perfect], EvaluationFixture.input(source))
+      let key = "explained_variance_whitened_activations"
+      #expect(abs(try value(results[1], key) - 1) < 1e-5)
+      let x = try source.matrix(rows: 0..<400)
+      let rebuilt = half.dictionary.decode(half.dictionary.encode(x, threads: 1), threads: 1)
+      let mean = x.meanRow()
+      func squares(_ difference: (Int, Int) -> Double) -> Double {
+        var sum = 0.0
+        for row in 0..<400 {
+          for column in 0..<6 {
+            let z = (0..<6).reduce(0) { $0 + difference(row, $1) * matrix[$1 * 6 + column] }
+            sum += z * z
+          }
+        }
+        return sum
+      }
+      let error = squares { Double(x[$0, $1]) - Double(rebuilt[$0, $1]) }
+      let spread = squares { Double(x[$0, $1]) - mean[$1] }
+      #expect(abs(try value(results[0], key) - (1 - error / spread)) < 1e-4)
+      #expect(try value(results[0], key) != value(results[0], "explained_variance"))
+      #expect(results[0]["explained_variance_whitened_unembedding"] == nil)
+      #expect(try CoreSuite.evaluate([perfect], EvaluationFixture.input(source))[0][key] == nil)
+    }
+  }
+
   @Test func theMeanExplainsNothing() throws {
     try withTemporaryFolder { folder in
       let rows = shifted(400, width: 6)

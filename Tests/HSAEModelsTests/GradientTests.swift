@@ -94,7 +94,26 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
     divided.testDescription = "flat, matryoshka, AuxK by levels, divided by the variance"
     divided.settings.selection = .topK
     divided.settings.auxiliaryScale = .variance
-    return [batch, flatBatch, nested, jump, flatJump, levels, divided]
+    var measured = nested
+    measured.testDescription = "H-SAE, matryoshka, bias, another inner product of errors"
+    measured.settings.metric = metric(5)
+    var flatMeasured = flat
+    flatMeasured.testDescription = "flat, AuxK, another inner product of errors"
+    flatMeasured.settings.metric = metric(5)
+    return [
+      batch, flatBatch, nested, jump, flatJump, levels, divided, measured, flatMeasured,
+    ]
+  }
+
+  /// A symmetric positive matrix of `width` rows.
+  private static func metric(_ width: Int) -> [Double] {
+    var generator = SeededGenerator(seed: 3)
+    let root = (0..<width * width).map { _ in Double(generator.nextSymmetric()) }
+    return (0..<width * width).map { place in
+      (0..<width).reduce(0) {
+        $0 + root[place / width * width + $1] * root[place % width * width + $1]
+      }
+    }
   }
 
   /// This case with one term of the loss at a time.

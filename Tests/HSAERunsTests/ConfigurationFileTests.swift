@@ -26,6 +26,7 @@ import Testing
          "l0-target": 9.5, "l0-weight": 0.1, "jumprelu-bandwidth": 0.2, "jumprelu-start": 0.3,
          "dead-penalty": 0.4, "most-active": 99, "matryoshka": [2, 5], "matryoshka-weights": [1, 0.5],
          "encoder-bias": "zero", "freeze": "encoder", "decoder-cosine": 0.8,
+         "whiten": "activations", "whiten-loss": "original", "whiten-ridge": 0.01,
          "auxk-scale": "dead-share", "auxk-scope": "prefixes", "k-sub": 1.5}
         """, to: path)
       let options = try TrainingOptions.read(from: path)

@@ -73,6 +73,12 @@ import Testing
       { $0.activation = .jumprelu }, { ($0.activation, $0.l0Target) = (.jumprelu, 16) })
     #expect(same.l0Target == 16)
     #expect(given({ $0.freeze = .decoder }, { $0.decoderCosine = 0.8 }).decoderCosine == nil)
+    let plainRows = given(
+      { $0.whiten = WhitenOption.none },
+      { ($0.whiten, $0.whitenLoss, $0.whitenRidge) = (.activations, .original, 0.1) })
+    #expect(plainRows.whitenLoss == nil && plainRows.whitenRidge == nil)
+    #expect(
+      given({ $0.whitenLoss = .original }, { $0.whiten = .activations }).whiten == .activations)
     #expect(given({ $0.decoderCosine = 0.8 }, { $0.freeze = .decoder }).freeze == nil)
     let prefixes = given(
       { $0.matryoshka = [2_048] },

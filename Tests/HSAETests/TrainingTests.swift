@@ -55,6 +55,55 @@ import Testing
     }
   }
 
+  /// A whitened stream has the bits of the command, whether the whitening is given or comes from the first rows, and
+  /// after an interruption.
+  @Test(arguments: [WhiteningSettings.Loss.whitened, .original])
+  func whitenedStreamsAreThoseOfTheCommand(_ loss: WhiteningSettings.Loss) async throws {
+    try await withTemporaryFolder { folder in
+      var fixture = try LibraryFixture(in: folder, rows: 24 * 77)
+      (fixture.options.whiten, fixture.options.whitenLoss) = (.activations, loss)
+      let command = try runHSAE(
+        ["train", fixture.file, "--out", fixture.path("command"), "--order", "file"]
+          + ["--whiten", "activations", "--whiten-loss", loss.rawValue] + fixture.arguments,
+        environment: ["HSAE_CACHE": fixture.path("cache")])
+      #expect(command.code == 0, "\(command.errors)")
+      let plain = try SparseDictionary(path: fixture.path("command"))
+      var moments = RowMoments(width: 20)
+      moments.add(plain.normalised(fixture.rows))
+      let whitening = try Whitening(
+        activations: moments.covariance, mean: moments.mean,
+        ridge: WhiteningSettings.defaultRidge, rows: "rows")
+      let given = try Training(
+        fixture.options, width: 20, run: fixture.path("given"), whitening: whitening, threads: 2)
+      try await given.run(on: Pieces(rows: fixture.rows))
+      #expect(try fixture.weights("given") == fixture.weights("command"))
+      let loaded = try SparseDictionary(path: fixture.path("given"))
+      #expect(loaded.encode(fixture.rows).all == given.dictionary().encode(fixture.rows).all)
+      // From the first rows, in memory, and saved.
+      let memory = try Training(fixture.options, width: 20, threads: 1)
+      await #expect(throws: HSAE.Failure.self) { try await memory.save(to: fixture.path("early")) }
+      try await memory.run(on: Pieces(rows: fixture.rows))
+      try await memory.save(to: fixture.path("saved"))
+      #expect(try fixture.weights("saved") == fixture.weights("command"))
+      // Interrupted and resumed.
+      do {
+        let begun = try Training(
+          fixture.options, width: 20, run: fixture.path("parts"), whitening: whitening)
+        try await begun.run(on: Rows(Array(fixture.rows.prefix(9 * 77))))
+        #expect(begun.step == 9)
+      }
+      let rest = try Training(resuming: fixture.path("parts"))
+      try await rest.run(on: Rows(Array(fixture.rows[(9 * 77)...])))
+      #expect(try rest.isFinished && fixture.weights("parts") == fixture.weights("command"))
+      // A whitening that no option asks for, and one of another width, are refused.
+      fixture.options.whiten = WhitenOption.none
+      fixture.options.whitenLoss = nil
+      #expect(throws: HSAE.Failure.self) {
+        try Training(fixture.options, width: 20, whitening: whitening)
+      }
+    }
+  }
+
   /// A loop until all steps are done would never end on a sequence without rows, so it throws.
   @Test func anEmptyStreamIsRefused() async throws {
     try await withTemporaryFolder { folder in

@@ -82,6 +82,28 @@ struct BackendCase: Sendable, CustomTestStringConvertible {
     BackendCase(name: "frozen decoder") { $0.freeze = .decoder },
     BackendCase(name: "frozen encoder") { $0.freeze = .encoder },
     BackendCase(name: "bounded decoder", refused: "--decoder-cosine") { $0.decoderCosine = 0.999 },
+    BackendCase(name: "whitened") { $0.whiten = .activations },
+    BackendCase(name: "whitened, errors of the original rows, bias", refused: "--whiten-loss") {
+      ($0.whiten, $0.whitenLoss, $0.bias) = (.activations, .original, .geometricMedian)
+    },
+    BackendCase(
+      name: "whitened, errors of the original rows, β 0, matryoshka, AuxK", refused: "--matryoshka"
+    ) {
+      ($0.whiten, $0.whitenLoss, $0.beta, $0.matryoshka) = (.activations, .original, 0, [7, 21])
+      ($0.auxk, $0.auxkK, $0.deadWindow) = (0.03, 6, 77)
+    },
+    BackendCase(
+      name: "whitened, errors of the original rows, a prefix without weight",
+      refused: "--matryoshka"
+    ) {
+      ($0.whiten, $0.whitenLoss) = (.activations, .original)
+      ($0.matryoshka, $0.matryoshkaWeights) = ([7, 21], [0, 1, 0.5])
+    },
+    BackendCase(name: "flat, whitened, errors of the original rows, AuxK", refused: "--whiten-loss")
+    {
+      ($0.whiten, $0.whitenLoss, $0.sublatents, $0.subspace) = (.activations, .original, 0, 0)
+      ($0.auxk, $0.auxkK, $0.deadWindow, $0.experts) = (0.03, 6, 77, 120)
+    },
   ]
 }
 
@@ -102,7 +124,8 @@ extension TrainingFixture {
       let reader = BatchReader(
         source: try source(),
         sequence: RowSequence(count: 300, order: .shuffled, seed: trainer.configuration.rowSeed),
-        batch: trainer.configuration.batch, normalisation: .unit, firstBatch: trainer.step,
+        batch: trainer.configuration.batch, normalisation: .unit, whitening: trainer.whitening,
+        firstBatch: trainer.step,
         bufferSize: trainer.backend.batchRows.count)
       try trainer.openLog()
       while trainer.step < steps {

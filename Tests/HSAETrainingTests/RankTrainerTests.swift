@@ -378,7 +378,7 @@ private func freshEngine(
   _ configuration: TrainingConfiguration, _ source: any RowSource, _ ranks: Ranks
 ) throws(Failure) -> any StepBackend {
   try Trainer.freshBackend(
-    configuration, source: source, TrainingResources(threads: 1, ranks: ranks))
+    configuration, nil, source: source, TrainingResources(threads: 1, ranks: ranks))
 }
 
 extension StepBackend {

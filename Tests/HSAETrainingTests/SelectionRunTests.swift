@@ -104,7 +104,7 @@ import Testing
     try JSONFile.write(configuration, to: RunDirectory.configurationFile(run))
     let share = RankShare(shape: configuration.shape, batch: configuration.batch)
     try Checkpoint.write(
-      state, of: share, configuration: configuration, seconds: 1,
+      state, of: share, configuration: configuration, whitening: nil, seconds: 1,
       into: RunDirectory.checkpointsFolder(run))
     return (fixture.checkpoint("run", 7), configuration)
   }
@@ -195,7 +195,7 @@ import Testing
       fixture.options.jumpStart = 0.25
       func begun(_ fixture: TrainingFixture) throws -> any StepBackend {
         try Trainer.freshBackend(
-          fixture.configuration(), source: fixture.source(),
+          fixture.configuration(), nil, source: fixture.source(),
           TrainingResources(threads: 1, backend: .reference))
       }
       try begun(fixture).withState {
@@ -223,7 +223,7 @@ import Testing
             path: source.path, fingerprint: source.fingerprint, rows: source.rowCount, width: 20),
           initialShape: described.shape, initialVectors: described.vectors)
         let backend = try Trainer.freshBackend(
-          configuration, source: source, TrainingResources(threads: 1, backend: .reference))
+          configuration, nil, source: source, TrainingResources(threads: 1, backend: .reference))
         backend.withState {
           #expect($0.parameters.vectors == configuration.vectors)
           #expect($0.parameters.thresholds[0, 3] == (vectors.contains(.thresholds) ? 0.75 : 0.25))

@@ -115,6 +115,14 @@ import Testing
       }
     ),
     ("budget of sublatents", { ($0.kSub, $0.thresholdSub, $0.slopeSub) = (0.8, nil, nil) }),
+    ("whitened", { ($0.whiten, $0.precision) = (.activations, .float32) }),
+    (
+      "whitened, errors of the original rows, bias, AuxK",
+      {
+        ($0.whiten, $0.whitenLoss) = (.activations, .original)
+        ($0.bias, $0.auxk, $0.deadWindow) = (.geometricMedian, 0.1, 77)
+      }
+    ),
   ]
 
   @Test(arguments: variants.indices)

@@ -133,6 +133,8 @@ struct RunResult: Equatable {
       for name in [CheckpointName.description, CheckpointName.weights, CheckpointName.optimizer] {
         files.append(fileBytes(Path.join(run.checkpoint(step: step), name)))
       }
+      let trained = Path.join(run.checkpoint(step: step), CheckpointName.whitenedWeights)
+      if Path.exists(trained) { files.append(fileBytes(trained)) }
     }
     records = try run.metrics().map {
       var record = $0

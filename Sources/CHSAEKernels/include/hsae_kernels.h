@@ -17,6 +17,8 @@
 
 /// Columns of a panel, for `panel_sums`.
 #define HSAE_PANEL 64
+/// Columns of a panel, for `gram_panel`.
+#define HSAE_GRAM_PANEL 16
 
 /// The sublatents of one expert, for `sub_forward` and `sub_backward`.
 typedef struct {
@@ -110,6 +112,9 @@ typedef struct {
   double (*sum_squares)(const float *x, ptrdiff_t n);
   /// Σ x⁴ over n.
   float (*fourth_powers)(const float *x, ptrdiff_t n);
+  /// sums[i·ld + j] += Σ_t a[t·p + i] b[t·p + j] for i, j < p = HSAE_GRAM_PANEL and t < n, in double: part of the
+  /// product of columns with columns, of which a and b are panels.
+  void (*gram_panel)(double *sums, ptrdiff_t ld, const double *a, const double *b, ptrdiff_t n);
 
   /// The largest of n numbers, n > 0.
   float (*largest)(const float *x, ptrdiff_t n);

@@ -106,6 +106,8 @@ package struct StepProgram {
         "--k-sub"
       } else if recipe.decoderCosine != nil {
         "--decoder-cosine"
+      } else if recipe.errorMetric != nil {
+        "--whiten-loss original"
       } else if recipe.momentFormat != .float32 { "--moments bfloat16" } else { nil }
     return option.map {
       "--backend pjrt does not train with \($0); leave it out, or use --backend cpu."

@@ -2,7 +2,7 @@
 // the dictionary left over. Their weights are copied into compact matrices, so the cost grows with the number
 // of dead latents and is zero if there are none.
 //
-//   e = x − x̂, without gradient;  ê = Σ over the k_aux largest positive u of dead latents of u d_j
+//   e = x − x̂, in the plain inner product and without gradient;  ê = Σ over the k_aux largest positive u of dead latents of u d_j
 //   L_aux = mean ‖e − ê‖² / mean ‖e − ē‖², NaN → 0, ē the batch's mean of e
 //
 // or, as SAELens has it (`AuxiliaryScale.deadShare`), with u below 0 too:
@@ -227,7 +227,7 @@ extension TrainingEngine {
     // ∂L/∂x̂ = (2w/B)(x̂ − x) with the weight w of the prefix's error, so e = −(B/2w) · ∂L/∂x̂. The buffer of a prefix
     // has the gradients of the larger ones too, which are the next buffer.
     let back = -Float(share.batch) / 2 / levelWeights[level]
-    let low = unsafe self.low.base + level * batch * d
+    let low = unsafe plainResiduals.base + level * batch * d
     let isLast = level == levelEnds.count - 1
     let isAlone = ranks == nil
     let size = AuxiliaryLoss.tileRows
@@ -287,6 +287,9 @@ extension TrainingEngine {
     unsafe ranks?.gatherRows(work.reconstruction.base, rowBytes: d * MemoryLayout<Float>.stride)
     return loss
   }
+
+  /// ∂L/∂x̂ of the plain squared error, from which the errors e follow.
+  var plainResiduals: Buffer<Float> { metric == nil ? low : plainLow }
 
   /// The loss from Σ‖ê − e‖² and Σ‖e − ē‖² over the batch, and the factor that turns ê − e into the gradient of the
   /// weighted loss with respect to ê. `dead` is the number of dead latents.

@@ -90,6 +90,10 @@ extension TrainingEngine: StepBackend {
     // x, x̂ and x̂_high (in bf16 with copies), active pairs, the threshold mask and the panels of the
     // penalty.
     need.batch += rows * d * (isHalf ? 6 + 12 * levels : 4 + 8 * levels)
+    if recipe.errorMetric != nil {
+      need.batch += 4 * d * (d + Double(threads * 4 * Self.rowsPerPiece))
+      if objective.auxk > 0 { need.batch += 4 * rows * d * levels }
+    }
     if recipe.selection != .topK {
       // Candidates of the batch and of every thread's tile; with JumpReLU u − θ of every pair.
       need.batch += rows * Double(shape.activeExperts) * 2 * 16 * 2 + Double(threads) * 0x1p16

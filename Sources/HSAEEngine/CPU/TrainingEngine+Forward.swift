@@ -177,7 +177,7 @@ extension TrainingEngine {
           first = end
           if level < levelEnds.count - 1 { unsafe keepPrefix(level, rows, high, low) }
         }
-        if ranks == nil { residuals(rows) }
+        if ranks == nil { residuals(rows, worker) }
       }
     }
     ranks?.reconstruct(self)
@@ -274,7 +274,7 @@ extension TrainingEngine {
 
   /// Computes the residuals of `rows` (whole pieces). It turns the buffers of the reconstructions into the
   /// gradients with respect to what each level's experts add, and makes their bf16 copies.
-  func residuals(_ rows: Range<Int>) {
+  func residuals(_ rows: Range<Int>, _ worker: Int) {
     // Safe: a piece changes its own rows of the buffers and its own elements of `pieceSums` and `levelSums`. Callers
     // give every piece to one thread.
     let d = shape.width
@@ -284,6 +284,8 @@ extension TrainingEngine {
     let pieces = pieceCount(batch, size: size)
     for piece in rows.lowerBound / size..<pieceCount(rows.upperBound, size: size) {
       let own = pieceRange(piece, size: size, count: batch)
+      // A row at a time while it is in cache; with another inner product the whole piece is one product.
+      let together = metric == nil ? 1 : size
       // From the whole dictionary down: the gradient of a level is its own and that of the levels that contain it.
       for level in stride(from: last, through: 0, by: -1) {
         let sums =
@@ -291,24 +293,93 @@ extension TrainingEngine {
           ? pieceSums.base + 2 * piece : levelSums.base + 2 * (level * pieces + piece)
         unsafe sums.update(repeating: 0, count: 2)
         let weight = levelWeights[level] * a
-        for row in own {
-          let place = (level * batch + row) * d
-          unsafe kernels.residuals(
-            high.base + place, low.base + place, batchRows.base + row * d, weight,
-            level == last ? objective.beta * a : 0, d, sums)
-          if level < last {
-            unsafe kernels.axpy(high.base + place, high.base + place + batch * d, 1, d)
-            unsafe kernels.axpy(low.base + place, low.base + place + batch * d, 1, d)
+        let beta = level == last ? objective.beta * a : 0
+        for first in stride(from: own.lowerBound, to: own.upperBound, by: together) {
+          let part = first..<min(own.upperBound, first + together)
+          if let metric {
+            unsafe measure(level, part, weight, beta, metric, worker, sums)
+          } else {
+            let place = (level * batch + first) * d
+            unsafe kernels.residuals(
+              high.base + place, low.base + place, batchRows.base + first * d, weight, beta, d, sums
+            )
           }
-          if highBF16.count > 0 {
-            unsafe kernels.to_bfloat16(highBF16.base + place, high.base + place, d)
-          }
-          if lowBF16.count > 0 {
-            unsafe kernels.to_bfloat16(lowBF16.base + place, low.base + place, d)
-          }
+          for row in part { finishGradients(level, row, isLast: level == last) }
         }
       }
     }
+  }
+
+  /// Adds to the gradients of one row on `level` those of the levels that contain it, and makes the bf16 copies.
+  private func finishGradients(_ level: Int, _ row: Int, isLast: Bool) {
+    // Safe: the buffers have `batch` rows for each level.
+    let d = shape.width
+    let place = (level * batch + row) * d
+    if !isLast {
+      unsafe kernels.axpy(high.base + place, high.base + place + batch * d, 1, d)
+      unsafe kernels.axpy(low.base + place, low.base + place + batch * d, 1, d)
+      if plainLow.count > 0 {
+        unsafe kernels.axpy(plainLow.base + place, plainLow.base + place + batch * d, 1, d)
+      }
+    }
+    if highBF16.count > 0 {
+      unsafe kernels.to_bfloat16(highBF16.base + place, high.base + place, d)
+    }
+    if lowBF16.count > 0 {
+      unsafe kernels.to_bfloat16(lowBF16.base + place, low.base + place, d)
+    }
+  }
+
+  /// Computes residuals of `rows`, at most a piece, as the kernel `residuals` does, with r·M·rᵀ in place of ‖r‖²: `low`
+  /// becomes a·r·M, `high` a·r·M + b·h·M.
+  private func measure(
+    _ level: Int, _ rows: Range<Int>, _ a: Float, _ b: Float, _ metric: RowProduct, _ worker: Int,
+    _ sums: UnsafeMutablePointer<Double>
+  ) {
+    // Safe: the buffers have `batch` rows for each level, and `rows` are among them. Other threads have other rows.
+    let d = shape.width
+    let start = (level * batch + rows.lowerBound) * d
+    let count = rows.count * d
+    let (low, high) = unsafe (self.low.base + start, self.high.base + start)
+    var plain = [0.0, 0.0]
+    for row in 0..<rows.count {
+      // With weights of 1, `low` is r and `high` is r + h.
+      unsafe kernels.residuals(
+        high + row * d, low + row * d, batchRows.base + (rows.lowerBound + row) * d, 1, 1, d,
+        &plain)
+    }
+    if plainLow.count > 0 { unsafe kernels.scale(plainLow.base + start, low, a, count) }
+    unsafe kernels.axpy(high, low, -1, count)
+    unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: count) { copy in
+      guard let before = copy.baseAddress else { return }
+      unsafe before.update(from: low, count: count)
+      unsafe metric.run(low, count: rows.count, into: low, worker: worker)
+      let full = unsafe product(before, low, count)
+      unsafe sums[0] += full
+      unsafe kernels.scale(low, low, a, count)
+      // In a flat dictionary h is r, and h of a prefix is in no loss.
+      if shape.isFlat || level < levelEnds.count - 1 {
+        unsafe sums[1] += full
+        return unsafe high.update(from: low, count: count)
+      }
+      unsafe before.update(from: high, count: count)
+      unsafe metric.run(high, count: rows.count, into: high, worker: worker)
+      unsafe sums[1] += product(before, high, count)
+      unsafe kernels.scale(high, high, b, count)
+      unsafe kernels.axpy(high, low, 1, count)
+    }
+  }
+
+  /// Σ x y over `count` numbers, whole rows, in double.
+  private func product(_ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>, _ count: Int)
+    -> Double
+  {
+    // Safe: both have `count` numbers.
+    var sum = 0.0
+    for start in stride(from: 0, to: count, by: shape.width) {
+      sum += unsafe Double(kernels.dot(x + start, y + start, shape.width))
+    }
+    return sum
   }
 
   /// The weighted mean squared errors of all prefixes but the whole dictionary.
@@ -365,22 +436,51 @@ extension TrainingEngine {
     return rows.lowerBound / size..<pieceCount(rows.upperBound, size: size)
   }
 
-  /// Σ‖x − x̄‖² of the batch, with x̄ its mean; NaN if all rows are equal.
+  /// Σ x·M·xᵀ over the batch.
+  private func measuredSquares(_ metric: RowProduct) -> Double {
+    // Safe: a piece reads its own rows and writes its own element of `pieceSums`; `products` has room for a piece.
+    let (d, pieces) = (shape.width, pieceCount(batch, size: Self.rowsPerPiece))
+    parallelFor(pieces, threads: threads) { piece, worker in
+      let rows = pieceRange(piece, size: Self.rowsPerPiece, count: batch)
+      let x = unsafe batchRows.base + rows.lowerBound * d
+      unsafe withUnsafeTemporaryAllocation(of: Float.self, capacity: rows.count * d) { products in
+        guard let y = products.baseAddress else { return }
+        unsafe metric.run(x, count: rows.count, into: y, worker: worker)
+        unsafe pieceSums.base[piece] = product(x, y, rows.count * d)
+      }
+    }
+    return (0..<pieces).reduce(0) { unsafe $0 + pieceSums.base[$1] }
+  }
+
+  /// Σ‖x − x̄‖² of the batch in the recipe's inner product, with x̄ its mean; NaN if all rows are equal.
   func totalVariance() -> Double {
-    // Safe: rows are below `batch`, columns below d.
+    // Safe: rows are below `batch`, columns below d; `row` and `product` have d numbers.
     let d = shape.width
     var squares = 0.0
     var sums = [Double](repeating: 0, count: d)
+    if let metric { squares = measuredSquares(metric) }
     for row in 0..<batch {
       let x = unsafe batchRows.base + row * d
-      unsafe squares += kernels.sum_squares(x, d)
+      if metric == nil { unsafe squares += kernels.sum_squares(x, d) }
       for column in 0..<d { unsafe sums[column] += Double(x[column]) }
     }
     if ranks != nil {
       squares = share.copies.sum(squares)
       share.copies.sum(&sums)
     }
-    let variance = squares - sums.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
+    var mean = sums.reduce(0) { $0 + $1 * $1 } / Double(share.batch)
+    if let metric {
+      var row = sums.map { Float($0 / Double(share.batch)) }
+      var product = row
+      unsafe product.withUnsafeMutableBufferPointer { product in
+        unsafe row.withUnsafeMutableBufferPointer { row in
+          guard let x = row.baseAddress, let y = product.baseAddress else { return }
+          unsafe metric.run(x, count: 1, into: y, worker: 0)
+          mean = unsafe self.product(x, y, d) * Double(share.batch)
+        }
+      }
+    }
+    let variance = squares - mean
     // If all rows are equal, only rounding errors remain.
     return variance > squares * 1e-6 ? variance : .nan
   }

@@ -122,6 +122,11 @@ public final class TrainingEngine {
   let levelWeights: [Float]
   /// Σ‖x − x̂‖² of each prefix but the last, and a second number, for each piece [levels − 1 × pieces × 2].
   let levelSums: Buffer<Double>
+  /// Multiplies errors by the recipe's inner product; nil for the plain one.
+  let metric: RowProduct?
+  /// The gradient `low` in the plain inner product, for the auxiliary loss [levels × batch × d]; empty unless the recipe
+  /// has both.
+  let plainLow: Buffer<Float>
   /// bf16 copies of the two gradients, which the backward pass reads; empty in fp32.
   let highBF16: Buffer<UInt16>
   let lowBF16: Buffer<UInt16>
@@ -211,6 +216,12 @@ public final class TrainingEngine {
     pairCoefficients = Buffer(pairs * (1 + s))
     high = Buffer(levels * batch * d)
     low = Buffer(levels * batch * d)
+    if let elements = recipe.errorMetric?.elements, !elements.isEmpty {
+      metric = RowProduct(elements, width: d, workers: threads)
+    } else {
+      metric = nil
+    }
+    plainLow = Buffer(metric != nil && objective.auxk > 0 ? levels * batch * d : 0)
     highBF16 = Buffer(bf16 ? levels * batch * d : 0)
     lowBF16 = Buffer(bf16 && !shape.isFlat ? levels * batch * d : 0)
     levelSums = Buffer(2 * (levels - 1) * pieceCount(batch, size: Self.rowsPerPiece))
@@ -253,6 +264,7 @@ public final class TrainingEngine {
   public func step(_ settings: StepSettings) -> StepReport {
     precondition(
       batchRows.count == encoder.paddedCapacity * shape.width, "A batch buffer of another size.")
+    precondition((recipe.errorMetric == nil) == (metric == nil), "The inner product is not known.")
     var report = StepReport()
     let l1 = objective.l1 * settings.regularizerScale
     let ortho = objective.ortho * settings.regularizerScale

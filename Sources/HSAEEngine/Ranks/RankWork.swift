@@ -96,9 +96,9 @@ final class RankWork {
     }
     let size = TrainingEngine.rowsPerPiece
     let pieces = engine.ownPieces
-    parallelFor(pieces.count, threads: threads) { place, _ in
+    parallelFor(pieces.count, threads: threads) { place, worker in
       let piece = pieces.lowerBound + place
-      engine.residuals(pieceRange(piece, size: size, count: engine.batch))
+      engine.residuals(pieceRange(piece, size: size, count: engine.batch), worker)
     }
     if engine.precision == .bfloat16 {
       unsafe gatherRows(engine.highBF16.base, rowBytes: 2 * d)
@@ -150,7 +150,7 @@ final class RankWork {
       var (error, squares) = (0.0, 0.0)
       for row in pieceRange(piece, size: size, count: engine.batch) {
         let target = unsafe work.reconstruction.base + row * d
-        let residual = unsafe engine.low.base + row * d
+        let residual = unsafe engine.plainResiduals.base + row * d
         unsafe squares += Double(scale) * Double(scale) * kernels.sum_squares(residual, d)
         unsafe kernels.axpy(target, residual, scale, d)
         unsafe error += kernels.sum_squares(target, d)

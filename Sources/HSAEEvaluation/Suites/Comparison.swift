@@ -70,7 +70,7 @@ public struct Comparison: Hashable, Sendable, Codable {
     }
   }
 
-  /// The index in `runs` of a flat run with the m, seed and normalisation of run `index`: one that spends as many codes
+  /// The index in `runs` of a flat run with the m, seed, normalisation and whitening of run `index`: one that spends as many codes
   /// on a row by `results`, or else one with the same k; nil if there is none, or run `index` is flat.
   static func baseline(
     of index: Int, among runs: [LoadedRun], _ results: [SuiteResult] = []
@@ -85,6 +85,7 @@ public struct Comparison: Hashable, Sendable, Codable {
         && runs[$0].description.training?.decoderCosine == run.description.training?.decoderCosine
         // With another normalisation the same keys would be about other rows.
         && runs[$0].description.normalize == run.description.normalize
+        && runs[$0].description.training?.whitening == run.description.training?.whitening
     }
     func codes(_ index: Int) -> Double? {
       results.indices.contains(index) ? results[index]["codes_row"]?.value : nil

@@ -123,11 +123,7 @@ private struct UnembeddedTokens: Sendable {
           + " \(width); give the model it was trained on.")
     }
     let vocabulary = try file.vocabulary()
-    gain = try file.finalNormGain() ?? [Float](repeating: 1, count: width)
-    guard gain.count == width else {
-      throw .data(
-        "\(file.path): output_norm.weight has \(gain.count) numbers, not \(width); it is damaged.")
-    }
+    gain = try file.finalNormGain(width: width)
     kept = (0..<min(stored.rows, vocabulary.count)).filter { token in
       switch vocabulary.kinds[token] {
       case .normal, .userDefined, .undefined: vocabulary.isDecodable[token]
@@ -140,8 +136,8 @@ private struct UnembeddedTokens: Sendable {
   }
 }
 
-/// Finds the tokens that one direction at a time promotes, as `TokenEffects.unembedding` does for many. It reads the
-/// unembedding from the file for each direction, so it keeps no matrix in memory.
+/// Finds the tokens that a few directions promote, as `TokenEffects.unembedding` does for many. It reads the unembedding from
+/// the file for each question, so it keeps no matrix in memory.
 public final class StoredUnembedding: Sendable {
   private let file: GGUFFile
   private let tokens: UnembeddedTokens

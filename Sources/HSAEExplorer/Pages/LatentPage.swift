@@ -91,7 +91,7 @@ extension Explorer {
   private func listForm(_ detail: LatentDetail, _ run: RunRecord) -> Markup {
     let own = detail.lists.map { list -> Markup in
       """
-      <span>in <a href="\(Address.latents(run))?list=\(Address.encoded(list))">\(list)</a>
+      <span>in <a href="\(Address.list(list, run))">\(list)</a>
       <button class="link" name="remove" value="\(list)" aria-label="Remove from \(list)" formnovalidate>remove</button></span>
       """
     }.joined(" ")

@@ -13,6 +13,9 @@ enum Address {
   static func latent(_ latent: LatentRecord, _ run: RunRecord, text: String? = nil) -> String {
     latents(run) + "/" + latent.number.name + (text.map { "?text=" + encoded($0) } ?? "")
   }
+  static func list(_ name: String, _ run: RunRecord) -> String {
+    latents(run) + "?list=" + encoded(name)
+  }
   static func compare(_ run: RunRecord, _ other: RunRecord) -> String {
     "/compare?run=\(encoded(run.name))&other=\(encoded(other.name))"
   }

@@ -129,7 +129,7 @@ extension Explorer {
     }
     let found = lists?.map { list -> Markup in
       """
-      <p>Your list <a href="\(Address.latents(run))?list=\(Address.encoded(list.name))">\(list.name)</a> has \
+      <p>Your list <a href="\(Address.list(list.name, run))">\(list.name)</a> has \
       \(counted(list.count, "latent")).</p>
       """
     }.joined()

@@ -106,7 +106,7 @@ extension Explorer {
     return try links
       + database.lists(in: run).map { list in
         """
-        <a href="\(Address.latents(run))?list=\(Address.encoded(list.name))">\(list.name)</a> (\(grouped(list.count)))
+        <a href="\(Address.list(list.name, run))">\(list.name)</a> (\(grouped(list.count)))
         """
       }
   }

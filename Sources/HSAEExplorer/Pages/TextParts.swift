@@ -41,7 +41,7 @@ struct TextParts {
   let text: String
   /// For each run, what it leaves of the chosen token.
   let rests: [Rest]
-  /// For each run, the latents that another run has too, with their names there.
+  /// For each run, the latents that another run has too, with links to them there.
   let alike: [[LatentNumber: Markup]]
   let order: Order
   let shading: (run: RunRecord, latent: LatentRecord)?

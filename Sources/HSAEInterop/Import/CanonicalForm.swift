@@ -69,7 +69,7 @@ struct CanonicalDictionary: ~Copyable {
   }
 
   /// `bias` plus the product of each encoder row with b_dec, summed in double precision.
-  private static func addingProducts(
+  static func addingProducts(
     with parameters: borrowing Parameters, to bias: [Float]
   ) -> [Float] {
     let shape = parameters.shape
@@ -106,7 +106,7 @@ struct CanonicalDictionary: ~Copyable {
       let mean = norms.reduce(0, +) / Double(norms.count)
       // Encoder rows times different norms would have other largest products.
       if let odd = norms.firstIndex(where: { abs($0 - mean) > 5e-6 * mean }) {
-        guard activation.slope == 0, shape.isFlat else {
+        guard activation.slope == 0 else {
           throw .data(
             "\(path): decoder row \(odd) has the norm \(norms[odd]), but the mean norm is \(mean): scaling rows to"
               + " 1 would change which k experts are active. Scale all decoder rows to norm 1 in the tool that"

@@ -296,14 +296,15 @@ struct SAELensImport {
       source.inputScale = Double(width - 1).squareRoot()
     case "covariance_whitening":
       guard source.parameters.shape.isFlat else { throw refused("normalize_activations", kind) }
-      let path = Path.join(folder, Whitening.file)
+      let path = Path.join(folder, Whitening.saeLensFile)
       guard Path.exists(path) else {
         throw .data(
-          "\(configuration.path): normalize_activations \"\(kind)\" needs the matrices in \(Whitening.file), which is"
+          "\(configuration.path): normalize_activations \"\(kind)\" needs the matrices in \(Whitening.saeLensFile), which is"
             + " missing; save the SAE with the whitening folded in (SAELens: fold_activation_whitening)."
         )
       }
-      try Whitening(path: path, width: source.parameters.shape.width).fold(into: &source)
+      try Whitening(saeLens: path, width: source.parameters.shape.width)
+        .fold(into: &source, path: path)
     case "expected_average_only_in":
       let path = Path.join(folder, Self.scalerFile)
       guard Path.exists(path) else {

@@ -16,9 +16,9 @@ extension ReferenceParameters {
       let x = Array(centred[row * d..<(row + 1) * d])
       // The gradient with respect to the reconstruction of each term.
       let slopes = zip(settings.terms, pass.reconstructions).map { term, reconstruction in
-        (0..<d).map { column in
-          2 * term.weight * (reconstruction[row * d + column] - rows[row * d + column]) / batch
-        }
+        settings.measured(
+          (0..<d).map { reconstruction[row * d + $0] - rows[row * d + $0] }
+        ).map { 2 * term.weight * $0 / batch }
       }
       /// The gradients with respect to what the sublatents and what the top level of `expert` add.
       func gradients(_ expert: Int) -> (low: [Double], high: [Double]) {

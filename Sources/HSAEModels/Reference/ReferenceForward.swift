@@ -208,9 +208,13 @@ extension ReferenceParameters {
     _ pass: inout ReferenceForward
   ) {
     let batch = Double(pass.codes.count)
+    let d = shape.width
     var loss = ReferenceLoss()
     loss.errors = pass.reconstructions.map { reconstruction in
-      rows.indices.reduce(0) { $0 + square(rows[$1] - reconstruction[$1]) / batch }
+      pass.codes.indices.reduce(0) { sum, row in
+        let error = (row * d..<(row + 1) * d).map { rows[$0] - reconstruction[$0] }
+        return sum + dot(error, 0, settings.measured(error), 0, d) / batch
+      }
     }
     func error(_ part: ReconstructionTerm.Part) -> Double {
       settings.terms.firstIndex { $0.part == part && $0.experts == nil }

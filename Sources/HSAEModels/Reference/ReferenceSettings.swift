@@ -26,6 +26,8 @@ public struct ReferenceSettings: Hashable, Sendable {
   public var terms: [ReconstructionTerm] = [
     .init(part: .whole, weight: 1), .init(part: .topLevel, weight: 0),
   ]
+  /// M [d × d], with which an error r counts as r·M·rᵀ; empty: ‖r‖².
+  public var metric: [Double] = []
   /// Weight λ₁ of L_ortho.
   public var orthogonality = 0.0
   /// Weight λ₂ of L_sparse.
@@ -82,6 +84,7 @@ public struct ReferenceSettings: Hashable, Sendable {
     selection = recipe.selection
     let objective = recipe.objective
     terms = objective.reconstructions
+    metric = recipe.errorMetric?.elements.map(Double.init) ?? []
     orthogonality = Double(objective.ortho * regularizerScale)
     sparsity = Double(objective.l1 * regularizerScale)
     scope = objective.l1Scope
@@ -111,6 +114,15 @@ public struct ReferenceSettings: Hashable, Sendable {
       } else {
         terms.append(ReconstructionTerm(part: part, weight: newValue))
       }
+    }
+  }
+
+  /// r·M for an error r [d]: half the gradient of r·M·rᵀ. Without a metric r itself.
+  package func measured(_ error: [Double]) -> [Double] {
+    if metric.isEmpty { return error }
+    let width = error.count
+    return (0..<width).map { column in
+      (0..<width).reduce(0) { $0 + error[$1] * metric[$1 * width + column] }
     }
   }
 

@@ -184,6 +184,26 @@ extension TrainingConfiguration {
     }
   }
 
+  /// The whitening that `options` ask for. Fails with `.usage` if `given` sets a part of it and there is none.
+  static func whitening(
+    _ given: TrainingOptions, _ options: TrainingOptions
+  ) throws(Failure) -> WhiteningSettings? {
+    let source: WhiteningSettings.Source
+    switch options.whiten ?? WhitenOption.none {
+    case .none:
+      if given.whitenLoss != nil || given.whitenRidge != nil {
+        throw .usage(
+          "--whiten-loss and --whiten-ridge need --whiten activations or --whiten unembedding.")
+      }
+      return nil
+    case .activations: source = .activations
+    case .unembedding: source = .unembedding
+    }
+    return WhiteningSettings(
+      source: source, loss: options.whitenLoss ?? .whitened,
+      ridge: options.whitenRidge ?? WhiteningSettings.defaultRidge)
+  }
+
   /// The options that belong to one kind of selection.
   private static let ownOptions: [(SelectionOption, [String])] = [
     (.batchtopk, ["batchtopk-rate", "batchtopk-start"]),
@@ -292,6 +312,13 @@ extension TrainingConfiguration {
     options.matryoshka = objective.prefixes.map { NumberList($0) }
     options.matryoshkaWeights = objective.prefixWeights.map { NumberList($0.map(Double.init)) }
     (options.freeze, options.decoderCosine) = (freeze, decoderCosine)
+    options.whiten =
+      switch whitening?.source {
+      case .activations: .activations
+      case .unembedding: .unembedding
+      case nil: WhitenOption.none
+      }
+    (options.whitenLoss, options.whitenRidge) = (whitening?.loss, whitening?.ridge)
   }
 }
 
@@ -314,6 +341,7 @@ extension TrainingOptions {
     if thresholdSub != nil || slopeSub != nil || sublatents == 0 || subspace == 0 {
       other.kSub = nil
     }
+    if whiten == WhitenOption.none { (other.whitenLoss, other.whitenRidge) = (nil, nil) }
     if freeze == .decoder { other.decoderCosine = nil }
     if decoderCosine != nil, other.freeze == .decoder { other.freeze = nil }
     // Weights of other prefixes.

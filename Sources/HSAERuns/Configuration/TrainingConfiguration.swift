@@ -77,6 +77,8 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   public var order: RowOrder
   /// Normalisation of rows.
   public var normalize: Normalisation
+  /// How normalised rows are whitened; nil: not at all.
+  public var whitening: WhiteningSettings?
   /// The file of the initial weights, if they were not random.
   public var initialWeights: String?
   /// The learning rate.
@@ -94,13 +96,25 @@ public struct TrainingConfiguration: Codable, Hashable, Sendable {
   /// Checkpoints kept.
   public var keep: Int
 
-  /// The parts of the settings that a backend needs.
+  /// The parts of the settings that a backend needs. If errors are measured after going back from whitened rows, the
+  /// numbers of the inner product are missing: they follow from the rows (``recipe(_:)``).
   public var recipe: Recipe {
-    Recipe(
+    var recipe = Recipe(
       shape: shape, selection: selection, activation: activation,
       sublatentBudget: sublatentBudget, objective: objective,
       vectors: vectors, frozen: freeze, decoderCosine: decoderCosine, precision: precision,
       momentFormat: moments ?? .float32, seed: seed)
+    if whitening?.loss == .original { recipe.errorMetric = ErrorMetric([]) }
+    return recipe
+  }
+
+  /// The same for rows that `whitening` changes.
+  package func recipe(_ whitening: Whitening?) -> Recipe {
+    var recipe = recipe
+    if recipe.errorMetric != nil, let whitening {
+      recipe.errorMetric = ErrorMetric(whitening.metric.map { Float($0) })
+    }
+    return recipe
   }
 
   /// The seed of the order of rows.
@@ -195,6 +209,7 @@ extension TrainingConfiguration {
     order = try all.order
     orderSeed = order == .file || options.orderSeed == seed ? nil : options.orderSeed
     normalize = try all.normalize
+    whitening = try Self.whitening(given, options)
     initialWeights = options.initialWeights
     let total = batch.multipliedReportingOverflow(by: steps)
     deadWindow =
@@ -202,8 +217,10 @@ extension TrainingConfiguration {
     checkpointEvery = try all.checkpointEvery
     recordEvery = options.recordEvery ?? max(1, min(100, steps / 100))
     keep = try all.keep
+    // The mean of ‖z‖² of whitened rows is 1.
     let seesUnitRows =
-      normalize == .unit || normalize == .layerNorm || normalize == .none && isStore
+      whitening != nil || normalize == .unit || normalize == .layerNorm
+      || normalize == .none && isStore
     try setRecipe(given, options, seesUnitRows: seesUnitRows)
     if initialVectors.contains(.encoderBias) {
       if given.encoderBias == EncoderBiasOption.none {

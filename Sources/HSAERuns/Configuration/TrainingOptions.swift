@@ -48,7 +48,19 @@ public enum PrecisionOption: String, Codable, Sendable, CaseIterable {
   case auto
 }
 
+/// The inner product asked for.
+public enum WhitenOption: String, Codable, Sendable, CaseIterable {
+  /// The plain one.
+  case none
+  /// By the covariance of the training rows.
+  case activations
+  /// By the covariance of the model's unembedding.
+  case unembedding
+}
+
 extension Preset: OptionValue {}
+extension WhitenOption: OptionValue {}
+extension WhiteningSettings.Loss: OptionValue {}
 extension RowOrder: OptionValue {}
 extension Normalisation: OptionValue {}
 extension BiasOption: OptionValue {}
@@ -119,6 +131,12 @@ public struct TrainingOptions: Hashable, Sendable {
   public var order: RowOrder?
   /// Normalisation of rows.
   public var normalize: Normalisation?
+  /// The inner product in which the dictionary is trained.
+  public var whiten: WhitenOption?
+  /// Where errors are measured if rows are whitened.
+  public var whitenLoss: WhiteningSettings.Loss?
+  /// What is added to the eigenvalues of the covariance, as a fraction of their mean.
+  public var whitenRidge: Double?
   /// A `.safetensors` file with the initial weights, which also set the sizes.
   public var initialWeights: String?
   /// Peak learning rate.
@@ -258,6 +276,17 @@ public struct TrainingOptions: Hashable, Sendable {
     .init(
       "normalize", \.normalize,
       "Normalisation of rows: none, unit, original (lengths of a store's rows), or layer-norm."),
+    .init(
+      "whiten", \.whiten,
+      "Whiten rows, after --normalize: none (default), activations (by their covariance) or unembedding (by the model's causal inner product)."
+    ),
+    .init(
+      "whiten-loss", \.whitenLoss,
+      "Where errors are measured: whitened (default) or original (after going back to the rows)."),
+    .init(
+      "whiten-ridge", \.whitenRidge,
+      "Add this fraction of the mean eigenvalue of the covariance to each eigenvalue (default 0.001).",
+      .notNegative),
     .init(
       "init", \.initialWeights, "Take sizes and weights from a .safetensors file.",
       as: .file(extensions: ["safetensors"])),

@@ -53,7 +53,7 @@ extension Checkpoint {
     var activation = activation
     if let threshold = state.subThreshold { activation.subThreshold = Float(threshold) }
     let parameters = try WeightsFile.read(
-      from: Path.join(path, CheckpointName.weights), shape: shape)
+      from: Path.join(path, CheckpointName.weights), shape: shape, isFolded: state.isFolded)
     let thresholds =
       state.hashes[CheckpointName.thresholds] != nil
       ? try ThresholdsFile.read(Path.join(path, CheckpointName.thresholds), shape) : nil

@@ -3,6 +3,8 @@
 //
 //   step-00001500/hsae.json                  what the dictionary is (`DictionaryDescription`)
 //                 hsae_weights.safetensors   its weights, tensors named as in `docs/method.md`
+//                 hsae_whitened_weights.safetensors   the trained weights of a whitened run; hsae_weights then has
+//                                          the folded ones
 //                 optimizer.safetensors      first.* and second.* moments, usage statistics
 //                 trainer_state.json         step, rows seen, hashes of the other files
 //
@@ -62,10 +64,18 @@ package struct TrainerState: Codable, Hashable, Sendable {
   package var batchThreshold: Double?
   /// The threshold of sublatents that follows their budget; nil without one.
   package var subThreshold: Double?
+  /// SHA-256 of the run's whitening.safetensors; nil if rows are not whitened.
+  package var whitening: String?
   /// SHA-256 of the other files, by name.
   package var hashes: [String: String]
   /// SHA-256 of this file without this line.
   package var seal: String?
+
+  /// Whether the weights were folded after training on whitened rows.
+  package var isFolded: Bool {
+    hashes.keys.contains(CheckpointName.whitenedWeights)
+      || hashes.keys.contains(ShardIndex.path(for: CheckpointName.whitenedWeights))
+  }
 
   /// The same state with its seal.
   package func sealed() throws(Failure) -> TrainerState {
@@ -80,11 +90,18 @@ package struct TrainerState: Codable, Hashable, Sendable {
 package enum CheckpointName {
   package static let description = "hsae.json"
   package static let weights = "hsae_weights.safetensors"
+  /// The weights that a run with whitening trains.
+  package static let whitenedWeights = "hsae_whitened_weights.safetensors"
   package static let optimizer = "optimizer.safetensors"
   package static let state = "trainer_state.json"
   package static let thresholds = "gate.safetensors"
   /// Files that may be divided into shards with an index.
   package static let tensors = [weights, optimizer]
+
+  /// The file of the weights that a run with these settings trains.
+  package static func trainedWeights(_ configuration: TrainingConfiguration) -> String {
+    configuration.whitening == nil ? weights : whitenedWeights
+  }
 
   package static func folder(step: Int) -> String {
     "step-" + padded(step, 8)
@@ -106,7 +123,7 @@ package enum Checkpoint {
   /// ranks must see. All ranks make this call. The checkpoint appears only when all have written their part.
   package static func write(
     _ state: borrowing TrainingState, of share: RankShare, configuration: TrainingConfiguration,
-    seconds: Double, into folder: String
+    whitening: Whitening?, seconds: Double, into folder: String
   ) throws(Failure) {
     let path = Path.join(folder, CheckpointName.folder(step: state.step))
     let world = share.world
@@ -118,18 +135,26 @@ package enum Checkpoint {
       directory = consume begun
     }
     partialPath = world.gathered(partialPath)[0]
-    let hashes = try writeTensors(state, share, into: partialPath)
+    let hashes = try writeTensors(state, share, whitening, into: partialPath)
+    var whiteningHash: String?
+    try world.onFirst { () throws(Failure) in
+      if whitening != nil {
+        whiteningHash = try SHA256.hash(file: RunDirectory.whiteningFile(Path.parent(folder)))
+      }
+    }
     let rest = TrainerState(
       step: state.step, tokens: state.usage.rows, seconds: seconds,
       rateWeight: state.usage.rateWeight,
       batchThreshold: configuration.batchTopK == nil ? nil : state.batchThreshold,
-      subThreshold: configuration.sublatentBudget == nil ? nil : state.subThreshold, hashes: hashes)
+      subThreshold: configuration.sublatentBudget == nil ? nil : state.subThreshold,
+      whitening: whiteningHash, hashes: hashes)
     var activation = configuration.activation
     if let threshold = rest.subThreshold { activation.subThreshold = Float(threshold) }
     let description = DictionaryDescription(
       shape: configuration.shape, activation: activation,
       batchTopK: configuration.batchTopK, jumpReLU: configuration.jumpReLU,
-      normalize: configuration.normalize, hasBias: configuration.bias != .none, step: rest.step,
+      normalize: configuration.normalize,
+      hasBias: configuration.bias != .none || whitening?.isShifting == true, step: rest.step,
       tokens: rest.tokens)
     try world.onFirst { () throws(Failure) in
       guard let directory = directory.take() else { return }
@@ -190,7 +215,8 @@ package enum Checkpoint {
   ) throws(Failure) -> TrainingState {
     let whole = configuration.shape
     let weights = try WeightsFile.read(
-      from: Path.join(path, CheckpointName.weights), shape: whole, experts: share.experts)
+      from: Path.join(path, CheckpointName.trainedWeights(configuration)), shape: whole,
+      experts: share.experts)
     guard weights.vectors == configuration.vectors,
       (state.batchThreshold != nil) == (configuration.batchTopK != nil),
       (state.subThreshold != nil) == (configuration.sublatentBudget != nil)
@@ -229,8 +255,10 @@ package enum Checkpoint {
   /// Writes this rank's tensors into `folder`; rank 0 also writes the indices if there are shards. Returns
   /// the hashes of all files.
   private static func writeTensors(
-    _ state: borrowing TrainingState, _ share: RankShare, into folder: String
+    _ state: borrowing TrainingState, _ share: RankShare, _ whitening: Whitening?,
+    into folder: String
   ) throws(Failure) -> [String: String] {
+    let names = CheckpointName.tensors + (whitening == nil ? [] : [CheckpointName.whitenedWeights])
     let world = share.world
     let parts = share.dictionary.size
     func name(_ whole: String, _ part: Int) -> String {
@@ -238,20 +266,22 @@ package enum Checkpoint {
     }
     // If several groups have the same weights, the first writes them.
     let own = try world.agree { () throws(Failure) in
-      guard share.copies.rank == 0 else { return ["", ""] }
+      guard share.copies.rank == 0 else { return names.map { _ in "" } }
       if !Path.isDirectory(folder) {
         throw Ranks.unshared(folder, rank: world.rank)
       }
       let rank = share.dictionary.rank
-      return [
-        try WeightsFile.write(
-          state.parameters, to: Path.join(folder, name(CheckpointName.weights, rank))),
-        try writeOptimizer(
-          state, to: Path.join(folder, name(CheckpointName.optimizer, rank))),
-      ]
+      return try names.map { (whole) throws(Failure) in
+        let file = Path.join(folder, name(whole, rank))
+        if whole == CheckpointName.optimizer { return try writeOptimizer(state, to: file) }
+        if whole == CheckpointName.weights, let whitening {
+          return try WeightsFile.write(whitening.folded(state.parameters), to: file)
+        }
+        return try WeightsFile.write(state.parameters, to: file)
+      }
     }
     var hashes: [String: String] = [:]
-    for (whole, hash) in zip(CheckpointName.tensors, own) {
+    for (whole, hash) in zip(names, own) {
       let all = world.gathered(hash)
       try world.check()
       let shards = (0..<parts).map { part in

@@ -2,6 +2,7 @@
 //
 //   RUN/config.json          the resolved configuration
 //       metrics.jsonl        the records, one on each line
+//       whitening.safetensors   how rows were whitened, if they were
 //       vocabulary/          of the store, with mean and whitening, if the store had one
 //       checkpoints/step-…   the last few checkpoints
 //       run.lock             held by the process that trains
@@ -76,6 +77,9 @@ public struct RunDirectory: Sendable {
   package static func metricsFile(_ path: String) -> String { Path.join(path, "metrics.jsonl") }
   package static func checkpointsFolder(_ path: String) -> String { Path.join(path, "checkpoints") }
   package static func vocabularyFolder(_ path: String) -> String { Path.join(path, "vocabulary") }
+  package static func whiteningFile(_ path: String) -> String {
+    Path.join(path, "whitening.safetensors")
+  }
   package static func lockFile(_ path: String) -> String { Path.join(path, "run.lock") }
 
   /// The run's records.
@@ -93,6 +97,24 @@ public struct RunDirectory: Sendable {
   public static func storeAttributes(of path: String) throws(Failure) -> StoreAttributes? {
     let folder = vocabularyFolder(path)
     return Path.exists(folder) ? try StoredVocabulary.attributes(at: folder) : nil
+  }
+
+  /// How the rows of the run were whitened; nil if they were not.
+  ///
+  /// Fails with `.missing` if the file is not there, and with `.data` if it is damaged or has another hash than `sha256`,
+  /// which a checkpoint has.
+  package func whitening(sha256: String? = nil) throws(Failure) -> Whitening? {
+    let file = Self.whiteningFile(path)
+    guard description.training?.whitening != nil else { return nil }
+    guard Path.exists(file) else {
+      throw .missing("\(file): the file is gone; copy it back, or begin the run again.")
+    }
+    if let sha256, try SHA256.hash(file: file) != sha256 {
+      throw .data(
+        "\(file): the content does not match its recorded SHA-256; the file is damaged or of another run."
+      )
+    }
+    return try Whitening(path: file, width: description.shape.width)
   }
 
   /// Steps of the checkpoints there are, in order.

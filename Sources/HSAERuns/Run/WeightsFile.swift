@@ -72,9 +72,10 @@ public enum WeightsFile {
   /// The weights in the file at `path`, or in the shards whose index is there (`TensorShards`), for a
   /// dictionary of `shape`: all of them, or those of `experts`.
   ///
-  /// Fails with `.data` unless every decoder row has unit norm to within 1e-5. No row is renormalised.
+  /// Fails with `.data` unless every decoder row has unit norm to within 1e-5. With `isFolded` it checks only the rows of
+  /// sublatents (``Whitening/folded(_:threads:)``). No row is renormalised.
   public static func read(
-    from path: String, shape: DictionaryShape, experts: Range<Int>? = nil
+    from path: String, shape: DictionaryShape, experts: Range<Int>? = nil, isFolded: Bool = false
   ) throws(Failure) -> Parameters {
     let shards = try TensorShards(path: path)
     let vectors = vectors(of: shards.parts[0].file)
@@ -91,7 +92,10 @@ public enum WeightsFile {
         try file.read(tensor, elements: layout.source(place), into: &target)
       }
     }
-    try checkNorms(parameters.decoderSide, every: shape.rowsPerExpert, path: path, name: .decoder)
+    if !isFolded {
+      try checkNorms(
+        parameters.decoderSide, every: shape.rowsPerExpert, path: path, name: .decoder)
+    }
     try checkNorms(parameters.subDecoder, every: 1, path: path, name: .subDecoder)
     return parameters
   }

@@ -25,8 +25,8 @@ final class TimedTraining {
   private(set) var l0 = 0.0
 
   init(
-    _ backend: any StepBackend, _ configuration: TrainingConfiguration, _ source: any RowSource,
-    step: Int
+    _ backend: any StepBackend, _ configuration: TrainingConfiguration, _ whitening: Whitening?,
+    _ source: any RowSource, step: Int
   ) {
     self.backend = backend
     self.configuration = configuration
@@ -35,8 +35,8 @@ final class TimedTraining {
       source: source,
       sequence: RowSequence(
         count: source.rowCount, order: configuration.order, seed: configuration.rowSeed),
-      batch: configuration.batch, normalisation: configuration.normalize, firstBatch: step,
-      bufferSize: backend.batchRows.count)
+      batch: configuration.batch, normalisation: configuration.normalize, whitening: whitening,
+      firstBatch: step, bufferSize: backend.batchRows.count)
   }
 
   deinit { reader.finish() }

@@ -31,6 +31,8 @@ public struct TrainingBench {
   private let threads: Int
   private let checkpoint: String
   private let state: TrainerState
+  /// How the run's rows are whitened.
+  private let whitening: Whitening?
 
   /// A measurement of steps with the settings of `configuration`, on rows of `source`, starting from the
   /// weights and moments in the newest checkpoint of `run`. The sizes of the run must be those of the
@@ -47,6 +49,7 @@ public struct TrainingBench {
       "The run has other sizes than the configuration.")
     try Trainer.checkMachine([configuration], TrainingResources(threads: threads))
     (checkpoint, state) = try run.requireWholeCheckpoint(warn: warn)
+    whitening = try run.whitening(sha256: state.whitening)
     (self.configuration, self.source, self.threads) = (configuration, source, threads)
   }
 
@@ -136,7 +139,7 @@ public struct TrainingBench {
     _ plan: BenchPlan, progress: (_ done: Int) -> Void
   ) throws(Failure) -> (blocks: [Block], above: Double?, l0: Double) {
     let timed = TimedTraining(
-      try trained(configuration), configuration, source, step: state.step)
+      try trained(configuration), configuration, whitening, source, step: state.step)
     try timed.block(plan.warmSteps)
     var blocks: [Block] = []
     for done in 0..<plan.blocks {
@@ -162,12 +165,12 @@ public struct TrainingBench {
       return []
     }
     let flat = larger.flatCounterpart
-    let first = TimedTraining(try trained(larger), larger, source, step: state.step)
+    let first = TimedTraining(try trained(larger), larger, whitening, source, step: state.step)
     var flatState = TrainingState(
       parameters: try flatParameters(flat), momentFormat: flat.recipe.momentFormat,
       seed: flat.seed)
     flatState.batchThreshold = state.batchThreshold ?? 0
-    let second = TimedTraining(engine(flatState, flat), flat, source, step: state.step)
+    let second = TimedTraining(engine(flatState, flat), flat, whitening, source, step: state.step)
     try first.block(plan.warmSteps)
     try second.block(plan.warmSteps)
     var pairs: [(hierarchical: Double, flat: Double)] = []
@@ -193,14 +196,15 @@ public struct TrainingBench {
     _ state: consuming TrainingState, _ configuration: TrainingConfiguration
   ) -> TrainingEngine {
     TrainingEngine(
-      state, recipe: configuration.recipe,
+      state, recipe: configuration.recipe(whitening),
       share: RankShare(shape: configuration.shape, batch: configuration.batch), threads: threads)
   }
 
   /// The checkpoint's E, D and vectors.
   private func flatParameters(_ flat: TrainingConfiguration) throws(Failure) -> Parameters {
     let whole = try WeightsFile.read(
-      from: Path.join(checkpoint, CheckpointName.weights), shape: configuration.shape)
+      from: Path.join(checkpoint, CheckpointName.trainedWeights(configuration)),
+      shape: configuration.shape)
     var result = Parameters(shape: flat.shape, vectors: whole.vectors)
     for expert in 0..<flat.shape.experts {
       let row = expert * whole.shape.rowsPerExpert

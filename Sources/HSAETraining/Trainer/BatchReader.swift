@@ -1,8 +1,9 @@
-// Reads batches from a row source, one ahead of the trainer: while a step runs, another thread reads and
-// normalises the next batch. `RowSequence` decides which rows make up a batch.
+// Reads batches from a row source, one ahead of the trainer: while a step runs, another thread reads, normalises
+// and whitens the next batch. `RowSequence` decides which rows make up a batch.
 
 internal import Dispatch
 public import HSAEActivations
+public import HSAEModels
 public import HSAERuns
 public import HSAESupport
 public import HSAETensors
@@ -19,6 +20,7 @@ public final class BatchReader: @unchecked Sendable {
   /// The rows of each batch that are read.
   private let part: Range<Int>
   private let normalisation: Normalisation
+  private let whitening: RowProduct?
   private let queue = DispatchQueue(label: "hsae.batches", qos: .userInitiated)
   /// A second queue that waits for disks, so that the first one need not.
   private let prefetching = DispatchQueue(label: "hsae.prefetch", qos: .utility)
@@ -39,7 +41,7 @@ public final class BatchReader: @unchecked Sendable {
   /// the size of the buffers that `next` gets. `marks` says whether `mark` is wanted.
   public init(
     source: any RowSource, sequence: RowSequence, batch: Int, part: Range<Int>? = nil,
-    normalisation: Normalisation, firstBatch: Int, bufferSize: Int,
+    normalisation: Normalisation, whitening: Whitening? = nil, firstBatch: Int, bufferSize: Int,
     marks: Bool = false
   ) {
     self.source = source
@@ -47,6 +49,7 @@ public final class BatchReader: @unchecked Sendable {
     self.batch = batch
     self.part = part ?? 0..<batch
     self.normalisation = normalisation
+    self.whitening = whitening?.product(threads: 1)
     self.marks = marks
     spare = Buffer(bufferSize)
     request(firstBatch)
@@ -96,6 +99,7 @@ public final class BatchReader: @unchecked Sendable {
         // Before normalisation, which not every processor rounds alike.
         if marks { mark.add(part.span) }
         normalisation.apply(to: &part, width: d)
+        whitening?.apply(to: &part)
       }
     }
     if marks { spareMark = mark.value }

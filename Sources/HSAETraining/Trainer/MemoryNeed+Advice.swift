@@ -18,6 +18,12 @@ extension MemoryNeed {
       self += resources.backend.type.memoryNeed(
         configuration.recipe, share: share, threads: resources.threads)
     }
+    for configuration in configurations where configuration.whitening != nil {
+      // A checkpoint folds a copy of the weights. Both matrices are there in double precision, and W in single.
+      let share = RankShare(shape: configuration.shape, batch: configuration.batch, ranks: ranks)
+      weights += 4 * Double(share.ownShape.parameterCount)
+      batch += 20 * Double(configuration.shape.width) * Double(configuration.shape.width)
+    }
     if let first = configurations.first {
       batch += 4 * Double(first.batch / ranks.copies.size) * Double(first.shape.width)
     }

@@ -12,12 +12,28 @@ internal import HSAETensors
 extension Trainer {
   /// Begins a run that gets its rows through `step(on:waited:)`, in the folder `path`, which must be empty or
   /// not exist. Without a path the run stays in memory and has no checkpoints and no records.
+  ///
+  /// Rows are whitened by `whitening`, or else, if the configuration asks for it, by the covariance of the first ones
+  /// (``rowsToBegin``).
   package static func beginStream(
-    into path: String?, configuration: TrainingConfiguration, threads: Int
+    into path: String?, configuration: TrainingConfiguration, whitening: Whitening? = nil,
+    threads: Int
   ) throws(Failure) -> Trainer {
+    var resources = TrainingResources(threads: threads)
+    resources.whitening.given = whitening
+    switch (configuration.whitening?.source, whitening) {
+    case (nil, .some):
+      throw .usage("A whitening is given, but the options' whiten does not ask for one; set it.")
+    case (.some, .some(let given)) where given.width != configuration.shape.width:
+      throw .usage(
+        "The whitening is for rows of width \(given.width), and these have \(configuration.shape.width)."
+      )
+    case (.unembedding, nil):
+      throw .usage("--whiten unembedding of a stream needs the whitening itself; give it.")
+    default: break
+    }
     let trainer = try begin(
-      at: path ?? "", configuration: configuration, source: nil,
-      with: TrainingResources(threads: threads))
+      at: path ?? "", configuration: configuration, source: nil, with: resources)
     try trainer.openLog()
     return trainer
   }
@@ -34,16 +50,33 @@ extension Trainer {
 
   /// How many of the first rows `begin(with:)` needs before the first step; 0 if none.
   package var rowsToBegin: Int {
-    guard step == 0, configuration.bias == .geometricMedian, configuration.initialWeights == nil
-    else { return 0 }
+    guard step == 0, estimatesBias || estimatesWhitening else { return 0 }
     return min(Self.mostBiasRows, configuration.data.rows)
   }
 
-  /// Sets the bias to the geometric median of `rows` [n × d], row-major, not yet normalised.
-  package func begin(with rows: [Float]) {
+  private var estimatesBias: Bool {
+    configuration.bias == .geometricMedian && configuration.initialWeights == nil
+  }
+  private var estimatesWhitening: Bool { configuration.whitening != nil && whitening == nil }
+
+  /// Sets what follows from the first rows [n × d], row-major, not yet normalised: the whitening, unless it was given,
+  /// and the bias, the geometric median. `threads` are those of the backend.
+  package func begin(with rows: [Float], threads: Int) throws(Failure) {
     let width = configuration.shape.width
     var matrix = Matrix(rows: rows.count / width, columns: width, elements: rows)
-    backend.changeParameters { Self.setBias(&$0, configuration, rows: &matrix) }
+    if estimatesWhitening, let settings = configuration.whitening {
+      var normalised = matrix.copy()
+      configuration.normalize.apply(to: &normalised)
+      var moments = RowMoments(width: width)
+      moments.add(normalised, threads: threads)
+      try begin(
+        Whitening(
+          settings, rows: RowCovariance(mean: moments.mean, covariance: moments.covariance),
+          source: "The first \(counted(matrix.rows, "row"))", WhiteningResources()),
+        threads: threads)
+    }
+    guard estimatesBias else { return }
+    backend.changeParameters { Self.setBias(&$0, configuration, whitening, rows: &matrix) }
   }
 
   /// Takes a step on `rows` [batch × d], row-major and not yet normalised. Writes a checkpoint if one is due,
@@ -68,6 +101,7 @@ extension Trainer {
         }
         var part = target.part(start..<end)
         configuration.normalize.apply(to: &part, width: width)
+        rowProduct?.apply(to: &part)
       }
     }
     let before = lastRecord.step
@@ -93,10 +127,16 @@ extension Trainer {
       throw Failure(
         .cannotCreate, "\(path): there is something already; choose another folder to save into.")
     }
+    if estimatesWhitening {
+      throw .usage(
+        "The whitening follows from the first rows, and none have come; give the training rows before you save it."
+      )
+    }
     try Path.createDirectories(Path.parent(path))
     let folder = try DurableDirectory(path: path)
     let run = folder.partialPath
     try JSONFile.write(configuration, to: RunDirectory.configurationFile(run))
+    try whitening?.write(to: RunDirectory.whiteningFile(run))
     if lastRecord.step > 0 {
       var log = try MetricsLog(path: RunDirectory.metricsFile(run), keepingThrough: step)
       try log.append(lastRecord)
@@ -112,7 +152,7 @@ extension Trainer {
   package func dictionary() -> SparseAutoencoder {
     backend.withState {
       configuration.recipe.dictionary(
-        $0.parameters.copy(), batchThreshold: $0.batchThreshold,
+        whitening?.folded($0.parameters) ?? $0.parameters.copy(), batchThreshold: $0.batchThreshold,
         subThreshold: configuration.sublatentBudget == nil ? nil : $0.subThreshold)
     }
   }

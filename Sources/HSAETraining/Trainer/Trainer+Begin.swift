@@ -22,6 +22,8 @@ public struct TrainingResources {
   public var backend: Backend
   /// The device of `Backend.pjrt`.
   public var device: DeviceChoice?
+  /// What whitening needs beside the rows.
+  public var whitening = WhiteningResources()
 
   /// Resources of the given parts.
   public init(
@@ -64,12 +66,23 @@ extension Trainer {
     }
     try checkMachine(runs.map(\.configuration), resources)
     var trainers: [Trainer] = []
+    var known: (settings: WhiteningSettings, whitening: Whitening?)?
     for run in runs {
-      let backend = try freshBackend(run.configuration, source: source, resources)
+      // Runs of a group have the same rows.
+      var whitening: Whitening?
+      if source == nil { whitening = resources.whitening.given }
+      if let settings = run.configuration.whitening, let source {
+        let isKnown =
+          known?.settings.source == settings.source && known?.settings.ridge == settings.ridge
+        whitening =
+          isKnown ? known?.whitening : try run.configuration.whitening(of: source, resources)
+        known = (settings, whitening)
+      }
+      let backend = try freshBackend(run.configuration, whitening, source: source, resources)
       trainers.append(
         try Trainer(
-          claiming: run.path, configuration: run.configuration, source: source, backend: backend,
-          ranks: ranks))
+          claiming: run.path, configuration: run.configuration, whitening: whitening,
+          source: source, backend: backend, ranks: ranks))
     }
     // Write the first run last: if it is there, so are the others.
     for trainer in trainers.reversed() where !trainer.path.isEmpty { try trainer.writeBeginning() }
@@ -105,24 +118,33 @@ extension Trainer {
     try Self.checkMachine([configuration], resources)
     var seconds = 0.0
     let backend: any StepBackend
+    let whitening: Whitening?
     if let folder = try ranks.newestWholeCheckpoint(of: run, warn: warn) {
+      let hash = try ranks.world.agree { () throws(Failure) in
+        try Checkpoint.state(of: folder).whitening
+      }
+      whitening = try configuration.whitening(
+        of: run, sha256: hash, hasCheckpoint: true, source, resources)
       let share = RankShare(
         shape: configuration.shape, batch: configuration.batch, ranks: ranks)
       (backend, seconds) = try ranks.world.agree { () throws(Failure) in
         let place = try Checkpoint.state(of: folder)
         let state = try Checkpoint.read(
           folder, state: place, configuration: configuration, share: share)
-        return (try resources.start(state, configuration.recipe, share), place.seconds)
+        return (try resources.start(state, configuration.recipe(whitening), share), place.seconds)
       }
     } else {
-      backend = try Self.freshBackend(configuration, source: source, resources)
+      whitening = try configuration.whitening(
+        of: run, sha256: nil, hasCheckpoint: false, source, resources)
+      backend = try Self.freshBackend(configuration, whitening, source: source, resources)
     }
     let step = backend.withState { $0.step }
     let last = try ranks.world.agree { () throws(Failure) in try run.metrics() }
       .last { $0.step <= step }
     self.init(
-      at: path, lock: lock, configuration: configuration, source: source, backend: backend,
-      ranks: ranks, step: step, seconds: seconds, lastRecord: last ?? MetricsRecord())
+      at: path, lock: lock, configuration: configuration, whitening: whitening, source: source,
+      backend: backend, ranks: ranks, step: step, seconds: seconds,
+      lastRecord: last ?? MetricsRecord())
   }
 
   private static func requireSameData(
@@ -145,8 +167,8 @@ extension Trainer {
 
   /// Takes the folder `path`, if there is one, for a run. `writeBeginning` then begins it.
   private convenience init(
-    claiming path: String, configuration: TrainingConfiguration, source: (any RowSource)?,
-    backend: any StepBackend, ranks: Ranks
+    claiming path: String, configuration: TrainingConfiguration, whitening: Whitening?,
+    source: (any RowSource)?, backend: any StepBackend, ranks: Ranks
   ) throws(Failure) {
     let makesFolder = !path.isEmpty && !Path.exists(path)
     var lock: FileLock?
@@ -156,8 +178,8 @@ extension Trainer {
       try ranks.world.onFirst { () throws(Failure) in try Self.refuseOccupied(path) }
     }
     self.init(
-      at: path, lock: lock, configuration: configuration, source: source, backend: backend,
-      ranks: ranks, step: 0, seconds: 0, lastRecord: MetricsRecord())
+      at: path, lock: lock, configuration: configuration, whitening: whitening, source: source,
+      backend: backend, ranks: ranks, step: 0, seconds: 0, lastRecord: MetricsRecord())
     madeFolder = makesFolder
   }
 
@@ -181,6 +203,7 @@ extension Trainer {
       if let store = source as? ActivationStore, let vocabulary = StoredVocabulary(store) {
         try vocabulary.write(to: RunDirectory.vocabularyFolder(path))
       }
+      try whitening?.write(to: RunDirectory.whiteningFile(path))
       try JSONFile.write(configuration, to: RunDirectory.configurationFile(path))
     }
     try ranks.world.agree { () throws(Failure) in try ranks.waitForRun(at: path) }
@@ -198,7 +221,8 @@ extension Trainer {
     // Remove the settings last: as long as they are there, the run can be continued.
     for place in [
       TensorBoardLog.folder(ofRun: path), RunDirectory.metricsFile(path),
-      RunDirectory.vocabularyFolder(path), RunDirectory.configurationFile(path),
+      RunDirectory.vocabularyFolder(path), RunDirectory.whiteningFile(path),
+      RunDirectory.configurationFile(path),
     ] { Path.removeAll(place) }
     guard madeFolder, (try? Path.list(path)) == [Path.name(RunDirectory.lockFile(path))] else {
       return
@@ -216,11 +240,13 @@ extension Trainer {
         .cannotCreate,
         "\(path): a run is there already; add --resume to continue it, or choose another --out.")
     }
-    // A process that was killed before it wrote config.json left a lock file, a vocabulary or hidden partial
-    // files.
-    let others = try Path.list(path).filter {
-      $0 != "run.lock" && $0 != "vocabulary" && !$0.hasPrefix(".")
-    }
+    // A process that was killed before it wrote config.json left a lock file, a vocabulary, a whitening or hidden
+    // partial files.
+    let left = [
+      RunDirectory.lockFile(path), RunDirectory.vocabularyFolder(path),
+      RunDirectory.whiteningFile(path),
+    ].map(Path.name)
+    let others = try Path.list(path).filter { !left.contains($0) && !$0.hasPrefix(".") }
     guard others.isEmpty else {
       throw Failure(
         .cannotCreate, "\(path): the folder is not empty (\(others[0])); choose another --out.")
@@ -229,7 +255,7 @@ extension Trainer {
 
   /// A backend, or this rank's share of one, with the weights that a run starts from.
   static func freshBackend(
-    _ configuration: TrainingConfiguration, source: (any RowSource)?,
+    _ configuration: TrainingConfiguration, _ whitening: Whitening?, source: (any RowSource)?,
     _ resources: TrainingResources
   ) throws(Failure) -> any StepBackend {
     let share = RankShare(
@@ -249,7 +275,7 @@ extension Trainer {
           shape: share.ownShape, seed: configuration.seed, vectors: configuration.vectors,
           firstExpert: share.experts.lowerBound)
         if configuration.bias == .geometricMedian, let source {
-          try setBias(&parameters, configuration, source: source)
+          try setBias(&parameters, configuration, whitening, source: source)
         }
       }
       if let jump = configuration.jumpReLU, !hasThresholds {
@@ -257,7 +283,7 @@ extension Trainer {
           parameters.thresholds[0, latent] = Float(jump.thresholdStart)
         }
       }
-      let recipe = configuration.recipe
+      let recipe = configuration.recipe(whitening)
       let state = TrainingState(
         parameters: parameters, momentFormat: recipe.momentFormat, seed: recipe.seed,
         firstExpert: share.experts.lowerBound)
@@ -292,23 +318,29 @@ extension Trainer {
 
   /// Sets the bias to the geometric median of up to 32,768 rows, as Gao et al. do.
   private static func setBias(
-    _ parameters: inout Parameters, _ configuration: TrainingConfiguration, source: any RowSource
+    _ parameters: inout Parameters, _ configuration: TrainingConfiguration,
+    _ whitening: Whitening?, source: any RowSource
   ) throws(Failure) {
     let count = min(mostBiasRows, source.rowCount)
     let permutation = Permutation(count: source.rowCount, seed: configuration.seed)
     var rows = Matrix(rows: count, columns: source.width)
     try source.gather((0..<count).map(permutation.index(at:)), into: &rows)
-    setBias(&parameters, configuration, rows: &rows)
+    setBias(&parameters, configuration, whitening, rows: &rows)
   }
 
   /// The most rows whose median the bias begins with.
   static let mostBiasRows = 32_768
 
-  /// Sets the bias to the geometric median of `rows`, which are normalised first.
+  /// Sets the bias to the geometric median of `rows`, which are normalised and whitened first.
   static func setBias(
-    _ parameters: inout Parameters, _ configuration: TrainingConfiguration, rows: inout Matrix
+    _ parameters: inout Parameters, _ configuration: TrainingConfiguration,
+    _ whitening: Whitening?, rows: inout Matrix
   ) {
     configuration.normalize.apply(to: &rows)
+    if let whitening {
+      var span = rows.mutableSpan
+      whitening.product(threads: 1).apply(to: &span)
+    }
     let median = geometricMedian(of: rows)
     for column in median.indices { parameters.bias[0, column] = median[column] }
   }

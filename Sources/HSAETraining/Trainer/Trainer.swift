@@ -30,7 +30,11 @@ public final class Trainer {
   /// them.
   public var writesEvents = false
 
-  package let backend: any StepBackend
+  package private(set) var backend: any StepBackend
+  /// How normalised rows are whitened; nil if they are not, or if the rows of a stream have not come yet.
+  private(set) var whitening: Whitening?
+  /// Whitens the rows of a stream.
+  private(set) lazy var rowProduct = whitening?.product(threads: 1)
   /// The rows; nil if they are given batch by batch.
   let source: (any RowSource)?
   let ranks: Ranks
@@ -49,11 +53,13 @@ public final class Trainer {
   /// A run that stands at `step`. Use `begin` or `init(resuming:)`.
   init(
     at path: String, lock: consuming FileLock?, configuration: TrainingConfiguration,
-    source: (any RowSource)?, backend: any StepBackend, ranks: Ranks, step: Int, seconds: Double,
+    whitening: Whitening?, source: (any RowSource)?, backend: any StepBackend, ranks: Ranks,
+    step: Int, seconds: Double,
     lastRecord: MetricsRecord
   ) {
     (self.path, self.configuration, self.source) = (path, configuration, source)
     self.lock = lock
+    self.whitening = whitening
     (self.backend, self.ranks, self.step, self.seconds) = (backend, ranks, step, seconds)
     self.lastRecord = lastRecord
     recorded = (seconds, step)
@@ -69,6 +75,17 @@ public final class Trainer {
   ) throws(Failure) -> TrainingOutcome {
     try TrainingGroup([self], ranks: ranks).run(interruption: interruption) {
       progress($0.step, $0.lastRecord)
+    }
+  }
+
+  /// Sets the whitening of a stream whose first rows have come, before the first step; `threads` are those of the backend.
+  func begin(_ whitening: Whitening, threads: Int) throws(Failure) {
+    self.whitening = whitening
+    if !path.isEmpty { try whitening.write(to: RunDirectory.whiteningFile(path)) }
+    // A backend has the inner product from its beginning.
+    if configuration.whitening?.loss == .original {
+      backend = try Self.freshBackend(
+        configuration, whitening, source: nil, TrainingResources(threads: threads))
     }
   }
 
@@ -158,7 +175,8 @@ public final class Trainer {
     try backend.updateState()
     try backend.withState { (state) throws(Failure) in
       try Checkpoint.write(
-        state, of: backend.share, configuration: configuration, seconds: seconds, into: folder)
+        state, of: backend.share, configuration: configuration, whitening: whitening,
+        seconds: seconds, into: folder)
     }
   }
 

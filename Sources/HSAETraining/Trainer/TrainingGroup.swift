@@ -5,6 +5,7 @@ internal import Foundation
 public import HSAEActivations
 internal import HSAEDistribution
 internal import HSAEEngine
+internal import HSAEModels
 public import HSAERuns
 public import HSAESupport
 internal import HSAETensors
@@ -86,6 +87,8 @@ public final class TrainingGroup {
         ("--batch", other.batch != own.batch), ("--order", other.order != own.order),
         ("--order-seed", other.order != .file && other.rowSeed != own.rowSeed),
         ("--normalize", other.normalize != own.normalize),
+        ("--whiten", other.whitening?.source != own.whitening?.source),
+        ("--whiten-ridge", other.whitening?.ridge != own.whitening?.ridge),
         ("the data", other.data.fingerprint != own.data.fingerprint),
       ] where differs {
         throw .usage(
@@ -109,6 +112,11 @@ public final class TrainingGroup {
     interruption: Interruption? = nil, warn: (String) -> Void = { _ in },
     progress: (Trainer) -> Void
   ) throws(Failure) -> TrainingOutcome {
+    for trainer in trainers where trainer.whitening != trainers[0].whitening {
+      throw .data(
+        "\(trainer.path) and \(trainers[0].path) were whitened by different statistics and cannot share one reading"
+          + " of the data; train them separately.")
+    }
     for trainer in trainers { try trainer.openLog() }
     var running = trainers.filter { $0.step < $0.configuration.steps }
     guard let first = running.first, let least = running.map(\.step).min() else {
@@ -123,7 +131,7 @@ public final class TrainingGroup {
       sequence: RowSequence(
         count: source.rowCount, order: configuration.order, seed: configuration.rowSeed),
       batch: configuration.batch, part: first.backend.share.rows,
-      normalisation: configuration.normalize, firstBatch: least,
+      normalisation: configuration.normalize, whitening: first.whitening, firstBatch: least,
       bufferSize: first.backend.batchRows.count, marks: ranks.dictionary.size > 1)
     defer { reader.finish() }
     var failures: [Failure] = []

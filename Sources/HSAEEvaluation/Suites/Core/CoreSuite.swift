@@ -26,10 +26,11 @@ public enum CoreSuite: EvaluationSuite {
     func seesUnitRows(_ run: LoadedRun) -> Bool {
       run.seesUnitRows(ofStore: !rows.norms.isEmpty)
     }
+    let spaces = try WhitenedSpace.all(of: runs, threads: options.threads)
     var results: [SuiteResult] = []
     for (index, run) in runs.enumerated() {
       let measured = try RowMeasurement(
-        run, on: rows, threads: options.threads, ranks: input.ranks,
+        run, on: rows, whitened: spaces, threads: options.threads, ranks: input.ranks,
         progress: { input.progress($0, $1, "rows of \(run.name)") })
       var numbers = measured.numbers(
         resamples: options.resamples, seed: options.seed, threads: options.threads)
@@ -63,6 +64,11 @@ public enum CoreSuite: EvaluationSuite {
           "In \(counted(measured.fullRows, "row")) more latents may be active than the"
             + " \(grouped(run.shape.activeExperts)) strongest that \(run.name) keeps; import it with a larger"
             + " --max-active.")
+      }
+      for space in spaces where runs.count > 1 && space.normalize == run.description.normalize {
+        result.notes.append(
+          "Explained variance whitened by \(space.source.rawValue) uses the whitening of \(space.run)."
+        )
       }
       if let note = input.note(on: run, among: runs, isHeldOut: rows.isHeldOut) {
         result.notes.append(note)

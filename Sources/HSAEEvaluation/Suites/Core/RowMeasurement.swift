@@ -19,12 +19,20 @@ struct RowQuantities {
   var sublatents: Double
   /// Sublatents whose code is not 0. Their codes take part in the reconstruction, also below the threshold.
   var sublatentCodes: Double
+  /// For each of `WhitenedSpace.sources`: ‖(x − x̄)·W‖², and ‖(x − x̂)·W‖² by both levels and by the top level; 0 if they
+  /// are not measured.
+  var whitened: [Double]
 
-  static let count = 2 * ReconstructionSums.count + 3
+  static let count = 2 * ReconstructionSums.count + 3 + 3 * WhitenedSpace.sources.count
 
   /// All quantities, as `GroupedSums` adds them up.
   var values: [Double] {
-    seen.values + unscaled.values + [experts, sublatents, sublatentCodes]
+    seen.values + unscaled.values + [experts, sublatents, sublatentCodes] + whitened
+  }
+
+  /// Explained variance in the whitened space of the source with the index `source`.
+  func whitenedVariance(_ source: Int, _ level: ReconstructionSums.Level) -> Double {
+    1 - whitened[3 * source + (level == .full ? 1 : 2)] / whitened[3 * source]
   }
 }
 
@@ -36,6 +44,61 @@ extension RowQuantities {
     unscaled = ReconstructionSums(values[size..<2 * size])
     (experts, sublatents) = (values[2 * size], values[2 * size + 1])
     sublatentCodes = values[2 * size + 2]
+    whitened = Array(values[(2 * size + 3)...])
+  }
+}
+
+/// A whitened space in which errors are measured too.
+struct WhitenedSpace {
+  /// The sources, in the order of their numbers in `RowQuantities.whitened`.
+  static let sources: [WhiteningSettings.Source] = [.activations, .unembedding]
+
+  let source: WhiteningSettings.Source
+  /// The run whose whitening it is.
+  let run: String
+  /// How rows are normalised before.
+  let normalize: Normalisation
+  /// x ↦ x·W.
+  let product: RowProduct
+
+  /// The spaces of those of `runs` that were trained on whitened rows: of each source the first.
+  static func all(of runs: [LoadedRun], threads: Int) throws(Failure) -> [WhitenedSpace] {
+    var result: [WhitenedSpace] = []
+    for run in runs {
+      guard let settings = run.description.training?.whitening,
+        !result.contains(where: { $0.source == settings.source }),
+        let whitening = try run.directory.whitening()
+      else { continue }
+      result.append(
+        WhitenedSpace(
+          source: settings.source, run: run.name, normalize: run.description.normalize,
+          product: RowProduct(
+            whitening.matrix.map { Float($0) }, width: whitening.width, workers: threads)))
+    }
+    return result
+  }
+
+  /// Sets the quantities of this space for the rows `x`, whose mean is `mean`, and their reconstructions.
+  func measure(
+    _ x: borrowing Matrix, _ full: borrowing Matrix, _ top: borrowing Matrix, mean: [Double],
+    threads: Int, into quantities: inout [[Double]]
+  ) {
+    guard let place = Self.sources.firstIndex(of: source) else { return }
+    /// ‖(x − other)·W‖² of each row.
+    func distances(_ other: borrowing Matrix) -> [Double] {
+      var differences = x.copy()
+      differences.forEachRow(threads: threads) { index, row in
+        let own = other.row(other.rows == 1 ? 0 : index)
+        for column in row.indices { row[column] -= own[column] }
+      }
+      return product.squaredNorms(of: differences, threads: threads)
+    }
+    let spread = distances(Matrix(rows: 1, columns: mean.count, elements: mean.map { Float($0) }))
+    let (errors, topErrors) = (distances(full), distances(top))
+    for row in quantities.indices {
+      quantities[row].replaceSubrange(
+        3 * place..<3 * place + 3, with: [spread[row], errors[row], topErrors[row]])
+    }
   }
 }
 
@@ -51,6 +114,8 @@ public struct RowMeasurement: Sendable {
   /// Number of rows that have as many active latents as the shape allows.
   let fullRows: Int
   let width: Int
+  /// The sources of the whitened spaces that were measured, as indices of `WhitenedSpace.sources`.
+  let whitenedSources: [Int]
 
   /// Measures `run` on `rows`; each of `ranks` measures some of the chunks. The result does not depend on
   /// `threads`. It depends on the number of ranks only by the rounding of sums. `progress` is called with the number
@@ -60,6 +125,16 @@ public struct RowMeasurement: Sendable {
     ranks: any Communicator = SingleProcess(),
     progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
   ) throws(Failure) {
+    try self.init(run, on: rows, whitened: [], threads: threads, ranks: ranks, progress: progress)
+  }
+
+  /// The same, with errors in the spaces `whitened` of rows that are normalised as for this run.
+  init(
+    _ run: LoadedRun, on rows: EvaluationRows, whitened all: [WhitenedSpace], threads: Int,
+    ranks: any Communicator = SingleProcess(),
+    progress: (_ done: Int, _ total: Int) -> Void = { _, _ in }
+  ) throws(Failure) {
+    let spaces = all.filter { $0.normalize == run.description.normalize }
     let dictionary = run.dictionary
     let chunks = rows.chunks[ranks.share(of: rows.chunks.count)]
     let means = try Means(run, rows, chunks, ranks)
@@ -79,6 +154,12 @@ public struct RowMeasurement: Sendable {
         usage.add(codes)
         let scaling = means.scaling.part(range)
         let batch = BatchStatistics(x, full, scaling)
+        var whitened = [[Double]](
+          repeating: [Double](repeating: 0, count: 3 * WhitenedSpace.sources.count),
+          count: range.count)
+        for space in spaces {
+          space.measure(x, full, top, mean: means.seen, threads: threads, into: &whitened)
+        }
         variance += batch.explainedVariance
         for row in 0..<range.count {
           let (values, length) = (x.row(row), Double(scaling.factors[row]))
@@ -109,7 +190,8 @@ public struct RowMeasurement: Sendable {
           let quantities = RowQuantities(
             seen: seen, unscaled: unscaled, experts: Double(codes[row].count),
             sublatents: Double(active),
-            sublatentCodes: Double(codes[row].count(where: \.hasSublatentCode)))
+            sublatentCodes: Double(codes[row].count(where: \.hasSublatentCode)),
+            whitened: whitened[row])
           sums.add(quantities.values.span, ofGroup: Int(rows.groups[range.lowerBound + row]))
         }
         done += range.count
@@ -125,6 +207,9 @@ public struct RowMeasurement: Sendable {
     self.usage = usage
     batchVariance = counts[0] / Double(max(1, rows.chunks.count))
     width = dictionary.shape.width
+    whitenedSources = WhitenedSpace.sources.indices.filter { index in
+      spaces.contains { $0.source == WhitenedSpace.sources[index] }
+    }
     self.fullRows = Int(counts[1])
   }
 }

@@ -38,6 +38,13 @@ extension RowMeasurement {
     result += pair(
       "explained_variance_unscaled", "explained variance, unscaled rows", better: .higher
     ) { $0.unscaled.explainedVariance($1) }
+    for source in whitenedSources {
+      let name = WhitenedSpace.sources[source].rawValue
+      result += pair(
+        "explained_variance_whitened_\(name)", "explained variance, whitened by \(name)",
+        better: .higher
+      ) { $0.whitenedVariance(source, $1) }
+    }
     result += pair("mse", "squared error ‖x − x̂‖²", better: .lower) {
       $0.seen.squaredError($1)
     }

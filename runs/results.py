@@ -1,14 +1,19 @@
-"""Prints the tables of runs/truth.sh, one for each suite, and draws the figures of docs/truth.md.
+"""Prints the tables of runs/truth.sh and runs/whitening.sh, one for each suite, and draws the figures of their pages.
 
-    python3 runs/truth-results.py FOLDER --kinds NAME… --seeds SEED…
+    python3 runs/results.py FOLDER --kinds NAME… --seeds SEED… [--figure NAME SUITE KEY TITLE]…
+    python3 runs/results.py FEATURES --hierarchies 10
 
-It reads FOLDER/SUITE-*.json, which `hsae evaluate --out` wrote; runs are named KIND-seedSEED. With the suite truth, FOLDER gets truth-edges.svg, truth-f1.svg and truth-mcc.svg.
+It reads FOLDER/SUITE-*.json, which `hsae evaluate --out` wrote; runs are named KIND-seedSEED. With the suite truth, FOLDER gets
+truth-edges.svg, truth-f1.svg and truth-mcc.svg. `--figure` draws FOLDER/NAME.svg of one number of a suite. `--hierarchies` lists so many random experts, not chosen by
+anybody, of each run in the folder that `hsae explain` wrote.
 """
 
 import argparse
 import json
 import math
+import random
 import re
+import sqlite3
 from html import escape
 from pathlib import Path
 
@@ -24,6 +29,8 @@ COLUMNS = {
         ("edge_recall_clusters", "clusters: found", 3), ("dead", "dead", 3)],
     "core": [
         ("codes_row", "codes", 1), ("l0", "L0", 1), ("l0_sublatents", "sublatents", 1), ("explained_variance", "EV", 3),
+        ("explained_variance_whitened_activations", "EV by activations", 3),
+        ("explained_variance_whitened_unembedding", "EV by unembedding", 3),
         ("explained_variance_top_level", "EV top", 3), ("ce_loss_score", "CE loss score", 3),
         ("ce_loss_score_top_level", "CE top", 3), ("kl_div_score", "KL score", 3), ("dead_latents", "dead", 3),
         ("dead_sublatents", "dead sub", 3)],
@@ -38,6 +45,19 @@ COLUMNS = {
         for chance in ("", "_chance")] + [
         ("composition", "composition", 3), ("meta_structure", "meta-structure", 3),
         ("decoder_projection", "decoder projection", 3), ("seed_agreement", "agreement of seeds", 3)],
+    "hierarchy": [("codes_row", "codes", 1), ("taxonomy_score", "WordNet score", 3), ("taxonomy_score_shuffled", "shuffled", 3)] + [
+        (f"{key}{part}", f"{title}{part and ', ' + part[1:]}", 3)
+        for key, title in (
+            ("parent_purity", "purity"), ("sublatent_purity", "sublatents’ purity"), ("topic_information", "topic information"))
+        for part in ("", "_shuffled", "_excess")],
+    "absorption": [("codes_row", "codes", 1)] + [
+        (f"mean_{key}{part}", f"{title}{part and ', both'}", 3)
+        for key, title in (
+            ("absorption_fraction", "absorption fraction"), ("full_absorption", "full absorption"), ("split_f1", "F1 of a letter"))
+        for part in ("", "_with_sublatents")],
+    "crosslingual": [("codes_row", "codes", 1), ("difference", "difference", 2)] + [
+        (f"difference_{a}_{b}", f"{a}–{b}", 2)
+        for a, b in (("en", "fr"), ("en", "es"), ("en", "de"), ("fr", "es"), ("fr", "de"), ("es", "de"))],
 }
 NAMES = {
     "flat": "flat TopK", "wide": "flat TopK, five times as wide", "batchtopk": "flat BatchTopK",
@@ -108,6 +128,10 @@ def table(suite, columns, kinds, results, better, seeds):
 
 def label(kind):
     """The name of a dictionary for readers; an unknown one is as it is."""
+    space = re.fullmatch(r"(flat|h)-(none|activations|unembedding)(_original)?", kind)
+    if space:
+        by = "not whitened" if space[2] == "none" else f"by {space[2]}"
+        return f"{'H-SAE' if space[1] == 'h' else 'flat'}, {by}{', original errors' if space[3] else ''}"
     parts = re.fullmatch(r"(?:h(\d+)(?:s(\d+))?|([a-z]+))(-bk)?-([\d.]+)(?:-sub-([\d.]+))?", kind)
     if not parts or not (parts[1] or parts[3] in NAMES):
         return kind
@@ -119,7 +143,7 @@ def label(kind):
 def group(kind):
     if kind.startswith(("frozen", "cosine")):
         return "control"
-    return "hierarchical" if re.match(r"h\d", kind) else "flat"
+    return "hierarchical" if re.match(r"h[\d-]", kind) else "flat"
 
 
 def axis(high, steps):
@@ -266,22 +290,50 @@ def edges(kinds, results, seeds):
     return rows
 
 
+def hierarchies(folder, count):
+    """Prints random live experts of each run with the words of the expert and of its three most active sublatents."""
+    database = sqlite3.connect(folder / "features.sqlite")
+
+    def words(text, most):
+        return ", ".join(f"`{word.replace('|', chr(0x2758))}`" for word in (text or "").split("\n")[:most] if word) or "–"
+
+    for run, name, rows in database.execute("SELECT id, name, rows FROM run WHERE sublatents > 0 ORDER BY id").fetchall():
+        experts = [row[0] for row in database.execute(
+            "SELECT expert FROM latent WHERE run = ? AND sublatent = -1 AND fired > 0 ORDER BY expert", (run,))]
+        print(f"\n{name}:\n\n| expert | active for | its strongest words | its sublatents |\n|---|---|---|---|")
+        for expert in sorted(random.Random(0).sample(experts, min(count, len(experts)))):
+            own = database.execute(
+                "SELECT sublatent, fired, words FROM latent WHERE run = ? AND expert = ? AND fired > 0"
+                " ORDER BY sublatent = -1 DESC, fired DESC LIMIT 4", (run, expert)).fetchall()
+            parts = [f"{fired / own[0][1]:.0%}: {words(text, 4)}" for _, fired, text in own[1:]]
+            print(f"| {expert} | {own[0][1] / rows:.2%} | {words(own[0][2], 6)} | {'<br>'.join(parts)} |")
+
+
 def main():
-    parser = argparse.ArgumentParser(description="Tables and figures of runs/truth.sh.")
+    parser = argparse.ArgumentParser(description="Tables and figures of runs/truth.sh and runs/whitening.sh.")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--kinds", nargs="+", required=True)
-    parser.add_argument("--seeds", nargs="+", required=True)
+    parser.add_argument("--kinds", nargs="+", default=[])
+    parser.add_argument("--seeds", nargs="+", default=[])
+    parser.add_argument("--hierarchies", type=int)
+    parser.add_argument("--figure", nargs=4, action="append", default=[], metavar=("NAME", "SUITE", "KEY", "TITLE"))
     given = parser.parse_args()
+    if given.hierarchies:
+        return hierarchies(given.folder, given.hierarchies)
     results, better = read(given.folder, given.kinds, given.seeds)
     seeds = len(given.seeds)
     for suite, columns in COLUMNS.items():
         if suite in results:
             table(suite, columns, [k for k in given.kinds if k in results[suite]], results[suite], better, seeds)
+    value, value_range = ("mean", "mean (range)") if seeds > 1 else ("value", "value")
+    for name, suite, key, title in given.figure:
+        own = results.get(suite, {})
+        svg = figure(title, plain([k for k in given.kinds if k in own], own, key, seeds), [title], value_range, seeds)
+        if svg:
+            (given.folder / f"{name}.svg").write_text(svg, encoding="utf-8")
     truth = results.get("truth", {})
     kinds = [k for k in given.kinds if k in truth]
     if not kinds:
         return
-    value, value_range = ("mean", "mean (range)") if seeds > 1 else ("value", "value")
     figures = {
         "edges": figure(
             "Edges between parents and children", edges(kinds, truth, seeds),
