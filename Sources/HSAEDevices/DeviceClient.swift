@@ -25,6 +25,8 @@ package final class DeviceClient: @unchecked Sendable {
   // Safe: PJRT's objects may be used from any thread, and these are never released.
   private let client: OpaquePointer
   private let device: OpaquePointer
+  /// The number of the device among those that the plugin offers.
+  private let number: Int
   /// The programs compiled so far, by their text.
   private let compiled = Mutex<[String: Executable]>([:])
 
@@ -75,7 +77,7 @@ package final class DeviceClient: @unchecked Sendable {
     platform = unsafe String(
       decoding: UnsafeRawBufferPointer(start: name.platform_name, count: name.platform_name_size),
       as: UTF8.self)
-    self.plugin = plugin
+    (self.plugin, self.number) = (plugin, number)
     unsafe (self.client, self.device) = (client, device)
   }
 
@@ -89,14 +91,27 @@ package final class DeviceClient: @unchecked Sendable {
     }
   }
 
-  /// The options of a compilation, a serialised protocol buffer (XLA's CompileOptionsProto): in executable_build_options
-  /// (field 3), num_replicas (4) and num_partitions (5) are 1.
-  private static let compileOptions: [UInt8] = [0x1A, 4, 0x20, 1, 0x28, 1]
+  /// The options of a compilation for this device, a serialised protocol buffer (XLA's CompileOptionsProto): in
+  /// executable_build_options (field 3), num_replicas (4) and num_partitions (5) are 1, and device_assignment (9) has the
+  /// number of the device as the one replica (1) of the one computation (3).
+  private var compileOptions: [UInt8] {
+    /// A field that holds `bytes`, fewer than 128.
+    func field(_ number: UInt8, _ bytes: [UInt8]) -> [UInt8] {
+      [number << 3 | 2, UInt8(bytes.count)] + bytes
+    }
+    var (rest, id) = (number, [UInt8]())
+    repeat {
+      id.append(UInt8(rest & 0x7F) | (rest > 0x7F ? 0x80 : 0))
+      rest >>= 7
+    } while rest > 0
+    let assignment = [0x08, 1, 0x10, 1] + field(3, field(1, id))
+    return field(3, [0x20, 1, 0x28, 1] + field(9, assignment))
+  }
 
   private func compileText(_ text: String) throws(Failure) -> OpaquePointer {
     var arguments = unsafe PJRT_Client_Compile_Args()
     unsafe arguments.client = client
-    let (code, format, options) = (Array(text.utf8), Array("mlir".utf8), Self.compileOptions)
+    let (code, format, options) = (Array(text.utf8), Array("mlir".utf8), compileOptions)
     var failure: Failure?
     // Safe: the plugin reads the three arrays and the struct during the call only.
     unsafe code.withUnsafeBytes { code in

@@ -52,10 +52,14 @@ import Testing
   func aDeviceThatIsNotThereIsSaid() throws {
     try withTemporaryFolder { folder in
       let fixture = try CommandFixture(in: folder)
-      let options = device + ["--plugin", devicePlugin ?? "", "--device", "3"]
+      let options = device + ["--plugin", devicePlugin ?? "", "--steps", "2", "--device"]
       expectRefusal(
-        try runHSAE(fixture.training("run", options)), 64, ["--device 3", "numbered from 0"])
+        try runHSAE(fixture.training("run", options + ["99"])), 64,
+        ["--device 99", "numbered from 0"])
       #expect(!Path.exists(fixture.path("run")))
+      // The plugin for processors offers several devices.
+      let second = try runHSAE(fixture.training("run", options + ["1"]))
+      #expect(second.code == 0 && second.errors.contains("device 1 of"), "\(second.errors)")
     }
   }
 }

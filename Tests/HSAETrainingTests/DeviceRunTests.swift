@@ -64,7 +64,9 @@ import Testing
       let (own, other) = (try fixture.result("device").records, try fixture.result("cpu").records)
       #expect(own.count == other.count && own.count > 20)
       for (a, b) in zip(own, other) {
-        #expect(abs(a.loss - b.loss) < 0.005 * b.loss, "step \(a.step): \(a.loss), \(b.loss)")
+        // In bf16 the device chooses latents by rounded products, and these rows are few and short.
+        let tolerance = precision == .float32 ? 0.005 : 0.03
+        #expect(abs(a.loss - b.loss) < tolerance * b.loss, "step \(a.step): \(a.loss), \(b.loss)")
         if precision == .float32 {
           #expect(a.deadLatents == b.deadLatents && abs(a.l0 - b.l0) < 0.05)
         }
